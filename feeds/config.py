@@ -1,0 +1,308 @@
+"""config/*.yaml and FEEDS_* -> `Config` and `Environment`. The only reader of either.
+
+Unknown keys and bad values are named by file:line:column, all at once. `Config` is what every process of a service must
+agree on, so the rescan stores it in the database; `Environment` is this process's own (addresses of databases, secrets)
+and is never stored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError, Fault
+from .model import FACETS, Selection
+
+FILES = ("site.yaml", "feeds.yaml")
+OPTIONAL_FILES = ("newsletter.yaml",)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _zone(value: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone is called {value!r}; expected a name such as Asia/Shanghai") from None
+    return value
+
+
+def _http_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _optional_url(value: str) -> str:
+    return value and _http_url(value)
+
+
+def _article_url(value: str) -> str:
+    if not value:
+        return value
+    names = re.findall(r"{([^{}]*)}", value)
+    if not names or any(name not in ("permalink", "id") for name in names):
+        raise ValueError("expected {permalink} or {id} in it, for example https://linux.cn{permalink}")
+    _http_url(value.replace("{permalink}", "").replace("{id}", ""))
+    return value
+
+
+def _authority(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.@_-]*[A-Za-z0-9])?,\d{4}(?:-\d\d(?:-\d\d)?)?", value):
+        raise ValueError('expected a domain or address and a date, for example "linux.cn,2003" (RFC 4151)')
+    return value
+
+
+def _language(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", value):
+        raise ValueError("expected a language tag such as zh-CN or en (RFC 5646)")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_http_url)]
+OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Clauses = Mapping[str, Names]
+Limit = Annotated[int, Field(ge=1, le=500)]
+
+
+class Site(_Strict):
+    """site.yaml"""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] = "Linux 中国"
+    description: str = ""
+    base_url: Url = "http://127.0.0.1:8000"
+    article_url: Annotated[str, AfterValidator(_article_url)] = ""
+    image_url: OptionalUrl = "https://img.linux.net.cn"
+    id_authority: Annotated[str, AfterValidator(_authority)] = "linux.cn,2003"
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    language: Annotated[str, AfterValidator(_language)] = "zh-CN"
+    rights: str = ""
+    icon: OptionalUrl = ""
+    logo: OptionalUrl = ""
+    store: Annotated[str, Field(min_length=1)] = "demo/articles"
+    rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
+    max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+
+
+class FacetSettings(_Strict):
+    enabled: bool = True
+    limit: Limit = 20
+    min_articles: Annotated[int, Field(ge=1)] = 1
+
+
+class AllSettings(_Strict):
+    limit: Limit = 20
+
+
+class Select(_Strict):
+    """A selection as it is written: facets at the top, `all` and `not` beside them."""
+
+    tag: Names | None = None
+    translator: Names | None = None
+    author: Names | None = None
+    selector: Names | None = None
+    reviewer: Names | None = None
+    category: Names | None = None
+    all: Clauses = Field(default_factory=dict)
+    not_: Clauses = Field(default_factory=dict, alias="not")
+
+    @model_validator(mode="after")
+    def _known_facets(self) -> Select:
+        for facet in (*self.all, *self.not_):
+            if facet not in FACETS:
+                raise ValueError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
+        return self
+
+    def selection(self) -> Selection:
+        some = {facet: names for facet in FACETS if (names := getattr(self, facet))}
+        return Selection(some, dict(self.all), dict(self.not_))
+
+
+class NamedFeed(_Strict):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    description: str = ""
+    select: Select = Field(default_factory=Select)
+    limit: Limit = 20
+    content: Literal["full", "summary"] | None = None
+
+
+def _known_facet_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for facet in value:
+        if facet not in FACETS:
+            raise ValueError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
+    return value
+
+
+class FeedSettings(_Strict):
+    """feeds.yaml"""
+
+    content: Literal["full", "summary"] = "full"
+    ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
+    all: AllSettings = Field(default_factory=AllSettings)
+    aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
+    moved: Mapping[str, str] = Field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    feeds: tuple[NamedFeed, ...] = ()
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> FeedSettings:
+        seen: set[str] = set()
+        for feed in self.feeds:
+            if feed.name.casefold() in seen:
+                raise ValueError(f"two feeds are called {feed.name!r}")
+            seen.add(feed.name.casefold())
+        return self
+
+    def facet(self, name: str) -> FacetSettings:
+        """The settings in force: a facet that the file does not mention is on for tags and translators only."""
+        return self.facets.get(name) or FacetSettings(enabled=name in ("tag", "translator"))
+
+
+class Config(_Strict):
+    """Everything the processes of one service agree on. `site.store` is absolute."""
+
+    site: Site = Field(default_factory=Site)
+    feeds: FeedSettings = Field(default_factory=FeedSettings)
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.site.timezone)
+
+    @property
+    def chinese(self) -> bool:
+        return self.site.language.lower().startswith("zh")
+
+
+class Environment(BaseModel):
+    """FEEDS_*: of this process alone. `root` is the folder that holds config/, templates/ and var/."""
+
+    model_config = ConfigDict(frozen=True)
+    config_dir: Path
+    database_url: str
+    store: str = ""
+    base_url: str = ""
+
+    @property
+    def root(self) -> Path:
+        return self.config_dir.parent
+
+    @classmethod
+    def read(cls, config_dir: Path, environ: Mapping[str, str] = os.environ) -> Environment:
+        config_dir = config_dir.absolute()
+        url = environ.get("FEEDS_DATABASE_URL") or "sqlite:///var/feeds.db"
+        if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+            url = f"sqlite:///{config_dir.parent / url.removeprefix('sqlite:///')}"
+        return cls(
+            config_dir=config_dir,
+            database_url=url,
+            store=environ.get("FEEDS_STORE", ""),
+            base_url=environ.get("FEEDS_BASE_URL", ""),
+        )
+
+
+def load(environment: Environment) -> Config:
+    """Read all files. Raises ConfigError with every fault found; returns nothing half-read."""
+    faults: list[Fault] = []
+    site = _file(environment, "site.yaml", Site, faults)
+    feeds = _file(environment, "feeds.yaml", FeedSettings, faults)
+    overrides = _overrides(environment, faults)
+    if faults or site is None or feeds is None:
+        raise ConfigError(faults)
+    site = site.model_copy(update=overrides)
+    store = overrides.get("store") or str(environment.root / Path(site.store).expanduser())
+    return Config(site=site.model_copy(update={"store": os.path.normpath(store)}), feeds=feeds)
+
+
+def _overrides(environment: Environment, faults: list[Fault]) -> dict[str, str]:
+    """FEEDS_STORE is taken from where the command was given, as a shell user expects."""
+    found: dict[str, str] = {}
+    if environment.store:
+        found["store"] = os.path.abspath(os.path.expanduser(environment.store))
+    if environment.base_url:
+        try:
+            found["base_url"] = _http_url(environment.base_url)
+        except ValueError as error:
+            faults.append(Fault("FEEDS_BASE_URL", 1, 1, str(error)))
+    return found
+
+
+def _file(environment: Environment, name: str, kind: type[Model], faults: list[Fault]) -> Model | None:
+    path = environment.config_dir / name
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        faults.append(Fault(str(path), 1, 1, "no such file; `feeds init DIR` writes one with every setting"))
+        return None
+    except UnicodeDecodeError as error:
+        faults.append(Fault(str(path), 1, 1, f"not UTF-8 (byte {error.start})"))
+        return None
+    except OSError as error:
+        faults.append(Fault(str(path), 1, 1, error.strerror or "cannot be read"))
+        return None
+    return parse(text, str(path), kind, faults)
+
+
+def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model | None:
+    """One YAML text as `kind`; faults are appended with their places."""
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        places = dict(_places(node)) if node else {}
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        faults.append(Fault(path, line, column, f"not YAML: {error.problem or error.context}"))
+        return None
+    except (yaml.YAMLError, ValueError) as error:
+        faults.append(Fault(path, 1, 1, f"not YAML: {error}".splitlines()[0]))
+        return None
+    try:
+        return kind.model_validate({} if value is None else value)
+    except ValidationError as error:
+        faults.extend(_fault(path, places, item) for item in error.errors())
+        return None
+
+
+_Key = tuple[str | int, ...]
+
+
+def _places(node: yaml.Node, at: _Key = ()) -> Iterator[tuple[_Key, tuple[int, int]]]:
+    yield at, (node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is set twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            yield (*at, key.value, "[key]"), (key.start_mark.line + 1, key.start_mark.column + 1)
+            yield from _places(value, (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _places(value, (*at, index))
+
+
+def _fault(path: str, places: Mapping[_Key, tuple[int, int]], item: Any) -> Fault:
+    where = tuple(part for part in item["loc"])
+    unknown = item["type"] == "extra_forbidden"
+    place = places.get((*where, "[key]")) if unknown else None
+    known = where
+    while place is None and known:
+        place = places.get(known)
+        known = known[:-1]
+    line, column = place or places.get((), (1, 1))
+    name = ".".join(str(part) for part in where)
+    reason = "unknown setting" if unknown else item["msg"].removeprefix("Value error, ")
+    return Fault(path, line, column, f"{name}: {reason}" if name else reason)

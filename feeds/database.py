@@ -1,0 +1,275 @@
+"""Tables, engines, transactions, migrations: the only owner of SQLAlchemy engines and DDL. Portable SQL.
+
+Times are stored as integers (UTC seconds), because SQLite forgets zones; an article's place in the order of time is one
+integer too (`position`, see `library.intake`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+from .errors import SchemaError
+
+#: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
+HEAD = "0001"
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+)
+#: SQLite counts keys up only in a column of type INTEGER; PostgreSQL wants room beyond 2**31.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+#: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
+state = Table(
+    "state",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+#: Every file of the store as last seen. `article` is the id of the article it became, empty in quarantine.
+files = Table(
+    "files",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("article", Text, nullable=False),
+    Index("ix_files_article", "article"),
+    sqlite_with_rowid=False,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("line", Integer, nullable=False),
+    Column("column", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+#: `content` is the digest of the file's published fields, `digest` covers the canonical terms as well.
+#: `names` is JSON: facet -> spellings as written. `first_seen` is when a rescan first met the article.
+articles = Table(
+    "articles",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("position", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("published", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("original", Text, nullable=False),
+    Column("picture", Text, nullable=False),
+    Column("comments", Integer, nullable=False),
+    Column("editor_choice", Integer, nullable=False),
+    Column("names", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Index("ix_articles_position", "position"),
+)
+
+#: Bodies apart from headings, so that lists of articles never touch them.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
+    Column("html", Text, nullable=False),
+)
+
+#: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps.
+terms = Table(
+    "terms",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("facet", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("feed_path", Text, nullable=False),
+    Column("articles", Integer, nullable=False),
+    UniqueConstraint("facet", "folded"),
+    Index("ix_terms_slug", "facet", "slug"),
+)
+
+#: How many articles write a term how.
+spellings = Table(
+    "spellings",
+    metadata,
+    Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("articles", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The index that makes `select` a look-up: the articles of a term in the order of time.
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
+    Column("rank", Integer, nullable=False),
+    Index("ix_memberships_article", "article_key", "term_key"),
+    sqlite_with_rowid=False,
+)
+
+#: Every feed there is, as the last rescan left it. `changed` is its Last-Modified, `digest` decides its ETags.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("term_key", Key, nullable=True),
+    Column("articles", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def connect(url: str, *, busy_seconds: float = 30.0) -> sa.Engine:
+    """An engine for one process. Makes the folder of a new SQLite file; opens no connection yet."""
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True)
+    if address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, pool_size=8, max_overflow=16
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Transactions are begun by `reading` and `writing` below, not by the driver, which would begin them too late:
+    # https://docs.sqlalchemy.org/en/latest/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA cache_size=-16384")
+
+
+@contextlib.contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One snapshot: all reads inside see the same generation of the catalog."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+@contextlib.contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction, begun as a writer (no upgrade from reader, which SQLite may refuse); all or nothing."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+def insert_rows(connection: sa.Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Whole rows, in the order of the table's columns, straight to the driver: for the table that has the most of them."""
+    if rows:
+        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        columns = ", ".join(column.name for column in table.columns)
+        marks = ", ".join([mark] * len(table.columns))
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) VALUES ({marks})", list(rows))  # noqa: S608
+
+
+@contextlib.contextmanager
+def exclusive(engine: sa.Engine, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the named lock across processes; it falls with the process, however that ends. Yields False if not `wait` and taken."""
+    if engine.dialect.name == "sqlite":
+        with _locked_file(f"{engine.url.database}.{name}.lock", wait) as held:
+            yield held
+        return
+    number = int.from_bytes(name.encode()[:7].ljust(7, b"\0"), "big")
+    with engine.connect() as connection:
+        call = sa.func.pg_advisory_lock(number) if wait else sa.func.pg_try_advisory_lock(number)
+        held = connection.execute(sa.select(call)).scalar() is not False
+        connection.commit()
+        try:
+            yield held
+        finally:
+            if held:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+                connection.commit()
+
+
+@contextlib.contextmanager
+def _locked_file(path: str, wait: bool) -> Iterator[bool]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def version(engine: sa.Engine) -> str:
+    """The migration that the database is at; empty for a new database."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return ""
+        return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+def ensure(engine: sa.Engine) -> None:
+    """Make the tables of a new database; refuse one that this program does not fit."""
+    found = version(engine)
+    if not found:
+        migrate(engine)
+    elif found < HEAD:
+        raise SchemaError(f"the database is at {found}, this program needs {HEAD}: run `feeds migrate`")
+    elif found > HEAD:
+        raise SchemaError(f"the database is at {found}, newer than this program ({HEAD}): install the newer version")
+
+
+def migrate(engine: sa.Engine) -> tuple[str, str]:
+    """Bring the tables up to date; idempotent. Returns the versions before and after."""
+    from alembic import command
+    from alembic.config import Config
+
+    with exclusive(engine, "migrate"):
+        before = version(engine)
+        if before > HEAD:
+            raise SchemaError(f"the database is at {before}, newer than this program ({HEAD}); going back is not possible")
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return before, HEAD

@@ -1,0 +1,51 @@
+"""Every error this project raises, in one tree; each carries what it is about.
+
+FeedsError
+├── Fault                 something an operator wrote is wrong: path, line, column, reason
+│   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
+├── StoreError            the store itself cannot be read (missing, not a directory)
+├── SchemaError           the database is older or newer than this program
+└── AddressError          a path or selection that cannot name a feed
+
+A bad article is not an error but a value: ``model.Problem``, a row in quarantine.
+"""
+
+from __future__ import annotations
+
+
+class FeedsError(Exception):
+    """Base of all; its text is meant for the operator, one line."""
+
+
+class Fault(FeedsError):
+    """Something wrong at a place in a file; prints as ``path:line:column: reason``."""
+
+    def __init__(self, path: str, line: int, column: int, reason: str) -> None:
+        super().__init__(path, line, column, reason)
+        self.path, self.line, self.column, self.reason = path, line, column, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.reason}"
+
+
+class ConfigError(FeedsError):
+    """All faults found in the configuration at once."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class StoreError(FeedsError):
+    """The article store cannot be swept at all; the catalog stays as it was."""
+
+
+class SchemaError(FeedsError):
+    """The database needs `feeds migrate`, or was made by a newer version."""
+
+
+class AddressError(FeedsError):
+    """No feed has this address."""

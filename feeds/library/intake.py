@@ -1,0 +1,470 @@
+"""Readings -> rows, inside the rescan's transaction. The only writer of articles, terms and memberships.
+
+Counts are kept by differences, so that one changed article costs the same in a catalog of any size.
+
+`position` orders articles by time in one integer: seconds since 1970 in the upper bits, the article's number below, so that
+equal dates have an order that any rebuilt catalog agrees on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from .. import addresses
+from ..database import articles, bodies, files, insert_rows, memberships, quarantine, spellings, terms
+from ..model import ParsedArticle, Problem
+from .reading import Reading
+
+_Member = tuple[int, int, int, int]  # a row of memberships
+_NUMBER_BITS = 24
+_CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535
+
+
+def position(published: int, id: str) -> int:
+    """`published` in UTC seconds. Ids that are no number, or too large a one, take part by their hash."""
+    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 else -1
+    if not 0 <= number < 1 << _NUMBER_BITS:
+        number = int.from_bytes(hashlib.sha256(id.encode()).digest()[:3], "big")
+    return (published << _NUMBER_BITS) + number
+
+
+def positions_from(published: int) -> int:
+    """The lowest position of that second."""
+    return published << _NUMBER_BITS
+
+
+@dataclass(slots=True)
+class Counts:
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    renamed: int = 0
+
+
+@dataclass(slots=True)
+class _Term:
+    key: int
+    facet: str
+    folded: str
+    name: str
+    slug: str
+    change: int = 0
+    spelled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for."""
+
+    aliases: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def of(cls, aliases: Mapping[str, Mapping[str, str]]) -> Names:
+        return cls({f: {addresses.fold(a): name for a, name in rows.items()} for f, rows in aliases.items()})
+
+    def resolve(self, facet: str, name: str) -> str:
+        return self.aliases.get(facet, {}).get(addresses.fold(name), name)
+
+    def preferred(self, facet: str, folded: str) -> str:
+        """The operator's own spelling of a term, where an alias names it."""
+        for name in self.aliases.get(facet, {}).values():
+            if addresses.fold(name) == folded:
+                return name
+        return ""
+
+
+class Intake:
+    """Takes the readings of one rescan. Call `put` for all of them, then `finish` once."""
+
+    def __init__(
+        self, connection: sa.Connection, names: Names, now: int, to_read: Iterable[str], removed: Sequence[str]
+    ) -> None:
+        self.connection, self.names, self.now = connection, names, now
+        self.counts = Counts()
+        self.touched: set[int] = set()
+        self.moved = False
+        self._waiting = set(to_read)
+        self._removed = set(removed)
+        self._deferred: list[Reading] = []
+        self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
+        self._terms: dict[tuple[str, str], _Term] = {}
+        self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
+        self._members: dict[int, tuple[str, Mapping[str, Sequence[str]]]] = {}
+        self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
+
+    @property
+    def changed(self) -> bool:
+        counts = self.counts
+        return bool(counts.added or counts.changed or counts.removed or counts.renamed or self.moved)
+
+    # -- files ----------------------------------------------------------------------------------------------------------------
+
+    def put(self, batch: Sequence[Reading]) -> None:
+        """A reading whose id belongs to a file still to be read waits for `finish`."""
+        for part in _parts(batch, _CHUNK):
+            self._deferred += self._put(part, final=False)
+
+    def finish(self) -> None:
+        for part in _parts(self._deferred, _CHUNK):
+            self._put(part, final=True)
+        self._remove_orphans()
+        self._settle_terms()
+
+    def _put(self, batch: Sequence[Reading], *, final: bool) -> list[Reading]:
+        owned = self._owned([reading.path for reading in batch])
+        existing = self._existing([r.result.id for r in batch if isinstance(r.result, ParsedArticle)])
+        rows = _Rows()
+        deferred = []
+        for reading in batch:
+            self._waiting.discard(reading.path)
+            before = owned.get(reading.path, "")
+            if isinstance(reading.result, Problem):
+                rows.quarantine(reading, reading.result, before, self.now)
+                continue
+            article = reading.result
+            current = existing.get(article.id)
+            if current is not None and current.path != reading.path:
+                if not final and current.path in self._waiting:
+                    deferred.append(reading)
+                    continue
+                if self._orphans.get(article.id) != current.path:
+                    rows.quarantine(reading, _duplicate(reading.path, article.id, current.path), before, self.now)
+                    continue
+            if before and before != article.id:
+                self._orphans[before] = reading.path
+            existing[article.id] = self._accept(rows, article, reading.path, current)
+            rows.publish(reading, article.id)
+        rows.write(self.connection)
+        return deferred
+
+    def _owned(self, paths: list[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for part in _parts(paths, _CHUNK):
+            query = sa.select(files.c.path, files.c.article).where(files.c.path.in_(part))
+            found.update((path, article) for path, article in self.connection.execute(query))
+        return found
+
+    def _existing(self, ids: list[str]) -> dict[str, _Known]:
+        c = articles.c
+        query = sa.select(c.id, c.key, c.path, c.content, c.position, c.published, c.names).where(c.id.in_(ids))
+        return {row.id: _Known(*row[1:6], names=json.loads(row.names)) for row in self.connection.execute(query)}
+
+    def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
+        if known is not None and known.content == article.digest:
+            if known.path != path:
+                self.counts.renamed += 1
+                self.moved = True
+                rows.renamed.append({"_key": known.key, "path": path})
+            return known._replace_path(path)
+        key = known.key if known else self._new_key()
+        place = position(int(article.published.timestamp()), article.id)
+        row = _article_row(article, key, place, path, self.now)
+        names = {facet: list(spelled) for facet, spelled in article.names.items()}
+        if known is None:
+            self.counts.added += 1
+            rows.added.append(row)
+        else:
+            self.counts.changed += 1
+            del row["first_seen"]
+            rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
+            self._count(known.names, -1)
+            rows.leaving.append(key)
+        rows.members += self._join(key, place, names)
+        rows.html.append({"article_key": key, "html": article.html})
+        self._members[key] = (article.digest, names)
+        return _Known(key, path, article.digest, place, int(article.published.timestamp()), names)
+
+    def _new_key(self) -> int:
+        self._next_key += 1
+        return self._next_key - 1
+
+    # -- removal ----------------------------------------------------------------------------------------------------------------
+
+    def _remove_orphans(self) -> None:
+        """Articles whose file is gone or became another article, and that no other file took over."""
+        for part in _parts(sorted(self._orphans), _CHUNK):
+            query = sa.select(articles.c.id, articles.c.path, articles.c.key, articles.c.names).where(articles.c.id.in_(part))
+            rows = self.connection.execute(query)
+            gone = [(key, json.loads(names)) for id, path, key, names in rows if self._orphans[id] == path]
+            for _key, names in gone:
+                self._count(names, -1)
+            self.counts.removed += len(gone)
+            self._delete([key for key, _names in gone])
+        for part in _parts(sorted(self._removed), _CHUNK):
+            for table in (files, quarantine):
+                self.connection.execute(sa.delete(table).where(table.c.path.in_(part)))
+
+    def _delete(self, keys: list[int]) -> None:
+        for table, column in (
+            (memberships, memberships.c.article_key),
+            (bodies, bodies.c.article_key),
+            (articles, articles.c.key),
+        ):
+            self.connection.execute(sa.delete(table).where(column.in_(keys)))
+        for key in keys:
+            self._members.pop(key, None)
+
+    # -- terms --------------------------------------------------------------------------------------------------------------------
+
+    def rejoin(self) -> None:
+        """Give every article its terms anew from the spellings it was read with: after the aliases changed."""
+        for table in (memberships, spellings):
+            self.connection.execute(sa.delete(table))
+        self.connection.execute(sa.update(terms).values(articles=0))
+        self._terms.clear()
+        self._spelled.clear()
+        self.moved = True
+        rows = self.connection.execute(sa.select(articles.c.key, articles.c.position, articles.c.names, articles.c.content))
+        for part in _parts(rows.all(), 2000):
+            members: list[_Member] = []
+            for key, place, text, content in part:
+                names = json.loads(text)
+                members += self._join(key, place, names)
+                self._members[key] = (content, names)
+            insert_rows(self.connection, memberships, members)
+
+    def _join(self, key: int, place: int, names: Mapping[str, Sequence[str]]) -> list[_Member]:
+        self._count(names, +1)
+        rows: dict[int, _Member] = {}
+        for facet, spelled in names.items():
+            for rank, name in enumerate(spelled):
+                term = self._term(facet, name)
+                rows.setdefault(term.key, (term.key, place, key, rank))
+        return list(rows.values())
+
+    def _count(self, names: Mapping[str, Sequence[str]], by: int) -> None:
+        for facet, spelled in names.items():
+            met: set[int] = set()
+            for name in spelled:
+                term, resolved = self._meaning(facet, name)
+                term.spelled[resolved] += by
+                if term.key not in met:
+                    term.change += by
+                met.add(term.key)
+            self.touched |= met
+
+    def _term(self, facet: str, name: str) -> _Term:
+        return self._meaning(facet, name)[0]
+
+    def _meaning(self, facet: str, name: str) -> tuple[_Term, str]:
+        """The term that a spelling stands for, and the spelling that counts (an alias counts as its target)."""
+        known = self._spelled.get((facet, name))
+        if known is None:
+            resolved = self.names.resolve(facet, name)
+            place = (facet, addresses.fold(resolved))
+            if place not in self._terms:
+                self._terms[place] = self._find(*place) or self._make(*place, resolved)
+            known = self._spelled[facet, name] = (self._terms[place], resolved)
+        return known
+
+    def _find(self, facet: str, folded: str) -> _Term | None:
+        query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
+        row = self.connection.execute(query).first()
+        return _Term(row.key, facet, folded, row.name, row.slug) if row else None
+
+    def _make(self, facet: str, folded: str, name: str) -> _Term:
+        slug = addresses.slug(name)
+        row = {"facet": facet, "folded": folded, "name": name, "slug": slug, "feed_path": "", "articles": 0}
+        made = self.connection.execute(sa.insert(terms).values(row)).inserted_primary_key
+        assert made is not None
+        return _Term(made[0], facet, folded, name, slug)
+
+    def _settle_terms(self) -> None:
+        """Counts, commonest spellings, and the digests of articles whose terms are spelled otherwise now."""
+        flipped = [term for term in self._terms.values() if self._settle(term)]
+        for term in flipped:
+            self._gather(term.key)
+        self._write_digests()
+
+    def _settle(self, term: _Term) -> bool:
+        """Returns whether the canonical spelling changed."""
+        if not term.change and not any(term.spelled.values()):
+            return False
+        counts = self._respell(term)
+        best = self.names.preferred(term.facet, term.folded) or _commonest(counts, term.name)
+        slug = addresses.slug(best)
+        # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
+        update = sa.update(terms).where(terms.c.key == term.key)
+        self.connection.execute(update.values(articles=terms.c.articles + term.change, name=best, slug=slug))
+        self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug))
+        flipped = best != term.name
+        term.name, term.slug = best, slug
+        return flipped
+
+    def _respell(self, term: _Term) -> dict[str, int]:
+        c = spellings.c
+        counts: dict[str, int] = {
+            name: count for name, count in self.connection.execute(sa.select(c.name, c.articles).where(c.term_key == term.key))
+        }
+        for name, change in term.spelled.items():
+            before, after = counts.get(name, 0), counts.get(name, 0) + change
+            counts[name] = after
+            where = (c.term_key == term.key, c.name == name)
+            if after <= 0:
+                self.connection.execute(sa.delete(spellings).where(*where))
+            elif name in counts and before:
+                self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
+            else:
+                self.connection.execute(sa.insert(spellings).values(term_key=term.key, name=name, articles=after))
+        return {name: count for name, count in counts.items() if count > 0}
+
+    def _gather(self, term_key: int) -> None:
+        """All members of a term join those whose digests are written, and all of their terms are touched."""
+        query = (
+            sa.select(articles.c.key, articles.c.content, articles.c.names)
+            .join(memberships, memberships.c.article_key == articles.c.key)
+            .where(memberships.c.term_key == term_key)
+        )
+        for key, content, names in self.connection.execute(query).all():
+            self._members.setdefault(key, (content, json.loads(names)))
+            for facet, spelled in json.loads(names).items():
+                self.touched.update(self._term(facet, name).key for name in spelled)
+
+    def _write_digests(self) -> None:
+        statement = sa.update(articles).where(articles.c.key == sa.bindparam("_key")).values(digest=sa.bindparam("_digest"))
+        rows = [{"_key": key, "_digest": self._digest(*known)} for key, known in self._members.items()]
+        for part in _parts(rows, 5000):
+            self.connection.execute(statement, part)
+
+    def _digest(self, content: str, names: Mapping[str, Sequence[str]]) -> str:
+        """Of all that a feed shows of the article: its own fields and its terms in canonical spelling."""
+        seen = [self._term(facet, name).slug for facet, spelled in names.items() for name in spelled]
+        return hashlib.sha256("\0".join((content, *seen)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An article as the catalog has it."""
+
+    key: int
+    path: str
+    content: str
+    position: int
+    published: int
+    names: Mapping[str, Sequence[str]]
+
+    def _replace_path(self, path: str) -> _Known:
+        return _Known(self.key, path, self.content, self.position, self.published, self.names)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What one batch writes."""
+
+    files: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+    added: list[dict[str, Any]] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    renamed: list[dict[str, Any]] = field(default_factory=list)
+    leaving: list[int] = field(default_factory=list)
+    members: list[_Member] = field(default_factory=list)
+    html: list[dict[str, Any]] = field(default_factory=list)
+
+    def publish(self, reading: Reading, id: str) -> None:
+        self.cleared.append(reading.path)
+        self._file(reading, id)
+
+    def quarantine(self, reading: Reading, problem: Problem, article: str, now: int) -> None:
+        self.problems.append({**_problem_row(problem), "since": now})
+        self._file(reading, article)
+
+    def _file(self, reading: Reading, article: str) -> None:
+        mtime = reading.mtime_ns if reading.settled else -1
+        row = {"path": reading.path, "mtime_ns": mtime, "ctime_ns": reading.ctime_ns, "size": reading.size, "article": article}
+        self.files.append(row)
+
+    def write(self, connection: sa.Connection) -> None:
+        paths = [row["path"] for row in self.files]
+        connection.execute(sa.delete(files).where(files.c.path.in_(paths)))
+        connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
+        if self.problems:
+            put_problems(connection, self.problems)
+        _insert(connection, files, self.files)
+        _insert(connection, articles, self.added)
+        _update(connection, articles, self.changed)
+        _update(connection, articles, self.renamed)
+        for table, column in ((memberships, memberships.c.article_key), (bodies, bodies.c.article_key)):
+            if self.leaving:
+                connection.execute(sa.delete(table).where(column.in_(self.leaving)))
+        insert_rows(connection, memberships, self.members)
+        _insert(connection, bodies, self.html)
+
+
+def put_problems(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Write quarantine rows; one that says the same as before keeps its `since`. Returns whether any is new."""
+    c = quarantine.c
+    known = {
+        row.path: (row.line, row.column, row.reason)
+        for row in connection.execute(sa.select(quarantine).where(c.path.in_([row["path"] for row in rows])))
+    }
+    new = [row for row in rows if known.get(row["path"]) != (row["line"], row["column"], row["reason"])]
+    if new:
+        connection.execute(sa.delete(quarantine).where(c.path.in_([row["path"] for row in new])))
+        connection.execute(sa.insert(quarantine), [dict(row) for row in new])
+    return bool(new)
+
+
+def _problem_row(problem: Problem) -> dict[str, Any]:
+    return {name: getattr(problem, name) for name in ("path", "line", "column", "reason", "kind")}
+
+
+def problem_rows(problems: Iterable[Problem], now: int) -> list[dict[str, Any]]:
+    return [{**_problem_row(problem), "since": now} for problem in problems]
+
+
+def _duplicate(path: str, id: str, other: str) -> Problem:
+    return Problem(path, 0, 0, f"id {id} is already used by {other}", "duplicate")
+
+
+def _article_row(article: ParsedArticle, key: int, place: int, path: str, now: int) -> dict[str, Any]:
+    return {
+        "key": key,
+        "id": article.id,
+        "position": place,
+        "path": path,
+        "url": article.url,
+        "title": article.title,
+        "summary": article.summary,
+        "published": int(article.published.timestamp()),
+        "updated": int(article.updated.timestamp()),
+        "original": article.original,
+        "picture": article.picture,
+        "comments": article.comments,
+        "editor_choice": int(article.editor_choice),
+        "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
+        "content": article.digest,
+        "digest": "",
+        "first_seen": now,
+    }
+
+
+def _commonest(counts: Mapping[str, int], current: str) -> str:
+    """On equal counts the present spelling stays, else the first in code point order."""
+    if not counts:
+        return current
+    most = max(counts.values())
+    return current if counts.get(current) == most else min(name for name, count in counts.items() if count == most)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """`_key` names the row; the other columns are set."""
+    if rows:
+        connection.execute(sa.update(table).where(table.c.key == sa.bindparam("_key")), list(rows))
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,306 @@
+"""One file -> ParsedArticle or Problem. Total: whatever lies in a file, this returns.
+
+Articles are made safe here, once. Only the fields named below are looked at; everything else in a header ends here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import hashlib
+import html
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from zoneinfo import ZoneInfo
+
+from .. import addresses
+from ..config import Config
+from ..model import ParsedArticle, Problem
+from . import body
+from .frontmatter import BadFrontMatter, Source, Value, read
+
+#: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
+PARSER = "1"
+
+MAX_NAME = 300
+MAX_TERMS = 100
+PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the configuration decides how a file reads."""
+
+    root: str
+    timezone: str
+    article_url: str
+    base_url: str
+    image_url: str
+    max_bytes: int
+
+    @classmethod
+    def of(cls, config: Config) -> Rules:
+        site = config.site
+        image_url = site.image_url or site.base_url
+        return cls(site.store, site.timezone, site.article_url, site.base_url, image_url, site.max_file_bytes)
+
+    @property
+    def key(self) -> str:
+        """Differs when the same file would read otherwise."""
+        return hashlib.sha256(repr((PARSER, self)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one file. `settled` is False while the file may still be being written or could not be read at all."""
+
+    path: str
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+    result: ParsedArticle | Problem
+    settled: bool = True
+
+
+#: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
+UNSETTLED_NS = 2_000_000_000
+
+
+def read_files(rules: Rules, paths: Iterable[str], now_ns: int) -> list[Reading]:
+    """Read files by their paths below the store's root. Never raises for what is in them."""
+    return [read_file(rules, path, now_ns) for path in paths]
+
+
+def read_file(rules: Rules, path: str, now_ns: int) -> Reading:
+    try:
+        descriptor = os.open(os.path.join(rules.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        return Reading(path, 0, 0, -1, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        try:
+            data = file.read(rules.max_bytes + 1)
+        except OSError as error:
+            return Reading(path, 0, 0, -1, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
+    settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
+    result = parse(rules, path, data, status.st_mtime)
+    return Reading(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size, result, settled)
+
+
+def _io_reason(error: OSError) -> str:
+    return f"cannot be read: {error.strerror or type(error).__name__}"
+
+
+def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle | Problem:
+    """`mtime` (seconds) is the last fallback for an article without any date."""
+    if len(data) > rules.max_bytes:
+        return Problem(path, 0, 0, f"larger than {rules.max_bytes} bytes", "oversized")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        return Problem(path, line, column, "not UTF-8", "encoding")
+    try:
+        source = read(text.replace("\r\n", "\n").replace("\r", "\n"))
+        return _article(rules, path, source, mtime)
+    except BadFrontMatter as error:
+        return Problem(path, error.line, error.column, error.reason)
+    except body.TooDeep:
+        return Problem(path, 0, 0, f"HTML nested deeper than {body.MAX_NESTING} levels")
+    except Exception as error:  # the message could quote the file, the type cannot
+        return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
+
+
+def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArticle:
+    fields = source.fields
+    id = _id(fields, path)
+    url = _url(rules, fields, id)
+    content = body.render(source.body, url, rules.image_url)
+    summary = _excerpt(fields) or body.opening(content)
+    published = _published(rules, fields, path, mtime)
+    updated = max(published, _date(rules, fields.get("updated")) or published)
+    article = ParsedArticle(
+        id=id,
+        url=url,
+        title=_text(fields, "title") or _name_of_file(path),
+        summary=summary,
+        html=content,
+        published=published,
+        updated=updated,
+        original=body.absolute(_text(fields, "fromurl"), ""),
+        picture=_picture(rules, fields),
+        comments=_comment_count(fields),
+        editor_choice=_text(fields, "editorchoice").lower() in ("true", "yes", "on", "1"),
+        names=_names(fields),
+        digest="",
+    )
+    return _with_digest(article)
+
+
+def _with_digest(article: ParsedArticle) -> ParsedArticle:
+    values = {name: getattr(article, name) for name in ParsedArticle.__slots__ if name != "digest"}
+    published = "\0".join(str(value) for value in values.values())
+    return ParsedArticle(**values, digest=hashlib.sha256(published.encode()).hexdigest()[:32])
+
+
+# -- fields: each may be missing, empty or of another type -------------------------------------------------------------------
+
+
+def _text(fields: Mapping[str, Value], name: str) -> str:
+    value = fields.get(name)
+    return body.plain(value) if isinstance(value, str) and value not in ("null", "~") else ""
+
+
+def _id(fields: Mapping[str, Value], path: str) -> str:
+    return _text(fields, "id")[:MAX_NAME] or body.plain(_name_of_file(path)) or path
+
+
+def _name_of_file(path: str) -> str:
+    return PurePosixPath(path).stem
+
+
+def _url(rules: Rules, fields: Mapping[str, Value], id: str) -> str:
+    """The article's own address: absolute in the header, made by `article_url`, or a page of this service."""
+    own = f"{rules.base_url}/articles/{addresses.encode(addresses.slug(id))}"
+    permalink = _text(fields, "permalink")
+    if not rules.article_url:
+        return own
+    if permalink.startswith(("http://", "https://")):
+        return body.absolute(permalink, "") or own
+    if "{permalink}" in rules.article_url and not permalink:
+        return own
+    joined = rules.article_url.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", addresses.encode(id))
+    return body.absolute(joined, "") or own
+
+
+def _excerpt(fields: Mapping[str, Value]) -> str:
+    """Entities are the archive's leftovers: taken away once."""
+    return body.plain(html.unescape(_text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")))
+
+
+def _picture(rules: Rules, fields: Mapping[str, Value]) -> str:
+    for name in ("largepic", "pic"):
+        reference = _text(fields, name)
+        if reference and not reference.endswith(PLACEHOLDERS):
+            return body.absolute(reference, rules.image_url + "/")
+    return ""
+
+
+def _comment_count(fields: Mapping[str, Value]) -> int:
+    count = fields.get("count")
+    number = count.get("commentnum") if isinstance(count, dict) else None
+    return int(number) if isinstance(number, str) and re.fullmatch(r"[0-9]{1,9}", number) else 0
+
+
+# -- dates: the header's, else the file's name, else its folder, else its modification time ---------------------------------
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
+_DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
+_DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d\d)?(?:/(\d\d))?")
+
+
+def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: float) -> datetime:
+    return (
+        _date(rules, fields.get("date"))
+        or _dated(rules, _DATED_NAME.search(PurePosixPath(path).name))
+        or _dated(rules, _DATED_FOLDER.search(path))
+        or min(max(datetime.fromtimestamp(int(mtime), timezone.utc), _EARLIEST), _LATEST)
+    )
+
+
+def _date(rules: Rules, value: Value | None) -> datetime | None:
+    """A date in UTC, to the second; None for what is no date or lies outside 1970 to 2200. Naive ones are site time."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    found = _first(value.strip(), (datetime.fromisoformat, _slashed, email.utils.parsedate_to_datetime))
+    return _in_utc(rules, found) if found else None
+
+
+def _slashed(text: str) -> datetime:
+    return datetime.fromisoformat(re.sub(r"^(\d{4})[/.](\d\d?)[/.](\d\d?)", _dashed, text))
+
+
+def _dashed(match: re.Match[str]) -> str:
+    return f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
+
+
+def _first(text: str, readers: tuple[Callable[[str], datetime], ...]) -> datetime | None:
+    for reader in readers:
+        with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
+            return reader(text)
+    return None
+
+
+def _dated(rules: Rules, match: re.Match[str] | None) -> datetime | None:
+    if match is None:
+        return None
+    year, month, day = (int(part or 1) for part in match.groups())
+    with contextlib.suppress(ValueError):
+        return _in_utc(rules, datetime(year, month, day))
+    return None
+
+
+def _in_utc(rules: Rules, when: datetime) -> datetime | None:
+    with contextlib.suppress(ValueError, OverflowError):
+        aware = when if when.tzinfo else when.replace(tzinfo=ZoneInfo(rules.timezone))
+        instant = aware.astimezone(timezone.utc).replace(microsecond=0)
+        if _EARLIEST <= instant < _LATEST:
+            return instant
+    return None
+
+
+# -- names of terms -------------------------------------------------------------------------------------------------------------
+
+_SEPARATORS = re.compile(r"[,，、;；/]")
+_MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
+_UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "none"})
+
+
+def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
+    found = {
+        "tag": _clean(_many(fields, "tags", "tag", split=re.compile(r"[,，、]"))),
+        "translator": _people(fields, "translator"),
+        "author": _clean(_many(fields, "author", "authors")),
+        "selector": _people(fields, "selector"),
+        "reviewer": _people(fields, "reviewer"),
+        "category": _clean(_many(fields, "category", "categories")),
+    }
+    return {facet: names for facet, names in found.items() if names}
+
+
+def _many(fields: Mapping[str, Value], *keys: str, split: re.Pattern[str] | None = None) -> list[str]:
+    """The values of the first key that has any; a list as it is, text split where `split` says so."""
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, list):
+            return [item for item in value if isinstance(item, str)]
+        if isinstance(value, str) and value not in ("", "null", "~"):
+            return split.split(value) if split else [value]
+    return []
+
+
+def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
+    """One field, several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
+    written = (_MARKUP.sub("", text) for text in _many(fields, key))
+    return _clean(re.sub(r"\\+(?=[_*])", "", name) for text in written for name in _SEPARATORS.split(text))
+
+
+def _clean(names: Iterable[str]) -> tuple[str, ...]:
+    """Without blanks at the ends, empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
+    kept: dict[str, str] = {}
+    for name in names:
+        text = body.plain(name)[:MAX_NAME].rstrip()
+        if text and addresses.fold(text) not in _UNSIGNED:
+            kept.setdefault(addresses.fold(text), text)
+    return tuple(kept.values())[:MAX_TERMS]
+
+
+def store_root(store: str) -> Path:
+    """The store with symbolic links in its own path resolved."""
+    return Path(store).resolve()

@@ -1,0 +1,137 @@
+"""The way of a rescan through the store: look (what changed) -> read (in parallel where it pays) -> take in (rows).
+
+`look` writes nothing and holds no lock; `take_in` runs inside the caller's transaction, so that a crash at any instant leaves
+the old catalog or the new one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..database import articles, files, quarantine
+from ..model import Problem
+from .intake import Counts, Intake, Names, problem_rows, put_problems
+from .reading import Reading, Rules, read_files
+from .sweep import Changes, Stamp, compare, sweep
+
+#: Below this many files the start of a second process costs more than it saves.
+PARALLEL_FROM = 400
+_BATCH = 100
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a sweep found against the catalog."""
+
+    changes: Changes
+    problems: tuple[Problem, ...]
+    stale_problems: tuple[str, ...]
+
+    @property
+    def idle(self) -> bool:
+        return not (self.changes.to_read or self.changes.removed or self.problems or self.stale_problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a rescan did to the catalog: counts, and the keys of the terms that any changed article has or had."""
+
+    counts: Counts
+    touched: frozenset[int]
+    changed: bool
+
+
+def look(connection: sa.Connection, rules: Rules, *, everything: bool = False) -> Look:
+    """Raises StoreError where there is no store."""
+    root = os.path.realpath(rules.root)
+    known = _known(connection)
+    swept = sweep(root)
+    rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
+    again = [row.path for row in rows if row.kind == "duplicate"]
+    changes = compare(known, swept, everything=everything, again=again)
+    seen = {problem.path for problem in swept.problems}
+    hidden = tuple(swept.unreadable)
+    stale = [row.path for row in rows if not (row.path in swept.files or row.path in seen or row.path.startswith(hidden))]
+    return Look(changes, tuple(swept.problems), tuple(sorted(set(stale) - set(changes.removed))))
+
+
+def _known(connection: sa.Connection) -> dict[str, Stamp]:
+    """Straight from the driver: a row object for each of 100,000 files would cost more than the sweep."""
+    query = sa.select(files.c.path, files.c.mtime_ns, files.c.ctime_ns, files.c.size)
+    compiled = str(query.compile(connection.engine))
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    cursor = raw.cursor()
+    cursor.execute(compiled)
+    return {path: (mtime, ctime, size) for path, mtime, ctime, size in cursor.fetchall()}
+
+
+def take_in(
+    connection: sa.Connection,
+    rules: Rules,
+    names: Names,
+    found: Look,
+    *,
+    now: int,
+    rejoin: bool = False,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Taken:
+    """Read what changed and write it. `now` in UTC seconds."""
+    changes = found.changes
+    intake = Intake(connection, names, now, changes.to_read, changes.removed)
+    if rejoin:
+        intake.rejoin()
+    done = 0
+    for batch in read_all(rules, changes.to_read, now, workers):
+        intake.put(batch)
+        done += len(batch)
+        if progress:
+            progress(done, len(changes.to_read))
+    intake.finish()
+    if found.problems:
+        put_problems(connection, problem_rows(found.problems, now))
+    if found.stale_problems:
+        connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
+    return Taken(intake.counts, frozenset(intake.touched), intake.changed)
+
+
+def read_all(rules: Rules, paths: tuple[str, ...], now: int, workers: int | None = None) -> Iterator[list[Reading]]:
+    """In the order of `paths`, in batches; with processes where there is enough to do."""
+    root = os.path.realpath(rules.root)
+    if root != rules.root:
+        rules = Rules(root, *(getattr(rules, name) for name in Rules.__slots__ if name != "root"))
+    batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
+    count = workers or min(os.cpu_count() or 1, 8)
+    now_ns = now * 1_000_000_000
+    if len(paths) < PARALLEL_FROM or count < 2:
+        yield from (read_files(rules, batch, now_ns) for batch in batches)
+        return
+    # Not forked: the scheduler's process has threads.
+    context: Any = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        # The parent reads too slowly to keep up with all results at once, so only a few batches are under way.
+        pending = [pool.submit(read_files, rules, batch, now_ns) for batch in batches[: 3 * count]]
+        for batch in chain(batches[3 * count :], [None] * len(pending)):
+            ready = pending.pop(0)
+            if batch is not None:
+                pending.append(pool.submit(read_files, rules, batch, now_ns))
+            yield ready.result()
+
+
+def count_articles(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar() or 0)
+
+
+def count_problems(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(quarantine)).scalar() or 0)

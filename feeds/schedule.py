@@ -1,0 +1,142 @@
+"""The clock: ticks and nothing else. The only user of APScheduler and watchfiles.
+
+One clock acts for a database; others stand by until its lock falls. A tick asks the service for a rescan, which itself finds
+out whether there is anything to do, so a missed, late or doubled tick costs a sweep and no more. File watching is a bell that
+makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+import watchfiles
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from . import database
+from .errors import FeedsError
+from .model import RescanReport
+from .service import Service
+
+log: Any = structlog.get_logger("feeds.clock")
+STANDBY_SECONDS = 5
+
+
+class Clock:
+    """Rescans on the second hand and when the bell rings, one at a time. `run` returns after `stop`."""
+
+    def __init__(self, service: Service, *, now: Callable[[], float] = time.time, parent: int | None = None) -> None:
+        self.service, self.now, self.parent = service, now, parent
+        self.stopped = threading.Event()
+        self.bell = threading.Event()
+        self._said = ""
+
+    def stop(self, *_signal: object) -> None:
+        self.stopped.set()
+        self.bell.set()
+
+    def run(self) -> None:
+        """Stand by until no other clock acts, then act."""
+        while not self.stopped.is_set():
+            with database.exclusive(self.service.engine, "clock", wait=False) as acting:
+                if acting:
+                    self._act()
+                    return
+            log.info("standby", reason="another clock acts for this database")
+            self._wait(STANDBY_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stopped.wait(min(1.0, seconds)):
+            self._watch_parent()
+
+    def _watch_parent(self) -> None:
+        """A clock whose service was killed has no one left to work for."""
+        if self.parent is not None and os.getppid() != self.parent:
+            self.stop()
+
+    def _act(self) -> None:
+        scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+        scheduler.add_job(self._watch_parent, "interval", seconds=1)
+        seconds = self._tick()
+        job = scheduler.add_job(self.bell.set, "interval", seconds=seconds)
+        threading.Thread(target=self._listen, daemon=True).start()
+        scheduler.start()
+        try:
+            while not self.stopped.is_set():
+                self.bell.wait()
+                self.bell.clear()
+                if self.stopped.is_set():
+                    break
+                if (wanted := self._tick()) != seconds:
+                    seconds = wanted
+                    job.reschedule("interval", seconds=seconds)
+        finally:
+            scheduler.shutdown(wait=False)
+
+    def _tick(self) -> int:
+        """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
+        try:
+            report = self.service.rescan(now=int(self.now()))
+            self._log(report)
+        except FeedsError as error:
+            self._say(str(error), "rescan_failed")
+        except Exception as error:
+            log.exception("rescan_failed", error=type(error).__name__)
+        config = self.service.edition().config
+        return config.site.rescan_seconds if config else 30
+
+    def _log(self, report: RescanReport) -> None:
+        self._say(self.service.status()["config_fault"], "config_refused")
+        if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
+            log.info(
+                "rescan",
+                articles=report.articles,
+                added=report.added,
+                changed=report.changed,
+                removed=report.removed,
+                quarantined=report.quarantined,
+                feeds=report.feeds_changed,
+                seconds=report.seconds,
+            )
+
+    def _say(self, fault: str, event: str) -> None:
+        """A fault is logged once, not at every tick."""
+        if fault and fault != self._said:
+            for line in fault.splitlines():
+                log.error(event, fault=line)
+        self._said = fault
+
+    def _listen(self) -> None:
+        """Ring the bell on changes below the store and the configuration."""
+        while not self.stopped.is_set():
+            folders = [path for path in self._folders() if path.is_dir()]
+            try:
+                for _changes in watchfiles.watch(
+                    *folders, stop_event=self.stopped, debounce=400, step=50, recursive=True, ignore_permission_denied=True
+                ):
+                    self.bell.set()
+                    if [path for path in self._folders() if path.is_dir()] != folders:
+                        break  # the store is another one now
+            except (OSError, RuntimeError) as error:
+                log.warning("watching_failed", reason=str(error), fallback="the sweep goes on by the clock")
+                self._wait(60)
+
+    def _folders(self) -> list[Path]:
+        config = self.service.edition().config
+        folders = [self.service.environment.config_dir]
+        return [*folders, Path(config.site.store)] if config else folders
+
+
+def run(service: Service, *, parent: int | None = None) -> None:
+    """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError where there has never been a good one."""
+    clock = Clock(service, parent=parent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, clock.stop)
+    clock.run()

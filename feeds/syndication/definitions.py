@@ -1,0 +1,105 @@
+"""Which feeds there are: one of each term of an enabled facet, the operator's own, and /all. Pure but for looking terms up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from .. import addresses
+from ..config import Config, NamedFeed
+from ..library import catalog
+from ..library.catalog import KnownTerm
+from ..library.intake import Names
+from ..model import FACETS, PLURALS, Feed, Selection
+
+ALL = "all"
+NAMED = "feeds"
+
+
+def all_feed(config: Config) -> Feed:
+    site = config.site
+    subtitle = site.description or _words(config, f"{site.title} 的全部文章", f"All articles of {site.title}")
+    id = addresses.feed_id(site.id_authority, ALL)
+    return Feed(ALL, id, site.title, subtitle, Selection(), config.feeds.all.limit, config.feeds.content)
+
+
+def named_feed(config: Config, named: NamedFeed) -> Feed:
+    path = f"{NAMED}/{named.name}"
+    return Feed(
+        path=path,
+        id=addresses.feed_id(config.site.id_authority, path),
+        title=f"{named.title} · {config.site.title}",
+        subtitle=named.description or named.title,
+        selection=named.select.selection(),
+        limit=named.limit,
+        content=named.content or config.feeds.content,
+    )
+
+
+def term_feed(config: Config, known: KnownTerm) -> Feed:
+    term = known.term
+    facet = FACETS[term.facet]
+    label = facet.zh if config.chinese else facet.en
+    return Feed(
+        path=term.path,
+        id=addresses.feed_id(config.site.id_authority, known.feed_path),
+        title=f"{label}：{term.name} · {config.site.title}"
+        if config.chinese
+        else f"{label}: {term.name} · {config.site.title}",
+        subtitle=_subtitle(config, term.facet, term.name),
+        selection=Selection({term.facet: (term.name,)}),
+        limit=config.feeds.facet(term.facet).limit,
+        content=config.feeds.content,
+        facet=term.facet,
+    )
+
+
+def _subtitle(config: Config, facet: str, name: str) -> str:
+    zh = {"translator": f"{name} 翻译的文章", "author": f"{name} 撰写的文章", "reviewer": f"{name} 校对的文章"}
+    en = {"translator": f"Articles translated by {name}", "author": f"Articles by {name}"}
+    if config.chinese:
+        return zh.get(facet, f"{FACETS[facet].zh}“{name}”下的文章")
+    return en.get(facet, f"Articles under {FACETS[facet].en.lower()} {name}")
+
+
+def _words(config: Config, zh: str, en: str) -> str:
+    return zh if config.chinese else en
+
+
+def enabled_facets(config: Config) -> list[str]:
+    return [name for name in FACETS if config.feeds.facet(name).enabled]
+
+
+def names_of(config: Config) -> Names:
+    return Names.of(config.feeds.aliases)
+
+
+def every_feed(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed, KnownTerm | None]]:
+    """All feeds, /all and named ones first."""
+    yield all_feed(config), None
+    for named in config.feeds.feeds:
+        yield named_feed(config, named), None
+    for facet in enabled_facets(config):
+        for known in catalog.terms_of(connection, facet, config.feeds.facet(facet).min_articles):
+            yield term_feed(config, known), known
+
+
+def is_offered(config: Config, known: KnownTerm) -> bool:
+    settings = config.feeds.facet(known.term.facet)
+    return settings.enabled and known.term.articles >= settings.min_articles
+
+
+def feed_at(connection: sa.Connection, config: Config, path: str) -> Feed | None:
+    """The feed that an address means, in any spelling; its `path` is the canonical one. None if there is none."""
+    folder, _, rest = path.partition("/")
+    if not rest:
+        return all_feed(config) if folder.casefold() == ALL else None
+    if folder.casefold() == NAMED:
+        for named in config.feeds.feeds:
+            if named.name.casefold() == rest.casefold():
+                return named_feed(config, named)
+        return None
+    facet = PLURALS.get(folder.casefold())
+    known = catalog.term_at(connection, names_of(config), facet.name, rest) if facet else None
+    return term_feed(config, known) if known is not None and is_offered(config, known) else None

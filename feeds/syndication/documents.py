@@ -1,0 +1,214 @@
+"""Feeds as documents: what state each is in (the rescan writes it), and their bytes (a request asks for them).
+
+A feed's `digest` is made of everything that decides its bytes, so its ETags are known without rendering and a 304 costs one
+look-up. `changed`, its Last-Modified, moves only when the digest does, and never back: a retitled feed or a removed article
+counts as much as a new one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import brotli
+import sqlalchemy as sa
+
+from .. import addresses
+from ..config import Config
+from ..database import feeds
+from ..library import catalog
+from ..library.catalog import Clauses, KnownTerm, instant
+from ..model import Feed, FeedState
+from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
+from .entries import entry_of
+from .formats import FORMATS, Content, Format
+
+#: Raise it when rendering changes without a new version of any package.
+RENDERER = "1"
+#: Pages and files that only name these settings do not change any feed.
+_NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
+
+
+def versions() -> str:
+    """Of what writes the bytes: a strong ETag must not survive an upgrade that changes them."""
+    packages = ("feedgen", "lxml", "brotli")
+    return "/".join((RENDERER, program_version(), *(importlib.metadata.version(name) for name in packages)))
+
+
+def program_version() -> str:
+    return importlib.metadata.version("feeds")
+
+
+# -- state: written by the rescan ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    feed: Feed
+    term_key: int | None
+    clauses: Clauses
+
+
+def refresh(connection: sa.Connection, config: Config, touched: Collection[int] | None, now: int) -> list[str]:
+    """Bring the rows of feeds up to date; `touched` keys of terms, or None for all feeds. Returns the paths that changed."""
+    names = names_of(config)
+    wanted: list[_Row] = []
+    for feed, known in _affected(connection, config, touched):
+        clauses = Clauses(((known.key,),)) if known else catalog.resolve(connection, names, feed.selection)
+        wanted.append(_Row(feed, known.key if known else None, clauses))
+    shared = _shared(config)
+    rows = [_state_row(connection, shared, config, row) for row in wanted]
+    changed = _write(connection, rows, now)
+    return changed + _retire(connection, config, touched, {row["path"] for row in rows})
+
+
+def _affected(
+    connection: sa.Connection, config: Config, touched: Collection[int] | None
+) -> Iterable[tuple[Feed, KnownTerm | None]]:
+    if touched is None:
+        yield from every_feed(connection, config)
+        return
+    yield all_feed(config), None
+    yield from ((named_feed(config, named), None) for named in config.feeds.feeds)
+    for known in catalog.terms_by_key(connection, touched):
+        if is_offered(config, known):
+            yield term_feed(config, known), known
+
+
+def _shared(config: Config) -> str:
+    """What of the configuration shows in every feed."""
+    site = config.site.model_dump(exclude=_NOT_SHOWN)
+    facets = [name for name in ("translator", "selector", "reviewer") if config.feeds.facet(name).enabled]
+    return json.dumps([versions(), site, config.feeds.ttl_minutes, facets], sort_keys=True, ensure_ascii=False)
+
+
+def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
+    feed = row.feed
+    window = catalog.digests(connection, row.clauses, feed.limit)
+    shown = [shared, feed.path, feed.id, feed.title, feed.subtitle, feed.content, *(digest for digest, _updated in window)]
+    return {
+        "path": feed.path,
+        "title": feed.title,
+        "term_key": row.term_key,
+        "articles": catalog.count(connection, row.clauses),
+        "updated": max((updated for _digest, updated in window), default=_authority_date(config)),
+        "digest": hashlib.sha256("\0".join(shown).encode()).hexdigest()[:24],
+    }
+
+
+def _authority_date(config: Config) -> int:
+    """An empty feed has to be of some date: that of the authority that names it, which never changes."""
+    year, month, day = (*config.site.id_authority.rpartition(",")[2].split("-"), "1", "1")[:3]
+    return int(datetime(int(year), int(month), int(day), tzinfo=timezone.utc).timestamp())
+
+
+def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) -> list[str]:
+    c = feeds.c
+    known: dict[str, Any] = {}
+    for start in range(0, len(rows), 400):
+        paths = [row["path"] for row in rows[start : start + 400]]
+        known.update({row.path: row for row in connection.execute(sa.select(feeds).where(c.path.in_(paths)))})
+    changed, fresh, same = [], [], []
+    for row in rows:
+        before = known.get(row["path"])
+        if before is None:
+            fresh.append({**row, "changed": now})
+        elif before.digest != row["digest"]:
+            changed.append({**row, "_path": row["path"], "changed": max(now, before.changed + 1)})
+        elif (before.title, before.articles, before.term_key) != (row["title"], row["articles"], row["term_key"]):
+            same.append({**row, "_path": row["path"], "changed": before.changed})
+    if fresh:
+        connection.execute(sa.insert(feeds), fresh)
+    if changed or same:
+        update = sa.update(feeds).where(c.path == sa.bindparam("_path"))
+        columns = {name: sa.bindparam(name) for name in ("title", "term_key", "articles", "updated", "digest", "changed")}
+        for row in (*changed, *same):
+            connection.execute(update.values({n: row[n] for n in columns}), {"_path": row["_path"]})
+    return [row["path"] for row in (*fresh, *changed)]
+
+
+def _retire(connection: sa.Connection, config: Config, touched: Collection[int] | None, kept: set[str]) -> list[str]:
+    """Rows of feeds that are no more: of terms without articles, of other spellings, of settings taken away."""
+    query = sa.select(feeds.c.path)
+    if touched is not None:
+        query = (
+            query.where(feeds.c.term_key.in_(touched)) if len(touched) <= 400 else query.where(feeds.c.term_key.is_not(None))
+        )
+    candidates = {path for (path,) in connection.execute(query)} - kept
+    if touched is not None and len(touched) > 400:
+        keys = set(touched)
+        rows = connection.execute(sa.select(feeds.c.path, feeds.c.term_key).where(feeds.c.term_key.is_not(None)))
+        candidates &= {path for path, key in rows if key in keys}
+    gone = sorted(candidates)
+    for start in range(0, len(gone), 400):
+        connection.execute(sa.delete(feeds).where(feeds.c.path.in_(gone[start : start + 400])))
+    return gone
+
+
+def state_at(connection: sa.Connection, path: str) -> FeedState | None:
+    """By canonical path: one look-up, all that a 304 needs."""
+    row = connection.execute(sa.select(feeds).where(feeds.c.path == path)).first()
+    return _state(row) if row else None
+
+
+def states(connection: sa.Connection) -> list[FeedState]:
+    """All feeds: /all and named ones first, then facet by facet, most articles first."""
+    rows = connection.execute(sa.select(feeds)).all()
+    rows = sorted(rows, key=lambda row: (row.term_key is not None, row.path.partition("/")[0], -row.articles, row.path))
+    return [_state(row) for row in rows]
+
+
+def _state(row: Any) -> FeedState:
+    return FeedState(row.path, row.title, row.articles, instant(row.updated), row.digest, row.changed)
+
+
+# -- bytes: made on request --------------------------------------------------------------------------------------------------------
+
+
+def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
+    """The document's bytes, not compressed; call it in the snapshot that `state` was read in."""
+    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    articles = catalog.select(connection, clauses, feed.limit, with_html=feed.content == "full")
+    return format.render(content_of(config, feed, state.updated, articles, format))
+
+
+def content_of(config: Config, feed: Feed, updated: datetime, articles: Iterable[Any], format: Format) -> Content:
+    site = config.site
+    page = f"{site.base_url}/{addresses.encode(feed.path)}"
+    return Content(
+        id=feed.id,
+        title=feed.title,
+        subtitle=feed.subtitle,
+        updated=updated,
+        language=site.language,
+        author=site.title,
+        base=site.base_url,
+        page=f"{site.base_url}/" if feed.path == "all" else page,
+        address=page + format.extension,
+        icon=site.icon or f"{site.base_url}/static/icon.png",
+        logo=site.logo,
+        rights=site.rights,
+        ttl_minutes=config.feeds.ttl_minutes,
+        version=program_version(),
+        entries=[entry_of(config, feed, article) for article in articles],
+    )
+
+
+def compress(data: bytes, encoding: str) -> bytes:
+    """`gzip`, `br` or `identity`. Equal input gives equal output: no time stamp inside."""
+    if encoding == "gzip":
+        return gzip.compress(data, 6, mtime=0)
+    return brotli.compress(data, quality=5) if encoding == "br" else data
+
+
+def split_format(path: str) -> tuple[str, Format | None]:
+    """`tags/Linux.atom` -> (`tags/Linux`, Atom); any case of the extension is understood."""
+    stem, dot, extension = path.rpartition(".")
+    found = FORMATS.get(extension.lower()) if dot and stem else None
+    return (stem, found) if found else (path, None)

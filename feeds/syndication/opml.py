@@ -1,0 +1,53 @@
+"""OPML 2.0: lists of feeds to take into a reader at once. Pure."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Iterable
+from datetime import datetime
+
+from lxml import etree
+
+from .. import addresses
+from ..config import Config
+from ..model import FACETS, FeedState
+
+MEDIA_TYPE = "text/x-opml"
+
+
+def render(config: Config, title: str, states: Iterable[FeedState], *, nested: bool) -> bytes:
+    """One outline for each feed; `nested` groups them by facet."""
+    rows = list(states)
+    root = etree.Element("opml", version="2.0")
+    head = etree.SubElement(root, "head")
+    etree.SubElement(head, "title").text = title
+    if rows:
+        etree.SubElement(head, "dateModified").text = _date(max(row.updated for row in rows))
+    etree.SubElement(head, "ownerName").text = config.site.title
+    etree.SubElement(head, "docs").text = "http://opml.org/spec2.opml"
+    body = etree.SubElement(root, "body")
+    groups: dict[str, etree._Element] = {}
+    for row in rows:
+        _outline(config, _group(config, body, groups, row) if nested else body, row)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _group(config: Config, body: etree._Element, groups: dict[str, etree._Element], row: FeedState) -> etree._Element:
+    folder = row.path.partition("/")[0] if "/" in row.path else ""
+    if not folder:
+        return body
+    if folder not in groups:
+        facet = next((facet for facet in FACETS.values() if facet.plural == folder), None)
+        name = (facet.zh if config.chinese else facet.en) if facet else config.site.title
+        groups[folder] = etree.SubElement(body, "outline", text=name, title=name)
+    return groups[folder]
+
+
+def _outline(config: Config, parent: etree._Element, row: FeedState) -> None:
+    page = f"{config.site.base_url}/{addresses.encode(row.path)}"
+    attributes = {"type": "rss", "text": row.title, "title": row.title, "xmlUrl": page + ".atom", "htmlUrl": page}
+    etree.SubElement(parent, "outline", {**attributes, "language": config.site.language})
+
+
+def _date(when: datetime) -> str:
+    return email.utils.format_datetime(when)

@@ -1,0 +1,127 @@
+"""A document as a response: status, headers and bytes for any request, the same in the lane and in Flask."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from .. import addresses
+from ..service import Document, compress
+from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
+
+Headers = list[tuple[str, str]]
+
+chosen_encoding = lru_cache(maxsize=512)(choose_encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """One content coding of a document: what a 200 and a 304 carry. `full` and `short` are header lists."""
+
+    tag: str
+    full: Headers
+    short: Headers
+    body: bytes
+
+
+@dataclass(slots=True)
+class Served:
+    """A document ready to be sent. It is kept compressed: nearly all readers want it so, and it is a third of the size.
+
+    `generation` is the catalog's in which the document was last known to be current.
+    """
+
+    path: str
+    digest: str
+    changed: int
+    generation: int
+    packed: bytes
+    headers: Headers
+    tags: tuple[str, ...]
+    codings: dict[str, Coding] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, with room for the other coding."""
+        return 2 * len(self.packed) + 4096
+
+
+def serve(document: Document, body: bytes, max_age: int) -> Served:
+    """`max_age` in seconds."""
+    url = f"{document.base_url}/{addresses.encode(document.path)}{document.format.extension}"
+    headers = [
+        ("Content-Type", document.format.content_type),
+        ("Cache-Control", f"public, max-age={max_age}, stale-while-revalidate=600, stale-if-error=86400"),
+        ("Vary", "Accept-Encoding, Sec-Fetch-Dest"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", "ETag, Last-Modified, Link"),
+        ("Link", f'<{url}>; rel="self"'),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'; sandbox"),
+    ]
+    tags = tuple(etag(document.digest, document.format.name, encoding) for encoding in ENCODINGS)
+    return Served(document.path, document.digest, document.changed, document.generation, compress(body, "gzip"), headers, tags)
+
+
+def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, bytes]:
+    """The response to GET or HEAD. The body comes with HEAD, too: the server leaves it out."""
+    encoding = chosen_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
+    coding = served.codings.get(encoding) or _coding(served, encoding)
+    status = decide(environ, served.tags, coding.tag, served.changed)
+    if status == 200:
+        return 200, coding.full, coding.body
+    if status == 304:
+        return 304, coding.short, b""
+    return 412, [("Content-Length", "0")], b""
+
+
+def _coding(served: Served, encoding: str) -> Coding:
+    body = served.packed if encoding == "gzip" else compress(gzip.decompress(served.packed), encoding)
+    now = int(time.time())
+    tag = served.tags[ENCODINGS.index(encoding)]
+    # Never later than now, or a client would send back a date from the future (RFC 9110 section 8.8.2.1).
+    validators = [("ETag", tag), ("Last-Modified", http_date(min(served.changed, now)))]
+    full = [*served.headers, *validators, ("Content-Length", str(len(body)))]
+    if encoding != "identity":
+        full.append(("Content-Encoding", encoding))
+    made = Coding(tag, full, [*served.headers[1:], *validators], body)
+    if encoding != "identity" and served.changed <= now:
+        served.codings[encoding] = made
+    return made
+
+
+class Cache:
+    """The documents asked for last, within a bound of bytes. Threads share it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._rows: OrderedDict[str, Served] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, path: str) -> Served | None:
+        served = self._rows.get(path)
+        if served is not None:
+            try:
+                self._rows.move_to_end(path)
+            except KeyError:  # another thread has just dropped it
+                pass
+        return served
+
+    def put(self, path: str, served: Served) -> None:
+        with self._lock:
+            before = self._rows.pop(path, None)
+            self._rows[path] = served
+            self._bytes += served.size - (before.size if before else 0)
+            while self._bytes > self.max_bytes and len(self._rows) > 1:
+                _path, dropped = self._rows.popitem(last=False)
+                self._bytes -= dropped.size
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes

@@ -1,0 +1,151 @@
+"""The application of a web worker: Flask behind the lane. Workers only read the catalog."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jinja2
+from flask import Flask, Response, g, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as Answer
+
+from .. import addresses
+from ..config import Environment
+from ..model import FACETS, PLURALS, Term
+from ..service import FORMATS, Service, compress
+from ..share import templates
+from . import feeds, pages
+from .answers import Cache
+from .conditional import choose_encoding
+from .lane import Current, Lane
+from .languages import Languages, day
+from .state import KEY, State, state
+
+CACHE_BYTES = 32 * 1024 * 1024
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' http: https: data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create() -> Lane:
+    """For a server's factory option: the site is named by FEEDS_CONFIG."""
+    return create_app(Environment.read(Path(os.environ.get("FEEDS_CONFIG", "config"))))
+
+
+def create_app(environment: Environment) -> Lane:
+    service = Service(environment)
+    cache = Cache(CACHE_BYTES)
+    current = Current(service.generation, service.edition)
+    app = Flask(__name__, template_folder=None, static_folder="static")
+    app.extensions[KEY] = State(service, cache, current, Languages())
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
+    _prepare_templates(app, environment.root)
+    app.register_blueprint(feeds.blueprint)
+    app.register_blueprint(pages.blueprint)
+    app.add_url_rule("/health", view_func=health)
+    app.add_url_rule("/ready", view_func=ready)
+    app.register_error_handler(HTTPException, _error_page)
+    app.after_request(_finish)
+    return Lane(app.wsgi_app, cache, current)
+
+
+def _prepare_templates(app: Flask, root: Path) -> None:
+    """An operator's own template of the same name comes first."""
+    loaders = [jinja2.FileSystemLoader(root / "templates" / "web"), jinja2.FileSystemLoader(templates() / "web")]
+    app.jinja_loader = jinja2.ChoiceLoader(loaders)
+    app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS)
+    app.jinja_env.filters.update(
+        day=lambda when: day(when, state().config.zone, g.language), encode=addresses.encode, slug=addresses.slug
+    )
+    app.before_request(_choose_language)
+    app.context_processor(_context)
+
+
+def _choose_language() -> None:
+    here = state()
+    config = here.current.edition().config
+    default = config.site.language if config else "en"
+    g.language = here.languages.choose(request.accept_languages, default)
+
+
+def _context() -> dict[str, object]:
+    here = state()
+    edition = here.current.edition()
+    return {
+        "_": lambda text: here.languages.translate(g.language, text),
+        "language": g.language,
+        "site": edition.config.site if edition.config else None,
+        "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
+        "has_page": lambda term: edition.config is not None and edition.config.feeds.facet(term.facet).enabled,
+    }
+
+
+def _error_page(error: HTTPException) -> Answer:
+    if error.response is not None:  # a redirect
+        return error.response
+    similar = _similar() if error.code == 404 else []
+    body = render_template("error.html", code=error.code, similar=similar, autodiscovery=(), canonical="")
+    answered = Response(body, error.code, content_type="text/html; charset=utf-8")
+    for name, value in error.get_headers(request.environ):
+        if name not in ("Content-Type", "Content-Length"):
+            answered.headers[name] = value
+    if error.code == 503:
+        answered.headers["Retry-After"] = "5"
+    answered.headers["Cache-Control"] = "no-store" if error.code and error.code >= 500 else "public, max-age=60"
+    return answered
+
+
+def _similar() -> list[Term]:
+    """Terms that the reader may have meant."""
+    here = state()
+    folder, _, name = request.path.strip("/").partition("/")
+    facet = PLURALS.get(folder.casefold())
+    if facet is None or not name or here.current.edition().config is None or len(name) > 200 or not name.isprintable():
+        return []
+    stem, format = pages.split_format(name)
+    return here.service.similar(facet.name, addresses.unslug(stem if format else name))
+
+
+def _finish(answered: Response) -> Response:
+    """Headers of every answer; compression and validators of pages."""
+    if request.method == "OPTIONS":
+        answered.headers["Access-Control-Allow-Origin"] = "*"
+        answered.headers["Access-Control-Allow-Methods"] = answered.headers.get("Allow", "GET, HEAD, OPTIONS")
+        answered.headers["Access-Control-Allow-Headers"] = "If-None-Match, If-Modified-Since, Cache-Control"
+        answered.headers["Access-Control-Max-Age"] = "86400"
+    if answered.mimetype != "text/html":
+        return answered
+    for name, value in _SECURITY.items():
+        answered.headers.setdefault(name, value)
+    answered.headers["Content-Language"] = g.language
+    vary = answered.headers.get("Vary") or "Accept-Encoding, Accept-Language"
+    answered.headers["Vary"] = vary
+    if answered.status_code != 200 or request.method not in ("GET", "HEAD"):
+        return answered
+    encoding = choose_encoding(request.headers.get("Accept-Encoding"))
+    answered.set_data(compress(answered.get_data(), encoding))
+    if encoding != "identity":
+        answered.headers["Content-Encoding"] = encoding
+    answered.add_etag()
+    made = answered.make_conditional(request)
+    assert isinstance(made, Response)
+    return made
+
+
+def health() -> Answer:
+    """Liveness: the process answers."""
+    return Response("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def ready() -> Answer:
+    """Readiness: the catalog answers and holds something to serve."""
+    generation = state().service.generation()
+    text, status = ("ready\n", 200) if generation > 0 else ("no rescan has finished yet\n", 503)
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
+    return Response(text, status, content_type="text/plain", headers=headers)

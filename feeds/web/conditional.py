@@ -1,0 +1,109 @@
+"""Conditional requests and content codings of RFC 9110. Pure: header values in, decisions out.
+
+The one place that decides validators, for documents in the lane and for everything that Flask answers.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timezone
+
+ENCODINGS = ("br", "gzip", "identity")  # on equal quality the first one is chosen
+SUFFIX = {"identity": "", "gzip": ".gz", "br": ".br"}
+
+_ETAG = re.compile(r'(W/)?"([^"]*)"')
+#: What servers and caches in between append when they compress (https://bz.apache.org/bugzilla/show_bug.cgi?id=39727).
+_APPENDED = re.compile(r"(?:-gzip|;gzip|--gzip|-br|;br|-df)$")
+
+
+def etag(digest: str, format: str, encoding: str) -> str:
+    """Strong, and different for each format and content coding (RFC 9110 section 8.8.3)."""
+    return f'"{digest}.{format}{SUFFIX[encoding]}"'
+
+
+def decide(headers: Mapping[str, str], tags: Iterable[str], current: str, changed: int) -> int:
+    """200, 304 or 412, in the order of RFC 9110 section 13.2.2, for GET and HEAD.
+
+    `headers` as in a WSGI environ. `tags` are the entity tags of all codings of the representation: each stands for the same
+    content, so a client that kept one is up to date. `current` is the one that a 200 would carry, `changed` its Last-Modified
+    in UTC seconds.
+    """
+    match = headers.get("HTTP_IF_MATCH")
+    if match is not None:
+        if not _matches_strongly(match, tags):
+            return 412
+    elif (unmodified := _date(headers.get("HTTP_IF_UNMODIFIED_SINCE"))) is not None and changed > unmodified:
+        return 412
+    none_match = headers.get("HTTP_IF_NONE_MATCH")
+    if none_match is not None:
+        return 304 if none_match == current or _matches(none_match, tags) else 200
+    since = _date(headers.get("HTTP_IF_MODIFIED_SINCE"))
+    return 304 if since is not None and changed <= since else 200
+
+
+def _matches(header: str, tags: Iterable[str]) -> bool:
+    """Weak comparison; a suffix that something in between appended does not count."""
+    if header.strip() == "*":
+        return True
+    ours = {tag.strip('"') for tag in tags}
+    return any(_APPENDED.sub("", opaque) in ours for _weak, opaque in _ETAG.findall(header))
+
+
+def _matches_strongly(header: str, tags: Iterable[str]) -> bool:
+    if header.strip() == "*":
+        return True
+    ours = {tag.strip('"') for tag in tags}
+    return any(not weak and opaque in ours for weak, opaque in _ETAG.findall(header))
+
+
+def _date(value: str | None) -> int | None:
+    """An HTTP-date in UTC seconds; what is none is ignored (RFC 9110 section 13.1.3)."""
+    if not value:
+        return None
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+        return int((when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def http_date(seconds: int) -> str:
+    return email.utils.formatdate(seconds, usegmt=True)
+
+
+def choose_encoding(header: str | None, offered: Iterable[str] = ENCODINGS) -> str:
+    """The content coding with the highest quality value (section 12.5.3); identity where nothing offered is acceptable."""
+    if not header:
+        return "identity"
+    qualities = _qualities(header)
+    others = qualities.get("*")
+    best, chosen = 0.0, "identity"
+    for encoding in offered:
+        quality = qualities.get(encoding, qualities.get("x-" + encoding))
+        if quality is None:
+            # Identity is acceptable unless it is excluded; a coding that is not listed is not, unless "*" is.
+            quality = (others if others is not None else 0.001) if encoding == "identity" else (others or 0.0)
+        if quality > best:
+            best, chosen = quality, encoding
+    return chosen
+
+
+def _qualities(header: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in header.split(","):
+        coding, _, parameters = part.partition(";")
+        found[coding.strip().lower()] = _quality(parameters)
+    return found
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return min(max(float(value.strip()), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0

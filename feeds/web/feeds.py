@@ -1,0 +1,100 @@
+"""Feed documents and OPML."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from .. import addresses
+from ..config import Config
+from ..model import PLURALS
+from ..service import AddressError, Elsewhere, Format, Gone
+from .answers import Served, answer, serve
+from .state import State, state
+
+blueprint = Blueprint("feeds", __name__)
+
+
+def document(path: str, format: Format) -> Answer:
+    """The feed at `path` (without extension) in one format. A browser that navigates here is shown its page instead."""
+    here = state()
+    served = _served(here, path, format)
+    if isinstance(served, Response):
+        return served
+    if request.headers.get("Sec-Fetch-Dest") == "document":
+        return _page_instead(path)
+    status, headers, body = answer(served, request.environ)
+    return Response(body, status, headers)
+
+
+def _served(here: State, path: str, format: Format) -> Served | Response:
+    """From the cache if its digest still holds, else rendered and put there."""
+    address = f"/{path}{format.extension}"
+    if request.path != address:  # another case of the extension
+        return permanently(path, format.extension)
+    key = request.environ["PATH_INFO"]
+    cached = here.cache.get(key)
+    try:
+        found = here.service.document(here.edition, path, format, known=cached.digest if cached else "")
+    except AddressError:
+        abort(404)
+    if isinstance(found, Elsewhere):
+        return permanently(found.path, format.extension)
+    if isinstance(found, Gone):
+        abort(410)
+    if found.body is not None:
+        cached = serve(found, found.body, max_age(here.config))
+        here.cache.put(key, cached)
+    assert cached is not None
+    cached.generation = found.generation
+    return cached
+
+
+def max_age(config: Config) -> int:
+    """As long as the next rescan may be away, within reason."""
+    return min(max(config.site.rescan_seconds, 30), 300)
+
+
+def permanently(path: str, extension: str = "") -> Response:
+    """301 to the canonical address, with the query that came along."""
+    query = request.query_string.decode("latin-1")
+    target = f"/{addresses.encode(path)}{extension}" + (f"?{query}" if query else "")
+    answered = redirect(target, 301, Response=Response)
+    answered.headers["Cache-Control"] = "public, max-age=300"
+    answered.headers["Access-Control-Allow-Origin"] = "*"
+    assert isinstance(answered, Response)
+    return answered
+
+
+def _page_instead(path: str) -> Answer:
+    """What a person gets who opens a feed's address in a browser (Sec-Fetch-Dest: document, which only browsers send)."""
+    from .pages import feed_page
+
+    answered = feed_page(path, opened=request.path)
+    answered.headers["Vary"] = "Accept-Encoding, Sec-Fetch-Dest, Accept-Language"
+    answered.headers["Cache-Control"] = "private, max-age=0"
+    return answered
+
+
+@blueprint.get("/feeds.opml")
+def all_opml() -> Answer:
+    return _opml("")
+
+
+@blueprint.get("/<plural>.opml")
+def facet_opml(plural: str) -> Answer:
+    if plural not in PLURALS or not state().config.feeds.facet(PLURALS[plural].name).enabled:
+        abort(404)
+    return _opml(plural)
+
+
+def _opml(plural: str) -> Answer:
+    here = state()
+    body = here.service.opml(here.config, PLURALS.get(plural))
+    answered = Response(body, content_type="text/x-opml; charset=utf-8")
+    answered.headers["Content-Disposition"] = f'inline; filename="{plural or "feeds"}.opml"'
+    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
+    answered.headers["Access-Control-Allow-Origin"] = "*"
+    answered.headers["Vary"] = "Accept-Encoding"
+    answered.add_etag()
+    return answered.make_conditional(request)

@@ -1,0 +1,46 @@
+"""The pages' own words in the reader's language: msgids are English, catalogs are PO files read by Babel."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from werkzeug.datastructures import LanguageAccept
+
+LOCALES = Path(__file__).resolve().parents[1] / "locale"
+
+
+class Languages:
+    """`default` is the language of the site."""
+
+    tags = ("zh-CN", "en")
+
+    def choose(self, accepted: LanguageAccept, default: str) -> str:
+        """The best of what the reader accepts; the site's where that says nothing."""
+        site = "zh-CN" if default.lower().startswith("zh") else "en"
+        for tag, quality in accepted:
+            for known in self.tags:
+                if quality > 0 and tag.lower().split("-")[0] == known.split("-")[0]:
+                    return known
+        return site
+
+    def translate(self, language: str, text: str) -> str:
+        return self._chinese.get(text, text) if language == "zh-CN" else text
+
+    @cached_property
+    def _chinese(self) -> dict[str, str]:
+        from babel.messages.pofile import read_po
+
+        with (LOCALES / "zh_CN" / "LC_MESSAGES" / "feeds.po").open("rb") as file:
+            catalog = read_po(file, locale="zh_CN")
+        return {str(message.id): str(message.string) for message in catalog if message.id and message.string}
+
+
+def day(when: datetime, zone: ZoneInfo, language: str) -> str:
+    """A date as people write it, in the site's time zone."""
+    local = when.astimezone(zone)
+    if language == "zh-CN":
+        return f"{local.year} 年 {local.month} 月 {local.day} 日"
+    return f"{local.day} {local:%B} {local.year}"

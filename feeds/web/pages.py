@@ -1,0 +1,98 @@
+"""Pages for people: home, directories, terms and other feeds, articles."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort, redirect, render_template, request
+from werkzeug.wrappers import Response as Answer
+
+from .. import addresses
+from ..model import PLURALS
+from ..service import FORMATS, AddressError, Elsewhere, Gone, split_format
+from .feeds import document, max_age, permanently
+from .state import state
+
+blueprint = Blueprint("pages", __name__)
+
+MAX_ADDRESS = 2000
+
+
+@blueprint.get("/")
+def home() -> Answer:
+    here = state()
+    articles, top, named = here.service.home(here.config)
+    return _page(
+        "home.html", articles=articles, top=top, named=named, autodiscovery=_autodiscovery("all", here.config.site.title)
+    )
+
+
+@blueprint.get("/about/feeds")
+def about() -> Answer:
+    return _page("about.html")
+
+
+@blueprint.get("/articles/<path:id>")
+def article_page(id: str) -> Answer:
+    here = state()
+    page = here.service.article(id)
+    if page is None:
+        abort(404)
+    article = page.article
+    own = f"/articles/{addresses.encode(addresses.slug(article.id))}"
+    if article.url != here.config.site.base_url + own:  # it lives elsewhere: `article_url`
+        return redirect(article.url, 302)
+    return _page("article.html", article=article, page=page, canonical=article.url)
+
+
+@blueprint.get("/<path:address>")
+def anything(address: str) -> Answer:
+    """A directory, a feed's document or a feed's page."""
+    if len(address) > MAX_ADDRESS:
+        abort(414)
+    if not address.isprintable():
+        abort(404)
+    if address.rstrip("/").casefold() in PLURALS:
+        return _directory(address)
+    path, format = split_format(address)
+    if format is not None:
+        return document(path, format)
+    return feed_page(address)
+
+
+def _directory(address: str) -> Answer:
+    here = state()
+    facet = PLURALS[address.rstrip("/").casefold()]
+    if not here.config.feeds.facet(facet.name).enabled:
+        abort(404)
+    if address != facet.plural + "/":
+        return permanently(facet.plural + "/")
+    return _page("directory.html", facet=facet, terms=here.service.directory(here.config, facet.name))
+
+
+def feed_page(path: str, opened: str = "") -> Answer:
+    """The page of a feed. `opened` is the document's address that the browser was sent to, if it was."""
+    here = state()
+    if path.rstrip("/") != path:
+        return permanently(path.rstrip("/"))
+    try:
+        found = here.service.page(here.config, path, request.args.get("before", type=int))
+    except AddressError:
+        abort(404)
+    if isinstance(found, Elsewhere):
+        return permanently(found.path)
+    if isinstance(found, Gone):
+        abort(410)
+    return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))
+
+
+def _autodiscovery(path: str, title: str) -> list[tuple[str, str, str]]:
+    """(media type, title, address) of each format, for <link rel=alternate>."""
+    base = f"{state().config.site.base_url}/{addresses.encode(path)}"
+    return [(made.media_type, f"{title} ({made.label})", base + made.extension) for made in FORMATS.values()]
+
+
+def _page(template: str, **values: object) -> Answer:
+    here = state()
+    values = {"autodiscovery": (), "canonical": "", **values}
+    answered = Response(render_template(template, **values), content_type="text/html; charset=utf-8")
+    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
+    return answered

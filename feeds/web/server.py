@@ -1,0 +1,99 @@
+"""One parent process: granian's workers, and the clock beside them. The only user of granian."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import structlog
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from ..config import Environment
+from ..errors import FeedsError
+
+log: Any = structlog.get_logger("feeds.serve")
+
+#: A reader that sends its headers slower than this is a slow-loris.
+HEADER_TIMEOUT_MS = 15_000
+
+
+def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises FeedsError where the address cannot be had."""
+    _check_address(host, port)
+    os.environ["FEEDS_CONFIG"] = str(environment.config_dir)
+    from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
+
+    server = Granian(
+        "feeds.web.app:create",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=4,
+        backlog=2048,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        log_level=LogLevels.warning,
+        process_name=None,
+    )
+    companion = _Companion(environment) if clock else None
+    log.info("serving", address=f"http://{host}:{port}", workers=workers, clock=clock)
+    try:
+        server.serve()
+    finally:
+        if companion:
+            companion.stop()
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise FeedsError(f"cannot serve on {host}:{port}: {error.strerror}; another --port, perhaps?") from None
+
+
+class _Companion:
+    """The clock's process, started again if it ends by itself."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._command = [
+            sys.executable,
+            "-m",
+            "feeds",
+            "clock",
+            "--config",
+            str(environment.config_dir),
+            "--parent",
+            str(os.getpid()),
+        ]
+        self._stopping = threading.Event()
+        self._process = subprocess.Popen(self._command)  # noqa: S603
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            code = self._process.wait()
+            if self._stopping.wait(1.0):
+                return
+            log.error("clock_ended", code=code, action="starting it again")
+            self._process = subprocess.Popen(self._command)  # noqa: S603
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()

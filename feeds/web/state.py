@@ -1,0 +1,42 @@
+"""What a worker's application holds, reachable from its views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import abort, current_app, g
+
+from ..config import Config
+from ..service import Edition, Service
+from .answers import Cache
+from .lane import Current
+from .languages import Languages
+
+KEY = "feeds"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    service: Service
+    cache: Cache
+    current: Current
+    languages: Languages
+
+    @property
+    def edition(self) -> Edition:
+        """One edition for the whole request."""
+        if "edition" not in g:
+            g.edition = self.current.edition()
+        edition: Edition = g.edition
+        return edition
+
+    @property
+    def config(self) -> Config:
+        if self.edition.config is None:
+            abort(503)
+        return self.edition.config
+
+
+def state() -> State:
+    found: State = current_app.extensions[KEY]
+    return found
