@@ -79,7 +79,7 @@ def _environment(config_dir: Path) -> Environment:
     return Environment.read(config_dir)
 
 
-# -- serving ----------------------------------------------------------------------------------------------------------------------
+# -- serving ---------------------------------------------------------------
 
 
 @main.command()
@@ -122,7 +122,7 @@ def clock(config_dir: Path, parent: int | None) -> None:
         run(service, parent=parent)
 
 
-# -- the catalog ------------------------------------------------------------------------------------------------------------------
+# -- the catalog -----------------------------------------------------------
 
 
 @main.command()
@@ -229,7 +229,7 @@ def migrate(config_dir: Path) -> None:
     click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
 
 
-# -- feeds ------------------------------------------------------------------------------------------------------------------------
+# -- feeds -----------------------------------------------------------------
 
 
 @main.command("list")
@@ -316,7 +316,7 @@ def export(config_dir: Path, as_json: bool, compressed: bool, folder: Path) -> N
         click.echo(f"{report['written']} files written, {report['unchanged']} unchanged, {report['removed']} removed")
 
 
-# -- a new site -------------------------------------------------------------------------------------------------------------------
+# -- a new site ------------------------------------------------------------
 
 
 @main.command()
@@ -336,7 +336,7 @@ def init(folder: Path, store: str | None, title: str | None, base_url: str | Non
         click.echo(line)
 
 
-# -- output -----------------------------------------------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------
 
 
 def _print_json(value: object) -> None:

@@ -207,7 +207,7 @@ def insert_rows(connection: sa.Connection, table: Table, rows: Sequence[tuple[An
 
 @contextlib.contextmanager
 def exclusive(engine: sa.Engine, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the named lock across processes; it falls with the process, however that ends. Yields False if not `wait` and taken."""
+    """Hold the named lock across processes; it falls with the process. Yields False if it is taken and not `wait`."""
     if engine.dialect.name == "sqlite":
         with _locked_file(f"{engine.url.database}.{name}.lock", wait) as held:
             yield held

@@ -14,12 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from . import addresses, config as configuration, database
+from . import addresses, database
+from . import config as configuration
 from .config import Config, Environment
 from .database import state
 from .errors import AddressError, ConfigError, Fault, FeedsError, StoreError
 from .library import catalog, scan
 from .library.body import opens_with_picture, opens_with_summary
+from .library.intake import Counts
 from .library.reading import Rules
 from .library.scan import Progress
 from .model import FACETS, PLURALS, Article, Facet, Feed, FeedState, Problem, RescanReport, Selection, Term
@@ -115,7 +117,7 @@ class Service:
     def snapshot(self) -> contextlib.AbstractContextManager[sa.Connection]:
         return database.reading(self.engine)
 
-    # -- configuration --------------------------------------------------------------------------------------------------------
+    # -- configuration -----------------------------------------------------
 
     def adopt_config(self) -> Config:
         """The configuration in the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
@@ -134,7 +136,7 @@ class Service:
                 raise
             return Config.model_validate_json(stored["config"]), str(error)
 
-    # -- rescan -----------------------------------------------------------------------------------------------------------------
+    # -- rescan ------------------------------------------------------------
 
     def rescan(
         self, *, now: int, full: bool = False, progress: Progress | None = None, workers: int | None = None
@@ -189,7 +191,7 @@ class Service:
         with database.writing(self.engine) as connection:
             _put_state(connection, values)
 
-    # -- what the doors ask -------------------------------------------------------------------------------------------------------
+    # -- what the doors ask ------------------------------------------------
 
     def edition(self) -> Edition:
         with self.snapshot() as connection:
@@ -360,7 +362,7 @@ def _term_of(connection: sa.Connection, config: Config, feed: Feed) -> Term | No
     return known.term if known else None
 
 
-# -- check --------------------------------------------------------------------------------------------------------------------
+# -- check -----------------------------------------------------------------
 
 
 def _as_problem(fault: Fault) -> Problem:
@@ -405,7 +407,7 @@ def _problems_of(connection: sa.Connection, config: Config) -> list[Problem]:
     return catalog.problems(connection)
 
 
-# -- state ----------------------------------------------------------------------------------------------------------------------
+# -- state -----------------------------------------------------------------
 
 
 def _state(connection: sa.Connection) -> dict[str, str]:
@@ -439,7 +441,7 @@ def _marks(config: Config, rules: Rules) -> dict[str, str]:
 def _report(
     connection: sa.Connection, found: scan.Look, started: float, taken: scan.Taken | None = None, feeds_changed: int = 0
 ) -> RescanReport:
-    counts = taken.counts if taken else scan.Counts()
+    counts = taken.counts if taken else Counts()
     total = scan.count_articles(connection)
     return RescanReport(
         articles=total,

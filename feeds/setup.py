@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import share
@@ -32,8 +32,12 @@ def with_settings(text: str, chosen: dict[str, str | None]) -> str:
         if value:
             # A JSON string is a YAML string; the function keeps backslashes as they are.
             line = f"{name}: {json.dumps(value, ensure_ascii=False)}"
-            text = re.sub(rf"^{name}: [^#\n]*?(?=[ ]+#|$)", lambda _match, line=line: line, text, count=1, flags=re.MULTILINE)
+            text = re.sub(rf"^{name}: [^#\n]*?(?=[ ]+#|$)", _constant(line), text, count=1, flags=re.MULTILINE)
     return text
+
+
+def _constant(line: str) -> Callable[[re.Match[str]], str]:
+    return lambda _match: line
 
 
 def _write(path: Path, text: str) -> str:

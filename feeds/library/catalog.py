@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -177,7 +177,7 @@ def _article(row: Any, found: tuple[Term, ...], html: str) -> Article:
 
 
 def instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def article(connection: sa.Connection, id: str) -> Article | None:
@@ -185,7 +185,7 @@ def article(connection: sa.Connection, id: str) -> Article | None:
     return next(iter(load(connection, [key])), None) if key is not None else None
 
 
-# -- terms ----------------------------------------------------------------------------------------------------------------------
+# -- terms -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

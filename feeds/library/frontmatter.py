@@ -1,4 +1,6 @@
-"""One file's text -> its fields and its Markdown. Pure. A dialect is a row in `DIALECTS`; the first that recognises a file wins.
+"""One file's text -> its fields and its Markdown. Pure.
+
+A dialect is a row in `DIALECTS`; the first that recognises a file wins.
 
 YAML is read from libyaml's events in one pass that refuses bombs while it builds: aliases, explicit tags, merge keys, repeated
 keys and deep nesting end the file, every scalar stays text (so `No`, `1.10` and `007` are what was written). The reasons:
@@ -11,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
 
 import yaml
 
-Value = Union[str, list["Value"], dict[str, "Value"]]
+Value = Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  # a name in quotes has no |
 
 MAX_DEPTH = 20
 #: Comments hold addresses and places of people. They end here: not even their text is built.
@@ -55,7 +57,7 @@ def read(text: str) -> Source:
     raise BadFrontMatter(1, 1, "no front matter: expected a first line of three hyphens, or LCTT's [#]: header lines")
 
 
-# -- YAML between two lines of three hyphens -----------------------------------------------------------------------------
+# -- YAML between two lines of three hyphens -------------------------------
 
 
 def _read_yaml(text: str) -> Source:
@@ -79,7 +81,7 @@ def load_mapping(text: str, *, first_line: int = 2) -> dict[str, Value]:
     """A YAML mapping whose leaves are all text. Raises BadFrontMatter with places in the file that `text` was cut from."""
     loader = yaml.CSafeLoader(text)
     try:
-        return _build(loader)
+        return _Builder().run(loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column + 1) if mark else (0, 1)
@@ -96,69 +98,83 @@ def _public(error: yaml.MarkedYAMLError) -> str:
     return str(error.problem or error.context or "unreadable")
 
 
-def _build(loader: yaml.CSafeLoader) -> dict[str, Value]:
-    """A stack machine over the events. `key` waits for its value in the innermost mapping; `skip` counts open private ones."""
-    stack: list[tuple[list[Value] | dict[str, Value], str | None]] = []
-    inner: list[Value] | dict[str, Value] = []
-    key: str | None = None
-    skip = 0
-    next_event = loader.get_event
-    scalar, mapping, sequence = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
-    while True:
-        event = next_event()
-        kind = type(event)
-        if kind is scalar:
-            if event.tag is not None:
-                raise _refused(event, "explicit tags are not allowed")
-            if skip:
-                continue
-            if type(inner) is list:
-                inner.append(event.value)
-            elif key is None:
-                key = _new_key(inner, event)
+class _Builder:
+    """A stack machine over the events: builds what they say and refuses what could harm.
+
+    `key` waits for its value in the innermost mapping; `skip` counts the open collections of a private key.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[tuple[Any, str | None]] = []
+        self.inner: Any = []
+        self.key: str | None = None
+        self.skip = 0
+
+    def run(self, loader: Any) -> dict[str, Value]:
+        steps: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.MappingStartEvent: self.start,
+            yaml.SequenceStartEvent: self.start,
+            yaml.MappingEndEvent: self.end,
+            yaml.SequenceEndEvent: self.end,
+            yaml.AliasEvent: self.alias,
+            yaml.DocumentStartEvent: self.document,
+        }
+        while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
+            step = steps.get(kind)
+            if step:
+                step(event)
+        if len(self.inner) != 1 or not isinstance(root := self.inner[0], dict):
+            raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
+        return root
+
+    def scalar(self, event: Any) -> None:
+        if event.tag is not None:
+            raise _refused(event, "explicit tags are not allowed")
+        if not self.skip:
+            if type(self.inner) is dict and self.key is None:
+                self.key = _new_key(self.inner, event)
             else:
-                inner[key] = event.value
-                key = None
-        elif kind is mapping or kind is sequence:
-            _check_start(event, len(stack) + skip, key is None and type(inner) is dict)
-            if skip or (len(stack) == 1 and key in PRIVATE_KEYS):
-                skip += 1
-                continue
-            stack.append((inner, key))
-            inner, key = ({} if kind is mapping else []), None
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            if skip:
-                skip -= 1
-                key = key if skip else None
-                continue
-            value = inner
-            inner, key = stack.pop()
-            if type(inner) is list:
-                inner.append(value)
-            else:
-                inner[str(key)] = value
-                key = None
-        elif kind is yaml.AliasEvent:
-            raise _refused(event, "aliases are not allowed")
-        elif kind is yaml.DocumentStartEvent and inner:
+                self.put(event.value)
+
+    def put(self, value: Value) -> None:
+        if type(self.inner) is list:
+            self.inner.append(value)
+        else:
+            self.inner[self.key] = value
+            self.key = None
+
+    def start(self, event: Any) -> None:
+        if event.tag is not None:
+            raise _refused(event, "explicit tags are not allowed")
+        if len(self.stack) + self.skip >= MAX_DEPTH:
+            raise _refused(event, f"nested deeper than {MAX_DEPTH} levels")
+        if self.skip or (len(self.stack) == 1 and self.key in PRIVATE_KEYS):
+            self.skip += 1
+            return
+        if type(self.inner) is dict and self.key is None:
+            raise _refused(event, "a key must be plain text")
+        self.stack.append((self.inner, self.key))
+        self.inner, self.key = ({} if type(event) is yaml.MappingStartEvent else []), None
+
+    def end(self, _event: Any) -> None:
+        if self.skip:
+            self.skip -= 1
+            self.key = self.key if self.skip else None
+            return
+        value = self.inner
+        self.inner, self.key = self.stack.pop()
+        self.put(value)
+
+    def alias(self, event: Any) -> None:
+        raise _refused(event, "aliases are not allowed")
+
+    def document(self, event: Any) -> None:
+        if self.inner:
             raise _refused(event, "a second document")
-        elif kind is yaml.StreamEndEvent:
-            break
-    if len(inner) != 1 or not isinstance(root := inner[0], dict):
-        raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
-    return root
 
 
-def _check_start(event: yaml.CollectionStartEvent, depth: int, as_key: bool) -> None:
-    if event.tag is not None:
-        raise _refused(event, "explicit tags are not allowed")
-    if depth >= MAX_DEPTH:
-        raise _refused(event, f"nested deeper than {MAX_DEPTH} levels")
-    if as_key:
-        raise _refused(event, "a key must be plain text")
-
-
-def _new_key(mapping: dict[str, Value], event: yaml.ScalarEvent) -> str:
+def _new_key(mapping: dict[str, Value], event: Any) -> str:
     key: str = event.value
     if key in mapping:
         raise _refused(event, "a key is repeated")
@@ -167,11 +183,11 @@ def _new_key(mapping: dict[str, Value], event: yaml.ScalarEvent) -> str:
     return key
 
 
-def _refused(event: yaml.Event, reason: str) -> yaml.MarkedYAMLError:
+def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=reason, problem_mark=event.start_mark)
 
 
-# -- LCTT's own files: header lines, a heading, a credit footer --------------------------------------------------------------
+# -- LCTT's own files: header lines, a heading, a credit footer ------------
 
 _HEADER_LINE = re.compile(r"""^\[#\]:[ \t]*(?P<key>[A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$""")
 _TITLE = re.compile(r"^(?P<title>[^\n]+)\n=+[ \t]*\n?|^#[ \t]+(?P<atx>[^\n]+)\n?", re.MULTILINE)

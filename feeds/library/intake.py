@@ -104,7 +104,7 @@ class Intake:
         counts = self.counts
         return bool(counts.added or counts.changed or counts.removed or counts.renamed or self.moved)
 
-    # -- files ----------------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------
 
     def put(self, batch: Sequence[Reading]) -> None:
         """A reading whose id belongs to a file still to be read waits for `finish`."""
@@ -185,7 +185,7 @@ class Intake:
         self._next_key += 1
         return self._next_key - 1
 
-    # -- removal ----------------------------------------------------------------------------------------------------------------
+    # -- removal -----------------------------------------------------------
 
     def _remove_orphans(self) -> None:
         """Articles whose file is gone or became another article, and that no other file took over."""
@@ -211,7 +211,7 @@ class Intake:
         for key in keys:
             self._members.pop(key, None)
 
-    # -- terms --------------------------------------------------------------------------------------------------------------------
+    # -- terms -------------------------------------------------------------
 
     def rejoin(self) -> None:
         """Give every article its terms anew from the spellings it was read with: after the aliases changed."""

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
 
@@ -148,7 +148,7 @@ def _with_digest(article: ParsedArticle) -> ParsedArticle:
     return ParsedArticle(**values, digest=hashlib.sha256(published.encode()).hexdigest()[:32])
 
 
-# -- fields: each may be missing, empty or of another type -------------------------------------------------------------------
+# -- fields: each may be missing, empty or of another type -----------------
 
 
 def _text(fields: Mapping[str, Value], name: str) -> str:
@@ -197,10 +197,10 @@ def _comment_count(fields: Mapping[str, Value]) -> int:
     return int(number) if isinstance(number, str) and re.fullmatch(r"[0-9]{1,9}", number) else 0
 
 
-# -- dates: the header's, else the file's name, else its folder, else its modification time ---------------------------------
+# -- dates: the header's, else the file's name, else its folder, else its modification time ---
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
 _DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d\d)?(?:/(\d\d))?")
 
@@ -210,7 +210,7 @@ def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: floa
         _date(rules, fields.get("date"))
         or _dated(rules, _DATED_NAME.search(PurePosixPath(path).name))
         or _dated(rules, _DATED_FOLDER.search(path))
-        or min(max(datetime.fromtimestamp(int(mtime), timezone.utc), _EARLIEST), _LATEST)
+        or min(max(datetime.fromtimestamp(int(mtime), UTC), _EARLIEST), _LATEST)
     )
 
 
@@ -249,13 +249,13 @@ def _dated(rules: Rules, match: re.Match[str] | None) -> datetime | None:
 def _in_utc(rules: Rules, when: datetime) -> datetime | None:
     with contextlib.suppress(ValueError, OverflowError):
         aware = when if when.tzinfo else when.replace(tzinfo=ZoneInfo(rules.timezone))
-        instant = aware.astimezone(timezone.utc).replace(microsecond=0)
+        instant = aware.astimezone(UTC).replace(microsecond=0)
         if _EARLIEST <= instant < _LATEST:
             return instant
     return None
 
 
-# -- names of terms -------------------------------------------------------------------------------------------------------------
+# -- names of terms --------------------------------------------------------
 
 _SEPARATORS = re.compile(r"[,，、;；/]")
 _MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")

@@ -13,7 +13,7 @@ import importlib.metadata
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import brotli
@@ -45,7 +45,7 @@ def program_version() -> str:
     return importlib.metadata.version("feeds")
 
 
-# -- state: written by the rescan ----------------------------------------------------------------------------------------------
+# -- state: written by the rescan ------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row
 def _authority_date(config: Config) -> int:
     """An empty feed has to be of some date: that of the authority that names it, which never changes."""
     year, month, day = (*config.site.id_authority.rpartition(",")[2].split("-"), "1", "1")[:3]
-    return int(datetime(int(year), int(month), int(day), tzinfo=timezone.utc).timestamp())
+    return int(datetime(int(year), int(month), int(day), tzinfo=UTC).timestamp())
 
 
 def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) -> list[str]:
@@ -127,9 +127,9 @@ def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) 
         connection.execute(sa.insert(feeds), fresh)
     if changed or same:
         update = sa.update(feeds).where(c.path == sa.bindparam("_path"))
-        columns = {name: sa.bindparam(name) for name in ("title", "term_key", "articles", "updated", "digest", "changed")}
+        columns = ("title", "term_key", "articles", "updated", "digest", "changed")
         for row in (*changed, *same):
-            connection.execute(update.values({n: row[n] for n in columns}), {"_path": row["_path"]})
+            connection.execute(update.values({name: row[name] for name in columns}), {"_path": row["_path"]})
     return [row["path"] for row in (*fresh, *changed)]
 
 
@@ -168,7 +168,7 @@ def _state(row: Any) -> FeedState:
     return FeedState(row.path, row.title, row.articles, instant(row.updated), row.digest, row.changed)
 
 
-# -- bytes: made on request --------------------------------------------------------------------------------------------------------
+# -- bytes: made on request ------------------------------------------------
 
 
 def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:

@@ -67,7 +67,7 @@ class Format:
         return f"{self.media_type}; charset=utf-8"
 
 
-# -- Atom and RSS by feedgen ----------------------------------------------------------------------------------------------------
+# -- Atom and RSS by feedgen -----------------------------------------------
 
 
 class _Extras(BaseExtension):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
         for broken in entry.findall("link"):
             entry.remove(broken)
         for attributes in self.links:
-            etree.SubElement(entry, "link", **attributes)  # its tree has no namespace before it is written
+            etree.SubElement(entry, "link", attributes)  # its tree has no namespace before it is written
         self._extend_both(entry)
         etree.SubElement(entry, f"{{{NAMESPACES['thr']}}}total").text = str(self.comments)
         return entry
@@ -103,7 +103,7 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
             etree.SubElement(item, f"{{{NAMESPACES['dc']}}}contributor").text = name
         for attributes in self.links:
             if attributes["rel"] == "via":
-                etree.SubElement(item, f"{{{ATOM}}}link", **attributes)
+                etree.SubElement(item, f"{{{ATOM}}}link", attributes)
         self._extend_both(item)
         etree.SubElement(item, f"{{{NAMESPACES['slash']}}}comments").text = str(self.comments)
         return item
@@ -197,7 +197,7 @@ def _rss(content: Content) -> bytes:
     return text
 
 
-# -- JSON Feed 1.1 ------------------------------------------------------------------------------------------------------------
+# -- JSON Feed 1.1 ---------------------------------------------------------
 
 
 def _json(content: Content) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import threading
 import time
@@ -107,10 +108,8 @@ class Cache:
     def get(self, path: str) -> Served | None:
         served = self._rows.get(path)
         if served is not None:
-            try:
+            with contextlib.suppress(KeyError):  # another thread has just dropped it
                 self._rows.move_to_end(path)
-            except KeyError:  # another thread has just dropped it
-                pass
         return served
 
     def put(self, path: str, served: Served) -> None:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as Answer
 from .. import addresses
 from ..config import Environment
 from ..model import FACETS, PLURALS, Term
-from ..service import FORMATS, Service, compress
+from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
 from . import feeds, pages
 from .answers import Cache
@@ -87,7 +87,7 @@ def _context() -> dict[str, object]:
 
 
 def _error_page(error: HTTPException) -> Answer:
-    if error.response is not None:  # a redirect
+    if isinstance(error.response, Answer):  # a redirect
         return error.response
     similar = _similar() if error.code == 404 else []
     body = render_template("error.html", code=error.code, similar=similar, autodiscovery=(), canonical="")
@@ -108,7 +108,7 @@ def _similar() -> list[Term]:
     facet = PLURALS.get(folder.casefold())
     if facet is None or not name or here.current.edition().config is None or len(name) > 200 or not name.isprintable():
         return []
-    stem, format = pages.split_format(name)
+    stem, format = split_format(name)
     return here.service.similar(facet.name, addresses.unslug(stem if format else name))
 
 

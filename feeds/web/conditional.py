@@ -8,7 +8,7 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timezone
+from datetime import UTC
 
 ENCODINGS = ("br", "gzip", "identity")  # on equal quality the first one is chosen
 SUFFIX = {"identity": "", "gzip": ".gz", "br": ".br"}
@@ -64,7 +64,7 @@ def _date(value: str | None) -> int | None:
         return None
     try:
         when = email.utils.parsedate_to_datetime(value)
-        return int((when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp())
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
 
