@@ -32,8 +32,8 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto", "ftp", "magnet"}
 #: Tags that are HTML and not for us: dropped. Any other word in angle brackets is the author's text: kept.
 _FORBIDDEN = frozenset(
-    "applet area article audio base body button canvas center dialog embed fieldset font footer form frame frameset head header "
-    "hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option output param "
+    "applet area article audio base body button canvas center dialog embed fieldset font footer form frame frameset head "
+    "header hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option output param "
     "picture portal progress script section select slot source style svg template textarea title track video".split()
 )
 _NOT_HTML = re.compile(

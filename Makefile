@@ -1,0 +1,59 @@
+# The verbs of this project. On a fresh clone with Python 3.11+ and make: `make run` and `make test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+CONFIG ?= config
+
+.PHONY: help run test test-fast lint format types bench lock dist clean
+
+help:             ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (FEEDS_STORE=DIR make run)
+	$(BIN)/feeds rescan --config $(CONFIG)
+	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev ## set up and run the whole suite
+	$(BIN)/pytest -n auto
+
+test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
+	$(BIN)/pytest -n auto -m "not interop"
+
+lint: $(VENV)/.dev ## ruff, and mypy in strict mode
+	$(BIN)/ruff check feeds tests benchmarks
+	$(BIN)/ruff format --check feeds tests benchmarks
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix feeds tests benchmarks
+	$(BIN)/ruff format feeds tests benchmarks
+
+bench: $(VENV)/.dev ## every promised figure beside its bound
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev ## resolve the dependencies anew
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+
+dist: $(VENV)/.dev ## the wheel and the source archive
+	$(BIN)/python -m build
+
+clean:            ## remove what the verbs made
+	rm -rf $(VENV) dist build var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit("feeds needs Python 3.11 or newer; this is %d.%d (PYTHON=python3.12 make ...)" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
