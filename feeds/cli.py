@@ -19,7 +19,7 @@ import click
 
 from .config import Environment
 from .errors import FeedsError
-from .model import FACETS, PLURALS, Problem, RescanReport
+from .model import FACETS, PLURALS, FeedState, Problem, RescanReport, Selection
 
 Command = Callable[..., Any]
 
@@ -199,8 +199,8 @@ def status(config_dir: Path, as_json: bool) -> None:
         problems = service.problems()
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        last = found["rescan"] or {}
-        _print_json({**last, **found, "problems": rows})
+        listed = [_listed(*row) for row in service.states()]
+        _print_json({**(found["rescan"] or {}), **found, "ok": not rows, "problems": rows, "list": listed})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -239,22 +239,23 @@ def migrate(config_dir: Path) -> None:
 def list_feeds(config_dir: Path, as_json: bool) -> None:
     """Every feed there is: address, number of articles, date of the newest change, title."""
     with _service(config_dir) as service:
-        rows = [
-            {
-                "path": state.path,
-                "title": state.title,
-                "articles": state.articles,
-                "updated": state.updated.isoformat(),
-                "selection": selection.as_json(),
-            }
-            for state, selection in service.states()
-        ]
+        rows = [_listed(*row) for row in service.states()]
     if as_json:
         _print_json(rows)
         return
     width = max((len(row["path"]) for row in rows), default=0)
     for row in rows:
         click.echo(f"{row['path']:<{width}}  {row['articles']:>6}  {row['updated'][:10]}  {row['title']}")
+
+
+def _listed(state: FeedState, selection: Selection) -> dict[str, Any]:
+    return {
+        "path": state.path,
+        "title": state.title,
+        "articles": state.articles,
+        "updated": state.updated.isoformat(),
+        "selection": selection.as_json(),
+    }
 
 
 @main.command()

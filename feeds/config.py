@@ -258,6 +258,8 @@ def _file(environment: Environment, name: str, kind: type[Model], faults: list[F
 def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model | None:
     """One YAML text as `kind`; faults are appended with their places."""
     try:
+        if alias := next((e for e in yaml.parse(text, Loader=yaml.CSafeLoader) if isinstance(e, yaml.AliasEvent)), None):
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=alias.start_mark)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         places = dict(_places(node)) if node else {}
         value = yaml.load(text, Loader=yaml.CSafeLoader)
@@ -284,6 +286,8 @@ def _places(node: yaml.Node, at: _Key = ()) -> Iterator[tuple[_Key, tuple[int, i
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(problem="a key must be text; put it in quotes", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} is set twice", problem_mark=key.start_mark)
             seen.add(key.value)

@@ -60,7 +60,8 @@ quarantine = Table(
 )
 
 #: `content` is the digest of the file's published fields, `digest` covers the canonical terms as well.
-#: `names` is JSON: facet -> spellings as written. `first_seen` is when a rescan first met the article.
+#: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
+#: `first_seen` is when a rescan first met the article.
 articles = Table(
     "articles",
     metadata,
@@ -78,6 +79,7 @@ articles = Table(
     Column("comments", Integer, nullable=False),
     Column("editor_choice", Integer, nullable=False),
     Column("names", Text, nullable=False),
+    Column("terms", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("first_seen", BigInteger, nullable=False),

@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from . import database
 from .errors import FeedsError
-from .model import RescanReport
+from .model import Problem, RescanReport
 from .service import Service
 
 log: Any = structlog.get_logger("feeds.clock")
@@ -36,6 +36,7 @@ class Clock:
         self.stopped = threading.Event()
         self.bell = threading.Event()
         self._said = ""
+        self._warned: set[Problem] = set()
 
     def stop(self, *_signal: object) -> None:
         self.stopped.set()
@@ -94,6 +95,7 @@ class Clock:
 
     def _log(self, report: RescanReport) -> None:
         self._say(self.service.status()["config_fault"], "config_refused")
+        self._warn(self.service.problems())
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
             log.info(
                 "rescan",
@@ -105,6 +107,14 @@ class Clock:
                 feeds=report.feeds_changed,
                 seconds=report.seconds,
             )
+
+    def _warn(self, problems: list[Problem]) -> None:
+        """A file in quarantine is a warning once for each change, not once for each rescan."""
+        for problem in problems:
+            if problem not in self._warned:
+                place = f"{problem.path}:{problem.line}:{problem.column}" if problem.line else problem.path
+                log.warning("quarantine", file=place, reason=problem.reason)
+        self._warned = set(problems)
 
     def _say(self, fault: str, event: str) -> None:
         """A fault is logged once, not at every tick."""

@@ -33,16 +33,18 @@ _SCHEMES = {"http", "https", "mailto", "ftp", "magnet"}
 #: Tags that are HTML and not for us: dropped. Any other word in angle brackets is the author's text: kept.
 _FORBIDDEN = frozenset(
     "applet area article audio base body button canvas center dialog embed fieldset font footer form frame frameset head "
-    "header hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option output param "
-    "picture portal progress script section select slot source style svg template textarea title track video".split()
+    "header hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option "
+    "output param picture portal progress script section select slot source style svg template textarea title track "
+    "video".split()
 )
 _NOT_HTML = re.compile(
-    r"<(?=/?[A-Za-z])(?!/?(?:%s)(?=[\s/>]))" % "|".join(sorted(_TAGS | set(_FORBIDDEN), key=len, reverse=True)), re.IGNORECASE
+    r"<(?=/?[A-Za-z]|\?)(?!/?(?:%s)(?=[\s/>]))" % "|".join(sorted(_TAGS | set(_FORBIDDEN), key=len, reverse=True)),
+    re.IGNORECASE,
 )
 _DROPPED = {"script", "style"}
-_ROOT_RELATIVE_PICTURE = re.compile(r"""(?:src|SRC)=(["']?)/(?!/)""")
+_ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE)
 _SELF_REFERENCE = re.compile(r"""(?:href|HREF)=(?:["'][#?"']|[#?>\s])""")
-_SINGLE_TILDE = re.compile(r"(?<!~)~(?!~)")
+_SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 _STAND_IN = "\ufdd0"  # a noncharacter: nobody writes it
 _STAND_IN_ENCODED = "%EF%B7%90"
 _OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)[^>]*>", re.IGNORECASE)
@@ -79,8 +81,8 @@ def render(markdown: str, url: str, image_url: str) -> str:
     raw = _to_html(markdown)
     if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
         raise TooDeep
-    # Text is escaped by now, quotes too: this can only be an attribute. nh3's own filter would cost half as much again.
-    raw = _ROOT_RELATIVE_PICTURE.sub(rf"src=\1{image_url}/", raw)
+    # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
+    raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
     return legal(clean) if _may_be_illegal(markdown) else clean

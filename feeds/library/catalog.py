@@ -6,6 +6,7 @@ other clauses on each article met, so it ends as soon as it has enough.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ HEADINGS = (
     "picture",
     "comments",
     "editor_choice",
+    "terms",
 )
 
 
@@ -135,30 +137,11 @@ def load(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = Tr
     query = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c.key.in_(keys))
     if with_html:
         query = query.add_columns(bodies.c.html).join_from(articles, bodies, bodies.c.article_key == articles.c.key)
-    grouped = _terms_of(connection, keys)
-    found = {
-        row.key: _article(row, grouped.get(row.key, ()), row.html if with_html else "") for row in connection.execute(query)
-    }
+    found = {row.key: _article(row, row.html if with_html else "") for row in connection.execute(query)}
     return [found[key] for key in keys if key in found]
 
 
-_FACET_ORDER = {facet: index for index, facet in enumerate(FACETS)}
-
-
-def _terms_of(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tuple[Term, ...]]:
-    query = (
-        sa.select(memberships.c.article_key, memberships.c.rank, terms.c.facet, terms.c.name, terms.c.slug)
-        .join_from(memberships, terms, terms.c.key == memberships.c.term_key)
-        .where(memberships.c.article_key.in_(keys))
-    )
-    rows = sorted(connection.execute(query), key=lambda row: (_FACET_ORDER[row.facet], row.rank))
-    grouped: dict[int, list[Term]] = {}
-    for key, _rank, facet, name, slug in rows:
-        grouped.setdefault(key, []).append(Term(facet, name, slug))
-    return {key: tuple(found) for key, found in grouped.items()}
-
-
-def _article(row: Any, found: tuple[Term, ...], html: str) -> Article:
+def _article(row: Any, html: str) -> Article:
     return Article(
         id=row.id,
         position=row.position,
@@ -172,7 +155,7 @@ def _article(row: Any, found: tuple[Term, ...], html: str) -> Article:
         picture=row.picture,
         comments=row.comments,
         editor_choice=bool(row.editor_choice),
-        terms=found,
+        terms=tuple(Term(*term) for term in json.loads(row.terms)),
     )
 
 

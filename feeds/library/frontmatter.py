@@ -22,6 +22,9 @@ Value = Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  # a name i
 MAX_DEPTH = 20
 #: Comments hold addresses and places of people. They end here: not even their text is built.
 PRIVATE_KEYS = frozenset({"comments_data"})
+#: A header that lost its first line, or its place, must not be published as a body.
+_PRIVATE = ("comments_data", "postip")
+_PRIVATE_LINE = re.compile(r"^[ \t-]*(?:%s)[ \t]*:" % "|".join(_PRIVATE), re.MULTILINE)
 
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
 
@@ -53,7 +56,10 @@ def read(text: str) -> Source:
     """`text` with LF line ends. Raises BadFrontMatter."""
     for dialect in DIALECTS:
         if dialect.recognises(text):
-            return dialect.read(text)
+            source = dialect.read(text)
+            if any(key in source.body for key in _PRIVATE) and _PRIVATE_LINE.search(source.body):
+                raise BadFrontMatter(1, 1, "comments outside the front matter (a damaged header?)")
+            return source
     raise BadFrontMatter(1, 1, "no front matter: expected a first line of three hyphens, or LCTT's [#]: header lines")
 
 
@@ -87,7 +93,7 @@ def load_mapping(text: str, *, first_line: int = 2) -> dict[str, Value]:
         line, column = (mark.line, mark.column + 1) if mark else (0, 1)
         raise BadFrontMatter(line + first_line, column, f"not YAML: {_public(error)}") from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) if isinstance(error.position, int) else 0
+        line = text.encode()[: error.position].count(b"\n")  # libyaml counts bytes
         raise BadFrontMatter(line + first_line, 1, "a character that YAML does not allow") from None
     finally:
         loader.dispose()

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from .. import addresses
 from ..database import articles, bodies, files, insert_rows, memberships, quarantine, spellings, terms
-from ..model import ParsedArticle, Problem
+from ..model import FACETS, ParsedArticle, Problem
 from .reading import Reading
 
 _Member = tuple[int, int, int, int]  # a row of memberships
@@ -128,17 +128,24 @@ class Intake:
             if isinstance(reading.result, Problem):
                 rows.quarantine(reading, reading.result, before, self.now)
                 continue
+            if reading.result is None:
+                if before:
+                    self._orphans[before] = reading.path
+                rows.publish(reading, "")
+                continue
             article = reading.result
             current = existing.get(article.id)
+            if before and before != article.id:
+                self._orphans[before] = reading.path  # free for another file even while this one waits: ids can be swapped
             if current is not None and current.path != reading.path:
                 if not final and current.path in self._waiting:
                     deferred.append(reading)
                     continue
                 if self._orphans.get(article.id) != current.path:
                     rows.quarantine(reading, _duplicate(reading.path, article.id, current.path), before, self.now)
+                    if self._orphans.get(before) == reading.path:
+                        del self._orphans[before]  # its last good version stays
                     continue
-            if before and before != article.id:
-                self._orphans[before] = reading.path
             existing[article.id] = self._accept(rows, article, reading.path, current)
             rows.publish(reading, article.id)
         rows.write(self.connection)
@@ -328,15 +335,23 @@ class Intake:
                 self.touched.update(self._term(facet, name).key for name in spelled)
 
     def _write_digests(self) -> None:
-        statement = sa.update(articles).where(articles.c.key == sa.bindparam("_key")).values(digest=sa.bindparam("_digest"))
-        rows = [{"_key": key, "_digest": self._digest(*known)} for key, known in self._members.items()]
+        """The digest is of all that a feed shows of the article: its own fields and its terms in canonical spelling."""
+        rows = []
+        for key, (content, names) in self._members.items():
+            shown = json.dumps(self._canonical(names), ensure_ascii=False, separators=(",", ":"))
+            digest = hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]
+            rows.append({"_key": key, "terms": shown, "digest": digest})
         for part in _parts(rows, 5000):
-            self.connection.execute(statement, part)
+            _update(self.connection, articles, part)
 
-    def _digest(self, content: str, names: Mapping[str, Sequence[str]]) -> str:
-        """Of all that a feed shows of the article: its own fields and its terms in canonical spelling."""
-        seen = [self._term(facet, name).slug for facet, spelled in names.items() for name in spelled]
-        return hashlib.sha256("\0".join((content, *seen)).encode()).hexdigest()[:32]
+    def _canonical(self, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
+        """Facet by facet, in the file's order; two spellings of one term are one."""
+        found: dict[int, tuple[str, str, str]] = {}
+        for facet in FACETS:
+            for name in names.get(facet, ()):
+                term = self._term(facet, name)
+                found.setdefault(term.key, (facet, term.name, term.slug))
+        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +454,7 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str, now: i
         "picture": article.picture,
         "comments": article.comments,
         "editor_choice": int(article.editor_choice),
+        "terms": "[]",
         "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
         "content": article.digest,
         "digest": "",

@@ -56,13 +56,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of one file. `settled` is False while the file may still be being written or could not be read at all."""
+    """What came of one file: None is a draft, which is not for publication.
+
+    `settled` is False while the file may still be being written or could not be read at all.
+    """
 
     path: str
     mtime_ns: int
     ctime_ns: int
     size: int
-    result: ParsedArticle | Problem
+    result: ParsedArticle | Problem | None
     settled: bool = True
 
 
@@ -95,8 +98,8 @@ def _io_reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
-def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle | Problem:
-    """`mtime` (seconds) is the last fallback for an article without any date."""
+def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle | Problem | None:
+    """`mtime` (seconds) is the last fallback for an article without any date. None for a draft."""
     if len(data) > rules.max_bytes:
         return Problem(path, 0, 0, f"larger than {rules.max_bytes} bytes", "oversized")
     try:
@@ -107,7 +110,7 @@ def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle |
         return Problem(path, line, column, "not UTF-8", "encoding")
     try:
         source = read(text.replace("\r\n", "\n").replace("\r", "\n"))
-        return _article(rules, path, source, mtime)
+        return None if _is_draft(source.fields) else _article(rules, path, source, mtime)
     except BadFrontMatter as error:
         return Problem(path, error.line, error.column, error.reason)
     except body.TooDeep:
@@ -135,11 +138,19 @@ def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArt
         original=body.absolute(_text(fields, "fromurl"), ""),
         picture=_picture(rules, fields),
         comments=_comment_count(fields),
-        editor_choice=_text(fields, "editorchoice").lower() in ("true", "yes", "on", "1"),
+        editor_choice=_text(fields, "editorchoice").lower() in _YES,
         names=_names(fields),
         digest="",
     )
     return _with_digest(article)
+
+
+def _is_draft(fields: Mapping[str, Value]) -> bool:
+    """As Hugo (`draft: true`) and Jekyll (`published: false`) mark what is not for publication."""
+    return _text(fields, "draft").lower() in _YES or _text(fields, "published").lower() in ("false", "no", "off")
+
+
+_YES = ("true", "yes", "on", "1")
 
 
 def _with_digest(article: ParsedArticle) -> ParsedArticle:
@@ -161,7 +172,9 @@ def _id(fields: Mapping[str, Value], path: str) -> str:
 
 
 def _name_of_file(path: str) -> str:
-    return PurePosixPath(path).stem
+    """`2024/01/5.md` -> `5`; of `hello/index.md`, a folder that is one article, the folder's name."""
+    file = PurePosixPath(path)
+    return file.parent.name if file.stem in ("index", "_index") and file.parent.name else file.stem
 
 
 def _url(rules: Rules, fields: Mapping[str, Value], id: str) -> str:
@@ -202,7 +215,7 @@ def _comment_count(fields: Mapping[str, Value]) -> int:
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
-_DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d\d)?(?:/(\d\d))?")
+_DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?")
 
 
 def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: float) -> datetime:
@@ -210,7 +223,7 @@ def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: floa
         _date(rules, fields.get("date"))
         or _dated(rules, _DATED_NAME.search(PurePosixPath(path).name))
         or _dated(rules, _DATED_FOLDER.search(path))
-        or min(max(datetime.fromtimestamp(int(mtime), UTC), _EARLIEST), _LATEST)
+        or datetime.fromtimestamp(min(max(int(mtime), 0), int(_LATEST.timestamp())), UTC)
     )
 
 

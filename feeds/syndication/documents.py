@@ -7,6 +7,7 @@ counts as much as a new one.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import importlib.metadata
@@ -24,7 +25,7 @@ from ..config import Config
 from ..database import feeds
 from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
-from ..model import Feed, FeedState
+from ..model import PEOPLE, Feed, FeedState
 from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
 from .entries import entry_of
 from .formats import FORMATS, Content, Format
@@ -35,12 +36,14 @@ RENDERER = "1"
 _NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
 
 
+@functools.cache  # reading packages' metadata takes longer than rendering an entry
 def versions() -> str:
     """Of what writes the bytes: a strong ETag must not survive an upgrade that changes them."""
     packages = ("feedgen", "lxml", "brotli")
     return "/".join((RENDERER, program_version(), *(importlib.metadata.version(name) for name in packages)))
 
 
+@functools.cache
 def program_version() -> str:
     return importlib.metadata.version("feeds")
 
@@ -84,7 +87,7 @@ def _affected(
 def _shared(config: Config) -> str:
     """What of the configuration shows in every feed."""
     site = config.site.model_dump(exclude=_NOT_SHOWN)
-    facets = [name for name in ("translator", "selector", "reviewer") if config.feeds.facet(name).enabled]
+    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that there is
     return json.dumps([versions(), site, config.feeds.ttl_minutes, facets], sort_keys=True, ensure_ascii=False)
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import html
 import mimetypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from .. import addresses
 from ..config import Config
-from ..model import FACETS, Article, Feed, Term
+from ..model import FACETS, PEOPLE, Article, Feed, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +57,35 @@ class Entry:
 
 def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
     full = feed.content == "full"
-    byline = _byline(config, article)
+    terms = _by_facet(article)
+    people = {role: tuple(Person(term.name, term_url(config, term)) for term in terms.get(role, ())) for role in PEOPLE}
     return Entry(
         id=addresses.article_id(config.site.id_authority, article.id),
         url=article.url,
         title=article.title,
-        summary=article.summary if full else _with_note(config, article),
-        content=f"{article.html.rstrip()}\n{byline}" if full else "",
+        summary=article.summary if full else _with_note(config, article.summary, people["translator"]),
+        content=f"{article.html.rstrip()}\n{_byline(config, people, article.original)}".strip() if full else "",
         published=article.published,
         updated=article.updated,
-        authors=tuple(Person(term.name) for term in article.of("author")),
-        translators=_people(config, article, "translator"),
-        credits=tuple((role, people) for role in _ROLES if (people := _people(config, article, role))),
+        authors=tuple(Person(person.name) for person in people["author"]),
+        translators=people["translator"],
+        credits=tuple((role, people[role]) for role in _ROLES if people[role]),
         categories=tuple(
             Category(term.name, f"{config.site.base_url}/{FACETS[facet].plural}/")
             for facet in ("tag", "category")
-            for term in article.of(facet)
+            for term in terms.get(facet, ())
         ),
         via=article.original,
         enclosure=_enclosure(article.picture),
         comments=article.comments,
     )
+
+
+def _by_facet(article: Article) -> dict[str, list[Term]]:
+    found: dict[str, list[Term]] = {}
+    for term in article.terms:
+        found.setdefault(term.facet, []).append(term)
+    return found
 
 
 _ROLES = ("selector", "translator", "reviewer")
@@ -87,20 +96,17 @@ def term_url(config: Config, term: Term) -> str:
     return f"{config.site.base_url}/{addresses.encode(term.path)}" if config.feeds.facet(term.facet).enabled else ""
 
 
-def _people(config: Config, article: Article, facet: str) -> tuple[Person, ...]:
-    return tuple(Person(term.name, term_url(config, term)) for term in article.of(facet))
-
-
-def _byline(config: Config, article: Article) -> str:
+def _byline(config: Config, people: Mapping[str, tuple[Person, ...]], original: str) -> str:
     """Few readers show contributors, so the content says who translated, and from what."""
-    parts = []
-    for role in ("author", "translator"):
-        if people := _people(config, article, role):
-            parts.append(_label(config, role) + _join(config, [_linked(person) for person in people]))
-    if article.original:
+    parts = [
+        _label(config, role) + _join(config, [_linked(person) for person in people[role]])
+        for role in ("author", "translator")
+        if people[role]
+    ]
+    if original:
         word = "原文：" if config.chinese else "Original: "
-        host = urlsplit(article.original).hostname or article.original
-        parts.append(f'{word}<a href="{html.escape(article.original)}">{html.escape(host)}</a>')
+        host = urlsplit(original).hostname or original
+        parts.append(f'{word}<a href="{html.escape(original)}">{html.escape(host)}</a>')
     return f"<p>{' · '.join(parts)}</p>" if parts else ""
 
 
@@ -117,12 +123,11 @@ def _linked(person: Person) -> str:
     return f'<a href="{html.escape(person.url)}">{name}</a>' if person.url else name
 
 
-def _with_note(config: Config, article: Article) -> str:
-    names = [term.name for term in article.of("translator")]
-    if not names:
-        return article.summary
-    note = _label(config, "translator") + _join(config, names)
-    return f"{article.summary}（{note}）" if config.chinese else f"{article.summary} ({note})"
+def _with_note(config: Config, summary: str, translators: tuple[Person, ...]) -> str:
+    if not translators:
+        return summary
+    note = _label(config, "translator") + _join(config, [person.name for person in translators])
+    return f"{summary}（{note}）" if config.chinese else f"{summary} ({note})"
 
 
 def _enclosure(url: str) -> Enclosure | None:

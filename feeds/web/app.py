@@ -58,6 +58,7 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     """An operator's own template of the same name comes first."""
     loaders = [jinja2.FileSystemLoader(root / "templates" / "web"), jinja2.FileSystemLoader(templates() / "web")]
     app.jinja_loader = jinja2.ChoiceLoader(loaders)
+    app.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals.update(facets=FACETS, formats=FORMATS)
     app.jinja_env.filters.update(

@@ -16,13 +16,11 @@ blueprint = Blueprint("feeds", __name__)
 
 
 def document(path: str, format: Format) -> Answer:
-    """The feed at `path` (without extension) in one format. A browser that navigates here is shown its page instead."""
+    """The feed at `path` (without extension) in one format."""
     here = state()
     served = _served(here, path, format)
     if isinstance(served, Response):
         return served
-    if request.headers.get("Sec-Fetch-Dest") == "document":
-        return _page_instead(path)
     status, headers, body = answer(served, request.environ)
     return Response(body, status, headers)
 
@@ -63,16 +61,6 @@ def permanently(path: str, extension: str = "") -> Response:
     answered.headers["Cache-Control"] = "public, max-age=300"
     answered.headers["Access-Control-Allow-Origin"] = "*"
     assert isinstance(answered, Response)
-    return answered
-
-
-def _page_instead(path: str) -> Answer:
-    """What a person gets who opens a feed's address in a browser (Sec-Fetch-Dest: document, which only browsers send)."""
-    from .pages import feed_page
-
-    answered = feed_page(path, opened=request.path)
-    answered.headers["Vary"] = "Accept-Encoding, Sec-Fetch-Dest, Accept-Language"
-    answered.headers["Cache-Control"] = "private, max-age=0"
     return answered
 
 

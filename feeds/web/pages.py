@@ -53,9 +53,15 @@ def anything(address: str) -> Answer:
     if address.rstrip("/").casefold() in PLURALS:
         return _directory(address)
     path, format = split_format(address)
-    if format is not None:
+    if format is None:
+        return feed_page(address)
+    # Only browsers say that they navigate (https://www.w3.org/TR/fetch-metadata/): a person gets a page, a reader the feed.
+    if request.headers.get("Sec-Fetch-Dest") != "document":
         return document(path, format)
-    return feed_page(address)
+    answered = feed_page(path, opened=request.path, extension=format.extension)
+    answered.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-Fetch-Dest"
+    answered.headers["Cache-Control"] = "private, max-age=0"
+    return answered
 
 
 def _directory(address: str) -> Answer:
@@ -68,8 +74,8 @@ def _directory(address: str) -> Answer:
     return _page("directory.html", facet=facet, terms=here.service.directory(here.config, facet.name))
 
 
-def feed_page(path: str, opened: str = "") -> Answer:
-    """The page of a feed. `opened` is the document's address that the browser was sent to, if it was."""
+def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
+    """The page of a feed. `opened` is the document's address that the browser was sent to, if it was; `extension` its own."""
     here = state()
     if path.rstrip("/") != path:
         return permanently(path.rstrip("/"))
@@ -78,7 +84,7 @@ def feed_page(path: str, opened: str = "") -> Answer:
     except AddressError:
         abort(404)
     if isinstance(found, Elsewhere):
-        return permanently(found.path)
+        return permanently(found.path, extension)
     if isinstance(found, Gone):
         abort(410)
     return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))

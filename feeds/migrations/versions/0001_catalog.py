@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("comments", sa.Integer, nullable=False),
         sa.Column("editor_choice", sa.Integer, nullable=False),
         sa.Column("names", sa.Text, nullable=False),
+        sa.Column("terms", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("first_seen", sa.BigInteger, nullable=False),
