@@ -197,9 +197,9 @@ def status(config_dir: Path, as_json: bool) -> None:
     with _service(config_dir) as service:
         found = service.status()
         problems = service.problems()
+        listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        listed = [_listed(*row) for row in service.states()]
         _print_json({**(found["rescan"] or {}), **found, "ok": not rows, "problems": rows, "list": listed})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())

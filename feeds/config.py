@@ -258,8 +258,7 @@ def _file(environment: Environment, name: str, kind: type[Model], faults: list[F
 def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model | None:
     """One YAML text as `kind`; faults are appended with their places."""
     try:
-        if alias := next((e for e in yaml.parse(text, Loader=yaml.CSafeLoader) if isinstance(e, yaml.AliasEvent)), None):
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=alias.start_mark)
+        _refuse_aliases(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         places = dict(_places(node)) if node else {}
         value = yaml.load(text, Loader=yaml.CSafeLoader)
@@ -276,6 +275,14 @@ def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model
     except ValidationError as error:
         faults.extend(_fault(path, places, item) for item in error.errors())
         return None
+
+
+def _refuse_aliases(text: str) -> None:
+    """They could make a small file a huge value, and a setting that is written twice hard to find."""
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
 
 
 _Key = tuple[str | int, ...]

@@ -1,0 +1,173 @@
+"""The composition root and the use cases: what the doors (cli, web, schedule) call. Nothing here outlives its `Service`.
+
+`rescan`, `reading` and `check` are the three kinds of use case, `state` what they remember.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from .. import config as configuration
+from .. import database
+from ..config import Config, Environment
+from ..errors import AddressError
+from ..library import catalog, scan
+from ..library.scan import Progress
+from ..model import Article, Facet, FeedState, Problem, RescanReport, Selection, Term
+from ..syndication import definitions, documents, export, opml
+from ..syndication.documents import compress, split_format
+from ..syndication.formats import FORMATS, Format
+from . import check, reading, rescan, state
+from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, find
+from .state import Edition
+
+
+class Service:
+    """One per process. Cheap to make; holds the engine and this process's environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.engine = database.connect(environment.database_url)
+
+    def prepare(self) -> None:
+        """Make or check the tables. Raises SchemaError."""
+        database.ensure(self.engine)
+
+    def migrate(self) -> tuple[str, str]:
+        """The versions of the tables before and after."""
+        return database.migrate(self.engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def snapshot(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        return database.reading(self.engine)
+
+    def adopt_config(self) -> Config:
+        """The configuration in the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
+        config = configuration.load(self.environment)
+        with database.writing(self.engine) as connection:
+            if "config" not in state.read(connection):
+                state.put(connection, {"config": config.model_dump_json(by_alias=True), "generation": "0"})
+        return config
+
+    def rescan(
+        self, *, now: int, full: bool = False, progress: Progress | None = None, workers: int | None = None
+    ) -> RescanReport:
+        """Bring the catalog up to date with store and configuration. `now` in UTC seconds.
+
+        Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
+        """
+        return rescan.rescan(self.engine, self.environment, now=now, full=full, progress=progress, workers=workers)
+
+    def check(self) -> list[Problem]:
+        return check.check(self.environment)
+
+    # -- what is out ------------------------------------------------------
+
+    def edition(self) -> Edition:
+        with self.snapshot() as connection:
+            return state.edition(connection)
+
+    def generation(self) -> int:
+        """One look-up; cheap enough to ask several times a second. -1 before the first rescan."""
+        with self.engine.connect() as connection:
+            return state.generation(connection)
+
+    def status(self) -> dict[str, Any]:
+        with self.snapshot() as connection:
+            stored = state.read(connection)
+            return {
+                "articles": scan.count_articles(connection),
+                "quarantined": scan.count_problems(connection),
+                "feeds": len(documents.states(connection)),
+                "terms": catalog.term_counts(connection),
+                "generation": int(stored.get("generation", "-1")),
+                "rescan": json.loads(stored.get("rescan", "null")),
+                "rescan_fault": stored.get("rescan_fault", ""),
+                "config_fault": stored.get("config_fault", ""),
+                "schema": database.HEAD,
+            }
+
+    def problems(self) -> list[Problem]:
+        with self.snapshot() as connection:
+            return catalog.problems(connection)
+
+    def states(self) -> list[tuple[FeedState, Selection]]:
+        """Every feed with its selection, in the order of `feeds list`."""
+        with self.snapshot() as connection:
+            config = state.edition(connection).config
+            if config is None:
+                return []
+            defined = {feed.path: feed.selection for feed, _known in definitions.every_feed(connection, config)}
+            return [(row, defined.get(row.path, Selection())) for row in documents.states(connection)]
+
+    # -- feeds ------------------------------------------------------------
+
+    def document(self, edition: Edition, path: str, format: Format, known: str = "") -> Document | Elsewhere | Gone:
+        """The document of a feed; nothing is rendered where its digest is still `known`. Raises AddressError."""
+        with self.snapshot() as connection:
+            return reading.document(connection, edition, path, format, known)
+
+    def opml(self, config: Config, facet: Facet | None) -> bytes:
+        with self.snapshot() as connection:
+            rows = documents.states(connection)
+        title = config.site.title
+        if facet is not None:
+            rows = [row for row in rows if row.path.startswith(facet.plural + "/")]
+            title = f"{title} · {facet.zh if config.chinese else facet.en}"
+        return opml.render(config, title, rows, nested=facet is None)
+
+    def export(self, folder: Path, *, compressed: bool = True, progress: Progress | None = None) -> dict[str, int]:
+        """Write the static tree. Raises AddressError before the first rescan."""
+        with self.snapshot() as connection:
+            config = state.edition(connection).config
+            if config is None:
+                raise AddressError("nothing is published yet: run `feeds rescan`")
+            return export.export(connection, config, folder, progress, compressed=compressed).as_json()
+
+    # -- pages ------------------------------------------------------------
+
+    def page(self, config: Config, path: str, before: int | None = None) -> TermPage | Elsewhere | Gone:
+        """A feed's page for people. Raises AddressError."""
+        with self.snapshot() as connection:
+            return reading.page(connection, config, path, before)
+
+    def home(self, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
+        """The newest articles, the most used terms of each facet, the operator's own feeds."""
+        with self.snapshot() as connection:
+            return reading.home(connection, config)
+
+    def directory(self, config: Config, facet: str) -> list[Term]:
+        with self.snapshot() as connection:
+            return reading.terms(connection, config, facet, None)
+
+    def article(self, slug: str) -> ArticlePage | None:
+        with self.snapshot() as connection:
+            return reading.article(connection, slug)
+
+    def similar(self, facet: str, name: str) -> list[Term]:
+        with self.snapshot() as connection:
+            return catalog.similar(connection, facet, name)
+
+
+__all__ = [
+    "FORMATS",
+    "AddressError",
+    "Document",
+    "Edition",
+    "Elsewhere",
+    "Format",
+    "Found",
+    "Gone",
+    "Service",
+    "TermPage",
+    "compress",
+    "find",
+    "split_format",
+]

@@ -1,0 +1,110 @@
+"""The rescan: store and configuration -> catalog and feeds, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from .. import config as configuration
+from .. import database
+from ..config import Config, Environment
+from ..errors import ConfigError, StoreError
+from ..library import scan
+from ..library.intake import Counts
+from ..library.reading import Rules
+from ..library.scan import Look, Progress, Taken
+from ..model import RescanReport
+from ..syndication import definitions, documents
+from . import state
+
+
+def rescan(
+    engine: sa.Engine, environment: Environment, *, now: int, full: bool, progress: Progress | None, workers: int | None
+) -> RescanReport:
+    """Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet)."""
+    started = time.perf_counter()
+    with database.exclusive(engine, "rescan"):
+        with database.reading(engine) as connection:
+            stored = state.read(connection)
+        config, fault = _configuration(environment, stored)
+        try:
+            report = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
+        except StoreError as error:
+            _note(engine, {"rescan_fault": str(error), "config_fault": fault})
+            raise
+        _note(engine, {"rescan": json.dumps({"at": now, **asdict(report)}), "rescan_fault": "", "config_fault": fault})
+    return report
+
+
+def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
+    """The files' configuration, or the last good one and what is wrong with the files."""
+    try:
+        return configuration.load(environment), ""
+    except ConfigError as error:
+        if "config" not in stored:
+            raise
+        return Config.model_validate_json(stored["config"]), str(error)
+
+
+def _note(engine: sa.Engine, values: Mapping[str, str]) -> None:
+    with database.writing(engine) as connection:
+        state.put(connection, values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rescan:
+    """One rescan with all that it depends on; `stored` is the state before it, `started` a reading of perf_counter."""
+
+    engine: sa.Engine
+    config: Config
+    stored: Mapping[str, str]
+    now: int
+    full: bool
+    progress: Progress | None
+    workers: int | None
+    started: float
+
+    def run(self) -> RescanReport:
+        rules = Rules.of(self.config)
+        marks = state.marks(self.config, rules)
+        with database.reading(self.engine) as connection:
+            anew = self.full or self.stored.get("parse") != marks["parse"]
+            found = scan.look(connection, rules, everything=anew)
+            if found.idle and all(self.stored.get(name) == value for name, value in marks.items()):
+                return self._report(connection)
+        with database.writing(self.engine) as connection:
+            return self._write(connection, rules, found, marks)
+
+    def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:
+        rejoin = "aliases" in self.stored and self.stored["aliases"] != marks["aliases"]
+        names = definitions.names_of(self.config)
+        taken = scan.take_in(
+            connection, rules, names, found, now=self.now, rejoin=rejoin, progress=self.progress, workers=self.workers
+        )
+        everything = self.stored.get("shown") != marks["shown"]
+        changed: list[str] = []
+        if everything or taken.changed:
+            changed = documents.refresh(connection, self.config, None if everything else taken.touched, self.now)
+        if changed or taken.changed or self.stored.get("config") != marks["config"]:
+            marks["generation"] = str(int(self.stored.get("generation", "0")) + 1)
+        state.put(connection, marks)
+        return self._report(connection, taken, len(changed))
+
+    def _report(self, connection: sa.Connection, taken: Taken | None = None, feeds_changed: int = 0) -> RescanReport:
+        counts = taken.counts if taken else Counts()
+        total = scan.count_articles(connection)
+        return RescanReport(
+            articles=total,
+            added=counts.added,
+            changed=counts.changed,
+            removed=counts.removed,
+            unchanged=total - counts.added - counts.changed - counts.renamed,
+            quarantined=scan.count_problems(connection),
+            seconds=round(time.perf_counter() - self.started, 3),
+            renamed=counts.renamed,
+            feeds_changed=feeds_changed,
+        )
