@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from .. import addresses
 from ..database import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
-from .intake import Names
+from .vocabulary import Names
 
 HEADINGS = (
     "key",

@@ -1,7 +1,5 @@
 """Readings -> rows, inside the rescan's transaction. The only writer of articles, terms and memberships.
 
-Counts are kept by differences, so that one changed article costs the same in a catalog of any size.
-
 `position` orders articles by time in one integer: seconds since 1970 in the upper bits, the article's number below, so that
 equal dates have an order that any rebuilt catalog agrees on.
 """
@@ -10,19 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from .. import addresses
-from ..database import articles, bodies, files, insert_rows, memberships, quarantine, spellings, terms
-from ..model import FACETS, ParsedArticle, Problem
+from ..database import articles, bodies, files, insert_rows, memberships, quarantine
+from ..model import ParsedArticle, Problem
 from .reading import Reading
+from .vocabulary import Member, Names, Spelled, Vocabulary
 
-_Member = tuple[int, int, int, int]  # a row of memberships
 _NUMBER_BITS = 24
 _CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535
 
@@ -48,56 +44,27 @@ class Counts:
     renamed: int = 0
 
 
-@dataclass(slots=True)
-class _Term:
-    key: int
-    facet: str
-    folded: str
-    name: str
-    slug: str
-    change: int = 0
-    spelled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for."""
-
-    aliases: Mapping[str, Mapping[str, str]]
-
-    @classmethod
-    def of(cls, aliases: Mapping[str, Mapping[str, str]]) -> Names:
-        return cls({f: {addresses.fold(a): name for a, name in rows.items()} for f, rows in aliases.items()})
-
-    def resolve(self, facet: str, name: str) -> str:
-        return self.aliases.get(facet, {}).get(addresses.fold(name), name)
-
-    def preferred(self, facet: str, folded: str) -> str:
-        """The operator's own spelling of a term, where an alias names it."""
-        for name in self.aliases.get(facet, {}).values():
-            if addresses.fold(name) == folded:
-                return name
-        return ""
-
-
 class Intake:
     """Takes the readings of one rescan. Call `put` for all of them, then `finish` once."""
 
     def __init__(
         self, connection: sa.Connection, names: Names, now: int, to_read: Iterable[str], removed: Sequence[str]
     ) -> None:
-        self.connection, self.names, self.now = connection, names, now
+        self.connection, self.now = connection, now
         self.counts = Counts()
-        self.touched: set[int] = set()
         self.moved = False
         self._waiting = set(to_read)
         self._removed = set(removed)
         self._deferred: list[Reading] = []
         self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
-        self._terms: dict[tuple[str, str], _Term] = {}
-        self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
-        self._members: dict[int, tuple[str, Mapping[str, Sequence[str]]]] = {}
+        self._vocabulary = Vocabulary(connection, names)
+        self._members: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
+
+    @property
+    def touched(self) -> set[int]:
+        """Keys of the terms that a changed article has or had."""
+        return self._vocabulary.touched
 
     @property
     def changed(self) -> bool:
@@ -181,9 +148,9 @@ class Intake:
             self.counts.changed += 1
             del row["first_seen"]
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
-            self._count(known.names, -1)
+            self._vocabulary.count(known.names, -1)
             rows.leaving.append(key)
-        rows.members += self._join(key, place, names)
+        rows.members += self._vocabulary.join(key, place, names)
         rows.html.append({"article_key": key, "html": article.html})
         self._members[key] = (article.digest, names)
         return _Known(key, path, article.digest, place, int(article.published.timestamp()), names)
@@ -201,7 +168,7 @@ class Intake:
             rows = self.connection.execute(query)
             gone = [(key, json.loads(names)) for id, path, key, names in rows if self._orphans[id] == path]
             for _key, names in gone:
-                self._count(names, -1)
+                self._vocabulary.count(names, -1)
             self.counts.removed += len(gone)
             self._delete([key for key, _names in gone])
         for part in _parts(sorted(self._removed), _CHUNK):
@@ -222,105 +189,23 @@ class Intake:
 
     def rejoin(self) -> None:
         """Give every article its terms anew from the spellings it was read with: after the aliases changed."""
-        for table in (memberships, spellings):
-            self.connection.execute(sa.delete(table))
-        self.connection.execute(sa.update(terms).values(articles=0))
-        self._terms.clear()
-        self._spelled.clear()
+        self.connection.execute(sa.delete(memberships))
+        self._vocabulary.forget_counts()
         self.moved = True
         rows = self.connection.execute(sa.select(articles.c.key, articles.c.position, articles.c.names, articles.c.content))
         for part in _parts(rows.all(), 2000):
-            members: list[_Member] = []
+            members: list[Member] = []
             for key, place, text, content in part:
                 names = json.loads(text)
-                members += self._join(key, place, names)
+                members += self._vocabulary.join(key, place, names)
                 self._members[key] = (content, names)
             insert_rows(self.connection, memberships, members)
 
-    def _join(self, key: int, place: int, names: Mapping[str, Sequence[str]]) -> list[_Member]:
-        self._count(names, +1)
-        rows: dict[int, _Member] = {}
-        for facet, spelled in names.items():
-            for rank, name in enumerate(spelled):
-                term = self._term(facet, name)
-                rows.setdefault(term.key, (term.key, place, key, rank))
-        return list(rows.values())
-
-    def _count(self, names: Mapping[str, Sequence[str]], by: int) -> None:
-        for facet, spelled in names.items():
-            met: set[int] = set()
-            for name in spelled:
-                term, resolved = self._meaning(facet, name)
-                term.spelled[resolved] += by
-                if term.key not in met:
-                    term.change += by
-                met.add(term.key)
-            self.touched |= met
-
-    def _term(self, facet: str, name: str) -> _Term:
-        return self._meaning(facet, name)[0]
-
-    def _meaning(self, facet: str, name: str) -> tuple[_Term, str]:
-        """The term that a spelling stands for, and the spelling that counts (an alias counts as its target)."""
-        known = self._spelled.get((facet, name))
-        if known is None:
-            resolved = self.names.resolve(facet, name)
-            place = (facet, addresses.fold(resolved))
-            if place not in self._terms:
-                self._terms[place] = self._find(*place) or self._make(*place, resolved)
-            known = self._spelled[facet, name] = (self._terms[place], resolved)
-        return known
-
-    def _find(self, facet: str, folded: str) -> _Term | None:
-        query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
-        row = self.connection.execute(query).first()
-        return _Term(row.key, facet, folded, row.name, row.slug) if row else None
-
-    def _make(self, facet: str, folded: str, name: str) -> _Term:
-        slug = addresses.slug(name)
-        row = {"facet": facet, "folded": folded, "name": name, "slug": slug, "feed_path": "", "articles": 0}
-        made = self.connection.execute(sa.insert(terms).values(row)).inserted_primary_key
-        assert made is not None
-        return _Term(made[0], facet, folded, name, slug)
-
     def _settle_terms(self) -> None:
         """Counts, commonest spellings, and the digests of articles whose terms are spelled otherwise now."""
-        flipped = [term for term in self._terms.values() if self._settle(term)]
-        for term in flipped:
-            self._gather(term.key)
+        for key in self._vocabulary.settle():
+            self._gather(key)
         self._write_digests()
-
-    def _settle(self, term: _Term) -> bool:
-        """Returns whether the canonical spelling changed."""
-        if not term.change and not any(term.spelled.values()):
-            return False
-        counts = self._respell(term)
-        best = self.names.preferred(term.facet, term.folded) or _commonest(counts, term.name)
-        slug = addresses.slug(best)
-        # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
-        update = sa.update(terms).where(terms.c.key == term.key)
-        self.connection.execute(update.values(articles=terms.c.articles + term.change, name=best, slug=slug))
-        self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug))
-        flipped = best != term.name
-        term.name, term.slug = best, slug
-        return flipped
-
-    def _respell(self, term: _Term) -> dict[str, int]:
-        c = spellings.c
-        counts: dict[str, int] = {
-            name: count for name, count in self.connection.execute(sa.select(c.name, c.articles).where(c.term_key == term.key))
-        }
-        for name, change in term.spelled.items():
-            before, after = counts.get(name, 0), counts.get(name, 0) + change
-            counts[name] = after
-            where = (c.term_key == term.key, c.name == name)
-            if after <= 0:
-                self.connection.execute(sa.delete(spellings).where(*where))
-            elif name in counts and before:
-                self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
-            else:
-                self.connection.execute(sa.insert(spellings).values(term_key=term.key, name=name, articles=after))
-        return {name: count for name, count in counts.items() if count > 0}
 
     def _gather(self, term_key: int) -> None:
         """All members of a term join those whose digests are written, and all of their terms are touched."""
@@ -332,26 +217,17 @@ class Intake:
         for key, content, names in self.connection.execute(query).all():
             self._members.setdefault(key, (content, json.loads(names)))
             for facet, spelled in json.loads(names).items():
-                self.touched.update(self._term(facet, name).key for name in spelled)
+                self.touched.update(self._vocabulary.term(facet, name).key for name in spelled)
 
     def _write_digests(self) -> None:
         """The digest is of all that a feed shows of the article: its own fields and its terms in canonical spelling."""
         rows = []
         for key, (content, names) in self._members.items():
-            shown = json.dumps(self._canonical(names), ensure_ascii=False, separators=(",", ":"))
+            shown = json.dumps(self._vocabulary.canonical(names), ensure_ascii=False, separators=(",", ":"))
             digest = hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]
             rows.append({"_key": key, "terms": shown, "digest": digest})
         for part in _parts(rows, 5000):
             _update(self.connection, articles, part)
-
-    def _canonical(self, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
-        """Facet by facet, in the file's order; two spellings of one term are one."""
-        found: dict[int, tuple[str, str, str]] = {}
-        for facet in FACETS:
-            for name in names.get(facet, ()):
-                term = self._term(facet, name)
-                found.setdefault(term.key, (facet, term.name, term.slug))
-        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +239,7 @@ class _Known:
     content: str
     position: int
     published: int
-    names: Mapping[str, Sequence[str]]
+    names: Spelled
 
     def _replace_path(self, path: str) -> _Known:
         return _Known(self.key, path, self.content, self.position, self.published, self.names)
@@ -380,7 +256,7 @@ class _Rows:
     changed: list[dict[str, Any]] = field(default_factory=list)
     renamed: list[dict[str, Any]] = field(default_factory=list)
     leaving: list[int] = field(default_factory=list)
-    members: list[_Member] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
     html: list[dict[str, Any]] = field(default_factory=list)
 
     def publish(self, reading: Reading, id: str) -> None:
@@ -460,14 +336,6 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str, now: i
         "digest": "",
         "first_seen": now,
     }
-
-
-def _commonest(counts: Mapping[str, int], current: str) -> str:
-    """On equal counts the present spelling stays, else the first in code point order."""
-    if not counts:
-        return current
-    most = max(counts.values())
-    return current if counts.get(current) == most else min(name for name, count in counts.items() if count == most)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

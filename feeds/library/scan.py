@@ -18,9 +18,10 @@ import sqlalchemy as sa
 
 from ..database import articles, files, quarantine
 from ..model import Problem
-from .intake import Counts, Intake, Names, problem_rows, put_problems
+from .intake import Counts, Intake, problem_rows, put_problems
 from .reading import Reading, Rules, read_files
 from .sweep import Changes, Stamp, compare, sweep
+from .vocabulary import Names
 
 #: Below this many files the start of a second process costs more than it saves.
 PARALLEL_FROM = 400

@@ -10,7 +10,7 @@ from .. import addresses
 from ..config import Config, NamedFeed
 from ..library import catalog
 from ..library.catalog import KnownTerm
-from ..library.intake import Names
+from ..library.vocabulary import Names
 from ..model import FACETS, PLURALS, Feed, Selection
 
 ALL = "all"

@@ -1,0 +1,167 @@
+"""The terms of the catalog during one rescan: what a spelling means, how many articles write it how, what a term is called.
+
+Counts are kept by differences, so that one changed article costs the same in a catalog of any size.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from .. import addresses
+from ..database import spellings, terms
+from ..model import FACETS
+
+Spelled = Mapping[str, Sequence[str]]  # facet -> names as written
+Member = tuple[int, int, int, int]  # a row of memberships
+
+
+@dataclass(slots=True)
+class _Term:
+    key: int
+    facet: str
+    folded: str
+    name: str
+    slug: str
+    change: int = 0
+    spelled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for."""
+
+    aliases: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def of(cls, aliases: Mapping[str, Mapping[str, str]]) -> Names:
+        return cls({f: {addresses.fold(a): name for a, name in rows.items()} for f, rows in aliases.items()})
+
+    def resolve(self, facet: str, name: str) -> str:
+        return self.aliases.get(facet, {}).get(addresses.fold(name), name)
+
+    def preferred(self, facet: str, folded: str) -> str:
+        """The operator's own spelling of a term, where an alias names it."""
+        for name in self.aliases.get(facet, {}).values():
+            if addresses.fold(name) == folded:
+                return name
+        return ""
+
+
+class Vocabulary:
+    """`touched` are the keys of all terms that any counted article has. Call `settle` once, at the end."""
+
+    def __init__(self, connection: sa.Connection, names: Names) -> None:
+        self.connection, self.names = connection, names
+        self.touched: set[int] = set()
+        self._terms: dict[tuple[str, str], _Term] = {}
+        self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
+
+    def forget_counts(self) -> None:
+        """Begin from nothing: every article is counted anew."""
+        self.connection.execute(sa.delete(spellings))
+        self.connection.execute(sa.update(terms).values(articles=0))
+        self._terms.clear()
+        self._spelled.clear()
+
+    def join(self, key: int, place: int, names: Spelled) -> list[Member]:
+        self.count(names, +1)
+        rows: dict[int, Member] = {}
+        for facet, spelled in names.items():
+            for rank, name in enumerate(spelled):
+                term = self.term(facet, name)
+                rows.setdefault(term.key, (term.key, place, key, rank))
+        return list(rows.values())
+
+    def count(self, names: Spelled, by: int) -> None:
+        for facet, spelled in names.items():
+            met: set[int] = set()
+            for name in spelled:
+                term, resolved = self._meaning(facet, name)
+                term.spelled[resolved] += by
+                if term.key not in met:
+                    term.change += by
+                met.add(term.key)
+            self.touched |= met
+
+    def term(self, facet: str, name: str) -> _Term:
+        return self._meaning(facet, name)[0]
+
+    def _meaning(self, facet: str, name: str) -> tuple[_Term, str]:
+        """The term that a spelling stands for, and the spelling that counts (an alias counts as its target)."""
+        known = self._spelled.get((facet, name))
+        if known is None:
+            resolved = self.names.resolve(facet, name)
+            place = (facet, addresses.fold(resolved))
+            if place not in self._terms:
+                self._terms[place] = self._find(*place) or self._make(*place, resolved)
+            known = self._spelled[facet, name] = (self._terms[place], resolved)
+        return known
+
+    def _find(self, facet: str, folded: str) -> _Term | None:
+        query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
+        row = self.connection.execute(query).first()
+        return _Term(row.key, facet, folded, row.name, row.slug) if row else None
+
+    def _make(self, facet: str, folded: str, name: str) -> _Term:
+        slug = addresses.slug(name)
+        row = {"facet": facet, "folded": folded, "name": name, "slug": slug, "feed_path": "", "articles": 0}
+        made = self.connection.execute(sa.insert(terms).values(row)).inserted_primary_key
+        assert made is not None
+        return _Term(made[0], facet, folded, name, slug)
+
+    def settle(self) -> list[int]:
+        """Write counts and commonest spellings; the keys of the terms that are called otherwise now."""
+        return [term.key for term in self._terms.values() if self._settle(term)]
+
+    def _settle(self, term: _Term) -> bool:
+        """Returns whether the canonical spelling changed."""
+        if not term.change and not any(term.spelled.values()):
+            return False
+        counts = self._respell(term)
+        best = self.names.preferred(term.facet, term.folded) or _commonest(counts, term.name)
+        slug = addresses.slug(best)
+        # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
+        update = sa.update(terms).where(terms.c.key == term.key)
+        self.connection.execute(update.values(articles=terms.c.articles + term.change, name=best, slug=slug))
+        self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug))
+        flipped = best != term.name
+        term.name, term.slug = best, slug
+        return flipped
+
+    def _respell(self, term: _Term) -> dict[str, int]:
+        c = spellings.c
+        counts: dict[str, int] = {
+            name: count for name, count in self.connection.execute(sa.select(c.name, c.articles).where(c.term_key == term.key))
+        }
+        for name, change in term.spelled.items():
+            before, after = counts.get(name, 0), counts.get(name, 0) + change
+            counts[name] = after
+            where = (c.term_key == term.key, c.name == name)
+            if after <= 0:
+                self.connection.execute(sa.delete(spellings).where(*where))
+            elif name in counts and before:
+                self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
+            else:
+                self.connection.execute(sa.insert(spellings).values(term_key=term.key, name=name, articles=after))
+        return {name: count for name, count in counts.items() if count > 0}
+
+    def canonical(self, names: Spelled) -> list[tuple[str, str, str]]:
+        """Facet by facet, in the file's order; two spellings of one term are one."""
+        found: dict[int, tuple[str, str, str]] = {}
+        for facet in FACETS:
+            for name in names.get(facet, ()):
+                term = self.term(facet, name)
+                found.setdefault(term.key, (facet, term.name, term.slug))
+        return list(found.values())
+
+
+def _commonest(counts: Mapping[str, int], current: str) -> str:
+    """On equal counts the present spelling stays, else the first in code point order."""
+    if not counts:
+        return current
+    most = max(counts.values())
+    return current if counts.get(current) == most else min(name for name, count in counts.items() if count == most)
