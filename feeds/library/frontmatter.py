@@ -196,7 +196,7 @@ def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
 # -- LCTT's own files: header lines, a heading, a credit footer ------------
 
 _HEADER_LINE = re.compile(r"""^\[#\]:[ \t]*(?P<key>[A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$""")
-_TITLE = re.compile(r"^(?P<title>[^\n]+)\n=+[ \t]*\n?|^#[ \t]+(?P<atx>[^\n]+)\n?", re.MULTILINE)
+_TITLE = re.compile(r"^(?P<title>[^\n]+)\n=+[ \t]*\n?|^#{1,3}[ \t]+(?P<atx>[^\n]+?)(?:[ \t]+#+)?[ \t]*$\n?", re.MULTILINE)
 _VIA = re.compile(r"^via[ \t]*[:：][ \t]*<?(?P<url>https?://[^\s<>]+)", re.MULTILINE | re.IGNORECASE)
 _CREDIT = r"(?:%s)[^：:\n]{0,12}[：:][ \t]*(?P<names>(?:\[[^\]\n]+\](?:\([^)\n]*\)|\[[^\]\n]*\])?[ \t]*[,，、]?[ \t]*)+)"
 _CREDITS = {

@@ -236,7 +236,8 @@ def _date(rules: Rules, value: Value | None) -> datetime | None:
 
 
 def _slashed(text: str) -> datetime:
-    return datetime.fromisoformat(re.sub(r"^(\d{4})[/.](\d\d?)[/.](\d\d?)", _dashed, text))
+    dashed = re.sub(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", _dashed, text)
+    return datetime.fromisoformat(re.sub(r"(?<=\d[ T])(?=\d:)", "0", dashed))
 
 
 def _dashed(match: re.Match[str]) -> str:
@@ -271,6 +272,7 @@ def _in_utc(rules: Rules, when: datetime) -> datetime | None:
 # -- names of terms --------------------------------------------------------
 
 _SEPARATORS = re.compile(r"[,，、;；/]")
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
 _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "none"})
 
@@ -300,7 +302,7 @@ def _many(fields: Mapping[str, Value], *keys: str, split: re.Pattern[str] | None
 
 def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
     """One field, several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
-    written = (_MARKUP.sub("", text) for text in _many(fields, key))
+    written = (_MARKUP.sub("", _LINK.sub(r"\1", text)) for text in _many(fields, key))
     return _clean(re.sub(r"\\+(?=[_*])", "", name) for text in written for name in _SEPARATORS.split(text))
 
 
