@@ -13,6 +13,7 @@ import zoneinfo
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,6 +44,12 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _base_url(value: str) -> str:
+    if urlsplit(_http_url(value)).path:
+        raise ValueError("expected a host and no path: the service's addresses begin at its root")
+    return _http_url(value)
+
+
 def _optional_url(value: str) -> str:
     return value and _http_url(value)
 
@@ -69,7 +76,7 @@ def _language(value: str) -> str:
     return value
 
 
-Url = Annotated[str, AfterValidator(_http_url)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Clauses = Mapping[str, Names]
@@ -81,7 +88,7 @@ class Site(_Strict):
 
     title: Annotated[str, Field(min_length=1, max_length=200)] = "Linux 中国"
     description: str = ""
-    base_url: Url = "http://127.0.0.1:8000"
+    base_url: BaseUrl = "http://127.0.0.1:8000"
     article_url: Annotated[str, AfterValidator(_article_url)] = ""
     image_url: OptionalUrl = "https://img.linux.net.cn"
     id_authority: Annotated[str, AfterValidator(_authority)] = "linux.cn,2003"
@@ -233,7 +240,7 @@ def _overrides(environment: Environment, faults: list[Fault]) -> dict[str, str]:
         found["store"] = os.path.abspath(os.path.expanduser(environment.store))
     if environment.base_url:
         try:
-            found["base_url"] = _http_url(environment.base_url)
+            found["base_url"] = _base_url(environment.base_url)
         except ValueError as error:
             faults.append(Fault("FEEDS_BASE_URL", 1, 1, str(error)))
     return found

@@ -80,7 +80,7 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if path.rstrip("/") != path:
         return permanently(path.rstrip("/"))
     try:
-        found = here.service.page(here.config, path, request.args.get("before", type=int))
+        found = here.service.page(here.config, path, _before())
     except AddressError:
         abort(404)
     if isinstance(found, Elsewhere):
@@ -88,6 +88,12 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if isinstance(found, Gone):
         abort(410)
     return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))
+
+
+def _before() -> int | None:
+    """The cursor of an older page; what is no position is as if it were not there."""
+    before = request.args.get("before", type=int)
+    return before if before is not None and abs(before) < 1 << 63 else None
 
 
 def _autodiscovery(path: str, title: str) -> list[tuple[str, str, str]]:
