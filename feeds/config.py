@@ -11,6 +11,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -18,8 +19,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from . import addresses
 from .errors import ConfigError, Fault
-from .model import FACETS, Selection
+from .model import FACETS, PLURALS, Selection
 
 FILES = ("site.yaml", "feeds.yaml")
 OPTIONAL_FILES = ("newsletter.yaml",)
@@ -188,9 +190,22 @@ class Config(_Strict):
     def zone(self) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(self.site.timezone)
 
+    @cached_property
+    def retired(self) -> Mapping[str, str]:
+        """`moved` and `gone` in one: folded path of a feed -> its new path, "" for gone."""
+        moves = [(old, feed_path(new)) for old, new in self.feeds.moved.items()] + [(old, "") for old in self.feeds.gone]
+        return {addresses.fold(path): new for old, new in moves for path in (old.strip("/"), feed_path(old))}
+
     @property
     def chinese(self) -> bool:
         return self.site.language.lower().startswith("zh")
+
+
+def feed_path(written: str) -> str:
+    """The path of a feed whose address is written as an operator writes it: `tags/TCP/IP` for `tags/TCP~2FIP`."""
+    folder, _, name = written.strip("/").partition("/")
+    facet = PLURALS.get(folder)
+    return addresses.term_path(facet.name, addresses.unslug(name)) if facet and name else written.strip("/")
 
 
 class Environment(BaseModel):

@@ -16,8 +16,9 @@ import nh3
 
 MAX_NESTING = 200
 
-#: What XML 1.0 forbids (section 2.2); lone surrogates cannot come out of UTF-8.
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+#: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids; lone surrogates cannot come out
+#: of UTF-8.
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _TAGS = nh3.ALLOWED_TAGS - {"area", "map", "center", "nav", "article", "header", "footer", "hgroup"} | {"tfoot"}
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
@@ -88,13 +89,14 @@ def render(markdown: str, url: str, image_url: str) -> str:
     return legal(clean) if _may_be_illegal(markdown) else clean
 
 
-_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
+_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
+_MARKS = (b"\xc2", b"\xef\xbf", b"\xed", b"&#")  # what the others begin with in UTF-8, and numeric entities
 
 
 def _may_be_illegal(markdown: str) -> bool:
     """A quick look that spares most articles the search for illegal characters; an entity can make one, too."""
     data = markdown.encode("utf-8", "surrogatepass")
-    return len(data.translate(None, _CONTROLS)) < len(data) or b"\xef\xbf" in data or b"\xed" in data or b"&#" in data
+    return len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
 
 
 def _to_html(markdown: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,10 @@ class Service:
 
     # -- feeds ------------------------------------------------------------
 
-    def document(self, edition: Edition, path: str, format: Format, known: str = "") -> Document | Elsewhere | Gone:
-        """The document of a feed; nothing is rendered where its digest is still `known`. Raises AddressError."""
+    def document(
+        self, edition: Edition, path: str, format: Format, known: Callable[[FeedState], bool] | None = None
+    ) -> Document | Elsewhere | Gone:
+        """The document of a feed; nothing is rendered where its state is `known`. Raises AddressError."""
         with self.snapshot() as connection:
             return reading.document(connection, edition, path, format, known)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from ..config import Config
 from ..errors import AddressError
 from ..library import catalog
 from ..library.body import opens_with_picture, opens_with_summary
-from ..model import PLURALS, Article, Feed, FeedState, Term
+from ..model import Article, Feed, FeedState, Term
 from ..syndication import definitions, documents
 from ..syndication.formats import Format
 from . import state
@@ -24,7 +25,7 @@ PAGE = 20
 class Document:
     """One representation of a feed, rendered but not compressed. `changed` in UTC seconds.
 
-    `body` is None where the caller already has the bytes of this digest. `base_url` and `generation` are those of the snapshot
+    `body` is None where the caller needs no bytes. `base_url` and `generation` are those of the snapshot
     it was made in.
     """
 
@@ -77,8 +78,10 @@ class ArticlePage:
     show_summary: bool
 
 
-def document(connection: sa.Connection, edition: Edition, path: str, format: Format, known: str) -> Document | Elsewhere | Gone:
-    """The document of a feed; nothing is rendered where its digest is still `known`. Raises AddressError."""
+def document(
+    connection: sa.Connection, edition: Edition, path: str, format: Format, known: Callable[[FeedState], bool] | None
+) -> Document | Elsewhere | Gone:
+    """The document of a feed; nothing is rendered where its state is `known`. Raises AddressError."""
     # A rescan may have ended since `edition` was asked for: bytes and digest must be of one configuration.
     now = edition if state.generation(connection) == edition.generation else state.edition(connection)
     if now.config is None:
@@ -87,7 +90,7 @@ def document(connection: sa.Connection, edition: Edition, path: str, format: For
     if not isinstance(found, Found):
         return found
     row = found.state
-    body = None if row.digest == known else documents.render(connection, now.config, found.feed, row, format)
+    body = None if known and known(row) else documents.render(connection, now.config, found.feed, row, format)
     return Document(row.path, format, row.digest, row.changed, body, now.config.site.base_url, now.generation)
 
 
@@ -139,22 +142,10 @@ def find(connection: sa.Connection, config: Config, path: str) -> Found | Elsewh
 
 
 def _retired(config: Config, path: str) -> Elsewhere | Gone | None:
-    folded = addresses.fold(path)
-    for old, new in config.feeds.moved.items():
-        if _same_address(old, folded):
-            return Elsewhere(_segments(new))
-    return Gone(path) if any(_same_address(old, folded) for old in config.feeds.gone) else None
-
-
-def _segments(written: str) -> str:
-    """An address as an operator writes it (`tags/TCP/IP`) as a path."""
-    folder, _, name = written.strip("/").partition("/")
-    facet = PLURALS.get(folder)
-    return addresses.term_path(facet.name, addresses.unslug(name)) if facet and name else written.strip("/")
-
-
-def _same_address(written: str, folded: str) -> bool:
-    return folded in (addresses.fold(written.strip("/")), addresses.fold(_segments(written)))
+    target = config.retired.get(addresses.fold(path))
+    if target is None:
+        return None
+    return Elsewhere(target) if target else Gone(path)
 
 
 def terms(connection: sa.Connection, config: Config, facet: str, limit: int | None) -> list[Term]:

@@ -63,6 +63,8 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
     names = names_of(config)
     wanted: list[_Row] = []
     for feed, known in _affected(connection, config, touched):
+        if addresses.fold(feed.path) in config.retired:
+            continue  # moved or gone: in no list
         clauses = Clauses(((known.key,),)) if known else catalog.resolve(connection, names, feed.selection)
         wanted.append(_Row(feed, known.key if known else None, clauses))
     shared = _shared(config)

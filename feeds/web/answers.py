@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from .. import addresses
-from ..service import Document, compress
+from ..model import FeedState
+from ..service import Document, Format, compress
 from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
 
 Headers = list[tuple[str, str]]
@@ -65,8 +66,18 @@ def serve(document: Document, body: bytes, max_age: int) -> Served:
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]
-    tags = tuple(etag(document.digest, document.format.name, encoding) for encoding in ENCODINGS)
+    tags = _tags(document.digest, document.format)
     return Served(document.path, document.digest, document.changed, document.generation, compress(body, "gzip"), headers, tags)
+
+
+def _tags(digest: str, format: Format) -> tuple[str, ...]:
+    return tuple(etag(digest, format.name, encoding) for encoding in ENCODINGS)
+
+
+def needs_no_body(environ: Mapping[str, str], state: FeedState, format: Format) -> bool:
+    """Whether the answer will be 304 or 412: so much is known before anything is rendered."""
+    tags = _tags(state.digest, format)
+    return decide(environ, tags, tags[0], state.changed) != 200
 
 
 def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, bytes]:
@@ -78,7 +89,7 @@ def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, by
         return 200, coding.full, coding.body
     if status == 304:
         return 304, coding.short, b""
-    return 412, [("Content-Length", "0")], b""
+    return 412, [("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
 
 
 def _coding(served: Served, encoding: str) -> Coding:

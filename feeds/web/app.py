@@ -69,6 +69,8 @@ def _prepare_templates(app: Flask, root: Path) -> None:
 
 
 def _choose_language() -> None:
+    if request.endpoint in ("health", "ready"):  # they must answer where the catalog does not
+        return
     here = state()
     config = here.current.edition().config
     default = config.site.language if config else "en"
@@ -98,6 +100,7 @@ def _error_page(error: HTTPException) -> Answer:
             answered.headers[name] = value
     if error.code == 503:
         answered.headers["Retry-After"] = "5"
+    answered.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
     answered.headers["Cache-Control"] = "no-store" if error.code and error.code >= 500 else "public, max-age=60"
     return answered
 
@@ -146,7 +149,10 @@ def health() -> Answer:
 
 def ready() -> Answer:
     """Readiness: the catalog answers and holds something to serve."""
-    generation = state().service.generation()
-    text, status = ("ready\n", 200) if generation > 0 else ("no rescan has finished yet\n", 503)
+    try:
+        generation = state().service.generation()
+        text, status = ("ready\n", 200) if generation > 0 else ("no rescan has finished yet\n", 503)
+    except Exception as error:  # whatever the database has to say, this process cannot serve
+        text, status = f"the catalog cannot be read ({type(error).__name__})\n", 503
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
     return Response(text, status, content_type="text/plain", headers=headers)

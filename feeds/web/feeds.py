@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as Answer
 
 from .. import addresses
 from ..config import Config
-from ..model import PLURALS
+from ..model import PLURALS, FeedState
 from ..service import AddressError, Elsewhere, Format, Gone
-from .answers import Served, answer, serve
+from .answers import Served, answer, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -22,26 +23,43 @@ def document(path: str, format: Format) -> Answer:
     if isinstance(served, Response):
         return served
     status, headers, body = answer(served, request.environ)
-    return Response(body, status, headers)
+    return _Exact(body, status, headers)
+
+
+class _Exact(Response):
+    """Sent with the headers that it was given, as the lane does it; Werkzeug would take Last-Modified from a 304."""
+
+    default_mimetype = None
+    automatically_set_content_length = False
+
+    def get_wsgi_headers(self, environ: object) -> Headers:
+        return self.headers
 
 
 def _served(here: State, path: str, format: Format) -> Served | Response:
-    """From the cache if its digest still holds, else rendered and put there."""
+    """From the cache if its digest still holds, else rendered and put there, or without bytes where the answer has none."""
     address = f"/{path}{format.extension}"
     if request.path != address:  # another case of the extension
         return permanently(path, format.extension)
+    config = here.config
     key = request.environ["PATH_INFO"]
     cached = here.cache.get(key)
+
+    def known(row: FeedState) -> bool:
+        return (cached is not None and cached.digest == row.digest) or needs_no_body(request.environ, row, format)
+
     try:
-        found = here.service.document(here.edition, path, format, known=cached.digest if cached else "")
+        found = here.service.document(here.edition, path, format, known)
     except AddressError:
         abort(404)
     if isinstance(found, Elsewhere):
         return permanently(found.path, format.extension)
     if isinstance(found, Gone):
         abort(410)
+    if found.body is None and (cached is None or cached.digest != found.digest):
+        return serve(found, b"", max_age(config))
     if found.body is not None:
-        cached = serve(found, found.body, max_age(here.config))
+        cached = serve(found, found.body, max_age(config))
         here.cache.put(key, cached)
     assert cached is not None
     cached.generation = found.generation

@@ -33,12 +33,13 @@ def about() -> Answer:
 @blueprint.get("/articles/<path:id>")
 def article_page(id: str) -> Answer:
     here = state()
+    config = here.config
     page = here.service.article(id)
     if page is None:
         abort(404)
     article = page.article
     own = f"/articles/{addresses.encode(addresses.slug(article.id))}"
-    if article.url != here.config.site.base_url + own:  # it lives elsewhere: `article_url`
+    if article.url != config.site.base_url + own:  # it lives elsewhere: `article_url`
         return redirect(article.url, 302)
     return _page("article.html", article=article, page=page, canonical=article.url)
 

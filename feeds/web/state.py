@@ -32,7 +32,8 @@ class State:
 
     @property
     def config(self) -> Config:
-        if self.edition.config is None:
+        """Answers 503 before the first rescan: a 404 would make readers and caches forget what they know."""
+        if self.edition.config is None or self.edition.generation < 1:
             abort(503)
         return self.edition.config
 

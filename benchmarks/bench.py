@@ -1,0 +1,110 @@
+"""What all figures share: sizes, stores, and sites (a configuration and a catalog) on those stores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from feeds.config import Environment
+from feeds.service import Service
+from feeds.setup import make_site
+
+from . import stores
+from .stores import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site of its own below the bench's folder; nothing of the caller's environment reaches it."""
+
+    folder: Path
+    store: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "feeds", *words, "--config", str(self.config)]
+
+    def run(self, *words: str) -> None:
+        subprocess.run(self.command(*words), check=True, stdout=subprocess.DEVNULL, env=clean_environ(), cwd=ROOT, timeout=600)
+
+    def service(self) -> Service:
+        return Service(Environment.read(self.config, {}))
+
+    def store_to_memory(self) -> None:
+        """Every file is read once, so that no measurement pays for the disk and none is spared it."""
+        for path in self.store.rglob("*.md"):
+            path.read_bytes()
+
+    def forget(self) -> None:
+        """Back to an empty database."""
+        shutil.rmtree(self.folder / "var", ignore_errors=True)
+
+    def catalogued(self) -> Site:
+        """With all of its articles in the catalog; made anew where the code that makes it has changed."""
+        mark = self.folder / "var" / "made-by"
+        if not mark.exists() or mark.read_text() != _code():
+            self.forget()
+        self.run("rescan")
+        mark.write_text(_code())
+        return self
+
+
+def clean_environ() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
+def _code() -> str:
+    """Of everything that decides what is in a catalog."""
+    package = ROOT / "feeds"
+    paths = [package / "database.py", package / "model.py", *sorted((package / "library").glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """`quick`: a tenth of the sizes and fewer rounds; it shows that everything runs, its numbers prove nothing."""
+
+    folder: Path
+    quick: bool = False
+
+    @property
+    def articles(self) -> int:
+        return 1_600 if self.quick else 16_000
+
+    @property
+    def copies(self) -> int:
+        """Of the corpus, for the comparison with Hugo."""
+        return 1 if self.quick else 7
+
+    @property
+    def small_and_large(self) -> tuple[int, int]:
+        return (1_000, 4_000) if self.quick else (10_000, 100_000)
+
+    def rounds(self, number: int) -> int:
+        return min(number, 2) if self.quick else number
+
+    def store(self, articles: int, *, body: int | None = None) -> Path:
+        name = f"store-{articles}" if body is None else f"store-{articles}-short"
+        return stores.build(self.folder / name, articles, body=body)
+
+    def site(self, name: str, store: Path, feeds: dict[str, object] | None = None) -> Site:
+        """With the default configuration; `feeds` replaces feeds.yaml."""
+        made = Site(self.folder / f"site-{name}-{store.name}", store)
+        for folder in (made.config, made.folder / "templates"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for _line in make_site(made.folder, store=str(store), title=None, base_url=None):
+            pass
+        if feeds is not None:
+            (made.config / "feeds.yaml").write_text(yaml.safe_dump(feeds, allow_unicode=True, sort_keys=False), "utf-8")
+        return made

@@ -1,0 +1,121 @@
+"""Ten times as many articles: what grows with them, and what must not.
+
+The articles of both stores are cut to 600 characters and have no comments: here their number matters, not their size.
+"Besides looking" is the CPU of a rescan without `scan.look`: the sweep of the folder and its comparison with what is known,
+which has to grow with the store.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from feeds.library import scan
+from feeds.service import FORMATS, Document, Service
+
+from .bench import Bench, Site
+from .figures import Figure, middle
+from .idle import bare_sweep
+from .processes import cpu_seconds
+from .stores import retitle
+
+_BODY = 600
+_FEEDS = ("all", "tags/Linux", "tags/Ubuntu", "feeds/kernel")
+
+
+@dataclass(slots=True)
+class Costs:
+    """CPU seconds of one store, round by round."""
+
+    looking: list[float] = field(default_factory=list)
+    sweeping: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
+    changing: list[float] = field(default_factory=list)
+    serving: list[float] = field(default_factory=list)
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    small, large = bench.small_and_large
+    sites = {size: bench.site("growth", bench.store(size, body=_BODY)).catalogued() for size in (small, large)}
+    costs = {size: Costs() for size in sites}
+    services = {size: site.service() for size, site in sites.items()}
+    for service in services.values():
+        service.rescan(now=int(time.time()))
+    for number in range(bench.rounds(11)):
+        article = f"{100_000 + random.Random(number).randrange(small)}.md"  # the same one in both
+        for size, site in sites.items():
+            costs[size].sweeping.append(_spent(partial(bare_sweep, site.store)))
+            _change(site, services[size], costs[size], article)
+        time.sleep(2.1)  # the changed files are old enough now to be believed
+        for size in sites:
+            _leave_alone(services[size], costs[size])
+    for service in services.values():
+        service.close()
+    yield from _figures(costs[small], costs[large], small, large)
+
+
+def _figures(few: Costs, many: Costs, small: int, large: int) -> Iterator[Figure]:
+    sizes = f"{large:,} articles against {small:,}"
+    per_file = [1e6 * middle(costs.looking) / size for costs, size in ((few, small), (many, large))]
+    over = [middle(costs.looking) / middle(costs.sweeping) for costs in (few, many)]
+    note = f"{sizes}: {per_file[0]:.1f} and {per_file[1]:.1f} us a file; {over[0]:.2f} and {over[1]:.2f} times the bare sweep"
+    yield Figure("growth, looking at a file", per_file[1] / per_file[0], "x", 1.3, note=note)
+    for name, a, b in (
+        ("idle rescan besides looking", few.idle, many.idle),
+        ("one change besides looking", few.changing, many.changing),
+        ("a feed that is not cached", few.serving, many.serving),
+    ):
+        note = f"{sizes}: {1000 * middle(a):.1f} and {1000 * middle(b):.1f} ms CPU, medians of {len(a)}"
+        yield Figure(f"growth, {name}", middle(b) / middle(a), "x", 1.3, note=note)
+
+
+def _change(site: Site, service: Service, costs: Costs, article: str) -> None:
+    retitle(next(site.store.rglob(article)), f"growth {time.time_ns()}")
+    _looking, rest = _rescan(service)
+    costs.changing.append(rest)
+
+
+def _leave_alone(service: Service, costs: Costs) -> None:
+    _rescan(service)
+    looking, rest = _rescan(service)
+    costs.looking.append(looking)
+    costs.idle.append(rest)
+    for _again in range(3):
+        costs.serving.append(_spent(lambda: _serve(service)) / len(_FEEDS) / len(FORMATS))
+
+
+def _serve(service: Service) -> None:
+    edition = service.edition()
+    for path in _FEEDS:
+        for format in FORMATS.values():
+            assert isinstance(service.document(edition, path, format), Document)
+
+
+def _rescan(service: Service) -> tuple[float, float]:
+    """CPU seconds of a rescan: of looking, and of the rest."""
+    look: Callable[..., Any] = scan.look
+    spent: list[float] = []
+
+    def timed(*words: Any, **more: Any) -> Any:
+        before = cpu_seconds()
+        try:
+            return look(*words, **more)
+        finally:
+            spent.append(cpu_seconds() - before)
+
+    scan.look = timed
+    try:
+        whole = _spent(lambda: service.rescan(now=int(time.time())))
+    finally:
+        scan.look = look
+    return sum(spent), whole - sum(spent)
+
+
+def _spent(work: Callable[[], object]) -> float:
+    before = cpu_seconds()
+    work()
+    return cpu_seconds() - before

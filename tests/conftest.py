@@ -1,0 +1,280 @@
+"""Fixtures of all tests: a site of one's own, the demo site, the corpus, tools from outside.
+
+Times are fixed: files are written as of 2025, rescans happen in 2026, one minute apart. So a file counts as settled, and
+equal tests give equal bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, settings
+
+from feeds.config import Environment
+from feeds.model import RescanReport
+from feeds.service import Service
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first file
+NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
+
+settings.register_profile("feeds", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.load_profile("feeds")
+
+SITE_YAML = """\
+title: Linux 中国
+base_url: https://feeds.example
+article_url: https://linux.cn{permalink}
+store: articles
+"""
+FEEDS_YAML = """\
+facets:
+  tag: {limit: 20}
+  translator: {limit: 20}
+"""
+
+#: An article as the archive writes it: every key, alphabetical, strings where there is nothing.
+ARTICLE: dict[str, Any] = {
+    "author": "Ada Example",
+    "category": "技术",
+    "comments_data": [],
+    "count": {"commentnum": 0, "favtimes": 0, "likes": 0, "sharetimes": 0, "viewnum": 1},
+    "date": "2020-01-02 03:04:05",
+    "editorchoice": False,
+    "excerpt": "一句话的摘要。",
+    "fromurl": "https://example.org/original",
+    "islctt": True,
+    "largepic": "/data/attachment/album/202001/02/030405cover.png",
+    "pic": "/data/attachment/album/202001/02/030405cover.png.thumb.jpg",
+    "related": [],
+    "reviewer": "",
+    "selector": "",
+    "summary": "一句话的摘要。",
+    "tags": ["Linux"],
+    "thumb": False,
+    "title": "一篇文章",
+    "titlepic": True,
+    "translator": "",
+}
+BODY = "第一段。\n\n第二段，有 **强调**。"
+
+
+def article_text(path: str, **fields: Any) -> str:
+    """A file in the archive's schema; `...` (Ellipsis) as a value leaves the key out, `body` is the Markdown."""
+    stem = Path(path).stem
+    id = fields.pop("id", int(stem) if stem.isdigit() else stem)
+    body = fields.pop("body", BODY)
+    date = fields.get("date", ARTICLE["date"])
+    header = {**ARTICLE, "id": id, "permalink": f"/article-{id}-1.html", "updated": date, **fields}
+    header = {key: value for key, value in sorted(header.items()) if value is not ...}
+    return f"---\n{yaml.safe_dump(header, allow_unicode=True, sort_keys=True)}---\n\n{body}"
+
+
+class Site:
+    """A site's folder (config/, articles/, var/) and a service over it. Paths of articles are below the store."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.root = root
+        self.config_dir = root / "config"
+        self.store = root / "articles"
+        self.now = NOW
+        self._written = WRITTEN
+        self.config_dir.mkdir(parents=True)
+        self.store.mkdir()
+        self.set("site.yaml", SITE_YAML)
+        self.set("feeds.yaml", FEEDS_YAML)
+        if settings:
+            self.settle("site.yaml", **settings)
+        self.environment = Environment.read(self.config_dir, {})
+        self.service = Service(self.environment)
+        self.service.prepare()
+
+    @property
+    def database(self) -> Path:
+        return self.root / "var" / "feeds.db"
+
+    def write(self, path: str, text: str | bytes | None = None, **fields: Any) -> Path:
+        """An article of these fields, or these very bytes; each file is one second younger than the one before."""
+        if text is None:
+            text = article_text(path, **fields)
+        target = self.store / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self._written += 1
+        os.utime(target, (self._written, self._written))
+        return target
+
+    def set(self, file: str, text: str) -> None:
+        """The whole text of config/FILE."""
+        (self.config_dir / file).write_text(text, "utf-8")
+
+    def settle(self, file: str, **settings: Any) -> None:
+        """Some settings of config/FILE; the others stay."""
+        path = self.config_dir / file
+        merged = {**(yaml.safe_load(path.read_text("utf-8")) or {}), **settings}
+        self.set(file, yaml.safe_dump(merged, allow_unicode=True))
+
+    def rescan(self, now: int | None = None, **options: Any) -> RescanReport:
+        """Rescan at `now`, or a minute after the rescan before."""
+        self.now = self.now + 60 if now is None else now
+        return self.service.rescan(now=self.now, **options)
+
+    def reopen(self) -> Service:
+        """The same database in a new service, as after a restart."""
+        self.service.close()
+        self.service = Service(self.environment)
+        self.service.prepare()
+        return self.service
+
+    def close(self) -> None:
+        self.service.close()
+
+
+@pytest.fixture
+def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes further sites: `new_site(title="...")`, settings as in site.yaml."""
+    made: list[Site] = []
+
+    def make(**settings: Any) -> Site:
+        made.append(Site(tmp_path / f"site{len(made) or ''}", **settings))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.close()
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site]) -> Site:
+    """An empty site with its tables made."""
+    return new_site()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The demo articles and the default configuration, rescanned. Do not write to it."""
+    site = Site(tmp_path_factory.mktemp("demo") / "site")
+    for file in sorted((CHECKOUT / "config").glob("*.yaml")):
+        site.set(file.name, file.read_text("utf-8"))
+    site.settle("site.yaml", store="articles")
+    source = CHECKOUT / "demo" / "articles"
+    for path in sorted(source.rglob("*.md")):
+        site.write(str(path.relative_to(source)), path.read_bytes())
+    site.rescan()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """A store of real articles: $FEEDS_CORPUS, or ../shared/corpus/content beside the checkout."""
+    named = os.environ.get("FEEDS_CORPUS")
+    folder = Path(named) if named else CHECKOUT.parent / "shared" / "corpus" / "content"
+    if not folder.is_dir():
+        pytest.skip(f"no corpus of real articles: {folder} does not exist (FEEDS_CORPUS names another place)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """The path of a program from outside. Skips where it is not installed, but fails in CI, which has them all."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None:
+            reason = f"{name} is not installed"
+            pytest.fail(f"{reason}, and CI must have it") if os.environ.get("CI") else pytest.skip(reason)
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def text_of() -> Callable[..., str]:
+    """The text of an article file: `text_of("2020/01/7.md", title="...")`."""
+    return article_text
+
+
+# -- a real service in processes of its own --------------------------------
+
+
+class Running:
+    """A `feeds serve` process tree on a free port. `log()` is what it has written so far."""
+
+    def __init__(self, config_dir: Path, log: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._log = log
+        command = [sys.executable, "-m", "feeds", "serve", "--config", str(config_dir), "--port", str(self.port), *options]
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=file, cwd=CHECKOUT, env={**os.environ, **(environment or {})}
+            )
+
+    def log(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def request(
+        self, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """One request on a connection of its own: status, headers, body. Follows nothing, unpacks nothing."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answered = connection.getresponse()
+            return answered.status, answered.headers, answered.read()
+        finally:
+            connection.close()
+
+    def wait(self, what: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """The first true answer of `what`; fails with the log if there is none in time. A refused connection is no answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                pytest.fail(f"feeds serve ended with {self.process.returncode}:\n{self.log()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if found := what():
+                    return found
+            time.sleep(0.05)
+        pytest.fail(f"nothing after {seconds} s:\n{self.log()}")
+
+    def ready(self) -> Running:
+        self.wait(lambda: self.request("/ready")[0] == 200)
+        return self
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Starts services: `running(config_dir, "--workers", "1")`; all are stopped in the end."""
+    started: list[Running] = []
+
+    def start(config_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Running:
+        log = tmp_path_factory.mktemp("serve") / "log"
+        started.append(Running(config_dir, log, *options, environment=environment))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()

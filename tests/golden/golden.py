@@ -1,0 +1,78 @@
+"""The golden documents: a fixed store, and every byte that its feeds are made of.
+
+    python tests/golden/golden.py              compare with tests/golden/expected, exit 1 on a difference
+    python tests/golden/golden.py --write DIR  write the documents below DIR
+    python tests/golden/golden.py --regenerate replace tests/golden/expected; read the difference before you commit it
+
+The program's version, which each document names, is written as VERSION, so that a release does not change them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from feeds.config import Environment
+from feeds.service import FORMATS, Document, Service
+from feeds.syndication.documents import program_version
+
+HERE = Path(__file__).resolve().parent
+EXPECTED = HERE / "expected"
+FEEDS = ("all", "feeds/brief", "feeds/empty", "tags/Linux", "translators/geekpi")
+NOW = 1_767_225_600  # no document contains it
+
+
+def documents() -> dict[str, bytes]:
+    """File name -> bytes, from a catalog of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("config", "store"):
+            shutil.copytree(HERE / name, root / name)
+        for path in sorted((root / "store").rglob("*.md")):
+            os.utime(path, (NOW - 86400, NOW - 86400))
+        service = Service(Environment.read(root / "config", {}))
+        try:
+            service.prepare()
+            service.rescan(now=NOW)
+            return {f"{path}.{name}": _bytes(service, path, name) for path in FEEDS for name in FORMATS}
+        finally:
+            service.close()
+
+
+def _bytes(service: Service, path: str, name: str) -> bytes:
+    found = service.document(service.edition(), path, FORMATS[name])
+    assert isinstance(found, Document) and found.body is not None
+    mine = f'version="{program_version()}"'.encode()
+    return found.body.replace(mine, b'version="VERSION"')
+
+
+def expected() -> dict[str, bytes]:
+    return {str(path.relative_to(EXPECTED)): path.read_bytes() for path in sorted(EXPECTED.rglob("*")) if path.is_file()}
+
+
+def write(folder: Path) -> None:
+    for name, data in documents().items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--write"]:
+        write(Path(arguments[1]))
+    elif arguments == ["--regenerate"]:
+        shutil.rmtree(EXPECTED, ignore_errors=True)
+        write(EXPECTED)
+    else:
+        made, wanted = documents(), expected()
+        different = sorted(name for name in made.keys() | wanted.keys() if made.get(name) != wanted.get(name))
+        print("\n".join(different) or "all golden documents are as expected")
+        return 1 if different else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

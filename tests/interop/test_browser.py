@@ -1,0 +1,130 @@
+"""Chromium opens pages and a feed at the width of a desktop and of a phone; screenshots land in tests/screenshots/."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+pytestmark = pytest.mark.interop
+SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
+WIDTHS = {"phone": 375, "desktop": 1280}
+PAGES = {
+    "home": ("/", "Linux 中国"),
+    "directory": ("/tags/", "标签"),
+    "term": ("/tags/C++", "C++"),
+    "translator": ("/translators/Demo-Max", "Demo-Max"),
+    "feed": ("/tags/C++.atom", "C++"),
+    "article": ("/articles/146", "Ruby text on the web"),
+    "code": ("/articles/113", ""),
+    "about": ("/about/feeds", ""),
+    "missing": ("/tags/nothing-at-all", "404"),
+}
+
+
+@pytest.fixture(scope="module")
+def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
+    path = tool("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _folder() -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_readable_at_any_width(chromium: Any, live: Any, name: str, width: str, scheme: str) -> None:
+    address, words = PAGES[name]
+    faults: list[str] = []
+    context = chromium.new_context(
+        viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme, locale="zh-CN", reduced_motion="reduce"
+    )
+    try:
+        page = context.new_page()
+        # Pictures of the demo articles are on a host that a test does not ask for.
+        page.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        answered = page.goto(live.base + address)
+        assert answered.status == (404 if name == "missing" else 200)
+        assert words in page.inner_text("body")
+        assert page.locator("h1").first.is_visible()
+        wide = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1], f"{wide[0]} px of content in {wide[1]} px"
+        small = page.evaluate("parseFloat(getComputedStyle(document.querySelector('main p, main li')).fontSize)")
+        assert small >= 13
+        page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+    finally:
+        context.close()
+    ignored = ("net::ERR_FAILED", "status of 404") if name == "missing" else ("net::ERR_FAILED",)
+    assert [fault for fault in faults if not any(word in fault for word in ignored)] == []
+
+
+def test_a_feed_opened_in_a_browser_explains_itself_and_gives_its_address(chromium: Any, live: Any) -> None:
+    page = chromium.new_page()
+    try:
+        answered = page.goto(f"{live.base}/tags/C++.atom")
+        assert answered.headers["content-type"].startswith("text/html")
+        assert f"{live.base}/tags/C++.atom" in page.inner_text("main")
+        assert page.locator("link[rel=alternate][type='application/atom+xml']").get_attribute("href").endswith("/tags/C++.atom")
+        # A script of a reader in the same browser gets the feed itself.
+        kind = page.request.get(f"{live.base}/tags/C++.atom").headers["content-type"]
+        assert kind == "application/atom+xml; charset=utf-8"
+    finally:
+        page.close()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[str]:
+    """Another origin, where a web reader lives."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>reader</title>")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_reader_in_a_browser_may_fetch_a_feed_from_another_origin(chromium: Any, live: Any, elsewhere: str) -> None:
+    page = chromium.new_page()
+    try:
+        page.goto(elsewhere)
+        script = """async (url) => {
+            const first = await fetch(url);
+            const tag = first.headers.get('etag');
+            const again = await fetch(url, {headers: {'If-None-Match': tag}, cache: 'no-store'});
+            return [first.status, first.headers.get('content-type'), tag, again.status];
+        }"""
+        status, kind, tag, again = page.evaluate(script, f"{live.base}/all.json")
+        assert (status, kind, again) == (200, "application/feed+json; charset=utf-8", 304)
+        assert tag
+    finally:
+        page.close()
+
+
+def test_the_page_can_be_used_with_the_keyboard(chromium: Any, live: Any) -> None:
+    page = chromium.new_page()
+    try:
+        page.goto(live.base + "/")
+        page.keyboard.press("Tab")
+        first = page.evaluate("document.activeElement.getAttribute('href')")
+        assert first == "#content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id || location.hash") in ("content", "#content")
+    finally:
+        page.close()

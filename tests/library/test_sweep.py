@@ -1,0 +1,135 @@
+"""The stat sweep: what lies in a store and what changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeds.errors import StoreError
+from feeds.library.sweep import Sweep, compare, sweep
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    for path in ("1.md", "2020/01/2.md", "2020/01/3.markdown"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+    return folder
+
+
+def paths(store: Path) -> set[str]:
+    return set(sweep(str(store)).files)
+
+
+def test_articles_are_found_in_all_folders_by_their_endings(store: Path) -> None:
+    for path in ("README", "x.txt", "x.md.swp", "x.md~", ".git/x.md", "2020/.hidden/x.md"):
+        (store / path).parent.mkdir(parents=True, exist_ok=True)
+        (store / path).write_text("x")
+    (store / "folder.md").mkdir()
+    (store / "folder.md" / "inside.md").write_text("x")
+    assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown", "folder.md/inside.md"}
+
+
+def test_a_file_is_known_by_size_and_both_times(store: Path) -> None:
+    status = (store / "1.md").stat()
+    assert sweep(str(store)).files["1.md"] == (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+def test_devices_and_pipes_are_no_articles(store: Path) -> None:
+    os.mkfifo(store / "pipe.md")
+    assert "pipe.md" not in paths(store)
+
+
+def test_a_link_to_an_article_inside_the_store_is_followed(store: Path) -> None:
+    (store / "link.md").symlink_to("2020/01/2.md")
+    found = sweep(str(store))
+    assert found.files["link.md"] == found.files["2020/01/2.md"]
+    assert not found.problems
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../secret.md", "2020/../../secret.md", "away/secret.md"])
+def test_a_link_that_leaves_the_store_is_not_followed_and_is_listed(store: Path, target: str) -> None:
+    (store.parent / "secret.md").write_text("secret")
+    (store / "away").symlink_to(store.parent)
+    (store / "link.md").symlink_to(target)
+    found = sweep(str(store))
+    assert "link.md" not in found.files
+    assert [(problem.path, problem.kind) for problem in found.problems] == [("link.md", "link")]
+
+
+def test_links_to_folders_are_not_followed_so_loops_do_no_harm(store: Path) -> None:
+    (store / "loop").symlink_to(".")
+    (store / "2020" / "up").symlink_to("..")
+    (store / "self.md").symlink_to("self.md")
+    (store / "dangling.md").symlink_to("nowhere.md")
+    (store / "to-folder.md").symlink_to("2020")
+    assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
+
+
+def test_a_neighbour_of_the_store_with_a_longer_name_is_outside(store: Path) -> None:
+    (store.parent / "store-2").mkdir()
+    (store.parent / "store-2" / "x.md").write_text("x")
+    (store / "link.md").symlink_to("../store-2/x.md")
+    assert "link.md" not in paths(store)
+
+
+def test_a_name_that_is_not_utf8_is_listed_and_harms_nothing(store: Path) -> None:
+    with open(os.fsencode(store) + b"/\xd6\xd0.md", "w") as file:
+        file.write("x")
+    os.mkdir(os.fsencode(store) + b"/\xce\xc4")
+    found = sweep(str(store))
+    assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
+    assert sorted((problem.path, problem.kind) for problem in found.problems) == [
+        ("\\xce\\xc4", "encoding"),
+        ("\\xd6\\xd0.md", "encoding"),
+    ]
+
+
+def test_names_in_any_script_are_found(store: Path) -> None:
+    (store / "目录 一").mkdir()
+    (store / "目录 一" / "文章 'x' #1?.md").write_text("x")
+    assert "目录 一/文章 'x' #1?.md" in paths(store)
+
+
+@pytest.mark.parametrize("name", ["missing", "1.md"])
+def test_a_store_that_is_no_folder_is_an_error_and_not_an_empty_store(store: Path, name: str) -> None:
+    with pytest.raises(StoreError, match=name):
+        sweep(str(store / name))
+
+
+STAMPS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2))
+FILES = st.dictionaries(st.sampled_from([f"{folder}{name}.md" for folder in ("", "a/", "b/") for name in "xyz"]), STAMPS)
+
+
+@given(FILES, FILES)
+def test_what_changed_is_what_is_new_other_or_gone(before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]) -> None:
+    changes = compare(before, Sweep(files=after))
+    assert set(changes.to_read) == {path for path in after if before.get(path) != after[path]}
+    assert set(changes.removed) == set(before) - set(after)
+    assert changes.unchanged == len(set(before.items()) & set(after.items()))
+    assert list(changes.to_read) == sorted(changes.to_read)
+    assert set(compare(before, Sweep(files=after), everything=True).to_read) == set(after)
+
+
+@given(FILES, FILES, st.sets(st.sampled_from(["a/x.md", "b/y.md", "gone.md"])))
+def test_files_to_try_again_are_read_only_when_anything_else_happened(
+    before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]], again: set[str]
+) -> None:
+    plain = compare(before, Sweep(files=after))
+    found = compare(before, Sweep(files=after), again=again)
+    more = again & set(after) if plain.to_read or plain.removed else set()
+    assert set(found.to_read) == set(plain.to_read) | more
+
+
+@given(FILES, FILES)
+def test_files_of_a_folder_that_cannot_be_read_do_not_count_as_removed(
+    before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]
+) -> None:
+    visible = {path: stamp for path, stamp in after.items() if not path.startswith("a/")}
+    changes = compare(before, Sweep(files=visible, unreadable=["a/"]))
+    assert set(changes.removed) == {path for path in before if not path.startswith("a/")} - set(visible)
