@@ -22,6 +22,7 @@ from pathlib import Path
 from . import stores
 from .bench import Bench, Site
 from .figures import Figure, middle, need, ratio, spread
+from .processes import cpu_seconds
 
 _SOURCE = Path(__file__).with_name("hugo")
 
@@ -33,14 +34,19 @@ def measure(bench: Bench) -> Iterator[Figure]:
     site.store_to_memory()
     feeds, folder = bench.folder / "feeds-written", bench.folder / "hugo-site"
     ours, theirs, pages = [], [], []
+    cpu: tuple[list[float], list[float]] = ([], [])
     for _round in range(bench.rounds(3)):
+        before = cpu_seconds()
         ours.append(_ours(site, feeds))
+        between = cpu_seconds()
         theirs.append(_theirs(hugo, site.store, folder))
+        cpu[0].append(between - before)
+        cpu[1].append(cpu_seconds() - between)
         written = len(list(feeds.rglob("*.*"))), len(list(folder.glob("public/**/*.xml")))
         pages.append(_theirs(hugo, site.store, folder, pages=True))
     note = (
-        f"{articles} articles: {middle(ours):.2f} s ({spread(ours)}) for {written[0]} files, "
-        f"Hugo {middle(theirs):.2f} s ({spread(theirs)}) for {written[1]}; aim 0.5"
+        f"{articles} articles: {middle(ours):.2f} s ({spread(ours)}, {middle(cpu[0]):.1f} s CPU) for {written[0]} files, "
+        f"Hugo {middle(theirs):.2f} s ({spread(theirs)}, {middle(cpu[1]):.1f} s CPU) for {written[1]}; aim 0.5"
     )
     yield Figure("cold, three formats, against Hugo's one", ratio(ours, theirs), "x", 1.0, note=note)
     note = f"Hugo {middle(pages):.2f} s ({spread(pages)})"

@@ -154,6 +154,15 @@ def _known_facet_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
+def _unique_names(feeds: tuple[NamedFeed, ...]) -> tuple[NamedFeed, ...]:
+    seen: set[str] = set()
+    for feed in feeds:
+        if feed.name.casefold() in seen:
+            raise ValueError(f"two feeds are called {feed.name!r}")
+        seen.add(feed.name.casefold())
+    return feeds
+
+
 class FeedSettings(_Strict):
     """feeds.yaml"""
 
@@ -164,16 +173,7 @@ class FeedSettings(_Strict):
     aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     moved: Mapping[str, str] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
-    feeds: tuple[NamedFeed, ...] = ()
-
-    @model_validator(mode="after")
-    def _unique_names(self) -> FeedSettings:
-        seen: set[str] = set()
-        for feed in self.feeds:
-            if feed.name.casefold() in seen:
-                raise ValueError(f"two feeds are called {feed.name!r}")
-            seen.add(feed.name.casefold())
-        return self
+    feeds: Annotated[tuple[NamedFeed, ...], AfterValidator(_unique_names)] = ()
 
     def facet(self, name: str) -> FacetSettings:
         """The settings in force: a facet that the file does not mention is on for tags and translators only."""
@@ -295,7 +295,10 @@ def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model
     try:
         return kind.model_validate({} if value is None else value)
     except ValidationError as error:
-        faults.extend(_fault(path, places, item) for item in error.errors())
+        found = error.errors()
+        outer = {item["loc"][:length] for item in found for length in range(len(item["loc"]))}
+        # Where every member of a list is bad, the list counts as empty, too; that says nothing new.
+        faults.extend(_fault(path, places, item) for item in found if item["loc"] not in outer)
         return None
 
 

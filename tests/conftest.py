@@ -30,7 +30,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first file
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
-settings.register_profile("feeds", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "feeds", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("feeds")
 
 SITE_YAML = """\

@@ -112,7 +112,9 @@ def test_folding_is_stable_and_sees_through_case_and_normal_forms(name: str) -> 
     assert fold(unicodedata.normalize("NFD", name)) == fold(unicodedata.normalize("NFC", name)) == fold(name)
 
 
-@pytest.mark.parametrize(("one", "other"), [("UBUNTU", "Ubuntu"), ("python", "PYTHON"), ("Straße", "STRASSE"), ("é", "E\u0301")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("UBUNTU", "Ubuntu"), ("python", "PYTHON"), ("Straße", "STRASSE"), ("é", "E\u0301")]
+)
 def test_spellings_of_one_term_fold_together(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 

@@ -467,7 +467,7 @@ def test_nothing_that_a_command_says_holds_the_text_of_a_comment(site: Any, conf
     site.write("6.md", "---\ncomments_data:\n- message: very-secret-words\n  postip: [192.0.2.99\n---\n")
     said = ""
     for arguments in (["check"], ["rescan"], ["status"], ["status", "--json"], ["list"], ["show", "all.json"], ["opml"]):
-        found = feeds(*arguments, "--config", config)
+        found = invoke(*arguments, "--config", config)
         said += found.stdout + found.stderr
     assert "6.md" in said
     for secret in ("very-secret-words", "192.0.2.99", "secret-nick"):

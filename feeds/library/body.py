@@ -38,13 +38,12 @@ _FORBIDDEN = frozenset(
     "output param picture portal progress script section select slot source style svg template textarea title track "
     "video".split()
 )
-_NOT_HTML = re.compile(
-    r"<(?=/?[A-Za-z]|\?)(?!/?(?:%s)(?=[\s/>]))" % "|".join(sorted(_TAGS | set(_FORBIDDEN), key=len, reverse=True)),
-    re.IGNORECASE,
-)
+_WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))
+#: The second alternative lets autolinks pass (`<https://...>`).
+_NOT_HTML = re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{_WORDS})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
 _DROPPED = {"script", "style"}
 _ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE)
-_SELF_REFERENCE = re.compile(r"""(?:href|HREF)=(?:["'][#?"']|[#?>\s])""")
+_SELF_REFERENCE = re.compile(r"""href=(?:["'][#?"']|[#?>\s])""")
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 _STAND_IN = "\ufdd0"  # a noncharacter: nobody writes it
 _STAND_IN_ENCODED = "%EF%B7%90"
@@ -84,7 +83,7 @@ def render(markdown: str, url: str, image_url: str) -> str:
         raise TooDeep
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
     raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
-    base = url if _SELF_REFERENCE.search(raw) else url[: url.rindex("/") + 1]
+    base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
     return legal(clean) if _may_be_illegal(markdown) else clean
 

@@ -23,7 +23,7 @@ MAX_DEPTH = 20
 #: Comments hold addresses and places of people. They end here: not even their text is built.
 PRIVATE_KEYS = frozenset({"comments_data"})
 #: A header that lost its first line, or its place, must not be published as a body.
-_PRIVATE = ("comments_data", "postip")
+_PRIVATE = ("comments_data", "postip", "islctt", "largepic", "titlepic")  # what stands in and after the comments
 _PRIVATE_LINE = re.compile(r"^[ \t-]*(?:%s)[ \t]*:" % "|".join(_PRIVATE), re.MULTILINE)
 
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
@@ -58,7 +58,7 @@ def read(text: str) -> Source:
         if dialect.recognises(text):
             source = dialect.read(text)
             if any(key in source.body for key in _PRIVATE) and _PRIVATE_LINE.search(source.body):
-                raise BadFrontMatter(1, 1, "comments outside the front matter (a damaged header?)")
+                raise BadFrontMatter(1, 1, "header lines outside the front matter (is it damaged?)")
             return source
     raise BadFrontMatter(1, 1, "no front matter: expected a first line of three hyphens, or LCTT's [#]: header lines")
 

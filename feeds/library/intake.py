@@ -58,7 +58,7 @@ class Intake:
         self._deferred: list[Reading] = []
         self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
         self._vocabulary = Vocabulary(connection, names)
-        self._members: dict[int, tuple[str, Spelled]] = {}
+        self._renamed: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
     @property
@@ -115,7 +115,7 @@ class Intake:
                     continue
             existing[article.id] = self._accept(rows, article, reading.path, current)
             rows.publish(reading, article.id)
-        rows.write(self.connection)
+        rows.write(self.connection, fresh=not owned)
         return deferred
 
     def _owned(self, paths: list[str]) -> dict[str, str]:
@@ -139,8 +139,9 @@ class Intake:
             return known._replace_path(path)
         key = known.key if known else self._new_key()
         place = position(int(article.published.timestamp()), article.id)
-        row = _article_row(article, key, place, path, self.now)
         names = {facet: list(spelled) for facet, spelled in article.names.items()}
+        members = self._vocabulary.join(key, place, names)
+        row = _article_row(article, key, place, path, self.now) | self._shown(article.digest, names)
         if known is None:
             self.counts.added += 1
             rows.added.append(row)
@@ -150,9 +151,9 @@ class Intake:
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
             self._vocabulary.count(known.names, -1)
             rows.leaving.append(key)
-        rows.members += self._vocabulary.join(key, place, names)
+        rows.members += members
+        self._renamed.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        self._members[key] = (article.digest, names)
         return _Known(key, path, article.digest, place, int(article.published.timestamp()), names)
 
     def _new_key(self) -> int:
@@ -182,8 +183,6 @@ class Intake:
             (articles, articles.c.key),
         ):
             self.connection.execute(sa.delete(table).where(column.in_(keys)))
-        for key in keys:
-            self._members.pop(key, None)
 
     # -- terms -------------------------------------------------------------
 
@@ -198,36 +197,34 @@ class Intake:
             for key, place, text, content in part:
                 names = json.loads(text)
                 members += self._vocabulary.join(key, place, names)
-                self._members[key] = (content, names)
+                self._renamed[key] = (content, names)
             insert_rows(self.connection, memberships, members)
 
     def _settle_terms(self) -> None:
-        """Counts, commonest spellings, and the digests of articles whose terms are spelled otherwise now."""
+        """Counts and commonest spellings; articles whose terms are called otherwise now are shown anew."""
         for key in self._vocabulary.settle():
             self._gather(key)
-        self._write_digests()
+        rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._renamed.items()]
+        for part in _parts(rows, 5000):
+            _update(self.connection, articles, part)
 
     def _gather(self, term_key: int) -> None:
-        """All members of a term join those whose digests are written, and all of their terms are touched."""
+        """All members of a term are to be shown anew, and all of their terms are touched."""
         query = (
             sa.select(articles.c.key, articles.c.content, articles.c.names)
             .join(memberships, memberships.c.article_key == articles.c.key)
             .where(memberships.c.term_key == term_key)
         )
-        for key, content, names in self.connection.execute(query).all():
-            self._members.setdefault(key, (content, json.loads(names)))
-            for facet, spelled in json.loads(names).items():
+        for key, content, text in self.connection.execute(query).all():
+            names = json.loads(text)
+            self._renamed[key] = (content, names)
+            for facet, spelled in names.items():
                 self.touched.update(self._vocabulary.term(facet, name).key for name in spelled)
 
-    def _write_digests(self) -> None:
-        """The digest is of all that a feed shows of the article: its own fields and its terms in canonical spelling."""
-        rows = []
-        for key, (content, names) in self._members.items():
-            shown = json.dumps(self._vocabulary.canonical(names), ensure_ascii=False, separators=(",", ":"))
-            digest = hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]
-            rows.append({"_key": key, "terms": shown, "digest": digest})
-        for part in _parts(rows, 5000):
-            _update(self.connection, articles, part)
+    def _shown(self, content: str, names: Spelled) -> dict[str, str]:
+        """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
+        shown = json.dumps(self._vocabulary.canonical(names), ensure_ascii=False, separators=(",", ":"))
+        return {"terms": shown, "digest": hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +269,12 @@ class _Rows:
         row = {"path": reading.path, "mtime_ns": mtime, "ctime_ns": reading.ctime_ns, "size": reading.size, "article": article}
         self.files.append(row)
 
-    def write(self, connection: sa.Connection) -> None:
+    def write(self, connection: sa.Connection, *, fresh: bool) -> None:
+        """`fresh`: none of the files was known before."""
         paths = [row["path"] for row in self.files]
-        connection.execute(sa.delete(files).where(files.c.path.in_(paths)))
-        connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
+        if not fresh:
+            connection.execute(sa.delete(files).where(files.c.path.in_(paths)))
+            connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
         if self.problems:
             put_problems(connection, self.problems)
         _insert(connection, files, self.files)
@@ -330,17 +329,14 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str, now: i
         "picture": article.picture,
         "comments": article.comments,
         "editor_choice": int(article.editor_choice),
-        "terms": "[]",
         "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
         "content": article.digest,
-        "digest": "",
         "first_seen": now,
     }
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(sa.insert(table), list(rows))
+    insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
 
 
 def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,17 +6,14 @@ the old catalog or the new one.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import sqlalchemy as sa
 
+from .. import processes
 from ..database import articles, files, quarantine
 from ..model import Problem
 from .intake import Counts, Intake, problem_rows, put_problems
@@ -119,9 +116,7 @@ def read_all(rules: Rules, paths: tuple[str, ...], now: int, workers: int | None
     if len(paths) < PARALLEL_FROM or count < 2:
         yield from (read_files(rules, batch, now_ns) for batch in batches)
         return
-    # Not forked: the scheduler's process has threads.
-    context: Any = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
+    with processes.pool(count) as pool:
         # The parent reads too slowly to keep up with all results at once, so only a few batches are under way.
         pending = [pool.submit(read_files, rules, batch, now_ns) for batch in batches[: 3 * count]]
         for batch in chain(batches[3 * count :], [None] * len(pending)):
@@ -129,13 +124,6 @@ def read_all(rules: Rules, paths: tuple[str, ...], now: int, workers: int | None
             if batch is not None:
                 pending.append(pool.submit(read_files, rules, batch, now_ns))
             yield ready.result()
-
-
-def _end_with_parent() -> None:
-    """A reader whose rescan was killed would wait for work for ever: the readers hold each other's queue open."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def count_articles(connection: sa.Connection) -> int:

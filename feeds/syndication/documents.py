@@ -27,7 +27,7 @@ from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
 from ..model import PEOPLE, Feed, FeedState
 from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
-from .entries import entry_of
+from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
 
 #: Raise it when rendering changes without a new version of any package.
@@ -178,12 +178,17 @@ def _state(row: Any) -> FeedState:
 
 def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
     """The document's bytes, not compressed; call it in the snapshot that `state` was read in."""
+    return format.render(content_of(config, feed, state.updated, entries_of(connection, config, feed), format))
+
+
+def entries_of(connection: sa.Connection, config: Config, feed: Feed) -> list[Entry]:
+    """What a feed carries, the same in every format."""
     clauses = catalog.resolve(connection, names_of(config), feed.selection)
     articles = catalog.select(connection, clauses, feed.limit, with_html=feed.content == "full")
-    return format.render(content_of(config, feed, state.updated, articles, format))
+    return [entry_of(config, feed, article) for article in articles]
 
 
-def content_of(config: Config, feed: Feed, updated: datetime, articles: Iterable[Any], format: Format) -> Content:
+def content_of(config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format) -> Content:
     site = config.site
     page = f"{site.base_url}/{addresses.encode(feed.path)}"
     return Content(
@@ -201,7 +206,7 @@ def content_of(config: Config, feed: Feed, updated: datetime, articles: Iterable
         rights=site.rights,
         ttl_minutes=config.feeds.ttl_minutes,
         version=program_version(),
-        entries=[entry_of(config, feed, article) for article in articles],
+        entries=entries,
     )
 
 

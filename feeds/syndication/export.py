@@ -10,20 +10,18 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from .. import database
+from .. import database, processes
 from ..config import Config
 from ..errors import FeedsError
 from ..model import FACETS, Feed, FeedState
 from . import opml
 from .definitions import enabled_facets, every_feed
-from .documents import compress, render, states
+from .documents import compress, content_of, entries_of, states
 from .formats import FORMATS
 
 MANIFEST = ".feeds-export.json"
@@ -109,10 +107,7 @@ def _write_feeds(job: Job, due: list[tuple[Feed, FeedState]], progress: Progress
         done: Iterable[int] = map(write_batch, jobs)
         _follow(done, len(due), progress)
         return
-    import multiprocessing
-
-    context: Any = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with processes.pool(count) as pool:
         _follow(pool.map(write_batch, jobs), len(due), progress)
 
 
@@ -130,8 +125,9 @@ def write_batch(job: Job) -> int:
     suffixes = tuple(_CODING) if job.compressed else ("",)
     with database.reading(engine) as connection:
         for feed, row in job.feeds:
+            entries = entries_of(connection, job.config, feed)
             for format in FORMATS.values():
-                data = render(connection, job.config, feed, row, format)
+                data = format.render(content_of(job.config, feed, row.updated, entries, format))
                 for suffix in suffixes:
                     _write(job.folder / f"{feed.path}.{format.name}{suffix}", compress(data, _CODING[suffix]))
     engine.dispose()

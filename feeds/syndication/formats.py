@@ -195,11 +195,13 @@ def _rss(content: Content) -> bytes:
             filled.content(entry.content, type="CDATA")
     with _LOCALE:
         text: bytes = made.rss_str()
-    return _PLAIN.sub(_hexadecimal, text)
+    head, item, items = text.partition(b"<item>")
+    return _CHANNEL_TEXT.sub(_hexadecimal, head) + item + _TITLE.sub(_hexadecimal, items)
 
 
 #: What RSS holds as plain text for people: titles, and the channel's description.
-_PLAIN = re.compile(rb"<title>[^<]*|(?<=</link>)<description>[^<]*(?=</description><atom:link)")
+_TITLE = re.compile(rb"<title>[^<]*")
+_CHANNEL_TEXT = re.compile(rb"<(?:title|description)>[^<]*")
 
 
 def _hexadecimal(match: re.Match[bytes]) -> bytes:

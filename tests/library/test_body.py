@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from html.parser import HTMLParser
@@ -63,9 +64,30 @@ def check(html: str) -> None:
 
 
 PIECES = [
-    *("<", ">", "</", "/>", "&", ";", "#", '"', "'", "=", "\n", " ", "\t", "\r", "`", "```", "~", "~~", "*", "**", "_", "[", "]"),
-    *("](", ")", "![", "|", "---", "> ", "- ", "1. ", "\\", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "&#", "&#x", "x1;"),
-    *("script", "style", "ruby", "rt", "img ", "a ", "b", "svg", "math", "table", "td", "title", "src=", "href=", "on", "//", "/"),
+    *("<", ">", "</", "/>", "&", ";", "#", '"', "'", "=", "\n", " ", "\t", "\r", "`", "```", "~", "~~", "*", "**", "_"),
+    *(
+        "[",
+        "]",
+        "](",
+        ")",
+        "![",
+        "|",
+        "---",
+        "> ",
+        "- ",
+        "1. ",
+        "\\",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "?>",
+        "&#",
+        "&#x",
+        "x1;",
+    ),
+    *("script", "style", "ruby", "rt", "img ", "a ", "b", "svg", "math", "table", "td", "title", "src=", "href=", "//", "/"),
     *("javascript:", "data:", "http://h", "中文", "“", "。", "\x00", "\x0b", "\ufffe", "\u2028", "\ufdd0", "🎉"),
 ]
 SOUP = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=40).map("".join)
@@ -84,11 +106,13 @@ def test_any_text_becomes_html_that_is_safe_and_legal_in_xml(text: str) -> None:
 
 @given(st.text(max_size=200))
 def test_plain_text_survives_word_for_word(text: str) -> None:
-    kept = re.sub(r"[^\w\s]", "", text).strip()
+    kept = re.sub(r"[^\w\s]|_", "", text).strip()
     assert body.text_of(render(re.sub(r"(?m)^[ \t]+", "", kept))).split() == body.plain(kept).split()
 
 
-@given(st.lists(st.sampled_from(["file", "host:port", "T", "用户名", "your name", "/foo", "path/to", "PaulPaulito.com"]), min_size=1))
+@given(
+    st.lists(st.sampled_from(["file", "host:port", "T", "用户名", "your name", "/foo", "a/b", "PaulPaulito.com"]), min_size=1)
+)
 def test_a_word_in_angle_brackets_that_is_no_html_stays_to_be_read(words: list[str]) -> None:
     text = "把 " + "、".join(f"<{word}>" for word in words) + " 换掉"
     found = body.text_of(render(text))
@@ -150,10 +174,8 @@ def test_absolute_gives_an_ascii_web_address_or_nothing(reference: str) -> None:
 @pytest.mark.parametrize("markdown", ["<div>" * 100_000, "<b><i>" * 50_000, "> " * 20_000 + "x", "<ul><li>" * 20_000])
 def test_deep_nesting_is_refused_or_shown_fast(markdown: str) -> None:
     before = time.process_time()
-    try:
+    with contextlib.suppress(body.TooDeep):
         check(render(markdown))
-    except body.TooDeep:
-        pass
     assert time.process_time() - before < 2
 
 
@@ -176,7 +198,9 @@ def test_a_long_run_of_any_mark_costs_little(piece: str) -> None:
 
 
 def test_the_words_of_a_body_leave_ruby_readings_out() -> None:
-    assert body.text_of(render("<ruby>安装<rp>(</rp><rt>Install</rt><rp>)</rp></ruby> *它*\n\n　　好 & 坏")) == "安装 它 好 & 坏"
+    assert (
+        body.text_of(render("<ruby>安装<rp>(</rp><rt>Install</rt><rp>)</rp></ruby> *它*\n\n　　好 & 坏")) == "安装 它 好 & 坏"
+    )
 
 
 @pytest.mark.parametrize(

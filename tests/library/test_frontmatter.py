@@ -25,7 +25,9 @@ from feeds.model import ParsedArticle, Problem
 
 CASES = Path(__file__).resolve().parents[1] / "cases" / "frontmatter"
 PATH = "2020/01/7.md"
-RULES = Rules("/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20)
+RULES = Rules(
+    "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
+)
 PLAIN = {
     "id": "7",
     "url": "https://feeds.example/articles/7",
@@ -188,7 +190,9 @@ def test_comments_are_not_even_built() -> None:
 
 
 def test_a_header_with_a_thousand_comments_is_read_fast() -> None:
-    comment = "- date: '2024-01-01 00:00:00'\n  message: \"一条<br />\\r\\n评论\"\n  postip: 192.0.2.1\n  username: 来自某地的用户\n"
+    comment = (
+        "- date: '2024-01-01 00:00:00'\n  message: \"一条<br />\\r\\n评论\"\n  postip: 192.0.2.1\n  username: 来自某地的用户\n"
+    )
     text = f"---\ntitle: x\ncomments_data:\n{comment * 1178}---\n正文"
     before = time.process_time()
     assert isinstance(read(text), ParsedArticle)
@@ -218,7 +222,9 @@ LEAVES = st.one_of(
     st.text(max_size=40),
     st.dates(),
     st.datetimes(),
-    st.sampled_from(["~", "null", "0000-00-00 00:00:00", "http://[", "//", "/", "https://é.example/x", "a, b、c", "\x00", "—" * 400]),
+    st.sampled_from(
+        ["~", "null", "0000-00-00 00:00:00", "http://[", "//", "/", "https://é.example/x", "a, b、c", "\x00", "—" * 400]
+    ),
 )
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=8

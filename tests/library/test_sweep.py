@@ -81,7 +81,7 @@ def test_a_neighbour_of_the_store_with_a_longer_name_is_outside(store: Path) -> 
 def test_a_name_that_is_not_utf8_is_listed_and_harms_nothing(store: Path) -> None:
     with open(os.fsencode(store) + b"/\xd6\xd0.md", "w") as file:
         file.write("x")
-    os.mkdir(os.fsencode(store) + b"/\xce\xc4")
+    Path(os.fsdecode(os.fsencode(store) + b"/\xce\xc4")).mkdir()
     found = sweep(str(store))
     assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
     assert sorted((problem.path, problem.kind) for problem in found.problems) == [
@@ -107,7 +107,9 @@ FILES = st.dictionaries(st.sampled_from([f"{folder}{name}.md" for folder in ("",
 
 
 @given(FILES, FILES)
-def test_what_changed_is_what_is_new_other_or_gone(before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]) -> None:
+def test_what_changed_is_what_is_new_other_or_gone(
+    before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]
+) -> None:
     changes = compare(before, Sweep(files=after))
     assert set(changes.to_read) == {path for path in after if before.get(path) != after[path]}
     assert set(changes.removed) == set(before) - set(after)

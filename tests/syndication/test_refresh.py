@@ -159,6 +159,21 @@ def test_a_facet_switched_on_moves_the_feeds_whose_people_are_linked_now(site: A
     assert {"all", "tags/Linux"} <= moved(before, marks(site))
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [{"title": "New"}, {"description": "New"}, {"content": "summary"}, {"limit": 2}, {"select": {"tag": ["odd"]}}],
+    ids=str,
+)
+def test_a_setting_of_a_named_feed_moves_that_feed_alone(small: Any, setting: dict[str, Any]) -> None:
+    named = {"name": "mine", "title": "Mine", "description": "All of them", "select": {"tag": ["Linux"]}, "limit": 3}
+    small.settle("feeds.yaml", feeds=[named])
+    small.rescan()
+    before = marks(small)
+    small.settle("feeds.yaml", feeds=[{**named, **setting}])
+    small.rescan()
+    assert moved(before, marks(small)) == {"feeds/mine"}
+
+
 # -- time ------------------------------------------------------------------
 
 

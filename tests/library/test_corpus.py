@@ -1,0 +1,60 @@
+"""Every real article goes through: the archive's own, the demo's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from feeds.library import catalog
+from feeds.library.reading import Rules, parse
+from feeds.model import ParsedArticle
+
+RULES = Rules(
+    "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
+)
+
+
+def _check(store: Path, expected: int) -> None:
+    ids = set()
+    for path in sorted(store.rglob("*.md")):
+        name = str(path.relative_to(store))
+        found = parse(RULES, name, path.read_bytes(), 0)
+        assert isinstance(found, ParsedArticle), (name, found)
+        assert found.title and found.summary and found.html and found.names, name
+        assert found.published.year > 2000, name
+        assert found.url.startswith("https://"), name
+        assert 'src="/' not in found.html and 'href="/' not in found.html, name
+        element = etree.Element("x")
+        element.text = f"{found.title}{found.summary}{found.html}"  # raises on what XML forbids
+        assert found.id not in ids, name
+        ids.add(found.id)
+    assert len(ids) >= expected
+
+
+def test_every_article_of_the_demo_store_goes_through(demo: Any) -> None:
+    _check(demo.store, 40)
+
+
+@pytest.mark.corpus
+def test_every_real_article_goes_through(corpus: Path) -> None:
+    _check(corpus, 1000)
+
+
+@pytest.mark.corpus
+def test_a_rescan_of_the_real_articles_leaves_no_file_in_quarantine(corpus: Path, new_site: Any) -> None:
+    site = new_site(store=str(corpus))
+    files = sum(1 for _path in corpus.rglob("*.md"))
+    report = site.rescan()
+    assert (report.articles, report.quarantined) == (files, 0)
+    with site.service.snapshot() as connection:
+        everything = catalog.select(connection, catalog.Clauses(), 10**6, with_html=False)
+        for facet in ("tag", "translator"):
+            terms = {known.term.name: known.term.articles for known in catalog.terms_of(connection, facet)}
+            recount: dict[str, int] = {}
+            for article in everything:
+                for term in article.of(facet):
+                    recount[term.name] = recount.get(term.name, 0) + 1
+            assert terms == recount and len(terms) > 10

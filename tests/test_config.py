@@ -1,0 +1,297 @@
+"""config/*.yaml and FEEDS_* -> Config, or every fault with its place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from feeds import share
+from feeds.config import Config, Environment, FacetSettings, FeedSettings, Site, feed_path, load, parse
+from feeds.errors import ConfigError
+from feeds.model import FACETS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "config"
+    made.mkdir()
+    (made / "site.yaml").write_text("store: articles\n")
+    (made / "feeds.yaml").write_text("")
+    return made
+
+
+def read(folder: Path, **environ: str) -> Config:
+    return load(Environment.read(folder, environ))
+
+
+def faults(folder: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        read(folder, **environ)
+    return [str(fault).removeprefix(f"{folder}/") for fault in error.value.faults]
+
+
+# -- the default files -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("file", "model"), [("site.yaml", Site), ("feeds.yaml", FeedSettings)])
+def test_the_default_files_name_every_setting_with_its_default(file: str, model: type[BaseModel]) -> None:
+    text = (share.default_config() / file).read_text("utf-8")
+    assert set(yaml.safe_load(text)) == set(model.model_fields)
+    problems: list[Any] = []
+    found = parse(text, file, model, problems)
+    assert not problems and isinstance(found, model)
+    plain = model()
+    for name in set(model.model_fields) - {"facets", "feeds"}:
+        assert getattr(found, name) == getattr(plain, name), name
+    if isinstance(found, FeedSettings):
+        assert set(found.facets) == set(FACETS)
+        assert {name: found.facet(name) for name in FACETS} == {name: FeedSettings().facet(name) for name in FACETS}
+
+
+@pytest.mark.parametrize("file", ["site.yaml", "feeds.yaml"])
+def test_every_setting_in_the_default_files_is_explained(file: str) -> None:
+    for line in (share.default_config() / file).read_text("utf-8").splitlines():
+        if re.match(r"[a-z_]+:", line):
+            assert "#" in line, line
+
+
+def test_the_default_files_show_every_setting_of_a_facet() -> None:
+    text = (share.default_config() / "feeds.yaml").read_text("utf-8")
+    shown = set().union(*(yaml.safe_load(text)["facets"].values()))
+    assert shown == set(FacetSettings.model_fields)
+
+
+def test_the_files_of_the_design_are_understood(folder: Path) -> None:
+    (folder / "site.yaml").write_text(
+        """title: Linux 中国
+base_url: http://127.0.0.1:8000            # where this service is reached
+article_url: https://linux.cn{permalink}
+image_url: https://img.linux.net.cn
+id_authority: "linux.cn,2003"
+timezone: Asia/Shanghai
+language: zh-CN
+store: demo/articles
+rescan_seconds: 30
+""",
+        "utf-8",
+    )
+    (folder / "feeds.yaml").write_text(
+        """content: full                              # full | summary
+facets:
+  tag: {limit: 20, min_articles: 1}
+  translator: {limit: 20}
+  author: {enabled: false}
+aliases: {tag: {UBUNTU: Ubuntu}}
+moved: {tags/旧名: tags/新名}
+gone: [tags/retired]
+feeds:
+  - name: kernel
+    title: 内核与系统
+    select: {tag: [内核, systemd], all: {tag: [AI]}, not: {translator: [ChatGPT]}}
+""",
+        "utf-8",
+    )
+    found = read(folder)
+    assert found.site.store == str(folder.parent / "demo" / "articles")
+    [named] = found.feeds.feeds
+    assert named.select.selection().as_json() == {
+        "tag": ["内核", "systemd"],
+        "all": {"tag": ["AI"]},
+        "not": {"translator": ["ChatGPT"]},
+    }
+    assert found.retired == {"tags/旧名": "tags/新名", "tags/retired": ""}
+
+
+# -- faults ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("titel: x", "site.yaml:1:1: titel: unknown setting"),
+        ("title: x\n  \nstore: y\nport: 80", "site.yaml:4:1: port: unknown setting"),
+        ("title: ''", "site.yaml:1:8: title: String should have at least 1 character"),
+        ("title: 5", "site.yaml:1:8: title: Input should be a valid string"),
+        ("title: null", "site.yaml:1:8: title: Input should be a valid string"),
+        ("title: [x]", "site.yaml:1:8: title: Input should be a valid string"),
+        ("rescan_seconds: soon", "site.yaml:1:17: rescan_seconds: Input should be a valid integer"),
+        ("rescan_seconds: 0", "site.yaml:1:17: rescan_seconds: Input should be greater than or equal to 1"),
+        ("timezone: Mars/Olympus", "site.yaml:1:11: timezone: no time zone is called 'Mars/Olympus'"),
+        ("timezone: ../../etc/passwd", "site.yaml:1:11: timezone: no time zone"),
+        ("language: 中文", "site.yaml:1:11: language: expected a language tag"),
+        ("id_authority: linux.cn", "site.yaml:1:15: id_authority: expected a domain"),
+        ("base_url: linux.cn", "site.yaml:1:11: base_url: "),
+        ("base_url: ftp://linux.cn", "site.yaml:1:11: base_url: "),
+        ("article_url: https://linux.cn/x", "site.yaml:1:14: article_url: expected {permalink} or {id}"),
+        ("article_url: https://linux.cn/{slug}", "site.yaml:1:14: article_url: expected {permalink} or {id}"),
+        ("article_url: '{permalink}'", "site.yaml:1:14: article_url: "),
+        ("max_file_bytes: 10", "site.yaml:1:17: max_file_bytes: Input should be greater"),
+        ("store: ''", "site.yaml:1:8: store: "),
+        ("- a\n- b", "site.yaml:1:1: Input should be a valid dictionary"),
+        ("just text", "site.yaml:1:1: Input should be a valid dictionary"),
+        ("title: x\ntitle: y", "site.yaml:2:1: not YAML: 'title' is set twice"),
+        ("title: [x\nstore: y", "site.yaml:2:6: not YAML: "),
+        ("title: x\n\tstore: y", "site.yaml:2:1: not YAML: "),
+        ("title: {{permalink}}", "site.yaml:1:9: not YAML: a key must be text"),
+        ("title: x\nyes: no", "site.yaml:2:1: not YAML: a key must be text"),
+        ("title: &x [*x]", "site.yaml:1:12: not YAML: aliases are not allowed"),
+        ("title: !!python/name:os.system ''", "site.yaml:1:8: not YAML: "),
+        ("title: '\x01'", "site.yaml:1:1: not YAML: "),
+        ("store: 2020-02-30", "site.yaml:1:1: not YAML: "),
+    ],
+)
+def test_a_fault_in_a_file_is_named_with_its_place(folder: Path, text: str, fault: str) -> None:
+    (folder / "site.yaml").write_text(text, "utf-8")
+    [found] = faults(folder)
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("content: some", "feeds.yaml:1:10: content: Input should be 'full' or 'summary'"),
+        ("facets: {colour: {}}", "feeds.yaml:1:9: facets: no facet is called 'colour'"),
+        ("facets:\n  tag: {limit: 1000}", "feeds.yaml:2:16: facets.tag.limit: "),
+        ("facets:\n  tag: {limmit: 10}", "feeds.yaml:2:9: facets.tag.limmit: unknown setting"),
+        ("aliases: {tags: {a: b}}", "feeds.yaml:1:10: aliases: no facet is called 'tags'"),
+        ("aliases: {tag: {1: b}}", "feeds.yaml:1:17: not YAML: a key must be text; put it in quotes"),
+        ("moved: [a]", "feeds.yaml:1:8: moved: "),
+        ("gone: tags/x", "feeds.yaml:1:7: gone: "),
+        ("feeds:\n- name: a b\n  title: x", "feeds.yaml:2:9: feeds.0.name: "),
+        ("feeds:\n- title: x", "feeds.yaml:2:3: feeds.0.name: Field required"),
+        ("feeds:\n- {name: a, title: x, select: {tags: [x]}}", "feeds.yaml:2:32: feeds.0.select.tags: unknown setting"),
+        ("feeds:\n- {name: a, title: x, select: {tag: Linux}}", "feeds.yaml:2:37: feeds.0.select.tag: "),
+        ("feeds:\n- {name: a, title: x, select: {tag: []}}", "feeds.yaml:2:37: feeds.0.select.tag: "),
+        (
+            "feeds:\n- {name: a, title: x, select: {tag: [No]}}",
+            "feeds.yaml:2:38: feeds.0.select.tag.0: Input should be a valid string",
+        ),
+        (
+            "feeds:\n- {name: a, title: x, select: {not: {who: [x]}}}",
+            "feeds.yaml:2:31: feeds.0.select: no facet is called 'who'",
+        ),
+        ("feeds:\n- {name: a, title: x}\n- {name: A, title: y}", "feeds.yaml:2:1: feeds: two feeds are called 'A'"),
+    ],
+)
+def test_a_fault_in_feeds_yaml_is_named_with_its_place(folder: Path, text: str, fault: str) -> None:
+    (folder / "feeds.yaml").write_text(text, "utf-8")
+    [found] = faults(folder)
+    assert found.startswith(fault)
+
+
+def test_all_faults_are_named_at_once(folder: Path) -> None:
+    (folder / "site.yaml").write_text("titel: x\nlanguage: 5\nrescan_seconds: -1\n")
+    (folder / "feeds.yaml").write_text("content: some\nmore: 1\n")
+    found = faults(folder, FEEDS_BASE_URL="nowhere")
+    assert sorted(line.split(": ")[0] for line in found) == sorted(
+        ["site.yaml:1:1", "site.yaml:2:11", "site.yaml:3:17", "feeds.yaml:1:10", "feeds.yaml:2:1", "FEEDS_BASE_URL:1:1"]
+    )
+
+
+@pytest.mark.parametrize("file", ["site.yaml", "feeds.yaml"])
+def test_a_missing_file_says_how_to_make_one(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    [found] = faults(folder)
+    assert found.startswith(f"{file}:1:1: no such file") and "feeds init" in found
+
+
+def test_a_file_that_is_no_text_is_a_fault(folder: Path) -> None:
+    (folder / "site.yaml").write_bytes("title: 中国".encode("gbk"))
+    assert faults(folder) == ["site.yaml:1:1: not UTF-8 (byte 7)"]
+    (folder / "site.yaml").unlink()
+    (folder / "site.yaml").mkdir()
+    assert faults(folder) == ["site.yaml:1:1: Is a directory"]
+
+
+def test_empty_files_mean_all_defaults(folder: Path) -> None:
+    (folder / "site.yaml").write_text("# nothing\n")
+    found = read(folder)
+    assert found.feeds == FeedSettings()
+    assert found.site == Site().model_copy(update={"store": str(folder.parent / "demo" / "articles")})
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates()
+SETTINGS = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3), max_leaves=6
+)
+
+
+@given(st.dictionaries(st.sampled_from([*Site.model_fields, *FeedSettings.model_fields, "other"]), SETTINGS, max_size=4))
+def test_any_value_is_a_configuration_or_a_fault_with_a_place(values: dict[str, Any]) -> None:
+    text = yaml.safe_dump(values, allow_unicode=True)
+    _check(text)
+
+
+@given(st.text(max_size=80))
+@example("[" * 500)
+@example("a: &a\n  b: *a")
+@example("<<: {title: x}")
+@example("? {a: b}\n: c")
+def test_any_text_is_a_configuration_or_a_fault_with_a_place(text: str) -> None:
+    _check(text)
+
+
+def _check(text: str) -> None:
+    for kind in (Site, FeedSettings):
+        problems: list[Any] = []
+        found = parse(text, "x.yaml", kind, problems)
+        assert (found is None) == bool(problems)
+        assert all(problem.line >= 1 and problem.column >= 1 and problem.reason for problem in problems)
+
+
+# -- environment -------------------------------------------------------------
+
+
+def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
+    assert read(folder).site.store == str(folder.parent / "articles")
+    assert Environment.read(folder, {}).database_url == f"sqlite:///{folder.parent}/var/feeds.db"
+    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:///x.db"}).database_url == f"sqlite:///{folder.parent}/x.db"
+    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////x/y.db"}).database_url == "sqlite:////x/y.db"
+    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "postgresql://h/d"}).database_url == "postgresql://h/d"
+
+
+def test_an_absolute_store_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    (folder / "site.yaml").write_text(f"store: {tmp_path}/elsewhere/../x\n")
+    assert read(folder).site.store == f"{tmp_path}/x"
+
+
+def test_the_environment_is_above_the_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = read(folder, FEEDS_STORE="mine", FEEDS_BASE_URL="https://feeds.example/")
+    assert found.site.store == str(tmp_path / "mine"), "from where the command is given"
+    assert found.site.base_url == "https://feeds.example"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert read(folder, FEEDS_STORE="~/a").site.store == str(tmp_path / "home" / "a")
+
+
+def test_an_empty_variable_is_none_at_all(folder: Path) -> None:
+    plain = read(folder)
+    assert read(folder, FEEDS_STORE="", FEEDS_BASE_URL="", FEEDS_DATABASE_URL="") == plain
+
+
+def test_a_configuration_survives_being_stored(folder: Path) -> None:
+    (folder / "feeds.yaml").write_text("feeds: [{name: a, title: 甲, select: {tag: [x], not: {tag: [y]}}}]", "utf-8")
+    found = read(folder)
+    assert Config.model_validate_json(found.model_dump_json(by_alias=True)) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("tags/TCP/IP", "tags/TCP~2FIP"),
+        ("/tags/TCP~2FIP", "tags/TCP~2FIP"),
+        ("tags/.NET", "tags/~2ENET"),
+        ("feeds/kernel", "feeds/kernel"),
+        ("all", "all"),
+        ("translators/wxy", "translators/wxy"),
+    ],
+)
+def test_an_operator_may_write_an_address_as_it_reads(written: str, path: str) -> None:
+    assert feed_path(written) == path

@@ -1,0 +1,172 @@
+"""Tables, migrations, transactions, locks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import feeds.migrations  # noqa: F401  # a namespace package: only its folder is wanted
+from feeds import database
+from feeds.errors import SchemaError
+
+MIGRATIONS = Path(database.__file__).with_name("migrations")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> sa.Engine:
+    return database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+
+
+def put(connection: sa.Connection, name: str, value: str = "x") -> None:
+    connection.execute(sa.insert(database.state).values(name=name, value=value))
+
+
+def names(engine: sa.Engine) -> set[str]:
+    with database.reading(engine) as connection:
+        return {name for (name,) in connection.execute(sa.select(database.state.c.name))}
+
+
+# -- migrations --------------------------------------------------------------
+
+
+def test_migrations_make_exactly_the_tables_of_the_program(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, database.metadata) == []
+        inspector = sa.inspect(connection)
+        for table in database.metadata.sorted_tables:
+            made = {column["name"]: column for column in inspector.get_columns(table.name)}
+            assert {name: column["nullable"] for name, column in made.items()} == {c.name: c.nullable for c in table.columns}
+            key = [c.name for c in table.primary_key.columns]
+            assert inspector.get_pk_constraint(table.name)["constrained_columns"] == key, table.name
+
+
+def test_migrated_tables_are_stored_as_the_declared_ones(engine: sa.Engine, tmp_path: Path) -> None:
+    database.migrate(engine)
+    declared = database.connect(f"sqlite:///{tmp_path}/declared.db")
+    database.metadata.create_all(declared)
+
+    def rowids(which: sa.Engine) -> dict[str, bool]:
+        with which.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            return {name: "WITHOUT ROWID" in sql.upper() for name, sql in rows if name != "alembic_version"}
+
+    assert rowids(engine) == rowids(declared)
+
+
+def test_the_newest_migration_is_the_one_the_program_needs() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert scripts.get_heads() == [database.HEAD]
+    newest = max(path.name for path in (MIGRATIONS / "versions").glob("*.py"))
+    assert newest.startswith(database.HEAD)
+
+
+def test_migrating_twice_does_nothing_the_second_time(engine: sa.Engine) -> None:
+    assert database.migrate(engine) == ("", database.HEAD)
+    with database.writing(engine) as connection:
+        put(connection, "kept")
+    assert database.migrate(engine) == (database.HEAD, database.HEAD)
+    assert names(engine) == {"kept"}
+
+
+def test_a_new_database_is_made_ready_and_a_ready_one_left_alone(engine: sa.Engine) -> None:
+    database.ensure(engine)
+    database.ensure(engine)
+    assert database.version(engine) == database.HEAD
+
+
+@pytest.mark.parametrize(("found", "words"), [("9999", "newer than this program"), ("0000", "run `feeds migrate`")])
+def test_a_database_of_another_version_is_refused(engine: sa.Engine, found: str, words: str) -> None:
+    database.migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": found})
+    with pytest.raises(SchemaError, match=words):
+        database.ensure(engine)
+    if found > database.HEAD:
+        with pytest.raises(SchemaError, match="going back is not possible"):
+            database.migrate(engine)
+
+
+# -- transactions ------------------------------------------------------------
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    with database.reading(engine) as connection:
+        assert connection.execute(sa.select(database.state)).all() == []
+        with database.writing(engine) as other:
+            put(other, "new")
+        assert connection.execute(sa.select(database.state)).all() == []
+    assert names(engine) == {"new"}
+
+
+def test_a_transaction_that_fails_leaves_nothing(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    with pytest.raises(KeyboardInterrupt), database.writing(engine) as connection:
+        put(connection, "half")
+        raise KeyboardInterrupt
+    assert names(engine) == set()
+
+
+def test_writers_wait_for_one_another(engine: sa.Engine) -> None:
+    database.migrate(engine)
+
+    def write(name: str) -> None:
+        with database.writing(engine) as connection:
+            connection.execute(sa.select(database.state)).all()
+            time.sleep(0.05)
+            put(connection, name)
+
+    threads = [threading.Thread(target=write, args=(f"w{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names(engine)) == 6
+
+
+def test_whole_rows_go_straight_to_the_driver(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    with database.writing(engine) as connection:
+        database.insert_rows(connection, database.state, [("a", "'; DROP TABLE state; --"), ("b", "中文")])
+        database.insert_rows(connection, database.state, [])
+    assert names(engine) == {"a", "b"}
+
+
+# -- locks -------------------------------------------------------------------
+
+
+def test_a_named_lock_is_held_once(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    with database.exclusive(engine, "rescan") as held, database.exclusive(engine, "rescan", wait=False) as again:
+        assert (held, again) == (True, False)
+    with database.exclusive(engine, "rescan", wait=False) as later, database.exclusive(engine, "clock", wait=False) as other:
+        assert later and other
+
+
+def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    program = (
+        "import sys, time; from feeds import database\n"
+        "with database.exclusive(database.connect(sys.argv[1]), 'clock'):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(engine.url)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        with database.exclusive(engine, "clock", wait=False) as held:
+            assert not held
+        process.kill()
+        process.wait()
+        with database.exclusive(engine, "clock", wait=False) as held:
+            assert held
