@@ -70,6 +70,7 @@ articles = Table(
     Column("position", BigInteger, nullable=False),
     Column("path", Text, nullable=False),
     Column("url", Text, nullable=False),
+    Column("permalink", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("summary", Text, nullable=False),
     Column("published", BigInteger, nullable=False),
@@ -84,6 +85,7 @@ articles = Table(
     Column("digest", Text, nullable=False),
     Column("first_seen", BigInteger, nullable=False),
     Index("ix_articles_position", "position"),
+    Index("ix_articles_permalink", "permalink"),
 )
 
 #: Bodies apart from headings, so that lists of articles never touch them.

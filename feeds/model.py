@@ -59,6 +59,7 @@ class ParsedArticle:
 
     id: str
     url: str
+    permalink: str
     title: str
     summary: str
     html: str

@@ -168,6 +168,13 @@ def article(connection: sa.Connection, id: str) -> Article | None:
     return next(iter(load(connection, [key])), None) if key is not None else None
 
 
+def url_of(connection: sa.Connection, permalink: str) -> str:
+    """Where the article with this permalink is published; "" if there is none."""
+    c = articles.c
+    query = sa.select(c.url).where(c.permalink == permalink).order_by(c.position.desc()).limit(1)
+    return str(connection.execute(query).scalar() or "")
+
+
 # -- terms -----------------------------------------------------------------
 
 

@@ -321,6 +321,7 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str, now: i
         "position": place,
         "path": path,
         "url": article.url,
+        "permalink": article.permalink,
         "title": article.title,
         "summary": article.summary,
         "published": int(article.published.timestamp()),

@@ -130,6 +130,7 @@ def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArt
     article = ParsedArticle(
         id=id,
         url=url,
+        permalink=_text(fields, "permalink")[:MAX_NAME],
         title=_text(fields, "title") or _name_of_file(path),
         summary=summary,
         html=content,

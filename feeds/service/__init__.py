@@ -154,6 +154,11 @@ class Service:
         with self.snapshot() as connection:
             return reading.article(connection, slug)
 
+    def permalink(self, path: str) -> str:
+        """The address of the article whose own header says that it lives at `path`; "" if there is none."""
+        with self.snapshot() as connection:
+            return catalog.url_of(connection, path)
+
     def similar(self, facet: str, name: str) -> list[Term]:
         with self.snapshot() as connection:
             return catalog.similar(connection, facet, name)

@@ -6,7 +6,6 @@ Every byte of an entry is a function of the article and the configuration, so th
 from __future__ import annotations
 
 import html
-import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -130,8 +129,10 @@ def _with_note(config: Config, summary: str, translators: tuple[Person, ...]) ->
     return f"{summary}（{note}）" if config.chinese else f"{summary} ({note})"
 
 
+#: Fixed, because the tables of the operating system differ from one machine to the next.
+_PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
+
+
 def _enclosure(url: str) -> Enclosure | None:
-    if not url:
-        return None
-    guessed = mimetypes.guess_type(urlsplit(url).path)[0] or "image/jpeg"
-    return Enclosure(url, guessed if guessed.startswith("image/") else "image/jpeg")
+    extension = urlsplit(url).path.rpartition(".")[2].lower()
+    return Enclosure(url, _PICTURES.get(extension, "image/jpeg")) if url else None

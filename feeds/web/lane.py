@@ -10,8 +10,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import structlog
+
 from ..service import Edition
 from .answers import Cache, answer
+
+log: Any = structlog.get_logger("feeds.web")
 
 #: How long a worker may go on without asking whether a rescan has changed anything, in seconds.
 RECHECK_SECONDS = 0.2
@@ -28,6 +32,7 @@ class Current:
         self._number, self._load = number, load
         self._lock = threading.Lock()
         self._due = 0.0
+        self._failing = False
         self._edition: Edition | None = None
 
     def edition(self) -> Edition:
@@ -43,9 +48,19 @@ class Current:
         return self._edition
 
     def _ask(self) -> Edition:
-        if self._edition is None or self._number() != self._edition.generation:
-            self._edition = self._load()
+        """Where the database does not answer, what was out goes on being out."""
         self._due = time.monotonic() + RECHECK_SECONDS
+        try:
+            if self._edition is None or self._number() != self._edition.generation:
+                self._edition = self._load()
+        except Exception as error:
+            if self._edition is None:
+                raise
+            if not self._failing:
+                log.error("catalog_unreachable", error=type(error).__name__, action="serving what is known")
+            self._failing = True
+        else:
+            self._failing = False
         return self._edition
 
 

@@ -83,12 +83,20 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     try:
         found = here.service.page(here.config, path, _before())
     except AddressError:
-        abort(404)
+        return _article_elsewhere(path)
     if isinstance(found, Elsewhere):
         return permanently(found.path, extension)
     if isinstance(found, Gone):
         abort(410)
     return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))
+
+
+def _article_elsewhere(path: str) -> Answer:
+    """Articles link to each other by permalink; the service's own pages have other addresses."""
+    url = state().service.permalink(f"/{path}")
+    if not url or url == request.url:
+        abort(404)
+    return redirect(url, 301)
 
 
 def _before() -> int | None:

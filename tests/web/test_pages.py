@@ -213,3 +213,15 @@ def test_feedparser_finds_a_feed_through_the_page_of_a_term(demo_client: Client)
     page = html.fromstring(demo_client.get("/tags/C++").data)
     href = page.xpath("//link[@rel='alternate' and @type='application/atom+xml']/@href")[0]
     assert feedparser.parse(demo_client.get(href.removeprefix(BASE)).data).feed.title == "标签：C++ · Linux 中国"
+
+
+def test_the_permalink_of_an_article_leads_to_its_page(web_site: Any, make_client: Any) -> None:
+    """Articles link to each other by permalink, and `article_url` is empty."""
+    web_site.write("99.md", permalink="/article-99-1.html", title="别处", body="正文")
+    web_site.write("100.md", permalink="/article-100-1.html", body="见 [那篇](/article-99-1.html)")
+    web_site.rescan()
+    client = make_client(web_site)
+    assert "http://localhost/article-99-1.html" in client.get("/articles/100").text
+    answered = client.get("/article-99-1.html")
+    assert (answered.status_code, answered.headers["Location"]) == (301, "http://localhost/articles/99")
+    assert client.get("/article-98-1.html").status_code == 404

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
+        sa.Column("permalink", sa.Text, nullable=False),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("summary", sa.Text, nullable=False),
         sa.Column("published", sa.BigInteger, nullable=False),
@@ -57,6 +58,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name="uq_articles_id"),
     )
     op.create_index("ix_articles_position", "articles", ["position"])
+    op.create_index("ix_articles_permalink", "articles", ["permalink"])
     op.create_table(
         "bodies",
         sa.Column("article_key", Key, sa.ForeignKey("articles.key"), primary_key=True, autoincrement=False),
