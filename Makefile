@@ -31,7 +31,7 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix feeds tests benchmarks
 	$(BIN)/ruff format feeds tests benchmarks
 
-bench: $(VENV)/.dev ## every promised figure beside its bound
+bench: $(VENV)/.dev ## every promised figure beside its bound (hugo, nginx and wrk are its peers)
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.dev ## resolve the dependencies anew

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--only NAME ...] [--quick]`: measure, print a table, exit 1 if any bound does not hold.
+"""`python -m benchmarks [--only NAME ...] [--quick] [--write FILE]`: measure, print a table, exit 1 if any bound does not hold.
 
 Everything is kept below FEEDS_BENCH (var/bench of the checkout by default): stores and catalogs from one run to the next, and
 the results as results.json.
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import against_hugo, change, cold, growth, idle, render, restart, stores, throughput, worker_memory
+from . import against_hugo, change, cold, growth, idle, page, render, restart, stores, throughput, worker_memory
 from .bench import Bench
 from .figures import Absent, NotMeasured, Result, save, table
 
@@ -36,6 +36,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the project promises.")
     parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"some of: {', '.join(MEASURES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: only shows that everything runs")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table as a Markdown page")
     chosen = parser.parse_args(words)
     bench = Bench(Path(os.environ.get("FEEDS_BENCH") or stores.ROOT / "var" / "bench").absolute(), chosen.quick)
     bench.folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,8 @@ def main(words: list[str]) -> int:
     print(table(results))
     for line in _remarks(results, bench):
         print(line)
+    if chosen.write:
+        page.write(chosen.write, results, _remarks(results, bench))
     about = {"quick": bench.quick, "demo": stores.is_demo(), "python": platform.python_version()}
     save(bench.folder / "results.json", results, about)
     return _status(results, bench)

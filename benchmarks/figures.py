@@ -73,14 +73,14 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def table(results: Iterable[Result]) -> str:
-    rows = [("figure", "measured", "bound", "ratio", "ok?", "note"), *(_cells(result) for result in results)]
+    rows = [("figure", "measured", "bound", "ratio", "ok?", "note"), *(cells(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     padded = ([*(cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)), row[5]] for row in rows)
     lines = ["  ".join(row).rstrip() for row in padded]
     return "\n".join((lines[0], "-" * max(map(len, lines)), *lines[1:]))
 
 
-def _cells(result: Result) -> tuple[str, str, str, str, str, str]:
+def cells(result: Result) -> tuple[str, str, str, str, str, str]:
     if isinstance(result, Absent):
         return result.name, "failed" if result.failed else "-", "", "", "NO" if result.failed else "-", result.reason
     if result.bound is None or result.ratio is None:

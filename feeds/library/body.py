@@ -43,6 +43,7 @@ _WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))
 _NOT_HTML = re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{_WORDS})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
 _DROPPED = {"script", "style"}
 _ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE)
+_UNUSUAL_SOURCE = re.compile(r"""src=(?:'/|/)""")  # only raw HTML writes it so
 _SELF_REFERENCE = re.compile(r"""href=(?:["'][#?"']|[#?>\s])""")
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 _STAND_IN = "\ufdd0"  # a noncharacter: nobody writes it
@@ -82,7 +83,8 @@ def render(markdown: str, url: str, image_url: str) -> str:
     if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
         raise TooDeep
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
-    raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
+    if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
+        raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
     return legal(clean) if _may_be_illegal(markdown) else clean
