@@ -14,9 +14,9 @@ from .figures import Result, cells
 _HEAD = """\
 # Benchmarks
 
-Written by `python -m benchmarks --write docs/benchmarks.md`; `make bench` prints the same table. Each figure stands beside the bound
-that this project promises; ratios compare two programs that took turns in the same run. How a figure is measured, and what a
-peer does more or less, is told at the top of its module in `benchmarks/`.
+Written by `python -m benchmarks --write docs/benchmarks.md`; `make bench` prints the same table. Each figure stands beside the
+bound that this project promises; ratios compare two programs that took turns in the same run. How a figure is measured, and
+what a peer does more or less, is told at the top of its module in `benchmarks/`.
 
 """
 _PACKAGES = ("flask", "granian", "feedgen", "lxml", "comrak", "nh3", "PyYAML", "SQLAlchemy")

@@ -49,7 +49,7 @@ OWNERS: dict[str, set[str]] = {
     "brotli": {"syndication.documents"},
     "lxml": {"syndication"},
     "sqlalchemy": {"database", "migrations", "library", "syndication", "newsletter", "service"},
-    "structlog": {"schedule", "web.server", "cli", "newsletter", "service"},
+    "structlog": {"schedule", "web", "cli", "newsletter", "service"},
 }
 #: SQLAlchemy's makers of engines and of tables.
 DDL = {"create_engine", "Table", "MetaData", "Column", "Index", "create_all"}

@@ -25,7 +25,7 @@ _CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,53
 
 def position(published: int, id: str) -> int:
     """`published` in UTC seconds. Ids that are no number, or too large a one, take part by their hash."""
-    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 else -1
+    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 and not id.startswith("0") else -1
     if not 0 <= number < 1 << _NUMBER_BITS:
         number = int.from_bytes(hashlib.sha256(id.encode()).digest()[:3], "big")
     return (published << _NUMBER_BITS) + number
