@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from ..database import articles, bodies, files, insert_rows, memberships, quarantine
 from ..model import ParsedArticle, Problem
 from .reading import Reading
+from .sweep import UNSETTLED
 from .vocabulary import Member, Names, Spelled, Vocabulary
 
 _NUMBER_BITS = 24
@@ -25,7 +26,7 @@ _CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,53
 
 def position(published: int, id: str) -> int:
     """`published` in UTC seconds. Ids that are no number, or too large a one, take part by their hash."""
-    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 and not id.startswith("0") else -1
+    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 and (id[0] != "0" or id == "0") else -1
     if not 0 <= number < 1 << _NUMBER_BITS:
         number = int.from_bytes(hashlib.sha256(id.encode()).digest()[:3], "big")
     return (published << _NUMBER_BITS) + number
@@ -265,9 +266,8 @@ class _Rows:
         self._file(reading, article)
 
     def _file(self, reading: Reading, article: str) -> None:
-        mtime = reading.mtime_ns if reading.settled else -1
-        row = {"path": reading.path, "mtime_ns": mtime, "ctime_ns": reading.ctime_ns, "size": reading.size, "article": article}
-        self.files.append(row)
+        stamp = reading.stamp if reading.settled else UNSETTLED
+        self.files.append({"path": reading.path, "stamp": stamp, "article": article})
 
     def write(self, connection: sa.Connection, *, fresh: bool) -> None:
         """`fresh`: none of the files was known before."""

@@ -22,6 +22,7 @@ from ..config import Config
 from ..model import ParsedArticle, Problem
 from . import body
 from .frontmatter import BadFrontMatter, Source, Value, read
+from .sweep import UNSETTLED, Stamp, stamp_of
 
 #: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
 PARSER = "1"
@@ -62,9 +63,7 @@ class Reading:
     """
 
     path: str
-    mtime_ns: int
-    ctime_ns: int
-    size: int
+    stamp: Stamp
     result: ParsedArticle | Problem | None
     settled: bool = True
 
@@ -82,16 +81,16 @@ def read_file(rules: Rules, path: str, now_ns: int) -> Reading:
     try:
         descriptor = os.open(os.path.join(rules.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        return Reading(path, 0, 0, -1, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
+        return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         try:
             data = file.read(rules.max_bytes + 1)
         except OSError as error:
-            return Reading(path, 0, 0, -1, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
+            return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
     settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
     result = parse(rules, path, data, status.st_mtime)
-    return Reading(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size, result, settled)
+    return Reading(path, stamp_of(status), result, settled)
 
 
 def _io_reason(error: OSError) -> str:

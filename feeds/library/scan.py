@@ -66,13 +66,13 @@ def look(connection: sa.Connection, rules: Rules, *, everything: bool = False) -
 
 def _known(connection: sa.Connection) -> dict[str, Stamp]:
     """Straight from the driver: a row object for each of 100,000 files would cost more than the sweep."""
-    query = sa.select(files.c.path, files.c.mtime_ns, files.c.ctime_ns, files.c.size)
+    query = sa.select(files.c.path, files.c.stamp)
     compiled = str(query.compile(connection.engine))
     raw = connection.connection.driver_connection
     assert raw is not None
     cursor = raw.cursor()
     cursor.execute(compiled)
-    return {path: (mtime, ctime, size) for path, mtime, ctime, size in cursor.fetchall()}
+    return dict(cursor.fetchall())
 
 
 def take_in(

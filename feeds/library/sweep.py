@@ -12,8 +12,16 @@ from dataclasses import dataclass, field
 from ..errors import StoreError
 from ..model import Problem
 
-Stamp = tuple[int, int, int]  # mtime_ns, ctime_ns, size
+#: Modification, status change and size in 64 bits: one column to load and one number to compare for each file.
+Stamp = int
+#: No file has this one, so the next rescan reads it again.
+UNSETTLED: Stamp = -1
 SUFFIXES = (".md", ".markdown")
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The hash of three integers is the same in every process, unlike that of text; it is never -1."""
+    return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))
 
 
 @dataclass(slots=True)
@@ -65,7 +73,7 @@ def _sweep_folder(root: str, prefix: str, found: Sweep, folders: list[str]) -> N
                         _follow(root, prefix + name, found)
                     elif entry.is_file(follow_symlinks=False):
                         status = entry.stat(follow_symlinks=False)
-                        files[prefix + name] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+                        files[prefix + name] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `stamp_of`
                         continue
                 if name[0] != "." and entry.is_dir(follow_symlinks=False):
                     folders.append(f"{prefix}{name}/")
@@ -97,7 +105,7 @@ def _follow(root: str, path: str, found: Sweep) -> None:
         found.problems.append(Problem(path, 0, 0, "a symbolic link that leaves the store is not followed", "link"))
     elif os.path.isfile(target):
         status = os.stat(target)
-        found.files[path] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+        found.files[path] = stamp_of(status)
 
 
 def compare(known: Mapping[str, Stamp], swept: Sweep, *, everything: bool = False, again: Iterable[str] = ()) -> Changes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.errors import StoreError
-from feeds.library.sweep import Sweep, compare, sweep
+from feeds.library.sweep import Sweep, compare, stamp_of, sweep
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_articles_are_found_in_all_folders_by_their_endings(store: Path) -> None
 
 def test_a_file_is_known_by_size_and_both_times(store: Path) -> None:
     status = (store / "1.md").stat()
-    assert sweep(str(store)).files["1.md"] == (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+    assert sweep(str(store)).files["1.md"] == stamp_of(status)
 
 
 def test_devices_and_pipes_are_no_articles(store: Path) -> None:

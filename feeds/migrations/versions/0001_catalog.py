@@ -18,9 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "files",
         sa.Column("path", sa.Text, primary_key=True),
-        sa.Column("mtime_ns", sa.BigInteger, nullable=False),
-        sa.Column("ctime_ns", sa.BigInteger, nullable=False),
-        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("stamp", sa.BigInteger, nullable=False),
         sa.Column("article", sa.Text, nullable=False),
         sqlite_with_rowid=False,
     )
