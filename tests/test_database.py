@@ -170,3 +170,18 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
         process.wait()
         with database.exclusive(engine, "clock", wait=False) as held:
             assert held
+
+
+def test_a_new_database_is_as_the_migrations_would_leave_it(engine: sa.Engine, tmp_path: Path) -> None:
+    database.ensure(engine)
+    migrated = database.connect(f"sqlite:///{tmp_path}/migrated.db")
+    database.migrate(migrated)
+
+    def objects(which: sa.Engine) -> set[tuple[str, str, str]]:
+        with which.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+            return {tuple(row) for row in rows}
+
+    assert objects(engine) == objects(migrated)
+    assert database.version(engine) == database.version(migrated) == database.HEAD
+    assert database.migrate(engine) == (database.HEAD, database.HEAD)

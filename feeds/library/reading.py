@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import functools
 import hashlib
 import html
 import os
@@ -14,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
 from .. import addresses
@@ -271,6 +272,7 @@ def _in_utc(rules: Rules, when: datetime) -> datetime | None:
 
 # -- names of terms --------------------------------------------------------
 
+_COMMAS = re.compile(r"[,，、]")
 _SEPARATORS = re.compile(r"[,，、;；/]")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
@@ -279,7 +281,7 @@ _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "n
 
 def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
     found = {
-        "tag": _clean(_many(fields, "tags", "tag", split=re.compile(r"[,，、]"))),
+        "tag": _clean(_many(fields, "tags", "tag", split=_COMMAS)),
         "translator": _people(fields, "translator"),
         "author": _clean(_many(fields, "author", "authors")),
         "selector": _people(fields, "selector"),
@@ -301,21 +303,26 @@ def _many(fields: Mapping[str, Value], *keys: str, split: re.Pattern[str] | None
 
 
 def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
+    return _clean(name for text in _many(fields, key) for name in _split_people(text))
+
+
+@functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
+def _split_people(text: str) -> tuple[str, ...]:
     """One field, several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
-    written = (_MARKUP.sub("", _LINK.sub(r"\1", text)) for text in _many(fields, key))
-    return _clean(re.sub(r"\\+(?=[_*])", "", name) for text in written for name in _SEPARATORS.split(text))
+    names = _SEPARATORS.split(_MARKUP.sub("", _LINK.sub(r"\1", text)))
+    return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in names)
 
 
 def _clean(names: Iterable[str]) -> tuple[str, ...]:
     """Without blanks at the ends, empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
     kept: dict[str, str] = {}
-    for name in names:
-        text = body.plain(name)[:MAX_NAME].rstrip()
-        if text and addresses.fold(text) not in _UNSIGNED:
-            kept.setdefault(addresses.fold(text), text)
+    for text, folded in map(_clean_name, names):
+        if text and folded not in _UNSIGNED:
+            kept.setdefault(folded, text)
     return tuple(kept.values())[:MAX_TERMS]
 
 
-def store_root(store: str) -> Path:
-    """The store with symbolic links in its own path resolved."""
-    return Path(store).resolve()
+@functools.lru_cache(maxsize=8192)
+def _clean_name(name: str) -> tuple[str, str]:
+    text = body.plain(name)[:MAX_NAME].rstrip()
+    return text, addresses.fold(text)
