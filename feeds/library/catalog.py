@@ -130,14 +130,17 @@ def _has(article: Any, keys: Sequence[int]) -> Any:
     return sa.exists().where(other.c.article_key == article, other.c.term_key.in_(keys))
 
 
+# Built once: putting them together takes SQLAlchemy as long as SQLite needs for the answer.
+_HEADINGS = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c.key.in_(sa.bindparam("keys", expanding=True)))
+_WHOLE = _HEADINGS.add_columns(bodies.c.html).join_from(articles, bodies, bodies.c.article_key == articles.c.key)
+
+
 def load(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
     """Articles by key, in the order of `keys`."""
     if not keys:
         return []
-    query = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c.key.in_(keys))
-    if with_html:
-        query = query.add_columns(bodies.c.html).join_from(articles, bodies, bodies.c.article_key == articles.c.key)
-    found = {row.key: _article(row, row.html if with_html else "") for row in connection.execute(query)}
+    rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)})
+    found = {row.key: _article(row, row.html if with_html else "") for row in rows}
     return [found[key] for key in keys if key in found]
 
 

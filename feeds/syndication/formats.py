@@ -146,8 +146,8 @@ def _fill(made: FeedEntry, entry: Entry) -> None:
         made.author(name=person.name)
     for person in entry.translators:
         made.contributor({"name": person.name, "uri": person.url} if person.url else {"name": person.name})
-    for category in entry.categories:
-        made.category(term=category.term, scheme=category.scheme)
+    # All at once: one by one, feedgen goes over those before each time.
+    made.category([{"term": category.term, "scheme": category.scheme} for category in entry.categories])
     extras: _EntryExtras = made.extras
     extras.links = _links(entry)
     extras.creators = [person.name for person in entry.authors]
