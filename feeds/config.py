@@ -11,6 +11,8 @@ import os
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,8 +25,7 @@ from . import addresses
 from .errors import ConfigError, Fault
 from .model import FACETS, PLURALS, Selection
 
-FILES = ("site.yaml", "feeds.yaml")
-OPTIONAL_FILES = ("newsletter.yaml",)
+FILES = ("site.yaml", "feeds.yaml", "newsletter.yaml")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -180,11 +181,142 @@ class FeedSettings(_Strict):
         return self.facets.get(name) or FacetSettings(enabled=name in ("tag", "translator"))
 
 
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """When issues are due, in a subscriber's own time. `day`: 0 (Monday) to 6 for weekly, 1 to 31 for monthly."""
+
+    hour: int
+    minute: int
+    day: int = -1
+
+    @classmethod
+    def parse(cls, frequency: str, text: str) -> Cron:
+        """`07:30`, `mon 08:00`, `1 08:00`. Raises ValueError."""
+        *days, clock = text.lower().split()
+        found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", clock) if text.strip() else None
+        if found is None or len(days) != (frequency != "daily"):
+            raise ValueError(f"{text!r} is no time for {frequency}; expected for example {_EXAMPLES[frequency]!r}")
+        day = -1
+        if frequency == "weekly":
+            if days[0][:3] not in _DAYS:
+                raise ValueError(f"{days[0]!r} is no day of the week; expected one of {', '.join(_DAYS)}")
+            day = _DAYS.index(days[0][:3])
+        elif frequency == "monthly":
+            if not days[0].isdecimal() or not 1 <= int(days[0]) <= 31:
+                raise ValueError(f"{days[0]!r} is no day of a month; expected 1 to 31")
+            day = int(days[0])
+        return cls(int(found[1]), int(found[2]), day)
+
+
+FREQUENCIES = ("daily", "weekly", "monthly")
+_EXAMPLES = {"daily": "07:30", "weekly": "mon 08:00", "monthly": "1 08:00"}
+
+
+def _frequencies(value: Mapping[str, str]) -> Mapping[str, str]:
+    for frequency, text in value.items():
+        if frequency not in FREQUENCIES:
+            raise ValueError(f"no frequency is called {frequency!r}; expected {', '.join(FREQUENCIES)}")
+        Cron.parse(frequency, text)
+    if not value:
+        raise ValueError("expected at least one of daily, weekly, monthly")
+    return value
+
+
+def _sender(value: str) -> str:
+    form = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+    if not re.fullmatch(form, parseaddr(value)[1]) or not value.isprintable():
+        raise ValueError('expected an address such as "Linux 中国 <digest@example.org>"')
+    return value
+
+
+def _optional_sender(value: str) -> str:
+    return value and _sender(value)
+
+
+Sender = Annotated[str, AfterValidator(_optional_sender)]
+Rate = Annotated[float, Field(ge=0, le=100_000)]
+
+
+class Dkim(_Strict):
+    """Signing in the process; without `domain` the mail server signs. Keys are PEM files, paths from the site's root."""
+
+    domain: str = ""
+    rsa_selector: str = ""
+    rsa_key: str = ""
+    ed25519_selector: str = ""
+    ed25519_key: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Dkim:
+        pairs = ((self.rsa_selector, self.rsa_key), (self.ed25519_selector, self.ed25519_key))
+        if self.domain and not any(selector and key for selector, key in pairs):
+            raise ValueError("expected rsa_selector and rsa_key, or ed25519_selector and ed25519_key, beside domain")
+        if any(bool(selector) != bool(key) for selector, key in pairs):
+            raise ValueError("expected a selector and a key together")
+        return self
+
+
+class BounceSettings(_Strict):
+    """Where reports of failed deliveries arrive: a Maildir here, or the IMAP mailbox that FEEDS_IMAP_URL names."""
+
+    address: Sender = ""
+    maildir: str = ""
+    soft_limit: Annotated[int, Field(ge=1, le=100)] = 5
+    soft_days: Annotated[int, Field(ge=1, le=365)] = 30
+
+
+class SignupLimits(_Strict):
+    """Against subscription bombing. Hold for all processes together."""
+
+    per_address_a_day: Annotated[int, Field(ge=1)] = 1
+    per_address: Annotated[int, Field(ge=1)] = 3
+    per_network_an_hour: Annotated[int, Field(ge=1)] = 20
+    per_minute: Annotated[int, Field(ge=1)] = 60
+    proof_of_work: bool = False
+
+
+class Newsletter(_Strict):
+    """newsletter.yaml"""
+
+    enabled: bool = True
+    sender: Annotated[str, AfterValidator(_sender), Field(alias="from")] = "Linux 中国 <digest@example.org>"
+    reply_to: Sender = ""
+    confirmations_from: Sender = ""
+    postal_address: str = ""
+    list_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)?$")] = ""
+    unsubscribe_mailto: Sender = ""
+    transport: Literal["maildir", "smtp"] = "maildir"
+    maildir: str = "var/maildir"
+    frequencies: Annotated[Mapping[str, str], AfterValidator(_frequencies)] = Field(default_factory=lambda: dict(_EXAMPLES))
+    max_articles: Annotated[int, Field(ge=1, le=200)] = 30
+    late_hours: Annotated[int, Field(ge=0, le=8760)] = 48
+    on_uncertain: Literal["hold", "resend"] = "hold"
+    rate: Rate = 0
+    domain_rate: Rate = 0
+    connections: Annotated[int, Field(ge=1, le=500)] = 10
+    messages_per_connection: Annotated[int, Field(ge=1, le=10_000)] = 100
+    retry_hours: Annotated[int, Field(ge=1, le=240)] = 48
+    max_errors: Annotated[int, Field(ge=1)] = 100
+    confirm_hours: Annotated[int, Field(ge=1, le=720)] = 72
+    signup: SignupLimits = Field(default_factory=SignupLimits)
+    bounces: BounceSettings = Field(default_factory=BounceSettings)
+    dkim: Dkim = Field(default_factory=Dkim)
+
+    def cron(self, frequency: str, day: int = -1) -> Cron:
+        """When `frequency` is due; a weekly subscriber may have chosen another `day`. KeyError for one that is not offered."""
+        cron = Cron.parse(frequency, self.frequencies[frequency])
+        return replace(cron, day=day) if frequency == "weekly" and day >= 0 else cron
+
+
 class Config(_Strict):
     """Everything the processes of one service agree on. `site.store` is absolute."""
 
     site: Site = Field(default_factory=Site)
     feeds: FeedSettings = Field(default_factory=FeedSettings)
+    newsletter: Newsletter = Field(default_factory=Newsletter)
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
@@ -216,6 +348,9 @@ class Environment(BaseModel):
     database_url: str
     store: str = ""
     base_url: str = ""
+    smtp_url: str = Field(default="", repr=False)
+    imap_url: str = Field(default="", repr=False)
+    secret_key: str = Field(default="", repr=False)
 
     @property
     def root(self) -> Path:
@@ -232,6 +367,9 @@ class Environment(BaseModel):
             database_url=url,
             store=environ.get("FEEDS_STORE", ""),
             base_url=environ.get("FEEDS_BASE_URL", ""),
+            smtp_url=environ.get("FEEDS_SMTP_URL", ""),
+            imap_url=environ.get("FEEDS_IMAP_URL", ""),
+            secret_key=environ.get("FEEDS_SECRET_KEY", ""),
         )
 
 
@@ -240,12 +378,13 @@ def load(environment: Environment) -> Config:
     faults: list[Fault] = []
     site = _file(environment, "site.yaml", Site, faults)
     feeds = _file(environment, "feeds.yaml", FeedSettings, faults)
+    newsletter = _file(environment, "newsletter.yaml", Newsletter, faults)
     overrides = _overrides(environment, faults)
-    if faults or site is None or feeds is None:
+    if faults or site is None or feeds is None or newsletter is None:
         raise ConfigError(faults)
     site = site.model_copy(update=overrides)
     store = overrides.get("store") or str(environment.root / Path(site.store).expanduser())
-    return Config(site=site.model_copy(update={"store": os.path.normpath(store)}), feeds=feeds)
+    return Config(site=site.model_copy(update={"store": os.path.normpath(store)}), feeds=feeds, newsletter=newsletter)
 
 
 def _overrides(environment: Environment, faults: list[Fault]) -> dict[str, str]:
@@ -266,6 +405,8 @@ def _file(environment: Environment, name: str, kind: type[Model], faults: list[F
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
+        if name == "newsletter.yaml":  # sites of before the newsletter go on, without one
+            return kind.model_validate({"enabled": False})
         faults.append(Fault(str(path), 1, 1, "no such file; `feeds init DIR` writes one with every setting"))
         return None
     except UnicodeDecodeError as error:

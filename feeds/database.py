@@ -19,7 +19,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData,
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -59,7 +59,8 @@ quarantine = Table(
 
 #: `content` is the digest of the file's published fields, `digest` covers the canonical terms as well.
 #: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
-#: `first_seen` is when a rescan first met the article.
+#: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
+#: the store's first) are what digests go by, and never change once they are past.
 articles = Table(
     "articles",
     metadata,
@@ -82,8 +83,22 @@ articles = Table(
     Column("content", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("first_seen", BigInteger, nullable=False),
+    Column("available", BigInteger, nullable=False, server_default="0"),
+    Column("arrival", BigInteger, nullable=False, server_default="0"),
     Index("ix_articles_position", "position"),
     Index("ix_articles_permalink", "permalink"),
+    Index("ix_articles_available", "available"),
+    Index("ix_articles_arrival", "arrival"),
+)
+
+#: Articles that are no more: should one come back, no digest brings it a second time.
+departed = Table(
+    "departed",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("available", BigInteger, nullable=False),
+    Column("arrival", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: Bodies apart from headings, so that lists of articles never touch them.
@@ -146,6 +161,210 @@ feeds = Table(
 )
 
 
+# -- newsletter ------------------------------------------------------------
+
+#: What people may want, as in an address (`tag=Linux&translator=geekpi`, `feed=kernel`), each text once.
+selections = Table(
+    "selections",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("query", Text, nullable=False, unique=True),
+)
+
+#: Addresses with consent. `address` as typed, `mailbox` as compared. Keys are never used again, so an old link means no other.
+#: `status`: active | unsubscribed | bounced | complained. `version` goes up to revoke the links sent so far.
+#: `bounce_score` is in hundredths, as of `bounced_at`.
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("mailbox", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("confirmed", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("bounce_score", Integer, nullable=False),
+    Column("bounced_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Those whose issues are due at the same instants. `day`: 0 (Monday) to 6 for weekly, else -1.
+cohorts = Table(
+    "cohorts",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("frequency", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("timezone", Text, nullable=False),
+    UniqueConstraint("frequency", "day", "timezone"),
+)
+
+#: What a subscriber wants, how often: keys of selections in the subscriber's order, joined by commas. `covered` (UTC seconds)
+#: and `arrival` say how far the issues so far have come; `since` is when the subscription was entered.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("subscriber", Key, ForeignKey("subscribers.key"), nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("cohort", Key, ForeignKey("cohorts.key"), nullable=False),
+    Column("selections", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("covered", BigInteger, nullable=True),
+    Column("arrival", BigInteger, nullable=True),
+    UniqueConstraint("subscriber", "frequency"),
+    Index("ix_subscriptions_cohort", "cohort", "key"),
+)
+
+#: Sign-ups that wait for their confirmation. `network` and `mailbox_hash` are salted hashes, for the limits; `wanted` is JSON.
+requests = Table(
+    "requests",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("mailbox_hash", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=True),
+    Column("wanted", Text, nullable=False),
+    Index("ix_requests_mailbox", "mailbox_hash", "created"),
+    Index("ix_requests_network", "network", "created"),
+    Index("ix_requests_created", "created"),
+)
+
+#: Addresses that nothing may be sent to, by salted hash: survives the erasure of the subscriber, and every import.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("mailbox_hash", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+#: Single messages (confirmations, receipts), whole, until a transport has taken them.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Which cohort was planned for which instant: a pair is planned once, whatever the clock does. `issue` is NULL where nothing
+#: was new.
+plans = Table(
+    "plans",
+    metadata,
+    Column("cohort", Key, ForeignKey("cohorts.key"), primary_key=True, autoincrement=False),
+    Column("due", BigInteger, primary_key=True, autoincrement=False),
+    Column("issue", Key, nullable=True),
+    Column("planned_at", BigInteger, nullable=False),
+)
+
+#: `id` is what its address ends in. `status`: open | paused | cancelled | done. `listed`: shown under /digests/.
+issues = Table(
+    "issues",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("frequency", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("planned_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("listed", Integer, nullable=False),
+    Column("articles", Integer, nullable=False),
+    UniqueConstraint("frequency", "due"),
+    Index("ix_issues_status", "status"),
+    sqlite_autoincrement=True,
+)
+
+#: The articles of an issue as they were when it was planned, editor's choice and newest first. `data`: model.IssueArticle.
+issue_articles = Table(
+    "issue_articles",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("article", Text, nullable=False),
+    Column("data", Text, nullable=False),
+)
+
+#: What each selection got in an issue, for each reach (subscriptions differ in how far they were covered): ranks and commas.
+issue_sections = Table(
+    "issue_sections",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("reach", Integer, primary_key=True, autoincrement=False),
+    Column("selection", Key, ForeignKey("selections.key"), primary_key=True, autoincrement=False),
+    Column("ranks", Text, nullable=False),
+)
+
+#: One issue to one subscriber. `status`: pending | sending | sent | retry | failed | uncertain | cancelled. `owner` is the
+#: process that has the row in hand, until `lease` (UTC seconds); `selections` as in subscriptions, when the issue was planned.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("subscriber", Key, primary_key=True, autoincrement=False),
+    Column("reach", Integer, nullable=False),
+    Column("selections", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    Index("ix_deliveries_subscriber", "subscriber"),
+    Index(
+        "ix_deliveries_open",
+        "issue",
+        "status",
+        "next_at",
+        sqlite_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
+        postgresql_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+#: Rates of sending that outlive a restart: what is left (thousandths of a message) as of `at` (milliseconds).
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("left", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+#: What came back. `message` is the hash of the report, so that one read twice counts once. `kind`: hard | soft | complaint.
+bounces = Table(
+    "bounces",
+    metadata,
+    Column("message", Text, primary_key=True),
+    Column("subscriber", Key, nullable=False),
+    Column("issue", Key, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("diagnostic", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_bounces_subscriber", "subscriber", "at"),
+)
+
+
 def connect(url: str, *, busy_seconds: float = 30.0) -> sa.Engine:
     """An engine for one process. Makes the folder of a new SQLite file; opens no connection yet."""
     address = sa.make_url(url)
@@ -185,10 +404,14 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextlib.contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction, begun as a writer (no upgrade from reader, which SQLite may refuse); all or nothing."""
+def writing(engine: sa.Engine, *, durable: bool = False) -> Iterator[sa.Connection]:
+    """One transaction, begun as a writer (no upgrade from reader, which SQLite may refuse); all or nothing.
+
+    `durable`: not lost by a power cut either. The catalog can be made anew; consent and marks of delivery cannot.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             yield connection

@@ -169,3 +169,104 @@ class RescanReport:
     seconds: float
     renamed: int = 0
     feeds_changed: int = 0
+
+
+# -- newsletter ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """A person or tag as a digest names it: its page and its feed, "" where there is none."""
+
+    name: str
+    url: str = ""
+    feed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IssueArticle:
+    """An article as it was when its issue was planned. `published` in UTC seconds."""
+
+    id: str
+    url: str
+    title: str
+    summary: str
+    picture: str
+    published: int
+    original: str
+    editor_choice: bool
+    authors: tuple[Credit, ...] = ()
+    translators: tuple[Credit, ...] = ()
+    tags: tuple[Credit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One digest of one period. `due` in UTC seconds; `timezone` is that of the cohort that it was first planned for.
+
+    `status`: open | paused | cancelled | done. `articles` is how many are new in all.
+    """
+
+    key: int
+    id: str
+    frequency: str
+    due: int
+    timezone: str
+    status: str = "open"
+    reason: str = ""
+    articles: int = 0
+    planned_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IssueContent:
+    """All that the messages of an issue are made of.
+
+    `articles` by rank (editor's choice first, then the newest). `sections`: (reach, key of a selection) -> ranks.
+    `queries`: key of a selection -> what it selects, as in an address (`tag=Linux`, `feed=kernel`).
+    """
+
+    issue: Issue
+    articles: tuple[IssueArticle, ...]
+    sections: Mapping[tuple[int, int], tuple[int, ...]]
+    queries: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one reader gets of one selection: ranks shown, and how many more there are."""
+
+    selection: int
+    ranks: tuple[int, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a message goes to, and what of the issue this reader gets. `version` is that of the links in it."""
+
+    subscriber: int
+    address: str
+    language: str
+    timezone: str
+    version: int
+    reach: int
+    selections: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Ready for a transport: CRLF line ends, not dot-stuffed. `sender` and `recipient` are the envelope's, in ASCII."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one message. `status`: sent | retry | failed | uncertain. `reply`: the server's words, one line."""
+
+    status: str
+    reply: str = ""

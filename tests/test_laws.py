@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"model", "share"},
     {"addresses"},
-    {"config", "database", "processes", "setup"},
+    {"config", "database", "processes", "selections", "setup"},
     {"library"},
     {"syndication", "newsletter"},
     {"service"},
@@ -49,6 +49,7 @@ OWNERS: dict[str, set[str]] = {
     "brotli": {"syndication.documents"},
     "lxml": {"syndication"},
     "sqlalchemy": {"database", "migrations", "library", "syndication", "newsletter", "service"},
+    "itsdangerous": {"newsletter.tokens"},
     "structlog": {"schedule", "web", "cli", "newsletter", "service"},
 }
 #: SQLAlchemy's makers of engines and of tables.

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..database import articles, bodies, files, insert_rows, memberships, quarantine
+from ..database import articles, bodies, departed, files, insert_rows, memberships, quarantine
 from ..model import ParsedArticle, Problem
 from .reading import Reading
 from .sweep import UNSETTLED
@@ -49,9 +49,9 @@ class Intake:
     """Takes the readings of one rescan. Call `put` for all of them, then `finish` once."""
 
     def __init__(
-        self, connection: sa.Connection, names: Names, now: int, to_read: Iterable[str], removed: Sequence[str]
+        self, connection: sa.Connection, names: Names, now: int, arrival: int, to_read: Iterable[str], removed: Sequence[str]
     ) -> None:
-        self.connection, self.now = connection, now
+        self.connection, self.now, self.arrival = connection, now, arrival
         self.counts = Counts()
         self.moved = False
         self._waiting = set(to_read)
@@ -116,8 +116,18 @@ class Intake:
                     continue
             existing[article.id] = self._accept(rows, article, reading.path, current)
             rows.publish(reading, article.id)
+        self._recall(rows.added)
         rows.write(self.connection, fresh=not owned)
         return deferred
+
+    def _recall(self, added: list[dict[str, Any]]) -> None:
+        """Articles that come back are as old as they were: no digest brings them again."""
+        known = self._departed([row["id"] for row in added])
+        for row in added:
+            if row["id"] in known:
+                row["available"], row["arrival"] = known[row["id"]]
+        if known:
+            self.connection.execute(sa.delete(departed).where(departed.c.id.in_(known)))
 
     def _owned(self, paths: list[str]) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -128,8 +138,13 @@ class Intake:
 
     def _existing(self, ids: list[str]) -> dict[str, _Known]:
         c = articles.c
-        query = sa.select(c.id, c.key, c.path, c.content, c.position, c.published, c.names).where(c.id.in_(ids))
-        return {row.id: _Known(*row[1:6], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        query = sa.select(c.id, c.key, c.path, c.content, c.available, c.names).where(c.id.in_(ids))
+        return {row.id: _Known(*row[1:5], names=json.loads(row.names)) for row in self.connection.execute(query)}
+
+    def _departed(self, ids: list[str]) -> dict[str, tuple[int, int]]:
+        c = departed.c
+        rows = self.connection.execute(sa.select(c.id, c.available, c.arrival).where(c.id.in_(ids)))
+        return {id: (available, arrival) for id, available, arrival in rows}
 
     def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
         if known is not None and known.content == article.digest:
@@ -143,19 +158,27 @@ class Intake:
         names = {facet: list(spelled) for facet, spelled in article.names.items()}
         members = self._vocabulary.join(key, place, names)
         row = _article_row(article, key, place, path, self.now) | self._shown(article.digest, names)
+        row |= {"available": self._available(article, known), "arrival": self.arrival}
         if known is None:
             self.counts.added += 1
             rows.added.append(row)
         else:
             self.counts.changed += 1
-            del row["first_seen"]
+            del row["first_seen"], row["arrival"]
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
             self._vocabulary.count(known.names, -1)
             rows.leaving.append(key)
         rows.members += members
         self._renamed.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        return _Known(key, path, article.digest, place, int(article.published.timestamp()), names)
+        return _Known(key, path, article.digest, row["available"], names)
+
+    def _available(self, article: ParsedArticle, known: _Known | None) -> int:
+        """Since when a digest may bring the article: its date, or its arrival if later. What is past stays as it was."""
+        if known is not None and known.available <= self.now:
+            return known.available
+        published = int(article.published.timestamp())
+        return published if self.arrival == 0 and known is None else max(published, self.now)
 
     def _new_key(self) -> int:
         self._next_key += 1
@@ -178,6 +201,9 @@ class Intake:
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(part)))
 
     def _delete(self, keys: list[int]) -> None:
+        c = articles.c
+        rows = sa.select(c.id, c.available, c.arrival).where(c.key.in_(keys))
+        self.connection.execute(sa.insert(departed).from_select(["id", "available", "arrival"], rows))
         for table, column in (
             (memberships, memberships.c.article_key),
             (bodies, bodies.c.article_key),
@@ -235,12 +261,11 @@ class _Known:
     key: int
     path: str
     content: str
-    position: int
-    published: int
+    available: int
     names: Spelled
 
     def _replace_path(self, path: str) -> _Known:
-        return _Known(self.key, path, self.content, self.position, self.published, self.names)
+        return _Known(self.key, path, self.content, self.available, self.names)
 
 
 @dataclass(slots=True)

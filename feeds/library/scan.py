@@ -82,13 +82,14 @@ def take_in(
     found: Look,
     *,
     now: int,
+    arrival: int = 0,
     rejoin: bool = False,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Taken:
-    """Read what changed and write it. `now` in UTC seconds."""
+    """Read what changed and write it. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first."""
     changes = found.changes
-    intake = Intake(connection, names, now, changes.to_read, changes.removed)
+    intake = Intake(connection, names, now, arrival, changes.to_read, changes.removed)
     if rejoin:
         intake.rejoin()
     done = 0

@@ -82,17 +82,32 @@ class _Rescan:
     def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:
         rejoin = "aliases" in self.stored and self.stored["aliases"] != marks["aliases"]
         names = definitions.names_of(self.config)
+        generation = int(self.stored.get("generation", "0")) + 1
         taken = scan.take_in(
-            connection, rules, names, found, now=self.now, rejoin=rejoin, progress=self.progress, workers=self.workers
+            connection,
+            rules,
+            names,
+            found,
+            now=self.now,
+            arrival=0 if self._is_baseline() else generation,
+            rejoin=rejoin,
+            progress=self.progress,
+            workers=self.workers,
         )
         everything = self.stored.get("shown") != marks["shown"]
         changed: list[str] = []
         if everything or taken.changed:
             changed = documents.refresh(connection, self.config, None if everything else taken.touched, self.now)
         if changed or taken.changed or self.stored.get("config") != marks["config"]:
-            marks["generation"] = str(int(self.stored.get("generation", "0")) + 1)
+            marks["generation"] = str(generation)
         state.put(connection, marks)
         return self._report(connection, taken, len(changed))
+
+    def _is_baseline(self) -> bool:
+        """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""
+        if int(self.stored.get("generation", "0")) < 1:
+            return True
+        return Config.model_validate_json(self.stored["config"]).site.store != self.config.site.store
 
     def _report(self, connection: sa.Connection, taken: Taken | None = None, feeds_changed: int = 0) -> RescanReport:
         counts = taken.counts if taken else Counts()

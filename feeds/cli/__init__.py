@@ -1,53 +1,16 @@
-"""The operator's verbs. Answers go to stdout (`--json`: one object or list), everything else to stderr.
-
-Exit status: 0 done, 1 a fault was found, 2 wrong usage.
-"""
+"""The operator's verbs, a module for each subject: catalog and feeds here, `digest` and `subscribers` beside it."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import json
-import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .config import Environment
-from .errors import FeedsError
-from .model import FACETS, PLURALS, FeedState, Problem, RescanReport, Selection
-
-Command = Callable[..., Any]
-
-CONFIG = click.option(
-    "--config",
-    "config_dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("config"),
-    show_default=True,
-    envvar="FEEDS_CONFIG",
-    help="Folder of site.yaml and feeds.yaml. Its parent holds templates/ and var/.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
-
-
-def _command(function: Command) -> Command:
-    """Faults become one line each on stderr and exit status 1."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except FeedsError as error:
-            for line in str(error).splitlines():
-                click.echo(f"feeds: {line}", err=True)
-            sys.exit(1)
-
-    return wrapped
+from ..model import FACETS, PLURALS, FeedState, Problem, RescanReport, Selection
+from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_progress
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,25 +23,6 @@ def main() -> None:
     """
 
 
-@contextlib.contextmanager
-def _service(config_dir: Path) -> Iterator[Any]:
-    """A service with its tables ready."""
-    from .service import Service
-
-    service = Service(_environment(config_dir))
-    try:
-        service.prepare()
-        yield service
-    finally:
-        service.close()
-
-
-def _environment(config_dir: Path) -> Environment:
-    if not config_dir.is_dir():
-        raise FeedsError(f"{config_dir}: no such folder; `feeds init DIR` makes one, --config names another")
-    return Environment.read(config_dir)
-
-
 # -- serving ---------------------------------------------------------------
 
 
@@ -88,19 +32,19 @@ def _environment(config_dir: Path) -> Environment:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Web processes; they only read.")
 @click.option("--clock/--no-clock", default=True, show_default=True, help="Also rescan the store, in a process beside them.")
-@_command
+@command
 def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> None:
     """Serve feeds and pages, and keep them fresh.
 
     A restart serves at once what the catalog holds. While it runs, an edit of an article or of config/*.yaml is live within
     seconds; a bad edit is logged and the last good configuration stays.
     """
-    _log_to_stderr()
-    with _service(config_dir) as service:
+    log_to_stderr()
+    with open_service(config_dir) as service:
         if service.generation() < 0:
             service.adopt_config()
         environment = service.environment
-    from .web.server import serve as run
+    from ..web.server import serve as run
 
     run(environment, host, port, workers, clock=clock)
 
@@ -108,17 +52,17 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> 
 @main.command()
 @CONFIG
 @click.option("--parent", type=int, hidden=True, help="End when this process is no longer the parent.")
-@_command
+@command
 def clock(config_dir: Path, parent: int | None) -> None:
     """Rescan on the clock, without serving.
 
     `feeds serve` starts one by itself; run this where the web processes are elsewhere (`feeds serve --no-clock`). Of several
     clocks on one database one acts, the others stand by.
     """
-    from .schedule import run
+    from ..schedule import run
 
-    _log_to_stderr()
-    with _service(config_dir) as service:
+    log_to_stderr()
+    with open_service(config_dir) as service:
         run(service, parent=parent)
 
 
@@ -129,19 +73,19 @@ def clock(config_dir: Path, parent: int | None) -> None:
 @CONFIG
 @JSON
 @click.option("--full", is_flag=True, help="Read every file again, changed or not.")
-@_command
+@command
 def rescan(config_dir: Path, as_json: bool, full: bool) -> None:
     """Bring the catalog up to date with the store, once.
 
     Only files that changed are read. A file that cannot be used goes to quarantine (see `feeds status`); its last good version
     stays published.
     """
-    with _service(config_dir) as service, _progress("Reading articles") as progress:
+    with open_service(config_dir) as service, show_progress("Reading articles") as progress:
         report: RescanReport = service.rescan(now=int(time.time()), full=full, progress=progress)
         problems = service.problems()
         fault = service.status()["config_fault"]
     if as_json:
-        _print_json(_as_dict(report))
+        print_json(_as_dict(report))
     else:
         _print_report(report)
         _print_problems(problems[:10])
@@ -164,18 +108,18 @@ def _print_report(report: RescanReport) -> None:
 @main.command()
 @CONFIG
 @JSON
-@_command
+@command
 def check(config_dir: Path, as_json: bool) -> None:
     """Look for faults in the configuration and in every file of the store; change nothing.
 
     Each fault is a line `file:line:column: reason`. Exit status 1 if there is any.
     """
-    from .service import Service
+    from ..service import Service
 
-    problems = Service(_environment(config_dir)).check()
+    problems = Service(read_environment(config_dir)).check()
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        _print_json({"ok": not problems, "problems": rows})
+        print_json({"ok": not problems, "problems": rows})
     else:
         _print_problems(problems, err=False)
         click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
@@ -191,16 +135,16 @@ def _print_problems(problems: list[Problem], *, err: bool = True) -> None:
 @main.command()
 @CONFIG
 @JSON
-@_command
+@command
 def status(config_dir: Path, as_json: bool) -> None:
     """What is published, what is in quarantine, how the last rescan went."""
-    with _service(config_dir) as service:
+    with open_service(config_dir) as service:
         found = service.status()
         problems = service.problems()
         listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        _print_json({**(found["rescan"] or {}), **found, "ok": not rows, "problems": rows, "list": listed})
+        print_json({**(found["rescan"] or {}), **found, "ok": not rows, "problems": rows, "list": listed})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -219,12 +163,12 @@ PLURAL = {facet.name: facet.plural for facet in FACETS.values()}
 
 @main.command()
 @CONFIG
-@_command
+@command
 def migrate(config_dir: Path) -> None:
     """Bring the database's tables up to this version. Safe to repeat; going back is refused."""
-    from .service import Service
+    from ..service import Service
 
-    service = Service(_environment(config_dir))
+    service = Service(read_environment(config_dir))
     before, after = service.migrate()
     click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
 
@@ -235,13 +179,13 @@ def migrate(config_dir: Path) -> None:
 @main.command("list")
 @CONFIG
 @JSON
-@_command
+@command
 def list_feeds(config_dir: Path, as_json: bool) -> None:
     """Every feed there is: address, number of articles, date of the newest change, title."""
-    with _service(config_dir) as service:
+    with open_service(config_dir) as service:
         rows = [_listed(*row) for row in service.states()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     width = max((len(row["path"]) for row in rows), default=0)
     for row in rows:
@@ -261,15 +205,15 @@ def _listed(state: FeedState, selection: Selection) -> dict[str, Any]:
 @main.command()
 @CONFIG
 @click.argument("path")
-@_command
+@command
 def show(config_dir: Path, path: str) -> None:
     """Print a feed's document: `feeds show tags/Linux.atom` (.atom, .rss or .json)."""
-    from .service import AddressError, Document, Elsewhere, split_format
+    from ..service import AddressError, Document, Elsewhere, split_format
 
     stem, format = split_format(path.lstrip("/"))
     if format is None:
         raise AddressError(f"{path}: expected an address that ends in .atom, .rss or .json")
-    with _service(config_dir) as service:
+    with open_service(config_dir) as service:
         found = service.document(service.edition(), stem, format)
         if isinstance(found, Elsewhere):
             click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
@@ -282,15 +226,15 @@ def show(config_dir: Path, path: str) -> None:
 @main.command()
 @CONFIG
 @click.argument("facet", required=False)
-@_command
+@command
 def opml(config_dir: Path, facet: str | None) -> None:
     """Print an OPML list of all feeds, or of one FACET (tag, translator, ...)."""
-    from .service import AddressError
+    from ..service import AddressError
 
     chosen = FACETS.get(facet or "") or PLURALS.get(facet or "")
     if facet and chosen is None:
         raise AddressError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
-    with _service(config_dir) as service:
+    with open_service(config_dir) as service:
         config = service.edition().config
         if config is None:
             raise AddressError("nothing is published yet: run `feeds rescan`")
@@ -302,17 +246,17 @@ def opml(config_dir: Path, facet: str | None) -> None:
 @JSON
 @click.option("--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br, too.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@_command
+@command
 def export(config_dir: Path, as_json: bool, compressed: bool, folder: Path) -> None:
     """Write every feed in every format, and the OPML lists, as static files below FOLDER.
 
     Beside each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes
     what it wrote before and is gone.
     """
-    with _service(config_dir) as service, _progress("Writing feeds") as progress:
+    with open_service(config_dir) as service, show_progress("Writing feeds") as progress:
         report = service.export(folder, compressed=compressed, progress=progress)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         click.echo(f"{report['written']} files written, {report['unchanged']} unchanged, {report['removed']} removed")
 
@@ -325,60 +269,17 @@ def export(config_dir: Path, as_json: bool, compressed: bool, folder: Path) -> N
 @click.option("--store", help="Folder of your articles; without it the demo articles are copied.")
 @click.option("--title", help="Name of the site.")
 @click.option("--base-url", help="Where the service will be reached.")
-@_command
+@command
 def init(folder: Path, store: str | None, title: str | None, base_url: str | None) -> None:
     """Make a new site in FOLDER: config/ with every setting explained, templates/ to change, demo articles.
 
     Nothing that exists is overwritten.
     """
-    from .setup import make_site
+    from ..setup import make_site
 
     for line in make_site(folder, store=store, title=title, base_url=base_url):
         click.echo(line)
 
 
-# -- output ----------------------------------------------------------------
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
 def _as_dict(report: RescanReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in RescanReport.__slots__}
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _log_to_stderr() -> None:
-    """One event a line: key=value in a pipe, coloured on a terminal."""
-    import structlog
-
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=True)
-        if sys.stderr.isatty()
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )

@@ -1,0 +1,108 @@
+"""What all verbs share: the service of a configuration, faults as exit status, answers and progress.
+
+Answers go to stdout (`--json`: one object or list), everything else to stderr. Exit status: 0 done, 1 a fault was found,
+2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import Environment
+from ..errors import FeedsError
+
+Command = Callable[..., Any]
+
+CONFIG = click.option(
+    "--config",
+    "config_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("config"),
+    show_default=True,
+    envvar="FEEDS_CONFIG",
+    help="Folder of site.yaml, feeds.yaml and newsletter.yaml. Its parent holds templates/ and var/.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+
+
+def command(function: Command) -> Command:
+    """Faults become one line each on stderr and exit status 1."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except FeedsError as error:
+            for line in str(error).splitlines():
+                click.echo(f"feeds: {line}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+@contextlib.contextmanager
+def open_service(config_dir: Path) -> Iterator[Any]:
+    """A service with its tables ready."""
+    from ..service import Service
+
+    service = Service(read_environment(config_dir))
+    try:
+        service.prepare()
+        yield service
+    finally:
+        service.close()
+
+
+def read_environment(config_dir: Path) -> Environment:
+    if not config_dir.is_dir():
+        raise FeedsError(f"{config_dir}: no such folder; `feeds init DIR` makes one, --config names another")
+    return Environment.read(config_dir)
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def show_progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def log_to_stderr() -> None:
+    """One event a line: key=value in a pipe, coloured on a terminal."""
+    import structlog
+
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=True)
+        if sys.stderr.isatty()
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
