@@ -7,6 +7,13 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8000
 CONFIG ?= config
 
+# The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
+DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
+	grep -q '^store: demo/articles' config/site.yaml && grep -q '^transport: maildir' config/newsletter.yaml; then \
+	$(BIN)/feeds subscribers import demo/readers.csv --config $(CONFIG) && \
+	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
+	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
+
 .PHONY: help run test test-fast lint format types bench lock dist clean
 
 help:             ## this list
@@ -14,6 +21,7 @@ help:             ## this list
 
 run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (FEEDS_STORE=DIR make run)
 	$(BIN)/feeds rescan --config $(CONFIG)
+	@$(DEMO_MAIL)
 	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev ## set up and run the whole suite

@@ -14,7 +14,24 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import against_hugo, change, cold, growth, idle, page, render, restart, stores, throughput, worker_memory
+from . import (
+    against_hugo,
+    change,
+    cold,
+    composing,
+    crash,
+    growth,
+    idle,
+    page,
+    planning,
+    postfix,
+    render,
+    restart,
+    sending,
+    stores,
+    throughput,
+    worker_memory,
+)
 from .bench import Bench
 from .figures import Absent, NotMeasured, Result, save, table
 
@@ -29,6 +46,11 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "render": render.measure,
     "memory": worker_memory.measure,
     "growth": growth.measure,
+    "planning": planning.measure,
+    "composing": composing.measure,
+    "sending": sending.measure,
+    "postfix": postfix.measure,
+    "crash": crash.measure,
 }
 
 

@@ -28,6 +28,8 @@ class Figure:
     @property
     def ratio(self) -> float | None:
         """Of the bound: 1.0 meets it exactly."""
+        if self.bound == 0:
+            return 1.0 if self.measured == 0 else float("inf")
         return None if self.bound is None else self.measured / self.bound
 
     @property

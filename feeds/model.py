@@ -266,7 +266,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one message. `status`: sent | retry | failed | uncertain. `reply`: the server's words, one line."""
+    """What became of one message. `status`: sent | retry | failed | uncertain. `reply`: the server's words, one line.
+
+    `stage`: what the server answered with it: mail | recipient | data | body; "" where it did not come to that.
+    """
 
     status: str
     reply: str = ""
+    stage: str = ""

@@ -2,7 +2,8 @@
 
 One clock acts for a database; others stand by until its lock falls. A tick asks the service for a rescan, which itself finds
 out whether there is anything to do, so a missed, late or doubled tick costs a sweep and no more. File watching is a bell that
-makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth.
+makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth. The post has ticks of
+its own, in a thread beside: an issue that takes an hour to send holds up no rescan. "Is it due?" is asked of the database.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ import watchfiles
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from . import database
+from .config import Config
 from .errors import FeedsError
 from .model import Problem, RescanReport
 from .service import Service
 
 log: Any = structlog.get_logger("feeds.clock")
 STANDBY_SECONDS = 5
+#: How soon a confirmation is on its way, and an issue after its instant.
+POST_SECONDS = 2
+#: How often reports of failed deliveries are fetched.
+FETCH_SECONDS = 60
 
 
 class Clock:
@@ -67,6 +73,9 @@ class Clock:
         scheduler.add_job(self._watch_parent, "interval", seconds=1)
         seconds = self._tick()
         job = scheduler.add_job(self.bell.set, "interval", seconds=seconds)
+        post = Post(self.service, self.now, self.stopped)
+        scheduler.add_job(post.tick, "interval", seconds=POST_SECONDS)
+        scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
         scheduler.start()
         try:
@@ -79,7 +88,7 @@ class Clock:
                     seconds = wanted
                     job.reschedule("interval", seconds=seconds)
         finally:
-            scheduler.shutdown(wait=False)
+            scheduler.shutdown()  # a message under way is finished: `stopped` keeps the post from beginning another
 
     def _tick(self) -> int:
         """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
@@ -142,6 +151,54 @@ class Clock:
         config = self.service.edition().config
         folders = [self.service.environment.config_dir]
         return [*folders, Path(config.site.store)] if config else folders
+
+
+class Post:
+    """The newsletter's ticks: plan what is due, hand over what is open, fetch what came back. Nothing ends the clock."""
+
+    def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
+        self.service, self.now, self.stopped = service, now, stopped
+        self._said: dict[str, str] = {}
+
+    def tick(self) -> None:
+        self._try("post_failed", self._send)
+
+    def fetch(self) -> None:
+        self._try("bounces_failed", self._fetch)
+
+    def _config(self) -> Config | None:
+        config = self.service.edition().config
+        return config if config and config.newsletter.enabled and not self.stopped.is_set() else None
+
+    def _send(self) -> None:
+        config = self._config()
+        if config is None:
+            return
+        digests, now = self.service.digests(config), int(self.now())
+        if not digests.has_work(now):
+            return
+        for issue in digests.plan(now):
+            log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
+        tally = digests.send(self.now, stop=self.stopped)
+        if tally.sent or tally.failed or tally.retry or tally.uncertain:
+            log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
+
+    def _fetch(self) -> None:
+        config = self._config()
+        if config is not None:
+            self.service.fetch_returns(config, int(self.now()))
+
+    def _try(self, event: str, work: Callable[[], None]) -> None:
+        """What goes wrong is logged once, and tried again at the next tick."""
+        try:
+            work()
+            self._said[event] = ""
+        except FeedsError as error:
+            if self._said.get(event) != str(error):
+                log.error(event, fault=str(error))
+            self._said[event] = str(error)
+        except Exception as error:
+            log.exception(event, error=type(error).__name__)
 
 
 def run(service: Service, *, parent: int | None = None) -> None:

@@ -20,8 +20,16 @@ from lxml import etree
 from feeds.cli import main
 
 Result = subprocess.CompletedProcess[str]
-COMMANDS = ("serve", "clock", "rescan", "check", "status", "migrate", "list", "show", "opml", "export", "init")
+COMMANDS = ("serve", "clock", "rescan", "check", "status", "migrate", "list", "show", "opml", "export", "init", "bounces")
+GROUPS = {
+    "digest": {"plan", "preview", "send", "status", "retry", "pause", "resume", "cancel"},
+    "subscribers": {"add", "import", "export", "list", "erase"},
+}
 WITH_CONFIG = [name for name in COMMANDS if name != "init"]
+
+
+def verbs() -> list[tuple[str, ...]]:
+    return [(name,) for name in COMMANDS] + [(group, verb) for group in GROUPS for verb in sorted(GROUPS[group])]
 
 
 def feeds(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Result:
@@ -61,23 +69,29 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_is_a_command_for_each_verb_and_all_are_listed() -> None:
-    assert set(main.commands) == set(COMMANDS)
+    assert set(main.commands) == {*COMMANDS, *GROUPS}
     text = invoke("--help").stdout
-    for name in COMMANDS:
+    for name in (*COMMANDS, *GROUPS):
         assert f"\n  {name}" in text
+    for group, names in GROUPS.items():
+        found = main.commands[group]
+        assert isinstance(found, click.Group) and set(found.commands) == names
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_and_each_of_its_options(name: str) -> None:
-    found = invoke(name, "--help")
+@pytest.mark.parametrize("words", verbs(), ids=" ".join)
+def test_every_command_explains_itself_and_each_of_its_options(words: tuple[str, ...]) -> None:
+    found = invoke(*words, "--help")
     assert found.exit_code == 0
     assert found.stdout.startswith("Usage:")
-    command = main.commands[name]
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name != "port":
-            assert parameter.help, f"{name} {parameter.name}"
-    assert invoke(name, "-h").stdout == found.stdout
+            assert parameter.help, f"{words} {parameter.name}"
+    assert invoke(*words, "-h").stdout == found.stdout
 
 
 def test_help_is_quick_and_needs_no_configuration(tmp_path: Path) -> None:

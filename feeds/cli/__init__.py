@@ -10,17 +10,26 @@ from typing import Any
 import click
 
 from ..model import FACETS, PLURALS, FeedState, Problem, RescanReport, Selection
+from .bounces import bounces
 from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_progress
+from .digest import digest
+from .subscribers import subscribers
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="feeds")
 def main() -> None:
-    """Feeds for a folder of articles: one of each tag and each translator, and any selection you name.
+    """Feeds and newsletters for a folder of articles: each tag, each translator, any selection, to follow or by mail.
 
     Start with `feeds init site`, then `feeds serve --config site/config`.
     Settings are explained in config/*.yaml; FEEDS_STORE, FEEDS_BASE_URL and FEEDS_DATABASE_URL override them.
+    FEEDS_SMTP_URL, FEEDS_IMAP_URL and FEEDS_SECRET_KEY hold what must not be in a file.
     """
+
+
+main.add_command(digest)
+main.add_command(bounces)
+main.add_command(subscribers)
 
 
 # -- serving ---------------------------------------------------------------
@@ -141,10 +150,11 @@ def status(config_dir: Path, as_json: bool) -> None:
     with open_service(config_dir) as service:
         found = service.status()
         problems = service.problems()
+        post = service.delivery_counts()
         listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({**(found["rescan"] or {}), **found, "ok": not rows, "problems": rows, "list": listed})
+        print_json({**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": listed})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -154,6 +164,8 @@ def status(config_dir: Path, as_json: bool) -> None:
     for name in ("rescan_fault", "config_fault"):
         for line in found[name].splitlines():
             click.echo(f"fault: {line}")
+    if post["issues"]:
+        click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
 

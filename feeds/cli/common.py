@@ -87,6 +87,18 @@ def show_progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextlib.contextmanager
+def show_count(title: str) -> Iterator[Callable[[int], None] | None]:
+    """A running number on a terminal, nothing in a pipe: for work whose end is not known before."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as line:
+        yield lambda done: line.update(f"{title}: {done:,}")
+
+
 def log_to_stderr() -> None:
     """One event a line: key=value in a pipe, coloured on a terminal."""
     import structlog

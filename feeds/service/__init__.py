@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -20,12 +20,18 @@ from ..errors import AddressError
 from ..library import catalog, scan
 from ..library.scan import Progress
 from ..model import Article, Facet, FeedState, Problem, RescanReport, Selection, Term
+from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, export, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import check, reading, rescan, state
+from . import archive, check, reading, rescan, state
+from .archive import Archived, IssuePage
 from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, find
 from .state import Edition
+
+if TYPE_CHECKING:
+    from .consent import Consent
+    from .digests import Digests
 
 
 class Service:
@@ -158,6 +164,63 @@ class Service:
         """The address of the article whose own header says that it lives at `path`; "" if there is none."""
         with self.snapshot() as connection:
             return catalog.url_of(connection, path)
+
+    # -- newsletter -------------------------------------------------------
+
+    def tokens(self) -> Tokens:
+        """Signs with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
+        if self.environment.secret_key:
+            return Tokens(self.environment.secret_key)
+        with self.snapshot() as connection:
+            secret = state.read(connection).get("secret")
+        return Tokens(secret or self._new_secret())
+
+    def _new_secret(self) -> str:
+        with database.writing(self.engine, durable=True) as connection:
+            secret = state.read(connection).get("secret") or new_secret()
+            state.put(connection, {"secret": secret})
+        return secret
+
+    def digests(self, config: Config) -> Digests:
+        """The newsletter's use cases for operator and clock."""
+        from .digests import Digests  # a web worker never sends: it need not load what sends
+
+        return Digests(self.engine, self.environment, config, self.tokens())
+
+    def consent(self, config: Config) -> Consent:
+        """Signing up, preferences, leaving."""
+        from .consent import Consent
+
+        return Consent(self.engine, self.environment, config, self.tokens())
+
+    def fetch_returns(self, config: Config, now: int) -> dict[str, Any] | None:
+        """Book what came back; None where no mailbox is configured. Raises MailboxError."""
+        from . import returns
+
+        if not returns.is_configured(config, self.environment):
+            return None
+        return returns.collect(self.engine, self.environment, config, self.tokens(), now).as_json()
+
+    def delivery_counts(self) -> dict[str, int]:
+        """Issues, and messages by status, of all time."""
+        from ..newsletter import progress
+
+        with self.snapshot() as connection:
+            return progress.counts(connection)
+
+    def archive(self, before: int | None = None) -> tuple[list[Archived], int | None]:
+        """Past issues, newest first, and where the next page begins."""
+        with self.snapshot() as connection:
+            return archive.listed(connection, before)
+
+    def issue_page(self, config: Config, id: str, *, reach: int, keys: Sequence[int], chinese: bool) -> IssuePage | None:
+        """One past issue: all that was new, or what some selections take of it."""
+        with self.snapshot() as connection:
+            return archive.page(connection, config, id, reach=reach, keys=keys, chinese=chinese)
+
+    def archive_feed(self, config: Config) -> bytes:
+        with self.snapshot() as connection:
+            return archive.feed(connection, config)
 
     def similar(self, facet: str, name: str) -> list[Term]:
         with self.snapshot() as connection:

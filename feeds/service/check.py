@@ -1,7 +1,9 @@
-"""`feeds check`: every fault in the configuration and in the store, without touching the catalog."""
+"""`feeds check`: every fault in the configuration, the store, the mails' templates and their transport. Changes nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,12 +12,17 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import database
+from .. import database, share
 from ..config import Config, Environment
-from ..errors import ConfigError, Fault, StoreError
+from ..errors import ConfigError, Fault, FeedsError, StoreError
 from ..library import catalog, scan
 from ..library.reading import Rules
-from ..model import FACETS, PLURALS, Problem
+from ..model import FACETS, PLURALS, IssueContent, Problem, Recipient
+from ..newsletter import issues, mailboxes, transports
+from ..newsletter.compose import Press
+from ..newsletter.dkim import Signer
+from ..newsletter.letters import Letters
+from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions
 
 
@@ -24,7 +31,7 @@ def check(environment: Environment) -> list[Problem]:
         config = configuration.load(environment)
     except ConfigError as error:
         return [_as_problem(fault) for fault in error.faults]
-    return [*_check_addresses(environment, config), *check_store(config)]
+    return [*_check_addresses(environment, config), *check_store(config), *_check_newsletter(environment, config)]
 
 
 def _as_problem(fault: Fault) -> Problem:
@@ -46,24 +53,65 @@ def _check_addresses(environment: Environment, config: Config) -> Iterator[Probl
             )
 
 
+def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
+    """Renders each template with the demo articles, reads the keys, and greets the mail server."""
+    if not config.newsletter.enabled:
+        return
+    settings = str(environment.config_dir / "newsletter.yaml")
+    try:
+        _render_all(environment, config)
+    except Fault as fault:
+        yield _as_problem(fault)
+    except FeedsError as error:
+        yield Problem(settings, 1, 1, str(error), "config")
+    try:
+        asyncio.run(transports.choose(config, environment).check())
+    except FeedsError as error:
+        yield Problem(settings, 1, 1, f"transport: {error}", "config")
+
+
+def _render_all(environment: Environment, config: Config) -> None:
+    """A digest and the letters, in both languages. Raises Fault and other FeedsErrors."""
+    content, now = _sample(config), int(time.time())
+    tokens = Tokens(new_secret())
+    folders = [environment.root / "templates" / "mail", share.templates() / "mail"]
+    press = Press(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
+    letters = Letters(config, folders)
+    mailbox = mailboxes.parse("reader@example.org")
+    for language in ("zh-CN", "en"):
+        press.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
+        letters.confirmation(mailbox, tokens.confirm("sample"), language, now)
+        letters.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
+
+
+def _sample(config: Config) -> IssueContent:
+    """An issue of all demo articles."""
+    demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(share.demo() / "articles")})})
+    with _catalog_of(demo) as connection:
+        return issues.draft(connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0)
+
+
 def check_store(config: Config) -> list[Problem]:
     """Read every file of the store into a catalog that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
-        engine = database.connect(f"sqlite:///{folder}/catalog.db")
-        database.metadata.create_all(engine)
-        try:
-            with database.writing(engine) as connection:
-                problems = _problems_of(connection, config)
-        finally:
-            engine.dispose()
+    try:
+        with _catalog_of(config) as connection:
+            problems = catalog.problems(connection)
+    except StoreError as error:
+        return [Problem(config.site.store, 0, 0, str(error), "store")]
     return [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
 
 
-def _problems_of(connection: sa.Connection, config: Config) -> list[Problem]:
-    rules = Rules.of(config)
-    try:
-        found = scan.look(connection, rules)
-    except StoreError as error:
-        return [Problem("", 0, 0, str(error), "store")]
-    scan.take_in(connection, rules, definitions.names_of(config), found, now=int(time.time()))
-    return catalog.problems(connection)
+@contextlib.contextmanager
+def _catalog_of(config: Config) -> Iterator[sa.Connection]:
+    """A catalog of its own, gone afterwards. Raises StoreError."""
+    with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
+        engine = database.connect(f"sqlite:///{folder}/catalog.db")
+        database.metadata.create_all(engine)
+        rules = Rules.of(config)
+        try:
+            with database.writing(engine) as connection:
+                found = scan.look(connection, rules)
+                scan.take_in(connection, rules, definitions.names_of(config), found, now=int(time.time()))
+                yield connection
+        finally:
+            engine.dispose()

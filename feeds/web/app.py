@@ -15,7 +15,7 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import feeds, pages
+from . import digests, feeds, pages, subscriptions
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
@@ -46,6 +46,8 @@ def create_app(environment: Environment) -> Lane:
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
     app.register_blueprint(feeds.blueprint)
+    app.register_blueprint(digests.blueprint)
+    app.register_blueprint(subscriptions.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
@@ -62,7 +64,10 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals.update(facets=FACETS, formats=FORMATS)
     app.jinja_env.filters.update(
-        day=lambda when: day(when, state().config.zone, g.language), encode=addresses.encode, slug=addresses.slug
+        day=lambda when: day(when, state().config.zone, g.language),
+        local_day=lambda when: day(when, when.tzinfo, g.language),
+        encode=addresses.encode,
+        slug=addresses.slug,
     )
     app.before_request(_choose_language)
     app.context_processor(_context)
@@ -85,6 +90,7 @@ def _context() -> dict[str, object]:
         "language": g.language,
         "site": edition.config.site if edition.config else None,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
+        "by_mail": edition.config is not None and edition.config.newsletter.enabled,
         "has_page": lambda term: edition.config is not None and edition.config.feeds.facet(term.facet).enabled,
     }
 

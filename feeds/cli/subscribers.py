@@ -1,0 +1,183 @@
+"""`feeds subscribers`: enter, import, export, list, erase."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import FeedsError
+from .common import CONFIG, JSON, command, open_service, print_json, show_count
+
+
+@click.group()
+def subscribers() -> None:
+    """Who gets digests: enter, import, export, list, erase.
+
+    Without a date of consent nobody gets more than one mail that asks for it. An address that has left, bounced or complained
+    is never revived by a command.
+    """
+
+
+@contextlib.contextmanager
+def _consent(config_dir: Path) -> Iterator[Any]:
+    """By the configuration in the files."""
+    with open_service(config_dir) as service:
+        yield service.consent(service.adopt_config())
+
+
+@subscribers.command()
+@CONFIG
+@JSON
+@click.argument("address")
+@click.option(
+    "--select", "selects", multiple=True, help="What: tag=Linux&translator=geekpi, feed=NAME. Repeatable; none: all articles."
+)
+@click.option("--frequency", default="", help="daily, weekly or monthly; by default weekly.")
+@click.option("--timezone", default="", help="Such as Asia/Shanghai; by default the site's.")
+@click.option("--language", default="", help="zh-CN or en; by default the site's.")
+@click.option("--confirmed-at", default="", help="When consent was given (ISO 8601). Without it the address is asked by mail.")
+@click.option("--source", default="command", show_default=True, help="Where the consent comes from.")
+@command
+def add(
+    config_dir: Path,
+    as_json: bool,
+    address: str,
+    selects: tuple[str, ...],
+    frequency: str,
+    timezone: str,
+    language: str,
+    confirmed_at: str,
+    source: str,
+) -> None:
+    """Enter one ADDRESS."""
+    from ..service.consent import Signup
+
+    with _consent(config_dir) as consent:
+        usual = "weekly" if "weekly" in consent.frequencies() else consent.frequencies()[0]
+        signup = Signup(address, selects, frequency or usual, timezone=timezone, language=language)
+        became = consent.add(signup, confirmed_at=confirmed_at, source=source, now=int(time.time()))
+    if became == "suppressed":
+        raise FeedsError("this address has left, bounced or complained: only its owner can sign up again, on the web")
+    if as_json:
+        print_json({"status": became})
+    else:
+        click.echo("entered" if became == "confirmed" else "a message that asks for confirmation is in the outbox")
+
+
+@subscribers.command("import")
+@CONFIG
+@JSON
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen; write nothing.")
+@click.option("--skip-faulty", is_flag=True, help="Import the other rows where some are faulty.")
+@command
+def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_faulty: bool) -> None:
+    """Import FILE, a CSV with the columns email,frequency,select,timezone,language,confirmed_at,source.
+
+    Only email is needed. Several rows of one address are several selections; without select it is all articles, without
+    frequency weekly. Rows with confirmed_at count as consent given then, the others are asked by mail. One faulty row, and
+    nothing is imported. The same file twice is the same as once.
+    """
+    with _consent(config_dir) as consent, show_count("Importing") as progress, file.open("rb") as opened:
+        try:
+            report = consent.import_csv(
+                opened, str(file), int(time.time()), dry_run=dry_run, skip_faulty=skip_faulty, progress=progress
+            )
+        except FeedsError as error:
+            if as_json and hasattr(error, "faults"):
+                rows = [{"path": f.path, "line": f.line, "column": f.column, "reason": f.reason} for f in error.faults]
+                print_json({"ok": False, "faulty": getattr(error, "total", len(rows)), "faults": rows})
+            raise
+    if as_json:
+        print_json({"ok": True, "dry_run": dry_run, **report.as_json()})
+    else:
+        _print_report(report, dry_run)
+
+
+def _print_report(report: Any, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{report.rows} rows: {report.added} selections {would}added, {report.subscribers} subscribers {would}new, "
+        f"{report.unchanged} rows known already, {report.confirmations} confirmations {would}asked for"
+    )
+    if lines := report.suppressed_rows:
+        rest = f" and {len(lines) - 20} more" if len(lines) > 20 else ""
+        click.echo(
+            f"{len(lines)} rows left out, as their addresses have left, bounced or complained: "
+            f"lines {', '.join(map(str, lines[:20]))}{rest}"
+        )
+    for fault in report.faults:
+        click.echo(f"skipped {fault}", err=True)
+    if report.faulty > len(report.faults):
+        click.echo(f"skipped {report.faulty - len(report.faults)} more faulty rows", err=True)
+
+
+@subscribers.command()
+@CONFIG
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@command
+def export(config_dir: Path, file: Path | None) -> None:
+    """Write active subscribers as CSV to FILE, or to stdout; `import` reads it again."""
+    with _consent(config_dir) as consent, contextlib.ExitStack() as stack:
+        # Addresses are nobody else's business: the file is for its owner alone.
+        target = stack.enter_context(_private(file)) if file else sys.stdout
+        csv.writer(target, lineterminator="\r\n").writerows(consent.export_csv())
+
+
+@contextlib.contextmanager
+def _private(file: Path) -> Iterator[Any]:
+    file.touch(mode=0o600)
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        yield opened
+
+
+@subscribers.command("list")
+@CONFIG
+@JSON
+@command
+def list_(config_dir: Path, as_json: bool) -> None:
+    """Every subscriber: status, how often, what. With --json one list of all that is kept."""
+    with _consent(config_dir) as consent:
+        if as_json:
+            _print_list(consent.everyone())
+            return
+        for row in consent.everyone():
+            wanted = "; ".join(f"{one['frequency']}: {', '.join(map(_shown, one['select']))}" for one in row["subscriptions"])
+            click.echo(f"{row['email']}  {row['status']}  {row['timezone']}  {row['language']}  {wanted}")
+
+
+def _shown(select: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(select) or "all articles"
+
+
+def _print_list(rows: Iterator[dict[str, Any]]) -> None:
+    """One JSON list, a row at a time: there may be a million."""
+    click.echo("[", nl=False)
+    for number, row in enumerate(rows):
+        click.echo((",\n" if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
+    click.echo("]")
+
+
+@subscribers.command()
+@CONFIG
+@JSON
+@click.argument("address")
+@command
+def erase(config_dir: Path, as_json: bool, address: str) -> None:
+    """Forget all about ADDRESS, but for the hash that keeps an import from adding it again."""
+    with _consent(config_dir) as consent:
+        known = consent.erase_address(address, int(time.time()))
+    if as_json:
+        print_json({"erased": known})
+    else:
+        click.echo("erased" if known else "nothing was known of this address; it is suppressed from now on")

@@ -1,0 +1,442 @@
+"""The desk of one run: hands out messages, notes what became of them. `deliver` opens and closes it.
+
+Notes are committed in groups: what all connections report in one turn of the event loop is one transaction, on disk before
+anyone goes on. While it is being written, further replies gather for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from .. import database
+from ..config import Config
+from ..model import Message, Outcome, Recipient
+from . import owners, rows
+from .parcels import Parcel
+from .rates import Rates
+from .replies import one_line
+from .rows import End, Row
+from .stock import Stock
+
+log: Any = structlog.get_logger("feeds.newsletter")
+
+Found = TypeVar("Found")
+BATCH = 500
+#: Refusals of the sender (5xx to MAIL) with nothing taken in between: then it is not the messages' fault.
+SENDER_REFUSALS = 10
+#: A message that came back untouched so often is put off: it may be what makes the server hang up.
+_RETURNS = 3
+#: How long (seconds) a database that others hold is asked again before the run ends.
+_BUSY = 600.0
+
+
+class Composer(Protocol):
+    """Makes the messages of one issue."""
+
+    def message(self, recipient: Recipient, now: int) -> Message: ...
+
+
+PressOf = Callable[[sa.Connection, int], Composer]
+#: (connection, subscriber, issue, the server's reply, now): a recipient was refused for good.
+HardFailure = Callable[[sa.Connection, int, int, str, int], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run did; `cancelled`: rows of people who had left. `problem`: why it ended early, "" if it did not."""
+
+    sent: int = 0
+    retry: int = 0
+    failed: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+    problem: str = ""
+
+    def add(self, status: str) -> None:
+        setattr(self, status, getattr(self, status) + 1)
+
+    @property
+    def done(self) -> int:
+        return self.sent + self.retry + self.failed + self.uncertain + self.cancelled
+
+
+@dataclass(slots=True)
+class Desk:
+    """See `parcels.Desk`. All state of a run that is not in the database."""
+
+    engine: sa.Engine
+    config: Config
+    press_of: PressOf
+    now: Callable[[], float]
+    stop: Event
+    progress: Callable[[int], None] | None
+    on_hard_failure: HardFailure | None
+    owner: str
+    tally: Tally = field(default_factory=Tally)
+    failure: Exception | None = None
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    rates: Rates = field(init=False)
+    stock: Stock = field(init=False)
+    _presses: dict[int, Composer] = field(default_factory=dict)
+    _shut: set[int] = field(default_factory=set)
+    _returned: list[Parcel] = field(default_factory=list)
+    #: Rows of parcels that are out: True once they are noted as being sent.
+    _out: dict[Row, bool] = field(default_factory=dict)
+    _suspects: list[tuple[Row, str]] = field(default_factory=list)
+    _errors: int = 0
+    _exhausted: bool = False
+    _ends: list[End] = field(default_factory=list)
+    _hard: list[End] = field(default_factory=list)
+    _begins: list[tuple[Parcel, Callable[[bool], None] | None]] = field(default_factory=list)
+    _pauses: dict[int, str] = field(default_factory=dict)
+    _scheduled: bool = False
+    _busy_since: float | None = None
+    _started: float = field(default_factory=time.monotonic)
+    _start: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._start = self.now()
+        settings = self.config.newsletter
+        self.rates = Rates(self.engine, self._clock)
+        self.stock = Stock(self.rates, self._clock, settings.rate, settings.domain_rate)
+
+    def _clock(self) -> float:
+        """For rates: goes on where the operator's `now` stands still."""
+        return max(self.now(), self._start + time.monotonic() - self._started)
+
+    def _second(self) -> int:
+        return int(self.now())
+
+    # -- handing out -------------------------------------------------------
+
+    @property
+    def _over(self) -> bool:
+        return bool(self.tally.problem) or self.failure is not None or self.stop.is_set()
+
+    @property
+    def finished(self) -> bool:
+        return self._over or (self._exhausted and not self._returned and not len(self.stock))
+
+    def ready(self) -> int:
+        if self._over:
+            return 0
+        return self._guarded(self._ready) or 0
+
+    def _ready(self) -> int:
+        self._fill()
+        return len(self._returned) + self.stock.ready()
+
+    def pause(self) -> float:
+        return self.stock.pause()
+
+    def take(self, server: str = "", rate: float = 0.0) -> Parcel | None:
+        return self._guarded(lambda: self._take(server, rate))
+
+    def _take(self, server: str, rate: float) -> Parcel | None:
+        while not self._over:
+            if self._returned:
+                return self._returned.pop()
+            self._fill()
+            row = self.stock.pop(server, rate)
+            if row is None:
+                return None
+            if parcel := self._compose(row):
+                return parcel
+        return None
+
+    def _guarded(self, work: Callable[[], Found]) -> Found | None:
+        """What breaks here would otherwise be lost in a callback of the event loop. A busy database only takes time."""
+        try:
+            return work()
+        except Exception as error:
+            if not self._is_busy(error):
+                self._break(error)
+            return None
+
+    def _is_busy(self, error: Exception) -> bool:
+        return (
+            isinstance(error, sa.exc.OperationalError) and self.engine.dialect.name == "sqlite" and "locked" in str(error.orig)
+        )
+
+    def _compose(self, row: Row) -> Parcel | None:
+        """A message that cannot be made fails alone."""
+        try:
+            message = self._presses[row.issue].message(row.recipient, self._second())
+        except Exception as error:
+            self._out[row] = False
+            self._settle(row, Outcome("failed", one_line(f"not composed: {type(error).__name__}: {error}")))
+            return None
+        self._out[row] = False
+        return Parcel(row, message)
+
+    def give_back(self, parcel: Parcel) -> None:
+        parcel.returns += 1
+        row: Row = parcel.key
+        if parcel.returns >= _RETURNS:
+            self._settle(row, Outcome("retry", f"the connection was lost {_RETURNS} times before it could be handed over"))
+        elif row.issue in self._shut:
+            self._schedule()
+        else:
+            self._returned.append(parcel)
+
+    def give_up(self, reason: str) -> None:
+        if not self.tally.problem:
+            self.tally.problem = reason or "no server answers"
+            log.error("not sending", reason=self.tally.problem)
+
+    # -- claiming ----------------------------------------------------------
+
+    def _fill(self) -> None:
+        while self.stock.wants_more and not self._exhausted and not self._over:
+            with database.writing(self.engine) as connection:
+                found = self._claim(connection)
+                if not found:
+                    rows.reap(connection, self._second(), resend=self._resend)
+                    found = self._claim(connection)
+            self.stock.add(found)
+            self._exhausted = not found
+
+    @property
+    def _resend(self) -> bool:
+        return self.config.newsletter.on_uncertain == "resend"
+
+    def _claim(self, connection: sa.Connection) -> list[Row]:
+        """From the oldest open issue that has any."""
+        for issue in rows.due_issues(connection):
+            deadline = issue.planned_at + self.config.newsletter.retry_hours * 3600
+            while issue.key not in self._shut and self._has_press(connection, issue.key):
+                now = self._second()
+                found, gone = rows.claim(connection, issue.key, deadline, owner=self.owner, now=now, limit=BATCH)
+                self.tally.cancelled += gone
+                if found or not gone:
+                    break
+            else:
+                continue
+            if found:
+                return found
+        return []
+
+    def _has_press(self, connection: sa.Connection, issue: int) -> bool:
+        """An issue whose messages cannot be made at all is paused."""
+        if issue not in self._presses:
+            try:
+                self._presses[issue] = self.press_of(connection, issue)
+            except Exception as error:
+                self._pause(issue, one_line(f"its messages cannot be composed: {type(error).__name__}: {error}"))
+        return issue in self._presses
+
+    # -- noting ------------------------------------------------------------
+
+    def move(self, ended: tuple[Parcel, Outcome] | None, begun: Parcel | None, then: Callable[[bool], None] | None) -> None:
+        if ended:
+            self._settle(ended[0].key, ended[1])
+        if begun:
+            self._begins.append((begun, then))
+        self._schedule()
+
+    def _settle(self, row: Row, outcome: Outcome) -> None:
+        """What the outcome means for the row, and for its issue."""
+        if outcome.status == "sent":
+            self._errors = 0
+            self._end(End(row, "sent", outcome.reply))
+            self._fail_suspects()
+        elif outcome.status == "retry" or (outcome.status == "uncertain" and self._resend):
+            self._end(rows.put_off(row, outcome.reply, self._second()))
+        elif outcome.stage == "mail":
+            self._suspects.append((row, outcome.reply))
+        else:
+            self._end(End(row, outcome.status, outcome.reply))
+            if outcome.stage == "recipient":
+                self._hard.append(self._ends[-1])
+        if outcome.status in ("failed", "uncertain"):
+            self._count_error(row, outcome)
+        self._schedule()
+
+    def _end(self, end: End) -> None:
+        self._ends.append(end)
+        self._out.pop(end.row, None)
+        self.tally.add(end.status)
+
+    def _fail_suspects(self) -> None:
+        """Another message was taken, so these were refused for themselves."""
+        for row, reply in self._suspects:
+            self._end(End(row, "failed", reply))
+        self._suspects.clear()
+
+    def _count_error(self, row: Row, outcome: Outcome) -> None:
+        self._errors += 1
+        if len(self._suspects) >= min(SENDER_REFUSALS, self.config.newsletter.max_errors):
+            self._pause_suspects()
+        elif self._errors >= self.config.newsletter.max_errors:
+            self._pause(row.issue, f"{self._errors} errors in a row; the last: {outcome.reply}")
+            self._errors = 0
+
+    def _pause_suspects(self) -> None:
+        """The sender is refused whatever the message: no row is to blame, all stay as they are."""
+        for row, reply in self._suspects:
+            self._pause(row.issue, f"the server refuses the sender: {reply}")
+        self._suspects.clear()
+
+    def _pause(self, issue: int, reason: str) -> None:
+        if issue not in self._shut:
+            self._shut.add(issue)
+            self._pauses[issue] = reason[:500]
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        try:
+            self._answer(self._commit())
+        except Exception as error:
+            if self._is_busy(error):
+                self._try_again(error)
+            else:
+                self._break(error)
+
+    def _commit(self) -> set[tuple[int, int]]:
+        now = self._second()
+        with database.writing(self.engine, durable=True) as connection:
+            rows.end(connection, self._ends, owner=self.owner, now=now)
+            for end in self._hard:
+                self._book(connection, end, now)
+            for issue, reason in self._pauses.items():
+                rows.pause(connection, issue, reason)
+            self._shed(connection)
+            return rows.begin(connection, [parcel.key for parcel, _then in self._begins], owner=self.owner, now=now)
+
+    def _book(self, connection: sa.Connection, end: End, now: int) -> None:
+        """What others make of a refused recipient is no reason to stop."""
+        if self.on_hard_failure is None:
+            return
+        try:
+            with connection.begin_nested():
+                self.on_hard_failure(connection, end.row.recipient.subscriber, end.row.issue, end.reply, now)
+        except Exception:
+            log.exception("hard failure not booked", subscriber=end.row.recipient.subscriber)
+
+    def _shed(self, connection: sa.Connection) -> None:
+        """Rows of issues that are shut are anyone's again, but for those that a connection holds."""
+        if not self._shut:
+            return
+        shed = [row for issue in self._shut for row in self.stock.drop(issue)]
+        held = {parcel.key for parcel, _then in self._begins}
+        back = [parcel.key for parcel in self._returned if parcel.key.issue in self._shut]
+        self._returned = [parcel for parcel in self._returned if parcel.key.issue not in self._shut]
+        for row in back:
+            self._out.pop(row, None)
+        rows.release(connection, [row for row in (*shed, *back) if row not in held], self.owner)
+
+    def _answer(self, granted: set[tuple[int, int]]) -> None:
+        """On disk: everyone may go on."""
+        self._busy_since = None
+        for issue, reason in self._pauses.items():
+            log.error("issue paused", issue=issue, reason=reason)
+        begins = self._begins
+        self._ends, self._hard, self._begins, self._pauses = [], [], [], {}
+        for parcel, then in begins:
+            row: Row = parcel.key
+            yes = (row.issue, row.recipient.subscriber) in granted
+            if yes:
+                self._out[row] = True
+            else:
+                self._out.pop(row, None)
+            if then:
+                then(yes)
+        if self.progress:
+            self.progress(self.tally.done)
+
+    def _try_again(self, error: Exception) -> None:
+        """Someone else writes for longer than the database's own patience; nothing is lost by waiting."""
+        loop = asyncio.get_running_loop()
+        if self._busy_since is None:
+            self._busy_since = loop.time()
+        if loop.time() - self._busy_since > _BUSY:
+            self._break(error)
+        else:
+            self._scheduled = True
+            loop.call_later(0.2, self._flush)
+
+    def _break(self, error: Exception) -> None:
+        self.failure = error
+        self.failed.set()
+
+    async def settled(self) -> None:
+        """Until everything that was reported is on disk."""
+        while self._scheduled and self.failure is None:
+            await asyncio.sleep(0.001)
+
+    # -- beside the sending ------------------------------------------------
+
+    def open(self) -> None:
+        """Before the first message: rows of the dead, and issues that should not go out by themselves any more."""
+        now = self._second()
+        with database.writing(self.engine, durable=True) as connection:
+            rows.reap(connection, now, resend=self._resend, reserved=False)
+            for issue in rows.due_issues(connection):
+                self._hold_late(connection, issue, now)
+
+    def _hold_late(self, connection: sa.Connection, issue: Any, now: int) -> None:
+        """After a long outage or from a restored backup, an issue waits for the operator (S7)."""
+        hours = self.config.newsletter.late_hours
+        late = now - hours * 3600
+        if issue.planned_at < late and not issue.reason and rows.last_change(connection, issue.key) < late:
+            rows.pause(connection, issue.key, f"nothing of it was sent for more than {hours} hours")
+            log.error("issue paused", issue=issue.key, reason=f"nothing was sent for more than {hours} hours")
+
+    async def watch(self) -> None:
+        """Every second: what an operator changed; now and then: leases. Raises what broke the desk."""
+        renewed = asyncio.get_running_loop().time()
+        while self.failure is None:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self.failed.wait()
+            except TimeoutError:
+                self._look()
+            if asyncio.get_running_loop().time() - renewed > owners.LEASE / 4:
+                renewed = asyncio.get_running_loop().time()
+                self._renew()
+        raise self.failure
+
+    def _look(self) -> None:
+        with database.reading(self.engine) as connection:
+            live = {issue.key for issue in rows.due_issues(connection)}
+        if stopped := self._presses.keys() - live - self._shut:
+            self._shut |= stopped
+            self._schedule()
+
+    def _renew(self) -> None:
+        with database.writing(self.engine) as connection:
+            rows.renew(connection, [*self.stock, *self._out], self.owner, self._second())
+            rows.reap(connection, self._second(), resend=self._resend, reserved=False)
+
+    def close(self) -> None:
+        """Whatever is left in hand: free again, or uncertain where it was begun."""
+        if self._suspects and not self.tally.sent:
+            self._pause_suspects()
+        else:
+            self._fail_suspects()
+        begun = [row for row, noted in self._out.items() if noted]
+        for row in begun:
+            self._end(End(row, "uncertain", "the sender stopped while sending it"))
+        left = [*self.stock, *self._out]
+        self._begins.clear()
+        self._commit()
+        for issue, reason in self._pauses.items():
+            log.error("issue paused", issue=issue, reason=reason)
+        with database.writing(self.engine, durable=True) as connection:
+            rows.release(connection, left, self.owner)
+            rows.close_finished(connection)
+        self.rates.close()

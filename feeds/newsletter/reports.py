@@ -1,0 +1,377 @@
+"""What a message that came back says: bytes -> `Report`. Pure; no bytes make it raise.
+
+Whom it is about is told by signed tokens (candidates here; `bounces` checks them), never by the addresses in it. What happened
+is told, in this order, by a feedback report (RFC 5965), a delivery status (RFC 3464, 6533), the text of a mail daemon, and the
+patterns of flufl.bounce. Text that quotes our own message is not looked at.
+"""
+
+from __future__ import annotations
+
+import email
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import parseaddr
+from typing import Literal
+
+from flufl.bounce import all_failures
+
+#: `noted`: refused for a reason that is not the address's fault (policy, authentication, size). `none`: no bounce at all, such
+#: as a vacation reply. `unknown`: somebody has to look at it.
+Kind = Literal["hard", "soft", "noted", "complaint", "none", "unknown"]
+#: How much of a message is read: reports stand before the message that they return.
+MAX_BYTES = 512 * 1024
+MAX_TEXT = 64 * 1024
+MAX_DIAGNOSTIC = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`id`: the same for the same message, by whatever way it was read. `status`: an enhanced code (RFC 3463) or "".
+
+    `tokens` may be bounce tokens, outermost first. `wishes` may be preference tokens, in the subject or in an address;
+    `recipients` are the addresses that it came to. `links` are those of the message that is returned.
+    """
+
+    id: str
+    kind: Kind
+    status: str = ""
+    diagnostic: str = ""
+    tokens: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    recipients: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    kind: Kind
+    status: str = ""
+    diagnostic: str = ""
+
+
+_TOKEN = re.compile(r"(?<![0-9a-z.])[0-9]{1,12}\.[0-9]{1,16}\.[0-9a-f]{20}(?![0-9a-z])", re.IGNORECASE)
+_LINK = re.compile(r"(?<![0-9a-z-])[0-9]{1,16}-[0-9]{1,9}-[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s<>,;:\"()]{1,128}@[^\s<>,;:\"()]{1,255}")
+#: Where mail servers write whom they delivered to: the envelope first, what the sender wrote last.
+_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To", "To", "Cc", "Resent-To")
+_FROM = ("Return-Path", "X-Envelope-From", "Envelope-From")
+
+
+def read(raw: bytes) -> Report:
+    """What `raw` says, of which the first MAX_BYTES count. Line ends do not matter."""
+    raw = raw[:MAX_BYTES].replace(b"\r\n", b"\n")
+    try:
+        message = email.message_from_bytes(raw)
+        return _report(_identity(message, raw), message, email.message_from_bytes(raw[:MAX_TEXT]))
+    except RecursionError:  # parts within parts, by the hundred
+        return Report(hashlib.sha256(raw).hexdigest(), "unknown")
+
+
+def _identity(message: Message, raw: bytes) -> str:
+    start = raw[: MAX_BYTES // 2]  # of a long message with CRLF no more than this has been read
+    return hashlib.sha256(_field(message, "Message-ID").encode("utf-8", "replace") + b"\n" + start).hexdigest()
+
+
+def _report(identity: str, message: Message, start: Message) -> Report:
+    """`start` is as much of the message as is looked at where words have to tell."""
+    original, status = _original(message), list(_status_blocks(message))
+    verdict = _verdict(message, start, status)
+    to = " ".join(_field(message, name) for name in _TO)
+    return Report(
+        identity,
+        verdict.kind,
+        verdict.status,
+        _one_line(verdict.diagnostic),
+        tokens=_unique(_TOKEN.findall(_candidates(to, status, message, original))),
+        wishes=_unique(_LINK.findall(f"{to} {_decoded(message, 'Subject')}")),
+        links=_unique(_LINK.findall(_field(original, "List-Unsubscribe"))) if original is not None else (),
+        recipients=frozenset(address.lower() for address in _ADDRESS.findall(to)),
+    )
+
+
+def _candidates(to: str, status: Iterable[Message], message: Message, original: Message | None) -> str:
+    """All text that may hold a bounce token; a `+` as RFC 3461 writes it is a delimiter, too."""
+    found = [to]
+    found += [_field(block, "Original-Envelope-Id") for block in status]
+    found += [_field(block, "Original-Mail-From") for block in _feedback(message)]
+    if original is not None:
+        found += [_field(original, name) for name in _FROM]
+    return " ".join(found).replace("+2B", "+").replace("+2b", "+")
+
+
+def _unique(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.lower() for text in found))
+
+
+# -- what happened ---------------------------------------------------------
+
+
+def _verdict(message: Message, start: Message, status: list[Message]) -> Verdict:
+    if feedback := list(_feedback(message)):
+        return _complaint(feedback[0])
+    if status:
+        return _worst(status) or _by_text(start)
+    if message.get_content_type() == "multipart/report" and message.get_param("report-type") == "disposition-notification":
+        return Verdict("none", diagnostic="a receipt")
+    if _from_daemon(message):
+        return _by_text(start)
+    if _is_automatic(message):
+        return Verdict("none", diagnostic="an automatic reply")
+    return _by_patterns(start) or _by_sender(start)
+
+
+def _by_sender(message: Message) -> Verdict:
+    """Nothing in it tells what it is: mail without a sender comes from a daemon, mail in bulk is not for us."""
+    if _has_null_sender(message):
+        return _by_text(message)
+    bulk = _field(message, "Precedence").strip().lower() in ("auto_reply", "bulk", "junk", "list")
+    return Verdict("none", diagnostic="an automatic reply") if bulk else Verdict("unknown")
+
+
+def _complaint(feedback: Message) -> Verdict:
+    """Not every feedback report complains: `not-spam` (RFC 6430) takes back, `auth-failure` (RFC 6591) is about signatures."""
+    kind = _field(feedback, "Feedback-Type").strip().lower()
+    if kind in ("not-spam", "auth-failure", "dkim"):
+        return Verdict("none", diagnostic=f"a feedback report of type {kind}")
+    return Verdict("complaint", diagnostic=kind or "abuse")
+
+
+#: From the worst to the least: one report may speak of several recipients.
+_ORDER = ("hard", "soft", "noted", "none")
+
+
+def _worst(blocks: Iterable[Message]) -> Verdict | None:
+    found = [_by_block(block) for block in blocks if block.get("Action")]
+    return min(found, key=lambda verdict: _ORDER.index(verdict.kind), default=None)
+
+
+def _by_block(block: Message) -> Verdict:
+    """One recipient of a delivery status (RFC 3464, 2.3)."""
+    action = _field(block, "Action").strip().lower()
+    diagnostic = _field(block, "Diagnostic-Code")
+    if action in ("delivered", "relayed", "expanded"):
+        return Verdict("none", diagnostic=action)
+    found = _ENHANCED.search(_field(block, "Status"))
+    verdict = judge(diagnostic, found[0] if found else "5.0.0" if action == "failed" else "")
+    if action == "delayed" and verdict.kind != "noted":
+        return Verdict("soft", verdict.status, verdict.diagnostic or action)
+    return verdict
+
+
+def _by_text(message: Message) -> Verdict:
+    """What a mail daemon says in words. Without any code it is a passing failure: the token alone says that mail came back."""
+    text = _text(message)
+    if found := _REPLY.search(text) or _BARE.search(text):
+        return judge(text[found.start(1) : found.start(1) + MAX_DIAGNOSTIC])
+    if found := _ENHANCED.search(text):
+        return judge(text[max(found.start() - 20, 0) : found.start() + MAX_DIAGNOSTIC], found[0])
+    if _FULL.search(text):
+        return Verdict("soft", "5.2.2", text)
+    if _NOBODY.search(text):
+        return Verdict("hard", "5.1.1", text)
+    return _by_patterns(message) or Verdict("soft", "", text)
+
+
+def _by_patterns(message: Message) -> Verdict | None:
+    """flufl.bounce's opinion; its detectors stumble over some of what they meet."""
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs a traceback before it raises
+    try:
+        passing, lasting = all_failures(message)
+    except Exception:
+        return None
+    if lasting:
+        text = _text(message)
+        found = _REPLY.search(text) or _BARE.search(text)
+        return judge(text[found.start(1) :] if found else text, "" if found else "5.0.0")
+    return Verdict("soft", "4.0.0", _text(message)) if passing else None
+
+
+# -- codes and words -------------------------------------------------------
+
+#: RFC 3463. Not part of a number of an Internet address or version.
+_ENHANCED = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
+_REPLY = re.compile(r"(?<![\d.])([45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
+_BARE = re.compile(r"(?:^|[:：;>\"'(\[]|said|code|错误|返回|提示)[ \t]{0,8}([45][0-5]\d)(?=[ -]|$)", re.MULTILINE)
+_FULL = re.compile(
+    r"mailbox[^.\n]{0,40}\bfull\b|\bover ?quota|quota[ -](?:is )?exceeded"
+    r"|exceed\w*[^.\n]{0,30}\bquota|insufficient[^.\n]{0,10} storage"
+    r"|(?:邮箱|信箱|空间|容量)[^。\n]{0,10}(?:已满|不足)|超[过出][^。\n]{0,10}(?:容量|配额)",
+    re.IGNORECASE,
+)
+_NOBODY = re.compile(
+    r"\b(?:user|mailbox|recipient|account|address)\b[^.\n]{0,40}\b(?:unknown|not found|invalid|does ?n[o']t exist|not exist)"
+    r"|\b(?:no such|unknown|invalid) (?:user|mailbox|recipient|account|address)\b"
+    r"|(?:用户|邮箱|收件人|帐号|账号|地址)[^。\n]{0,80}(?:不存在|无效|已注销)",
+    re.IGNORECASE,
+)
+#: Of the sender or the message, not of the address; `MI:SPF` and the like are codes of NetEase's servers.
+_POLICY = re.compile(
+    r"\b(?:spam|spf|dkim|dmarc|blocked|blocklist\w*|blacklist\w*|block list|black list|reputation|policy|relay\w*|virus|banned"
+    r"|unsolicited|content (?:rejected|denied)|mail content|(?:DT|HL|IP|MI|RP|SC|SP):[A-Z]{2,4})\b"
+    r"|垃圾邮件|拒收|黑名单|被拒绝|反垃圾",
+    re.IGNORECASE,
+)
+#: X.1.7 and X.1.8 are about the sender's address, X.2.3, X.3.4 and X.6 about the message; all of X.7 is policy, be it that
+#: somebody is throttled for a day.
+_NOT_THE_ADDRESS = re.compile(r"[45]\.(?:7\..*|1\.[78]|2\.3|3\.4|6\.(?!7$).*)")
+
+
+def judge(text: str, status: str = "") -> Verdict:
+    """A server's words, with the enhanced code (RFC 3463) that is reported beside them, if any. The more exact code counts.
+
+    Policy and the like are noted; else 4.x.x and a full mailbox (5.2.2) are soft and the rest of 5.x.x is hard.
+    """
+    found = _ENHANCED.search(text)
+    if found and (not status or status.endswith(".0.0")) and not found[0].startswith("2"):
+        status = found[0]
+    if status and not status.endswith(".0.0"):
+        return Verdict(_by_status(status), status, text)
+    return _by_words(status, text)
+
+
+def _by_status(status: str) -> Kind:
+    if _NOT_THE_ADDRESS.fullmatch(status):
+        return "noted"
+    return "soft" if status[0] != "5" or status == "5.2.2" else "hard"
+
+
+def counts(status: str) -> bool:
+    """Whether a soft bounce of this code adds to a subscriber's score."""
+    return not _NOT_THE_ADDRESS.fullmatch(status)
+
+
+def _by_words(status: str, text: str) -> Verdict:
+    """By the bare reply code (RFC 5321, 4.2), where no exact one is told."""
+    found = _BARE.search(text)
+    code = found[1] if found else status
+    if not code.startswith("5"):
+        return Verdict("soft", "4.0.0", text)
+    if _FULL.search(text) or code == "552":
+        return Verdict("soft", "5.2.2", text)
+    if _POLICY.search(text) and not _NOBODY.search(text):
+        return Verdict("noted", "5.7.0", text)
+    return Verdict("hard", status or "5.0.0", text)
+
+
+# -- who wrote it ----------------------------------------------------------
+
+_DAEMONS = re.compile(
+    r"(?:mailer[-_.]?daemon|postmaster|mail[-_.]?delivery[-_.]?\w*|bounces?|microsoftexchange\w*)(?:[+=-].*)?", re.IGNORECASE
+)
+_AWAY = re.compile(r"\s*(?:auto(?:matic)?[ -]?(?:reply|response)|out of (?:the )?office|自动回复|自動回覆|外出)", re.IGNORECASE)
+
+
+def _has_null_sender(message: Message) -> bool:
+    return _field(message, "Return-Path").strip() == "<>"
+
+
+def _from_daemon(message: Message) -> bool:
+    """Some daemons mark their reports as auto-replied; they say who they are."""
+    if message.get("X-Failed-Recipients"):
+        return True
+    name = parseaddr(_field(message, "From"))[1].partition("@")[0]
+    return bool(_DAEMONS.fullmatch(name)) and not _AWAY.match(_decoded(message, "Subject"))
+
+
+def _is_automatic(message: Message) -> bool:
+    """RFC 3834, and what was in use before it."""
+    submitted = _field(message, "Auto-Submitted").partition(";")[0].strip().lower()
+    marks = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Vacation")
+    return (
+        submitted not in ("", "no")
+        or any(message.get(name) for name in marks)
+        or bool(_AWAY.match(_decoded(message, "Subject")))
+    )
+
+
+# -- parts -----------------------------------------------------------------
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """All parts but those of a message within the message."""
+    yield message
+    if message.get_content_maintype() == "multipart" and message.is_multipart():
+        for part in _payload(message):
+            yield from _parts(part)
+
+
+def _payload(message: Message) -> list[Message]:
+    payload = message.get_payload()
+    return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
+
+
+def _status_blocks(message: Message) -> Iterator[Message]:
+    """Groups of fields of a delivery status; of one for international addresses only the first has been parsed."""
+    for part in _parts(message):
+        if part.get_content_type() in ("message/delivery-status", "message/global-delivery-status"):
+            for block in _payload(part):
+                yield block
+                rest = block.get_payload()
+                if isinstance(rest, str) and rest.strip():
+                    yield from (email.message_from_string(group) for group in re.split(r"\n{2,}", rest.strip("\n"))[:50])
+
+
+def _feedback(message: Message) -> Iterator[Message]:
+    if message.get_param("report-type") == "feedback-report":
+        for part in _parts(message):
+            if part.get_content_type() == "message/feedback-report":
+                yield from _payload(part)[:1]
+
+
+def _original(message: Message) -> Message | None:
+    """The message that is returned, or its header."""
+    for part in _parts(message):
+        kind = part.get_content_type()
+        if part is not message and kind in ("message/rfc822", "message/global"):
+            return next(iter(_payload(part)), None)
+        if kind in ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers"):
+            return next(iter(_payload(part)), None) or email.message_from_string(_decoded_text(part))
+    return None
+
+
+_QUOTED = re.compile(
+    r"^[ \t>]{0,8}-{2,}+[^\n]{0,60}(?:copy of|original message|below this line|message header|returned message|原始?邮件)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARKUP = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
+
+
+def _text(message: Message) -> str:
+    """The words of a report, without the message that it quotes."""
+    found = [_decoded_text(part) for part in _parts(message) if part.get_content_type() in ("text/plain", "text/html")]
+    text = "\n".join(found)[:MAX_TEXT]
+    cut = _QUOTED.search(text)
+    return text[: cut.start()] if cut else text
+
+
+def _decoded_text(part: Message) -> str:
+    raw = part.get_payload(decode=True)
+    if not isinstance(raw, bytes):
+        return ""
+    try:
+        text = raw[:MAX_TEXT].decode(part.get_content_charset("utf-8"), "replace")
+    except (LookupError, ValueError):
+        text = raw[:MAX_TEXT].decode("utf-8", "replace")
+    return _MARKUP.sub(" ", text) if part.get_content_type() == "text/html" else text
+
+
+def _field(message: Message, name: str) -> str:
+    """All fields of this name, as they are written."""
+    return " ".join(str(value) for value in message.get_all(name, []))
+
+
+def _decoded(message: Message, name: str) -> str:
+    try:
+        return str(make_header(decode_header(_field(message, name))))
+    except (HeaderParseError, LookupError, ValueError):
+        return _field(message, name)
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text[: 2 * MAX_DIAGNOSTIC]).strip()[:MAX_DIAGNOSTIC]

@@ -1,0 +1,267 @@
+"""Rows of `deliveries`: claimed, noted, freed. Every change is conditional on what the row says, so the row is the lock.
+
+pending | retry (owner, lease) -> sending -> sent | retry | failed | uncertain. A row that someone cancelled meanwhile stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..database import deliveries, issues, subscribers
+from ..model import Recipient
+from . import owners
+
+WAITING = ("pending", "retry")
+#: Minutes until the next try; the last one again and again.
+DELAYS = (1, 5, 15, 60)
+#: So often a message is tried at least, however late its issue is.
+MIN_ATTEMPTS = len(DELAYS)
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A delivery in hand. `deadline` (UTC seconds) is when its issue's messages are given up."""
+
+    issue: int
+    recipient: Recipient
+    attempts: int
+    deadline: int
+
+    @property
+    def domain(self) -> str:
+        return self.recipient.address.rpartition("@")[2].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a row becomes."""
+
+    row: Row
+    status: str
+    reply: str = ""
+    next_at: int = 0
+
+
+def put_off(row: Row, reply: str, now: int) -> End:
+    """Another time, or given up."""
+    next_at = now + 60 * DELAYS[min(row.attempts, len(DELAYS) - 1)]
+    if next_at > row.deadline and row.attempts + 1 >= MIN_ATTEMPTS:
+        return End(row, "failed", f"given up after {row.attempts + 1} tries: {reply}"[:500])
+    return End(row, "retry", reply, next_at)
+
+
+# -- claiming --------------------------------------------------------------
+
+
+def claim(connection: sa.Connection, issue: int, deadline: int, *, owner: str, now: int, limit: int) -> tuple[list[Row], int]:
+    """Reserve up to `limit` rows that are due and in nobody's hands. Returns them, and how many were cancelled instead.
+
+    Those of subscribers who are no longer active are cancelled. An empty answer and 0: nothing is free.
+    """
+    found = _free(connection, issue, now, limit)
+    gone = [row for row in found if row.state != "active"]
+    here = [row for row in found if row.state == "active"]
+    _set(connection, issue, [row.subscriber for row in gone], status="cancelled", updated=now, reply="no longer subscribed")
+    _set(connection, issue, [row.subscriber for row in here], owner=owner, lease=now + owners.LEASE)
+    return [_row(issue, deadline, row) for row in here], len(gone)
+
+
+def _free(connection: sa.Connection, issue: int, now: int, limit: int) -> Sequence[Any]:
+    columns = "d.subscriber, d.reach, d.selections, d.attempts, s.status AS state, s.address, s.language, s.timezone, s.version"
+    join = 'LEFT JOIN subscribers AS s ON s."key" = d.subscriber'
+    due = "d.status IN ('pending', 'retry') AND d.next_at <= :now AND d.owner = '' LIMIT :limit"
+    lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE OF d SKIP LOCKED"
+    return _select(connection, columns, due + lock, {"issue": issue, "now": now, "limit": limit}, join)
+
+
+def _select(connection: sa.Connection, columns: str, condition: str, values: dict[str, Any], join: str = "") -> Sequence[Any]:
+    """Rows of an issue that are open in any way, by their index.
+
+    SQLite would rather read the whole issue and has to be told; it takes a partial index only where its condition is repeated.
+    """
+    hint = "INDEXED BY ix_deliveries_open" if connection.dialect.name == "sqlite" else ""
+    text = f"""SELECT {columns} FROM deliveries AS d {hint} {join} WHERE d.issue = :issue
+        AND d.status IN ('pending', 'retry', 'sending', 'uncertain') AND {condition}"""  # noqa: S608 - all of it is ours
+    return connection.execute(sa.text(text), values).all()
+
+
+def _row(issue: int, deadline: int, row: Any) -> Row:
+    selections = tuple(map(int, row.selections.split(","))) if row.selections else ()
+    reader = Recipient(row.subscriber, row.address, row.language, row.timezone, row.version, row.reach, selections)
+    return Row(issue, reader, row.attempts, deadline)
+
+
+def _set(connection: sa.Connection, issue: int, keys: Sequence[int], **values: Any) -> None:
+    if keys:
+        d = deliveries.c
+        connection.execute(sa.update(deliveries).where(d.issue == issue, d.subscriber.in_(keys)).values(**values))
+
+
+# -- while sending ---------------------------------------------------------
+
+_end = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.issue == sa.bindparam("of_issue"),
+        deliveries.c.subscriber == sa.bindparam("of_subscriber"),
+        sa.or_(
+            sa.and_(deliveries.c.owner == sa.bindparam("by"), sa.text("status IN ('pending', 'retry', 'sending')")),
+            deliveries.c.status == "uncertain",  # someone took us for dead; we know better
+        ),
+    )
+    .values(
+        status=sa.bindparam("becomes"),
+        attempts=sa.bindparam("tries"),
+        next_at=sa.bindparam("again"),
+        reply=sa.bindparam("said"),
+        updated=sa.bindparam("at"),
+        owner="",
+        lease=0,
+    )
+)
+_begin = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.issue == sa.bindparam("of_issue"),
+        deliveries.c.subscriber.in_(sa.bindparam("of_subscribers", expanding=True)),
+        deliveries.c.owner == sa.bindparam("by"),
+        deliveries.c.status.in_(WAITING),
+        sa.exists().where(subscribers.c.key == deliveries.c.subscriber, subscribers.c.status == "active"),
+        sa.exists().where(issues.c.key == sa.bindparam("of_issue"), issues.c.status == "open"),
+    )
+    .values(status="sending", updated=sa.bindparam("at"), lease=sa.bindparam("until"))
+    .returning(deliveries.c.subscriber)
+)
+
+
+def end(connection: sa.Connection, ends: Sequence[End], *, owner: str, now: int) -> None:
+    """Note what became of rows that this owner has in hand."""
+    if ends:
+        connection.execute(_end, [_values(one, owner, now) for one in ends])
+
+
+def _values(one: End, owner: str, now: int) -> dict[str, Any]:
+    key = {"of_issue": one.row.issue, "of_subscriber": one.row.recipient.subscriber, "by": owner}
+    tries = one.row.attempts + 1
+    return key | {"becomes": one.status, "tries": tries, "again": one.next_at, "said": one.reply, "at": now}
+
+
+def begin(connection: sa.Connection, begun: Sequence[Row], *, owner: str, now: int) -> set[tuple[int, int]]:
+    """Note that these are about to be handed over; (issue, subscriber) of those that may be. The others are free again.
+
+    A row that is not ours any more, a subscriber who left, an issue that is not open: these may not.
+    """
+    granted: set[tuple[int, int]] = set()
+    for issue in {row.issue for row in begun}:
+        keys = [row.recipient.subscriber for row in begun if row.issue == issue]
+        values = {"of_issue": issue, "of_subscribers": keys, "by": owner, "at": now, "until": now + owners.LEASE}
+        granted |= {(issue, subscriber) for (subscriber,) in connection.execute(_begin, values)}
+    release(connection, [row for row in begun if (row.issue, row.recipient.subscriber) not in granted], owner)
+    return granted
+
+
+_mine = sa.update(deliveries).where(
+    deliveries.c.issue == sa.bindparam("of_issue"),
+    deliveries.c.subscriber == sa.bindparam("of_subscriber"),
+    deliveries.c.owner == sa.bindparam("by"),
+)
+_release = _mine.where(sa.text("status IN ('pending', 'retry')")).values(owner="", lease=0)
+_renew = _mine.values(lease=sa.bindparam("until"))
+
+
+def release(connection: sa.Connection, rows: Iterable[Row], owner: str) -> None:
+    """Reserved and not begun: anyone may have them."""
+    keys = [{"of_issue": row.issue, "of_subscriber": row.recipient.subscriber, "by": owner} for row in rows]
+    if keys:
+        connection.execute(_release, keys)
+
+
+def renew(connection: sa.Connection, rows: Iterable[Row], owner: str, now: int) -> None:
+    """Whatever this owner has in hand stays its own for another lease."""
+    until = now + owners.LEASE
+    keys = [{"of_issue": row.issue, "of_subscriber": row.recipient.subscriber, "by": owner, "until": until} for row in rows]
+    if keys:
+        connection.execute(_renew, keys)
+
+
+# -- after the dead --------------------------------------------------------
+
+
+def reap(connection: sa.Connection, now: int, *, resend: bool = False, reserved: bool = True) -> int:
+    """Rows of dead owners: those being sent become uncertain (`resend`: pending), the reserved ones are free again.
+
+    `reserved` False leaves those for later: finding them reads every row that waits. Returns how many were being sent.
+    """
+    unfinished = connection.execute(sa.select(issues.c.key).where(issues.c.status != "done")).scalars().all()
+    return sum(_reap(connection, issue, now, resend, reserved) for issue in unfinished)
+
+
+def _reap(connection: sa.Connection, issue: int, now: int, resend: bool, reserved: bool) -> int:
+    statuses = "('sending', 'pending', 'retry')" if reserved else "('sending')"
+    condition = f"d.status IN {statuses} AND d.owner <> ''"
+    owned = _select(connection, "d.subscriber, d.status, d.owner, d.lease", condition, {"issue": issue})
+    leases: dict[str, int] = {}
+    for row in owned:
+        leases[row.owner] = max(row.lease, leases.get(row.owner, 0))
+    dead = {owner for owner, lease in leases.items() if not owners.alive(owner, lease, now)}
+    theirs = [row for row in owned if row.owner in dead]
+    _free_all(connection, issue, [row for row in theirs if row.status != "sending"])
+    begun = [row for row in theirs if row.status == "sending"]
+    _free_all(connection, issue, begun, becomes="pending" if resend else "uncertain", updated=now)
+    return len(begun)
+
+
+def _free_all(connection: sa.Connection, issue: int, theirs: Sequence[Any], becomes: str = "", updated: int = 0) -> None:
+    """Nobody's again, but only while they are as they were read."""
+    d = deliveries.c
+    same = (d.issue == issue, d.subscriber == sa.bindparam("s"), d.owner == sa.bindparam("o"), d.status == sa.bindparam("was"))
+    values: dict[str, Any] = {"owner": "", "lease": 0}
+    if becomes:
+        values |= {"status": becomes, "updated": updated, "reply": "the sender died while sending it"}
+    if theirs:
+        keys = [{"s": row.subscriber, "o": row.owner, "was": row.status} for row in theirs]
+        connection.execute(sa.update(deliveries).where(*same).values(values), keys)
+
+
+# -- issues ----------------------------------------------------------------
+
+
+def close_finished(connection: sa.Connection) -> None:
+    """Issues without an open row are done; uncertain rows do not keep them open."""
+    done = [issue.key for issue in due_issues(connection) if not _is_open(connection, issue.key)]
+    if done:
+        connection.execute(sa.update(issues).where(issues.c.key.in_(done)).values(status="done"))
+
+
+def _is_open(connection: sa.Connection, issue: int) -> bool:
+    return bool(_select(connection, "1", "d.status IN ('pending', 'retry', 'sending') LIMIT 1", {"issue": issue}))
+
+
+def has_work(connection: sa.Connection, issue: int, now: int) -> bool:
+    """Whether any row is due or being sent (its sender may be dead), or the issue only waits to be closed."""
+    due = "(d.status = 'sending' OR (d.status IN ('pending', 'retry') AND d.next_at <= :now)) LIMIT 1"
+    return bool(_select(connection, "1", due, {"issue": issue, "now": now})) or not _is_open(connection, issue)
+
+
+def due_issues(connection: sa.Connection) -> list[Any]:
+    """Open issues, the oldest first: key, id, due, planned_at, reason."""
+    c = issues.c
+    query = sa.select(c.key, c.id, c.due, c.planned_at, c.reason).where(c.status == "open")
+    return list(connection.execute(query.order_by(c.due, c.key)))
+
+
+def pause(connection: sa.Connection, issue: int, reason: str) -> bool:
+    """True if it was open."""
+    c = issues.c
+    values = {"status": "paused", "reason": reason}
+    return connection.execute(sa.update(issues).where(c.key == issue, c.status == "open").values(values)).rowcount > 0
+
+
+def last_change(connection: sa.Connection, issue: int) -> int:
+    """When anything last happened to a row of this issue (UTC seconds)."""
+    query = sa.select(sa.func.max(deliveries.c.updated)).where(deliveries.c.issue == issue)
+    return connection.execute(query).scalar() or 0

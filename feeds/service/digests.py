@@ -1,0 +1,224 @@
+"""The newsletter's use cases for operator and clock: plan what is due, rehearse, send, look, put right."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+import sqlalchemy as sa
+
+from .. import database
+from ..config import Config, Environment
+from ..errors import AddressError
+from ..model import Issue, IssueContent, Message, Recipient, Section
+from ..newsletter import bounces, deliver, issues, layout, outbox, progress, transports
+from ..newsletter.compose import Press, Preview
+from ..newsletter.dkim import Signer
+from ..newsletter.mailboxes import parse as parse_mailbox
+from ..newsletter.tokens import Tokens
+from ..share import templates
+from . import state
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one subscriber would get of an issue: `articles` by id."""
+
+    address: str
+    articles: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """An issue as it would be planned; nothing of it is written."""
+
+    issue: Issue
+    deliveries: int
+    recipients: Sequence[Planned]
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Of one configuration; cheap to make. All times are UTC seconds."""
+
+    engine: sa.Engine
+    environment: Environment
+    config: Config
+    tokens: Tokens
+
+    # -- planning ----------------------------------------------------------
+
+    def plan(self, now: int, *, written_at: int | None = None, progress: Progress | None = None) -> list[Issue]:
+        """Write the issues that are due. Idempotent. Waits for a rescan under way: it decides what is new.
+
+        With `written_at`, the real time, an operator catches up as at `now` (see `issues.plan`).
+        """
+        with database.reading(self.engine) as connection:
+            if not issues.due_cohorts(connection, self.config, now):
+                return []
+        with self._transaction() as connection:
+            return self._plan(connection, now, written_at, progress)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with database.exclusive(self.engine, "rescan"), database.writing(self.engine, durable=True) as connection:
+            yield connection
+
+    def _plan(self, connection: sa.Connection, now: int, written_at: int | None, progress: Progress | None) -> list[Issue]:
+        return issues.plan(
+            connection,
+            self.config,
+            now=now,
+            arrival=max(state.generation(connection), 0),
+            catching_up=written_at is not None,
+            written_at=written_at,
+            progress=progress,
+        )
+
+    def rehearse(self, now: int, *, catching_up: bool = False, limit: int | None = None) -> list[Rehearsal]:
+        """Who would get what, at most `limit` recipients of each issue named. Nothing is written."""
+        found: list[Rehearsal] = []
+        with contextlib.suppress(_Undone), self._transaction() as connection:
+            for issue in self._plan(connection, now, now if catching_up else None, None):
+                found.append(self._rehearsal(connection, issue, limit))
+            raise _Undone
+        return found
+
+    def _rehearsal(self, connection: sa.Connection, issue: Issue, limit: int | None) -> Rehearsal:
+        content = issues.content(connection, issue.key)
+        rows = issues.recipients(connection, issue.key, limit)
+        number = progress.counts(connection, issue.key)["pending"]
+        return Rehearsal(issue, number, [self._planned(content, recipient) for recipient in rows])
+
+    def _planned(self, content: IssueContent, recipient: Recipient) -> Planned:
+        sections = self._sections(content, recipient)
+        ids = tuple(content.articles[rank].id for section in sections for rank in section.ranks)
+        return Planned(recipient.address, ids, sum(section.more for section in sections))
+
+    def _sections(self, content: IssueContent, recipient: Recipient) -> tuple[Section, ...]:
+        limit = self.config.newsletter.max_articles
+        return layout.sections(content, recipient.reach, recipient.selections, limit)
+
+    # -- looking -----------------------------------------------------------
+
+    def preview(
+        self,
+        now: int,
+        *,
+        frequency: str,
+        select: Sequence[str],
+        language: str,
+        timezone: str,
+        address: str = "reader@example.org",
+    ) -> tuple[Preview, Message, int]:
+        """The newest digest that someone with these selections would have got: as seen, as sent, and how many articles."""
+        with database.reading(self.engine) as connection:
+            content = issues.draft(connection, self.config, frequency, timezone, select or [""], now)
+        recipient = Recipient(0, address, language, timezone, 0, 0, tuple(content.queries))
+        press = self._press(content)
+        return press.preview(recipient, now), press.message(recipient, now), content.issue.articles
+
+    def _press(self, content: IssueContent) -> Press:
+        folders = [self.environment.root / "templates" / "mail", templates() / "mail"]
+        signer = Signer.of(self.config.newsletter.dkim, self.environment.root)
+        return Press(self.config, content, self.tokens, folders, signer)
+
+    # -- sending -----------------------------------------------------------
+
+    def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> deliver.Tally:
+        """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
+        with self._transport() as transport:
+            outbox.deliver(self.engine, config=self.config, transport=transport, now=now)
+            return deliver.deliver(
+                self.engine,
+                config=self.config,
+                transport=transport,
+                press_of=lambda connection, key: self._press(issues.content(connection, key)),
+                now=now,
+                stop=stop,
+                progress=progress,
+                on_hard_failure=self._book_hard,
+            )
+
+    def _transport(self) -> contextlib.AbstractContextManager[transports.Transport]:
+        return contextlib.nullcontext(transports.choose(self.config, self.environment))
+
+    def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
+        bounces.book_hard(connection, self.tokens, subscriber, issue, reply, now)
+
+    def has_work(self, now: int) -> bool:
+        """Whether `plan` or `send` would find anything: a few look-ups, for the clock."""
+        with database.reading(self.engine) as connection:
+            return bool(
+                issues.due_cohorts(connection, self.config, now)
+                or deliver.has_work(connection, now)
+                or outbox.has_work(connection, now)
+            )
+
+    def send_test(self, address: str, now: int, *, frequency: str, select: Sequence[str], language: str) -> Message:
+        """The newest digest to one address, outside of every count."""
+        _preview, message, _articles = self.preview(
+            now,
+            frequency=frequency,
+            select=select,
+            language=language,
+            timezone=self.config.site.timezone,
+            address=parse_mailbox(address).envelope,
+        )
+        [outcome] = transports.carry(transports.choose(self.config, self.environment), [message])
+        if outcome.status != "sent":
+            raise AddressError(f"{address}: not sent: {outcome.reply}")
+        return message
+
+    # -- operator's actions ------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        with database.reading(self.engine) as connection:
+            return progress.counts(connection)
+
+    def recent(self, limit: int = 5) -> list[tuple[Issue, dict[str, int]]]:
+        """The newest issues, and what became of each."""
+        with database.reading(self.engine) as connection:
+            return [(issue, progress.counts(connection, issue.key)) for issue in issues.newest(connection, limit)]
+
+    def paused(self) -> list[Issue]:
+        with database.reading(self.engine) as connection:
+            return issues.paused(connection)
+
+    def troubled(self) -> list[progress.Troubled]:
+        """Every message that is uncertain or failed."""
+        with database.reading(self.engine) as connection:
+            return progress.troubled(connection)
+
+    def retry(self, id: str | None, *, failed: bool, now: int) -> int:
+        """Uncertain messages (and failed ones) of one issue or all are open again. Returns how many."""
+        with database.writing(self.engine, durable=True) as connection:
+            key = self._key(connection, id) if id else None
+            return progress.retry(connection, now, key, failed=failed)
+
+    def pause(self, id: str, *, now: int) -> None:
+        with database.writing(self.engine, durable=True) as connection:
+            progress.pause(connection, self._key(connection, id), "by the operator")
+
+    def resume(self, id: str, *, now: int) -> None:
+        with database.writing(self.engine, durable=True) as connection:
+            progress.resume(connection, self._key(connection, id))
+
+    def cancel(self, id: str, *, now: int) -> None:
+        with database.writing(self.engine, durable=True) as connection:
+            progress.cancel(connection, self._key(connection, id), now)
+
+    def _key(self, connection: sa.Connection, id: str) -> int:
+        found = issues.issue(connection, id)
+        if found is None:
+            raise AddressError(f"no issue is called {id!r}; `feeds digest status` lists them")
+        return found.key
+
+
+class _Undone(Exception):
+    """Ends a transaction that was only tried."""

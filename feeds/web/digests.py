@@ -1,0 +1,70 @@
+"""Past issues of the digest: a list, a page for each, a feed of them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort, g, redirect, render_template, request
+from werkzeug.wrappers import Response as Answer
+
+from .feeds import max_age
+from .state import State, state
+
+blueprint = Blueprint("digests", __name__)
+MAX_SELECTIONS = 200
+
+
+def _here() -> State:
+    """404 where there is no newsletter."""
+    here = state()
+    if not here.config.newsletter.enabled:
+        abort(404)
+    return here
+
+
+@blueprint.get("/digests")
+def elsewhere() -> Answer:
+    return redirect("/digests/", 301)
+
+
+@blueprint.get("/digests/")
+def archive() -> Answer:
+    here = _here()
+    rows, older = here.service.archive(_before())
+    return _page("digests.html", rows=rows, older=older, canonical=f"{here.config.site.base_url}/digests/")
+
+
+def _before() -> int | None:
+    """Where an older page begins (UTC seconds); what is no time is as if it were not there."""
+    before = request.args.get("before", type=int)
+    return before if before is not None and 0 <= before < 1 << 40 else None
+
+
+@blueprint.get("/digests/<id>")
+def issue(id: str) -> Answer:
+    """`?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers."""
+    here = _here()
+    keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
+    reach = request.args.get("reach", 0, type=int)
+    found = here.service.issue_page(here.config, id, reach=reach, keys=keys, chinese=g.language == "zh-CN")
+    if found is None:
+        abort(404)
+    return _page("digest.html", page=found, canonical=f"{here.config.site.base_url}/digests/{found.issue.id}")
+
+
+@blueprint.get("/digests.atom")
+def feed() -> Answer:
+    here = _here()
+    answered = Response(here.service.archive_feed(here.config), content_type="application/atom+xml; charset=utf-8")
+    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
+    answered.headers["Access-Control-Allow-Origin"] = "*"
+    answered.headers["Vary"] = "Accept-Encoding"
+    answered.add_etag()
+    return answered.make_conditional(request)
+
+
+def _page(template: str, **values: object) -> Answer:
+    here = state()
+    archive_feed = [("application/atom+xml", here.config.site.title, f"{here.config.site.base_url}/digests.atom")]
+    body = render_template(template, **{"autodiscovery": archive_feed, **values})
+    answered = Response(body, content_type="text/html; charset=utf-8")
+    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
+    return answered

@@ -1,0 +1,119 @@
+"""A site whose readers sign up the way they do: what is mailed to them is read back from the outbox."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from email.message import EmailMessage
+from typing import Any
+
+import sqlalchemy as sa
+
+from feeds import database
+from feeds.service.consent import Consent, Signup
+
+Site = Any
+NOW = 1_767_571_200  # 2026-01-05T00:00:00Z
+DAY = 86400
+NEWSLETTER = """\
+enabled: true
+from: "Linux 中国 <digest@example.org>"
+frequencies: {daily: "07:30", weekly: "mon 08:00", monthly: "1 08:00"}
+signup: {per_address_a_day: 1, per_address: 3, per_network_an_hour: 20, per_minute: 60}
+"""
+FEEDS = """\
+facets:
+  tag: {limit: 20}
+  translator: {limit: 20}
+feeds:
+  - {name: kernel, title: 内核与系统, select: {tag: [Linux]}}
+"""
+
+
+class Club:
+    """`consent` is what web and commands use; `letters` all mail so far."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        site.set("newsletter.yaml", NEWSLETTER)
+        site.set("feeds.yaml", FEEDS)
+        site.settle("site.yaml", base_url="http://localhost")
+        site.write("1.md", tags=["Linux", "内核"], translator="geekpi")
+        site.write("2.md", tags=["Ubuntu", "AI"], translator="wxy")
+        site.rescan()
+
+    @property
+    def config(self) -> Any:
+        return self.site.service.edition().config
+
+    @property
+    def consent(self) -> Consent:
+        return self.site.service.consent(self.config)
+
+    def settle(self, **settings: Any) -> None:
+        self.site.settle("newsletter.yaml", **settings)
+        self.site.rescan()
+
+    # -- what readers do ----------------------------------------------------
+
+    def sign_up(self, address: str = "reader@example.org", *selects: str, now: int = NOW, **more: Any) -> None:
+        values = {"frequency": "weekly", "timezone": "Asia/Shanghai", "language": "zh-CN", "ip": "192.0.2.7", **more}
+        self.consent.sign_up(Signup(address, selects or ("tag=Linux",), **values), now)
+
+    def join(self, address: str = "reader@example.org", *selects: str, now: int = NOW, **more: Any) -> str:
+        """Sign up and confirm: the token of the subscriber's own page."""
+        self.sign_up(address, *selects, now=now, **more)
+        found = self.consent.confirm(self.token(), now + 60)
+        assert found is not None
+        return found.token
+
+    # -- what they got ------------------------------------------------------
+
+    def letters(self) -> list[EmailMessage]:
+        texts = self.rows(sa.select(database.outbox.c.message).order_by(database.outbox.c.key))
+        return [email.message_from_bytes(text.encode("ascii"), policy=email.policy.default) for (text,) in texts]  # type: ignore[misc]
+
+    def token(self) -> str:
+        """Of the newest confirmation."""
+        return next(found for letter in reversed(self.letters()) if (found := link(letter, "confirm")))
+
+    # -- what is kept -------------------------------------------------------
+
+    def rows(self, query: Any) -> list[Any]:
+        with database.reading(self.site.service.engine) as connection:
+            return list(connection.execute(query).all())
+
+    def count(self, table: sa.Table) -> int:
+        return int(self.rows(sa.select(sa.func.count()).select_from(table))[0][0])
+
+    def wanted(self) -> dict[str, dict[str, list[str]]]:
+        """Active address -> frequency -> selections."""
+        return {
+            one["email"]: {row["frequency"]: row["select"] for row in one["subscriptions"]}
+            for one in self.consent.everyone()
+            if one["status"] == "active"
+        }
+
+    def status(self, address: str = "reader@example.org") -> str:
+        return next((one["status"] for one in self.consent.everyone() if one["email"] == address), "unknown")
+
+    def everything(self) -> list[list[Any]]:
+        """All that the newsletter's tables hold, to tell whether anything changed."""
+        names = ("subscribers", "subscriptions", "requests", "suppressions", "outbox", "deliveries", "selections", "cohorts")
+        return [[tuple(row) for row in self.rows(sa.select(database.metadata.tables[name]))] for name in names]
+
+    def dump(self) -> bytes:
+        """The database file with all that is in its log."""
+        with self.site.service.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql("VACUUM")
+        return b"".join(path.read_bytes() for path in (self.site.root / "var").iterdir())
+
+
+def link(letter: EmailMessage, kind: str) -> str:
+    """The token of a link in the text of a letter; "" if there is none."""
+    body = letter.get_body(("plain",))
+    assert body is not None
+    found = re.search(rf"/{kind}/(\S+)", body.get_content())
+    return found[1] if found else ""

@@ -1,0 +1,83 @@
+"""The archive: past issues as pages and as a feed, without anything about readers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import feedparser
+import pytest
+from werkzeug.test import Client
+
+from feeds.web.app import create_app
+
+Mailing = Any
+MONDAY = 1_767_571_200  # 2026-01-05T00:00:00Z
+CHINESE = {"Accept-Language": "zh-CN"}
+
+
+@pytest.fixture
+def client(mailing: Mailing) -> Client:
+    mailing.write("1", MONDAY - 3600, title="内核与 <b>你</b>", tags=["Linux"], translator="geekpi")
+    mailing.write("2", MONDAY - 7200, title="第二篇", tags=["AI"])
+    mailing.site.rescan(MONDAY - 10**7)
+    mailing.subscribe("tag=Linux")
+    mailing.subscribe("tag=AI&translator=nobody")
+    mailing.plan(MONDAY)
+    return Client(create_app(mailing.site.environment))
+
+
+def test_the_list_names_each_issue_and_its_first_articles(client: Client) -> None:
+    page = client.get("/digests/", headers=CHINESE)
+    assert page.status_code == 200
+    assert '<a href="/digests/weekly-2026-01-05">每周文摘 · 2026 年 1 月 5 日</a>' in page.text
+    assert "内核与 &lt;b&gt;你&lt;/b&gt; · 第二篇" in page.text
+
+
+def test_an_issue_is_a_page_with_all_that_was_new(client: Client) -> None:
+    page = client.get("/digests/weekly-2026-01-05", headers=CHINESE)
+    assert page.text.index("内核与 &lt;b&gt;") < page.text.index("第二篇")
+    assert 'href="https://linux.cn/article-1-1.html"' in page.text
+    assert 'href="https://feeds.example/translators/geekpi"' in page.text
+
+
+def test_the_link_of_a_message_shows_what_that_message_had(client: Client) -> None:
+    page = client.get("/digests/weekly-2026-01-05?reach=0&s=1", headers=CHINESE)
+    assert '<h2 id="part-1"><a href="/tags/Linux">Linux</a></h2>' in page.text
+    assert "第二篇" not in page.text
+    assert 'rel="canonical" href="https://feeds.example/digests/weekly-2026-01-05"' in page.text
+
+
+@pytest.mark.parametrize("query", ["s=99", "s=x", "s=1&reach=7", "s=" + "1." * 500, "reach=x&s=-1"])
+def test_a_link_that_names_nothing_shows_the_whole_issue_or_its_part(client: Client, query: str) -> None:
+    page = client.get(f"/digests/weekly-2026-01-05?{query}", headers=CHINESE)
+    assert page.status_code == 200
+    assert "内核与" in page.text
+
+
+def test_no_address_and_no_number_of_readers_is_in_the_archive(client: Client) -> None:
+    for address in ("/digests/", "/digests/weekly-2026-01-05", "/digests.atom"):
+        assert "example.org" not in client.get(address).text.replace("https://example.org/original", "")
+
+
+def test_the_feed_of_issues_is_read_by_feedparser(client: Client) -> None:
+    answered = client.get("/digests.atom")
+    feed = feedparser.parse(answered.data)
+    assert not feed.bozo
+    [entry] = feed.entries
+    assert entry.id == "tag:linux.cn,2003:digests/weekly-2026-01-05"
+    assert entry.link == "https://feeds.example/digests/weekly-2026-01-05"
+    assert entry.title == "每周文摘 · 2026-01-05"
+    assert "https://linux.cn/article-1-1.html" in entry.content[0].value
+    again = client.get("/digests.atom", headers={"If-None-Match": answered.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize("address", ["/digests/weekly-1999-01-01", "/digests/..", "/digests/%00"])
+def test_an_issue_that_there_never_was_is_not_found(client: Client, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
+def test_without_a_newsletter_there_is_no_archive(site: Any) -> None:
+    site.rescan()
+    client = Client(create_app(site.environment))
+    assert [client.get(address).status_code for address in ("/digests/", "/digests.atom")] == [404, 404]

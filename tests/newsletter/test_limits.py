@@ -1,0 +1,196 @@
+"""Subscription bombing: what one address, one network and everybody together can cause, in any number of processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import structlog.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeds import database
+from feeds.newsletter import limits
+from feeds.newsletter.subscribers import WishError
+from feeds.newsletter.tokens import Tokens
+from feeds.service import Service
+
+from .club import DAY, NOW, Club
+
+
+@pytest.fixture
+def club(site: Any) -> Club:
+    return Club(site)
+
+
+def test_an_address_gets_one_confirmation_a_day_however_it_is_written(club: Club) -> None:
+    for address in ("reader@example.org", "Reader@Example.org", " READER@example.org "):
+        club.sign_up(address)
+    assert len(club.letters()) == 1
+    club.sign_up(now=NOW + DAY - 1)
+    assert len(club.letters()) == 1
+    club.sign_up(now=NOW + DAY)
+    assert len(club.letters()) == 2
+
+
+def test_an_address_gets_three_confirmations_until_it_confirms(club: Club) -> None:
+    for day in range(5):
+        club.sign_up(now=NOW + day * DAY)
+    assert len(club.letters()) == 3
+    assert club.consent.confirm(club.token(), NOW + 5 * DAY - 100) is not None
+    for day in range(6, 12):
+        club.sign_up(now=NOW + day * DAY)
+    assert len(club.letters()) == 3 + 1 + 3, "a receipt, and room for three more"
+
+
+def test_a_network_has_its_own_limit_and_others_are_not_held_up(club: Club) -> None:
+    club.settle(signup={"per_network_an_hour": 4})
+    for number in range(10):
+        club.sign_up(f"a{number}@example.org", ip=f"192.0.2.{number}")
+    assert len(club.letters()) == 4
+    club.sign_up("b@example.org", ip="198.51.100.1")
+    club.sign_up("c@example.org", ip="2001:db8:1:2::3")
+    assert len(club.letters()) == 6
+    club.sign_up("d@example.org", ip="192.0.2.99", now=NOW + 3600)
+    assert len(club.letters()) == 7
+
+
+def test_there_is_a_limit_for_all_networks_together(club: Club) -> None:
+    club.settle(signup={"per_minute": 5})
+    for number in range(10):
+        club.sign_up(f"a{number}@example.org", ip=f"198.51.{number}.1")
+    assert len(club.letters()) == 5
+    club.sign_up("b@example.org", ip="203.0.113.1", now=NOW + 60)
+    assert len(club.letters()) == 6
+
+
+def test_a_limited_sign_up_is_silent_and_its_log_names_no_address(club: Club) -> None:
+    with structlog.testing.capture_logs() as said:
+        club.sign_up()
+        club.sign_up()
+    assert said == [{"event": "signup_held", "limit": "per_address_a_day", "log_level": "info"}]
+
+
+def test_neither_addresses_nor_networks_are_kept_by_the_limits(club: Club) -> None:
+    club.sign_up()
+    ((mailbox_hash, network),) = club.rows(sa.select(database.requests.c.mailbox_hash, database.requests.c.network))
+    assert mailbox_hash == club.site.service.tokens().salted("reader@example.org")
+    assert network == club.site.service.tokens().salted("network:192.0.2.0/24")
+    assert b"192.0.2" not in club.dump()
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("", ""),
+        ("unknown", ""),
+        ("1.2.3.4, 5.6.7.8", ""),
+    ],
+)
+def test_a_network_is_a_part_of_an_address(ip: str, network: str) -> None:
+    assert limits.network(ip) == network
+
+
+@given(st.text(max_size=50))
+def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
+    assert limits.network(text) == "" or "/" in limits.network(text)
+
+
+# -- several processes -----------------------------------------------------
+
+CHILD = """
+import sys
+from pathlib import Path
+from feeds.config import Environment
+from feeds.service import Service
+from feeds.service.consent import Signup
+service = Service(Environment.read(Path(sys.argv[1]), {}))
+consent = service.consent(service.edition().config)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    consent.sign_up(Signup(f"{sys.argv[2]}{number}@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1"), int(sys.argv[3]))
+    consent.sign_up(Signup("victim@example.org", ["tag=Linux"], "weekly", ip=f"198.51.{number}.1"), int(sys.argv[3]))
+"""
+
+
+def test_limits_hold_for_two_processes_together(club: Club) -> None:
+    club.settle(signup={"per_network_an_hour": 15, "per_minute": 1000})
+    command = [sys.executable, "-c", CHILD, str(club.site.config_dir)]
+    children = [
+        subprocess.Popen([*command, name, str(NOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "ab"
+    ]
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    assert [child.wait(60) for child in children] == [0, 0]
+    recipients = [row[0] for row in club.rows(sa.select(database.outbox.c.recipient))]
+    assert recipients.count("victim@example.org") == 1
+    assert len(recipients) == 15 + 1
+
+
+def test_limits_hold_for_threads(club: Club) -> None:
+    start = threading.Barrier(6)
+    services = [Service(club.site.environment) for _ in range(6)]
+
+    def work(service: Service) -> None:
+        consent = service.consent(club.config)
+        start.wait()
+        for _ in range(5):
+            consent.sign_up(_signup(), NOW)
+
+    threads = [threading.Thread(target=work, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(club.letters()) == 1
+    for service in services:
+        service.close()
+
+
+def _signup() -> Any:
+    from feeds.service.consent import Signup
+
+    return Signup("reader@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1")
+
+
+# -- signed times and the proof of work ------------------------------------
+
+
+def test_a_stamp_tells_its_age_and_cannot_be_made_by_others() -> None:
+    tokens, others = Tokens("secret"), Tokens("other")
+    stamp = limits.stamp(tokens, "signup", NOW)
+    assert limits.age(tokens, "signup", stamp, NOW + 5) == 5
+    assert limits.age(others, "signup", stamp, NOW) is None and limits.age(tokens, "login", stamp, NOW) is None
+    for forged in ("", "x", stamp[:-1], stamp.replace(str(NOW), str(NOW - 10)), stamp + "0", "１" + stamp[1:]):
+        assert limits.age(tokens, "signup", forged, NOW) is None
+
+
+def solve(stamp: str, address: str) -> str:
+    return next(str(number) for number in range(10_000_000) if limits.proven(stamp, address, str(number)))
+
+
+def test_a_proof_of_work_is_asked_for_where_the_operator_wants_it(club: Club) -> None:
+    club.settle(signup={"proof_of_work": True})
+    stamp = club.consent.stamp(NOW)
+    for proof in ("", "0", "-1", "x", "１", "9" * 5000):
+        with pytest.raises(WishError) as found:
+            club.sign_up(stamp=stamp, proof=proof)
+        assert found.value.field == "proof"
+    answer = solve(stamp, "reader@example.org")
+    with pytest.raises(WishError):
+        club.sign_up("other@example.org", stamp=stamp, proof=answer)
+    club.sign_up(stamp=stamp, proof=answer)
+    assert len(club.letters()) == 1

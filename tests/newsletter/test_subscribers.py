@@ -1,0 +1,518 @@
+"""Consent: how people come, change and leave; what is kept of them; that looking never acts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeds import database
+from feeds.newsletter import endings, subscribers
+from feeds.newsletter.mailboxes import MailboxError
+from feeds.newsletter.subscribers import Wish, WishError
+from feeds.service.consent import Signup
+
+from .club import DAY, NOW, Club, link
+
+READER = "reader@example.org"
+
+
+@pytest.fixture
+def club(site: Any) -> Club:
+    return Club(site)
+
+
+# -- coming ----------------------------------------------------------------
+
+
+def test_nobody_is_a_subscriber_before_confirming(club: Club) -> None:
+    club.sign_up()
+    assert club.count(database.subscribers) == club.count(database.subscriptions) == 0
+    assert club.count(database.requests) == len(club.letters()) == 1
+
+
+def test_a_confirmation_makes_a_subscriber_with_what_was_chosen(club: Club) -> None:
+    club.join(
+        "Reader@Example.ORG", "tag=Linux", "translator=geekpi", frequency="daily", timezone="Europe/Berlin", language="en"
+    )
+    (row,) = club.consent.everyone()
+    assert (row["email"], row["status"], row["timezone"], row["language"]) == (
+        "Reader@Example.ORG",
+        "active",
+        "Europe/Berlin",
+        "en",
+    )
+    assert club.wanted() == {"Reader@Example.ORG": {"daily": ["tag=Linux", "translator=geekpi"]}}
+    assert row["source"] == "web" and row["confirmed"] == "2026-01-05T00:01:00+00:00"
+
+
+def test_looking_at_a_confirmation_changes_nothing(club: Club) -> None:
+    club.sign_up()
+    token, before = club.token(), club.everything()
+    found = club.consent.look_at_confirmation(token, NOW + 1)
+    assert found is not None and found.state == "open" and found.wishes == (Wish("weekly", "tag=Linux"),)
+    assert club.everything() == before
+
+
+def test_confirming_twice_changes_nothing_and_says_so(club: Club) -> None:
+    own = club.join()
+    before = club.everything()
+    again = club.consent.confirm(club.token(), NOW + 300)
+    assert again is not None and (again.state, again.token) == ("done", own)
+    assert club.everything() == before
+
+
+def test_a_confirmation_expires(club: Club) -> None:
+    club.sign_up()
+    late = NOW + 72 * 3600
+    assert club.consent.look_at_confirmation(club.token(), late) is None
+    assert club.consent.confirm(club.token(), late) is None
+    assert club.consent.confirm(club.token(), late - 1) is not None
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "1-1-" + "0" * 32, "é", "x" * 5000])
+def test_a_token_that_nobody_signed_opens_nothing(club: Club, token: str) -> None:
+    consent = club.consent
+    assert consent.look_at_confirmation(token, NOW) is None and consent.confirm(token, NOW) is None
+    assert consent.preferences(token) is None and consent.export_of(token) is None
+    assert consent.look_at_leaving(token, NOW) is None and consent.unsubscribe(token, "", NOW) is None
+    assert consent.erase(token, NOW) is False
+
+
+def test_the_token_is_kept_as_a_hash_and_the_address_only_while_it_waits(club: Club) -> None:
+    club.sign_up()
+    token = club.token()
+    with club.site.service.engine.begin() as connection:
+        connection.execute(sa.delete(database.outbox))  # the mail itself holds both, of course
+    assert token.encode() not in club.dump() and READER.encode() in club.dump()
+    club.sign_up("other@example.org", now=NOW + 73 * 3600)  # any sign-up tidies up
+    assert READER.encode() not in club.dump()
+    assert club.count(database.requests) == 2
+    club.sign_up("third@example.org", now=NOW + 20 * DAY)
+    assert club.count(database.requests) == 1
+
+
+def test_an_active_subscriber_who_confirms_again_gets_more_and_loses_nothing(club: Club) -> None:
+    club.join(READER, "tag=Linux", timezone="Europe/Berlin")
+    club.join("READER@example.org", "tag=Ubuntu", "tag=Linux", now=NOW + DAY + 1)
+    club.join(READER, "", frequency="daily", now=NOW + 3 * DAY)
+    assert club.wanted() == {READER: {"daily": [""], "weekly": ["tag=Linux", "tag=Ubuntu"]}}
+    assert next(iter(club.consent.everyone()))["timezone"] == "Europe/Berlin"
+
+
+def test_the_answer_is_the_same_for_known_and_unknown_addresses(club: Club) -> None:
+    club.join()
+    club.sign_up(READER, now=NOW + 2 * DAY)
+    known = club.letters()[-1]
+    club.sign_up("other@example.org", now=NOW + 2 * DAY)
+    unknown = club.letters()[-1]
+    assert known["Subject"] == unknown["Subject"]
+    bodies = [letter.get_body(("plain",)).get_content() for letter in (known, unknown)]
+    tokens = [link(letter, "confirm") for letter in (known, unknown)]
+    assert bodies[0].replace(tokens[0], "") == bodies[1].replace(tokens[1], "")
+
+
+def test_a_sign_up_can_name_only_what_exists_and_in_the_catalogs_own_spelling(club: Club) -> None:
+    club.join(READER, "tag=linux&all-tag=AI", "feed=kernel")
+    assert club.wanted()[READER]["weekly"] == ["tag=Linux&all-tag=AI", "feed=kernel"]
+    for text in ("tag=Buy+now+at+example.com", "not-translator=nobody", "feed=none", "x=y", "tag="):
+        with pytest.raises(WishError) as found:
+            club.sign_up("other@example.org", text)
+        assert found.value.field == "select"
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("frequency", {"frequency": "hourly"}),
+        ("timezone", {"timezone": "Mars/Olympus"}),
+        ("timezone", {"timezone": "../../etc/passwd"}),
+        ("timezone", {"timezone": "Asia"}),
+        ("language", {"language": "tlh"}),
+        ("day", {"day": 7}),
+    ],
+)
+def test_what_is_not_on_offer_is_refused_by_name(club: Club, field: str, values: dict[str, Any]) -> None:
+    with pytest.raises(WishError) as found:
+        club.sign_up(**values)
+    assert found.value.field == field and club.count(database.requests) == 0
+
+
+def test_a_frequency_that_is_not_offered_cannot_be_chosen(club: Club) -> None:
+    club.settle(frequencies={"weekly": "tue 08:00"})
+    with pytest.raises(WishError):
+        club.sign_up(frequency="daily")
+    club.join()
+    assert club.rows(sa.select(database.cohorts.c.frequency, database.cohorts.c.day)) == [("weekly", 1)]
+
+
+# -- the mails -------------------------------------------------------------
+
+
+def test_a_confirmation_mail_is_whole_and_says_nothing_of_what_was_typed(club: Club) -> None:
+    club.sign_up("Reader+x@例子.中国", "tag=内核")
+    ((recipient, text, status),) = club.rows(
+        sa.select(database.outbox.c.recipient, database.outbox.c.message, database.outbox.c.status)
+    )
+    (letter,) = club.letters()
+    assert (recipient, status, letter["To"]) == ("Reader+x@xn--fsqu00a.xn--fiqs8s", "pending", recipient)
+    for name in ("From", "To", "Date", "Subject", "Message-ID", "MIME-Version", "List-Unsubscribe"):
+        assert len(letter.get_all(name)) == 1, name
+    assert letter["Auto-Submitted"] == "auto-generated" and letter["Content-Language"] == "zh-CN"
+    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    token = link(letter, "confirm")
+    assert letter["List-Unsubscribe"] == f"<http://localhost/unsubscribe/{token}>"
+    assert "内核" not in letter.get_body(("plain",)).get_content() + letter.get_body(("html",)).get_content()
+    assert f"/confirm/{token}" in letter.get_body(("html",)).get_content()
+    assert "\n" not in text.replace("\r\n", "") and max(map(len, text.split("\r\n"))) <= 998
+
+
+def test_the_receipt_carries_the_links_and_what_is_wanted(club: Club) -> None:
+    own = club.join(READER, "tag=Linux", "translator=geekpi", language="en")
+    receipt = club.letters()[-1]
+    text = receipt.get_body(("plain",)).get_content()
+    assert link(receipt, "preferences") == link(receipt, "unsubscribe") == own
+    assert "every Monday at 08:00" in text and "* Linux" in text and "geekpi" in text
+    assert receipt["List-Unsubscribe"] == f"<http://localhost/unsubscribe/{own}>"
+    logged = [letter["Message-ID"] for letter in club.letters()]
+    assert len(set(logged)) == 2 and not any(own[-20:] in id or club.token()[-20:] in id for id in logged), "servers log it"
+
+
+def test_an_operators_template_comes_first_and_its_faults_are_named(club: Club) -> None:
+    folder = club.site.root / "templates" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "confirm.subject").write_text("Hello from {{ site.title }}\n")
+    club.sign_up()
+    assert club.letters()[-1]["Subject"] == "Hello from Linux 中国"
+    (folder / "confirm.txt").write_text("one\n{{ nothing }}\n")
+    with pytest.raises(Exception, match=r"confirm\.txt:2: 'nothing' is undefined"):
+        club.sign_up("other@example.org")
+    assert club.count(database.requests) == 1
+
+
+# -- one's own page --------------------------------------------------------
+
+
+def save(club: Club, token: str, *wishes: tuple[str, str], now: int = NOW + 600, **more: Any) -> bool:
+    values = {"day": None, "timezone": "Asia/Shanghai", "language": "zh-CN", **more}
+    return club.consent.save_preferences(token, wishes, now=now, **values)
+
+
+def cover(club: Club, frequency: str, covered: int, arrival: int) -> None:
+    """As if issues up to then had been planned."""
+    with club.site.service.engine.begin() as connection:
+        mine = database.subscriptions.c.frequency == frequency
+        connection.execute(sa.update(database.subscriptions).where(mine).values(covered=covered, arrival=arrival))
+
+
+def reach(club: Club) -> dict[str, tuple[Any, ...]]:
+    s = database.subscriptions.c
+    return {row[0]: tuple(row[1:]) for row in club.rows(sa.select(s.frequency, s.since, s.covered, s.arrival))}
+
+
+def test_every_selection_has_a_frequency_of_its_own(club: Club) -> None:
+    token = club.join(READER, "tag=Linux", "tag=Ubuntu")
+    assert save(
+        club, token, ("daily", "tag=Linux"), ("weekly", "tag=Ubuntu"), ("monthly", "translator=wxy"), day=3, language="en"
+    )
+    assert club.wanted() == {
+        READER: {"daily": ["tag=Linux"], "weekly": ["tag=Ubuntu"], "monthly": ["translator=wxy"]},
+    }
+    found = club.consent.preferences(token)
+    assert found is not None and (found.day, found.subscriber.language) == (3, "en")
+
+
+def test_another_day_or_zone_keeps_how_far_a_subscription_has_come(club: Club) -> None:
+    token = club.join()
+    cover(club, "weekly", NOW + 100, 7)
+    before = reach(club)
+    save(club, token, ("weekly", "tag=Linux"), day=5, timezone="America/New_York")
+    assert reach(club) == before
+    assert ("weekly", 5, "America/New_York") in club.rows(
+        sa.select(database.cohorts.c.frequency, database.cohorts.c.day, database.cohorts.c.timezone)
+    )
+
+
+def test_another_frequency_keeps_how_far_a_subscription_has_come(club: Club) -> None:
+    token = club.join()
+    cover(club, "weekly", NOW + 100, 7)
+    before = reach(club)["weekly"]
+    save(club, token, ("daily", "tag=Linux"))
+    assert reach(club) == {"daily": before}
+
+
+def test_a_selection_that_moves_out_begins_where_it_was(club: Club) -> None:
+    token = club.join(READER, "tag=Linux", "tag=Ubuntu")
+    cover(club, "weekly", NOW + 100, 7)
+    save(club, token, ("weekly", "tag=Linux"), ("daily", "tag=Ubuntu"), ("monthly", "tag=AI"), now=NOW + 700)
+    assert reach(club)["daily"] == (NOW + 700, NOW + 100, 7)
+    assert reach(club)["monthly"] == (NOW + 700, None, None)
+
+
+def test_choosing_nothing_is_no_way_to_unsubscribe(club: Club) -> None:
+    token = club.join()
+    before = club.everything()
+    with pytest.raises(WishError):
+        save(club, token)
+    assert club.everything() == before
+
+
+def test_what_somebody_has_is_kept_when_its_term_or_feed_goes_away(club: Club) -> None:
+    token = club.join(READER, "feed=kernel", "tag=Ubuntu")
+    club.site.set("feeds.yaml", "facets: {tag: {limit: 20}}\n")
+    (club.site.store / "2.md").unlink()
+    club.site.rescan()
+    assert save(club, token, ("daily", "feed=kernel"), ("weekly", "tag=Ubuntu"))
+    assert club.wanted()[READER] == {"daily": ["feed=kernel"], "weekly": ["tag=Ubuntu"]}
+    with pytest.raises(WishError):
+        save(club, token, ("daily", "feed=other"))
+
+
+def test_revoked_links_lead_nowhere_but_still_unsubscribe(club: Club) -> None:
+    old = club.join()
+    used = club.token()
+    assert club.consent.revoke_links(old, NOW + 100)
+    assert club.consent.preferences(old) is None and not save(club, old, ("daily", "tag=Linux"))
+    renewed = link(club.letters()[-1], "preferences")
+    assert renewed != old and club.consent.preferences(renewed) is not None
+    again = club.consent.look_at_confirmation(used, NOW + 100)
+    assert again is not None and again.token == "", "the used confirmation does not give the new link away"
+    assert club.consent.unsubscribe(old, "", NOW + 200) is not None
+    assert club.status() == "unsubscribed"
+
+
+# -- leaving ---------------------------------------------------------------
+
+
+def deliver(club: Club, subscriber: int, *states: str) -> None:
+    """Deliveries of as many issues, in these states."""
+    with club.site.service.engine.begin() as connection:
+        for key, status in enumerate(states, 1):
+            issue = dict.fromkeys((column.name for column in database.issues.columns), 0)
+            issue |= {"key": key, "id": f"i{key}", "frequency": "weekly", "due": key, "timezone": "UTC"}
+            connection.execute(sa.insert(database.issues).values(issue | {"status": "open", "reason": ""}))
+            row = dict.fromkeys((column.name for column in database.deliveries.columns), 0)
+            row |= {"issue": key, "subscriber": subscriber, "selections": "1", "status": status, "owner": ""}
+            connection.execute(sa.insert(database.deliveries).values(row | {"reply": f"250 ok <{READER}>"}))
+
+
+def states(club: Club) -> list[str]:
+    return [status for (status,) in club.rows(sa.select(database.deliveries.c.status).order_by(database.deliveries.c.issue))]
+
+
+def test_unsubscribing_takes_effect_for_all_that_was_not_handed_over(club: Club) -> None:
+    token = club.join()
+    deliver(club, 1, "pending", "retry", "sending", "sent", "uncertain", "failed")
+    found = club.consent.unsubscribe(token, "too\r\nmany", NOW + 100)
+    assert found is not None and found.state == "gone"
+    assert states(club) == ["cancelled", "cancelled", "sending", "sent", "uncertain", "failed"]
+    assert club.rows(sa.select(database.suppressions.c.reason)) == [("unsubscribed",)]
+    (row,) = club.consent.everyone()
+    assert (row["status"], row["reason"]) == ("unsubscribed", "too many")
+
+
+def test_unsubscribing_twice_is_once(club: Club) -> None:
+    token = club.join()
+    club.consent.unsubscribe(token, "first", NOW + 100)
+    before = club.everything()
+    assert club.consent.unsubscribe(token, "second", NOW + 200) is not None
+    assert club.everything() == before
+
+
+def test_one_who_had_left_comes_back_by_confirming_and_begins_anew(club: Club) -> None:
+    token = club.join(READER, "tag=Linux", "tag=Ubuntu")
+    club.consent.unsubscribe(token, "", NOW + 100)
+    club.join(READER, "translator=wxy", now=NOW + 2 * DAY, language="en")
+    assert club.wanted() == {READER: {"weekly": ["translator=wxy"]}}
+    assert club.count(database.suppressions) == 0
+    assert reach(club) == {"weekly": (NOW + 2 * DAY + 60, None, None)}
+
+
+@pytest.mark.parametrize("reason", ["complained", "operator"])
+def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Club, reason: str) -> None:
+    token = club.join()
+    club.sign_up(READER, now=NOW + DAY + 1)  # a confirmation that is under way does not help either
+    waiting, letters = club.token(), len(club.letters())
+    hashed = club.site.service.tokens().salted(READER)
+    with club.site.service.engine.begin() as connection:
+        endings.end(connection, 1, "complained", "arf", NOW + 100, hashed)
+        connection.execute(sa.update(database.suppressions).values(reason=reason))
+    assert club.consent.confirm(waiting, NOW + DAY + 100) is None
+    club.sign_up(READER, now=NOW + 5 * DAY)
+    assert club.status() == "complained" and len(club.letters()) == letters
+    assert club.consent.preferences(token) is None
+    assert club.consent.add(Signup(READER, (), "weekly"), confirmed_at="2025-01-01", source="", now=NOW) == "suppressed"
+
+
+def test_a_bounced_address_that_confirms_again_is_active_with_a_clean_record(club: Club) -> None:
+    club.join()
+    with club.site.service.engine.begin() as connection:
+        endings.end(connection, 1, "bounced", "550", NOW + 100, club.site.service.tokens().salted(READER))
+        connection.execute(sa.update(database.subscribers).values(bounce_score=500))
+    club.join(READER, now=NOW + 2 * DAY)
+    assert club.rows(sa.select(database.subscribers.c.status, database.subscribers.c.bounce_score)) == [("active", 0)]
+
+
+def test_it_was_not_me_ends_the_link_and_holds_back_further_mail(club: Club) -> None:
+    club.sign_up()
+    token = club.token()
+    found = club.consent.look_at_leaving(token, NOW + 1)
+    assert found is not None and (found.state, found.address) == ("active", "r***@example.org")
+    assert club.consent.unsubscribe(token, "one-click", NOW + 2) is not None
+    assert club.consent.confirm(token, NOW + 3) is None
+    assert READER.encode() not in json.dumps(club.rows(sa.select(database.requests.c.wanted))[0][0]).encode()
+    letters = len(club.letters())
+    for days in (2, 5, 20):
+        club.sign_up(READER, now=NOW + days * DAY)
+    assert len(club.letters()) == letters
+    club.sign_up(READER, now=NOW + 31 * DAY)
+    assert len(club.letters()) == letters + 1
+
+
+def test_erasing_leaves_nothing_but_the_hash(club: Club) -> None:
+    token = club.join("Very.Special+Reader@example.org", language="en")
+    club.sign_up("very.special+reader@example.org", now=NOW + 2 * DAY)
+    deliver(club, 1, "sent", "pending")
+    with club.site.service.engine.begin() as connection:
+        row = {"message": "m", "subscriber": 1, "issue": 1, "kind": "soft", "status": "4.0.0", "at": NOW}
+        connection.execute(sa.insert(database.bounces).values(row | {"diagnostic": "<Very.Special+Reader@example.org> full"}))
+        connection.execute(sa.update(database.deliveries).values(reply="250 <Very.Special+Reader@example.org>"))
+    assert club.consent.erase(token, NOW + 3 * DAY)
+    dump = club.dump().lower()
+    assert b"very.special" not in dump and b"special+reader" not in dump
+    hashed = club.site.service.tokens().salted("very.special+reader@example.org")
+    assert club.rows(sa.select(database.suppressions.c.mailbox_hash, database.suppressions.c.reason)) == [
+        (hashed, "unsubscribed")
+    ]
+    assert club.count(database.subscribers) == club.count(database.requests) == club.count(database.outbox) == 0
+    assert states(club) == ["sent", "cancelled"]
+
+
+def test_old_links_of_an_erased_subscriber_are_harmless_and_mean_nobody_else(club: Club) -> None:
+    token = club.join()
+    club.consent.erase_address("READER@example.org", NOW + 100)
+    other = club.join("other@example.org", now=NOW + 200)
+    assert other.partition("-")[0] != token.partition("-")[0], "keys are not given twice"
+    assert club.consent.preferences(token) is None and not club.consent.erase(token, NOW)
+    found = club.consent.unsubscribe(token, "", NOW + 300)
+    assert found is not None and found.state == "gone"
+    assert club.status("other@example.org") == "active"
+
+
+def test_one_can_take_along_all_that_is_kept(club: Club) -> None:
+    token = club.join(READER, "tag=Linux")
+    deliver(club, 1, "sent")
+    found = club.consent.export_of(token)
+    assert found is not None
+    assert found["address"] == READER and found["confirmed"] == "2026-01-05T00:01:00+00:00" and found["source"] == "web"
+    assert found["subscriptions"][0]["selects"] == ["tag=Linux"]
+    assert found["deliveries"][0]["issue"] == "i1"
+    json.dumps(found)
+
+
+# -- the operator's --------------------------------------------------------
+
+
+def test_an_operator_enters_addresses_with_and_without_consent(club: Club) -> None:
+    consent = club.consent
+    with_date = Signup("a@example.org", ("tag=Not+yet",), "daily")
+    assert consent.add(with_date, confirmed_at="2024-05-01T08:00:00+08:00", source="fair", now=NOW) == "confirmed"
+    for number in range(3):  # the limits are the web's
+        assert consent.add(Signup(f"b{number}@example.org", (), "weekly"), confirmed_at="", source="fair", now=NOW) == "asked"
+    (row,) = consent.everyone()
+    assert (row["confirmed"], row["source"]) == ("2024-05-01T00:00:00+00:00", "fair")
+    with pytest.raises(WishError):
+        consent.add(with_date, confirmed_at="tomorrow", source="", now=NOW)
+    with pytest.raises(MailboxError):
+        consent.add(Signup("nobody", (), "weekly"), confirmed_at="", source="", now=NOW)
+
+
+def test_an_operator_cannot_revive_who_has_left(club: Club) -> None:
+    club.consent.unsubscribe(club.join(), "", NOW + 100)
+    assert club.consent.add(Signup(READER, (), "weekly"), confirmed_at="2025-01-01", source="", now=NOW) == "suppressed"
+    assert club.status() == "unsubscribed"
+
+
+# -- any order of doings ---------------------------------------------------
+
+ACTIONS = st.lists(st.sampled_from(["sign", "confirm", "leave", "save", "erase", "add"]), max_size=12)
+
+
+class Life:
+    """What an address should be after each action; `open` are the confirmations that may still be used, by token."""
+
+    def __init__(self, club: Club) -> None:
+        self.club, self.now, self.own = club, NOW, ""
+        self.active = self.suppressed = False
+        self.open: dict[str, int] = {}
+        self.asked = ""
+
+    def sign(self) -> None:
+        before = len(self.club.letters())
+        self.club.sign_up(now=self.now)
+        if len(self.club.letters()) > before:  # within the limits
+            self.asked = self.club.token()
+            self.open[self.asked] = self.now + 72 * 3600
+
+    def confirm(self) -> None:
+        works = self.now < self.open.pop(self.asked, 0)
+        found = self.club.consent.confirm(self.asked, self.now)
+        if works:
+            assert found is not None
+            self.active, self.suppressed, self.own = True, False, found.token
+
+    def leave(self) -> None:
+        if self.own:
+            self.club.consent.unsubscribe(self.own, "", self.now)
+            self.suppressed = self.suppressed or self.club.count(database.subscribers) > 0
+            self.active = False
+
+    def save(self) -> None:
+        assert save(self.club, self.own, ("daily", "tag=Linux"), now=self.now) == self.active or not self.own
+
+    def erase(self) -> None:
+        self.club.consent.erase_address(READER, self.now)
+        self.active, self.suppressed, self.own = False, True, ""
+        self.open.clear()
+
+    def add(self) -> None:
+        became = self.club.consent.add(Signup(READER, (), "weekly"), confirmed_at="2025-01-01", source="", now=self.now)
+        assert (became == "suppressed") == self.suppressed
+        self.active = self.active or not self.suppressed
+        known = self.club.rows(sa.select(database.subscribers.c.key, database.subscribers.c.version))
+        self.own = self.club.site.service.tokens().preferences(*known[0]) if known else ""
+
+
+@settings(max_examples=30)
+@given(actions=ACTIONS)
+def test_whatever_happens_only_fresh_consent_makes_an_address_active(
+    actions: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    club = _fresh(tmp_path_factory)
+    life = Life(club)
+    for action in actions:
+        life.now += DAY + 1
+        getattr(life, action)()
+        assert (club.status() == "active") == life.active, action
+        assert bool(club.count(database.suppressions)) == life.suppressed, action
+    club.site.close()
+
+
+def _fresh(factory: pytest.TempPathFactory) -> Club:
+    from tests.conftest import Site
+
+    return Club(Site(factory.mktemp("club") / "site"))
+
+
+def test_selections_and_cohorts_are_kept_once(club: Club) -> None:
+    with database.writing(club.site.service.engine) as connection:
+        first = subscribers.selection_key(connection, "tag=Linux")
+        assert subscribers.selection_keys(connection, ["tag=AI", "tag=Linux", "tag=AI"])["tag=Linux"] == first
+        cohort = subscribers.cohort_key(connection, "daily", 3, "UTC")
+        assert subscribers.cohort_key(connection, "daily", -1, "UTC") == cohort, "the day counts for weekly only"
+        assert subscribers.cohort_key(connection, "weekly", 3, "UTC") != subscribers.cohort_key(connection, "weekly", 4, "UTC")
+    assert club.count(database.selections) == 2
