@@ -103,51 +103,26 @@ def _set(connection: sa.Connection, issue: int, keys: Sequence[int], **values: A
 
 # -- while sending ---------------------------------------------------------
 
-_end = (
-    sa.update(deliveries)
-    .where(
-        deliveries.c.issue == sa.bindparam("of_issue"),
-        deliveries.c.subscriber == sa.bindparam("of_subscriber"),
-        sa.or_(
-            sa.and_(deliveries.c.owner == sa.bindparam("by"), sa.text("status IN ('pending', 'retry', 'sending')")),
-            deliveries.c.status == "uncertain",  # someone took us for dead; we know better
-        ),
-    )
-    .values(
-        status=sa.bindparam("becomes"),
-        attempts=sa.bindparam("tries"),
-        next_at=sa.bindparam("again"),
-        reply=sa.bindparam("said"),
-        updated=sa.bindparam("at"),
-        owner="",
-        lease=0,
-    )
-)
-_begin = (
-    sa.update(deliveries)
-    .where(
-        deliveries.c.issue == sa.bindparam("of_issue"),
-        deliveries.c.subscriber.in_(sa.bindparam("of_subscribers", expanding=True)),
-        deliveries.c.owner == sa.bindparam("by"),
-        deliveries.c.status.in_(WAITING),
-        sa.exists().where(subscribers.c.key == deliveries.c.subscriber, subscribers.c.status == "active"),
-        sa.exists().where(issues.c.key == sa.bindparam("of_issue"), issues.c.status == "open"),
-    )
-    .values(status="sending", updated=sa.bindparam("at"), lease=sa.bindparam("until"))
-    .returning(deliveries.c.subscriber)
-)
+#: The two statements of every message, straight to the driver: SQLAlchemy's part would cost more than all the rest of a group.
+#: An uncertain row: someone took us for dead, and we know better.
+_END = """UPDATE deliveries SET status = ?, attempts = ?, next_at = ?, reply = ?, updated = ?, owner = '', lease = 0
+    WHERE issue = ? AND subscriber = ?
+    AND ((owner = ? AND status IN ('pending', 'retry', 'sending')) OR status = 'uncertain')"""
+_BEGIN = """UPDATE deliveries SET status = 'sending', updated = ?, lease = ?
+    WHERE issue = ? AND owner = ? AND status IN ('pending', 'retry')
+    AND EXISTS (SELECT 1 FROM subscribers AS s WHERE s."key" = deliveries.subscriber AND s.status = 'active')
+    AND EXISTS (SELECT 1 FROM issues AS i WHERE i."key" = ? AND i.status = 'open')
+    AND subscriber IN ({}) RETURNING subscriber"""
 
 
 def end(connection: sa.Connection, ends: Sequence[End], *, owner: str, now: int) -> None:
     """Note what became of rows that this owner has in hand."""
     if ends:
-        connection.execute(_end, [_values(one, owner, now) for one in ends])
-
-
-def _values(one: End, owner: str, now: int) -> dict[str, Any]:
-    key = {"of_issue": one.row.issue, "of_subscriber": one.row.recipient.subscriber, "by": owner}
-    tries = one.row.attempts + 1
-    return key | {"becomes": one.status, "tries": tries, "again": one.next_at, "said": one.reply, "at": now}
+        rows = [
+            (one.status, one.row.attempts + 1, one.next_at, one.reply, now, one.row.issue, one.row.recipient.subscriber, owner)
+            for one in ends
+        ]
+        connection.exec_driver_sql(_marked(connection, _END), rows)
 
 
 def begin(connection: sa.Connection, begun: Sequence[Row], *, owner: str, now: int) -> set[tuple[int, int]]:
@@ -158,10 +133,15 @@ def begin(connection: sa.Connection, begun: Sequence[Row], *, owner: str, now: i
     granted: set[tuple[int, int]] = set()
     for issue in {row.issue for row in begun}:
         keys = [row.recipient.subscriber for row in begun if row.issue == issue]
-        values = {"of_issue": issue, "of_subscribers": keys, "by": owner, "at": now, "until": now + owners.LEASE}
-        granted |= {(issue, subscriber) for (subscriber,) in connection.execute(_begin, values)}
+        statement = _marked(connection, _BEGIN.format(", ".join("?" * len(keys))))
+        values = (now, now + owners.LEASE, issue, owner, issue, *keys)
+        granted |= {(issue, subscriber) for (subscriber,) in connection.exec_driver_sql(statement, values)}
     release(connection, [row for row in begun if (row.issue, row.recipient.subscriber) not in granted], owner)
     return granted
+
+
+def _marked(connection: sa.Connection, statement: str) -> str:
+    return statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
 
 
 _mine = sa.update(deliveries).where(
