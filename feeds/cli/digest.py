@@ -129,7 +129,7 @@ def preview(
     with open_service(config_dir) as service:
         digests = _digests(service)
         site = digests.config.site
-        seen, message, articles = digests.preview(
+        seen, message, anything = digests.preview(
             now or int(time.time()),
             frequency=frequency,
             select=select,
@@ -139,8 +139,8 @@ def preview(
         folder = out or service.environment.root / "var" / "preview"
     for path in _write_preview(folder, seen, message.data):
         click.echo(path)
-    if not articles:
-        click.echo(f"feeds: nothing is new in this {frequency} digest; --now takes another time", err=True)
+    if not anything:
+        click.echo(f"feeds: nothing is new in this {frequency} digest; these are the last articles there are", err=True)
     if opened:
         webbrowser.open((folder / "digest.html").absolute().as_uri())
 

@@ -178,17 +178,20 @@ def url_of(connection: sa.Connection, permalink: str) -> str:
     return str(connection.execute(query).scalar() or "")
 
 
-def news(connection: sa.Connection, after: int, until: int, arrival: int | None = None) -> list[Article]:
+def news(
+    connection: sa.Connection, after: int, until: int, arrival: int | None = None, limit: int | None = None
+) -> list[Article]:
     """Headings of what became available in (after, until] (UTC seconds), or came with a rescan later than `arrival`.
 
-    The editor's choice first, then the newest.
+    The editor's choice first, then the newest; of more than `limit`, those that came last.
     """
     c = articles.c
     new = sa.and_(c.available > after, c.available <= until)
     if arrival is not None:
         new = sa.or_(new, sa.and_(c.arrival > arrival, c.available <= until))
-    query = sa.select(c.key).where(new).order_by((c.editor_choice > 0).desc(), c.position.desc())
-    keys = [key for (key,) in connection.execute(query)]
+    latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
+    found = connection.execute(latest.limit(limit)).all()
+    keys = [row.key for row in sorted(found, key=lambda row: (not row.editor_choice, -row.position))]
     return [
         article
         for start in range(0, len(keys), 400)

@@ -30,6 +30,8 @@ log: Any = structlog.get_logger("feeds.newsletter")
 
 Found = TypeVar("Found")
 BATCH = 500
+#: How long (seconds) a group may grow while most connections wait for the server: commits fewer, and none waits long.
+GATHER = 0.003
 #: Refusals of the sender (5xx to MAIL) with nothing taken in between: then it is not the messages' fault.
 SENDER_REFUSALS = 10
 #: A message that came back untouched so often is put off: it may be what makes the server hang up.
@@ -97,7 +99,10 @@ class Desk:
     _hard: list[End] = field(default_factory=list)
     _begins: list[tuple[Parcel, Callable[[bool], None] | None]] = field(default_factory=list)
     _pauses: dict[int, str] = field(default_factory=dict)
-    _scheduled: bool = False
+    _timer: asyncio.Handle | None = None
+    _urgent: bool = False
+    #: Messages that a server has in hand.
+    _under_way: int = 0
     _busy_since: float | None = None
     _started: float = field(default_factory=time.monotonic)
     _start: float = 0.0
@@ -262,7 +267,7 @@ class Desk:
 
     def _end(self, end: End) -> None:
         self._ends.append(end)
-        self._out.pop(end.row, None)
+        self._under_way -= self._out.pop(end.row, False)
         self.tally.add(end.status)
 
     def _fail_suspects(self) -> None:
@@ -292,12 +297,18 @@ class Desk:
             self._schedule()
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        """Commit soon: at once where as many connections wait for us as for the server, else when more have gathered."""
+        loop = asyncio.get_running_loop()
+        urgent = len(self._begins) >= self._under_way
+        if self._timer is not None and (urgent and not self._urgent):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._urgent = urgent
+            self._timer = loop.call_soon(self._flush) if urgent else loop.call_later(GATHER, self._flush)
 
     def _flush(self) -> None:
-        self._scheduled = False
+        self._timer = None
         try:
             self._answer(self._commit())
         except Exception as error:
@@ -351,6 +362,7 @@ class Desk:
             yes = (row.issue, row.recipient.subscriber) in granted
             if yes:
                 self._out[row] = True
+                self._under_way += 1
             else:
                 self._out.pop(row, None)
             if then:
@@ -366,8 +378,8 @@ class Desk:
         if loop.time() - self._busy_since > _BUSY:
             self._break(error)
         else:
-            self._scheduled = True
-            loop.call_later(0.2, self._flush)
+            self._urgent = True
+            self._timer = loop.call_later(0.2, self._flush)
 
     def _break(self, error: Exception) -> None:
         self.failure = error
@@ -375,7 +387,7 @@ class Desk:
 
     async def settled(self) -> None:
         """Until everything that was reported is on disk."""
-        while self._scheduled and self.failure is None:
+        while self._timer is not None and self.failure is None:
             await asyncio.sleep(0.001)
 
     # -- beside the sending ------------------------------------------------

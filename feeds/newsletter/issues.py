@@ -453,15 +453,16 @@ def draft(
     texts: Sequence[str],
     now: int,
     after: int | None = None,
+    limit: int | None = None,
 ) -> IssueContent:
     """An issue as it would be, for previews: selections are numbered 1, 2, ...; nothing is written.
 
-    Without `after` (UTC seconds) it holds one period up to its newest instant.
+    Without `after` (UTC seconds) it holds one period up to its newest instant. At most the last `limit` articles are looked at.
     """
     zone, cron = ZoneInfo(timezone), config.newsletter.cron(frequency)
     due = clock.latest(frequency, cron, zone, now) if after is None else now
     since = clock.previous(frequency, cron, zone, due) if after is None else after
-    articles = catalog.news(connection, since, due)
+    articles = catalog.news(connection, since, due, limit=limit)
     matcher = Matcher(articles, config.feeds.aliases)
     taken = {number: wanted(config, text) for number, text in enumerate(texts, 1)}
     sections = {(0, number): matcher.take(selection) for number, selection in taken.items() if selection is not None}

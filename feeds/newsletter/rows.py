@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..database import deliveries, issues, subscribers
+from ..database import deliveries, issues
 from ..model import Recipient
 from . import owners
 

@@ -22,6 +22,8 @@ from ..share import templates
 from . import state
 
 Progress = Callable[[int], None]
+#: Articles among which a preview finds some where nothing is new.
+_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,20 @@ class Digests:
         language: str,
         timezone: str,
         address: str = "reader@example.org",
-    ) -> tuple[Preview, Message, int]:
-        """The newest digest that someone with these selections would have got: as seen, as sent, and how many articles."""
+    ) -> tuple[Preview, Message, bool]:
+        """The newest digest that someone with these selections would have got: as seen, as sent, and whether it is true.
+
+        Where nothing was new, it shows the last articles there are instead.
+        """
         with database.reading(self.engine) as connection:
-            content = issues.draft(connection, self.config, frequency, timezone, select or [""], now)
+            wanted = (connection, self.config, frequency, timezone, select or [""], now)
+            content = issues.draft(*wanted)
+            anything = bool(content.sections)
+            if not anything:
+                content = issues.draft(*wanted, after=0, limit=_LOOKED_AT)
         recipient = Recipient(0, address, language, timezone, 0, 0, tuple(content.queries))
         press = self._press(content)
-        return press.preview(recipient, now), press.message(recipient, now), content.issue.articles
+        return press.preview(recipient, now), press.message(recipient, now), anything
 
     def _press(self, content: IssueContent) -> Press:
         folders = [self.environment.root / "templates" / "mail", templates() / "mail"]
