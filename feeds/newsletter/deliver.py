@@ -2,10 +2,9 @@
 
 A row is noted as being sent before its message is handed over, what became of it before the same connection begins the next:
 a kill leaves at most one row a connection in doubt, and `rows.reap` finds those. All notes are on disk before anyone goes on
-(`database.writing(durable=True)`, SQLite's synchronous=FULL), so a power cut forgets none. Notes are committed in groups (`desk`),
-so that costs less than the noise of the measurement on a disk that syncs in 0.2 ms: 2,592 messages of 40 KB a second,
-0.93 times the time of synchronous=NORMAL (`benchmarks/sending.py`). A disk that takes 10 ms allows 100 groups a second, of as
-many messages as there are connections.
+(`database.writing(durable=True)`, SQLite's synchronous=FULL), so a power cut forgets none. As `desk` commits them in groups,
+that costs less than the measurement's noise on a disk that syncs in 0.2 ms (`benchmarks/sending.py`); a disk that takes 10 ms
+allows 100 groups a second, of as many messages as there are connections.
 """
 
 from __future__ import annotations

@@ -182,8 +182,8 @@ class Desk:
         self._out[row] = False
         return Parcel(row, message)
 
-    def give_back(self, parcel: Parcel) -> None:
-        parcel.returns += 1
+    def give_back(self, parcel: Parcel, *, tried: bool = True) -> None:
+        parcel.returns += tried
         row: Row = parcel.key
         if parcel.returns >= _RETURNS:
             self._settle(row, Outcome("retry", f"the connection was lost {_RETURNS} times before it could be handed over"))

@@ -106,8 +106,8 @@ class _Desk:
     def _update(self, connection: sa.Connection, row: Any, values: dict[str, Any]) -> int:
         return connection.execute(sa.update(outbox).where(outbox.c.key == row.key).values(values)).rowcount
 
-    def give_back(self, parcel: Parcel) -> None:
-        parcel.returns += 1
+    def give_back(self, parcel: Parcel, *, tried: bool = True) -> None:
+        parcel.returns += tried
         if parcel.returns < 3:
             self._waiting.append(parcel)
         else:

@@ -54,8 +54,8 @@ class Desk(Protocol):
         """
         ...
 
-    def give_back(self, parcel: Parcel) -> None:
-        """Not begun; some other connection may carry it."""
+    def give_back(self, parcel: Parcel, *, tried: bool = True) -> None:
+        """Not begun; some other connection may carry it. `tried`: the server has seen its envelope."""
         ...
 
     def give_up(self, reason: str) -> None:

@@ -33,6 +33,8 @@ _IDLE = 20.0
 #: So many messages that went well give a server that asked for less one connection more.
 _RECOVERY = 100
 _Step = tuple[bytes, Callable[[Reply], None]]
+#: A parcel, its MAIL and RCPT, its body.
+_Prepared = tuple[Parcel, tuple[bytes, bytes], bytes]
 
 
 class EnvelopeError(TransportError):
@@ -94,7 +96,8 @@ class Lane(Session):
         self._refusal: tuple[Reply, str] | None = None
         self._reset = False
         self._later: list[_Step] = []
-        self._bytes = b""
+        self._data = b""
+        self._following: _Prepared | None = None
         self.started = False
 
     def start(self) -> None:
@@ -110,32 +113,29 @@ class Lane(Session):
     def advance(self) -> None:
         """Nothing is under way: the next message, or rest."""
         self.idle_since = float("inf")
-        if parcel := self._take():
-            self.write(self._open(parcel))
+        if prepared := self._prepare():
+            self.write(self._open(prepared))
         elif self._surplus() or self.desk.finished:
             self.quit()
         else:
             self.idle_since = self._loop.time()
 
-    def _surplus(self) -> bool:
-        return self.count >= self.pool.per_connection or self.pool.too_many(self.server)
+    def _surplus(self, carried: int = 0) -> bool:
+        return self.count + carried >= self.pool.per_connection or self.pool.too_many(self.server)
 
-    def _take(self) -> Parcel | None:
-        """The next parcel that this server can take, its envelope and body made."""
-        while not self._surplus() and (parcel := self.desk.take(self.server.name, self.server.rate)):
+    def _prepare(self, carried: int = 0) -> _Prepared | None:
+        """The next message that this server can take, made ready; `carried`: messages that go before it."""
+        while not self._surplus(carried) and (parcel := self.desk.take(self.server.name, self.server.rate)):
             try:
-                self._commands = envelope(parcel.message, self.features)
-                self._bytes = body(parcel.message.data)
+                return parcel, envelope(parcel.message, self.features), body(parcel.message.data)
             except EnvelopeError as error:
                 self.desk.move((parcel, Outcome("failed", str(error))), None, None)
-            else:
-                return parcel
         return None
 
-    def _open(self, parcel: Parcel) -> bytes:
-        """What begins the parcel's transaction; RSET only after an error."""
-        mail, rcpt = self._commands
-        self._next, self._refusal = parcel, None
+    def _open(self, prepared: _Prepared) -> bytes:
+        """What begins the message's transaction; RSET only after an error."""
+        self._next, (mail, rcpt), self._data = prepared
+        self._refusal = None
         commands: list[_Step] = [(mail, self._on_mail), (rcpt, self._on_rcpt), (b"DATA\r\n", self._on_data)]
         if self._reset:
             commands.insert(0, (b"RSET\r\n", self._on_reset))
@@ -182,6 +182,8 @@ class Lane(Session):
         else:
             self._begun, self._next = self._next, None
             self.desk.move(self._pop_ended(), self._begun, self._granted)
+            if self.pipelining:  # made while the row is being noted
+                self._following = self._prepare(carried=1)
 
     def _refuse(self) -> None:
         assert self._next is not None and self._refusal is not None
@@ -208,9 +210,10 @@ class Lane(Session):
     def _hand_over(self, parcel: Parcel) -> None:
         self._body = parcel
         self.count += 1
-        data = self._bytes
+        data = self._data
         self.expect(self._on_end)
-        if self.pipelining and (following := self._take()):
+        if self._following:
+            following, self._following = self._following, None
             data += self._open(following)
         self.write(data)
 
@@ -246,6 +249,9 @@ class Lane(Session):
         if self._next:
             self.desk.give_back(self._next)
             self._next = None
+        if self._following:
+            self.desk.give_back(self._following[0], tried=False)
+            self._following = None
         self.pool.lost(self, reason)
 
 

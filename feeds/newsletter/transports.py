@@ -52,8 +52,8 @@ class ListDesk:
         if then:
             asyncio.get_running_loop().call_soon(then, True)
 
-    def give_back(self, parcel: Parcel) -> None:
-        parcel.returns += 1
+    def give_back(self, parcel: Parcel, *, tried: bool = True) -> None:
+        parcel.returns += tried
         if parcel.returns > 2:
             self.outcomes[parcel.key] = Outcome("retry", "the connection was lost three times")
         else:
