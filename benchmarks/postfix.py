@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     theirs: list[float] = []
     try:
         with servers.postfix(connections=CONNECTIONS + 10) as mta:
-            for turn in range(1 + bench.rounds(6)):
+            for turn in range(1 + bench.rounds(12)):
                 pair = [lambda: ours.append(_ours(bench, mta, number)), lambda: theirs.append(_theirs(source, mta, number))]
                 for run in pair[:: -1 if turn % 2 else 1]:
                     run()

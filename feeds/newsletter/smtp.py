@@ -25,6 +25,7 @@ log: Any = structlog.get_logger("feeds.smtp")
 
 _PATH = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{3,254}")
 _XTEXT = re.compile(r"[^\x21-\x2a\x2c-\x3c\x3e-\x7e]")
+_DOT = re.compile(rb"\n\.")
 _NO_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 #: Made at the same time; more would look like an attack.
 _OPENING = 20
@@ -74,8 +75,11 @@ def body(data: bytes) -> bytes:
     ends = data.translate(None, _NO_END)
     if ends != b"\r\n" * (len(ends) // 2):
         raise EnvelopeError("5.6.0 the message holds a bare CR or LF")
-    stuffed = (b"." if data.startswith(b".") else b"") + data.replace(b"\r\n.", b"\r\n..")
-    return stuffed + (b".\r\n" if not data or data.endswith(b"\r\n") else b"\r\n.\r\n")
+    if data.startswith(b"."):
+        data = b"." + data
+    if _DOT.search(data):  # few messages have any, and looking costs less than replacing
+        data = data.replace(b"\r\n.", b"\r\n..")
+    return data + (b".\r\n" if not data or data.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
 class Lane(Session):
