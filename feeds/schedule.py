@@ -32,6 +32,8 @@ STANDBY_SECONDS = 5
 POST_SECONDS = 2
 #: How often reports of failed deliveries are fetched.
 FETCH_SECONDS = 60
+#: How long an address stays, at most, after the link that it did not follow has expired.
+FORGET_SECONDS = 600
 
 
 class Clock:
@@ -76,6 +78,7 @@ class Clock:
         post = Post(self.service, self.now, self.stopped)
         scheduler.add_job(post.tick, "interval", seconds=POST_SECONDS)
         scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
+        scheduler.add_job(post.forget, "interval", seconds=FORGET_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
         scheduler.start()
         try:
@@ -154,7 +157,7 @@ class Clock:
 
 
 class Post:
-    """The newsletter's ticks: plan what is due, hand over what is open, fetch what came back. Nothing ends the clock."""
+    """The newsletter's ticks: plan what is due, send what is open, fetch what came back, forget who never confirmed."""
 
     def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
         self.service, self.now, self.stopped = service, now, stopped
@@ -165,6 +168,9 @@ class Post:
 
     def fetch(self) -> None:
         self._try("bounces_failed", self._fetch)
+
+    def forget(self) -> None:
+        self._try("forgetting_failed", lambda: self.service.forget_unconfirmed(int(self.now())))
 
     def _config(self) -> Config | None:
         config = self.service.edition().config

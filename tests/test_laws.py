@@ -51,6 +51,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlalchemy": {"database", "migrations", "library", "syndication", "newsletter", "service"},
     "itsdangerous": {"newsletter.tokens"},
     "css_inline": {"newsletter.forms"},
+    "idna": {"newsletter.mime"},
     "email_validator": {"newsletter.mailboxes"},
     "flufl": {"newsletter.reports"},
     "cryptography": {"newsletter.dkim"},

@@ -201,6 +201,13 @@ class Service:
             return None
         return returns.collect(self.engine, self.environment, config, self.tokens(), now).as_json()
 
+    def forget_unconfirmed(self, now: int) -> None:
+        """Addresses whose link has expired unused; the newsletter need not be enabled for that. Idempotent."""
+        from ..newsletter import limits
+
+        with database.writing(self.engine) as connection:
+            limits.purge(connection, now)
+
     def delivery_counts(self) -> dict[str, int]:
         """Issues, and messages by status, of all time."""
         from ..newsletter import progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import structlog.testing
 from werkzeug.test import Client
 
 from feeds.schedule import Post
+from feeds.service.consent import Signup
 from feeds.web.app import create_app
 
 Mailing = Any
@@ -116,3 +118,15 @@ def test_from_the_form_to_the_digest_by_links_alone(mailing: Mailing, post: Post
     post.tick()
     digests = [message for message in messages(mailing.site) if "给新读者" in message.get_body(("plain",)).get_content()]
     assert [message["To"] for message in digests] == ["new@example.org"]
+
+
+def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mailing, post: Post, now: Now) -> None:
+    consent = mailing.site.service.consent(mailing.site.service.edition().config)
+    consent.sign_up(Signup("never@example.org", ["tag=Linux"], "weekly"), now.seconds)
+    for hours, kept in ((1, True), (24 * 30, False)):
+        now.seconds = MONDAY + hours * 3600
+        post.tick()
+        post.forget()
+        with sqlite3.connect(mailing.site.database) as connection:
+            held = "\n".join(str(row) for row in connection.execute("SELECT * FROM requests"))
+        assert ("never@example.org" in held) is kept
