@@ -19,7 +19,7 @@ from feeds.share import templates
 from .bench import Bench
 from .figures import Figure, middle, spread
 
-UNSIGNED, SIGNED = 5_000.0, 1_500.0
+UNSIGNED, SIGNED = 5_000.0, 1_000.0
 NOW = 1_767_571_200
 ARTICLES, SELECTIONS, SHOWN = 500, 600, 20
 _TITLE = "在一台旧笔记本上用 systemd 和 Btrfs 搭一个会自己备份的家用服务器"

@@ -48,13 +48,29 @@ def encode(path: str) -> str:
     return quote(path, safe=_SAFE_IN_PATH)
 
 
+def url(base: str, path: str, extension: str = "", query: str = "") -> str:
+    """The absolute address of a path as it is in the catalog. `query` is encoded already."""
+    return f"{base}/{encode(path)}{extension}" + (f"?{query}" if query else "")
+
+
 def term_path(facet: str, name: str) -> str:
     return f"{FACETS[facet].plural}/{slug(name)}"
 
 
-def feed_id(authority: str, path: str) -> str:
-    """RFC 4151 tag: URI of a feed."""
-    return f"tag:{authority}:{quote(path, safe=_TAG_SAFE)}"
+def archive_path(feed: str, name: str) -> str:
+    """The path of an archive document: `tags/Linux/archive/2016`."""
+    return f"{feed}/archive/{name}"
+
+
+def split_archive(path: str) -> tuple[str, str]:
+    """A feed's path and the name of an archive document, "" where the path has none."""
+    feed, slash, name = path.rpartition("/archive/")
+    return (feed, name) if slash and feed and "/" not in name else (path, "")
+
+
+def feed_id(authority: str, path: str, query: str = "") -> str:
+    """RFC 4151 tag: URI of a feed. `query` is encoded already."""
+    return f"tag:{authority}:{quote(path, safe=_TAG_SAFE)}" + (f"?{query}" if query else "")
 
 
 def article_id(authority: str, id: str) -> str:

@@ -105,13 +105,25 @@ class Site(_Strict):
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
 
 
+Archive = Literal["year", "month", "none"]
+
+
 class FacetSettings(_Strict):
     enabled: bool = True
     limit: Limit = 20
     min_articles: Annotated[int, Field(ge=1)] = 1
+    archive: Archive = "year"
 
 
 class AllSettings(_Strict):
+    limit: Limit = 20
+    archive: Archive = "month"
+
+
+class SelectSettings(_Strict):
+    """/select: any selection as a feed."""
+
+    enabled: bool = True
     limit: Limit = 20
 
 
@@ -145,6 +157,7 @@ class NamedFeed(_Strict):
     description: str = ""
     select: Select = Field(default_factory=Select)
     limit: Limit = 20
+    archive: Archive = "year"
     content: Literal["full", "summary"] | None = None
 
 
@@ -171,6 +184,7 @@ class FeedSettings(_Strict):
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     all: AllSettings = Field(default_factory=AllSettings)
+    select: SelectSettings = Field(default_factory=SelectSettings)
     aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     moved: Mapping[str, str] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
@@ -331,6 +345,19 @@ class Config(_Strict):
     @property
     def chinese(self) -> bool:
         return self.site.language.lower().startswith("zh")
+
+
+def as_yaml(selection: Selection, title: str) -> str:
+    """A selection as an entry of `feeds:` in feeds.yaml, for people to copy."""
+    names = [name for part in (selection.any, selection.all) for clause in part.values() for name in clause]
+    words = re.findall(r"[A-Za-z0-9]+", " ".join(names).lower())
+    head = {"name": "-".join(words)[:40].strip("-") or "selection", "title": title}
+    lines = _yaml_lines(head, flow=False) + _yaml_lines({"select": selection.as_json()}, flow=None)
+    return "feeds:\n" + "".join(f"  {'  ' if number else '- '}{line}\n" for number, line in enumerate(lines))
+
+
+def _yaml_lines(value: Mapping[str, object], *, flow: bool | None) -> list[str]:
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=flow, width=1000).splitlines()
 
 
 def feed_path(written: str) -> str:

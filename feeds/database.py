@@ -14,12 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -143,6 +155,16 @@ memberships = Table(
     Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
     Column("rank", Integer, nullable=False),
     Index("ix_memberships_article", "article_key", "term_key"),
+    sqlite_with_rowid=False,
+)
+
+#: The articles of a term, and those of a span of time, as compressed sets of keys: see library/sets.py, which alone reads them.
+sets = Table(
+    "sets",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Key, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -6,6 +6,7 @@ FeedsError
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── SchemaError           the database is older or newer than this program
 └── AddressError          a path or selection that cannot name a feed
+    └── SelectionError    a text that is no selection, or too large a one
 
 A bad article is not an error but a value: ``model.Problem``, a row in quarantine.
 """
@@ -49,3 +50,7 @@ class SchemaError(FeedsError):
 
 class AddressError(FeedsError):
     """No feed has this address."""
+
+
+class SelectionError(AddressError):
+    """No selection is written like this; says what was expected."""

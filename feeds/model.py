@@ -6,7 +6,7 @@ Times are aware and in UTC; addresses are absolute; text is legal in XML; HTML i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -121,6 +121,15 @@ class Selection:
     all: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     none: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """(facet, name) of every name in it."""
+        return [(facet, name) for part in (self.any, self.all, self.none) for facet in part for name in part[facet]]
+
+    def renamed(self, change: Callable[[str, str], str]) -> Selection:
+        """The same clauses with each name as `change(facet, name)` gives it."""
+        parts = (self.any, self.all, self.none)
+        return Selection(*({facet: tuple(change(facet, name) for name in part[facet]) for facet in part} for part in parts))
+
     def as_json(self) -> dict[str, object]:
         """The form of `feeds.yaml` and of `feeds list --json`."""
         plain: dict[str, object] = {facet: list(names) for facet, names in self.any.items()}
@@ -132,7 +141,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A selection with a title, a limit and a content policy (`full` or `summary`). `id` never changes."""
+    """A selection with a title, a limit and a content policy (`full` or `summary`). `id` never changes.
+
+    `query` is that of its address, encoded, where the path does not say it all. `archive` is the period that its archive
+    documents hold, `year` or `month`; "" where it has none.
+    """
 
     path: str
     id: str
@@ -142,6 +155,8 @@ class Feed:
     limit: int
     content: str
     facet: str = ""
+    query: str = ""
+    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True)

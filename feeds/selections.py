@@ -6,44 +6,55 @@ every facet; all must hold. `feed=kernel` is a feed that the operator named. One
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import parse_qsl, quote
 
 from . import addresses
-from .errors import AddressError
+from .errors import SelectionError
 from .model import FACETS, Selection
 
 MAX_LENGTH = 2000
 MAX_TERMS = 50
+MAX_CLAUSES = 12
 NAMED = "feed"
 
 
 def parse(text: str) -> Selection | str:
-    """A selection, or the name of a feed. Raises AddressError that says what was expected."""
+    """A selection, or the name of a feed. Raises SelectionError that says what was expected."""
     if len(text) > MAX_LENGTH:
-        raise AddressError(f"the selection is longer than {MAX_LENGTH} characters")
+        raise SelectionError(f"the selection is longer than {MAX_LENGTH} characters")
+    if text.count("&") >= MAX_TERMS:
+        raise SelectionError(f"the selection has more than {MAX_TERMS} terms")
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_TERMS)
     except ValueError:
-        raise AddressError(f"{text[:80]!r} is no selection; expected for example tag=Linux&translator=geekpi") from None
+        raise SelectionError(f"{text[:80]!r} is no selection; expected for example tag=Linux&translator=geekpi") from None
     if any(key == NAMED for key, _name in pairs):
         return _named(pairs)
     modes: dict[str, dict[str, list[str]]] = {"": {}, "all": {}, "not": {}}
     for key, name in pairs:
         mode, _, facet = key.rpartition("-")
         if facet not in FACETS or mode not in modes:
-            raise AddressError(
+            raise SelectionError(
                 f"{key[:40]!r} is no facet; expected one of {', '.join(FACETS)}, or all-tag, not-tag and the like"
             )
         if not name.strip() or not name.isprintable():
-            raise AddressError(f"{key}= names nothing")
+            raise SelectionError(f"{key}= names nothing")
         modes[mode].setdefault(facet, []).append(name.strip())
-    return Selection(*({facet: tuple(names) for facet, names in modes[mode].items()} for mode in ("", "all", "not")))
+    found = Selection(*({facet: tuple(names) for facet, names in modes[mode].items()} for mode in ("", "all", "not")))
+    if clauses(found) > MAX_CLAUSES:
+        raise SelectionError(f"the selection has more than {MAX_CLAUSES} clauses that must hold")
+    return found
+
+
+def clauses(wanted: Selection) -> int:
+    """How many conditions must hold: a facet with any of some names is one, each name of `all`, a facet with `not`."""
+    return len(wanted.any) + sum(map(len, wanted.all.values())) + len(wanted.none)
 
 
 def _named(pairs: list[tuple[str, str]]) -> str:
     if len(pairs) != 1 or not pairs[0][1].strip():
-        raise AddressError("feed= names one feed of the operator and stands alone")
+        raise SelectionError("feed= names one feed of the operator and stands alone")
     return pairs[0][1].strip()
 
 
@@ -81,3 +92,16 @@ def title(wanted: Selection, *, chinese: bool) -> str:
     if without:
         parts.append(("不含 " if chinese else "without ") + comma.join(without))
     return " · ".join(parts) or ("全部文章" if chinese else "All articles")
+
+
+def page(wanted: Selection, *, facets: Collection[str], builder: bool) -> tuple[str, str]:
+    """Path and query of the page for exactly this selection: a term's own, or the builder's; "" and "" where there is none.
+
+    `facets` are those whose terms have pages; `builder`: whether any selection has one.
+    """
+    if not clauses(wanted):
+        return "all", ""
+    pairs = wanted.pairs()
+    if len(pairs) == 1 and not wanted.none and pairs[0][0] in facets:
+        return addresses.term_path(*pairs[0]), ""
+    return ("select", canonical(wanted)) if builder else ("", "")

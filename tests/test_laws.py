@@ -34,6 +34,7 @@ OWNERS: dict[str, set[str]] = {
     "feedgen": {"syndication.formats"},
     "comrak": {"library.body"},
     "nh3": {"library.body"},
+    "pyroaring": {"library.sets", "migrations"},
     "apscheduler": {"schedule"},
     "watchfiles": {"schedule"},
     "granian": {"web.server"},

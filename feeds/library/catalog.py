@@ -1,13 +1,14 @@
 """What the catalog answers: select articles, resolve and count terms, list quarantine. Reads only; the one door to the library.
 
-`select` is index look-ups: it walks the memberships of the rarest group that a selection names, newest first, and tests the
-other clauses on each article met, so it ends as soon as it has enough.
+`select` is index look-ups: one term's memberships, or all articles, are read in the order of time; what combines terms is
+answered from sets of articles (`sets`), at a cost that grows with what is asked for and hardly with what exists.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ import sqlalchemy as sa
 from .. import addresses
 from ..database import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
+from . import sets
+from .position import first_of, published_at
 from .vocabulary import Names
 
 HEADINGS = (
@@ -44,19 +47,24 @@ class Clauses:
     none: tuple[int, ...] = ()
     never: bool = False
 
+    @property
+    def alone(self) -> bool:
+        """One term, and nothing besides."""
+        return len(self.some) == 1 and len(self.some[0]) == 1 and not self.none
+
 
 def resolve(connection: sa.Connection, names: Names, selection: Selection) -> Clauses:
-    """Groups of `some` must each hold (any of the group), the rarest first."""
-    groups: list[tuple[int, tuple[int, ...]]] = []
+    """Groups of `some` must each hold: any of the group."""
+    groups: list[tuple[int, ...]] = []
     wanted = [(facet, tuple(found)) for facet, found in selection.any.items()]
     wanted += [(facet, (name,)) for facet, found in selection.all.items() for name in found]
     for facet, spelled in wanted:
         rows = _terms_named(connection, names, facet, spelled)
         if not rows:
             return Clauses(never=True)
-        groups.append((sum(row.articles for row in rows), tuple(sorted(row.key for row in rows))))
+        groups.append(tuple(sorted(row.key for row in rows)))
     none = [row.key for facet, found in selection.none.items() for row in _terms_named(connection, names, facet, found)]
-    return Clauses(tuple(keys for _size, keys in sorted(groups)), tuple(sorted(none)))
+    return Clauses(tuple(groups), tuple(sorted(none)))
 
 
 def _terms_named(connection: sa.Connection, names: Names, facet: str, spelled: Iterable[str]) -> Sequence[Any]:
@@ -64,70 +72,129 @@ def _terms_named(connection: sa.Connection, names: Names, facet: str, spelled: I
     return connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(folded))).all()
 
 
+@dataclass(frozen=True, slots=True)
+class Respelled:
+    """A selection in the catalog's own spellings; in those that ids keep; and the names that are no term (facet, name)."""
+
+    selection: Selection
+    lasting: Selection
+    unknown: tuple[tuple[str, str], ...]
+    known: tuple[Term, ...]
+
+
+def respell(connection: sa.Connection, names: Names, selection: Selection) -> Respelled:
+    """Names that are no term (yet) stay as they were typed, in NFC."""
+    known = _known(connection, names, selection)
+
+    def found(facet: str, name: str) -> KnownTerm | None:
+        return known.get((facet, addresses.fold(names.resolve(facet, name.strip()))))
+
+    def written(facet: str, name: str) -> str:
+        term = found(facet, name)
+        return term.term.name if term else unicodedata.normalize("NFC", name.strip())
+
+    def lasting(facet: str, name: str) -> str:
+        term = found(facet, name)
+        return term.feed_path.partition("/")[2] if term else addresses.slug(name.strip())
+
+    pairs = selection.pairs()
+    unknown = tuple(pair for pair in pairs if found(*pair) is None)
+    terms = tuple(term.term for pair in pairs if (term := found(*pair)))
+    return Respelled(selection.renamed(written), selection.renamed(lasting), unknown, terms)
+
+
+def _known(connection: sa.Connection, names: Names, selection: Selection) -> dict[tuple[str, str], KnownTerm]:
+    """The terms that a selection names, by facet and folded name."""
+    spelled: dict[str, list[str]] = {}
+    for facet, name in selection.pairs():
+        spelled.setdefault(facet, []).append(name)
+    found = [(facet, row) for facet, given in spelled.items() for row in _terms_named(connection, names, facet, given)]
+    return {(facet, row.folded): _known_term(row) for facet, row in found}
+
+
 def select(
-    connection: sa.Connection, clauses: Clauses, limit: int, before: int | None = None, *, with_html: bool = True
+    connection: sa.Connection,
+    clauses: Clauses,
+    limit: int | None,
+    before: int | None = None,
+    after: int | None = None,
+    *,
+    with_html: bool = True,
 ) -> list[Article]:
-    """The newest `limit` articles, those below position `before` if given."""
-    keys = [key for key, _position in _keys(connection, clauses, limit, before)]
-    return load(connection, keys, with_html=with_html)
+    """The newest `limit` articles; those below position `before` and at or above position `after` if given."""
+    keys = [key for key, _position in _keys(connection, clauses, limit, before, after)]
+    return [found for part in _parts(keys) for found in load(connection, part, with_html=with_html)]
 
 
-def digests(connection: sa.Connection, clauses: Clauses, limit: int) -> list[tuple[str, int]]:
+def digests(
+    connection: sa.Connection, clauses: Clauses, limit: int | None, before: int | None = None, after: int | None = None
+) -> list[tuple[str, int]]:
     """(digest, updated) of what `select` would give: all that decides a feed's bytes, at the cost of no body."""
-    keys = [key for key, _position in _keys(connection, clauses, limit, None)]
+    keys = [key for key, _position in _keys(connection, clauses, limit, before, after)]
+    found: dict[int, tuple[str, int]] = {}
     c = articles.c
-    rows = connection.execute(sa.select(c.key, c.digest, c.updated).where(c.key.in_(keys)))
-    found = {key: (digest, updated) for key, digest, updated in rows}
+    for part in _parts(keys):
+        rows = connection.execute(sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)))
+        found.update({key: (digest, updated) for key, digest, updated in rows})
     return [found[key] for key in keys]
+
+
+def between(first: int, end: int) -> tuple[int, int]:
+    """`before` and `after` for what was published from `first` to before `end`, in UTC seconds."""
+    return first_of(end), first_of(first)
+
+
+def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many as a statement may have parameters."""
+    return (keys[start : start + 400] for start in range(0, len(keys), 400))
+
+
+def newest(connection: sa.Connection, clauses: Clauses, before: int | None = None) -> int | None:
+    """When the newest article, or the newest published before `before`, was published; all in UTC seconds."""
+    found = _keys(connection, clauses, 1, None if before is None else first_of(before), None)
+    return published_at(found[0][1]) if found else None
+
+
+def oldest(connection: sa.Connection, clauses: Clauses, after: int) -> int | None:
+    """When the oldest article that was published at or after `after` was published; all in UTC seconds."""
+    found = _keys(connection, clauses, 1, None, first_of(after), newest_first=False)
+    return published_at(found[0][1]) if found else None
 
 
 def count(connection: sa.Connection, clauses: Clauses) -> int:
     """How many articles a selection has in all."""
     if clauses.never:
         return 0
-    if len(clauses.some) == 1 and len(clauses.some[0]) == 1 and not clauses.none:
+    if clauses.alone:
         return int(connection.execute(sa.select(terms.c.articles).where(terms.c.key == clauses.some[0][0])).scalar() or 0)
-    if not clauses.some:
-        query = sa.select(sa.func.count()).select_from(articles).where(*_tests(articles.c.key, (), clauses.none))
-    else:
-        driver, *others = clauses.some
-        column = memberships.c.article_key
-        query = sa.select(sa.func.count(sa.distinct(column))).where(
-            memberships.c.term_key.in_(driver), *_tests(column, others, clauses.none)
-        )
-    return int(connection.execute(query).scalar() or 0)
+    if not clauses.some and not clauses.none:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar() or 0)
+    return sets.count(connection, sets.members(connection, clauses.some, clauses.none))
 
 
-def _keys(connection: sa.Connection, clauses: Clauses, limit: int, before: int | None) -> list[tuple[int, int]]:
+def _keys(
+    connection: sa.Connection,
+    clauses: Clauses,
+    limit: int | None,
+    before: int | None,
+    after: int | None,
+    *,
+    newest_first: bool = True,
+) -> list[tuple[int, int]]:
+    """(key, position), in order of position."""
     if clauses.never:
         return []
-    if not clauses.some:
-        query = _bounded(sa.select(articles.c.key, articles.c.position), articles.c.position, limit, before)
-        return [(key, place) for key, place in connection.execute(query.where(*_tests(articles.c.key, (), clauses.none)))]
-    driver, *others = clauses.some
-    found: dict[int, int] = {}
-    for term in driver:
-        m = memberships.c
-        query = _bounded(sa.select(m.article_key, m.position).where(m.term_key == term), m.position, limit, before)
-        found.update(
-            (key, place) for key, place in connection.execute(query.where(*_tests(m.article_key, others, clauses.none)))
-        )
-    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-
-def _bounded(query: Any, position: sa.Column[int], limit: int, before: int | None) -> Any:
+    if not clauses.alone and (clauses.some or clauses.none):
+        found = sets.members(connection, clauses.some, clauses.none)
+        return sets.window(connection, found, limit, before, after, newest_first=newest_first)
+    m, c = memberships.c, articles.c
+    key, position = (m.article_key, m.position) if clauses.alone else (c.key, c.position)
+    query = sa.select(key, position)
+    query = query.where(m.term_key == clauses.some[0][0]) if clauses.alone else query
     query = query if before is None else query.where(position < before)
-    return query.order_by(position.desc()).limit(limit)
-
-
-def _tests(article: Any, some: Iterable[Sequence[int]], none: Sequence[int]) -> list[Any]:
-    tests = [_has(article, group) for group in some]
-    return [*tests, ~_has(article, none)] if none else tests
-
-
-def _has(article: Any, keys: Sequence[int]) -> Any:
-    other = memberships.alias()
-    return sa.exists().where(other.c.article_key == article, other.c.term_key.in_(keys))
+    query = query if after is None else query.where(position >= after)
+    order = (position.desc(), key) if newest_first else (position, key)
+    return [(found, place) for found, place in connection.execute(query.order_by(*order).limit(limit))]
 
 
 # Built once: putting them together takes SQLAlchemy as long as SQLite needs for the answer.
@@ -259,6 +326,13 @@ def similar(connection: sa.Connection, facet: str, name: str, limit: int = 8) ->
         terms.c.folded.contains(folded[:20], autoescape=True) | terms.c.folded.startswith(folded[0], autoescape=True)
     )
     return [_known_term(row).term for row in connection.execute(query.order_by(terms.c.articles.desc()).limit(limit))]
+
+
+def containing(connection: sa.Connection, facet: str, folded: str, limit: int) -> list[Term]:
+    """Terms in use that have `folded` in their folded name, most used first."""
+    query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles > 0)
+    query = query.where(terms.c.folded.contains(folded, autoescape=True)).order_by(terms.c.articles.desc(), terms.c.folded)
+    return [_known_term(row).term for row in connection.execute(query.limit(limit))]
 
 
 def problems(connection: sa.Connection) -> list[Problem]:

@@ -1,8 +1,4 @@
-"""Readings -> rows, inside the rescan's transaction. The only writer of articles, terms and memberships.
-
-`position` orders articles by time in one integer: seconds since 1970 in the upper bits, the article's number below, so that
-equal dates have an order that any rebuilt catalog agrees on.
-"""
+"""Readings -> rows, inside the rescan's transaction. The only writer of articles, terms and memberships."""
 
 from __future__ import annotations
 
@@ -16,25 +12,13 @@ import sqlalchemy as sa
 
 from ..database import articles, bodies, departed, files, insert_rows, memberships, quarantine
 from ..model import ParsedArticle, Problem
+from .position import position
 from .reading import Reading
+from .sets import Keeper
 from .sweep import UNSETTLED
 from .vocabulary import Member, Names, Spelled, Vocabulary
 
-_NUMBER_BITS = 24
 _CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535
-
-
-def position(published: int, id: str) -> int:
-    """`published` in UTC seconds. Ids that are no number, or too large a one, take part by their hash."""
-    number = int(id) if id.isascii() and id.isdigit() and len(id) < 9 and (id[0] != "0" or id == "0") else -1
-    if not 0 <= number < 1 << _NUMBER_BITS:
-        number = int.from_bytes(hashlib.sha256(id.encode()).digest()[:3], "big")
-    return (published << _NUMBER_BITS) + number
-
-
-def positions_from(published: int) -> int:
-    """The lowest position of that second."""
-    return published << _NUMBER_BITS
 
 
 @dataclass(slots=True)
@@ -59,6 +43,7 @@ class Intake:
         self._deferred: list[Reading] = []
         self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
         self._vocabulary = Vocabulary(connection, names)
+        self._sets = Keeper(connection)
         self._renamed: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
@@ -84,6 +69,7 @@ class Intake:
             self._put(part, final=True)
         self._remove_orphans()
         self._settle_terms()
+        self._sets.write()
 
     def _put(self, batch: Sequence[Reading], *, final: bool) -> list[Reading]:
         owned = self._owned([reading.path for reading in batch])
@@ -138,8 +124,8 @@ class Intake:
 
     def _existing(self, ids: list[str]) -> dict[str, _Known]:
         c = articles.c
-        query = sa.select(c.id, c.key, c.path, c.content, c.available, c.names).where(c.id.in_(ids))
-        return {row.id: _Known(*row[1:5], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.names).where(c.id.in_(ids))
+        return {row.id: _Known(*row[1:6], names=json.loads(row.names)) for row in self.connection.execute(query)}
 
     def _departed(self, ids: list[str]) -> dict[str, tuple[int, int]]:
         c = departed.c
@@ -167,11 +153,16 @@ class Intake:
             del row["first_seen"], row["arrival"]
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
             self._vocabulary.count(known.names, -1)
+            self._sets.drop(key, known.position, self._terms(known.names))
             rows.leaving.append(key)
+        self._sets.put(key, place, [member[0] for member in members])
         rows.members += members
         self._renamed.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        return _Known(key, path, article.digest, row["available"], names)
+        return _Known(key, place, path, article.digest, row["available"], names)
+
+    def _terms(self, names: Spelled) -> set[int]:
+        return {self._vocabulary.term(facet, name).key for facet, spelled in names.items() for name in spelled}
 
     def _available(self, article: ParsedArticle, known: _Known | None) -> int:
         """Since when a digest may bring the article: its date, or its arrival if later. What is past stays as it was."""
@@ -189,13 +180,14 @@ class Intake:
     def _remove_orphans(self) -> None:
         """Articles whose file is gone or became another article, and that no other file took over."""
         for part in _parts(sorted(self._orphans), _CHUNK):
-            query = sa.select(articles.c.id, articles.c.path, articles.c.key, articles.c.names).where(articles.c.id.in_(part))
-            rows = self.connection.execute(query)
-            gone = [(key, json.loads(names)) for id, path, key, names in rows if self._orphans[id] == path]
-            for _key, names in gone:
+            c = articles.c
+            rows = self.connection.execute(sa.select(c.id, c.path, c.key, c.position, c.names).where(c.id.in_(part)))
+            gone = [(key, place, json.loads(names)) for id, path, key, place, names in rows if self._orphans[id] == path]
+            for key, place, names in gone:
                 self._vocabulary.count(names, -1)
+                self._sets.drop(key, place, self._terms(names))
             self.counts.removed += len(gone)
-            self._delete([key for key, _names in gone])
+            self._delete([key for key, _place, _names in gone])
         for part in _parts(sorted(self._removed), _CHUNK):
             for table in (files, quarantine):
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(part)))
@@ -217,13 +209,16 @@ class Intake:
         """Give every article its terms anew from the spellings it was read with: after the aliases changed."""
         self.connection.execute(sa.delete(memberships))
         self._vocabulary.forget_counts()
+        self._sets.forget_terms()
         self.moved = True
         rows = self.connection.execute(sa.select(articles.c.key, articles.c.position, articles.c.names, articles.c.content))
         for part in _parts(rows.all(), 2000):
             members: list[Member] = []
             for key, place, text, content in part:
                 names = json.loads(text)
-                members += self._vocabulary.join(key, place, names)
+                joined = self._vocabulary.join(key, place, names)
+                self._sets.put(key, place, [member[0] for member in joined])
+                members += joined
                 self._renamed[key] = (content, names)
             insert_rows(self.connection, memberships, members)
 
@@ -259,13 +254,14 @@ class _Known:
     """An article as the catalog has it."""
 
     key: int
+    position: int
     path: str
     content: str
     available: int
     names: Spelled
 
     def _replace_path(self, path: str) -> _Known:
-        return _Known(self.key, path, self.content, self.available, self.names)
+        return _Known(self.key, self.position, path, self.content, self.available, self.names)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .. import addresses, selections
 from ..config import Config
 from ..errors import AddressError
-from ..model import Credit, IssueArticle, IssueContent, Message, Recipient, Section
+from ..model import FACETS, Credit, IssueArticle, IssueContent, Message, Recipient, Section
 from . import layout, mime, pieces
 from .dkim import Signer
 from .forms import Form, Mould, SectionTitle, TemplateFault, Templates, html_form, text_form
@@ -142,9 +142,11 @@ class Press:
     def _titled(self, selection: int, words: Words) -> SectionTitle:
         """In the reader's language; with a page where the site has one for exactly this selection."""
         query, site = self._content.queries.get(selection, ""), self._config.site
-        title, path = _named(self._config, query, words)
-        url = f"{site.base_url}/{addresses.encode(path)}" if path else ""
-        return SectionTitle(_line(title), url, url and f"{url}.atom")
+        title, path, own = _named(self._config, query, words)
+        if not path:
+            return SectionTitle(_line(title), "", "")
+        page, feed = (addresses.url(site.base_url, path, extension, own) for extension in ("", ".atom"))
+        return SectionTitle(_line(title), page, feed)
 
     # -- the layout --------------------------------------------------------
 
@@ -238,21 +240,18 @@ def _lead(sections: Sequence[Section]) -> tuple[int, int]:
     return (ranks[0] if ranks else -1), len(ranks)
 
 
-def _named(config: Config, query: str, words: Words) -> tuple[str, str]:
-    """The title of what is selected, and the path of its page: "" where it has none."""
+def _named(config: Config, query: str, words: Words) -> tuple[str, str, str]:
+    """The title of what is selected, the path and the query of its page: "" where it has none."""
     try:
         wanted = selections.parse(query)
     except AddressError:
-        return query, ""
+        return query, "", ""
     if isinstance(wanted, str):
         feed = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
-        return (feed.title, f"feeds/{feed.name}") if feed else (wanted, "")
-    title = selections.title(wanted, chinese=words.chinese)
-    if not (wanted.any or wanted.all or wanted.none):
-        return title, "all"
-    facet, names = next(iter(wanted.any.items()), ("", ()))
-    alone = len(wanted.any) == len(names) == 1 and not wanted.all and not wanted.none
-    return title, addresses.term_path(facet, names[0]) if alone and config.feeds.facet(facet).enabled else ""
+        return (feed.title, f"feeds/{feed.name}", "") if feed else (wanted, "", "")
+    facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
+    path = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
+    return selections.title(wanted, chinese=words.chinese), *path
 
 
 def _clean(article: IssueArticle) -> IssueArticle:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from .. import config as configuration
 from .. import database
 from ..config import Config, Environment
-from ..errors import AddressError
+from ..errors import AddressError, SelectionError
 from ..library import catalog, scan
 from ..library.scan import Progress
 from ..model import Article, Facet, FeedState, Problem, RescanReport, Selection, Term
@@ -24,9 +24,10 @@ from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, export, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import archive, check, reading, rescan, state
+from . import archive, building, check, reading, rescan, state
 from .archive import Archived, IssuePage
-from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, find
+from .building import Built
+from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .state import Edition
 
 if TYPE_CHECKING:
@@ -123,6 +124,13 @@ class Service:
         with self.snapshot() as connection:
             return reading.document(connection, edition, path, format, known)
 
+    def selected(
+        self, edition: Edition, text: str, format: Format, known: Callable[[FeedState], bool] | None = None
+    ) -> Document | Elsewhere:
+        """The document of any selection, as `document`. Raises SelectionError, AddressError where no term of it exists."""
+        with self.snapshot() as connection:
+            return reading.selected(connection, edition, text, format, known)
+
     def opml(self, config: Config, facet: Facet | None) -> bytes:
         with self.snapshot() as connection:
             rows = documents.states(connection)
@@ -147,6 +155,11 @@ class Service:
         with self.snapshot() as connection:
             return reading.page(connection, config, path, before)
 
+    def volume_page(self, config: Config, path: str) -> VolumePage | Elsewhere | Gone:
+        """An archive document's page for people. Raises AddressError."""
+        with self.snapshot() as connection:
+            return reading.volume_page(connection, config, path)
+
     def home(self, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
         """The newest articles, the most used terms of each facet, the operator's own feeds."""
         with self.snapshot() as connection:
@@ -164,6 +177,20 @@ class Service:
         """The address of the article whose own header says that it lives at `path`; "" if there is none."""
         with self.snapshot() as connection:
             return catalog.url_of(connection, path)
+
+    def built(self, config: Config, text: str) -> Built | Elsewhere | None:
+        """What a selection takes, for the feed builder. Raises SelectionError, AddressError."""
+        with self.snapshot() as connection:
+            return building.build(connection, config, text)
+
+    def search(self, facet: str, text: str) -> list[Term]:
+        """Terms to choose from."""
+        with self.snapshot() as connection:
+            return building.search(connection, facet, text)
+
+    def most_used(self, limit: int) -> dict[str, list[Term]]:
+        with self.snapshot() as connection:
+            return building.most_used(connection, limit)
 
     # -- newsletter -------------------------------------------------------
 
@@ -237,12 +264,14 @@ class Service:
 __all__ = [
     "FORMATS",
     "AddressError",
+    "Built",
     "Document",
     "Edition",
     "Elsewhere",
     "Format",
     "Found",
     "Gone",
+    "SelectionError",
     "Service",
     "TermPage",
     "compress",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from .. import addresses, selections
 from ..config import Config
-from ..model import Issue, IssueArticle, IssueContent
+from ..model import FACETS, Issue, IssueArticle, IssueContent
 from ..newsletter import issues
 from ..syndication.documents import program_version
 from ..syndication.entries import Entry
@@ -89,10 +89,9 @@ def heading_of(config: Config, query: str, *, chinese: bool) -> tuple[str, str]:
     if isinstance(wanted, str):
         named = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
         return (named.title, f"/feeds/{wanted}") if named else (wanted, "")
-    single = [(facet, names) for facet, names in wanted.any.items() if len(names) == 1]
-    alone = len(single) == 1 and len(wanted.any) == 1 and not wanted.all and not wanted.none
-    link = f"/{addresses.encode(addresses.term_path(single[0][0], single[0][1][0]))}" if alone else ""
-    return selections.title(wanted, chinese=chinese), link
+    facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
+    path, own = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
+    return selections.title(wanted, chinese=chinese), addresses.url("", path, query=own) if path else ""
 
 
 # -- the archive as a feed -------------------------------------------------

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from .. import addresses
+from .. import addresses, selections
 from ..config import Config
 from ..errors import AddressError
 from ..library import catalog
 from ..library.body import opens_with_picture, opens_with_summary
 from ..model import Article, Feed, FeedState, Term
 from ..syndication import definitions, documents
+from ..syndication.documents import Volume
 from ..syndication.formats import Format
 from . import state
 from .state import Edition
@@ -26,7 +27,7 @@ class Document:
     """One representation of a feed, rendered but not compressed. `changed` in UTC seconds.
 
     `body` is None where the caller needs no bytes. `base_url` and `generation` are those of the snapshot
-    it was made in.
+    it was made in. `query` is that of its address; `closed`: its articles are all that it will ever hold.
     """
 
     path: str
@@ -36,13 +37,16 @@ class Document:
     body: bytes | None
     base_url: str
     generation: int
+    query: str = ""
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The canonical path of what was asked for; answered with 301."""
+    """The canonical path of what was asked for, and its query where it has one of its own; answered with 301."""
 
     path: str
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ class TermPage:
     term: Term | None
     articles: list[Article]
     older: int | None
+    history: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePage:
+    """An archive document's page for people; articles without bodies."""
+
+    volume: Volume
+    articles: list[Article]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +95,79 @@ def document(
     connection: sa.Connection, edition: Edition, path: str, format: Format, known: Callable[[FeedState], bool] | None
 ) -> Document | Elsewhere | Gone:
     """The document of a feed; nothing is rendered where its state is `known`. Raises AddressError."""
-    # A rescan may have ended since `edition` was asked for: bytes and digest must be of one configuration.
-    now = edition if state.generation(connection) == edition.generation else state.edition(connection)
-    if now.config is None:
-        raise AddressError("nothing is published yet")
-    found = find(connection, now.config, path)
+    now, config = _now(connection, edition)
+    found = (
+        find_volume(connection, config, path, now.changed)
+        if addresses.split_archive(path)[1]
+        else find(connection, config, path)
+    )
+    if isinstance(found, Volume):
+        row = found.state
+        body = None if known and known(row) else documents.render_volume(connection, config, found, format)
+        return _document(now, config, row, format, body, closed=found.neighbours.closed)
     if not isinstance(found, Found):
         return found
     row = found.state
-    body = None if known and known(row) else documents.render(connection, now.config, found.feed, row, format)
-    return Document(row.path, format, row.digest, row.changed, body, now.config.site.base_url, now.generation)
+    body = None if known and known(row) else documents.render(connection, config, found.feed, row, format)
+    return _document(now, config, row, format, body)
+
+
+def _now(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:
+    """A rescan may have ended since `edition` was asked for: bytes and digest must be of one configuration."""
+    now = edition if state.generation(connection) == edition.generation else state.edition(connection)
+    if now.config is None:
+        raise AddressError("nothing is published yet")
+    return now, now.config
+
+
+def _document(
+    now: Edition, config: Config, row: FeedState, format: Format, body: bytes | None, query: str = "", *, closed: bool = False
+) -> Document:
+    base = config.site.base_url
+    return Document(row.path, format, row.digest, row.changed, body, base, now.generation, query, closed)
+
+
+def find_volume(connection: sa.Connection, config: Config, path: str, changed: int) -> Volume | Elsewhere | Gone:
+    """The archive document at `path`. Raises AddressError."""
+    of, name = addresses.split_archive(path)
+    found = find(connection, config, of)
+    if isinstance(found, Gone):
+        return found
+    if isinstance(found, Elsewhere):
+        return Elsewhere(addresses.archive_path(found.path, name))
+    volume = documents.volume(connection, config, found.feed, name, changed)
+    if volume is None:
+        raise AddressError(f"no article of this feed is of {name}")
+    return volume
+
+
+def selected(
+    connection: sa.Connection, edition: Edition, text: str, format: Format, known: Callable[[FeedState], bool] | None
+) -> Document | Elsewhere:
+    """The document of any selection. Raises SelectionError for what is none, AddressError where no term of it exists."""
+    now, config = _now(connection, edition)
+    found = find_selected(connection, config, text)
+    if isinstance(found, Elsewhere):
+        return found
+    row = documents.selected_state(connection, config, found, now.changed)
+    body = None if known and known(row) else documents.render(connection, config, found, row, format)
+    return _document(now, config, row, format, body, found.query)
+
+
+def find_selected(connection: sa.Connection, config: Config, text: str) -> Feed | Elsewhere:
+    """The feed of a selection, if `text` is its canonical form. Raises as `selected`."""
+    if not config.feeds.select.enabled:
+        raise AddressError("selections are not offered as feeds here")
+    wanted = selections.parse(text)
+    if isinstance(wanted, str):
+        return Elsewhere(f"{definitions.NAMED}/{wanted}", "")
+    if not selections.clauses(wanted):
+        return Elsewhere(definitions.ALL, "")
+    found = catalog.respell(connection, definitions.names_of(config), wanted)
+    if not found.known:
+        raise AddressError("no article has any of these terms")
+    feed = definitions.selected_feed(config, found)
+    return feed if feed.query == text else Elsewhere(definitions.SELECT, feed.query)
 
 
 def page(connection: sa.Connection, config: Config, path: str, before: int | None) -> TermPage | Elsewhere | Gone:
@@ -102,7 +178,16 @@ def page(connection: sa.Connection, config: Config, path: str, before: int | Non
     clauses = catalog.resolve(connection, definitions.names_of(config), found.feed.selection)
     articles = catalog.select(connection, clauses, PAGE + 1, before, with_html=False)
     older = articles[PAGE - 1].position if len(articles) > PAGE else None
-    return TermPage(found.feed, found.state, _term_of(connection, config, found.feed), articles[:PAGE], older)
+    history = documents.history_of(connection, config, found.feed, found.state).older
+    return TermPage(found.feed, found.state, _term_of(connection, config, found.feed), articles[:PAGE], older, history)
+
+
+def volume_page(connection: sa.Connection, config: Config, path: str) -> VolumePage | Elsewhere | Gone:
+    """An archive document's page for people. Raises AddressError."""
+    found = find_volume(connection, config, path, 0)
+    if not isinstance(found, Volume):
+        return found
+    return VolumePage(found, documents.articles_of(connection, config, found))
 
 
 def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:

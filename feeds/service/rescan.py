@@ -100,6 +100,7 @@ class _Rescan:
             changed = documents.refresh(connection, self.config, None if everything else taken.touched, self.now)
         if changed or taken.changed or self.stored.get("config") != marks["config"]:
             marks["generation"] = str(generation)
+            marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
         state.put(connection, marks)
         return self._report(connection, taken, len(changed))
 

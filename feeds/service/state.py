@@ -17,10 +17,14 @@ from ..syndication import documents
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What is out: the catalog's generation, and the configuration it was made with (None before the first rescan)."""
+    """What is out: the catalog's generation, and the configuration it was made with (None before the first rescan).
+
+    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back.
+    """
 
     generation: int
     config: Config | None
+    changed: int = 0
 
 
 def read(connection: sa.Connection) -> dict[str, str]:
@@ -35,7 +39,7 @@ def generation(connection: sa.Connection) -> int:
 def edition(connection: sa.Connection) -> Edition:
     stored = read(connection)
     config = Config.model_validate_json(stored["config"]) if "config" in stored else None
-    return Edition(int(stored.get("generation", "-1")), config)
+    return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")))
 
 
 def put(connection: sa.Connection, values: Mapping[str, str]) -> None:

@@ -6,22 +6,30 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from .. import addresses
+from .. import addresses, selections
 from ..config import Config, NamedFeed
 from ..library import catalog
-from ..library.catalog import KnownTerm
+from ..library.catalog import KnownTerm, Respelled
 from ..library.vocabulary import Names
 from ..model import FACETS, PLURALS, Feed, Selection
 
 ALL = "all"
 NAMED = "feeds"
+SELECT = "select"
 
 
 def all_feed(config: Config) -> Feed:
     site = config.site
     subtitle = site.description or _words(config, f"{site.title} 的全部文章", f"All articles of {site.title}")
     id = addresses.feed_id(site.id_authority, ALL)
-    return Feed(ALL, id, site.title, subtitle, Selection(), config.feeds.all.limit, config.feeds.content)
+    settings = config.feeds.all
+    return Feed(
+        ALL, id, site.title, subtitle, Selection(), settings.limit, config.feeds.content, archive=_period(settings.archive)
+    )
+
+
+def _period(setting: str) -> str:
+    return "" if setting == "none" else setting
 
 
 def named_feed(config: Config, named: NamedFeed) -> Feed:
@@ -34,6 +42,7 @@ def named_feed(config: Config, named: NamedFeed) -> Feed:
         selection=named.select.selection(),
         limit=named.limit,
         content=named.content or config.feeds.content,
+        archive=_period(named.archive),
     )
 
 
@@ -52,6 +61,22 @@ def term_feed(config: Config, known: KnownTerm) -> Feed:
         limit=config.feeds.facet(term.facet).limit,
         content=config.feeds.content,
         facet=term.facet,
+        archive=_period(config.feeds.facet(term.facet).archive),
+    )
+
+
+def selected_feed(config: Config, found: Respelled) -> Feed:
+    """The feed of any selection: its address is the canonical text, its id that of the names that never change."""
+    site, title = config.site, selections.title(found.selection, chinese=config.chinese)
+    return Feed(
+        path=SELECT,
+        id=addresses.feed_id(site.id_authority, SELECT, selections.canonical(found.lasting)),
+        title=f"{title} · {site.title}",
+        subtitle=_words(config, f"{site.title}：{title}", f"{site.title}: {title}"),
+        selection=found.selection,
+        limit=config.feeds.select.limit,
+        content=config.feeds.content,
+        query=selections.canonical(found.selection),
     )
 
 

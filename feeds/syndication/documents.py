@@ -25,13 +25,15 @@ from ..config import Config
 from ..database import feeds
 from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
-from ..model import PEOPLE, Feed, FeedState
+from ..model import PEOPLE, Article, Feed, FeedState
+from . import archives
+from .archives import Bucket, Neighbours
 from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
 from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
 
 #: Raise it when rendering changes without a new version of any package.
-RENDERER = "1"
+RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
 _NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
 
@@ -96,15 +98,26 @@ def _shared(config: Config) -> str:
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
     feed = row.feed
     window = catalog.digests(connection, row.clauses, feed.limit)
-    shown = [shared, feed.path, feed.id, feed.title, feed.subtitle, feed.content, *(digest for digest, _updated in window)]
+    articles = catalog.count(connection, row.clauses)
+    begins = archives.youngest(connection, config, feed, row.clauses) if articles > len(window) else None
     return {
         "path": feed.path,
         "title": feed.title,
         "term_key": row.term_key,
-        "articles": catalog.count(connection, row.clauses),
-        "updated": max((updated for _digest, updated in window), default=_authority_date(config)),
-        "digest": hashlib.sha256("\0".join(shown).encode()).hexdigest()[:24],
+        "articles": articles,
+        "updated": _updated(config, window),
+        "digest": _digest(shared, feed, [begins.name if begins else ""], window),
     }
+
+
+def _updated(config: Config, window: Sequence[tuple[str, int]]) -> int:
+    return max((updated for _digest, updated in window), default=_authority_date(config))
+
+
+def _digest(shared: str, feed: Feed, more: Sequence[str], window: Sequence[tuple[str, int]]) -> str:
+    """Of all that decides a document's bytes; `more` are the names of the archive documents that it links to."""
+    shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *more]
+    return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
 
 
 def _authority_date(config: Config) -> int:
@@ -173,24 +186,115 @@ def _state(row: Any) -> FeedState:
     return FeedState(row.path, row.title, row.articles, instant(row.updated), row.digest, row.changed)
 
 
+# -- state: of what no rescan keeps ----------------------------------------
+
+
+def selected_state(connection: sa.Connection, config: Config, feed: Feed, changed: int) -> FeedState:
+    """Of a feed that only its address names. `changed`: when anything last changed (UTC seconds)."""
+    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    window = catalog.digests(connection, clauses, feed.limit)
+    digest = _digest(_shared(config), feed, (), window)
+    return FeedState(feed.path, feed.title, len(window), instant(_updated(config, window)), digest, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One archive document of a feed."""
+
+    feed: Feed
+    bucket: Bucket
+    neighbours: Neighbours
+    state: FeedState
+
+
+def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, changed: int) -> Volume | None:
+    """The archive document of that name; None where the feed has no article of then. `changed` as in `selected_state`."""
+    bucket = archives.named(feed.archive, name, config.zone)
+    if bucket is None:
+        return None
+    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    window = catalog.digests(connection, clauses, None, *catalog.between(bucket.first, bucket.end))
+    if not window:
+        return None
+    beside = archives.neighbours(connection, config, feed, clauses, bucket)
+    links = [bucket.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
+    digest = _digest(_shared(config), feed, links, window)
+    state = FeedState(bucket.path(feed), feed.title, len(window), instant(_updated(config, window)), digest, changed)
+    return Volume(feed, bucket, beside, state)
+
+
 # -- bytes: made on request ------------------------------------------------
 
 
 def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
     """The document's bytes, not compressed; call it in the snapshot that `state` was read in."""
-    return format.render(content_of(config, feed, state.updated, entries_of(connection, config, feed), format))
+    entries = entries_of(connection, config, feed)
+    return format.render(content_of(config, feed, state.updated, entries, format, history_of(connection, config, feed, state)))
+
+
+def history_of(connection: sa.Connection, config: Config, feed: Feed, state: FeedState) -> History:
+    """Where a feed's history goes on: nowhere, if the feed holds all of it."""
+    if not feed.archive or state.articles <= feed.limit:
+        return History()
+    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    begins = archives.youngest(connection, config, feed, clauses)
+    return History(older=begins.path(feed) if begins else "")
+
+
+def render_volume(connection: sa.Connection, config: Config, volume: Volume, format: Format) -> bytes:
+    """As `render`, of an archive document."""
+    entries = _entries(connection, config, volume.feed, None, volume.bucket)
+    older, younger = volume.neighbours.older, volume.neighbours.younger
+    history = History(
+        own=volume.state.path,
+        closed=volume.neighbours.closed,
+        older=older.path(volume.feed) if older else "",
+        younger=younger.path(volume.feed) if younger else "",
+    )
+    return format.render(content_of(config, volume.feed, volume.state.updated, entries, format, history))
+
+
+def articles_of(connection: sa.Connection, config: Config, volume: Volume) -> list[Article]:
+    """Those of an archive document, without bodies."""
+    return _articles(connection, config, volume.feed, None, volume.bucket, with_html=False)
 
 
 def entries_of(connection: sa.Connection, config: Config, feed: Feed) -> list[Entry]:
     """What a feed carries, the same in every format."""
-    clauses = catalog.resolve(connection, names_of(config), feed.selection)
-    articles = catalog.select(connection, clauses, feed.limit, with_html=feed.content == "full")
+    return _entries(connection, config, feed, feed.limit, None)
+
+
+def _entries(connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None) -> list[Entry]:
+    articles = _articles(connection, config, feed, limit, bucket, with_html=feed.content == "full")
     return [entry_of(config, feed, article) for article in articles]
 
 
-def content_of(config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format) -> Content:
+def _articles(
+    connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None, *, with_html: bool
+) -> list[Article]:
+    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    window = catalog.between(bucket.first, bucket.end) if bucket else (None, None)
+    return catalog.select(connection, clauses, limit, *window, with_html=with_html)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Paths of a feed's archive documents: the one that this is ("" for the feed itself), the next older and younger one."""
+
+    own: str = ""
+    closed: bool = False
+    older: str = ""
+    younger: str = ""
+
+
+def content_of(
+    config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format, history: History
+) -> Content:
     site = config.site
-    page = f"{site.base_url}/{addresses.encode(feed.path)}"
+
+    def address(path: str) -> str:
+        return path and addresses.url(site.base_url, path, format.extension, feed.query)
+
     return Content(
         id=feed.id,
         title=feed.title,
@@ -199,8 +303,12 @@ def content_of(config: Config, feed: Feed, updated: datetime, entries: Sequence[
         language=site.language,
         author=site.title,
         base=site.base_url,
-        page=f"{site.base_url}/" if feed.path == "all" else page,
-        address=page + format.extension,
+        page=f"{site.base_url}/" if feed.path == "all" else addresses.url(site.base_url, feed.path, query=feed.query),
+        address=address(history.own or feed.path),
+        current=address(feed.path) if history.own else "",
+        older=address(history.older),
+        younger=address(history.younger),
+        closed=history.closed,
         icon=site.icon or f"{site.base_url}/static/icon.png",
         logo=site.logo,
         rights=site.rights,

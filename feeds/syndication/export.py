@@ -21,7 +21,7 @@ from ..errors import FeedsError
 from ..model import FACETS, Feed, FeedState
 from . import opml
 from .definitions import enabled_facets, every_feed
-from .documents import compress, content_of, entries_of, states
+from .documents import compress, content_of, entries_of, history_of, states
 from .formats import FORMATS
 
 MANIFEST = ".feeds-export.json"
@@ -125,9 +125,9 @@ def write_batch(job: Job) -> int:
     suffixes = tuple(_CODING) if job.compressed else ("",)
     with database.reading(engine) as connection:
         for feed, row in job.feeds:
-            entries = entries_of(connection, job.config, feed)
+            entries, history = entries_of(connection, job.config, feed), history_of(connection, job.config, feed, row)
             for format in FORMATS.values():
-                data = format.render(content_of(job.config, feed, row.updated, entries, format))
+                data = format.render(content_of(job.config, feed, row.updated, entries, format, history))
                 for suffix in suffixes:
                     _write(job.folder / f"{feed.path}.{format.name}{suffix}", compress(data, _CODING[suffix]))
     engine.dispose()

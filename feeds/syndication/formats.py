@@ -1,6 +1,6 @@
 """Entries -> bytes. A format is a row in `FORMATS`: extension, media type, function. The only user of feedgen.
 
-feedgen 1.0.0 needs help in six places, each marked below; equal content gives equal bytes.
+feedgen 1.0.0 needs help in seven places, each marked below; equal content gives equal bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .entries import Entry
 ATOM = "http://www.w3.org/2005/Atom"
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
+    "fh": "http://purl.org/syndication/history/1.0",
     "media": "http://search.yahoo.com/mrss/",
     "slash": "http://purl.org/rss/1.0/modules/slash/",
     "thr": "http://purl.org/syndication/thread/1.0",
@@ -33,7 +34,11 @@ GENERATOR = "feeds"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a format needs: nothing is looked up while rendering. `page` and `base` are absolute; `self_url` too."""
+    """All that a format needs: nothing is looked up while rendering. Addresses are absolute, "" where there is none.
+
+    `current`, `older` and `younger` are `current`, `prev-archive` and `next-archive` of RFC 5005; only an archive document has
+    a `current`. `closed`: it will not change any more.
+    """
 
     id: str
     title: str
@@ -50,6 +55,10 @@ class Content:
     ttl_minutes: int
     version: str
     entries: Sequence[Entry]
+    current: str = ""
+    older: str = ""
+    younger: str = ""
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +80,30 @@ class Format:
 # -- Atom and RSS by feedgen -----------------------------------------------
 
 
+@dataclass
 class _Extras(BaseExtension):  # type: ignore[misc]
-    """Declares the namespaces that entries use."""
+    """Declares the namespaces that entries use; writes what belongs to the feed as a whole."""
+
+    links: list[dict[str, str]] = field(default_factory=list)
+    archive: bool = False
 
     def extend_ns(self) -> dict[str, str]:
         return NAMESPACES
+
+    def extend_atom(self, feed: Any) -> Any:
+        return self._mark(feed)
+
+    def extend_rss(self, rss: Any) -> Any:
+        # 7. Of a channel's links feedgen writes `self` only.
+        for attributes in self.links:
+            etree.SubElement(rss[0], f"{{{ATOM}}}link", attributes)
+        self._mark(rss[0])
+        return rss
+
+    def _mark(self, element: Any) -> Any:
+        if self.archive:
+            etree.SubElement(element, f"{{{NAMESPACES['fh']}}}archive")
+        return element
 
 
 @dataclass
@@ -130,10 +158,20 @@ def _generator(content: Content, media_type: str) -> FeedGenerator:
     if content.rights:
         made.rights(content.rights)
     made.link(href=content.address, rel="self", type=media_type)
+    made.extras.archive = content.closed
+    made.extras.links = _history(content, media_type)
+    for attributes in made.extras.links:
+        made.link(**attributes)
     made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
     for entry in content.entries:
         _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
     return made
+
+
+def _history(content: Content, media_type: str) -> list[dict[str, str]]:
+    """The links of RFC 5005, section 4."""
+    links = (("current", content.current), ("prev-archive", content.older), ("next-archive", content.younger))
+    return [{"rel": rel, "href": href, "type": media_type} for rel, href in links if href]
 
 
 def _fill(made: FeedEntry, entry: Entry) -> None:
@@ -218,6 +256,7 @@ def _json(content: Content) -> bytes:
         "title": content.title,
         "home_page_url": content.page,
         "feed_url": content.address,
+        **({"next_url": content.older} if content.older else {}),
         "description": content.subtitle,
         "icon": content.icon,
         "favicon": content.icon,

@@ -53,12 +53,17 @@ class Served:
         return 2 * len(self.packed) + 4096
 
 
+#: How long (seconds) a closed archive document may be kept unasked: for ever, as far as RFC 9111 goes.
+FOR_EVER = 31_536_000
+
+
 def serve(document: Document, body: bytes, max_age: int) -> Served:
-    """`max_age` in seconds."""
-    url = f"{document.base_url}/{addresses.encode(document.path)}{document.format.extension}"
+    """`max_age` in seconds; of a closed archive document it is for ever."""
+    url = addresses.url(document.base_url, document.path, document.format.extension, document.query)
+    age = FOR_EVER if document.closed else max_age
     headers = [
         ("Content-Type", document.format.content_type),
-        ("Cache-Control", f"public, max-age={max_age}, stale-while-revalidate=600, stale-if-error=86400"),
+        ("Cache-Control", f"public, max-age={age}, stale-while-revalidate=600, stale-if-error=86400"),
         ("Vary", "Accept-Encoding, Sec-Fetch-Dest"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", "ETag, Last-Modified, Link"),

@@ -15,7 +15,7 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import digests, feeds, pages, subscriptions
+from . import building, digests, feeds, pages, subscriptions
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
@@ -46,6 +46,7 @@ def create_app(environment: Environment) -> Lane:
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
     app.register_blueprint(feeds.blueprint)
+    app.register_blueprint(building.blueprint)
     app.register_blueprint(digests.blueprint)
     app.register_blueprint(subscriptions.blueprint)
     app.register_blueprint(pages.blueprint)
@@ -90,6 +91,7 @@ def _context() -> dict[str, object]:
         "language": g.language,
         "site": edition.config.site if edition.config else None,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
+        "builder": edition.config is not None and edition.config.feeds.select.enabled,
         "by_mail": edition.config is not None and edition.config.newsletter.enabled,
         "has_page": lambda term: edition.config is not None and edition.config.feeds.facet(term.facet).enabled,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as Answer
@@ -9,19 +11,31 @@ from werkzeug.wrappers import Response as Answer
 from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
-from ..service import AddressError, Elsewhere, Format, Gone
+from ..service import AddressError, Document, Elsewhere, Format, Gone, SelectionError
 from .answers import Served, answer, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
+#: Asks the service for a document, but for its bytes where its state is known.
+Find = Callable[[Callable[[FeedState], bool]], Document | Elsewhere | Gone]
 
 
 def document(path: str, format: Format) -> Answer:
     """The feed at `path` (without extension) in one format."""
     here = state()
-    served = _served(here, path, format)
-    if isinstance(served, Response):
-        return served
+    if request.path != f"/{path}{format.extension}":  # another case of the extension
+        return permanently(path, format.extension)
+    key = request.environ["PATH_INFO"]
+    return answer_with(here, key, format, lambda known: here.service.document(here.edition, path, format, known))
+
+
+def answer_with(here: State, key: str, format: Format, find: Find) -> Answer:
+    """What `find` finds, from the cache if it holds it under `key`. Passes SelectionError on."""
+    served = _served(here, key, format, find)
+    return served if isinstance(served, Response) else send(served)
+
+
+def send(served: Served) -> Answer:
     status, headers, body = answer(served, request.environ)
     return _Exact(body, status, headers)
 
@@ -36,24 +50,22 @@ class _Exact(Response):
         return self.headers
 
 
-def _served(here: State, path: str, format: Format) -> Served | Response:
+def _served(here: State, key: str, format: Format, find: Find) -> Served | Response:
     """From the cache if its digest still holds, else rendered and put there, or without bytes where the answer has none."""
-    address = f"/{path}{format.extension}"
-    if request.path != address:  # another case of the extension
-        return permanently(path, format.extension)
     config = here.config
-    key = request.environ["PATH_INFO"]
     cached = here.cache.get(key)
 
     def known(row: FeedState) -> bool:
         return (cached is not None and cached.digest == row.digest) or needs_no_body(request.environ, row, format)
 
     try:
-        found = here.service.document(here.edition, path, format, known)
+        found = find(known)
+    except SelectionError:
+        raise
     except AddressError:
         abort(404)
     if isinstance(found, Elsewhere):
-        return permanently(found.path, format.extension)
+        return permanently(found.path, format.extension, found.query)
     if isinstance(found, Gone):
         abort(410)
     if found.body is None and (cached is None or cached.digest != found.digest):
@@ -71,10 +83,10 @@ def max_age(config: Config) -> int:
     return min(max(config.site.rescan_seconds, 30), 300)
 
 
-def permanently(path: str, extension: str = "") -> Response:
-    """301 to the canonical address, with the query that came along."""
-    query = request.query_string.decode("latin-1")
-    target = f"/{addresses.encode(path)}{extension}" + (f"?{query}" if query else "")
+def permanently(path: str, extension: str = "", query: str | None = None) -> Response:
+    """301 to the canonical address, with its own query or the one that came along."""
+    query = request.query_string.decode("latin-1") if query is None else query
+    target = addresses.url("", path, extension, query)
     answered = redirect(target, 301, Response=Response)
     answered.headers["Cache-Control"] = "public, max-age=300"
     answered.headers["Access-Control-Allow-Origin"] = "*"

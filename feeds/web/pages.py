@@ -80,6 +80,8 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     here = state()
     if path.rstrip("/") != path:
         return permanently(path.rstrip("/"))
+    if addresses.split_archive(path)[1]:
+        return _volume_page(path, extension)
     try:
         found = here.service.page(here.config, path, _before())
     except AddressError:
@@ -89,6 +91,21 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if isinstance(found, Gone):
         abort(410)
     return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))
+
+
+def _volume_page(path: str, extension: str) -> Answer:
+    here = state()
+    try:
+        found = here.service.volume_page(here.config, path)
+    except AddressError:
+        abort(404)
+    if isinstance(found, Elsewhere):
+        return permanently(found.path, extension)
+    if isinstance(found, Gone):
+        abort(410)
+    volume = found.volume
+    title = f"{volume.feed.title} {volume.bucket.name}"
+    return _page("archive.html", volume=volume, articles=found.articles, autodiscovery=_autodiscovery(path, title))
 
 
 def _article_elsewhere(path: str) -> Answer:

@@ -25,6 +25,8 @@ PAGES = {
     "article": ("/articles/146", "Ruby text on the web"),
     "code": ("/articles/113", ""),
     "about": ("/about/feeds", ""),
+    "builder": ("/select?tag=Linux&not-tag=C%2B%2B", "Linux"),
+    "archive": ("/all/archive/2026-09", "2026-09"),
     "missing": ("/tags/nothing-at-all", "404"),
 }
 
@@ -117,6 +119,35 @@ def test_a_reader_in_a_browser_may_fetch_a_feed_from_another_origin(chromium: An
         assert tag
     finally:
         page.close()
+
+
+def test_the_builder_changes_the_page_in_place_and_searches_as_one_types(chromium: Any, live: Any) -> None:
+    context = chromium.new_context(locale="en")
+    faults: list[str] = []
+    try:
+        page = context.new_page()
+        page.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(live.base + "/select")
+        page.evaluate("window.same = true")
+        page.fill("#term", "linu")
+        page.wait_for_selector("#known option[label^='Linux (']", state="attached")
+        page.fill("#term", "linux")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/select?tag=Linux")
+        page.select_option("#mode", "not-")
+        page.fill("#term", "c++")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/select?tag=Linux&not-tag=C%2B%2B")
+        assert "without C++" in page.title() or "不含 C++" in page.title()
+        page.get_by_label("Remove C++").click()
+        page.wait_for_url("**/select?tag=Linux")
+        page.go_back()
+        page.get_by_label("Remove C++").wait_for()
+        assert page.evaluate("window.same") is True, "the page was loaded anew"
+        assert faults == []
+    finally:
+        context.close()
 
 
 def test_the_page_can_be_used_with_the_keyboard(chromium: Any, live: Any) -> None:

@@ -20,7 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from feeds import addresses
 from feeds.library import catalog
-from feeds.model import Selection
+from feeds.library.matching import Matcher
+from feeds.library.vocabulary import Names
+from feeds.model import Article, Selection
 from feeds.syndication.formats import FORMATS
 
 PATHS = [f"{folder}{name}.md" for folder in ("", "2020/01/", "深/") for name in ("a", "b", "c")]
@@ -42,6 +44,15 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
+SELECTIONS = [
+    Selection({"tag": ("Linux", "内核")}),
+    Selection({"tag": ("Linux", "K8s"), "translator": ("geekpi",)}),
+    Selection({}, {"tag": ("Linux", "内核")}),
+    Selection({}, {}, {"tag": ("Linux",)}),
+    Selection({"translator": ("wxy", "Ada")}, {}, {"tag": ("C++", "Kubernetes")}),
+]
+
+
 def everything(service: Any) -> dict[str, Any]:
     """All that can be read from a catalog, but for times of change and the paths of files."""
     edition = service.edition()
@@ -50,13 +61,35 @@ def everything(service: Any) -> dict[str, Any]:
         terms = [known.term for facet in ("tag", "translator", "author") for known in catalog.terms_of(connection, facet)]
         kept = [known.feed_path for facet in ("tag", "translator") for known in catalog.terms_of(connection, facet)]
         counts = dict(catalog.term_counts(connection))
+        selected = [selected_ids(connection, edition.config, found, selection) for selection in SELECTIONS]
     states = [(row.path, row.title, row.articles, row.updated, row.digest, selected) for row, selected in service.states()]
     bytes_ = {
         row[0] + format.extension: service.document(edition, row[0], format).body
         for row in states
         for format in FORMATS.values()
     }
-    return {"articles": found, "terms": terms, "ids": kept, "counts": counts, "states": states, "bytes": bytes_}
+    return {
+        "articles": found,
+        "terms": terms,
+        "ids": kept,
+        "counts": counts,
+        "states": states,
+        "bytes": bytes_,
+        "selected": selected,
+    }
+
+
+def selected_ids(connection: Any, config: Any, found: list[Article], selection: Selection) -> list[str]:
+    """What the catalog selects, which is what a look at every article selects."""
+    clauses = catalog.resolve(connection, Names.of(config.feeds.aliases), selection)
+    ids = [article.id for article in catalog.select(connection, clauses, 1000)]
+    assert ids == [found[index].id for index in Matcher(found, config.feeds.aliases).take(selection)]
+    assert catalog.count(connection, clauses) == len(ids)
+    assert [article.id for article in catalog.select(connection, clauses, 2)] == ids[:2]
+    if len(ids) > 1:
+        cursor = next(article.position for article in found if article.id == ids[0])
+        assert [article.id for article in catalog.select(connection, clauses, 1, cursor)] == ids[1:2]
+    return ids
 
 
 class Store(RuleBasedStateMachine):
