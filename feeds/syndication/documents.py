@@ -31,7 +31,7 @@ from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
 
 #: Raise it when rendering changes without a new version of any package.
-RENDERER = "1"
+RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
 _NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
 

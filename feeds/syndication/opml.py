@@ -24,7 +24,6 @@ def render(config: Config, title: str, states: Iterable[FeedState], *, nested: b
     if rows:
         etree.SubElement(head, "dateModified").text = _date(max(row.updated for row in rows))
     etree.SubElement(head, "ownerName").text = config.site.title
-    etree.SubElement(head, "docs").text = "http://opml.org/spec2.opml"
     body = etree.SubElement(root, "body")
     groups: dict[str, etree._Element] = {}
     for row in rows:
@@ -39,7 +38,7 @@ def _group(config: Config, body: etree._Element, groups: dict[str, etree._Elemen
     if folder not in groups:
         facet = next((facet for facet in FACETS.values() if facet.plural == folder), None)
         name = (facet.zh if config.chinese else facet.en) if facet else config.site.title
-        groups[folder] = etree.SubElement(body, "outline", text=name, title=name)
+        groups[folder] = etree.SubElement(body, "outline", text=name)
     return groups[folder]
 
 

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as Answer
 from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
-from ..service import AddressError, Elsewhere, Format, Gone
-from .answers import Served, answer, needs_no_body, serve
+from ..service import AddressError, Elsewhere, Format, Gone, compress
+from .answers import Served, answer, chosen_encoding, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -97,7 +97,10 @@ def facet_opml(plural: str) -> Answer:
 def _opml(plural: str) -> Answer:
     here = state()
     body = here.service.opml(here.config, PLURALS.get(plural))
-    answered = Response(body, content_type="text/x-opml; charset=utf-8")
+    encoding = chosen_encoding(request.headers.get("Accept-Encoding"))
+    answered = Response(compress(body, encoding), content_type="text/x-opml; charset=utf-8")
+    if encoding != "identity":
+        answered.headers["Content-Encoding"] = encoding
     answered.headers["Content-Disposition"] = f'inline; filename="{plural or "feeds"}.opml"'
     answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
     answered.headers["Access-Control-Allow-Origin"] = "*"

@@ -14,6 +14,7 @@ from lxml import etree
 
 Documents = Mapping[tuple[str, str], bytes]
 ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
+ATOM_UPDATED = "{http://www.w3.org/2005/Atom}updated"
 DC = "{http://purl.org/dc/elements/1.1/}"
 CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
 RFC822 = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (GMT|[+-]\d{4})")
@@ -150,3 +151,16 @@ def test_the_end_of_a_cdata_section_in_an_article_ends_none(awkward: Documents) 
 
 def test_the_number_of_comments_is_a_number(items: list[Any]) -> None:
     assert all(item.findtext("{http://purl.org/rss/1.0/modules/slash/}comments").isdecimal() for item in items)
+
+
+def test_an_edited_item_says_when_by_atom_because_rss_has_one_date(demo_documents: Documents) -> None:
+    atom = etree.fromstring(demo_documents["all", "atom"]).iter("{*}entry")
+    changed = {
+        entry.findtext("{*}id"): entry.findtext("{*}updated")
+        for entry in atom
+        if entry.findtext("{*}updated") != entry.findtext("{*}published")
+    }
+    items = etree.fromstring(demo_documents["all", "rss"]).iter("item")
+    said = {item.findtext("guid"): item.findtext(ATOM_UPDATED) for item in items if item.find(ATOM_UPDATED) is not None}
+    assert said == changed
+    assert said, "the demo has edited articles"
