@@ -126,6 +126,7 @@ def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArt
     content = body.render(source.body, url, rules.image_url)
     summary = _excerpt(fields) or body.opening(content)
     published = _published(rules, fields, path, mtime)
+    original = body.absolute(_text(fields, "fromurl"), "")
     updated = max(published, _date(rules, fields.get("updated")) or published)
     article = ParsedArticle(
         id=id,
@@ -136,7 +137,7 @@ def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArt
         html=content,
         published=published,
         updated=updated,
-        original=body.absolute(_text(fields, "fromurl"), ""),
+        original=original if original != url else "",
         picture=_picture(rules, fields),
         comments=_comment_count(fields),
         editor_choice=_text(fields, "editorchoice").lower() in _YES,

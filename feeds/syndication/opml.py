@@ -28,6 +28,8 @@ def render(config: Config, title: str, states: Iterable[FeedState], *, nested: b
     groups: dict[str, etree._Element] = {}
     for row in rows:
         _outline(config, _group(config, body, groups, row) if nested else body, row)
+    if not rows:
+        etree.SubElement(body, "outline", text=title)  # a body has at least one
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
 
 

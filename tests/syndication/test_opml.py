@@ -66,6 +66,15 @@ def test_the_list_of_one_facet_is_flat_and_holds_no_other(demo: Any) -> None:
     assert {outline.getparent().tag for outline in found} == {"body"}
 
 
+def test_the_list_of_a_facet_without_terms_is_an_empty_folder(site: Any) -> None:
+    """OPML 2.0: a body has one outline or more."""
+    site.settle("feeds.yaml", facets={"selector": {"enabled": True}})
+    site.rescan()
+    data = site.service.opml(config_of(site), FACETS["selector"])
+    assert outlines(data) == []
+    assert [dict(outline.attrib) for outline in etree.fromstring(data).iter("outline")] == [{"text": "Linux 中国 · 选题"}]
+
+
 def test_the_date_is_that_of_the_newest_article_and_the_bytes_stay(demo: Any) -> None:
     data = demo.service.opml(config_of(demo), None)
     assert data == demo.service.opml(config_of(demo), None)
