@@ -19,7 +19,8 @@ MAX_NESTING = 200
 #: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids; lone surrogates cannot come out
 #: of UTF-8.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_TAGS = nh3.ALLOWED_TAGS - {"area", "map", "center", "nav", "article", "header", "footer", "hgroup"} | {"tfoot"}
+#: Without what readers drop or validators warn of: landmarks of a page, image maps, bdo (text that reads otherwise than it is).
+_TAGS = nh3.ALLOWED_TAGS - {"area", "map", "center", "nav", "article", "header", "footer", "hgroup", "bdo", "rtc"} | {"tfoot"}
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
     "img": {"src", "alt", "title", "width", "height"},
@@ -33,9 +34,9 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto", "ftp", "magnet"}
 #: Tags that are HTML and not for us: dropped. Any other word in angle brackets is the author's text: kept.
 _FORBIDDEN = frozenset(
-    "applet area article audio base body button canvas center dialog embed fieldset font footer form frame frameset head "
+    "applet area article audio base bdo body button canvas center dialog embed fieldset font footer form frame frameset head "
     "header hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option "
-    "output param picture portal progress script section select slot source style svg template textarea title track "
+    "output param picture portal progress rtc script section select slot source style svg template textarea title track "
     "video".split()
 )
 _WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))

@@ -26,7 +26,7 @@ from .frontmatter import BadFrontMatter, Source, Value, read
 from .sweep import UNSETTLED, Stamp, stamp_of
 
 #: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
-PARSER = "1"
+PARSER = "2"
 
 MAX_NAME = 300
 MAX_TERMS = 100
@@ -126,17 +126,18 @@ def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArt
     content = body.render(source.body, url, rules.image_url)
     summary = _excerpt(fields) or body.opening(content)
     published = _published(rules, fields, path, mtime)
+    original = body.absolute(_text(fields, "fromurl"), "")
     updated = max(published, _date(rules, fields.get("updated")) or published)
     article = ParsedArticle(
         id=id,
         url=url,
         permalink=_text(fields, "permalink")[:MAX_NAME],
-        title=_text(fields, "title") or _name_of_file(path),
+        title=_title(fields) or _name_of_file(path),
         summary=summary,
         html=content,
         published=published,
         updated=updated,
-        original=body.absolute(_text(fields, "fromurl"), ""),
+        original=original if original != url else "",
         picture=_picture(rules, fields),
         comments=_comment_count(fields),
         editor_choice=_text(fields, "editorchoice").lower() in _YES,
@@ -190,6 +191,19 @@ def _url(rules: Rules, fields: Mapping[str, Value], id: str) -> str:
         return own
     joined = rules.article_url.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", addresses.encode(id))
     return body.absolute(joined, "") or own
+
+
+_WRAPPED = re.compile(
+    r"<(h[1-6]|p|div|span|center|font|b|strong|i|em|u)(?:\s[^<>]*)?>\s*((?:(?!</?\1\b).)*?)\s*</\1>", re.IGNORECASE
+)
+
+
+def _title(fields: Mapping[str, Value]) -> str:
+    """Tags around the whole title are an editor's leftovers; a tag within is a word of it (`What <b>bold</b> does`)."""
+    text = _text(fields, "title")
+    while match := _WRAPPED.fullmatch(text):
+        text = match[2]
+    return text
 
 
 def _excerpt(fields: Mapping[str, Value]) -> str:
@@ -283,7 +297,7 @@ def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
     found = {
         "tag": _clean(_many(fields, "tags", "tag", split=_COMMAS)),
         "translator": _people(fields, "translator"),
-        "author": _clean(_many(fields, "author", "authors")),
+        "author": _clean(_without_markup(name) for name in _many(fields, "author", "authors")),
         "selector": _people(fields, "selector"),
         "reviewer": _people(fields, "reviewer"),
         "category": _clean(_many(fields, "category", "categories")),
@@ -309,8 +323,12 @@ def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
 def _split_people(text: str) -> tuple[str, ...]:
     """One field, several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
-    names = _SEPARATORS.split(_MARKUP.sub("", _LINK.sub(r"\1", text)))
+    names = _SEPARATORS.split(_without_markup(text))
     return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in names)
+
+
+def _without_markup(text: str) -> str:
+    return _MARKUP.sub("", _LINK.sub(r"\1", text))
 
 
 def _clean(names: Iterable[str]) -> tuple[str, ...]:

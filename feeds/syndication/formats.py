@@ -113,6 +113,7 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
     contributors: list[str] = field(default_factory=list)
     thumbnail: str = ""
     comments: int = 0
+    edited: str = ""
 
     def extend_atom(self, entry: Any) -> Any:
         # 1. feedgen drops rel, type and title of an entry's links: https://github.com/lkiesow/python-feedgen/issues/135
@@ -133,6 +134,8 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
         for attributes in self.links:
             if attributes["rel"] == "via":
                 etree.SubElement(item, f"{{{ATOM}}}link", attributes)
+        if self.edited:  # RSS has one date, the publication's
+            etree.SubElement(item, f"{{{ATOM}}}updated").text = self.edited
         self._extend_both(item)
         etree.SubElement(item, f"{{{NAMESPACES['slash']}}}comments").text = str(self.comments)
         return item
@@ -191,6 +194,7 @@ def _fill(made: FeedEntry, entry: Entry) -> None:
     extras.creators = [person.name for person in entry.authors]
     extras.contributors = [person.name for person in entry.translators]
     extras.comments = entry.comments
+    extras.edited = entry.updated.isoformat() if entry.updated > entry.published else ""
     if entry.enclosure:
         extras.thumbnail = entry.enclosure.url
         # The size of a picture on another host is not known; RSS wants a number (RSS Advisory Board profile: 0 then).

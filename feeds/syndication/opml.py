@@ -24,11 +24,12 @@ def render(config: Config, title: str, states: Iterable[FeedState], *, nested: b
     if rows:
         etree.SubElement(head, "dateModified").text = _date(max(row.updated for row in rows))
     etree.SubElement(head, "ownerName").text = config.site.title
-    etree.SubElement(head, "docs").text = "http://opml.org/spec2.opml"
     body = etree.SubElement(root, "body")
     groups: dict[str, etree._Element] = {}
     for row in rows:
         _outline(config, _group(config, body, groups, row) if nested else body, row)
+    if not rows:
+        etree.SubElement(body, "outline", text=title)  # a body has at least one
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
 
 
@@ -39,7 +40,7 @@ def _group(config: Config, body: etree._Element, groups: dict[str, etree._Elemen
     if folder not in groups:
         facet = next((facet for facet in FACETS.values() if facet.plural == folder), None)
         name = (facet.zh if config.chinese else facet.en) if facet else config.site.title
-        groups[folder] = etree.SubElement(body, "outline", text=name, title=name)
+        groups[folder] = etree.SubElement(body, "outline", text=name)
     return groups[folder]
 
 

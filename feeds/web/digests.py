@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
-from .feeds import max_age
+from .feeds import max_age, on_request
 from .state import State, state
 
 blueprint = Blueprint("digests", __name__)
@@ -53,12 +53,7 @@ def issue(id: str) -> Answer:
 @blueprint.get("/digests.atom")
 def feed() -> Answer:
     here = _here()
-    answered = Response(here.service.archive_feed(here.config), content_type="application/atom+xml; charset=utf-8")
-    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
-    answered.headers["Access-Control-Allow-Origin"] = "*"
-    answered.headers["Vary"] = "Accept-Encoding"
-    answered.add_etag()
-    return answered.make_conditional(request)
+    return on_request(here, here.service.archive_feed(here.config), "application/atom+xml; charset=utf-8")
 
 
 def _page(template: str, **values: object) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.datastructures import Headers
@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as Answer
 from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
-from ..service import AddressError, Document, Elsewhere, Format, Gone, SelectionError
-from .answers import Served, answer, needs_no_body, serve
+from ..service import AddressError, Document, Elsewhere, Format, Gone, SelectionError, compress
+from .answers import Served, answer, chosen_encoding, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -109,8 +109,17 @@ def facet_opml(plural: str) -> Answer:
 def _opml(plural: str) -> Answer:
     here = state()
     body = here.service.opml(here.config, PLURALS.get(plural))
-    answered = Response(body, content_type="text/x-opml; charset=utf-8")
-    answered.headers["Content-Disposition"] = f'inline; filename="{plural or "feeds"}.opml"'
+    name = {"Content-Disposition": f'inline; filename="{plural or "feeds"}.opml"'}
+    return on_request(here, body, "text/x-opml; charset=utf-8", name)
+
+
+def on_request(here: State, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """A document that no rescan keeps account of: made for each request, compressed, tagged by its bytes."""
+    encoding = chosen_encoding(request.headers.get("Accept-Encoding"))
+    answered = Response(compress(body, encoding), content_type=content_type)
+    answered.headers.update(headers or {})
+    if encoding != "identity":
+        answered.headers["Content-Encoding"] = encoding
     answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
     answered.headers["Access-Control-Allow-Origin"] = "*"
     answered.headers["Vary"] = "Accept-Encoding"

@@ -63,6 +63,11 @@ def check(html: str) -> None:
             assert value is None or re.match(r"(?:https?|mailto|ftp|magnet):", value, re.IGNORECASE), (name, value)
 
 
+@pytest.mark.parametrize("tag", ["bdo", "rtc", "font"])
+def test_what_readers_drop_or_validators_warn_of_is_taken_off_and_its_words_stay(tag: str) -> None:
+    assert render(f"<{tag} dir='rtl'>文字</{tag}>") == "<p>文字</p>\n"
+
+
 PIECES = [
     *("<", ">", "</", "/>", "&", ";", "#", '"', "'", "=", "\n", " ", "\t", "\r", "`", "```", "~", "~~", "*", "**", "_"),
     *(

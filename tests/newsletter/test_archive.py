@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import feedparser
@@ -9,6 +10,8 @@ import pytest
 from werkzeug.test import Client
 
 from feeds.web.app import create_app
+
+from ..syndication.rules import Document, faults
 
 Mailing = Any
 MONDAY = 1_767_571_200  # 2026-01-05T00:00:00Z
@@ -70,6 +73,12 @@ def test_the_feed_of_issues_is_read_by_feedparser(client: Client) -> None:
     assert "https://linux.cn/article-1-1.html" in entry.content[0].value
     again = client.get("/digests.atom", headers={"If-None-Match": answered.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_the_feed_of_issues_keeps_to_every_rule_and_is_sent_compressed(client: Client) -> None:
+    answered = client.get("/digests.atom", headers={"Accept-Encoding": "gzip"})
+    assert answered.headers["Content-Encoding"] == "gzip"
+    assert not faults("atom", Document("https://feeds.example/digests.atom", gzip.decompress(answered.data)))
 
 
 @pytest.mark.parametrize("address", ["/digests/weekly-1999-01-01", "/digests/..", "/digests/%00"])

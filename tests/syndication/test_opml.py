@@ -45,11 +45,34 @@ def test_the_list_of_all_feeds_is_grouped_by_facet(demo: Any) -> None:
     assert [outline.get("xmlUrl").rpartition("/")[2] for outline in body if outline.get("type")] == ["all.atom"]
 
 
+def test_folders_and_head_are_what_a_validator_knows(demo: Any) -> None:
+    """feedvalidator: MissingOutlineType for a title without a type, UndefinedElement for `docs`, which tell readers nothing."""
+    root = etree.fromstring(demo.service.opml(config_of(demo), None))
+    assert {child.tag for child in root.find("head")} <= {
+        "title",
+        "dateCreated",
+        "dateModified",
+        "ownerName",
+        "ownerEmail",
+        "ownerId",
+    }
+    assert all("title" not in outline.attrib for outline in root.iter("outline") if outline.get("type") is None)
+
+
 def test_the_list_of_one_facet_is_flat_and_holds_no_other(demo: Any) -> None:
     found = outlines(demo.service.opml(config_of(demo), FACETS["translator"]))
     assert found
     assert all("/translators/" in outline.get("xmlUrl") for outline in found)
     assert {outline.getparent().tag for outline in found} == {"body"}
+
+
+def test_the_list_of_a_facet_without_terms_is_an_empty_folder(site: Any) -> None:
+    """OPML 2.0: a body has one outline or more."""
+    site.settle("feeds.yaml", facets={"selector": {"enabled": True}})
+    site.rescan()
+    data = site.service.opml(config_of(site), FACETS["selector"])
+    assert outlines(data) == []
+    assert [dict(outline.attrib) for outline in etree.fromstring(data).iter("outline")] == [{"text": "Linux 中国 · 选题"}]
 
 
 def test_the_date_is_that_of_the_newest_article_and_the_bytes_stay(demo: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+import brotli
 import feedparser
 import pytest
 from lxml import html
@@ -210,6 +211,17 @@ def test_the_opml_lists_are_served_for_readers(demo_client: Client) -> None:
         assert answered.headers["Access-Control-Allow-Origin"] == "*"
         assert demo_client.get(address, headers={"If-None-Match": answered.headers["ETag"]}).status_code == 304
     assert demo_client.get("/authors.opml").status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_the_opml_lists_are_sent_compressed_with_a_tag_of_their_own(demo_client: Client, encoding: str) -> None:
+    plain = demo_client.get("/feeds.opml")
+    answered = demo_client.get("/feeds.opml", headers={"Accept-Encoding": encoding})
+    assert answered.headers["Content-Encoding"] == encoding
+    assert answered.headers["ETag"] != plain.headers["ETag"]
+    assert {"gzip": gzip.decompress, "br": brotli.decompress}[encoding](answered.data) == plain.data
+    again = {"Accept-Encoding": encoding, "If-None-Match": answered.headers["ETag"]}
+    assert demo_client.get("/feeds.opml", headers=again).status_code == 304
 
 
 def test_feedparser_finds_a_feed_through_the_page_of_a_term(demo_client: Client) -> None:
