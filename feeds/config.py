@@ -86,6 +86,15 @@ Clauses = Mapping[str, Names]
 Limit = Annotated[int, Field(ge=1, le=500)]
 
 
+class StoreGit(_Strict):
+    """What a store that lies in a git work tree is used for."""
+
+    pull: bool = False
+    every_seconds: Annotated[int, Field(ge=1, le=7 * 86400)] = 300
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    dates: bool = False
+
+
 class Site(_Strict):
     """site.yaml"""
 
@@ -103,6 +112,7 @@ class Site(_Strict):
     store: Annotated[str, Field(min_length=1)] = "demo/articles"
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    store_git: StoreGit = Field(default_factory=StoreGit)
 
 
 class FacetSettings(_Strict):
@@ -441,6 +451,15 @@ def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model
         # Where every member of a list is bad, the list counts as empty, too; that says nothing new.
         faults.extend(_fault(path, places, item) for item in found if item["loc"] not in outer)
         return None
+
+
+def place(path: Path, *keys: str | int) -> tuple[int, int]:
+    """Line and column of a setting in a file that `load` has taken; of the file's beginning where it is not written there."""
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
+        return dict(_places(node)).get(keys, (1, 1)) if node else (1, 1)
+    except (OSError, ValueError, yaml.YAMLError):
+        return 1, 1
 
 
 def _refuse_aliases(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ import sqlalchemy as sa
 from .. import config as configuration
 from .. import database, share
 from ..config import Config, Environment
-from ..errors import ConfigError, Fault, FeedsError, StoreError
-from ..library import catalog, scan
+from ..errors import ConfigError, Fault, FeedsError, GitError, StoreError
+from ..library import catalog, history, scan
+from ..library import pull as pulling
+from ..library.git import Git
 from ..library.reading import Rules
 from ..model import FACETS, PLURALS, IssueContent, Problem, Recipient
 from ..newsletter import issues, mailboxes, transports
@@ -31,7 +34,12 @@ def check(environment: Environment) -> list[Problem]:
         config = configuration.load(environment)
     except ConfigError as error:
         return [_as_problem(fault) for fault in error.faults]
-    return [*_check_addresses(environment, config), *check_store(config), *_check_newsletter(environment, config)]
+    return [
+        *_check_addresses(environment, config),
+        *_check_git(environment, config),
+        *check_store(config),
+        *_check_newsletter(environment, config),
+    ]
 
 
 def _as_problem(fault: Fault) -> Problem:
@@ -51,6 +59,27 @@ def _check_addresses(environment: Environment, config: Config) -> Iterator[Probl
                 f"moved/gone: {written!r} is no feed's address; expected all, feeds/NAME or one of {known}",
                 "config",
             )
+
+
+def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
+    """What can be known without asking the remote."""
+    settings = config.site.store_git
+    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
+        return
+    try:
+        git = Git(os.path.realpath(config.site.store))
+        pulling.head(git)
+        if settings.dates and history.shallow_ids(git):
+            yield _about_git(environment, "dates", f"a shallow clone {history.SHALLOW}: git fetch --unshallow")
+        if settings.pull:
+            pulling.upstream(git)
+    except GitError as error:
+        yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
+
+
+def _about_git(environment: Environment, setting: str, reason: str) -> Problem:
+    path = environment.config_dir / "site.yaml"
+    return Problem(str(path), *configuration.place(path, "store_git", setting), f"store_git.{setting}: {reason}", "config")
 
 
 def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
