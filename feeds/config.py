@@ -153,9 +153,15 @@ class NamedFeed(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     description: str = ""
+    id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     select: Select = Field(default_factory=Select)
     limit: Limit = 20
     content: Literal["full", "summary"] | None = None
+
+    @property
+    def permanent(self) -> str:
+        """What its id is made of: the name that it was published under first."""
+        return self.id or self.name
 
 
 def _known_facet_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -171,7 +177,25 @@ def _unique_names(feeds: tuple[NamedFeed, ...]) -> tuple[NamedFeed, ...]:
         if feed.name.casefold() in seen:
             raise ValueError(f"two feeds are called {feed.name!r}")
         seen.add(feed.name.casefold())
+    if len({feed.permanent for feed in feeds}) < len(feeds):
+        raise ValueError("two feeds have the same id; it is that of the one that had it first")
     return feeds
+
+
+def _ending_aliases(value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    for aliases in value.values():
+        steps = {addresses.fold(alias): name for alias, name in aliases.items()}
+        for alias in aliases:
+            addresses.follow(steps, alias)
+    return value
+
+
+def _ending_moves(value: Mapping[str, str]) -> Mapping[str, str]:
+    steps = _steps(value)
+    for path in steps:
+        if addresses.fold(addresses.follow(steps, path)) == path:
+            raise ValueError(f"{path!r} is moved to itself")
+    return value
 
 
 class FeedSettings(_Strict):
@@ -181,8 +205,10 @@ class FeedSettings(_Strict):
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     all: AllSettings = Field(default_factory=AllSettings)
-    aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
-    moved: Mapping[str, str] = Field(default_factory=dict)
+    aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys), AfterValidator(_ending_aliases)] = (
+        Field(default_factory=dict)
+    )
+    moved: Annotated[Mapping[str, str], AfterValidator(_ending_moves)] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
     feeds: Annotated[tuple[NamedFeed, ...], AfterValidator(_unique_names)] = ()
 
@@ -334,13 +360,29 @@ class Config(_Strict):
 
     @cached_property
     def retired(self) -> Mapping[str, str]:
-        """`moved` and `gone` in one: folded path of a feed -> its new path, "" for gone."""
-        moves = [(old, feed_path(new)) for old, new in self.feeds.moved.items()] + [(old, "") for old in self.feeds.gone]
-        return {addresses.fold(path): new for old, new in moves for path in (old.strip("/"), feed_path(old))}
+        """`moved` and `gone` in one: folded path of a feed -> where it is in the end, "" for gone."""
+        steps = {**_steps(self.feeds.moved), **_steps(dict.fromkeys(self.feeds.gone, ""))}
+        return {path: addresses.follow(steps, path) for path in steps}
+
+    def has_feed(self, facet: str, path: str) -> bool:
+        """Whether a term at this path has a page and feeds, here or where they were moved to, if it has articles."""
+        return self.feeds.facet(facet).enabled and self.retired.get(addresses.fold(path), path) != ""
+
+    def named(self, name: str) -> NamedFeed | None:
+        """The operator's own feed of that name, also where it has been moved to another."""
+        path = self.retired.get(addresses.fold(f"feeds/{name}"), f"feeds/{name}")
+        return next((feed for feed in self.feeds.feeds if f"feeds/{feed.name}" == path), None)
 
     @property
     def chinese(self) -> bool:
         return self.site.language.lower().startswith("zh")
+
+
+def _steps(moved: Mapping[str, str]) -> dict[str, str]:
+    """Folded paths, as an operator writes them and as they are, -> paths; "" stays "", and leads nowhere."""
+    return {
+        addresses.fold(path): new and feed_path(new) for old, new in moved.items() for path in (old.strip("/"), feed_path(old))
+    }
 
 
 def feed_path(written: str) -> str:

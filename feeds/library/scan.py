@@ -89,15 +89,18 @@ def take_in(
     *,
     now: int,
     arrival: int = 0,
-    rejoin: bool = False,
+    former: Names | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Taken:
-    """Read what changed and write it. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first."""
+    """Read what changed and write it. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first.
+
+    `former` are the aliases of before, where they are others now.
+    """
     changes = found.changes
     intake = Intake(connection, names, now, arrival, changes.to_read, changes.removed)
-    if rejoin:
-        intake.rejoin()
+    if former is not None:
+        intake.rejoin(former)
     done = 0
     dates = _dates(connection, rules, found)
     for batch in read_all(rules, changes.to_read, now, workers, dates):

@@ -245,7 +245,7 @@ def _named(config: Config, query: str, words: Words) -> tuple[str, str]:
     except AddressError:
         return query, ""
     if isinstance(wanted, str):
-        feed = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
+        feed = config.named(wanted)
         return (feed.title, f"feeds/{feed.name}") if feed else (wanted, "")
     title = selections.title(wanted, chinese=words.chinese)
     if not (wanted.any or wanted.all or wanted.none):

@@ -87,8 +87,8 @@ def heading_of(config: Config, query: str, *, chinese: bool) -> tuple[str, str]:
     """What a selection is called, and the path of its page ("" where it has none)."""
     wanted = selections.parse(query)
     if isinstance(wanted, str):
-        named = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
-        return (named.title, f"/feeds/{wanted}") if named else (wanted, "")
+        named = config.named(wanted)
+        return (named.title, f"/feeds/{named.name}") if named else (wanted, "")
     single = [(facet, names) for facet, names in wanted.any.items() if len(names) == 1]
     alone = len(single) == 1 and len(wanted.any) == 1 and not wanted.all and not wanted.none
     link = f"/{addresses.encode(addresses.term_path(single[0][0], single[0][1][0]))}" if alone else ""

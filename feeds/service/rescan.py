@@ -19,6 +19,7 @@ from ..library.dating import Outlook
 from ..library.intake import Counts
 from ..library.reading import Rules
 from ..library.scan import Look, Progress, Taken
+from ..library.vocabulary import Names
 from ..model import RescanReport
 from ..syndication import definitions, documents
 from . import repository, state
@@ -98,7 +99,6 @@ class _Rescan:
             return self._write(connection, rules, found, marks), found.outlook
 
     def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:
-        rejoin = "aliases" in self.stored and self.stored["aliases"] != marks["aliases"]
         names = definitions.names_of(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
         taken = scan.take_in(
@@ -108,7 +108,7 @@ class _Rescan:
             found,
             now=self.now,
             arrival=0 if self._is_baseline() else generation,
-            rejoin=rejoin,
+            former=self._former_names(marks),
             progress=self.progress,
             workers=self.workers,
         )
@@ -120,6 +120,10 @@ class _Rescan:
             marks["generation"] = str(generation)
         state.put(connection, marks)
         return self._report(connection, taken, len(changed))
+
+    def _former_names(self, marks: Mapping[str, str]) -> Names | None:
+        before = self.stored.get("aliases", marks["aliases"])
+        return None if before == marks["aliases"] else Names.of(json.loads(before))
 
     def _is_baseline(self) -> bool:
         """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""

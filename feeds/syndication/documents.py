@@ -25,7 +25,7 @@ from ..config import Config
 from ..database import feeds
 from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
-from ..model import PEOPLE, Feed, FeedState
+from ..model import FACETS, PEOPLE, Feed, FeedState
 from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
 from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
@@ -89,8 +89,12 @@ def _affected(
 def _shared(config: Config) -> str:
     """What of the configuration shows in every feed."""
     site = config.site.model_dump(exclude=_NOT_SHOWN)
-    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that there is
-    return json.dumps([versions(), site, config.feeds.ttl_minutes, facets], sort_keys=True, ensure_ascii=False)
+    # A person is linked to a page that there is.
+    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]
+    folders = tuple(f"{FACETS[name].plural}/" for name in facets)
+    gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
+    return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
