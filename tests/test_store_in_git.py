@@ -435,7 +435,8 @@ def test_while_a_remote_does_not_answer_readers_are_served_and_a_stop_ends_the_w
         rescan.join(30)
         assert not rescan.is_alive()
         assert left.wait(10)
-    assert "the service is stopping" in repository(site)["fault"]
+    found = repository(site)
+    assert (found["fault"], found["tried"]) == ("", found["pulled"]), "the next process pulls at once"
 
 
 SECRETS = ("ada-of-the-remote", "hunter2", "t0ken")

@@ -58,5 +58,7 @@ def brought_up_to_date(
     if not at_once and 0 <= now - before.tried < settings.every_seconds:
         return before, False
     found = pull(config.site.store, settings, stop)
+    if found.fault and stop is not None and stop.is_set():
+        return before, False  # the next process begins with this pull
     good = before.pulled if found.fault else now
     return replace(before, tried=now, pulled=good, commit=found.commit or before.commit, fault=found.fault), found.moved

@@ -9,8 +9,9 @@ from werkzeug.wrappers import Response as Answer
 from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
-from ..service import AddressError, Elsewhere, Format, Gone
+from ..service import AddressError, Elsewhere, Format, Gone, compress
 from .answers import Served, answer, needs_no_body, serve
+from .conditional import choose_encoding
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -89,6 +90,8 @@ def all_opml() -> Answer:
 
 @blueprint.get("/<plural>.opml")
 def facet_opml(plural: str) -> Answer:
+    if plural != plural.casefold() and plural.casefold() in (*PLURALS, "feeds"):
+        return permanently(plural.casefold(), ".opml")
     if plural not in PLURALS or not state().config.feeds.facet(PLURALS[plural].name).enabled:
         abort(404)
     return _opml(plural)
@@ -96,8 +99,11 @@ def facet_opml(plural: str) -> Answer:
 
 def _opml(plural: str) -> Answer:
     here = state()
-    body = here.service.opml(here.config, PLURALS.get(plural))
+    encoding = choose_encoding(request.headers.get("Accept-Encoding"))
+    body = compress(here.service.opml(here.config, PLURALS.get(plural)), encoding)
     answered = Response(body, content_type="text/x-opml; charset=utf-8")
+    if encoding != "identity":
+        answered.headers["Content-Encoding"] = encoding
     answered.headers["Content-Disposition"] = f'inline; filename="{plural or "feeds"}.opml"'
     answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
     answered.headers["Access-Control-Allow-Origin"] = "*"
