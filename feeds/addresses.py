@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from .model import FACETS
@@ -26,6 +27,17 @@ _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
 def fold(name: str) -> str:
     """The key under which spellings of one term meet: NFC and case folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def follow(steps: Mapping[str, str], name: str) -> str:
+    """Where a chain of renamings ends; `steps` lead from folded names to names. Raises ValueError where it never does."""
+    met: set[str] = set()
+    while steps.get(key := fold(name), name) != name:
+        if key in met:
+            raise ValueError(f"{name!r} is renamed in a circle")
+        met.add(key)
+        name = steps[key]
+    return name
 
 
 def slug(name: str) -> str:

@@ -86,6 +86,15 @@ Clauses = Mapping[str, Names]
 Limit = Annotated[int, Field(ge=1, le=500)]
 
 
+class StoreGit(_Strict):
+    """What a store that lies in a git work tree is used for."""
+
+    pull: bool = False
+    every_seconds: Annotated[int, Field(ge=1, le=7 * 86400)] = 300
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    dates: bool = False
+
+
 class Site(_Strict):
     """site.yaml"""
 
@@ -103,6 +112,7 @@ class Site(_Strict):
     store: Annotated[str, Field(min_length=1)] = "demo/articles"
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    store_git: StoreGit = Field(default_factory=StoreGit)
 
 
 Archive = Literal["year", "month", "none"]
@@ -155,10 +165,16 @@ class NamedFeed(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     description: str = ""
+    id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     select: Select = Field(default_factory=Select)
     limit: Limit = 20
     archive: Archive = "year"
     content: Literal["full", "summary"] | None = None
+
+    @property
+    def permanent(self) -> str:
+        """What its id is made of: the name that it was published under first."""
+        return self.id or self.name
 
 
 def _known_facet_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,7 +190,25 @@ def _unique_names(feeds: tuple[NamedFeed, ...]) -> tuple[NamedFeed, ...]:
         if feed.name.casefold() in seen:
             raise ValueError(f"two feeds are called {feed.name!r}")
         seen.add(feed.name.casefold())
+    if len({feed.permanent for feed in feeds}) < len(feeds):
+        raise ValueError("two feeds have the same id; it is that of the one that had it first")
     return feeds
+
+
+def _ending_aliases(value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    for aliases in value.values():
+        steps = {addresses.fold(alias): name for alias, name in aliases.items()}
+        for alias in aliases:
+            addresses.follow(steps, alias)
+    return value
+
+
+def _ending_moves(value: Mapping[str, str]) -> Mapping[str, str]:
+    steps = _steps(value)
+    for path in steps:
+        if addresses.fold(addresses.follow(steps, path)) == path:
+            raise ValueError(f"{path!r} is moved to itself")
+    return value
 
 
 class FeedSettings(_Strict):
@@ -185,8 +219,10 @@ class FeedSettings(_Strict):
     facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     all: AllSettings = Field(default_factory=AllSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)
-    aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
-    moved: Mapping[str, str] = Field(default_factory=dict)
+    aliases: Annotated[Mapping[str, Mapping[str, str]], AfterValidator(_known_facet_keys), AfterValidator(_ending_aliases)] = (
+        Field(default_factory=dict)
+    )
+    moved: Annotated[Mapping[str, str], AfterValidator(_ending_moves)] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
     feeds: Annotated[tuple[NamedFeed, ...], AfterValidator(_unique_names)] = ()
 
@@ -338,9 +374,18 @@ class Config(_Strict):
 
     @cached_property
     def retired(self) -> Mapping[str, str]:
-        """`moved` and `gone` in one: folded path of a feed -> its new path, "" for gone."""
-        moves = [(old, feed_path(new)) for old, new in self.feeds.moved.items()] + [(old, "") for old in self.feeds.gone]
-        return {addresses.fold(path): new for old, new in moves for path in (old.strip("/"), feed_path(old))}
+        """`moved` and `gone` in one: folded path of a feed -> where it is in the end, "" for gone."""
+        steps = {**_steps(self.feeds.moved), **_steps(dict.fromkeys(self.feeds.gone, ""))}
+        return {path: addresses.follow(steps, path) for path in steps}
+
+    def has_feed(self, facet: str, path: str) -> bool:
+        """Whether a term at this path has a page and feeds, here or where they were moved to, if it has articles."""
+        return self.feeds.facet(facet).enabled and self.retired.get(addresses.fold(path), path) != ""
+
+    def named(self, name: str) -> NamedFeed | None:
+        """The operator's own feed of that name, also where it has been moved to another."""
+        path = self.retired.get(addresses.fold(f"feeds/{name}"), f"feeds/{name}")
+        return next((feed for feed in self.feeds.feeds if f"feeds/{feed.name}" == path), None)
 
     @property
     def chinese(self) -> bool:
@@ -358,6 +403,13 @@ def as_yaml(selection: Selection, title: str) -> str:
 
 def _yaml_lines(value: Mapping[str, object], *, flow: bool | None) -> list[str]:
     return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=flow, width=1000).splitlines()
+
+
+def _steps(moved: Mapping[str, str]) -> dict[str, str]:
+    """Folded paths, as an operator writes them and as they are, -> paths; "" stays "", and leads nowhere."""
+    return {
+        addresses.fold(path): new and feed_path(new) for old, new in moved.items() for path in (old.strip("/"), feed_path(old))
+    }
 
 
 def feed_path(written: str) -> str:
@@ -468,6 +520,15 @@ def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model
         # Where every member of a list is bad, the list counts as empty, too; that says nothing new.
         faults.extend(_fault(path, places, item) for item in found if item["loc"] not in outer)
         return None
+
+
+def place(path: Path, *keys: str | int) -> tuple[int, int]:
+    """Line and column of a setting in a file that `load` has taken; of the file's beginning where it is not written there."""
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
+        return dict(_places(node)).get(keys, (1, 1)) if node else (1, 1)
+    except (OSError, ValueError, yaml.YAMLError):
+        return 1, 1
 
 
 def _refuse_aliases(text: str) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -121,7 +121,18 @@ bodies = Table(
     Column("html", Text, nullable=False),
 )
 
-#: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps.
+#: When git saw files of the store come and change (UTC seconds, NULL where no commit says), so that only new commits are read.
+dated = Table(
+    "dated",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("first", BigInteger, nullable=True),
+    Column("last", BigInteger, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+#: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps;
+#: `adopted` the first slug of another term, whose feed this one goes on with since an alias renamed it ("" for none).
 terms = Table(
     "terms",
     metadata,
@@ -132,6 +143,7 @@ terms = Table(
     Column("slug", Text, nullable=False),
     Column("feed_path", Text, nullable=False),
     Column("articles", Integer, nullable=False),
+    Column("adopted", Text, nullable=False, server_default=""),
     UniqueConstraint("facet", "folded"),
     Index("ix_terms_slug", "facet", "slug"),
 )

@@ -4,6 +4,7 @@ FeedsError
 ├── Fault                 something an operator wrote is wrong: path, line, column, reason
 │   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
 ├── StoreError            the store itself cannot be read (missing, not a directory)
+├── GitError              git has no answer, in words without addresses of remotes
 ├── SchemaError           the database is older or newer than this program
 └── AddressError          a path or selection that cannot name a feed
     └── SelectionError    a text that is no selection, or too large a one
@@ -42,6 +43,10 @@ class ConfigError(FeedsError):
 
 class StoreError(FeedsError):
     """The article store cannot be swept at all; the catalog stays as it was."""
+
+
+class GitError(FeedsError):
+    """The store's repository cannot be asked or brought up to date; the store stays as it is."""
 
 
 class SchemaError(FeedsError):

@@ -43,7 +43,8 @@ class Clock:
         self.service, self.now, self.parent = service, now, parent
         self.stopped = threading.Event()
         self.bell = threading.Event()
-        self._said = ""
+        self._said: dict[str, str] = {}
+        self._commit = ""
         self._warned: set[Problem] = set()
 
     def stop(self, *_signal: object) -> None:
@@ -96,17 +97,20 @@ class Clock:
     def _tick(self) -> int:
         """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
         try:
-            report = self.service.rescan(now=int(self.now()))
+            report = self.service.rescan(now=int(self.now()), stop=self.stopped)
             self._log(report)
         except FeedsError as error:
-            self._say(str(error), "rescan_failed")
+            self._say("rescan_failed", str(error))
         except Exception as error:
             log.exception("rescan_failed", error=type(error).__name__)
         config = self.service.edition().config
         return config.site.rescan_seconds if config else 30
 
     def _log(self, report: RescanReport) -> None:
-        self._say(self.service.status()["config_fault"], "config_refused")
+        status = self.service.status()
+        self._say("rescan_failed", "")
+        self._say("config_refused", status["config_fault"])
+        self._log_git(status["store_git"] or {})
         self._warn(self.service.problems())
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
             log.info(
@@ -120,6 +124,14 @@ class Clock:
                 seconds=report.seconds,
             )
 
+    def _log_git(self, found: dict[str, Any]) -> None:
+        self._say("pull_failed", found.get("fault", ""))
+        self._say("git_dates_failed", found.get("dates_fault", ""))
+        commit = found.get("commit", "")
+        if commit != self._commit and self._commit:
+            log.info("store", commit=commit[:12])
+        self._commit = commit
+
     def _warn(self, problems: list[Problem]) -> None:
         """A file in quarantine is a warning once for each change, not once for each rescan."""
         for problem in problems:
@@ -128,12 +140,12 @@ class Clock:
                 log.warning("quarantine", file=place, reason=problem.reason)
         self._warned = set(problems)
 
-    def _say(self, fault: str, event: str) -> None:
+    def _say(self, event: str, fault: str) -> None:
         """A fault is logged once, not at every tick."""
-        if fault and fault != self._said:
+        if fault != self._said.get(event, ""):
             for line in fault.splitlines():
                 log.error(event, fault=line)
-        self._said = fault
+        self._said[event] = fault
 
     def _listen(self) -> None:
         """Ring the bell on changes below the store and the configuration."""

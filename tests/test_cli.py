@@ -194,7 +194,7 @@ def test_check_finds_nothing_where_nothing_is_wrong_and_touches_nothing(site: An
         ("site.yaml", "timezone: Mars/Olympus\n", "site.yaml:1:11: timezone: no time zone"),
         ("feeds.yaml", "facets:\n  tag: {limit: 0}\n", "feeds.yaml:2:16: facets.tag.limit:"),
         ("feeds.yaml", "facets: {colour: {}}\n", "feeds.yaml:1:9: facets: no facet is called 'colour'"),
-        ("feeds.yaml", "gone: [nonsense]\n", "feeds.yaml:1:1: moved/gone: 'nonsense' is no feed's address"),
+        ("feeds.yaml", "gone: [nonsense]\n", "feeds.yaml:1:8: moved/gone: 'nonsense' is no feed's address"),
     ],
 )
 def test_check_names_a_fault_of_the_configuration_by_file_line_and_column(

@@ -82,17 +82,19 @@ def clock(config_dir: Path, parent: int | None) -> None:
 @CONFIG
 @JSON
 @click.option("--full", is_flag=True, help="Read every file again, changed or not.")
+@click.option("--pull", is_flag=True, help="Pull a store in git now, however short ago that was done.")
 @command
-def rescan(config_dir: Path, as_json: bool, full: bool) -> None:
+def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool) -> None:
     """Bring the catalog up to date with the store, once.
 
     Only files that changed are read. A file that cannot be used goes to quarantine (see `feeds status`); its last good version
     stays published.
     """
     with open_service(config_dir) as service, show_progress("Reading articles") as progress:
-        report: RescanReport = service.rescan(now=int(time.time()), full=full, progress=progress)
+        report: RescanReport = service.rescan(now=int(time.time()), full=full, progress=progress, pull=pull)
         problems = service.problems()
-        fault = service.status()["config_fault"]
+        found = service.status()
+        fault, git = found["config_fault"], _git_faults(found)
     if as_json:
         print_json(_as_dict(report))
     else:
@@ -102,7 +104,9 @@ def rescan(config_dir: Path, as_json: bool, full: bool) -> None:
             click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
     for line in fault.splitlines():
         click.echo(f"feeds: the last good configuration is in force: {line}", err=True)
-    if fault:
+    for line in git:
+        click.echo(f"feeds: {line}", err=True)
+    if fault or git:
         sys.exit(1)
 
 
@@ -159,15 +163,37 @@ def status(config_dir: Path, as_json: bool) -> None:
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
     if found["rescan"]:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found["rescan"]["at"]))
-        click.echo(f"last rescan {when}, {found['rescan']['seconds']:.2f} s")
-    for name in ("rescan_fault", "config_fault"):
-        for line in found[name].splitlines():
-            click.echo(f"fault: {line}")
+        click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
+    _print_git(found)
+    for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_git_faults(found)):
+        click.echo(f"fault: {line}")
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
+
+
+def _print_git(found: dict[str, Any]) -> None:
+    """How the store's repository stands, where git is used."""
+    git = found["store_git"]
+    if git is None:
+        return
+    parts = [f"store at commit {git['commit'][:12]}" if git["commit"] else "store at no commit"]
+    if git["pull"]:
+        parts.append(f"last pull {_time(git['pulled'])}" if git["pulled"] else "never pulled")
+    if git["shallow"]:
+        parts.append("a shallow clone, which dates nothing that its oldest commits brought")
+    click.echo(", ".join(parts))
+
+
+def _git_faults(found: dict[str, Any]) -> list[str]:
+    git = found["store_git"] or {}
+    named = {"fault": "the store was not pulled", "dates_fault": "no dates from git"}
+    return [f"{words}: {git[name]}" for name, words in named.items() if git.get(name)]
+
+
+def _time(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 PLURAL = {facet.name: facet.plural for facet in FACETS.values()}

@@ -279,12 +279,14 @@ class KnownTerm:
 
 
 def _known_term(row: Any) -> KnownTerm:
-    return KnownTerm(row.key, Term(row.facet, row.name, row.slug, row.articles), f"{FACETS[row.facet].plural}/{row.feed_path}")
+    path = f"{FACETS[row.facet].plural}/{row.adopted or row.feed_path}"
+    return KnownTerm(row.key, Term(row.facet, row.name, row.slug, row.articles), path)
 
 
 def term_at(connection: sa.Connection, names: Names, facet: str, segment: str) -> KnownTerm | None:
     """The term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
-    exact = connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.slug == segment)).first()
+    query = sa.select(terms).where(terms.c.facet == facet, terms.c.slug == segment, terms.c.articles > 0)
+    exact = connection.execute(query).first()
     if exact is not None:
         return _known_term(exact)
     for name in dict.fromkeys((addresses.unslug(segment), segment)):

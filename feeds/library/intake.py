@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ..database import articles, bodies, departed, files, insert_rows, memberships, quarantine
 from ..model import ParsedArticle, Problem
+from . import adoption
 from .position import position
 from .reading import Reading
 from .sets import Keeper
@@ -42,8 +43,10 @@ class Intake:
         self._removed = set(removed)
         self._deferred: list[Reading] = []
         self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
+        self._names = names
         self._vocabulary = Vocabulary(connection, names)
         self._sets = Keeper(connection)
+        self._renamed_terms: list[adoption.Place] = []
         self._renamed: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
@@ -205,8 +208,9 @@ class Intake:
 
     # -- terms -------------------------------------------------------------
 
-    def rejoin(self) -> None:
+    def rejoin(self, former: Names) -> None:
         """Give every article its terms anew from the spellings it was read with: after the aliases changed."""
+        self._renamed_terms = list(adoption.differing(former, self._names))
         self.connection.execute(sa.delete(memberships))
         self._vocabulary.forget_counts()
         self._sets.forget_terms()
@@ -229,6 +233,7 @@ class Intake:
         rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._renamed.items()]
         for part in _parts(rows, 5000):
             _update(self.connection, articles, part)
+        adoption.settle(self.connection, self._names, [*self._renamed_terms, *self._vocabulary.first_published])
 
     def _gather(self, term_key: int) -> None:
         """All members of a term are to be shown anew, and all of their terms are touched."""

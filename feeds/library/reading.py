@@ -23,6 +23,7 @@ from ..config import Config
 from ..model import ParsedArticle, Problem
 from . import body
 from .frontmatter import BadFrontMatter, Source, Value, read
+from .history import UNDATED, Dates
 from .sweep import UNSETTLED, Stamp, stamp_of
 
 #: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
@@ -43,12 +44,15 @@ class Rules:
     base_url: str
     image_url: str
     max_bytes: int
+    dates: bool = False
 
     @classmethod
     def of(cls, config: Config) -> Rules:
         site = config.site
         image_url = site.image_url or site.base_url
-        return cls(site.store, site.timezone, site.article_url, site.base_url, image_url, site.max_file_bytes)
+        return cls(
+            site.store, site.timezone, site.article_url, site.base_url, image_url, site.max_file_bytes, site.store_git.dates
+        )
 
     @property
     def key(self) -> str:
@@ -71,14 +75,15 @@ class Reading:
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
 UNSETTLED_NS = 2_000_000_000
+NO_DATES: Mapping[str, Dates] = {}
 
 
-def read_files(rules: Rules, paths: Iterable[str], now_ns: int) -> list[Reading]:
-    """Read files by their paths below the store's root. Never raises for what is in them."""
-    return [read_file(rules, path, now_ns) for path in paths]
+def read_files(rules: Rules, paths: Iterable[str], now_ns: int, dates: Mapping[str, Dates] = NO_DATES) -> list[Reading]:
+    """Read files by their paths below the store's root; `dates` are git's. Never raises for what is in them."""
+    return [read_file(rules, path, now_ns, dates.get(path, UNDATED)) for path in paths]
 
 
-def read_file(rules: Rules, path: str, now_ns: int) -> Reading:
+def read_file(rules: Rules, path: str, now_ns: int, dates: Dates = UNDATED) -> Reading:
     try:
         descriptor = os.open(os.path.join(rules.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -90,7 +95,7 @@ def read_file(rules: Rules, path: str, now_ns: int) -> Reading:
         except OSError as error:
             return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
     settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
-    result = parse(rules, path, data, status.st_mtime)
+    result = parse(rules, path, data, status.st_mtime, dates)
     return Reading(path, stamp_of(status), result, settled)
 
 
@@ -98,8 +103,8 @@ def _io_reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
-def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle | Problem | None:
-    """`mtime` (seconds) is the last fallback for an article without any date. None for a draft."""
+def parse(rules: Rules, path: str, data: bytes, mtime: float, dates: Dates = UNDATED) -> ParsedArticle | Problem | None:
+    """Git's dates, then `mtime` (seconds), are the last fallbacks for an article without any date. None for a draft."""
     if len(data) > rules.max_bytes:
         return Problem(path, 0, 0, f"larger than {rules.max_bytes} bytes", "oversized")
     try:
@@ -110,7 +115,7 @@ def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle |
         return Problem(path, line, column, "not UTF-8", "encoding")
     try:
         source = read(text.replace("\r\n", "\n").replace("\r", "\n"))
-        return None if _is_draft(source.fields) else _article(rules, path, source, mtime)
+        return None if _is_draft(source.fields) else _article(rules, path, source, mtime, dates)
     except BadFrontMatter as error:
         return Problem(path, error.line, error.column, error.reason)
     except body.TooDeep:
@@ -119,15 +124,15 @@ def parse(rules: Rules, path: str, data: bytes, mtime: float) -> ParsedArticle |
         return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
 
 
-def _article(rules: Rules, path: str, source: Source, mtime: float) -> ParsedArticle:
+def _article(rules: Rules, path: str, source: Source, mtime: float, dates: Dates) -> ParsedArticle:
     fields = source.fields
     id = _id(fields, path)
     url = _url(rules, fields, id)
     content = body.render(source.body, url, rules.image_url)
     summary = _excerpt(fields) or body.opening(content)
-    published = _published(rules, fields, path, mtime)
+    published = _published(rules, fields, path, mtime, dates)
     original = body.absolute(_text(fields, "fromurl"), "")
-    updated = max(published, _date(rules, fields.get("updated")) or published)
+    updated = max(published, _date(rules, fields.get("updated")) or _committed(dates.last) or published)
     article = ParsedArticle(
         id=id,
         url=url,
@@ -225,7 +230,7 @@ def _comment_count(fields: Mapping[str, Value]) -> int:
     return int(number) if isinstance(number, str) and re.fullmatch(r"[0-9]{1,9}", number) else 0
 
 
-# -- dates: the header's, else the file's name, else its folder, else its modification time ---
+# -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -233,13 +238,21 @@ _DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
 _DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?")
 
 
-def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: float) -> datetime:
+def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: float, dates: Dates) -> datetime:
     return (
         _date(rules, fields.get("date"))
         or _dated(rules, _DATED_NAME.search(PurePosixPath(path).name))
         or _dated(rules, _DATED_FOLDER.search(path))
+        or _committed(dates.first)
         or datetime.fromtimestamp(min(max(int(mtime), 0), int(_LATEST.timestamp())), UTC)
     )
+
+
+def _committed(seconds: int | None) -> datetime | None:
+    """A commit can claim any time; the bounds are those of all dates."""
+    if seconds is None or not _EARLIEST.timestamp() <= seconds < _LATEST.timestamp():
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _date(rules: Rules, value: Value | None) -> datetime | None:

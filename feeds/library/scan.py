@@ -7,8 +7,8 @@ the old catalog or the new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
 import sqlalchemy as sa
@@ -16,8 +16,11 @@ import sqlalchemy as sa
 from .. import processes
 from ..database import articles, files, quarantine
 from ..model import Problem
+from . import dating
+from .dating import Outlook
+from .history import Dates
 from .intake import Counts, Intake, problem_rows, put_problems
-from .reading import Reading, Rules, read_files
+from .reading import NO_DATES, Reading, Rules, read_files
 from .sweep import Changes, Stamp, compare, sweep
 from .vocabulary import Names
 
@@ -35,10 +38,12 @@ class Look:
     changes: Changes
     problems: tuple[Problem, ...]
     stale_problems: tuple[str, ...]
+    outlook: Outlook = field(default_factory=Outlook)
 
     @property
     def idle(self) -> bool:
-        return not (self.changes.to_read or self.changes.removed or self.problems or self.stale_problems)
+        found = (self.changes.to_read, self.changes.removed, self.problems, self.stale_problems, self.outlook.changed)
+        return not any(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,19 @@ class Taken:
     changed: bool
 
 
-def look(connection: sa.Connection, rules: Rules, *, everything: bool = False) -> Look:
-    """Raises StoreError where there is no store."""
+def look(connection: sa.Connection, rules: Rules, *, everything: bool = False, mark: str = "") -> Look:
+    """`mark` is how far git's dates are known. Raises StoreError where there is no store."""
     root = os.path.realpath(rules.root)
     known = _known(connection)
     swept = sweep(root)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
-    changes = compare(known, swept, everything=everything, again=again)
+    outlook = dating.look(connection, root, mark, everything=everything) if rules.dates else Outlook()
+    changes = compare(known, swept, everything=everything, again=again, dated=outlook.changed)
     seen = {problem.path for problem in swept.problems}
     hidden = tuple(swept.unreadable)
     stale = [row.path for row in rows if not (row.path in swept.files or row.path in seen or row.path.startswith(hidden))]
-    return Look(changes, tuple(swept.problems), tuple(sorted(set(stale) - set(changes.removed))))
+    return Look(changes, tuple(swept.problems), tuple(sorted(set(stale) - set(changes.removed))), outlook)
 
 
 def _known(connection: sa.Connection) -> dict[str, Stamp]:
@@ -83,17 +89,21 @@ def take_in(
     *,
     now: int,
     arrival: int = 0,
-    rejoin: bool = False,
+    former: Names | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Taken:
-    """Read what changed and write it. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first."""
+    """Read what changed and write it. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first.
+
+    `former` are the aliases of before, where they are others now.
+    """
     changes = found.changes
     intake = Intake(connection, names, now, arrival, changes.to_read, changes.removed)
-    if rejoin:
-        intake.rejoin()
+    if former is not None:
+        intake.rejoin(former)
     done = 0
-    for batch in read_all(rules, changes.to_read, now, workers):
+    dates = _dates(connection, rules, found)
+    for batch in read_all(rules, changes.to_read, now, workers, dates):
         intake.put(batch)
         done += len(batch)
         if progress:
@@ -106,7 +116,18 @@ def take_in(
     return Taken(intake.counts, frozenset(intake.touched), intake.changed)
 
 
-def read_all(rules: Rules, paths: tuple[str, ...], now: int, workers: int | None = None) -> Iterator[list[Reading]]:
+def _dates(connection: sa.Connection, rules: Rules, found: Look) -> Mapping[str, Dates]:
+    """Git's dates of the files to be read; the catalog keeps what is new of them."""
+    if not rules.dates:
+        dating.forget(connection)
+        return {}
+    dating.write(connection, found.outlook.changed)
+    return dating.known(connection, found.changes.to_read)
+
+
+def read_all(
+    rules: Rules, paths: tuple[str, ...], now: int, workers: int | None = None, dates: Mapping[str, Dates] = NO_DATES
+) -> Iterator[list[Reading]]:
     """In the order of `paths`, in batches; with processes where there is enough to do."""
     root = os.path.realpath(rules.root)
     if root != rules.root:
@@ -114,16 +135,17 @@ def read_all(rules: Rules, paths: tuple[str, ...], now: int, workers: int | None
     batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
     count = workers or min(os.cpu_count() or 1, 8)
     now_ns = now * 1_000_000_000
+    work = [(rules, batch, now_ns, {path: dates[path] for path in batch if path in dates}) for batch in batches]
     if len(paths) < PARALLEL_FROM or count < 2:
-        yield from (read_files(rules, batch, now_ns) for batch in batches)
+        yield from (read_files(*part) for part in work)
         return
     with processes.pool(count) as pool:
         # The parent reads too slowly to keep up with all results at once, so only a few batches are under way.
-        pending = [pool.submit(read_files, rules, batch, now_ns) for batch in batches[: 3 * count]]
-        for batch in chain(batches[3 * count :], [None] * len(pending)):
+        pending = [pool.submit(read_files, *part) for part in work[: 3 * count]]
+        for part in chain(work[3 * count :], [None] * len(pending)):
             ready = pending.pop(0)
-            if batch is not None:
-                pending.append(pool.submit(read_files, rules, batch, now_ns))
+            if part is not None:
+                pending.append(pool.submit(read_files, *part))
             yield ready.result()
 
 

@@ -108,13 +108,22 @@ def _follow(root: str, path: str, found: Sweep) -> None:
         found.files[path] = stamp_of(status)
 
 
-def compare(known: Mapping[str, Stamp], swept: Sweep, *, everything: bool = False, again: Iterable[str] = ()) -> Changes:
-    """Pure. `everything` reads all; `again` are files to read once more if anything else changed (duplicate ids)."""
+def compare(
+    known: Mapping[str, Stamp],
+    swept: Sweep,
+    *,
+    everything: bool = False,
+    again: Iterable[str] = (),
+    dated: Iterable[str] = (),
+) -> Changes:
+    """Pure. `everything` reads all; `again` are files to read once more if anything else changed (duplicate ids); `dated`
+    are files that git dates otherwise now."""
     files = swept.files
     if everything:
         to_read = set(files)
     else:
         to_read = {path for path, stamp in files.items() if known.get(path) != stamp}
+        to_read.update(path for path in dated if path in files)
     removed = [] if known.keys() <= files.keys() else [path for path in known if path not in files]
     if swept.unreadable:
         hidden = tuple(swept.unreadable)

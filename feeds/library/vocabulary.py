@@ -32,13 +32,13 @@ class _Term:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for."""
+    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for in the end."""
 
     aliases: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def of(cls, aliases: Mapping[str, Mapping[str, str]]) -> Names:
-        return cls({f: {addresses.fold(a): name for a, name in rows.items()} for f, rows in aliases.items()})
+        return cls({facet: _followed(rows) for facet, rows in aliases.items()})
 
     def resolve(self, facet: str, name: str) -> str:
         return self.aliases.get(facet, {}).get(addresses.fold(name), name)
@@ -50,13 +50,30 @@ class Names:
                 return name
         return ""
 
+    def sources(self, facet: str) -> dict[str, frozenset[str]]:
+        """Folded name of a term -> the folded spellings of other terms that an alias has made a part of it."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for alias, name in self.aliases.get(facet, {}).items():
+            if addresses.fold(name) != alias:
+                found[addresses.fold(name)].add(alias)
+        return {target: frozenset(aliases) for target, aliases in found.items()}
+
+
+def _followed(aliases: Mapping[str, str]) -> dict[str, str]:
+    steps = {addresses.fold(alias): name for alias, name in aliases.items()}
+    return {alias: addresses.follow(steps, name) for alias, name in steps.items()}
+
 
 class Vocabulary:
-    """`touched` are the keys of all terms that any counted article has. Call `settle` once, at the end."""
+    """`touched` are the keys of all terms that any counted article has. Call `settle` once, at the end.
+
+    `first_published` are then the terms (facet, folded name) that have a feed for the first time.
+    """
 
     def __init__(self, connection: sa.Connection, names: Names) -> None:
         self.connection, self.names = connection, names
         self.touched: set[int] = set()
+        self.first_published: list[tuple[str, str]] = []
         self._terms: dict[tuple[str, str], _Term] = {}
         self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
 
@@ -127,7 +144,8 @@ class Vocabulary:
         # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
         update = sa.update(terms).where(terms.c.key == term.key)
         self.connection.execute(update.values(articles=terms.c.articles + term.change, name=best, slug=slug))
-        self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug))
+        if self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug)).rowcount:
+            self.first_published.append((term.facet, term.folded))
         flipped = best != term.name
         term.name, term.slug = best, slug
         return flipped

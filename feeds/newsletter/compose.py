@@ -247,7 +247,7 @@ def _named(config: Config, query: str, words: Words) -> tuple[str, str, str]:
     except AddressError:
         return query, "", ""
     if isinstance(wanted, str):
-        feed = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
+        feed = config.named(wanted)
         return (feed.title, f"feeds/{feed.name}", "") if feed else (wanted, "", "")
     facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
     path = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)

@@ -341,7 +341,8 @@ def wanted(config: Config, text: str) -> Selection | None:
         return None
     if isinstance(found, Selection):
         return found
-    return next((named.select.selection() for named in config.feeds.feeds if named.name == found), None)
+    named = config.named(found)
+    return named.select.selection() if named else None
 
 
 def issue_article(config: Config, article: Article) -> IssueArticle:

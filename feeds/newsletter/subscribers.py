@@ -109,7 +109,7 @@ def select(config: Config, text: str) -> str:
         found = grammar.parse(text.strip())
     except AddressError as error:
         raise WishError("select", str(error)) from None
-    if isinstance(found, str) and found not in {named.name for named in config.feeds.feeds}:
+    if isinstance(found, str) and config.named(found) is None:
         raise WishError("select", f"no feed is called {found[:80]!r}", found)
     return grammar.canonical(found)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ from . import archive, building, check, reading, rescan, state
 from .archive import Archived, IssuePage
 from .building import Built
 from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
+from .repository import Repository
 from .state import Edition
 
 if TYPE_CHECKING:
@@ -65,13 +68,30 @@ class Service:
         return config
 
     def rescan(
-        self, *, now: int, full: bool = False, progress: Progress | None = None, workers: int | None = None
+        self,
+        *,
+        now: int,
+        full: bool = False,
+        progress: Progress | None = None,
+        workers: int | None = None,
+        pull: bool = False,
+        stop: threading.Event | None = None,
     ) -> RescanReport:
         """Bring the catalog up to date with store and configuration. `now` in UTC seconds.
 
         Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
+        `pull` does not wait until a pull of a store in git is due; `stop` ends one that is under way.
         """
-        return rescan.rescan(self.engine, self.environment, now=now, full=full, progress=progress, workers=workers)
+        return rescan.rescan(
+            self.engine,
+            self.environment,
+            now=now,
+            full=full,
+            progress=progress,
+            workers=workers,
+            pull=pull,
+            stop=stop,
+        )
 
     def check(self) -> list[Problem]:
         return check.check(self.environment)
@@ -99,6 +119,7 @@ class Service:
                 "rescan": json.loads(stored.get("rescan", "null")),
                 "rescan_fault": stored.get("rescan_fault", ""),
                 "config_fault": stored.get("config_fault", ""),
+                "store_git": asdict(git) if (git := Repository.read(stored)) else None,
                 "schema": database.HEAD,
             }
 

@@ -87,8 +87,8 @@ def heading_of(config: Config, query: str, *, chinese: bool) -> tuple[str, str]:
     """What a selection is called, and the path of its page ("" where it has none)."""
     wanted = selections.parse(query)
     if isinstance(wanted, str):
-        named = next((feed for feed in config.feeds.feeds if feed.name == wanted), None)
-        return (named.title, f"/feeds/{wanted}") if named else (wanted, "")
+        named = config.named(wanted)
+        return (named.title, f"/feeds/{named.name}") if named else (wanted, "")
     facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
     path, own = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
     return selections.title(wanted, chinese=chinese), addresses.url("", path, query=own) if path else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from .. import addresses, database, share
 from .. import config as configuration
-from .. import database, share
-from ..config import Config, Environment
-from ..errors import ConfigError, Fault, FeedsError, StoreError
-from ..library import catalog, scan
+from ..config import Config, Environment, feed_path
+from ..errors import ConfigError, Fault, FeedsError, GitError, StoreError
+from ..library import catalog, history, scan
+from ..library import pull as pulling
+from ..library.git import Git
 from ..library.reading import Rules
 from ..model import FACETS, PLURALS, IssueContent, Problem, Recipient
 from ..newsletter import issues, mailboxes, transports
@@ -31,7 +34,12 @@ def check(environment: Environment) -> list[Problem]:
         config = configuration.load(environment)
     except ConfigError as error:
         return [_as_problem(fault) for fault in error.faults]
-    return [*_check_addresses(environment, config), *check_store(config), *_check_newsletter(environment, config)]
+    return [
+        *_check_addresses(environment, config),
+        *_check_git(environment, config),
+        *_check_store(environment, config),
+        *_check_newsletter(environment, config),
+    ]
 
 
 def _as_problem(fault: Fault) -> Problem:
@@ -39,18 +47,58 @@ def _as_problem(fault: Fault) -> Problem:
 
 
 def _check_addresses(environment: Environment, config: Config) -> Iterator[Problem]:
-    path = str(environment.config_dir / "feeds.yaml")
-    for written in (*config.feeds.moved, *config.feeds.moved.values(), *config.feeds.gone):
-        folder, _, name = written.strip("/").partition("/")
-        if folder != "all" and not (name and (folder in PLURALS or folder == "feeds")):
-            known = ", ".join(facet.plural for facet in FACETS.values())
-            yield Problem(
-                path,
-                1,
-                1,
-                f"moved/gone: {written!r} is no feed's address; expected all, feeds/NAME or one of {known}",
-                "config",
-            )
+    """Addresses that no feed can have."""
+    written: list[tuple[str, tuple[str | int, ...]]] = []
+    for old, new in config.feeds.moved.items():
+        written += [(old, ("moved", old, "[key]")), (new, ("moved", old))]
+    written += [(path, ("gone", index)) for index, path in enumerate(config.feeds.gone)]
+    known = ", ".join(facet.plural for facet in FACETS.values())
+    for path, place in written:
+        if not _is_address(path):
+            reason = f"moved/gone: {path!r} is no feed's address; expected all, feeds/NAME or one of {known}"
+            yield _about_feeds(environment, place, reason)
+
+
+def _is_address(written: str) -> bool:
+    folder, _, name = written.strip("/").partition("/")
+    return folder == "all" or bool(name and (folder in PLURALS or folder == "feeds"))
+
+
+def _check_moves(environment: Environment, config: Config, connection: sa.Connection) -> Iterator[Problem]:
+    """A feed may be moved before its new address has an article, but hardly on purpose: its readers get a 404."""
+    for old, new in config.feeds.moved.items():
+        target = config.retired[addresses.fold(feed_path(old))]
+        if not target or not (_is_address(old) and _is_address(new)):
+            continue
+        if definitions.feed_at(connection, config, target) is None:
+            reason = f"moved: {old!r} goes to {target!r}, and no feed is there"
+            yield _about_feeds(environment, ("moved", old), reason)
+
+
+def _about_feeds(environment: Environment, place: tuple[str | int, ...], reason: str) -> Problem:
+    path = environment.config_dir / "feeds.yaml"
+    return Problem(str(path), *configuration.place(path, *place), reason, "config")
+
+
+def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
+    """What can be known without asking the remote."""
+    settings = config.site.store_git
+    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
+        return
+    try:
+        git = Git(os.path.realpath(config.site.store))
+        pulling.head(git)
+        if settings.dates and history.shallow_ids(git):
+            yield _about_git(environment, "dates", f"a shallow clone {history.SHALLOW}: git fetch --unshallow")
+        if settings.pull:
+            pulling.upstream(git)
+    except GitError as error:
+        yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
+
+
+def _about_git(environment: Environment, setting: str, reason: str) -> Problem:
+    path = environment.config_dir / "site.yaml"
+    return Problem(str(path), *configuration.place(path, "store_git", setting), f"store_git.{setting}: {reason}", "config")
 
 
 def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
@@ -91,14 +139,16 @@ def _sample(config: Config) -> IssueContent:
         return issues.draft(connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0)
 
 
-def check_store(config: Config) -> list[Problem]:
-    """Read every file of the store into a catalog that is thrown away."""
+def _check_store(environment: Environment, config: Config) -> list[Problem]:
+    """Read every file of the store into a catalog that is thrown away, and ask it what the configuration takes for granted."""
     try:
         with _catalog_of(config) as connection:
             problems = catalog.problems(connection)
+            moves = list(_check_moves(environment, config, connection))
     except StoreError as error:
         return [Problem(config.site.store, 0, 0, str(error), "store")]
-    return [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
+    found = [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
+    return [*moves, *found]
 
 
 @contextlib.contextmanager

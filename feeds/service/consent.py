@@ -137,7 +137,8 @@ class Consent:
         found = grammar.parse(select)
         if isinstance(found, Selection):
             return grammar.title(found, chinese=chinese)
-        return next((feed.title for feed in self.config.feeds.feeds if feed.name == found), found)
+        named = self.config.named(found)
+        return named.title if named else found
 
     def known(self, select: str) -> str:
         """The canonical text of a selection in the catalog's own spelling. Raises WishError for terms that do not exist.

@@ -214,7 +214,8 @@ def article(connection: sa.Connection, slug: str) -> ArticlePage | None:
 def find(connection: sa.Connection, config: Config, path: str) -> Found | Elsewhere | Gone:
     """Raises AddressError. `moved` and `gone` are asked first: the operator's word is above what the store holds."""
     if (answer := _retired(config, path)) is not None:
-        return answer
+        target = definitions.feed_at(connection, config, answer.path) if isinstance(answer, Elsewhere) else None
+        return Elsewhere(target.path) if target else answer
     feed = definitions.feed_at(connection, config, path)
     if feed is None:
         raise AddressError(f"no feed has the address /{path}")
@@ -234,8 +235,11 @@ def _retired(config: Config, path: str) -> Elsewhere | Gone | None:
 
 
 def terms(connection: sa.Connection, config: Config, facet: str, limit: int | None) -> list[Term]:
+    """The terms of a facet that have a feed at their own address, most used first."""
     minimum = config.feeds.facet(facet).min_articles
-    return [known.term for known in catalog.terms_of(connection, facet, minimum, limit)]
+    more = limit and limit + len(config.retired)
+    found = [known.term for known in catalog.terms_of(connection, facet, minimum, more)]
+    return [term for term in found if addresses.fold(term.path) not in config.retired][:limit]
 
 
 def _term_of(connection: sa.Connection, config: Config, feed: Feed) -> Term | None:

@@ -1,8 +1,9 @@
-"""The rescan: store and configuration -> catalog and feeds, in one transaction."""
+"""The rescan: store and configuration -> catalog and feeds, in one transaction. A store in git is pulled before it."""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,29 +15,46 @@ from .. import database
 from ..config import Config, Environment
 from ..errors import ConfigError, StoreError
 from ..library import scan
+from ..library.dating import Outlook
 from ..library.intake import Counts
 from ..library.reading import Rules
 from ..library.scan import Look, Progress, Taken
+from ..library.vocabulary import Names
 from ..model import RescanReport
 from ..syndication import definitions, documents
-from . import state
+from . import repository, state
 
 
 def rescan(
-    engine: sa.Engine, environment: Environment, *, now: int, full: bool, progress: Progress | None, workers: int | None
+    engine: sa.Engine,
+    environment: Environment,
+    *,
+    now: int,
+    full: bool,
+    progress: Progress | None,
+    workers: int | None,
+    pull: bool = False,
+    stop: threading.Event | None = None,
 ) -> RescanReport:
-    """Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet)."""
+    """Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
+
+    `pull` does not wait until a pull is due; `stop` ends one that is under way.
+    """
     started = time.perf_counter()
     with database.exclusive(engine, "rescan"):
         with database.reading(engine) as connection:
             stored = state.read(connection)
         config, fault = _configuration(environment, stored)
+        found, moved = repository.brought_up_to_date(config, stored, now, at_once=pull, stop=stop)
+        if moved:  # the configuration may lie in the same repository
+            config, fault = _configuration(environment, stored)
         try:
-            report = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
+            report, outlook = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
         except StoreError as error:
-            _note(engine, {"rescan_fault": str(error), "config_fault": fault})
+            _note(engine, {"rescan_fault": str(error), "config_fault": fault, repository.STATE: found.written()})
             raise
-        _note(engine, {"rescan": json.dumps({"at": now, **asdict(report)}), "rescan_fault": "", "config_fault": fault})
+        said = {"rescan": json.dumps({"at": now, **asdict(report)}), "rescan_fault": "", "config_fault": fault}
+        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()})
     return report
 
 
@@ -68,19 +86,19 @@ class _Rescan:
     workers: int | None
     started: float
 
-    def run(self) -> RescanReport:
+    def run(self) -> tuple[RescanReport, Outlook]:
         rules = Rules.of(self.config)
         marks = state.marks(self.config, rules)
         with database.reading(self.engine) as connection:
             anew = self.full or self.stored.get("parse") != marks["parse"]
-            found = scan.look(connection, rules, everything=anew)
-            if found.idle and all(self.stored.get(name) == value for name, value in marks.items()):
-                return self._report(connection)
+            found = scan.look(connection, rules, everything=anew, mark=self.stored.get("dated", ""))
+            marks["dated"] = found.outlook.mark
+            if found.idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
+                return self._report(connection), found.outlook
         with database.writing(self.engine) as connection:
-            return self._write(connection, rules, found, marks)
+            return self._write(connection, rules, found, marks), found.outlook
 
     def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:
-        rejoin = "aliases" in self.stored and self.stored["aliases"] != marks["aliases"]
         names = definitions.names_of(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
         taken = scan.take_in(
@@ -90,7 +108,7 @@ class _Rescan:
             found,
             now=self.now,
             arrival=0 if self._is_baseline() else generation,
-            rejoin=rejoin,
+            former=self._former_names(marks),
             progress=self.progress,
             workers=self.workers,
         )
@@ -103,6 +121,10 @@ class _Rescan:
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
         state.put(connection, marks)
         return self._report(connection, taken, len(changed))
+
+    def _former_names(self, marks: Mapping[str, str]) -> Names | None:
+        before = self.stored.get("aliases", marks["aliases"])
+        return None if before == marks["aliases"] else Names.of(json.loads(before))
 
     def _is_baseline(self) -> bool:
         """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""

@@ -36,7 +36,7 @@ def named_feed(config: Config, named: NamedFeed) -> Feed:
     path = f"{NAMED}/{named.name}"
     return Feed(
         path=path,
-        id=addresses.feed_id(config.site.id_authority, path),
+        id=addresses.feed_id(config.site.id_authority, f"{NAMED}/{named.permanent}"),
         title=f"{named.title} · {config.site.title}",
         subtitle=named.description or named.title,
         selection=named.select.selection(),

@@ -25,7 +25,7 @@ from ..config import Config
 from ..database import feeds
 from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
-from ..model import PEOPLE, Article, Feed, FeedState
+from ..model import FACETS, PEOPLE, Article, Feed, FeedState
 from . import archives
 from .archives import Bucket, Neighbours
 from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
@@ -35,7 +35,7 @@ from .formats import FORMATS, Content, Format
 #: Raise it when rendering changes without a new version of any package.
 RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
-_NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
+_NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"}
 
 
 @functools.cache  # reading packages' metadata takes longer than rendering an entry
@@ -91,8 +91,12 @@ def _affected(
 def _shared(config: Config) -> str:
     """What of the configuration shows in every feed."""
     site = config.site.model_dump(exclude=_NOT_SHOWN)
-    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that there is
-    return json.dumps([versions(), site, config.feeds.ttl_minutes, facets], sort_keys=True, ensure_ascii=False)
+    # A person is linked to a page that there is.
+    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]
+    folders = tuple(f"{FACETS[name].plural}/" for name in facets)
+    gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
+    return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:

@@ -91,8 +91,8 @@ _ROLES = ("selector", "translator", "reviewer")
 
 
 def term_url(config: Config, term: Term) -> str:
-    """The page of a term, or "" where its facet has none."""
-    return f"{config.site.base_url}/{addresses.encode(term.path)}" if config.feeds.facet(term.facet).enabled else ""
+    """The page of a term, or "" where it has none."""
+    return f"{config.site.base_url}/{addresses.encode(term.path)}" if config.has_feed(term.facet, term.path) else ""
 
 
 def _byline(config: Config, people: Mapping[str, tuple[Person, ...]], original: str) -> str:

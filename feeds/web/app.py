@@ -93,7 +93,7 @@ def _context() -> dict[str, object]:
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
         "builder": edition.config is not None and edition.config.feeds.select.enabled,
         "by_mail": edition.config is not None and edition.config.newsletter.enabled,
-        "has_page": lambda term: edition.config is not None and edition.config.feeds.facet(term.facet).enabled,
+        "has_page": lambda term: edition.config is not None and edition.config.has_feed(term.facet, term.path),
     }
 
 
@@ -118,10 +118,12 @@ def _similar() -> list[Term]:
     here = state()
     folder, _, name = request.path.strip("/").partition("/")
     facet = PLURALS.get(folder.casefold())
-    if facet is None or not name or here.current.edition().config is None or len(name) > 200 or not name.isprintable():
+    config = here.current.edition().config
+    if facet is None or not name or config is None or len(name) > 200 or not name.isprintable():
         return []
     stem, format = split_format(name)
-    return here.service.similar(facet.name, addresses.unslug(stem if format else name))
+    found = here.service.similar(facet.name, addresses.unslug(stem if format else name))
+    return [term for term in found if config.has_feed(term.facet, term.path)]
 
 
 def _finish(answered: Response) -> Response:

@@ -101,6 +101,8 @@ def all_opml() -> Answer:
 
 @blueprint.get("/<plural>.opml")
 def facet_opml(plural: str) -> Answer:
+    if plural != plural.casefold() and plural.casefold() in (*PLURALS, "feeds"):
+        return permanently(plural.casefold(), ".opml")
     if plural not in PLURALS or not state().config.feeds.facet(PLURALS[plural].name).enabled:
         abort(404)
     return _opml(plural)

@@ -211,6 +211,40 @@ def test_the_opml_lists_are_served_for_readers(demo_client: Client) -> None:
         assert answered.headers["Access-Control-Allow-Origin"] == "*"
         assert demo_client.get(address, headers={"If-None-Match": answered.headers["ETag"]}).status_code == 304
     assert demo_client.get("/authors.opml").status_code == 404
+    assert demo_client.get("/Tags.OPML").status_code == 404
+    for asked, address in (("/Tags.opml", "/tags.opml"), ("/FEEDS.opml", "/feeds.opml")):
+        assert demo_client.get(asked).headers["Location"] == address
+
+
+@pytest.mark.parametrize("address", ["/feeds.opml", "/tags.opml"])
+def test_the_opml_lists_are_compressed_and_every_coding_has_a_304_of_its_own(demo_client: Client, address: str) -> None:
+    plain = demo_client.get(address)
+    tags = {plain.headers["ETag"]}
+    for encoding, unpack in (("gzip", gzip.decompress), ("br", brotli.decompress)):
+        asked = {"Accept-Encoding": encoding}
+        answered = demo_client.get(address, headers=asked)
+        assert answered.headers["Content-Encoding"] == encoding
+        assert answered.headers["Vary"] == "Accept-Encoding"
+        assert len(answered.data) < len(plain.data) / 3
+        assert unpack(answered.data) == plain.data
+        again = demo_client.get(address, headers={**asked, "If-None-Match": answered.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+        head = demo_client.head(address, headers=asked)
+        assert (head.status_code, head.data, head.headers["ETag"]) == (200, b"", answered.headers["ETag"])
+        tags.add(answered.headers["ETag"])
+    assert len(tags) == 3
+
+
+@pytest.mark.parametrize("folder", ["tags", "translators"])
+def test_a_directory_links_and_announces_its_opml_list(demo_client: Client, folder: str) -> None:
+    page = html.fromstring(demo_client.get(f"/{folder}/").data)
+    assert f"/{folder}.opml" in page.xpath("//main//a/@href")
+    assert page.xpath("//link[@rel='outline']/@href") == ["/feeds.opml", f"/{folder}.opml"]
+    [title] = page.xpath(f"//link[@href='/{folder}.opml']/@title")
+    assert title.endswith(" · Linux 中国 (OPML)")
+    assert {f"http://127.0.0.1:8000{href}.atom" for href in page.xpath("//ul[@class='directory']/li/a[1]/@href")} == {
+        outline.get("xmlurl") for outline in html.fromstring(demo_client.get(f"/{folder}.opml").data).iter("outline")
+    }
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
