@@ -35,10 +35,11 @@ class Coding:
 class Served:
     """A document ready to be sent. It is kept compressed: nearly all readers want it so, and it is a third of the size.
 
-    `generation` is the catalog's in which the document was last known to be current.
+    `generation` is the catalog's in which the document was last known to be current; `key` is what it is counted under.
     """
 
     path: str
+    key: tuple[str, str]
     digest: str
     changed: int
     generation: int
@@ -67,7 +68,8 @@ def serve(document: Document, body: bytes, max_age: int) -> Served:
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]
     tags = _tags(document.digest, document.format)
-    return Served(document.path, document.digest, document.changed, document.generation, compress(body, "gzip"), headers, tags)
+    key, packed = (document.path, document.format.name), compress(body, "gzip")
+    return Served(document.path, key, document.digest, document.changed, document.generation, packed, headers, tags)
 
 
 def _tags(digest: str, format: Format) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from .conditional import choose_encoding
 from .lane import Current, Lane
 from .languages import Languages, day
 from .state import KEY, State, state
+from .turnstile import Turnstile
 
 CACHE_BYTES = 32 * 1024 * 1024
 _SECURITY = {
@@ -40,8 +41,9 @@ def create_app(environment: Environment) -> Lane:
     service = Service(environment)
     cache = Cache(CACHE_BYTES)
     current = Current(service.generation, service.edition)
+    turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, cache, current, Languages())
+    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
@@ -51,9 +53,10 @@ def create_app(environment: Environment) -> Lane:
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
+    app.add_url_rule("/metrics", view_func=metrics)
     app.register_error_handler(HTTPException, _error_page)
     app.after_request(_finish)
-    return Lane(app.wsgi_app, cache, current)
+    return Lane(app.wsgi_app, cache, current, turnstile)
 
 
 def _prepare_templates(app: Flask, root: Path) -> None:
@@ -107,7 +110,7 @@ def _error_page(error: HTTPException) -> Answer:
     if error.code == 503:
         answered.headers["Retry-After"] = "5"
     answered.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
-    answered.headers["Cache-Control"] = "no-store" if error.code and error.code >= 500 else "public, max-age=60"
+    answered.headers["Cache-Control"] = "no-store" if error.code == 429 or (error.code or 0) >= 500 else "public, max-age=60"
     return answered
 
 
@@ -162,3 +165,9 @@ def ready() -> Answer:
         text, status = f"the catalog cannot be read ({type(error).__name__})\n", 503
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
     return Response(text, status, content_type="text/plain", headers=headers)
+
+
+def metrics() -> Answer:
+    from . import metrics as module  # only where somebody asks: its library is as large as Flask
+
+    return module.figures()

@@ -58,7 +58,10 @@ def feed() -> Answer:
     answered.headers["Access-Control-Allow-Origin"] = "*"
     answered.headers["Vary"] = "Accept-Encoding"
     answered.add_etag()
-    return answered.make_conditional(request)
+    made = answered.make_conditional(request)
+    sent = len(answered.get_data()) if made.status_code == 200 and request.method == "GET" else 0
+    here.turnstile.count(("digests", "atom"), made.status_code, sent, request.environ, here.edition)
+    return made
 
 
 def _page(template: str, **values: object) -> Answer:

@@ -10,7 +10,7 @@ from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
 from ..service import AddressError, Elsewhere, Format, Gone
-from .answers import Served, answer, needs_no_body, serve
+from .answers import Served, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -22,7 +22,7 @@ def document(path: str, format: Format) -> Answer:
     served = _served(here, path, format)
     if isinstance(served, Response):
         return served
-    status, headers, body = answer(served, request.environ)
+    status, headers, body = here.turnstile.answer(served, request.environ, here.edition)
     return _Exact(body, status, headers)
 
 
