@@ -91,7 +91,7 @@ def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, by
         return 200, coding.full, coding.body
     if status == 304:
         return 304, coding.short, b""
-    return 412, [("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
+    return 412, [("Cache-Control", "no-store"), ("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
 
 
 def _coding(served: Served, encoding: str) -> Coding:
