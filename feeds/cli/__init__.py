@@ -23,7 +23,7 @@ def main() -> None:
 
     Start with `feeds init site`, then `feeds serve --config site/config`.
     Settings are explained in config/*.yaml; FEEDS_STORE, FEEDS_BASE_URL and FEEDS_DATABASE_URL override them.
-    FEEDS_SMTP_URL, FEEDS_IMAP_URL and FEEDS_SECRET_KEY hold what must not be in a file.
+    FEEDS_SMTP_URL, FEEDS_IMAP_URL, FEEDS_SECRET_KEY and FEEDS_OPERATOR_TOKEN hold what must not be in a file.
     """
 
 

@@ -34,7 +34,10 @@ class Networks:
         if not rows:
             return False
         number = int.from_bytes(address, "big")
-        return any(number & mask == network for mask, network in rows)
+        for mask, network in rows:  # noqa: SIM110  # half the time of any()
+            if number & mask == network:
+                return True
+        return False
 
 
 def parse(text: str) -> Address:

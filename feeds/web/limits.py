@@ -15,7 +15,6 @@ and forgotten an hour or two later, or earlier where there are too many: then gr
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import threading
@@ -70,8 +69,8 @@ class Limits:
     """Of one worker process; threads share it."""
 
     def __init__(self, same_version: int, documents: int) -> None:
-        self.versions: Meter[tuple[bytes, str]] = Meter(same_version, VERSIONS)
-        self.clients: Meter[bytes] = Meter(documents, CLIENTS)
+        self.versions: Meter[tuple[int, str]] = Meter(same_version, VERSIONS)
+        self.clients: Meter[int] = Meter(documents, CLIENTS)
         self._secret = os.urandom(16)
         self._lock = threading.Lock()
 
@@ -80,7 +79,7 @@ class Limits:
 
         `version` names a version of a document, `now` is of any clock that never goes back.
         """
-        client = hashlib.blake2b(address[:8], key=self._secret, digest_size=8).digest()
+        client = hash((self._secret, address[:8]))
         key = (client, version)
         with self._lock:
             if conditional and not self.versions.knows(key):
