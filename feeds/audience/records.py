@@ -124,33 +124,43 @@ def purge(connection: sa.Connection, before: int) -> None:
 
 def report(connection: sa.Connection, since: int, limit: int) -> Audience:
     """From day `since` on. Of a feed's readers: the highest number of each aggregator in that time, added up."""
+    days = (audience.c.day > EVER, audience.c.day >= since)
     by_path = _readers(connection, since, "path")
-    found = _counts(connection, since)
-    totals = {path: _total(formats.values()) for path, formats in found.items()}
-    first = sorted(totals, key=lambda path: (-totals[path].requests, path))[:limit]
-    feeds = [
-        Followed(
-            path, totals[path], by_path.get(path, 0), {format: row.requests for format, row in sorted(found[path].items())}
-        )
-        for path in first
-    ]
-    return Audience(_total(totals.values()), sum(by_path.values()), _readers(connection, since, "aggregator"), feeds)
+    most = _most(connection, limit, *days)
+    formats = _formats(connection, list(most), *days)
+    feeds = [Followed(path, counts, by_path.get(path, 0), formats[path]) for path, counts in most.items()]
+    return Audience(_whole(connection, *days), sum(by_path.values()), aggregators(connection, since), feeds)
 
 
-def _total(rows: Any) -> Counts:
-    total = Counts()
-    for row in rows:
-        total = total.plus(row)
-    return total
+def aggregators(connection: sa.Connection, since: int) -> dict[str, int]:
+    """The readers that each aggregator told of from day `since` on."""
+    return _readers(connection, since, "aggregator")
 
 
-def _counts(connection: sa.Connection, since: int) -> dict[str, dict[str, Counts]]:
+def _sums() -> list[sa.ColumnElement[Any]]:
     c = audience.c
-    sums = [sa.func.sum(column) for column in (c.requests, c.unchanged, c.refused, c.sent)]
-    query = sa.select(c.path, c.format, *sums).where(c.day > EVER, c.day >= since).group_by(c.path, c.format)
-    found: dict[str, dict[str, Counts]] = {}
-    for path, format, *numbers in connection.execute(query):
-        found.setdefault(path, {})[format] = Counts(*map(int, numbers))
+    return [sa.func.sum(column) for column in (c.requests, c.unchanged, c.refused, c.sent)]
+
+
+def _whole(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> Counts:
+    row = connection.execute(sa.select(*_sums()).where(*where)).one()
+    return Counts(*(int(number or 0) for number in row))
+
+
+def _most(connection: sa.Connection, limit: int, *where: sa.ColumnElement[bool]) -> dict[str, Counts]:
+    """Path -> sums, the most requested first."""
+    c, sums = audience.c, _sums()
+    query = sa.select(c.path, *sums).where(*where).group_by(c.path).order_by(sums[0].desc(), c.path).limit(limit)
+    return {path: Counts(*map(int, numbers)) for path, *numbers in connection.execute(query)}
+
+
+def _formats(connection: sa.Connection, paths: Sequence[str], *where: sa.ColumnElement[bool]) -> dict[str, dict[str, int]]:
+    """Path -> format -> requests."""
+    c = audience.c
+    query = sa.select(c.path, c.format, _sums()[0]).where(c.path.in_(paths), *where).group_by(c.path, c.format)
+    found: dict[str, dict[str, int]] = {}
+    for path, format, number in connection.execute(query.order_by(c.format)):
+        found.setdefault(path, {})[format] = int(number)
     return found
 
 
@@ -167,16 +177,10 @@ def _readers(connection: sa.Connection, since: int, by: str) -> dict[str, int]:
 def ever(connection: sa.Connection) -> dict[str, Counts]:
     """Sums of all time by format."""
     c = audience.c
-    sums = [sa.func.sum(column) for column in (c.requests, c.unchanged, c.refused, c.sent)]
-    query = sa.select(c.format, *sums).where(c.day == EVER).group_by(c.format).order_by(c.format)
+    query = sa.select(c.format, *_sums()).where(c.day == EVER).group_by(c.format).order_by(c.format)
     return {format: Counts(*map(int, numbers)) for format, *numbers in connection.execute(query)}
 
 
 def most_requested(connection: sa.Connection, limit: int) -> dict[str, Counts]:
     """Sums of all time of the `limit` feeds that were asked for most."""
-    c = audience.c
-    requests = sa.func.sum(c.requests)
-    sums = [requests, *(sa.func.sum(column) for column in (c.unchanged, c.refused, c.sent))]
-    query = sa.select(c.path, *sums).where(c.day == EVER, c.path != ELSEWHERE).group_by(c.path)
-    rows = connection.execute(query.order_by(requests.desc(), c.path).limit(limit))
-    return {path: Counts(*map(int, numbers)) for path, *numbers in rows}
+    return _most(connection, limit, audience.c.day == EVER, audience.c.path != ELSEWHERE)

@@ -201,7 +201,7 @@ class Service:
                 status,
                 progress.counts(connection),
                 progress.subscriber_counts(connection),
-                audience.recent(connection, config.zone, now, 0).aggregators,
+                audience.aggregators(connection, config.zone, now),
                 records.ever(connection),
                 records.most_requested(connection, audience.MOST_REQUESTED),
             )

@@ -43,6 +43,11 @@ def recent(connection: sa.Connection, zone: tzinfo, now: float, limit: int) -> A
     return records.report(connection, _since(zone, now), limit)
 
 
+def aggregators(connection: sa.Connection, zone: tzinfo, now: float) -> dict[str, int]:
+    """The readers that each told of in the last DAYS."""
+    return records.aggregators(connection, _since(zone, now))
+
+
 def _since(zone: tzinfo, now: float) -> int:
     return today(zone, now) - DAYS + 1
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from ..config import Config, Site
 from ..service import Edition
 from . import clients
@@ -18,16 +20,18 @@ from .clients import Networks
 from .limits import Limits
 from .tally import Tally, Today, Write
 
+log: Any = structlog.get_logger("feeds.web")
+
 #: Addresses that stand for no client: a proxy's that names none, a neighbour's. Behind one might be all the readers there are.
 _NEARBY = Networks(("loopback", "private"))
 _REFUSED = """\
-429: this feed was sent to you several times, and it has not changed since.
+429: this feed was sent to you several times without any change, or all feeds together too often.
 
 Please keep the ETag (or Last-Modified) that came with it and send it back as If-None-Match (or If-Modified-Since).
 The answer is then 304 as long as nothing is new; such requests are never limited.
 Come back in {wait} seconds; Retry-After says so, too.
 
-429：本订阅源已多次发给您，内容并无变化。
+429：本订阅源在内容没有变化的情况下已多次发给您，或者您取得的全部订阅源过多。
 请保存随之而来的 ETag（或 Last-Modified），下次以 If-None-Match（或 If-Modified-Since）发回。
 没有新内容时的回答是 304，这样的请求不受限制。请在 {wait} 秒之后再来（见 Retry-After）。
 """
@@ -43,6 +47,7 @@ class Turnstile:
         self._counting = False
         self._limits: Limits | None = None
         self._proxies = Networks(())
+        self._wondered = False
 
     def answer(self, served: Served, environ: Mapping[str, Any], edition: Edition) -> tuple[int, Headers, bytes]:
         """Status, headers and body for GET or HEAD; the body comes with HEAD, too: the server leaves it out."""
@@ -75,9 +80,18 @@ class Turnstile:
     def _wait(self, limits: Limits, served: Served, environ: Mapping[str, Any]) -> int:
         address = clients.client(environ, self._proxies)
         if not address or _NEARBY.holds(address):
+            self._wonder(environ)
             return 0
         conditional = "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ
         return limits.wait(address, served.tags[0], self.clock(), conditional=conditional)
+
+    def _wonder(self, environ: Mapping[str, Any]) -> None:
+        """Say once that a proxy may have been forgotten: without it all readers look like one neighbour."""
+        if self._wondered or "HTTP_X_FORWARDED_FOR" not in environ:
+            return
+        if not self._proxies.holds(clients.parse(environ.get("REMOTE_ADDR") or "")):
+            self._wondered = True
+            log.warning("forwarded_ignored", reason="X-Forwarded-For of a private address; is it a proxy for trusted_proxies?")
 
     def _today(self) -> Today:
         now = datetime.now(self._config.zone if self._config else None)

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import structlog.testing
 from werkzeug.test import Client
 
 from feeds.web.app import create_app
@@ -117,6 +118,16 @@ def test_no_limit_where_the_operator_wants_none(web_site: Any) -> None:
 def test_whoever_is_near_is_not_limited_because_all_readers_may_stand_behind(door: Door, peer: str) -> None:
     statuses = {door.client.get("/all.atom", environ_base={"REMOTE_ADDR": peer}).status_code for _ in range(50)}
     assert statuses == {200}
+
+
+def test_a_proxy_that_was_perhaps_forgotten_is_told_of_once_and_without_its_address(door: Door) -> None:
+    with structlog.testing.capture_logs() as logs:
+        door.get("/all.atom", reader="10.9.9.9")  # a neighbour, told of by a proxy that is named
+        for _ in range(3):
+            headers = {"X-Forwarded-For": READER}
+            door.client.get("/all.atom", headers=headers, environ_base={"REMOTE_ADDR": "10.1.2.3"})
+    assert [log["event"] for log in logs] == ["forwarded_ignored"]
+    assert "10.1.2.3" not in str(logs) and READER not in str(logs)
 
 
 def test_without_a_proxy_the_connections_address_counts_whatever_is_forwarded(door: Door) -> None:
