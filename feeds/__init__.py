@@ -1,17 +1,18 @@
 """Feeds and newsletters for a folder of articles.
 
-The three ways through the house, each a straight line:
+The four ways through the house, each a straight line:
 
     rescan   store -> library.sweep -> reading (frontmatter, body) -> intake -> catalog -> syndication.documents.refresh
     request  GET -> web.lane | web.feeds -> service.document -> library.catalog.select -> syndication.formats -> 200 | 304
+    audience GET -> web.turnstile (counted, or refused) -> web.tally -> audience.records -> feeds status, /metrics
     digest   tick -> newsletter.issues.plan (issue and deliveries, one transaction) -> deliver (claim, compose, hand over, mark)
              -> sent | retry | failed | uncertain
 
 Reading order: model, addresses, selections, config, database; then the packages, each of which opens with its own order:
-library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), web (HTTP); then service (use cases),
-schedule (the clock), cli (the operator's verbs).
+library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests -> numbers), web
+(HTTP); then service (use cases), schedule (the clock), cli (the operator's verbs).
 
-Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter -> database, config, selections
--> addresses, model -> errors. Departments do not import each other, but for reading: syndication and newsletter ask
+Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter | audience -> database, config,
+selections -> addresses, model -> errors. Departments do not import each other, but for reading: syndication and newsletter ask
 library.catalog.
 """

@@ -7,6 +7,7 @@ and is never stored.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import zoneinfo
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from . import addresses
 from .errors import ConfigError, Fault
@@ -79,6 +80,27 @@ def _language(value: str) -> str:
     return value
 
 
+#: Words for networks, beside such as 10.1.0.0/16.
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "loopback": ("127.0.0.0/8", "::1/128"),
+    "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"),
+}
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for network in value:
+        try:
+            NETWORKS.get(network) or ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"{network!r} is no network; expected {', '.join(NETWORKS)} or such as 10.1.0.0/16") from None
+    return value
+
+
+def _off(value: object) -> object:
+    """YAML 1.1 reads `off` as false."""
+    return "off" if value is False else value
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -93,6 +115,13 @@ class StoreGit(_Strict):
     every_seconds: Annotated[int, Field(ge=1, le=7 * 86400)] = 300
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
     dates: bool = False
+
+
+class ClientLimits(_Strict):
+    """Documents an hour to one client, in each worker process; 0 is no limit. What is counted: web/limits.py."""
+
+    same_version: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    documents: Annotated[int, Field(ge=0, le=10_000_000)] = 6000
 
 
 class Site(_Strict):
@@ -113,6 +142,10 @@ class Site(_Strict):
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     store_git: StoreGit = Field(default_factory=StoreGit)
+    trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ("loopback",)
+    limits: ClientLimits = Field(default_factory=ClientLimits)
+    audience_days: Annotated[int, Field(ge=0, le=36_500)] = 400
+    metrics: Annotated[Literal["local", "public", "off"], BeforeValidator(_off)] = "local"
 
 
 Archive = Literal["year", "month", "none"]
@@ -430,6 +463,7 @@ class Environment(BaseModel):
     smtp_url: str = Field(default="", repr=False)
     imap_url: str = Field(default="", repr=False)
     secret_key: str = Field(default="", repr=False)
+    operator_token: str = Field(default="", repr=False)
 
     @property
     def root(self) -> Path:
@@ -449,6 +483,7 @@ class Environment(BaseModel):
             smtp_url=environ.get("FEEDS_SMTP_URL", ""),
             imap_url=environ.get("FEEDS_IMAP_URL", ""),
             secret_key=environ.get("FEEDS_SECRET_KEY", ""),
+            operator_token=environ.get("FEEDS_OPERATOR_TOKEN", ""),
         )
 
 

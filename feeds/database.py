@@ -31,7 +31,7 @@ from sqlalchemy import (
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -396,6 +396,33 @@ bounces = Table(
     Column("diagnostic", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("ix_bounces_subscriber", "subscriber", "at"),
+)
+
+#: Requests of a feed on a day (as `date.toordinal` counts; 0 sums up all days, also those that were purged). `requests` are
+#: all; of those, `unchanged` were answered 304, `refused` 429. `sent` in bytes. Nothing here tells one reader from another.
+audience = Table(
+    "audience",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("unchanged", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The highest number of readers that an aggregator told of on a day. `feed` is its own name for the feed.
+readers = Table(
+    "readers",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, primary_key=True),
+    Column("aggregator", Text, primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 

@@ -169,7 +169,7 @@ class Clock:
 
 
 class Post:
-    """The newsletter's ticks: plan what is due, send what is open, fetch what came back, forget who never confirmed."""
+    """The newsletter's ticks: plan what is due, send what is open, fetch what came back, forget what is over."""
 
     def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
         self.service, self.now, self.stopped = service, now, stopped
@@ -183,6 +183,7 @@ class Post:
 
     def forget(self) -> None:
         self._try("forgetting_failed", lambda: self.service.forget_unconfirmed(int(self.now())))
+        self._try("purging_failed", lambda: self.service.forget_audience(self.now()))
 
     def _config(self) -> Config | None:
         config = self.service.edition().config

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from lxml import etree
 
+from feeds.audience.records import Batch, Counts
 from feeds.cli import main
 
 Result = subprocess.CompletedProcess[str]
@@ -233,6 +235,22 @@ def test_status_holds_all_that_rescan_reports_and_the_quarantine(site: Any, conf
     assert text.returncode == 0
     assert "3 articles" in text.stdout
     assert "bad.md:1:1:" in text.stdout
+
+
+def test_status_shows_who_asked_for_what_lately(site: Any, config: Path) -> None:
+    site.rescan()
+    text = feeds("status", "--config", config)
+    assert "requests" not in text.stdout, "nothing to tell, nothing told"
+    day = int(time.time()) // 86400 + 719_163
+    counts = {(day, "tags/内核", "atom"): Counts(200, 150, 2, 3_000_000), (day, "all", "rss"): Counts(4, 0, 0, 400_000)}
+    site.service.note_audience(Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
+    text = feeds("status", "--config", config).stdout
+    assert "last 7 days: 204 requests, 74% unchanged, 2 refused, 3.4 MB, 12 readers told of (12 by Feedly)" in text
+    assert "tags/内核  200 requests, 75% unchanged" in text
+    answer = json.loads(feeds("status", "--config", config, "--json").stdout)["audience"]
+    assert (answer["days"], answer["requests"], answer["bytes"], answer["readers"]) == (7, 204, 3_400_000, 12)
+    assert [row["path"] for row in answer["feeds"]] == ["tags/内核", "all"]
+    assert answer["feeds"][0]["formats"] == {"atom": 200} and answer["aggregators"] == {"Feedly": 12}
 
 
 def test_status_of_a_site_that_was_never_rescanned_is_no_fault(config: Path) -> None:

@@ -23,7 +23,7 @@ def main() -> None:
 
     Start with `feeds init site`, then `feeds serve --config site/config`.
     Settings are explained in config/*.yaml; FEEDS_STORE, FEEDS_BASE_URL and FEEDS_DATABASE_URL override them.
-    FEEDS_SMTP_URL, FEEDS_IMAP_URL and FEEDS_SECRET_KEY hold what must not be in a file.
+    FEEDS_SMTP_URL, FEEDS_IMAP_URL, FEEDS_SECRET_KEY and FEEDS_OPERATOR_TOKEN hold what must not be in a file.
     """
 
 
@@ -150,15 +150,17 @@ def _print_problems(problems: list[Problem], *, err: bool = True) -> None:
 @JSON
 @command
 def status(config_dir: Path, as_json: bool) -> None:
-    """What is published, what is in quarantine, how the last rescan went."""
+    """What is published, who asked for it lately, what is in quarantine, how the last rescan went."""
     with open_service(config_dir) as service:
         found = service.status()
         problems = service.problems()
         post = service.delivery_counts()
+        audience = service.recent_audience(time.time(), 100 if as_json else 10)
         listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": listed})
+        whole = {**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": listed}
+        print_json({**whole, "audience": audience})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -169,6 +171,7 @@ def status(config_dir: Path, as_json: bool) -> None:
         click.echo(f"fault: {line}")
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
+    _print_audience(audience)
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
 
@@ -194,6 +197,22 @@ def _git_faults(found: dict[str, Any]) -> list[str]:
 
 def _time(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _print_audience(found: dict[str, Any]) -> None:
+    if not found["requests"]:
+        return
+    told = ", ".join(f"{number} by {name}" for name, number in found["aggregators"].items())
+    click.echo(f"last {found['days']} days: {_audience(found)}" + (f" ({told})" if told else ""))
+    width = max(len(row["path"]) for row in found["feeds"])
+    for row in found["feeds"]:
+        click.echo(f"  {row['path'] or '(others)':<{width}}  {_audience(row)}")
+
+
+def _audience(row: dict[str, Any]) -> str:
+    share = f"{row['unchanged'] / row['requests']:.0%} unchanged"
+    refused = f", {row['refused']} refused" if row["refused"] else ""
+    return f"{row['requests']} requests, {share}{refused}, {row['bytes'] / 1e6:.1f} MB, {row['readers']} readers told of"
 
 
 PLURAL = {facet.name: facet.plural for facet in FACETS.values()}

@@ -20,6 +20,7 @@ __all__ = [
     "pause",
     "resume",
     "retry",
+    "subscriber_counts",
     "troubled",
     "uncertain_rows",
 ]
@@ -68,6 +69,13 @@ def counts(connection: sa.Connection, issue: int | None = None) -> dict[str, int
         query, number = query.where(d.issue == issue), number.where(issues.c.key == issue)
     found: dict[str, int] = {status: count for status, count in connection.execute(query)}
     return {"issues": connection.execute(number).scalar() or 0, **{status: found.get(status, 0) for status in STATUSES}}
+
+
+def subscriber_counts(connection: sa.Connection) -> dict[str, int]:
+    """How many subscribers are in each state."""
+    s = subscribers.c
+    rows = connection.execute(sa.select(s.status, sa.func.count()).group_by(s.status).order_by(s.status))
+    return {status: count for status, count in rows}
 
 
 def uncertain_rows(connection: sa.Connection, issue: int | None = None) -> list[Uncertain]:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from .. import config as configuration
 from .. import database
+from ..audience import records
 from ..config import Config, Environment
 from ..errors import AddressError, SelectionError
 from ..library import catalog, scan
@@ -26,7 +27,7 @@ from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, export, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import archive, building, check, reading, rescan, state
+from . import archive, audience, building, check, reading, rescan, state
 from .archive import Archived, IssuePage
 from .building import Built
 from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from .consent import Consent
     from .digests import Digests
 
+#: How long a worker's counts wait for another writer, in seconds. They are kept and tried again; and a worker that ends must
+#: not hold up the end of the service.
+COUNTING_SECONDS = 2.0
+
 
 class Service:
     """One per process. Cheap to make; holds the engine and this process's environment."""
@@ -44,6 +49,7 @@ class Service:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.engine = database.connect(environment.database_url)
+        self._counting = database.connect(environment.database_url, busy_seconds=COUNTING_SECONDS)
 
     def prepare(self) -> None:
         """Make or check the tables. Raises SchemaError."""
@@ -55,6 +61,7 @@ class Service:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._counting.dispose()
 
     def snapshot(self) -> contextlib.AbstractContextManager[sa.Connection]:
         return database.reading(self.engine)
@@ -212,6 +219,40 @@ class Service:
     def most_used(self, limit: int) -> dict[str, list[Term]]:
         with self.snapshot() as connection:
             return building.most_used(connection, limit)
+
+    # -- audience ---------------------------------------------------------
+
+    def note_audience(self, batch: audience.Batch) -> None:
+        """Add up what a web worker has counted. Gives up soon where another writes: the worker tries again."""
+        with database.writing(self._counting) as connection:
+            records.add(connection, batch)
+
+    def recent_audience(self, now: float, limit: int) -> dict[str, Any]:
+        """Of the last days, with the `limit` feeds that were asked for most."""
+        with self.snapshot() as connection:
+            zone = (state.edition(connection).config or Config()).zone
+            return audience.as_json(audience.recent(connection, zone, now, limit), zone, now)
+
+    def forget_audience(self, now: float) -> None:
+        """Days that are older than `audience_days`. Idempotent."""
+        if (config := self.edition().config) is not None:
+            with database.writing(self.engine) as connection:
+                audience.forget(connection, config.zone, now, config.site.audience_days)
+
+    def figures(self, config: Config, now: float) -> audience.Figures:
+        """What a monitor watches."""
+        from ..newsletter import progress
+
+        status = self.status()
+        with self.snapshot() as connection:
+            return audience.Figures(
+                status,
+                progress.counts(connection),
+                progress.subscriber_counts(connection),
+                audience.aggregators(connection, config.zone, now),
+                records.ever(connection),
+                records.most_requested(connection, audience.MOST_REQUESTED),
+            )
 
     # -- newsletter -------------------------------------------------------
 

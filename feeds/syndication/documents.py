@@ -35,7 +35,10 @@ from .formats import FORMATS, Content, Format
 #: Raise it when rendering changes without a new version of any package.
 RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
-_NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"}
+_NOT_SHOWN = {
+    *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
+    *("trusted_proxies", "limits", "audience_days", "metrics"),
+}
 
 
 @functools.cache  # reading packages' metadata takes longer than rendering an entry

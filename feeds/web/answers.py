@@ -35,10 +35,11 @@ class Coding:
 class Served:
     """A document ready to be sent. It is kept compressed: nearly all readers want it so, and it is a third of the size.
 
-    `generation` is the catalog's in which the document was last known to be current.
+    `generation` is the catalog's in which the document was last known to be current; `key` is what it is counted under.
     """
 
     path: str
+    key: tuple[str, str]
     digest: str
     changed: int
     generation: int
@@ -72,7 +73,9 @@ def serve(document: Document, body: bytes, max_age: int) -> Served:
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]
     tags = _tags(document.digest, document.format)
-    return Served(document.path, document.digest, document.changed, document.generation, compress(body, "gzip"), headers, tags)
+    key = (addresses.split_archive(document.path)[0], document.format.name)  # its history is a feed's own
+    packed = compress(body, "gzip")
+    return Served(document.path, key, document.digest, document.changed, document.generation, packed, headers, tags)
 
 
 def _tags(digest: str, format: Format) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, by
         return 200, coding.full, coding.body
     if status == 304:
         return 304, coding.short, b""
-    return 412, [("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
+    return 412, [("Cache-Control", "no-store"), ("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
 
 
 def _coding(served: Served, encoding: str) -> Coding:

@@ -21,8 +21,11 @@ from .conditional import choose_encoding
 from .lane import Current, Lane
 from .languages import Languages, day
 from .state import KEY, State, state
+from .turnstile import Turnstile
 
 CACHE_BYTES = 32 * 1024 * 1024
+#: How long style and scripts may be kept unasked: not much longer than pages that an upgrade changed with them.
+STATIC_SECONDS = 600
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' http: https: data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
@@ -40,8 +43,10 @@ def create_app(environment: Environment) -> Lane:
     service = Service(environment)
     cache = Cache(CACHE_BYTES)
     current = Current(service.generation, service.edition)
+    turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, cache, current, Languages())
+    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
@@ -52,9 +57,10 @@ def create_app(environment: Environment) -> Lane:
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
+    app.add_url_rule("/metrics", view_func=metrics)
     app.register_error_handler(HTTPException, _error_page)
     app.after_request(_finish)
-    return Lane(app.wsgi_app, cache, current)
+    return Lane(app.wsgi_app, cache, current, turnstile)
 
 
 def _prepare_templates(app: Flask, root: Path) -> None:
@@ -109,8 +115,15 @@ def _error_page(error: HTTPException) -> Answer:
     if error.code == 503:
         answered.headers["Retry-After"] = "5"
     answered.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
-    answered.headers["Cache-Control"] = "no-store" if error.code and error.code >= 500 else "public, max-age=60"
+    answered.headers["Cache-Control"] = _keep(error.code or 500)
     return answered
+
+
+def _keep(code: int) -> str:
+    """How long an error may be kept: what is gone stays so, what is not there may come, the rest is of this moment."""
+    if request.method not in ("GET", "HEAD") or code == 429 or code >= 500:
+        return "no-store"
+    return "public, max-age=300" if code == 410 else "public, max-age=60"
 
 
 def _similar() -> list[Term]:
@@ -133,6 +146,9 @@ def _finish(answered: Response) -> Response:
         answered.headers["Access-Control-Allow-Methods"] = answered.headers.get("Allow", "GET, HEAD, OPTIONS")
         answered.headers["Access-Control-Allow-Headers"] = "If-None-Match, If-Modified-Since, Cache-Control"
         answered.headers["Access-Control-Max-Age"] = "86400"
+    if 300 < answered.status_code < 304 or answered.status_code == 308:
+        # Without a word, a 301 may be kept for ever (RFC 9111 section 4.2.2).
+        answered.headers.setdefault("Cache-Control", "public, max-age=300" if request.method in ("GET", "HEAD") else "no-store")
     if answered.mimetype != "text/html":
         return answered
     for name, value in _SECURITY.items():
@@ -166,3 +182,9 @@ def ready() -> Answer:
         text, status = f"the catalog cannot be read ({type(error).__name__})\n", 503
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
     return Response(text, status, content_type="text/plain", headers=headers)
+
+
+def metrics() -> Answer:
+    from . import metrics as module  # only where somebody asks: its library is as large as Flask
+
+    return module.figures()

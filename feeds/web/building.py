@@ -69,7 +69,7 @@ def document(extension: str) -> Answer:
     key = f"{_PATH}{format.extension}?{text}"
     cached = here.cache.get(key)
     if cached is not None and cached.generation == here.edition.generation:
-        return send(cached)
+        return send(here, cached)
     try:
         return answer_with(here, key, format, lambda known: here.service.selected(here.edition, text, format, known))
     except SelectionError as error:

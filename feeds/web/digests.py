@@ -53,7 +53,10 @@ def issue(id: str) -> Answer:
 @blueprint.get("/digests.atom")
 def feed() -> Answer:
     here = _here()
-    return on_request(here, here.service.archive_feed(here.config), "application/atom+xml; charset=utf-8")
+    made = on_request(here, here.service.archive_feed(here.config), "application/atom+xml; charset=utf-8")
+    sent = len(made.get_data()) if made.status_code == 200 and request.method == "GET" else 0
+    here.turnstile.count(("digests", "atom"), made.status_code, sent, request.environ, here.edition)
+    return made
 
 
 def _page(template: str, **values: object) -> Answer:

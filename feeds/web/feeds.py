@@ -12,7 +12,7 @@ from .. import addresses
 from ..config import Config
 from ..model import PLURALS, FeedState
 from ..service import AddressError, Document, Elsewhere, Format, Gone, SelectionError, compress
-from .answers import Served, answer, chosen_encoding, needs_no_body, serve
+from .answers import Served, chosen_encoding, needs_no_body, serve
 from .state import State, state
 
 blueprint = Blueprint("feeds", __name__)
@@ -32,11 +32,11 @@ def document(path: str, format: Format) -> Answer:
 def answer_with(here: State, key: str, format: Format, find: Find) -> Answer:
     """What `find` finds, from the cache if it holds it under `key`. Passes SelectionError on."""
     served = _served(here, key, format, find)
-    return served if isinstance(served, Response) else send(served)
+    return served if isinstance(served, Response) else send(here, served)
 
 
-def send(served: Served) -> Answer:
-    status, headers, body = answer(served, request.environ)
+def send(here: State, served: Served) -> Answer:
+    status, headers, body = here.turnstile.answer(served, request.environ, here.edition)
     return _Exact(body, status, headers)
 
 

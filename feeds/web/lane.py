@@ -1,6 +1,6 @@
 """The lane: documents that are in the cache and current are answered here, before Flask, in a few microseconds.
 
-Everything else goes on to Flask, which fills the cache. Both answer through `answers.answer`.
+Everything else goes on to Flask, which fills the cache. Both answer through the turnstile.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 
 from ..service import Edition
-from .answers import Cache, answer
+from .answers import Cache
+from .turnstile import Turnstile
 
 log: Any = structlog.get_logger("feeds.web")
 
 #: How long a worker may go on without asking whether a rescan has changed anything, in seconds.
 RECHECK_SECONDS = 0.2
-_STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed"}
+_STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed", 429: "429 Too Many Requests"}
 
 StartResponse = Callable[..., Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -67,18 +68,18 @@ class Current:
 class Lane:
     """A WSGI application in front of another."""
 
-    def __init__(self, app: App, cache: Cache, current: Current) -> None:
-        self.app, self.cache, self.current = app, cache, current
+    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile) -> None:
+        self.app, self.cache, self.current, self.turnstile = app, cache, current, turnstile
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         served = self.cache.get(environ["PATH_INFO"])
         if (
             served is None
-            or served.generation != self.current.edition().generation
+            or served.generation != (edition := self.current.edition()).generation
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         ):
             return self.app(environ, start_response)
-        status, headers, body = answer(served, environ)
+        status, headers, body = self.turnstile.answer(served, environ, edition)
         start_response(_STATUS[status], headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]

@@ -11,6 +11,7 @@ from ..service import Edition, Service
 from .answers import Cache
 from .lane import Current
 from .languages import Languages
+from .turnstile import Turnstile
 
 KEY = "feeds"
 
@@ -21,6 +22,7 @@ class State:
     cache: Cache
     current: Current
     languages: Languages
+    turnstile: Turnstile
 
     @property
     def edition(self) -> Edition:

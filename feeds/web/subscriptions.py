@@ -7,7 +7,6 @@ one changes nothing.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,8 @@ from werkzeug.wrappers import Response as Answer
 
 from ..model import FACETS
 from ..service.consent import LANGUAGES, Confirmation, Consent, Leaving, MailboxError, Preferences, Signup, Wish, WishError
+from . import clients
+from .clients import Networks
 from .state import state
 from .zones import city, zones
 
@@ -151,14 +152,8 @@ def _day(text: str) -> int | None:
 
 
 def _ip() -> str:
-    """The reader's: what the last proxy saw, where the connection comes from a proxy of our own."""
-    peer = request.remote_addr or "0.0.0.0"  # noqa: S104
-    try:
-        own = ipaddress.ip_address(peer).is_private
-    except ValueError:
-        own = False
-    seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return seen if own and seen else peer
+    """The reader's; only a hash of its network is kept."""
+    return clients.show(clients.client(request.environ, Networks(state().config.site.trusted_proxies))) or "0.0.0.0"  # noqa: S104
 
 
 def _told(error: MailboxError | WishError) -> dict[str, str]:

@@ -7,6 +7,7 @@ import email.policy
 import re
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import structlog.testing
 from werkzeug.test import Client
 
+from feeds.audience.records import Batch, Counts
 from feeds.schedule import Post
 from feeds.service.consent import Signup
 from feeds.web.app import create_app
@@ -130,3 +132,13 @@ def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mail
         with sqlite3.connect(mailing.site.database) as connection:
             held = "\n".join(str(row) for row in connection.execute("SELECT * FROM requests"))
         assert ("never@example.org" in held) is kept
+
+
+def test_old_days_of_the_audience_are_forgotten_by_the_clock(mailing: Mailing, post: Post, now: Now) -> None:
+    service = mailing.site.service
+    key = (datetime.fromtimestamp(MONDAY, UTC).toordinal(), "all", "atom")
+    service.note_audience(Batch({key: Counts(3)}))
+    for days, kept in ((1, 3), (500, 0)):
+        now.seconds = MONDAY + days * 86400
+        post.forget()
+        assert service.recent_audience(MONDAY, 1)["requests"] == kept
