@@ -30,6 +30,7 @@ from . import (
     sending,
     stores,
     throughput,
+    websub,
     worker_memory,
 )
 from .bench import Bench
@@ -51,6 +52,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "sending": sending.measure,
     "postfix": postfix.measure,
     "crash": crash.measure,
+    "push": websub.measure,
 }
 
 

@@ -1,11 +1,12 @@
 """Feeds and newsletters for a folder of articles.
 
-The three ways through the house, each a straight line:
+The four ways through the house, each a straight line:
 
     rescan   store -> library.sweep -> reading (frontmatter, body) -> intake -> catalog -> syndication.documents.refresh
     request  GET -> web.lane | web.feeds -> service.document -> library.catalog.select -> syndication.formats -> 200 | 304
     digest   tick -> newsletter.issues.plan (issue and deliveries, one transaction) -> deliver (claim, compose, hand over, mark)
              -> sent | retry | failed | uncertain
+    push     POST /hub -> web.hub -> websub.asking -> request; clock -> websub.courier: verify -> subscription; look -> deliver
 
 Reading order: model, addresses, selections, config, database; then the packages, each of which opens with its own order:
 library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), web (HTTP); then service (use cases),

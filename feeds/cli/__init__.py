@@ -151,10 +151,11 @@ def status(config_dir: Path, as_json: bool) -> None:
         found = service.status()
         problems = service.problems()
         post = service.delivery_counts()
+        hub = service.hub_counts()
         listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": listed})
+        print_json({**(found["rescan"] or {}), **found, **post, "hub": hub, "ok": not rows, "problems": rows, "list": listed})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -166,6 +167,9 @@ def status(config_dir: Path, as_json: bool) -> None:
             click.echo(f"fault: {line}")
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
+    if hub["subscriptions"] or hub["pending"]:
+        topics = f"hub: {hub['subscriptions']} subscriptions to {hub['topics']} feeds"
+        click.echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
 

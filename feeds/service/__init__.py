@@ -30,8 +30,10 @@ from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, fi
 from .state import Edition
 
 if TYPE_CHECKING:
+    from ..syndication.websub.courier import Courier
     from .consent import Consent
     from .digests import Digests
+    from .hub import Hub
 
 
 class Service:
@@ -164,6 +166,29 @@ class Service:
         """The address of the article whose own header says that it lives at `path`; "" if there is none."""
         with self.snapshot() as connection:
             return catalog.url_of(connection, path)
+
+    # -- push -------------------------------------------------------------
+
+    def hub(self, edition: Edition) -> Hub:
+        """Where subscribers ask; `edition` has a configuration."""
+        from .hub import Hub
+
+        assert edition.config is not None
+        return Hub(self.engine, edition, edition.config.feeds.websub)
+
+    def courier(self, now: Callable[[], float]) -> Courier:
+        """The hub's run, for the clock."""
+        from ..syndication.websub.courier import Courier
+        from .hub import Topics
+
+        return Courier(self.engine, Topics(self.engine), now)
+
+    def hub_counts(self) -> dict[str, int]:
+        """Subscriptions, what waits, what fails."""
+        from ..syndication.websub import rows
+
+        with self.snapshot() as connection:
+            return rows.counts(connection)
 
     # -- newsletter -------------------------------------------------------
 

@@ -25,8 +25,8 @@ PAGE = 20
 class Document:
     """One representation of a feed, rendered but not compressed. `changed` in UTC seconds.
 
-    `body` is None where the caller needs no bytes. `base_url` and `generation` are those of the snapshot
-    it was made in.
+    `body` is None where the caller needs no bytes. `base_url`, `hub` (the hub's address, "" for none) and `generation` are
+    those of the snapshot it was made in.
     """
 
     path: str
@@ -35,7 +35,19 @@ class Document:
     changed: int
     body: bytes | None
     base_url: str
+    hub: str
     generation: int
+
+    @property
+    def address(self) -> str:
+        """Its rel=self, which is also its topic in WebSub."""
+        return f"{self.base_url}/{addresses.encode(self.path)}{self.format.extension}"
+
+    @property
+    def links(self) -> str:
+        """The Link header of its bytes, wherever they are sent (WebSub, sections 4 and 7)."""
+        own = f'<{self.address}>; rel="self"'
+        return f'<{self.hub}>; rel="hub", {own}' if self.hub else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,8 @@ def document(
         return found
     row = found.state
     body = None if known and known(row) else documents.render(connection, now.config, found.feed, row, format)
-    return Document(row.path, format, row.digest, row.changed, body, now.config.site.base_url, now.generation)
+    site, hub = now.config.site, now.config.hub_url
+    return Document(row.path, format, row.digest, row.changed, body, site.base_url, hub, now.generation)
 
 
 def page(connection: sa.Connection, config: Config, path: str, before: int | None) -> TermPage | Elsewhere | Gone:

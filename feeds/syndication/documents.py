@@ -31,7 +31,7 @@ from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
 
 #: Raise it when rendering changes without a new version of any package.
-RENDERER = "1"
+RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
 _NOT_SHOWN = {"store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url"}
 
@@ -90,7 +90,8 @@ def _shared(config: Config) -> str:
     """What of the configuration shows in every feed."""
     site = config.site.model_dump(exclude=_NOT_SHOWN)
     facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that there is
-    return json.dumps([versions(), site, config.feeds.ttl_minutes, facets], sort_keys=True, ensure_ascii=False)
+    shown = [versions(), site, config.feeds.ttl_minutes, facets, config.hub_url]
+    return json.dumps(shown, sort_keys=True, ensure_ascii=False)
 
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
@@ -201,6 +202,7 @@ def content_of(config: Config, feed: Feed, updated: datetime, entries: Sequence[
         base=site.base_url,
         page=f"{site.base_url}/" if feed.path == "all" else page,
         address=page + format.extension,
+        hub=config.hub_url,
         icon=site.icon or f"{site.base_url}/static/icon.png",
         logo=site.logo,
         rights=site.rights,

@@ -33,7 +33,7 @@ GENERATOR = "feeds"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a format needs: nothing is looked up while rendering. `page` and `base` are absolute; `self_url` too."""
+    """All that a format needs: nothing is looked up while rendering. Addresses are absolute; `hub` is "" for none."""
 
     id: str
     title: str
@@ -44,6 +44,7 @@ class Content:
     base: str
     page: str
     address: str
+    hub: str
     icon: str
     logo: str
     rights: str
@@ -72,10 +73,17 @@ class Format:
 
 
 class _Extras(BaseExtension):  # type: ignore[misc]
-    """Declares the namespaces that entries use."""
+    """Declares the namespaces that entries use; `hub` is the channel's link in RSS, where feedgen writes rel=self only."""
+
+    hub = ""
 
     def extend_ns(self) -> dict[str, str]:
         return NAMESPACES
+
+    def extend_rss(self, rss: Any) -> Any:
+        if self.hub:
+            etree.SubElement(rss[0], f"{{{ATOM}}}link", rel="hub", href=self.hub)
+        return rss
 
 
 @dataclass
@@ -130,6 +138,9 @@ def _generator(content: Content, media_type: str) -> FeedGenerator:
     if content.rights:
         made.rights(content.rights)
     made.link(href=content.address, rel="self", type=media_type)
+    if content.hub:
+        made.link(href=content.hub, rel="hub")
+        made.extras.hub = content.hub
     made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
     for entry in content.entries:
         _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
@@ -213,7 +224,7 @@ def _hexadecimal(match: re.Match[bytes]) -> bytes:
 
 
 def _json(content: Content) -> bytes:
-    feed = {
+    feed: dict[str, object] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": content.title,
         "home_page_url": content.page,
@@ -223,6 +234,7 @@ def _json(content: Content) -> bytes:
         "favicon": content.icon,
         "authors": [{"name": content.author, "url": content.base + "/"}],
         "language": content.language,
+        **({"hubs": [{"type": "WebSub", "url": content.hub}]} if content.hub else {}),
         "_feed": {
             "about": content.base + "/about/feeds",
             "id": content.id,

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .. import addresses
 from ..model import FeedState
 from ..service import Document, Format, compress
 from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
@@ -55,14 +54,13 @@ class Served:
 
 def serve(document: Document, body: bytes, max_age: int) -> Served:
     """`max_age` in seconds."""
-    url = f"{document.base_url}/{addresses.encode(document.path)}{document.format.extension}"
     headers = [
         ("Content-Type", document.format.content_type),
         ("Cache-Control", f"public, max-age={max_age}, stale-while-revalidate=600, stale-if-error=86400"),
         ("Vary", "Accept-Encoding, Sec-Fetch-Dest"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", "ETag, Last-Modified, Link"),
-        ("Link", f'<{url}>; rel="self"'),
+        ("Link", document.links),
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]
