@@ -31,6 +31,7 @@ from . import (
     sending,
     stores,
     throughput,
+    websub,
     worker_memory,
 )
 from .bench import Bench
@@ -53,6 +54,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "sending": sending.measure,
     "postfix": postfix.measure,
     "crash": crash.measure,
+    "push": websub.measure,
 }
 
 

@@ -7,6 +7,7 @@ The four ways through the house, each a straight line:
     audience GET -> web.turnstile (counted, or refused) -> web.tally -> audience.records -> feeds status, /metrics
     digest   tick -> newsletter.issues.plan (issue and deliveries, one transaction) -> deliver (claim, compose, hand over, mark)
              -> sent | retry | failed | uncertain
+    push     POST /hub -> web.hub -> websub.asking -> request; clock -> websub.courier: verify -> subscription; look -> deliver
 
 Reading order: model, addresses, selections, config, database; then the packages, each of which opens with its own order:
 library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests -> numbers), web

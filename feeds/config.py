@@ -244,6 +244,49 @@ def _ending_moves(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
+def _hub(value: str) -> str:
+    if value not in ("builtin", "none") and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-;=?-~]*)?", value):
+        raise ValueError("expected builtin, none, or the address of another hub such as https://hub.example.org/")
+    return value
+
+
+class Lease(_Strict):
+    """How long a push subscription holds without renewal, in seconds: `default` for who asks for nothing."""
+
+    default: Annotated[int, Field(ge=60)] = 864_000
+    min: Annotated[int, Field(ge=1)] = 300
+    max: Annotated[int, Field(ge=60, le=31_536_000)] = 2_592_000
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Lease:
+        if not self.min <= self.default <= self.max:
+            raise ValueError("expected min <= default <= max")
+        return self
+
+
+class WebSub(_Strict):
+    """Push (docs/push.md): which hub feeds name, and the bounds of the built-in one."""
+
+    hub: Annotated[str, AfterValidator(_hub)] = "builtin"
+    allow_private_callbacks: bool = False
+    lease_seconds: Lease = Field(default_factory=Lease)
+    max_subscriptions: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    max_subscriptions_per_host: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    max_pending: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    max_pending_per_host: Annotated[int, Field(ge=1, le=100_000)] = 200
+    parallel: Annotated[int, Field(ge=1, le=1_000)] = 100
+    parallel_per_host: Annotated[int, Field(ge=1, le=1_000)] = 20
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 8
+    drop_after_failures: Annotated[int, Field(ge=1)] = 10
+    drop_after_hours: Annotated[int, Field(ge=0)] = 72
+
+    @property
+    def outside(self) -> str:
+        """The address of a hub that is not ours; "" if there is none."""
+        return "" if self.hub in ("builtin", "none") else self.hub
+
+
 class FeedSettings(_Strict):
     """feeds.yaml"""
 
@@ -257,6 +300,7 @@ class FeedSettings(_Strict):
     )
     moved: Annotated[Mapping[str, str], AfterValidator(_ending_moves)] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    websub: WebSub = Field(default_factory=WebSub)
     feeds: Annotated[tuple[NamedFeed, ...], AfterValidator(_unique_names)] = ()
 
     def facet(self, name: str) -> FacetSettings:
@@ -419,6 +463,11 @@ class Config(_Strict):
         """The operator's own feed of that name, also where it has been moved to another."""
         path = self.retired.get(addresses.fold(f"feeds/{name}"), f"feeds/{name}")
         return next((feed for feed in self.feeds.feeds if f"feeds/{feed.name}" == path), None)
+
+    @property
+    def hub_url(self) -> str:
+        """The WebSub hub that every feed names; "" for none."""
+        return f"{self.site.base_url}/hub" if self.feeds.websub.hub == "builtin" else self.feeds.websub.outside
 
     @property
     def chinese(self) -> bool:

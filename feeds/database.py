@@ -31,7 +31,7 @@ from sqlalchemy import (
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0005"
+HEAD = "0006"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -426,15 +426,81 @@ readers = Table(
 )
 
 
+# -- push (WebSub) ---------------------------------------------------------
+
+#: Verified subscriptions. `topic` is the rel=self address that was subscribed to; `wanted` is the digest of its feed as the hub
+#: last saw it, `delivered` the one that the callback has. `due` (UTC seconds) is NULL where nothing is owed; `attempts` counts
+#: for the digest that is wanted, `failures` in a row since `failing_since`. Callbacks and secrets go into no log.
+hub_subscriptions = Table(
+    "hub_subscriptions",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("callback", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("delivered", Text, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", BigInteger, nullable=True),
+    Column("problem", Text, nullable=False),
+    UniqueConstraint("topic", "callback"),
+    Index("ix_hub_subscriptions_host", "host"),
+    Index("ix_hub_subscriptions_expires", "expires"),
+    Index("ix_hub_subscriptions_due", "due"),
+    sqlite_autoincrement=True,
+)
+
+#: What subscribers asked for, until it is verified. `asked` is the topic as they wrote it, `seen` the digest of the feed then.
+#: `due` is NULL where verification has failed: such rows stay for a while and count against the limits.
+hub_requests = Table(
+    "hub_requests",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("callback", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Index("ix_hub_requests_host", "host"),
+    Index("ix_hub_requests_due", "due"),
+    sqlite_autoincrement=True,
+)
+
+#: What a hub outside has been told of: the digest of each feed.
+hub_announced = Table(
+    "hub_announced",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
 def connect(url: str, *, busy_seconds: float = 30.0) -> sa.Engine:
     """An engine for one process. Makes the folder of a new SQLite file; opens no connection yet."""
     address = sa.make_url(url)
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
+        return sa.create_engine(address, pool_pre_ping=True, hide_parameters=True)
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
-        address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, pool_size=8, max_overflow=16
+        address,
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
+        pool_size=8,
+        max_overflow=16,
+        hide_parameters=True,  # addresses and secrets would be in the log with any error
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine

@@ -2,8 +2,9 @@
 
 One clock acts for a database; others stand by until its lock falls. A tick asks the service for a rescan, which itself finds
 out whether there is anything to do, so a missed, late or doubled tick costs a sweep and no more. File watching is a bell that
-makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth. The post has ticks of
-its own, in a thread beside: an issue that takes an hour to send holds up no rescan. "Is it due?" is asked of the database.
+makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth. Post and hub have
+ticks of their own, in threads beside: an issue that takes an hour to send holds up no rescan. "Is it due?" is asked of the
+database.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import watchfiles
@@ -26,10 +27,17 @@ from .errors import FeedsError
 from .model import Problem, RescanReport
 from .service import Service
 
+if TYPE_CHECKING:
+    from .syndication.websub.courier import Courier
+
 log: Any = structlog.get_logger("feeds.clock")
 STANDBY_SECONDS = 5
 #: How soon a confirmation is on its way, and an issue after its instant.
 POST_SECONDS = 2
+#: How soon a push subscription is confirmed, and a delivery tried again after its time; changes do not wait for it.
+PUSH_SECONDS = 1
+#: How long the hub rests after a fault of its own, such as a database that does not answer.
+REST_SECONDS = 5
 #: How often reports of failed deliveries are fetched.
 FETCH_SECONDS = 60
 #: How long an address stays, at most, after the link that it did not follow has expired.
@@ -46,6 +54,7 @@ class Clock:
         self._said: dict[str, str] = {}
         self._commit = ""
         self._warned: set[Problem] = set()
+        self.push = Push(service, now, self.stopped)
 
     def stop(self, *_signal: object) -> None:
         self.stopped.set()
@@ -80,8 +89,10 @@ class Clock:
         scheduler.add_job(post.tick, "interval", seconds=POST_SECONDS)
         scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
         scheduler.add_job(post.forget, "interval", seconds=FORGET_SECONDS)
+        scheduler.add_job(self.push.tick, "interval", seconds=PUSH_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
         scheduler.start()
+        self.push.start()
         try:
             while not self.stopped.is_set():
                 self.bell.wait()
@@ -92,6 +103,7 @@ class Clock:
                     seconds = wanted
                     job.reschedule("interval", seconds=seconds)
         finally:
+            self.push.end()
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps the post from beginning another
 
     def _tick(self) -> int:
@@ -103,6 +115,7 @@ class Clock:
             self._say("rescan_failed", str(error))
         except Exception as error:
             log.exception("rescan_failed", error=type(error).__name__)
+        self.push.tick()
         config = self.service.edition().config
         return config.site.rescan_seconds if config else 30
 
@@ -218,6 +231,37 @@ class Post:
             self._said[event] = str(error)
         except Exception as error:
             log.exception(event, error=type(error).__name__)
+
+
+class Push:
+    """The hub's run, in a thread of its own: a slow callback holds up no rescan and no post. Ticks and rescans wake it."""
+
+    def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
+        self.service, self.now, self.stopped = service, now, stopped
+        self._courier: Courier | None = None
+        self._thread = threading.Thread(target=self._run, name="push")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def tick(self) -> None:
+        if self._courier is not None:
+            self._courier.wake()
+
+    def end(self) -> None:
+        """What is under way may end; `stopped` is set."""
+        while self._thread.is_alive():
+            self.tick()
+            self._thread.join(0.1)
+
+    def _run(self) -> None:
+        self._courier = self.service.courier(self.now)  # loaded here: the first rescan does not wait for it
+        while not self.stopped.is_set():
+            try:
+                self._courier.run(self.stopped)
+            except Exception as error:  # nothing is lost: all that is owed lies in the tables
+                log.exception("push_failed", error=type(error).__name__)
+                self.stopped.wait(REST_SECONDS)
 
 
 def run(service: Service, *, parent: int | None = None) -> None:

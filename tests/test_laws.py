@@ -49,6 +49,8 @@ OWNERS: dict[str, set[str]] = {
     "pydantic": {"config"},
     "brotli": {"syndication.documents"},
     "lxml": {"syndication"},
+    "aiohttp": {"syndication.websub.wire"},
+    "yarl": {"syndication.websub.wire"},
     "sqlalchemy": {"database", "migrations", "library", "audience", "syndication", "newsletter", "service"},
     "itsdangerous": {"newsletter.tokens"},
     "css_inline": {"newsletter.forms"},
@@ -57,7 +59,7 @@ OWNERS: dict[str, set[str]] = {
     "email_validator": {"newsletter.mailboxes"},
     "flufl": {"newsletter.reports"},
     "cryptography": {"newsletter.dkim"},
-    "structlog": {"schedule", "web", "cli", "newsletter", "service"},
+    "structlog": {"schedule", "web", "cli", "newsletter", "service", "syndication.websub"},
 }
 #: SQLAlchemy's makers of engines and of tables.
 DDL = {"create_engine", "Table", "MetaData", "Column", "Index", "create_all"}

@@ -156,11 +156,12 @@ def status(config_dir: Path, as_json: bool) -> None:
         problems = service.problems()
         post = service.delivery_counts()
         audience = service.recent_audience(time.time(), 100 if as_json else 10)
+        hub = service.hub_counts()
         listed = [_listed(*row) for row in service.states()] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
         whole = {**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": listed}
-        print_json({**whole, "audience": audience})
+        print_json({**whole, "audience": audience, "hub": hub})
         return
     terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
@@ -172,6 +173,9 @@ def status(config_dir: Path, as_json: bool) -> None:
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
     _print_audience(audience)
+    if hub["subscriptions"] or hub["pending"]:
+        topics = f"hub: {hub['subscriptions']} subscriptions to {hub['topics']} feeds"
+        click.echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
 

@@ -35,8 +35,10 @@ from .repository import Repository
 from .state import Edition
 
 if TYPE_CHECKING:
+    from ..syndication.websub.courier import Courier
     from .consent import Consent
     from .digests import Digests
+    from .hub import Hub
 
 #: How long a worker's counts wait for another writer, in seconds. They are kept and tried again; and a worker that ends must
 #: not hold up the end of the service.
@@ -253,6 +255,29 @@ class Service:
                 records.ever(connection),
                 records.most_requested(connection, audience.MOST_REQUESTED),
             )
+
+    # -- push -------------------------------------------------------------
+
+    def hub(self, edition: Edition) -> Hub:
+        """Where subscribers ask; `edition` has a configuration."""
+        from .hub import Hub
+
+        assert edition.config is not None
+        return Hub(self.engine, edition, edition.config.feeds.websub)
+
+    def courier(self, now: Callable[[], float]) -> Courier:
+        """The hub's run, for the clock."""
+        from ..syndication.websub.courier import Courier
+        from .hub import Topics
+
+        return Courier(self.engine, Topics(self.engine), now)
+
+    def hub_counts(self) -> dict[str, int]:
+        """Subscriptions, what waits, what fails."""
+        from ..syndication.websub import rows
+
+        with self.snapshot() as connection:
+            return rows.counts(connection)
 
     # -- newsletter -------------------------------------------------------
 

@@ -112,6 +112,7 @@ def feed(connection: sa.Connection, config: Config) -> bytes:
             base=site.base_url,
             page=f"{site.base_url}/digests/",
             address=f"{site.base_url}/digests.atom",
+            hub="",  # issues are pushed by mail
             icon=site.icon or f"{site.base_url}/static/icon.png",
             logo=site.logo,
             rights=site.rights,

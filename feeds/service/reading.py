@@ -26,8 +26,8 @@ PAGE = 20
 class Document:
     """One representation of a feed, rendered but not compressed. `changed` in UTC seconds.
 
-    `body` is None where the caller needs no bytes. `base_url` and `generation` are those of the snapshot
-    it was made in. `query` is that of its address; `closed`: its articles are all that it will ever hold.
+    `body` is None where the caller needs no bytes. `base_url`, `hub` (the hub's address, "" for none) and `generation` are
+    those of the snapshot it was made in. `query` is that of its address; `closed`: its articles are all that it will ever hold.
     """
 
     path: str
@@ -36,9 +36,21 @@ class Document:
     changed: int
     body: bytes | None
     base_url: str
+    hub: str
     generation: int
     query: str = ""
     closed: bool = False
+
+    @property
+    def address(self) -> str:
+        """Its rel=self, which is also its topic in WebSub."""
+        return addresses.url(self.base_url, self.path, self.format.extension, self.query)
+
+    @property
+    def links(self) -> str:
+        """The Link header of its bytes, wherever they are sent (WebSub, sections 4 and 7)."""
+        own = f'<{self.address}>; rel="self"'
+        return f'<{self.hub}>; rel="hub", {own}' if self.hub else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +135,9 @@ def _now(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:
 def _document(
     now: Edition, config: Config, row: FeedState, format: Format, body: bytes | None, query: str = "", *, closed: bool = False
 ) -> Document:
-    base = config.site.base_url
-    return Document(row.path, format, row.digest, row.changed, body, base, now.generation, query, closed)
+    """`hub`: a closed or older part of a feed's history has none."""
+    hub = "" if addresses.split_archive(row.path)[1] else config.hub_url
+    return Document(row.path, format, row.digest, row.changed, body, config.site.base_url, hub, now.generation, query, closed)
 
 
 def find_volume(connection: sa.Connection, config: Config, path: str, changed: int) -> Volume | Elsewhere | Gone:

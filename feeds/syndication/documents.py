@@ -98,7 +98,7 @@ def _shared(config: Config) -> str:
     facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]
     folders = tuple(f"{FACETS[name].plural}/" for name in facets)
     gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
-    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, config.hub_url, *([gone] if gone else [])]
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
@@ -316,6 +316,7 @@ def content_of(
         older=address(history.older),
         younger=address(history.younger),
         closed=history.closed,
+        hub="" if history.own else config.hub_url,
         icon=site.icon or f"{site.base_url}/static/icon.png",
         logo=site.logo,
         rights=site.rights,

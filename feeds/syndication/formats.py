@@ -37,7 +37,7 @@ class Content:
     """All that a format needs: nothing is looked up while rendering. Addresses are absolute, "" where there is none.
 
     `current`, `older` and `younger` are `current`, `prev-archive` and `next-archive` of RFC 5005; only an archive document has
-    a `current`. `closed`: it will not change any more.
+    a `current`. `closed`: it will not change any more. `hub` is the WebSub hub's.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Content:
     base: str
     page: str
     address: str
+    hub: str
     icon: str
     logo: str
     rights: str
@@ -162,13 +163,17 @@ def _generator(content: Content, media_type: str) -> FeedGenerator:
         made.rights(content.rights)
     made.link(href=content.address, rel="self", type=media_type)
     made.extras.archive = content.closed
-    made.extras.links = _history(content, media_type)
+    made.extras.links = [*_hub(content), *_history(content, media_type)]
     for attributes in made.extras.links:
         made.link(**attributes)
     made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
     for entry in content.entries:
         _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
     return made
+
+
+def _hub(content: Content) -> list[dict[str, str]]:
+    return [{"rel": "hub", "href": content.hub}] if content.hub else []
 
 
 def _history(content: Content, media_type: str) -> list[dict[str, str]]:
@@ -255,7 +260,7 @@ def _hexadecimal(match: re.Match[bytes]) -> bytes:
 
 
 def _json(content: Content) -> bytes:
-    feed = {
+    feed: dict[str, object] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": content.title,
         "home_page_url": content.page,
@@ -266,6 +271,7 @@ def _json(content: Content) -> bytes:
         "favicon": content.icon,
         "authors": [{"name": content.author, "url": content.base + "/"}],
         "language": content.language,
+        **({"hubs": [{"type": "WebSub", "url": content.hub}]} if content.hub else {}),
         "_feed": {
             "about": content.base + "/about/feeds",
             "id": content.id,

@@ -60,7 +60,6 @@ FOR_EVER = 31_536_000
 
 def serve(document: Document, body: bytes, max_age: int) -> Served:
     """`max_age` in seconds; of a closed archive document it is for ever."""
-    url = addresses.url(document.base_url, document.path, document.format.extension, document.query)
     age = FOR_EVER if document.closed else max_age
     headers = [
         ("Content-Type", document.format.content_type),
@@ -68,7 +67,7 @@ def serve(document: Document, body: bytes, max_age: int) -> Served:
         ("Vary", "Accept-Encoding, Sec-Fetch-Dest"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", "ETag, Last-Modified, Link"),
-        ("Link", f'<{url}>; rel="self"'),
+        ("Link", document.links),
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]

@@ -15,7 +15,7 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import building, digests, feeds, pages, subscriptions
+from . import building, digests, feeds, hub, pages, subscriptions
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
@@ -54,6 +54,7 @@ def create_app(environment: Environment) -> Lane:
     app.register_blueprint(building.blueprint)
     app.register_blueprint(digests.blueprint)
     app.register_blueprint(subscriptions.blueprint)
+    app.register_blueprint(hub.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
@@ -98,6 +99,7 @@ def _context() -> dict[str, object]:
         "site": edition.config.site if edition.config else None,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
         "builder": edition.config is not None and edition.config.feeds.select.enabled,
+        "own_hub": edition.config is not None and edition.config.feeds.websub.hub == "builtin",
         "by_mail": edition.config is not None and edition.config.newsletter.enabled,
         "has_page": lambda term: edition.config is not None and edition.config.has_feed(term.facet, term.path),
     }

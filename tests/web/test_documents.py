@@ -64,7 +64,8 @@ def test_a_document_has_its_media_type_and_the_headers_that_readers_and_caches_n
     assert headers["Cache-Control"].startswith("public, max-age=30")
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Link"].endswith(f'/tags/Linux.{format}>; rel="self"')
+    base = "http://127.0.0.1:8000"
+    assert headers["Link"] == f'<{base}/hub>; rel="hub", <{base}/tags/Linux.{format}>; rel="self"'
     assert headers.get("Content-Encoding") is None
     assert headers.get("Set-Cookie") is None
     assert headers["ETag"].startswith('"')
@@ -302,7 +303,7 @@ def test_a_new_configuration_never_gives_the_old_bytes_a_new_tag(web_site: Any, 
     settled = client.get("/all.atom")
     assert b"Renamed" in settled.data
     assert (mixed.data == settled.data) == (mixed.headers["ETag"] == settled.headers["ETag"])
-    assert settled.headers["Link"] == '<https://new.example/all.atom>; rel="self"'
+    assert settled.headers["Link"] == '<https://new.example/hub>; rel="hub", <https://new.example/all.atom>; rel="self"'
     if mixed.data == settled.data:
         assert mixed.headers["Link"] == settled.headers["Link"]
 
