@@ -110,7 +110,7 @@ def test_it_names_itself_and_answers_304_to_its_validators(client: Client, forma
     address = f"/select.{format}?tag=C%23&tag=Linux"
     first = client.get(address)
     assert first.status_code == 200
-    assert first.headers["Link"] == f'<http://localhost{address}>; rel="self"'
+    assert first.headers["Link"] == f'<http://localhost/hub>; rel="hub", <http://localhost{address}>; rel="self"'
     assert f"http://localhost{address}".replace("&", "&amp;" if format != "json" else "&") in first.text
     assert client.get(address, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
     assert client.get(address, headers={"If-Modified-Since": first.headers["Last-Modified"]}).status_code == 304
