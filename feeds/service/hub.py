@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
-from .. import database
+from .. import addresses, database
 from ..config import Config, WebSub
 from ..errors import AddressError
 from ..model import FeedState
-from ..syndication.definitions import SELECT
+from ..syndication import definitions
 from ..syndication.documents import split_format
 from ..syndication.formats import Format
 from ..syndication.websub import asking, rows
@@ -35,30 +35,27 @@ def document_at(
     """
     try:
         parts = urlsplit(topic)
-        path, format = split_format(unquote(parts.path).lstrip("/"))
     except ValueError:
         raise AddressError("hub.topic is not an address") from None
+    path, format = split_format(unquote(parts.path).lstrip("/"))
     if format is None:
         raise AddressError("hub.topic must be the address of a feed, which ends in .atom, .rss or .json")
-    found = _found(connection, edition, path, parts.query, format, known)
+    if addresses.split_archive(path)[1]:
+        raise AddressError("an archive document is not pushed; subscribe to the feed itself")
+    found = _at(connection, edition, Elsewhere(path, parts.query), format, known)
     if isinstance(found, Elsewhere):
-        found = _found(connection, edition, found.path, found.query or "", format, known)
+        found = _at(connection, edition, found, format, known)
     if isinstance(found, Elsewhere):
         raise AddressError(f"no feed has the address /{path}")
     return found
 
 
-def _found(
-    connection: sa.Connection,
-    edition: Edition,
-    path: str,
-    query: str,
-    format: Format,
-    known: Callable[[FeedState], bool] | None,
+def _at(
+    connection: sa.Connection, edition: Edition, place: Elsewhere, format: Format, known: Callable[[FeedState], bool] | None
 ) -> Document | Elsewhere | Gone:
-    if path == SELECT:
-        return reading.selected(connection, edition, query, format, known)
-    return reading.document(connection, edition, path, format, known)
+    if place.path == definitions.SELECT:
+        return reading.selected(connection, edition, place.query or "", format, known)
+    return reading.document(connection, edition, place.path, format, known)
 
 
 def _without_body(_state: FeedState) -> bool:

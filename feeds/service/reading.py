@@ -36,10 +36,10 @@ class Document:
     changed: int
     body: bytes | None
     base_url: str
-    hub: str
     generation: int
     query: str = ""
     closed: bool = False
+    hub: str = ""
 
     @property
     def address(self) -> str:
@@ -135,9 +135,8 @@ def _now(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:
 def _document(
     now: Edition, config: Config, row: FeedState, format: Format, body: bytes | None, query: str = "", *, closed: bool = False
 ) -> Document:
-    """`hub`: a closed or older part of a feed's history has none."""
-    hub = "" if addresses.split_archive(row.path)[1] else config.hub_url
-    return Document(row.path, format, row.digest, row.changed, body, config.site.base_url, hub, now.generation, query, closed)
+    base, hub = config.site.base_url, "" if addresses.split_archive(row.path)[1] else config.hub_url  # the past is not pushed
+    return Document(row.path, format, row.digest, row.changed, body, base, now.generation, query, closed, hub)
 
 
 def find_volume(connection: sa.Connection, config: Config, path: str, changed: int) -> Volume | Elsewhere | Gone:

@@ -98,7 +98,7 @@ def _shared(config: Config) -> str:
     facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]
     folders = tuple(f"{FACETS[name].plural}/" for name in facets)
     gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
-    shared = [versions(), site, config.feeds.ttl_minutes, facets, config.hub_url, *([gone] if gone else [])]
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
@@ -113,7 +113,7 @@ def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row
         "term_key": row.term_key,
         "articles": articles,
         "updated": _updated(config, window),
-        "digest": _digest(shared, feed, [begins.name if begins else ""], window),
+        "digest": _digest(shared, feed, [begins.name if begins else "", config.hub_url], window),
     }
 
 
@@ -122,7 +122,7 @@ def _updated(config: Config, window: Sequence[tuple[str, int]]) -> int:
 
 
 def _digest(shared: str, feed: Feed, more: Sequence[str], window: Sequence[tuple[str, int]]) -> str:
-    """Of all that decides a document's bytes; `more` are the names of the archive documents that it links to."""
+    """Of all that decides a document's bytes; `more` is what it links to: archive documents by name, the hub."""
     shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *more]
     return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
 
@@ -200,7 +200,7 @@ def selected_state(connection: sa.Connection, config: Config, feed: Feed, change
     """Of a feed that only its address names. `changed`: when anything last changed (UTC seconds)."""
     clauses = catalog.resolve(connection, names_of(config), feed.selection)
     window = catalog.digests(connection, clauses, feed.limit)
-    digest = _digest(_shared(config), feed, (), window)
+    digest = _digest(_shared(config), feed, [config.hub_url], window)
     return FeedState(feed.path, feed.title, len(window), instant(_updated(config, window)), digest, changed)
 
 

@@ -49,7 +49,6 @@ class Content:
     base: str
     page: str
     address: str
-    hub: str
     icon: str
     logo: str
     rights: str
@@ -60,6 +59,7 @@ class Content:
     older: str = ""
     younger: str = ""
     closed: bool = False
+    hub: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,39 @@ def test_every_feed_in_every_format_is_a_topic(still_hub: Hub, path: str) -> Non
     assert still_hub.ask(CALLBACK, path).status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("not-tag=Linux&tag=内核", "tag=%E5%86%85%E6%A0%B8&not-tag=Linux"),
+        ("tag=linux&tag=内核", "tag=Linux&tag=%E5%86%85%E6%A0%B8"),
+    ],
+)
+def test_any_selection_is_a_topic_under_its_canonical_address(still_hub: Hub, query: str, canonical: str) -> None:
+    own = f"{BASE}/select.atom?{canonical}"
+    assert still_hub.client.get(own.removeprefix(BASE)).headers["Link"] == f'<{BASE}/hub>; rel="hub", <{own}>; rel="self"'
+    refused = still_hub.ask(CALLBACK, f"{BASE}/select.atom?{query}")
+    assert refused.status_code == 400 and refused.text.endswith(f" {own}\n")
+    assert still_hub.ask(CALLBACK, own).status_code == 202
+
+
+@pytest.mark.parametrize("query", ["", "tag=NoSuch", "colour=red", "tag=" + "x" * 900])
+def test_what_is_no_selection_is_no_topic(still_hub: Hub, query: str) -> None:
+    refused = still_hub.ask(CALLBACK, f"{BASE}/select.atom?{query}")
+    assert refused.status_code in (400, 404) and refused.text.strip() and still_hub.requests == []
+
+
+def test_an_archive_document_names_no_hub_and_is_no_topic(still_hub: Hub) -> None:
+    still_hub.site.settle("feeds.yaml", facets={"tag": {"limit": 1}})
+    still_hub.site.write("3.md", tags=["Linux"], date="2019-05-05 00:00:00")
+    still_hub.set_limits()
+    past = still_hub.client.get("/tags/Linux/archive/2019.atom")
+    assert past.status_code == 200 and b'rel="prev-archive"' in still_hub.document("/tags/Linux.atom")
+    assert b'rel="hub"' not in past.data and past.headers["Link"] == f'<{BASE}/tags/Linux/archive/2019.atom>; rel="self"'
+    assert b'rel="hub"' in still_hub.document("/tags/Linux.atom")
+    refused = still_hub.ask(CALLBACK, "/tags/Linux/archive/2019.atom")
+    assert refused.status_code == 404 and "archive document" in refused.text
+
+
 def test_who_says_that_a_feed_has_changed_is_thanked_and_one_that_is_not_ours_is_not_known(still_hub: Hub) -> None:
     for name in ("hub_url", "hub_topic"):
         assert still_hub.post(hub_mode="publish", **{name: [TOPIC, f"{BASE}/all.rss"]}).status_code == 202

@@ -175,6 +175,16 @@ def test_subscribers_of_a_feed_that_is_retired_are_told_so(hub: Hub, reader: Sub
     assert denied.path.startswith("/cb?x=1&hub.mode=denied&")
 
 
+def test_a_selection_is_pushed_like_any_feed(hub: Hub, reader: Subscriber) -> None:
+    address = "/select.json?tag=Linux&tag=%E5%86%85%E6%A0%B8&not-tag=Other"
+    hub.subscribe(f"{reader.url}/cb", address)
+    hub.subscribe(f"{reader.url}/other", "/tags/Linux.atom")
+    hub.change("Another tag, edited", tags=["内核"], name="2.md")
+    [delivery] = hub.until(reader.deliveries)
+    assert delivery.path == "/cb" and delivery.body == hub.document(address) and b"edited" in delivery.body
+    assert f'<{BASE}{address}>; rel="self"' in delivery.headers["Link"]
+
+
 # -- failures -----------------------------------------------------------------------
 
 
