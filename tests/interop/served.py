@@ -63,12 +63,12 @@ def _free_port() -> int:
 
 
 def _site(root: Path, base: str) -> Path:
-    """The demo's own configuration, with everything in one feed, one feed that moved and one that is gone."""
+    """The demo's own configuration, with most articles in one feed, one feed that moved and one that is gone."""
     for name in ("config", "demo"):
         shutil.copytree(CHECKOUT / name, root / name)
     for file, settings in (
         ("site.yaml", {"base_url": base}),
-        ("feeds.yaml", {"all": {"limit": 200}, "moved": {MOVED[1:]: "tags/Python"}, "gone": [RETIRED[1:]]}),
+        ("feeds.yaml", {"all": {"limit": 40}, "moved": {MOVED[1:]: "tags/Python"}, "gone": [RETIRED[1:]]}),
     ):
         path = root / "config" / file
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text("utf-8")) | settings, allow_unicode=True), "utf-8")
