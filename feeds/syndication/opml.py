@@ -29,8 +29,6 @@ def render(config: Config, title: str, states: Iterable[FeedState], *, nested: b
         etree.SubElement(head, "dateModified").text = _date(max(row.updated for row in rows))
     etree.SubElement(head, "ownerName").text = config.site.title
     body = etree.SubElement(root, "body")
-    if not rows:
-        etree.SubElement(body, "outline", text=title)
     groups: dict[str, etree._Element] = {}
     for row in rows:
         _outline(config, _group(config, body, groups, row) if nested else body, row)

@@ -111,14 +111,6 @@ def test_the_lists_have_nothing_that_the_validator_warns_of(demo: Any, facet: st
             assert outline.get("xmlUrl").startswith("http://") and outline.get("htmlUrl").startswith("http://")
 
 
-def test_a_list_without_feeds_still_has_an_outline(site: Any) -> None:
-    site.settle("feeds.yaml", facets={"author": {"enabled": True, "min_articles": 9}})
-    site.write("1.md")
-    site.rescan()
-    body = etree.fromstring(site.service.opml(config_of(site), FACETS["author"])).find("body")
-    assert [dict(outline.attrib) for outline in body] == [{"text": "Linux 中国 · 作者"}]
-
-
 def test_another_parser_finds_the_same_feeds_titles_and_groups(demo: Any) -> None:
     found = listparser.parse(demo.service.opml(config_of(demo), None))
     assert not found.bozo, found.bozo_exception
