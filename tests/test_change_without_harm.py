@@ -432,3 +432,40 @@ def test_every_feed_has_one_id_in_all_formats_that_have_one(site: Any, three: Re
         entries = {entry.id for entry in three.feed(row.path).entries}
         assert {item["id"] for item in found["items"]} == entries
         assert {entry.id for entry in feedparser.parse(three.get(f"/{addresses.encode(row.path)}.rss").data).entries} == entries
+
+
+# -- the whole history -------------------------------------------------------------
+
+
+@pytest.fixture
+def years(site: Any, readers: Readers) -> Readers:
+    """Three articles a year of 老名字's, of which a feed shows the newest two."""
+    settle(site, facets={"tag": {"limit": 2}, "translator": {"limit": 2}})
+    for year in (2013, 2014):
+        for month in (1, 2, 3):
+            site.write(f"{year}{month}.md", translator="老名字", date=f"{year}-0{month}-01 00:00:00")
+    site.rescan()
+    return readers
+
+
+def test_archives_of_a_renamed_translator_go_along_with_their_feed(site: Any, years: Readers) -> None:
+    old, new = "translators/老名字/archive/2013", "translators/NewName/archive/2013"
+    before, entries = years.id(old), years.entries(old)
+    assert entries == {"20131", "20132", "20133"}
+    rename(site, "老名字", "NewName")
+    assert years.get(f"/{old}.atom").headers["Location"] == f"/{new}.atom"
+    assert (years.id(new), years.entries(new)) == (before, entries)
+
+
+def test_archives_of_moved_and_retired_feeds_lead_where_the_feeds_do(site: Any, years: Readers) -> None:
+    settle(site, moved={"translators/老名字": "tags/Linux"})
+    assert years.get("/translators/老名字/archive/2013.atom").headers["Location"] == "/tags/Linux/archive/2013.atom"
+    settle(site, moved={}, gone=["translators/老名字"])
+    assert years.get("/translators/老名字/archive/2013.atom").status_code == 410
+
+
+def test_a_deleted_article_leaves_the_archives(site: Any, years: Readers) -> None:
+    (site.store / "20132.md").unlink()
+    site.rescan()
+    for path in ("translators/老名字", "tags/Linux"):
+        assert years.entries(f"{path}/archive/2013") == {"20131", "20133"}
