@@ -103,6 +103,7 @@ class Clock:
                     seconds = wanted
                     job.reschedule("interval", seconds=seconds)
         finally:
+            self.stop()  # also where a fault ends the clock: the hub goes on until it is told
             self.push.end()
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps the post from beginning another
 

@@ -244,3 +244,28 @@ def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
     finally:
         clock.stop()
         thread.join(10)
+
+
+def test_a_clock_that_ends_by_a_fault_of_its_own_leaves_nothing_running(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent starts it again; it must not stay behind with half of its threads."""
+    site.settle("site.yaml", rescan_seconds=3600)
+    site.rescan()
+    clock = Clock(site.service)
+    monkeypatch.setattr(clock, "_folders", list)  # no bell but ours
+    ticks = iter([3600])
+    monkeypatch.setattr(clock, "_tick", lambda: next(ticks))
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            clock.run()
+        except StopIteration as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    wait_until(lambda: any(one.name == "push" for one in threading.enumerate()), 20)
+    clock.bell.set()
+    thread.join(30)
+    assert not thread.is_alive() and len(ended) == 1
+    assert not any(one.name == "push" for one in threading.enumerate())
