@@ -1,7 +1,7 @@
 """What a good document keeps to, as functions over rendered feeds: each yields what breaks it, and nothing if all is well.
 
-A1-A12 are RFC 4287's, R1-R10 those of RSS 2.0 and the RSS Advisory Board's profile, J1-J6 JSON Feed 1.1's, O1 OPML 2.0's. V1-V6
-is what w3c/feedvalidator remarks beyond them (its messages are named), told by this project's own means.
+A1-A12 are RFC 4287's, R1-R10 those of RSS 2.0 and the RSS Advisory Board's profile, P1-P4 RFC 5005's, J1-J6 JSON Feed 1.1's, O1
+OPML 2.0's. V1-V6 is what w3c/feedvalidator remarks beyond them (its messages are named), told by this project's own means.
 """
 
 from __future__ import annotations
@@ -353,6 +353,47 @@ def r10_a_channel_links_to_itself_and_categories_name_their_scheme(document: Doc
             yield f"category {category.text!r} of no scheme"
 
 
+# -- history: RFC 5005 -----------------------------------------------------
+
+_FH = "{http://purl.org/syndication/history/1.0}"
+_PAGES = {"first", "last", "next", "previous", "prev-archive", "next-archive"}
+
+
+def _head(document: Document) -> Any:
+    """The element that the feed's own links are in."""
+    return document.root if document.root.tag == f"{ATOM}feed" else document.channel
+
+
+def _relations(element: Any) -> dict[str, str]:
+    return {link.get("rel", "alternate"): link.get("href") for link in element.findall(f"{ATOM}link")}
+
+
+@rule("atom", "rss")
+def p1_a_complete_feed_has_no_further_pages(document: Document) -> Iterator[str]:
+    if _head(document).find(f"{_FH}complete") is not None:
+        yield from (f"FeedRelInCompleteFeed: {rel}" for rel in _relations(_head(document)) if rel in _PAGES)
+
+
+@rule("atom", "rss")
+def p3_an_archive_leads_to_the_feed_and_the_feed_only_back(document: Document) -> Iterator[str]:
+    """feedvalidator: MissingCurrentInArchive."""
+    found = _relations(_head(document))
+    if _head(document).find(f"{_FH}archive") is None:
+        if "next-archive" in found:
+            yield "next-archive in what is no archive"
+    elif found.get("current") in (None, found.get("self")):
+        yield "an archive that does not lead to the current feed"
+    if found.get("self") in [found.get(rel) for rel in ("prev-archive", "next-archive")]:
+        yield "an archive before or after itself"
+
+
+@rule("atom", "rss")
+def p4_history_is_the_feeds_and_no_entrys(document: Document) -> Iterator[str]:
+    """feedvalidator: FeedHistoryRelInEntry."""
+    for entry in document.root.iter(f"{ATOM}entry", "item"):
+        yield from (f"{rel} in an entry" for rel in _relations(entry) if rel in _PAGES | {"current"})
+
+
 # -- JSON Feed 1.1 ---------------------------------------------------------
 
 _VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -541,8 +582,7 @@ def v4_no_two_entries_changed_in_the_same_second(document: Document) -> Iterator
 @rule("atom", "rss")
 def v5_it_links_to_where_it_is(document: Document) -> Iterator[str]:
     """SelfDoesntMatchLocation."""
-    element = document.root if document.root.tag == f"{ATOM}feed" else document.channel
-    own = [link.get("href") for link in _links(element, "self")]
+    own = [link.get("href") for link in _links(_head(document), "self")]
     if own != [document.address]:
         yield f"says that it is {own}"
 
@@ -555,9 +595,9 @@ def v5_the_feed_url_is_where_it_is(document: Document) -> Iterator[str]:
 
 @rule("atom", "rss")
 def v6_no_element_is_empty(document: Document) -> Iterator[str]:
-    """NotBlank, MissingTextualContent."""
+    """NotBlank, MissingTextualContent. Those of RFC 5005 are marks."""
     for element in document.root.iter("*"):
-        if not len(element) and not element.attrib and not (element.text or "").strip():
+        if not element.tag.startswith(_FH) and not len(element) and not element.attrib and not (element.text or "").strip():
             yield f"an empty {element.tag}"
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
+from werkzeug.test import Client
 
 from feeds.addresses import encode
 from feeds.model import FACETS
 from feeds.service import FORMATS
+from feeds.web.app import create_app
 
 from .conftest import Documents
 from .rules import LINES, RULES, Document, faults
@@ -44,6 +47,28 @@ def lists(site: Any) -> Iterator[Document]:
 def test_every_feed_of_the_demo_keeps_to_every_rule(demo: Any, demo_documents: Documents, format: str) -> None:
     found = [fault for name, document in of(demo, demo_documents) if name == format for fault in faults(format, document)]
     assert not found
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_archive_of_the_demo_keeps_to_every_rule(demo: Any, demo_documents: Documents, format: str) -> None:
+    client, base = Client(create_app(demo.environment)), demo.service.edition().config.site.base_url
+    waiting = {older(document.data, format) for name, document in of(demo, demo_documents) if name == format} - {""}
+    seen = set()
+    while waiting:
+        address = waiting.pop()
+        answered = client.get(address.removeprefix(base))
+        assert answered.status_code == 200, address
+        assert not faults(format, Document(address, answered.data))
+        seen.add(address)
+        waiting |= {older(answered.data, format)} - seen - {""}
+    assert len(seen) > 5
+
+
+def older(data: bytes, format: str) -> str:
+    """The address of the next older document, "" behind the oldest."""
+    if format == "json":
+        return str(json.loads(data).get("next_url", ""))
+    return next((link.get("href") for link in etree.fromstring(data).iter("{*}link") if link.get("rel") == "prev-archive"), "")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -124,6 +149,14 @@ BROKEN_XML = [
     ("rss", "R10", rb'rel="self"', b'rel="related"'),
     ("rss", "R10", rb"<ttl>\d+", b"<ttl>1 hour"),
     ("rss", "R10", rb' domain="[^"]*"', b""),
+    ("atom", "P1", rb"<generator", b'<complete xmlns="http://purl.org/syndication/history/1.0"/><generator'),
+    ("rss", "P1", rb"<generator", b'<complete xmlns="http://purl.org/syndication/history/1.0"/><generator'),
+    ("atom", "P3", rb"<generator", b'<archive xmlns="http://purl.org/syndication/history/1.0"/><generator'),
+    ("rss", "P3", rb"<generator", b'<archive xmlns="http://purl.org/syndication/history/1.0"/><generator'),
+    ("atom", "P3", rb'rel="prev-archive"', b'rel="next-archive"'),
+    ("atom", "P3", rb'href="[^"]*" rel="prev-archive"', b'href="http://127.0.0.1:8000/all.atom" rel="prev-archive"'),
+    ("atom", "P4", rb'rel="via"', b'rel="prev-archive"'),
+    ("rss", "P4", rb'rel="via"', b'rel="current"'),
     ("atom", "V1", rb"<entry>(.*?)<title>", rb"<entry>\1<title>&lt;h1>x&lt;/h1>"),
     ("rss", "V1", rb"<item><title>", b"<item><title>&#x3C;h1>x&#x3C;/h1>"),
     ("atom", "V2", rb'<content type="html">', b'<content type="html">&lt;iframe src="https://a.example/">&lt;/iframe>'),
@@ -215,6 +248,7 @@ def test_every_line_of_the_checklist_is_a_rule_or_a_test_and_every_rule_is_broke
     checklist = {
         *(f"A{n}" for n in range(1, 14)),
         *(f"R{n}" for n in range(1, 11)),
+        *("P1", "P3", "P4"),
         *(f"J{n}" for n in range(1, 7)),
         "M1",
         "O1",
