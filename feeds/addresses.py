@@ -42,6 +42,8 @@ def follow(steps: Mapping[str, str], name: str) -> str:
 
 def slug(name: str) -> str:
     """The path segment of a term. A very long one ends in ``~~`` and a hash instead of its own end."""
+    if name.isascii() and name.isalnum() and len(name) <= MAX_SLUG_BYTES:
+        return name  # as most are
     text = unicodedata.normalize("NFC", name)
     text = _UNSAFE.sub(_escape, text)
     if text.startswith("."):
@@ -78,6 +80,27 @@ def split_archive(path: str) -> tuple[str, str]:
     """A feed's path and the name of an archive document, "" where the path has none."""
     feed, slash, name = path.rpartition("/archive/")
     return (feed, name) if slash and feed and "/" not in name else (path, "")
+
+
+_PAGE = re.compile(r"(.+)/page/([1-9][0-9]{0,6})")
+
+
+def older_pages(count: int, size: int) -> int:
+    """How many pages of `size` lie behind the newest one, which shows the rest of `count`: up to twice `size` less one.
+
+    They are numbered from the oldest, so a page stays as it is while articles are added.
+    """
+    return max(0, count // size - 1)
+
+
+def page_path(path: str, number: int) -> str:
+    return f"{path}/page/{number}"
+
+
+def split_page(path: str) -> tuple[str, int | None]:
+    """`tags/Linux/page/3` -> (`tags/Linux`, 3); a path without a number is its newest page."""
+    found = _PAGE.fullmatch(path)
+    return (found[1], int(found[2])) if found else (path, None)
 
 
 def feed_id(authority: str, path: str, query: str = "") -> str:

@@ -130,6 +130,7 @@ class Site(_Strict):
     title: Annotated[str, Field(min_length=1, max_length=200)] = "Linux 中国"
     description: str = ""
     base_url: BaseUrl = "http://127.0.0.1:8000"
+    service_url: OptionalUrl = ""
     article_url: Annotated[str, AfterValidator(_article_url)] = ""
     image_url: OptionalUrl = "https://img.linux.net.cn"
     id_authority: Annotated[str, AfterValidator(_authority)] = "linux.cn,2003"
@@ -468,6 +469,11 @@ class Config(_Strict):
     def hub_url(self) -> str:
         """The WebSub hub that every feed names; "" for none."""
         return f"{self.site.base_url}/hub" if self.feeds.websub.hub == "builtin" else self.feeds.websub.outside
+
+    @property
+    def max_age(self) -> int:
+        """Seconds that caches may keep an answer: as long as the next rescan may be away, within reason."""
+        return min(max(self.site.rescan_seconds, 30), 300)
 
     @property
     def chinese(self) -> bool:

@@ -5,6 +5,7 @@ FeedsError
 │   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── GitError              git has no answer, in words without addresses of remotes
+├── RenderError           a page cannot be made: an operator's template, as a rule
 ├── SchemaError           the database is older or newer than this program
 └── AddressError          a path or selection that cannot name a feed
     └── SelectionError    a text that is no selection, or too large a one
@@ -47,6 +48,10 @@ class StoreError(FeedsError):
 
 class GitError(FeedsError):
     """The store's repository cannot be asked or brought up to date; the store stays as it is."""
+
+
+class RenderError(FeedsError):
+    """A page cannot be made; names the place in the template."""
 
 
 class SchemaError(FeedsError):

@@ -8,12 +8,14 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 
 
-def pool(count: int) -> ProcessPoolExecutor:
-    """Forked where this process has one thread (a command), which is at once ready; spawned where it has more (the clock).
+def pool(count: int, *, forks: bool = True) -> ProcessPoolExecutor:
+    """Forked where this process has one thread (a command), which is at once ready; spawned where it has more (the clock),
+    and where the caller knows of threads that Python does not see (`forks=False`).
 
     Workers end when the process that began them does, however it ends.
     """
-    method = "fork" if threading.active_count() == 1 and "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    alone = forks and threading.active_count() == 1
+    method = "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context(method), initializer=_end_with_parent)
 
 

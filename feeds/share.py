@@ -17,6 +17,20 @@ def templates() -> Path:
     return _folder("templates")
 
 
+def words() -> Path:
+    """The catalogs of the pages' own words."""
+    return _PACKAGE / "locale"
+
+
+def static() -> Path:
+    """Style sheet, icons: what pages ask for besides themselves."""
+    return _PACKAGE / "web" / "static"
+
+
+def code() -> Path:
+    return _PACKAGE
+
+
 def default_config() -> Path:
     return _folder("config")
 

@@ -353,7 +353,7 @@ def test_opml_lists_all_feeds_or_those_of_one_facet(published: Path) -> None:
 def test_export_writes_the_documents_that_show_prints_and_the_second_time_nothing(published: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = json.loads(invoke("export", out, "--config", published, "--json").stdout)
-    assert first["written"] == len([path for path in out.rglob("*") if path.is_file()]) - 1
+    assert first["written"] == len([path for path in out.rglob("*") if path.is_file()]) - 2, "all but the lock and the manifest"
     for path in ("all.atom", "tags/C++.rss", "translators/geekpi.json"):
         shown = CliRunner().invoke(main, ["show", path, "--config", str(published)]).stdout_bytes
         assert (out / path).read_bytes() == shown
@@ -361,7 +361,7 @@ def test_export_writes_the_documents_that_show_prints_and_the_second_time_nothin
         assert brotli.decompress((out / f"{path}.br").read_bytes()) == shown
     assert (out / "tags.opml").is_file()
     second = json.loads(invoke("export", out, "--config", published, "--json").stdout)
-    assert second == {"written": 0, "unchanged": first["written"], "removed": 0}
+    assert second == {"written": 0, "unchanged": first["written"], "removed": 0, "failed": 0}
 
 
 def test_export_removes_the_files_of_a_term_that_is_gone(site: Any, published: Path, tmp_path: Path) -> None:
@@ -369,13 +369,49 @@ def test_export_removes_the_files_of_a_term_that_is_gone(site: Any, published: P
     (site.store / "3.md").unlink()
     site.rescan()
     found = invoke("export", tmp_path / "out", "--config", published)
-    assert "9 removed" in found.stdout
+    assert "12 removed" in found.stdout, "three formats and a page, in three codings each"
     assert not list((tmp_path / "out" / "tags").glob("once*"))
 
 
 def test_export_without_compression_writes_plain_files_only(published: Path, tmp_path: Path) -> None:
     invoke("export", tmp_path / "out", "--no-compress", "--config", published)
-    assert {path.suffix for path in (tmp_path / "out").rglob("*.*")} == {".atom", ".rss", ".json", ".opml"}
+    suffixes = {path.suffix for path in (tmp_path / "out").rglob("*.*")}
+    assert {".atom", ".rss", ".json", ".opml", ".html"} <= suffixes and not suffixes & {".gz", ".br"}
+
+
+def test_export_says_which_page_a_template_spoils_and_ends_with_1(site: Any, published: Path, tmp_path: Path) -> None:
+    own = site.root / "templates" / "web"
+    own.mkdir(parents=True)
+    (own / "about.html").write_text("{{ nothing }}")
+    found = invoke("export", tmp_path / "out", "--config", published)
+    assert found.exit_code == 1
+    assert found.stderr.startswith("feeds: about/feeds.html cannot be made: ")
+    assert found.stderr.rstrip().endswith("about.html:1: UndefinedError: 'nothing' is undefined")
+    assert (tmp_path / "out" / "all.atom").is_file()
+
+
+def test_export_can_follow_the_rescans(site: Any, published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "feeds", "export", "--follow", "--json", "--config", str(published), str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["written"] > 0
+        site.write("1.md", tags=["Linux"], title="A new title")
+        site.rescan()
+        assert json.loads(process.stdout.readline())["written"] > 0
+        assert "A new title" in (out / "all.html").read_text()
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@pytest.mark.parametrize("name", ["s3://", "s3://UPPER/x", "s3://key:secret@bucket/x", "https://example.org/x", "gs://bucket"])
+def test_export_refuses_a_place_that_is_none_without_repeating_it(published: Path, name: str) -> None:
+    found = invoke("export", name, "--config", published)
+    assert found.exit_code == 1
+    assert found.stderr.startswith("feeds: expected a folder or s3://BUCKET/PREFIX")
+    assert "secret" not in found.stderr + found.stdout
 
 
 # -- init ------------------------------------------------------------------

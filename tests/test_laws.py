@@ -51,6 +51,7 @@ OWNERS: dict[str, set[str]] = {
     "lxml": {"syndication"},
     "aiohttp": {"syndication.websub.wire"},
     "yarl": {"syndication.websub.wire"},
+    "obstore": {"syndication.bucket"},
     "sqlalchemy": {"database", "migrations", "library", "audience", "syndication", "newsletter", "service"},
     "itsdangerous": {"newsletter.tokens"},
     "css_inline": {"newsletter.forms"},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..config import Environment
 from ..model import FACETS, PLURALS, FeedState, Problem, RescanReport, Selection
 from .bounces import bounces
 from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_progress
@@ -306,20 +308,47 @@ def opml(config_dir: Path, facet: str | None) -> None:
 @CONFIG
 @JSON
 @click.option("--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br, too.")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--full", is_flag=True, help="Make every file again and write those that differ.")
+@click.option("--follow", is_flag=True, help="Stay, and export after each rescan that changed something.")
+@click.argument("target", metavar="DIR|s3://BUCKET/PREFIX")
 @command
-def export(config_dir: Path, as_json: bool, compressed: bool, folder: Path) -> None:
-    """Write every feed in every format, and the OPML lists, as static files below FOLDER.
+def export(config_dir: Path, as_json: bool, compressed: bool, full: bool, follow: bool, target: str) -> None:
+    """Write the whole site as static files: feeds, pages, OPML lists, redirects for nginx and Caddy (docs/static.md).
 
     Beside each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes
     what it wrote before and is gone.
     """
-    with open_service(config_dir) as service, show_progress("Writing feeds") as progress:
-        report = service.export(folder, compressed=compressed, progress=progress)
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(f"{report['written']} files written, {report['unchanged']} unchanged, {report['removed']} removed")
+    from .following import generations
+
+    with open_service(config_dir) as service:
+        for _generation in generations(service.generation) if follow else (0,):
+            with show_progress("Writing files") as progress:
+                report = service.export(target, renderer, compressed=compressed, full=full, progress=progress)
+            counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
+            if as_json:
+                print_json(counts | {"failed": len(report.faults)})
+            else:
+                click.echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
+            _print_faults(report.faults)
+    if report.faults:
+        sys.exit(1)
+
+
+def _print_faults(faults: Mapping[str, str]) -> None:
+    """One line for each kind of fault: a broken template may spoil thousands of pages."""
+    paths: dict[str, list[str]] = {}
+    for path, reason in faults.items():
+        paths.setdefault(reason, []).append(path)
+    for reason, spoiled in paths.items():
+        more = f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else ""
+        click.echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
+
+
+def renderer(environment: Environment) -> Callable[[str], bytes | None]:
+    """What answers addresses; loaded only where something is to be rendered."""
+    from ..web.still import renderer as make
+
+    return make(environment)
 
 
 # -- a new site ------------------------------------------------------------

@@ -119,10 +119,14 @@ def select(
     before: int | None = None,
     after: int | None = None,
     *,
+    skip: int = 0,
     with_html: bool = True,
 ) -> list[Article]:
-    """The newest `limit` articles; those below position `before` and at or above position `after` if given."""
-    keys = [key for key, _position in _keys(connection, clauses, limit, before, after)]
+    """The newest `limit` articles; those below position `before` and at or above position `after` if given.
+
+    `skip` leaves out so many of the newest.
+    """
+    keys = [key for key, _position in _keys(connection, clauses, limit, before, after, skip=skip)]
     return [found for part in _parts(keys) for found in load(connection, part, with_html=with_html)]
 
 
@@ -179,6 +183,7 @@ def _keys(
     before: int | None,
     after: int | None,
     *,
+    skip: int = 0,
     newest_first: bool = True,
 ) -> list[tuple[int, int]]:
     """(key, position), in order of position."""
@@ -186,15 +191,17 @@ def _keys(
         return []
     if not clauses.alone and (clauses.some or clauses.none):
         found = sets.members(connection, clauses.some, clauses.none)
-        return sets.window(connection, found, limit, before, after, newest_first=newest_first)
+        most = limit if limit is None else skip + limit
+        return sets.window(connection, found, most, before, after, newest_first=newest_first)[skip:]
     m, c = memberships.c, articles.c
     key, position = (m.article_key, m.position) if clauses.alone else (c.key, c.position)
     query = sa.select(key, position)
     query = query.where(m.term_key == clauses.some[0][0]) if clauses.alone else query
     query = query if before is None else query.where(position < before)
     query = query if after is None else query.where(position >= after)
+    query = query.limit(limit).offset(skip) if skip else query.limit(limit)
     order = (position.desc(), key) if newest_first else (position, key)
-    return [(found, place) for found, place in connection.execute(query.order_by(*order).limit(limit))]
+    return [(found, place) for found, place in connection.execute(query.order_by(*order))]
 
 
 # Built once: putting them together takes SQLAlchemy as long as SQLite needs for the answer.
@@ -227,6 +234,11 @@ def _article(row: Any, html: str) -> Article:
         editor_choice=bool(row.editor_choice),
         terms=tuple(Term(*term) for term in json.loads(row.terms)),
     )
+
+
+def keys(connection: sa.Connection, clauses: Clauses) -> list[int]:
+    """All articles of a selection, newest first."""
+    return [key for key, _position in _keys(connection, clauses, None, None, None)]
 
 
 def instant(seconds: int) -> datetime:

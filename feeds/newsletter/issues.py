@@ -392,11 +392,17 @@ def paused(connection: sa.Connection) -> list[Issue]:
     return [_issue(row) for row in connection.execute(query)]
 
 
-def listed(connection: sa.Connection, limit: int, before: int | None = None) -> list[Issue]:
-    """The archive: newest first, those due before `before` if given."""
-    query = sa.select(issues).where(issues.c.listed == 1, issues.c.status != "cancelled")
-    query = query if before is None else query.where(issues.c.due < before)
-    return [_issue(row) for row in connection.execute(query.order_by(issues.c.due.desc(), issues.c.key.desc()).limit(limit))]
+def listed(connection: sa.Connection, limit: int, skip: int = 0) -> list[Issue]:
+    """The archive: newest first, without so many of the newest."""
+    query = sa.select(issues).where(*_LISTED).order_by(issues.c.due.desc(), issues.c.key.desc())
+    return [_issue(row) for row in connection.execute(query.limit(limit).offset(skip))]
+
+
+def count_listed(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(issues).where(*_LISTED)).scalar() or 0)
+
+
+_LISTED = (issues.c.listed == 1, issues.c.status != "cancelled")
 
 
 def _issue(row: Any) -> Issue:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,21 +24,23 @@ from ..library import catalog, scan
 from ..library.scan import Progress
 from ..model import Article, Facet, FeedState, Problem, RescanReport, Selection, Term
 from ..newsletter.tokens import Tokens, new_secret
-from ..syndication import definitions, documents, export, opml
+from ..syndication import definitions, documents, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
 from . import archive, audience, building, check, reading, rescan, state
-from .archive import Archived, IssuePage
+from .archive import ArchivePage, IssuePage
 from .building import Built
 from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .repository import Repository
 from .state import Edition
 
 if TYPE_CHECKING:
+    from ..syndication.export import Report
     from ..syndication.websub.courier import Courier
     from .consent import Consent
     from .digests import Digests
     from .hub import Hub
+    from .tree import Reader
 
 #: How long a worker's counts wait for another writer, in seconds. They are kept and tried again; and a worker that ends must
 #: not hold up the end of the service.
@@ -170,20 +172,50 @@ class Service:
             title = f"{title} · {facet.zh if config.chinese else facet.en}"
         return opml.render(config, title, rows, nested=facet is None)
 
-    def export(self, folder: Path, *, compressed: bool = True, progress: Progress | None = None) -> dict[str, int]:
-        """Write the static tree. Raises AddressError before the first rescan."""
-        with self.snapshot() as connection:
-            config = state.edition(connection).config
-            if config is None:
-                raise AddressError("nothing is published yet: run `feeds rescan`")
-            return export.export(connection, config, folder, progress, compressed=compressed).as_json()
+    def export(
+        self,
+        target: str,
+        renderer: Callable[[Environment], Callable[[str], bytes | None]],
+        *,
+        compressed: bool = True,
+        full: bool = False,
+        progress: Progress | None = None,
+        workers: int | None = None,
+    ) -> Report:
+        """Bring the static tree in a folder or at s3://BUCKET/PREFIX up to date. Raises AddressError before the first rescan.
+
+        `renderer` makes, in any process, what answers an address.
+        """
+        from ..syndication import export
+        from . import tree
+
+        return export.export(
+            self._reader.read,
+            tree.target(target, tree.published(self.edition())),
+            functools.partial(renderer, self.environment),
+            progress,
+            compressed=compressed,
+            full=full,
+            workers=workers,
+        )
+
+    @functools.cached_property
+    def _reader(self) -> Reader:
+        from .tree import Reader
+
+        return Reader(self.engine, self.environment.root)
 
     # -- pages ------------------------------------------------------------
 
-    def page(self, config: Config, path: str, before: int | None = None) -> TermPage | Elsewhere | Gone:
-        """A feed's page for people. Raises AddressError."""
+    def paths(self) -> frozenset[str]:
+        """Of all feeds: what else is named has no page to link to."""
         with self.snapshot() as connection:
-            return reading.page(connection, config, path, before)
+            return documents.paths(connection)
+
+    def page(self, config: Config, path: str, number: int | None = None) -> TermPage | Elsewhere | Gone:
+        """A feed's page for people: the newest, or an older one by its number. Raises AddressError."""
+        with self.snapshot() as connection:
+            return reading.page(connection, config, path, number)
 
     def volume_page(self, config: Config, path: str) -> VolumePage | Elsewhere | Gone:
         """An archive document's page for people. Raises AddressError."""
@@ -329,10 +361,10 @@ class Service:
         with self.snapshot() as connection:
             return progress.counts(connection)
 
-    def archive(self, before: int | None = None) -> tuple[list[Archived], int | None]:
-        """Past issues, newest first, and where the next page begins."""
+    def archive(self, number: int | None = None) -> ArchivePage | None:
+        """A page of past issues; None where no page has the number."""
         with self.snapshot() as connection:
-            return archive.listed(connection, before)
+            return archive.listed(connection, number)
 
     def issue_page(self, config: Config, id: str, *, reach: int, keys: Sequence[int], chinese: bool) -> IssuePage | None:
         """One past issue: all that was new, or what some selections take of it."""

@@ -17,8 +17,11 @@ from ..newsletter import issues
 from ..syndication.documents import program_version
 from ..syndication.entries import Entry
 from ..syndication.formats import FORMATS, Content
+from .reading import neighbours
 
 PAGE = 50
+#: More issues than there will ever be.
+EVERY = 1_000_000
 _TITLES = {
     "daily": ("每日文摘", "Daily digest"),
     "weekly": ("每周文摘", "Weekly digest"),
@@ -33,6 +36,16 @@ class Archived:
     issue: Issue
     date: datetime
     titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Issues, and the numbers of the pages beside this one, as in `reading.TermPage`."""
+
+    rows: list[Archived]
+    number: int | None
+    older: int | None
+    newer: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +64,16 @@ class IssuePage:
     parts: tuple[Part, ...]
 
 
-def listed(connection: sa.Connection, before: int | None) -> tuple[list[Archived], int | None]:
-    """A page of the archive, newest first, and where the next one begins."""
-    found = issues.listed(connection, PAGE + 1, before)
-    rows = [Archived(issue, _date(issue), issues.titles(connection, issue.key, 3)) for issue in found[:PAGE]]
-    return rows, found[PAGE - 1].due if len(found) > PAGE else None
+def listed(connection: sa.Connection, number: int | None) -> ArchivePage | None:
+    """A page of the archive, newest first; numbered ones are older, as with articles. None where there is none."""
+    count = issues.count_listed(connection)
+    last = addresses.older_pages(count, PAGE)
+    if number is not None and number > last:
+        return None
+    skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
+    found = issues.listed(connection, limit, skip)
+    rows = [Archived(issue, _date(issue), issues.titles(connection, issue.key, 3)) for issue in found]
+    return ArchivePage(rows, number, *neighbours(number, last))
 
 
 def _date(issue: Issue) -> datetime:

@@ -20,6 +20,8 @@ from . import state
 from .state import Edition
 
 PAGE = 20
+#: Articles on the home page.
+NEWEST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class TermPage:
+    """A feed's articles as a page. `number` is None for the newest, which has all that no numbered page has.
+
+    `older` and `newer` are the numbers of the pages beside it; the page after the last numbered one is the newest.
+    """
+
     feed: Feed
     state: FeedState
     term: Term | None
     articles: list[Article]
+    number: int | None
     older: int | None
+    newer: int | None
     history: str
 
 
@@ -182,16 +191,29 @@ def find_selected(connection: sa.Connection, config: Config, text: str) -> Feed 
     return feed if feed.query == text else Elsewhere(definitions.SELECT, feed.query)
 
 
-def page(connection: sa.Connection, config: Config, path: str, before: int | None) -> TermPage | Elsewhere | Gone:
-    """A feed's page for people: its articles without bodies, PAGE at a time."""
+def page(connection: sa.Connection, config: Config, path: str, number: int | None) -> TermPage | Elsewhere | Gone:
+    """A feed's page for people: its articles without bodies. Raises AddressError, also where no page has the number."""
     found = find(connection, config, path)
     if not isinstance(found, Found):
         return found
+    count = found.state.articles
+    last = addresses.older_pages(count, PAGE)
+    if number is not None and number > last:
+        raise AddressError(f"/{path} has no page {number}")
     clauses = catalog.resolve(connection, definitions.names_of(config), found.feed.selection)
-    articles = catalog.select(connection, clauses, PAGE + 1, before, with_html=False)
-    older = articles[PAGE - 1].position if len(articles) > PAGE else None
-    history = documents.history_of(connection, config, found.feed, found.state).older
-    return TermPage(found.feed, found.state, _term_of(connection, config, found.feed), articles[:PAGE], older, history)
+    skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
+    articles = catalog.select(connection, clauses, limit, skip=skip, with_html=False)
+    term = _term_of(connection, config, found.feed)
+    # An older page does not name the newest volume: it would change with every new one.
+    history = documents.history_of(connection, config, found.feed, found.state).older if number is None else ""
+    return TermPage(found.feed, found.state, term, articles, number, *neighbours(number, last), history)
+
+
+def neighbours(number: int | None, last: int) -> tuple[int | None, int | None]:
+    """(older, newer) of a page, where numbered ones go up to `last`."""
+    if number is None:
+        return last or None, None
+    return number - 1 or None, number + 1 if number < last else None
 
 
 def volume_page(connection: sa.Connection, config: Config, path: str) -> VolumePage | Elsewhere | Gone:
@@ -204,7 +226,7 @@ def volume_page(connection: sa.Connection, config: Config, path: str) -> VolumeP
 
 def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
     """The newest articles, the most used terms of each facet, the operator's own feeds."""
-    articles = catalog.select(connection, catalog.Clauses(), 12, with_html=False)
+    articles = catalog.select(connection, catalog.Clauses(), NEWEST, with_html=False)
     top = {facet: terms(connection, config, facet, 24) for facet in definitions.enabled_facets(config)}
     paths = [f"feeds/{named.name}" for named in config.feeds.feeds]
     named = [row for path in paths if (row := documents.state_at(connection, path))]

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from .. import addresses
 from ..config import Config
-from ..database import feeds
+from ..database import feeds, terms
 from ..library import catalog
 from ..library.catalog import Clauses, KnownTerm, instant
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState
@@ -37,7 +37,7 @@ RENDERER = "2"
 #: Pages and files that only name these settings do not change any feed.
 _NOT_SHOWN = {
     *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
-    *("trusted_proxies", "limits", "audience_days", "metrics"),
+    *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
 }
 
 
@@ -180,6 +180,17 @@ def state_at(connection: sa.Connection, path: str) -> FeedState | None:
     """By canonical path: one look-up, all that a 304 needs."""
     row = connection.execute(sa.select(feeds).where(feeds.c.path == path)).first()
     return _state(row) if row else None
+
+
+def paths(connection: sa.Connection) -> frozenset[str]:
+    return frozenset(connection.execute(sa.select(feeds.c.path)).scalars())
+
+
+def terms_without_feed(connection: sa.Connection, facets: Collection[str]) -> list[int]:
+    """Keys of terms in use that have no feed: of too few articles, or retired."""
+    with_feed = sa.select(feeds.c.term_key).where(feeds.c.term_key.is_not(None))
+    query = sa.select(terms.c.key).where(terms.c.articles > 0, terms.c.facet.in_(facets), terms.c.key.not_in(with_feed))
+    return list(connection.execute(query.order_by(terms.c.key)).scalars())
 
 
 def states(connection: sa.Connection) -> list[FeedState]:

@@ -1,172 +1,190 @@
-"""The feeds as a static tree, for a web server or a CDN to serve without this service.
+"""Leaves -> a static tree, in a folder or a bucket, for a web server or a CDN to serve without this service.
 
-Incremental: a manifest in the folder remembers each feed's digest, so what has not changed is neither rendered nor touched.
-Atomic by file: written beside, then renamed over; the manifest comes last, so an interrupted export is simply done again.
+Incremental: a leaf whose mark is the one in the manifest is neither rendered nor looked at, and one that is rendered is
+written only where its bytes differ. Interrupted: see `manifest`. What is gone is removed last, so that no link leads nowhere.
+Knows nothing of how an address is answered: that is `render`, which the door brings along.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
 
-import sqlalchemy as sa
+from .. import processes
+from ..errors import RenderError
+from .documents import compress
+from .leaves import CODINGS, File, Leaf, Render, codings_of, content_of, count_of
+from .manifest import UNKNOWN, Done, Manifest
 
-from .. import database, processes
-from ..config import Config
-from ..errors import FeedsError
-from ..model import FACETS, Feed, FeedState
-from . import opml
-from .definitions import enabled_facets, every_feed
-from .documents import compress, content_of, entries_of, history_of, states
-from .formats import FORMATS
-
-MANIFEST = ".feeds-export.json"
 Progress = Callable[[int, int], None]
-#: Below this many feeds the start of more processes costs more than it saves.
-PARALLEL_FROM = 60
-_BATCH = 8
+#: Below this many leaves the start of more processes costs more than it saves.
+PARALLEL_FROM = 100
+_BATCHES = (8, 100)
+
+
+class Target(Protocol):
+    """Where a tree lies. Pickled into the processes that write.
+
+    `alone`: while one export holds the manifest no other writes, and what lies there can be read to compare.
+    """
+
+    alone: bool
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def held(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
+        """The manifest in the hands of this export, and what puts it where the next one finds it as it is by then."""
+
+    def absent(self, manifest: Manifest, marks: Mapping[str, str], codings: Collection[str]) -> set[str]:
+        """Paths that someone else has taken files of away, as far as that can be seen."""
+
+    def stamps(self, folders: Iterable[str]) -> dict[str, int]:
+        """What will tell whether someone else has been in these folders."""
+
+    def put(self, files: Iterable[File]) -> int:
+        """How many were not so before, as far as that can be seen."""
+
+    def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
+        """How many there were."""
 
 
 @dataclass(slots=True)
 class Report:
-    """Counts of files."""
+    """Counts of files; `faults`: path -> why it could not be made. Such files stay as they were."""
 
     written: int = 0
     unchanged: int = 0
     removed: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, int]:
-        return asdict(self)
+
+class Batch(NamedTuple):
+    """What became of some leaves."""
+
+    done: list[Done]
+    written: int
+    faults: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process needs to write some feeds."""
+    """What a process needs to write some leaves. `known`: digests of what lies there now."""
 
-    database_url: str
-    config: Config
-    folder: Path
-    compressed: bool
-    feeds: tuple[tuple[Feed, FeedState], ...] = field(default=())
+    target: Target
+    renderer: Callable[[], Render]
+    codings: tuple[str, ...]
+    leaves: tuple[Leaf, ...]
+    known: Mapping[str, str]
 
 
 def export(
-    connection: sa.Connection,
-    config: Config,
-    folder: Path,
+    leaves: Callable[[], Sequence[Leaf]],
+    target: Target,
+    renderer: Callable[[], Render],
     progress: Progress | None = None,
     *,
     compressed: bool = True,
+    full: bool = False,
     workers: int | None = None,
 ) -> Report:
-    """Write what changed since the export before, remove what is gone. `connection` gives one snapshot of what to write."""
-    before = _manifest(folder)
-    rows = {row.path: row for row in states(connection)}
-    wanted = [(feed, rows[feed.path]) for feed, _known in every_feed(connection, config) if feed.path in rows]
-    suffixes = ("", ".gz", ".br") if compressed else ("",)
-    after: dict[str, str] = {}
-    due: list[tuple[Feed, FeedState]] = []
-    for feed, row in wanted:
-        mark = f"{row.digest} {len(suffixes)}"
-        after.update({f"{feed.path}.{name}{suffix}": mark for name in FORMATS for suffix in suffixes})
-        if any(before.get(path) != mark or not (folder / path).exists() for path in _paths(feed.path, suffixes)):
-            due.append((feed, row))
-    report = Report(written=len(due) * len(FORMATS) * len(suffixes))
-    url = connection.engine.url.render_as_string(hide_password=False)
-    _write_feeds(Job(url, config, folder, compressed), due, progress, workers)
-    for path, data in _lists(config, list(rows.values())):
-        for suffix in suffixes:
-            mark = hashlib.sha256(data).hexdigest()[:24]
-            after[path + suffix] = mark
-            if before.get(path + suffix) != mark or not (folder / (path + suffix)).exists():
-                _write(folder / (path + suffix), compress(data, _CODING[suffix]))
-                report.written += 1
-    report.unchanged = len(after) - report.written
-    report.removed = _remove(folder, before.keys() - after.keys())
-    if after != before:
-        _write(folder / MANIFEST, json.dumps(after, ensure_ascii=False, sort_keys=True, indent=0).encode())
+    """Bring the tree up to date. `leaves` are asked for when no other export can come between; `full` trusts no mark."""
+    codings = tuple(CODINGS) if compressed else ("identity",)
+    with target.held() as (manifest, keep):
+        wanted = {leaf.path: leaf for leaf in leaves()}
+        marks = manifest.marks()
+        was_packed = manifest.noted("packed") == "1"
+        absent = target.absent(manifest, marks, codings)
+        anew = full or was_packed != compressed
+        due = [leaf for path, leaf in wanted.items() if anew or marks.get(path) != leaf.mark or path in absent]
+        gone = sorted(marks.keys() - wanted.keys())
+        report = Report()
+        if due or gone:
+            _bring_about(Job(target, renderer, codings, tuple(due), {}), manifest, keep, marks, gone, report, progress, workers)
+        report.unchanged = count_of(wanted, codings) - report.written
     return report
 
 
-_CODING = {"": "identity", ".gz": "gzip", ".br": "br"}
+def _bring_about(
+    job: Job,
+    manifest: Manifest,
+    keep: Callable[[], None],
+    marks: Mapping[str, str],
+    gone: Sequence[str],
+    report: Report,
+    progress: Progress | None,
+    workers: int | None,
+) -> None:
+    target, paths = job.target, [leaf.path for leaf in job.leaves]
+    packed = len(job.codings) > 1
+    # Where another export may be at work all the same, what it was about to write is written once more by the next one.
+    others = [path for path, mark in marks.items() if not mark] if manifest.noted("open") and not target.alone else []
+    known = {} if target.alone else manifest.contents(paths)
+    folders = {path.rpartition("/")[0] for path in (*paths, *gone)}
+    manifest.begin([*paths, *gone], folders, packed=packed)
+    keep()
+    for batch in _written(replace(job, known=known), progress, workers):
+        manifest.done(batch.done)
+        report.written += batch.written
+        report.faults |= batch.faults
+    report.removed = target.remove(gone, tuple(CODINGS))
+    if manifest.noted("packed") and not packed:
+        report.removed += target.remove(paths, [coding for coding in CODINGS if coding not in job.codings])
+    stamps = dict.fromkeys(folders, UNKNOWN) | target.stamps(folders)
+    manifest.finish(gone, stamps, others, packed=packed)
+    keep()
 
 
-def _paths(path: str, suffixes: Iterable[str]) -> Iterator[str]:
-    return (f"{path}.{name}{suffix}" for name in FORMATS for suffix in suffixes)
-
-
-def _write_feeds(job: Job, due: list[tuple[Feed, FeedState]], progress: Progress | None, workers: int | None) -> None:
-    batches = [tuple(due[start : start + _BATCH]) for start in range(0, len(due), _BATCH)]
-    jobs = [Job(job.database_url, job.config, job.folder, job.compressed, batch) for batch in batches]
+def _written(job: Job, progress: Progress | None, workers: int | None) -> Iterable[Batch]:
     count = workers or min(os.cpu_count() or 1, 8)
-    if len(due) < PARALLEL_FROM or count < 2:
-        done: Iterable[int] = map(write_batch, jobs)
-        _follow(done, len(due), progress)
+    jobs = _parts(job, count)
+    if len(job.leaves) < PARALLEL_FROM or count < 2:
+        yield from _followed(map(write_batch, jobs), jobs, progress)
         return
-    with processes.pool(count) as pool:
-        _follow(pool.map(write_batch, jobs), len(due), progress)
+    with processes.pool(count, forks=job.target.alone) as pool:  # a client of a bucket has threads of its own
+        yield from _followed(pool.map(write_batch, jobs), jobs, progress)
 
 
-def _follow(done: Iterable[int], total: int, progress: Progress | None) -> None:
-    written = 0
-    for number in done:
-        written += number
+def _parts(job: Job, count: int) -> list[Job]:
+    """Of a size that keeps all processes busy to the end."""
+    least, most = _BATCHES
+    size = max(least, min(most, len(job.leaves) // (count * 4)))
+    parts = (job.leaves[start : start + size] for start in range(0, len(job.leaves), size))
+    return [
+        replace(job, leaves=part, known={leaf.path: job.known[leaf.path] for leaf in part if leaf.path in job.known})
+        for part in parts
+    ]
+
+
+def _followed(batches: Iterable[Batch], jobs: Sequence[Job], progress: Progress | None) -> Iterable[Batch]:
+    """Says how far it has come."""
+    total, finished = sum(len(job.leaves) for job in jobs), 0
+    for batch, job in zip(batches, jobs, strict=True):
+        yield batch
+        finished += len(job.leaves)
         if progress:
-            progress(written, total)
+            progress(finished, total)
 
 
-def write_batch(job: Job) -> int:
-    """Render and write some feeds; runs in any process. A feed that a rescan changed meanwhile is written as it is now."""
-    engine = database.connect(job.database_url)
-    suffixes = tuple(_CODING) if job.compressed else ("",)
-    with database.reading(engine) as connection:
-        for feed, row in job.feeds:
-            entries, history = entries_of(connection, job.config, feed), history_of(connection, job.config, feed, row)
-            for format in FORMATS.values():
-                data = format.render(content_of(job.config, feed, row.updated, entries, format, history))
-                for suffix in suffixes:
-                    _write(job.folder / f"{feed.path}.{format.name}{suffix}", compress(data, _CODING[suffix]))
-    engine.dispose()
-    return len(job.feeds)
-
-
-def _lists(config: Config, rows: list[FeedState]) -> Iterator[tuple[str, bytes]]:
-    yield "feeds.opml", opml.render(config, config.site.title, rows, nested=True)
-    for name in enabled_facets(config):
-        facet = FACETS[name]
-        title = f"{config.site.title} · {facet.zh if config.chinese else facet.en}"
-        inside = [row for row in rows if row.path.startswith(facet.plural + "/")]
-        yield f"{facet.plural}.opml", opml.render(config, title, inside, nested=False)
-
-
-def _manifest(folder: Path) -> dict[str, str]:
-    try:
-        found = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        raise FeedsError(f"{folder / MANIFEST}: cannot be read ({error}); remove it to export everything anew") from None
-    return {str(path): str(mark) for path, mark in found.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.tmp")
-    beside.write_bytes(data)
-    beside.replace(path)
-
-
-def _remove(folder: Path, paths: Iterable[str]) -> int:
-    """Only files that an export wrote are ever removed."""
-    removed = 0
-    root = folder.resolve()
-    for path in sorted(paths):
-        target = folder / path
-        if root in target.resolve().parents and target.is_file():
-            target.unlink()
-            removed += 1
-    return removed
+def write_batch(job: Job) -> Batch:
+    """Render and write some leaves; runs in any process. What a rescan took away meanwhile is left to the next export."""
+    render = job.renderer()
+    done: list[Done] = []
+    files: list[File] = []
+    faults: dict[str, str] = {}
+    for leaf in job.leaves:
+        try:
+            data = leaf.make() if leaf.make else render(leaf.address)
+        except RenderError as error:
+            faults[leaf.path] = str(error)
+            continue
+        if data is None:
+            continue
+        done.append(Done(leaf.path, leaf.mark, content_of(data)))
+        if job.known.get(leaf.path) != done[-1].content:
+            files += (File(leaf.path, coding, compress(data, coding)) for coding in codings_of(leaf.path, job.codings))
+    return Batch(done, job.target.put(files), faults)

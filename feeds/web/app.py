@@ -20,7 +20,7 @@ from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
 from .languages import Languages, day
-from .state import KEY, State, state
+from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
 CACHE_BYTES = 32 * 1024 * 1024
@@ -40,12 +40,18 @@ def create() -> Lane:
 
 
 def create_app(environment: Environment) -> Lane:
+    app = make_app(environment)
+    here: State = app.extensions[KEY]
+    return Lane(app.wsgi_app, here.cache, here.current, here.turnstile)
+
+
+def make_app(environment: Environment, *, still: bool = False) -> Flask:
+    """`still` as in `State`."""
     service = Service(environment)
-    cache = Cache(CACHE_BYTES)
     current = Current(service.generation, service.edition)
     turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile)
+    app.extensions[KEY] = State(service, Cache(CACHE_BYTES), current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
@@ -61,7 +67,7 @@ def create_app(environment: Environment) -> Lane:
     app.add_url_rule("/metrics", view_func=metrics)
     app.register_error_handler(HTTPException, _error_page)
     app.after_request(_finish)
-    return Lane(app.wsgi_app, cache, current, turnstile)
+    return app
 
 
 def _prepare_templates(app: Flask, root: Path) -> None:
@@ -91,17 +97,23 @@ def _choose_language() -> None:
 
 
 def _context() -> dict[str, object]:
+    """`service` is what begins the address of a form: "" on the service itself; None where there is none to link to."""
     here = state()
     edition = here.current.edition()
+    site = edition.config.site if edition.config else None
+    newsletter = edition.config is not None and edition.config.newsletter.enabled
+    service = "" if not here.still else (site.service_url if site else "") or None
     return {
         "_": lambda text: here.languages.translate(g.language, text),
         "language": g.language,
-        "site": edition.config.site if edition.config else None,
+        "site": site,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
-        "builder": edition.config is not None and edition.config.feeds.select.enabled,
-        "own_hub": edition.config is not None and edition.config.feeds.websub.hub == "builtin",
-        "by_mail": edition.config is not None and edition.config.newsletter.enabled,
-        "has_page": lambda term: edition.config is not None and edition.config.has_feed(term.facet, term.path),
+        "service": service,
+        "builder": edition.config is not None and edition.config.feeds.select.enabled and service is not None,
+        "own_hub": edition.config is not None and edition.config.feeds.websub.hub == "builtin" and service is not None,
+        "past_digests": newsletter,
+        "by_mail": newsletter and service is not None,
+        "has_page": here.has_page,
     }
 
 

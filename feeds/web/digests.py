@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
+from .. import addresses
 from .feeds import max_age, on_request
 from .state import State, state
 
@@ -27,15 +28,22 @@ def elsewhere() -> Answer:
 
 @blueprint.get("/digests/")
 def archive() -> Answer:
+    return _archive(None)
+
+
+@blueprint.get("/digests/page/<int:number>")
+def older(number: int) -> Answer:
+    return _archive(number)
+
+
+def _archive(number: int | None) -> Answer:
     here = _here()
-    rows, older = here.service.archive(_before())
-    return _page("digests.html", rows=rows, older=older, canonical=f"{here.config.site.base_url}/digests/")
-
-
-def _before() -> int | None:
-    """Where an older page begins (UTC seconds); what is no time is as if it were not there."""
-    before = request.args.get("before", type=int)
-    return before if before is not None and 0 <= before < 1 << 40 else None
+    page = here.service.archive(number) if number != 0 else None
+    if page is None:
+        abort(404)
+    path = "digests/" if number is None else addresses.page_path("digests", number)
+    values = {name: getattr(page, name) for name in ("rows", "number", "older", "newer")}
+    return _page("digests.html", **values, canonical=f"{here.config.site.base_url}/{path}")
 
 
 @blueprint.get("/digests/<id>")

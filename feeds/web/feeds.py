@@ -79,8 +79,7 @@ def _served(here: State, key: str, format: Format, find: Find) -> Served | Respo
 
 
 def max_age(config: Config) -> int:
-    """As long as the next rescan may be away, within reason."""
-    return min(max(config.site.rescan_seconds, 30), 300)
+    return config.max_age
 
 
 def permanently(path: str, extension: str = "", query: str | None = None) -> Response:

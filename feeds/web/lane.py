@@ -48,6 +48,10 @@ class Current:
                 self._lock.release()
         return self._edition
 
+    def renew(self) -> None:
+        """Whoever asks next gets what is out then."""
+        self._due = 0.0
+
     def _ask(self) -> Edition:
         """Where the database does not answer, what was out goes on being out."""
         self._due = time.monotonic() + RECHECK_SECONDS

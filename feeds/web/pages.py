@@ -82,15 +82,18 @@ def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
         return permanently(path.rstrip("/"))
     if addresses.split_archive(path)[1]:
         return _volume_page(path, extension)
+    feed, number = addresses.split_page(path)
+    if opened and number is not None:
+        abort(404)
     try:
-        found = here.service.page(here.config, path, _before())
+        found = here.service.page(here.config, feed, number)
     except AddressError:
         return _article_elsewhere(path)
     if isinstance(found, Elsewhere):
-        return permanently(found.path, extension)
+        return permanently(found.path if number is None else addresses.page_path(found.path, number), extension)
     if isinstance(found, Gone):
         abort(410)
-    return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(path, found.feed.title))
+    return _page("feed.html", page=found, opened=opened, autodiscovery=_autodiscovery(feed, found.feed.title))
 
 
 def _volume_page(path: str, extension: str) -> Answer:
@@ -114,12 +117,6 @@ def _article_elsewhere(path: str) -> Answer:
     if not url or url == request.url:
         abort(404)
     return redirect(url, 301)
-
-
-def _before() -> int | None:
-    """The cursor of an older page; what is no position is as if it were not there."""
-    before = request.args.get("before", type=int)
-    return before if before is not None and abs(before) < 1 << 63 else None
 
 
 def _autodiscovery(path: str, title: str) -> list[tuple[str, str, str]]:

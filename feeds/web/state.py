@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import abort, current_app, g
 
 from ..config import Config
+from ..model import Term
 from ..service import Edition, Service
 from .answers import Cache
 from .lane import Current
@@ -16,13 +18,31 @@ from .turnstile import Turnstile
 KEY = "feeds"
 
 
+class Offered:
+    """Which feeds there are, asked once for each edition."""
+
+    def __init__(self, load: Callable[[], frozenset[str]]) -> None:
+        self._load = load
+        self._known: tuple[int, frozenset[str]] = (-2, frozenset())
+
+    def paths(self, generation: int) -> frozenset[str]:
+        known = self._known
+        if known[0] != generation:
+            self._known = known = (generation, self._load())
+        return known[1]
+
+
 @dataclass(frozen=True, slots=True)
 class State:
+    """`still`: pages are rendered to be files, which no service stands behind."""
+
     service: Service
     cache: Cache
     current: Current
     languages: Languages
     turnstile: Turnstile
+    offered: Offered
+    still: bool = False
 
     @property
     def edition(self) -> Edition:
@@ -31,6 +51,10 @@ class State:
             g.edition = self.current.edition()
         edition: Edition = g.edition
         return edition
+
+    def has_page(self, term: Term) -> bool:
+        """A term of too few articles, or one that the operator retired, has none."""
+        return term.path in self.offered.paths(self.edition.generation)
 
     @property
     def config(self) -> Config:

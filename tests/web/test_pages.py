@@ -131,6 +131,52 @@ def test_pages_of_many_articles_are_turned_and_together_show_each_once(demo_clie
     assert len(dict.fromkeys(shown)) == demo.service.status()["articles"]
 
 
+def links_to_articles(data: bytes) -> list[str]:
+    found = [link for link in html.fromstring(data).xpath("//main//h3/a/@href") if "/articles/" in link]
+    return [urlsplit(link).path for link in found]
+
+
+def test_older_pages_are_numbered_from_the_oldest_and_stay_as_articles_are_added(web_site: Any, make_client: Any) -> None:
+    for number in range(31, 66):
+        web_site.write(f"{number}.md", tags=["Linux"], date=f"2021-01-01 00:{number - 30:02}:00")
+    web_site.rescan()
+    pages = [make_client(web_site).get(f"/tags/Linux/page/{number}").data for number in (1, 2)]
+    assert [links_to_articles(page) for page in pages] == [
+        [f"/articles/{number}" for number in range(20, 0, -1)],
+        [f"/articles/{number}" for number in range(40, 20, -1)],
+    ]
+    assert links_to_articles(make_client(web_site).get("/tags/Linux").data) == [f"/articles/{n}" for n in range(65, 40, -1)]
+    web_site.write("99.md", tags=["Linux"], date="2022-01-01 00:00:00")
+    web_site.rescan()
+    assert [make_client(web_site).get(f"/tags/Linux/page/{number}").data for number in (1, 2)] == pages
+
+
+@pytest.mark.parametrize("address", ["/all/page/0", "/all/page/2", "/all/page/01", "/all/page/x", "/nothing/page/1"])
+def test_a_page_that_does_not_exist_is_not_found(client: Client, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
+def test_older_pages_of_a_moved_or_misspelt_tag_are_elsewhere(client: Client) -> None:
+    assert client.get("/tags/linux/page/1").headers["Location"] == "/tags/Linux/page/1"
+    assert client.get("/tags/旧名/page/1").headers["Location"] == "/tags/Linux/page/1"
+
+
+def test_terms_without_a_feed_are_named_but_not_linked_to(site: Any, make_client: Any) -> None:
+    site.settle("site.yaml", article_url="", base_url="http://localhost")
+    site.set("feeds.yaml", "facets: {tag: {min_articles: 2}}\ngone: [tags/AI]")
+    for number in (1, 2):
+        site.write(f"{number}.md", tags=["Linux", "AI", f"rare {number}"])
+    site.rescan()
+    client = make_client(site)
+    for address in ("/", "/tags/", "/all", "/articles/1"):
+        page = html.fromstring(client.get(address).data)
+        assert {link for link in page.xpath("//main//a/@href") if link.startswith("/tags/") and "." not in link} <= {
+            "/tags/Linux",
+            "/tags/",
+        }, address
+    assert "rare 1" in client.get("/articles/1").text
+
+
 @pytest.mark.parametrize("before", ["0", "-1", "99999999999999999999999", "x", "", "1e5", "٣"])
 def test_a_page_cursor_that_is_none_does_no_harm(demo_client: Client, before: str) -> None:
     assert demo_client.get("/all", query_string={"before": before}).status_code == 200

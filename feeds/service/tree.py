@@ -1,0 +1,273 @@
+"""Which files the static tree has: one generator for each kind, in the order they are written, what is linked to first.
+
+A leaf's mark names all that decides its bytes: for a feed the digest that also makes its ETag; for a page the templates, words
+and code that make pages, the settings, and the digests of the articles that it shows. So nothing is rendered to learn that
+nothing changed. To add a kind of document, add a generator to `leaves`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from .. import addresses, database, share
+from ..config import Config
+from ..errors import AddressError
+from ..library import catalog
+from ..library.overview import Known, Overview
+from ..model import FACETS, Feed, FeedState, Term
+from ..newsletter import issues
+from ..syndication import definitions, documents, redirects
+from ..syndication.export import Target
+from ..syndication.folder import Folder
+from ..syndication.formats import FORMATS
+from ..syndication.leaves import Leaf, content_of, mark_of, path_of
+from . import archive, reading, state
+from .state import Edition
+
+
+class _Here(NamedTuple):
+    """An article's page, or, where it lives elsewhere, only the mark by which that is known. `line`: slug and permalink."""
+
+    leaf: Leaf
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the generators draw from, read in one snapshot. `shared`: a mark of what shows on every page.
+
+    `here`: the articles that have no other home, newest first. `feeds`: with their articles' keys.
+    """
+
+    config: Config
+    shared: str
+    overview: Overview
+    here: list[_Here]
+    states: dict[str, FeedState]
+    feeds: list[tuple[Feed, list[int]]]
+    terms: dict[str, list[Term]]
+
+    def mark(self, *parts: object) -> str:
+        return mark_of(self.shared, *map(str, parts))
+
+    def shows(self, keys: Iterable[int]) -> str:
+        return "".join(map(self.overview.shown.__getitem__, keys))
+
+
+def published(edition: Edition) -> Config:
+    if edition.config is None or edition.generation < 1:
+        raise AddressError("nothing is published yet: run `feeds rescan`")
+    return edition.config
+
+
+def target(name: str, config: Config) -> Target:
+    """A folder, or s3://BUCKET/PREFIX. Raises FeedsError where the name of a bucket is none."""
+    if "://" not in name:
+        return Folder(os.path.abspath(name))
+    from ..syndication.bucket import Bucket
+
+    return Bucket.named(name, config.max_age)
+
+
+class Reader:
+    """All leaves, again and again; what did not change since the last time is taken from there. `root`: the site's folder."""
+
+    def __init__(self, engine: sa.Engine, root: Path) -> None:
+        self._engine, self._root = engine, root
+        self._overview = Overview()
+        self._here: dict[int, _Here] = {}
+        self._pages: dict[str, _Pages] = {}
+
+    def read(self) -> list[Leaf]:
+        """From one snapshot of the catalog. Raises AddressError before the first rescan."""
+        with database.reading(self._engine) as connection:
+            shelf = self._shelf(connection, published(state.edition(connection)))
+            found: list[Leaf] = []
+            for some in (
+                _static(),
+                (row.leaf for row in shelf.here),
+                self._pages_of_feeds(shelf),
+                _feed_documents(shelf),
+                _digests(connection, shelf),
+                _lists(shelf),
+                _overviews(shelf),
+            ):
+                found += some
+            return [*found, *_redirects(shelf, found)]
+
+    def _shelf(self, connection: sa.Connection, config: Config) -> Shelf:
+        facets = definitions.enabled_facets(config)
+        states = {row.path: row for row in documents.states(connection)}
+        self._overview.refresh(connection, documents.terms_without_feed(connection, facets))
+        shared = shared_mark(config, self._root)
+        return Shelf(
+            config,
+            shared,
+            self._overview,
+            self._articles(config, shared),
+            states,
+            [row for row in _feeds(connection, config, self._overview) if row[0].path in states],
+            {facet: reading.terms(connection, config, facet, None) for facet in facets},
+        )
+
+    def _articles(self, config: Config, shared: str) -> list[_Here]:
+        overview, before = self._overview, self._here
+        self._here = {}
+        for key in overview.newest:
+            mark = shared + overview.shown[key]
+            known = before.get(key)
+            self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)
+        return [row for row in self._here.values() if row.leaf.path]
+
+    def _pages_of_feeds(self, shelf: Shelf) -> Iterator[Leaf]:
+        """A list that is the same object has the same articles, looking the same."""
+        before, self._pages = self._pages, {}
+        for feed, keys in shelf.feeds:
+            pages = before.get(feed.path)
+            if pages is None or pages.keys is not keys or (pages.shared, pages.feed) != (shelf.shared, feed):
+                pages = _Pages(shelf.shared, feed, keys, [*_older_pages(shelf, feed, keys), _newest_page(shelf, feed, keys)])
+            self._pages[feed.path] = pages
+            yield from pages.leaves
+
+
+class _Pages(NamedTuple):
+    """A feed's pages, and what they were made from."""
+
+    shared: str
+    feed: Feed
+    keys: list[int]
+    leaves: list[Leaf]
+
+
+def _feeds(connection: sa.Connection, config: Config, overview: Overview) -> Iterator[tuple[Feed, list[int]]]:
+    for feed, known in definitions.every_feed(connection, config):
+        if known is not None:
+            yield feed, overview.members.get(known.key, [])
+        elif feed.path == definitions.ALL:
+            yield feed, overview.newest
+        else:
+            yield feed, catalog.keys(connection, catalog.resolve(connection, definitions.names_of(config), feed.selection))
+
+
+def _here(config: Config, known: Known, mark: str) -> _Here:
+    slug = addresses.slug(known.id)
+    address = f"/articles/{slug}"
+    if known.url != config.site.base_url + addresses.encode(address):
+        return _Here(Leaf("", mark), "")
+    return _Here(Leaf(path_of(address), mark, address), f"{slug} {known.permalink}")
+
+
+def shared_mark(config: Config, root: Path) -> str:
+    """Of templates, words, code and settings."""
+    site, feeds = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
+    templates = [_digest_of_folder(folder) for folder in (root / "templates" / "web", share.templates() / "web")]
+    return mark_of(_program(), site, feeds, str(config.newsletter.enabled), *templates)
+
+
+@functools.cache  # as `documents.versions`; and what this process runs is what there was when it began
+def _program() -> str:
+    versions = map(importlib.metadata.version, ("flask", "jinja2", "markupsafe"))
+    folders = (share.words(), share.code() / "web", share.code() / "service")
+    return "/".join((documents.versions(), *versions, *map(_digest_of_folder, folders)))
+
+
+def _digest_of_folder(folder: Path) -> str:
+    found = hashlib.blake2b(digest_size=12)
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".po", ".py")):
+        found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+# -- the kinds -------------------------------------------------------------
+
+
+def _static() -> Iterator[Leaf]:
+    for path in sorted(share.static().iterdir()):
+        data = path.read_bytes()
+        yield Leaf(f"static/{path.name}", content_of(data), make=path.read_bytes)
+
+
+def _older_pages(shelf: Shelf, feed: Feed, keys: list[int]) -> Iterator[Leaf]:
+    last = addresses.older_pages(len(keys), reading.PAGE)
+    for number in range(1, last + 1):
+        start = len(keys) - number * reading.PAGE
+        shows = shelf.shows(keys[start : start + reading.PAGE])
+        address = f"/{addresses.page_path(feed.path, number)}"
+        yield Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, number == last, shows), address)
+
+
+def _newest_page(shelf: Shelf, feed: Feed, keys: list[int]) -> Leaf:
+    count = len(keys)
+    last = addresses.older_pages(count, reading.PAGE)
+    shows = shelf.shows(keys[: count - last * reading.PAGE])
+    address = f"/{feed.path}"
+    return Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, count, shows), address)
+
+
+def _feed_documents(shelf: Shelf) -> Iterator[Leaf]:
+    for feed, _keys in shelf.feeds:
+        for format in FORMATS.values():
+            address = f"/{feed.path}{format.extension}"
+            yield Leaf(path_of(address), shelf.states[feed.path].digest, address)
+
+
+def _lists(shelf: Shelf) -> Iterator[Leaf]:
+    for name in ("feeds", *(FACETS[facet].plural for facet in shelf.terms)):
+        inside = [row for row in shelf.states.values() if name == "feeds" or row.path.startswith(f"{name}/")]
+        rows = "\n".join(f"{row.path}\t{row.title}\t{row.updated}" for row in inside)
+        yield Leaf(f"{name}.opml", shelf.mark(rows), f"/{name}.opml")
+
+
+def _overviews(shelf: Shelf) -> Iterator[Leaf]:
+    terms = {facet: "\n".join(f"{t.name}\t{t.slug}\t{t.articles}" for t in found) for facet, found in shelf.terms.items()}
+    for facet, rows in terms.items():
+        address = f"/{FACETS[facet].plural}/"
+        yield Leaf(path_of(address), shelf.mark(rows), address)
+    for address in ("/about/feeds", "/404.html", "/410.html"):
+        yield Leaf(path_of(address), shelf.mark(), address)
+    newest = shelf.shows(shelf.overview.newest[: reading.NEWEST])
+    own = [(row.path, row.title, row.articles) for row in shelf.states.values() if row.path.startswith("feeds/")]
+    yield Leaf("index.html", shelf.mark(newest, own, *terms.values()), "/")
+
+
+def _digests(connection: sa.Connection, shelf: Shelf) -> Iterator[Leaf]:
+    """Past issues never change, but by being taken back."""
+    if not shelf.config.newsletter.enabled:
+        return
+    listed = [f"{issue.id} {issue.planned_at} {issue.articles}" for issue in issues.listed(connection, archive.EVERY)]
+    last = addresses.older_pages(len(listed), archive.PAGE)
+    for row in listed:
+        address = f"/digests/{row.partition(' ')[0]}"
+        yield Leaf(path_of(address), shelf.mark(row), address)
+    for number in range(1, last + 1):
+        start = len(listed) - number * archive.PAGE
+        address = f"/{addresses.page_path('digests', number)}"
+        yield Leaf(path_of(address), shelf.mark(number == last, listed[start : start + archive.PAGE]), address)
+    yield Leaf("digests/index.html", shelf.mark(last, listed[: len(listed) - last * archive.PAGE]), "/digests/")
+    yield Leaf("digests.atom", shelf.mark(listed[:20]), "/digests.atom")
+
+
+def _redirects(shelf: Shelf, found: Sequence[Leaf]) -> Iterator[Leaf]:
+    """Includes for web servers: a tree of files cannot answer 301 or 410."""
+    own = redirects.of_config(shelf.config)
+    folders = [FACETS[facet].plural for facet in shelf.terms] + ["digests"] * shelf.config.newsletter.enabled
+    own |= {f"/{folder}": f"/{folder}/" for folder in folders}
+    taken = {leaf.address for leaf in found}
+    lines = [row.line for row in shelf.here]
+    permalinks = [line for line in lines if line.partition(" ")[2] not in taken]
+    mark = shelf.mark(own, "\n".join(permalinks))
+    for path, form in redirects.FILES.items():
+        yield Leaf(path, mark, make=functools.partial(_table, form, own, permalinks))
+
+
+def _table(form: Callable[[dict[str, str]], bytes], own: dict[str, str], permalinks: list[str]) -> bytes:
+    return form(redirects.of_permalinks(permalinks) | own)
