@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .manifest import Manifest, opened
 
 _MANIFEST = f"{OWN}/manifest.db"
 _AT_ONCE = 16
+_RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _FORM = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?")
 
 
@@ -122,10 +124,10 @@ class Bucket:
             from obstore.store import S3Store
         except ImportError:
             raise FeedsError("s3:// needs obstore: pip install 'feeds[s3]'") from None
-        return S3Store(self.bucket, prefix=self.prefix or None)
+        return S3Store(self.bucket, prefix=self.prefix or None, retry_config=_RETRIES)
 
 
-_Version = dict[str, str | None] | None
+_Version = dict[str, str] | None
 
 
 def _fetch(store: Any, copy: Path) -> _Version:
@@ -136,7 +138,7 @@ def _fetch(store: Any, copy: Path) -> _Version:
     except FileNotFoundError:
         return None
     copy.write_bytes(bytes(found.bytes()))
-    return {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+    return _version(found.meta)
 
 
 def _return(store: Any, copy: Path, version: _Version) -> _Version:
@@ -145,7 +147,11 @@ def _return(store: Any, copy: Path, version: _Version) -> _Version:
     attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
     mode: Any = version or "create"
     made = obstore.put(store, _MANIFEST, copy.read_bytes(), attributes=attributes, use_multipart=False, mode=mode)
-    return {"e_tag": made["e_tag"], "version": made["version"]}
+    return _version(made)
+
+
+def _version(meta: Any) -> _Version:
+    return {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
 
 
 _WORDS = {
