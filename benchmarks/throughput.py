@@ -58,8 +58,8 @@ def measure(bench: Bench) -> Iterator[Result]:
         for _round in range(bench.rounds(5)):
             for status in (200, 304):
                 for target in targets:
-                    rate = _rate(wrk, target, status, 1 if bench.quick else 3)
-                    target.rates.setdefault(status, []).append(rate)
+                    done = rate(wrk, target, status, 1 if bench.quick else 3)
+                    target.rates.setdefault(status, []).append(done)
     for status in (200, 304):
         what = f"cached 200 of {len(body) / 1000:.0f} KB" if status == 200 else "304"
         yield _against(f"{what}, against bare Flask", ours, bare, status, 2.0)
@@ -105,7 +105,7 @@ def _nginx(folder: Path, headers: list[tuple[str, str]], body: bytes, stack: con
     return Target("nginx", stack.enter_context(nginx.serving(folder, headers, body)), "/feed", "/feed", {})
 
 
-def _rate(wrk: str, target: Target, status: int, seconds: int) -> float:
+def rate(wrk: str, target: Target, status: int, seconds: int) -> float:
     """Requests a second; every one of them is checked to have the status by one asked beforehand."""
     path = target.full if status == 200 else target.short
     headers = dict(GZIP)

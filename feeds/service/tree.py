@@ -259,8 +259,6 @@ def _digests(connection: sa.Connection, shelf: Shelf) -> Iterator[Leaf]:
 def _redirects(shelf: Shelf, found: Sequence[Leaf]) -> Iterator[Leaf]:
     """Includes for web servers: a tree of files cannot answer 301 or 410."""
     own = redirects.of_config(shelf.config)
-    folders = [FACETS[facet].plural for facet in shelf.terms] + ["digests"] * shelf.config.newsletter.enabled
-    own |= {f"/{folder}": f"/{folder}/" for folder in folders}
     taken = {leaf.address for leaf in found}
     lines = [row.line for row in shelf.here]
     permalinks = [line for line in lines if line.partition(" ")[2] not in taken]

@@ -47,7 +47,6 @@ def for_nginx(table: Mapping[str, str]) -> bytes:
         f"map_hash_bucket_size {bucket};",
         f"map_hash_max_size {max(2048, 4 * len(rows))};",
         "map $uri $feeds_elsewhere {",
-        "  volatile;",
         '  default "";',
         *(f"  {_quoted(old)} {_quoted(new.replace('$', '%24'))};" for old, new in rows),
         "}",
