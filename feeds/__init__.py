@@ -5,6 +5,7 @@ The four ways through the house, each a straight line:
     rescan   store -> library.sweep -> reading (frontmatter, body) -> intake -> catalog -> syndication.documents.refresh
     request  GET -> web.lane | web.feeds -> service.document -> library.catalog.select -> syndication.formats -> 200 | 304
     audience GET -> web.turnstile (counted, or refused) -> web.tally -> audience.records -> feeds status, /metrics
+    export   catalog -> service.tree (leaves and marks) -> syndication.export -> web.still (what differs) -> folder | bucket
     digest   tick -> newsletter.issues.plan (issue and deliveries, one transaction) -> deliver (claim, compose, hand over, mark)
              -> sent | retry | failed | uncertain
     push     POST /hub -> web.hub -> websub.asking -> request; clock -> websub.courier: verify -> subscription; look -> deliver

@@ -26,6 +26,7 @@ from feeds.library.reading import Rules, parse
 from feeds.model import ParsedArticle, Problem
 from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
+from feeds.web.still import renderer
 
 FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译者：[wxy](https://b) 校对：[geekpi](https://c)\n"
 
@@ -46,7 +47,7 @@ def everything_published(site: Any) -> bytes:
     for command in (["status"], ["status", "--json"], ["check"], ["check", "--json"], ["list", "--json"], ["rescan", "--json"]):
         result = CliRunner().invoke(main, [*command, "--config", str(site.config_dir)])
         parts += [result.stdout_bytes, result.stderr_bytes, repr(result.exception).encode()]
-    site.service.export(site.root / "out", compressed=False)
+    site.service.export(str(site.root / "out"), renderer, compressed=False)
     parts += [path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()]
     for problem in site.service.problems():
         parts.append(repr(problem).encode())

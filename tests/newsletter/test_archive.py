@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from typing import Any
 
 import feedparser
 import pytest
+from lxml import html
 from werkzeug.test import Client
 
+from feeds.service import archive
 from feeds.web.app import create_app
+from feeds.web.still import renderer
 
 from ..syndication.rules import Document, faults
 
@@ -90,3 +94,40 @@ def test_without_a_newsletter_there_is_no_archive(site: Any) -> None:
     site.rescan()
     client = Client(create_app(site.environment))
     assert [client.get(address).status_code for address in ("/digests/", "/digests.atom")] == [404, 404]
+
+
+def test_past_issues_are_in_the_static_tree_and_stay_as_they_are(client: Client, mailing: Mailing, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert not mailing.site.service.export(str(out), renderer).faults
+    assert (out / "digests.atom").read_bytes() == client.get("/digests.atom").data
+    page = out / "digests" / "weekly-2026-01-05.html"
+    assert "内核与 &lt;b&gt;你&lt;/b&gt;" in page.read_text("utf-8") and "/subscribe" not in page.read_text("utf-8")
+    assert 'href="/digests/weekly-2026-01-05"' in (out / "digests" / "index.html").read_text("utf-8")
+    before = page.stat().st_mtime_ns
+    mailing.write("3", MONDAY + 60, tags=["Linux"])
+    mailing.site.rescan(MONDAY + 3600)
+    mailing.subscribe("tag=Linux", frequency="daily")
+    mailing.plan(MONDAY + 86400)
+    mailing.site.service.export(str(out), renderer)
+    assert len(list((out / "digests").glob("*.html"))) == 3, "the list, and two issues"
+    assert page.stat().st_mtime_ns == before
+    assert not any(b"reader" in path.read_bytes() and b"@" in path.read_bytes() for path in out.rglob("*.html"))
+
+
+def test_older_issues_are_on_numbered_pages(mailing: Mailing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(archive, "PAGE", 2)
+    mailing.subscribe(frequency="daily")
+    for day in range(7):
+        mailing.write(str(day), MONDAY + day * 86400 - 7200, tags=["Linux"])
+        mailing.site.rescan(MONDAY + day * 86400 - 3600)
+        mailing.plan(MONDAY + day * 86400)
+    client = Client(create_app(mailing.site.environment))
+    address, found = "/digests/", []
+    while address:
+        page = html.fromstring(client.get(address).data)
+        found += page.xpath("//main//h2/a/@href")
+        address = next(iter(page.xpath("//main//a[@rel='next']/@href")), "")
+    assert len(found) == len(set(found)) == 7 and found == sorted(found, reverse=True)
+    assert client.get("/digests/page/3").status_code == client.get("/digests/page/0").status_code == 404
+    mailing.site.service.export(str(tmp_path), renderer)
+    assert {path.name for path in (tmp_path / "digests" / "page").glob("*.html")} == {"1.html", "2.html"}
