@@ -1,6 +1,6 @@
 """Feeds and newsletters for a folder of articles.
 
-The four ways through the house, each a straight line:
+The five ways through the house, each a straight line:
 
     rescan   store -> library.sweep -> reading (frontmatter, body) -> intake -> catalog -> syndication.documents.refresh
     request  GET -> web.lane | web.feeds -> service.document -> library.catalog.select -> syndication.formats -> 200 | 304

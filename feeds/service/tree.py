@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -23,9 +25,10 @@ from ..config import Config
 from ..errors import AddressError
 from ..library import catalog
 from ..library.overview import Known, Overview
+from ..library.position import published_at
 from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter import issues
-from ..syndication import definitions, documents, redirects
+from ..syndication import archives, definitions, documents, redirects
 from ..syndication.export import Target
 from ..syndication.folder import Folder
 from ..syndication.formats import FORMATS
@@ -86,6 +89,7 @@ class Reader:
         self._overview = Overview()
         self._here: dict[int, _Here] = {}
         self._pages: dict[str, _Pages] = {}
+        self._buckets: dict[tuple[str, str, int], str] = {}
 
     def read(self) -> list[Leaf]:
         """From one snapshot of the catalog. Raises AddressError before the first rescan."""
@@ -95,7 +99,7 @@ class Reader:
             for some in (
                 _static(),
                 (row.leaf for row in shelf.here),
-                self._pages_of_feeds(shelf),
+                self._of_feeds(shelf),
                 _feed_documents(shelf),
                 _digests(connection, shelf),
                 _lists(shelf),
@@ -128,19 +132,43 @@ class Reader:
             self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)
         return [row for row in self._here.values() if row.leaf.path]
 
-    def _pages_of_feeds(self, shelf: Shelf) -> Iterator[Leaf]:
-        """A list that is the same object has the same articles, looking the same."""
+    def _of_feeds(self, shelf: Shelf) -> Iterator[Leaf]:
+        """Pages and history. A list that is the same object has the same articles, looking the same."""
         before, self._pages = self._pages, {}
         for feed, keys in shelf.feeds:
             pages = before.get(feed.path)
             if pages is None or pages.keys is not keys or (pages.shared, pages.feed) != (shelf.shared, feed):
-                pages = _Pages(shelf.shared, feed, keys, [*_older_pages(shelf, feed, keys), _newest_page(shelf, feed, keys)])
+                leaves = [*self._volumes(shelf, feed, keys), *_older_pages(shelf, feed, keys), _newest_page(shelf, feed, keys)]
+                pages = _Pages(shelf.shared, feed, keys, leaves)
             self._pages[feed.path] = pages
             yield from pages.leaves
 
+    def _volumes(self, shelf: Shelf, feed: Feed, keys: list[int]) -> Iterator[Leaf]:
+        """Archive documents and their pages, oldest first: where the feed does not hold all of its history."""
+        if not feed.archive or len(keys) <= feed.limit:
+            return
+        bucket_of = functools.partial(self._bucket_of, feed.archive, shelf.config.zone)
+        volumes = [(name, list(group)) for name, group in itertools.groupby(reversed(keys), key=bucket_of)]
+        names = ["", *(name for name, _keys in volumes), ""]
+        common = documents.history_mark(shelf.config, feed)
+        for (name, inside), older, younger in zip(volumes, names, names[2:], strict=False):
+            address = f"/{addresses.archive_path(feed.path, name)}"
+            shows = shelf.shows(inside)
+            mark = mark_of(common, name, older, younger, shows)
+            for format in FORMATS.values():
+                yield Leaf(path_of(address + format.extension), mark, address + format.extension)
+            yield Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, name, older, younger, shows), address)
+
+    def _bucket_of(self, period: str, zone: ZoneInfo, key: int) -> str:
+        position = self._overview.articles[key].position
+        place = (period, zone.key, position)
+        if place not in self._buckets:
+            self._buckets[place] = archives.name_at(period, published_at(position), zone)
+        return self._buckets[place]
+
 
 class _Pages(NamedTuple):
-    """A feed's pages, and what they were made from."""
+    """What a feed has besides its documents, and what that was made from."""
 
     shared: str
     feed: Feed

@@ -64,8 +64,12 @@ def _midnight(year: int, month: int, zone: ZoneInfo) -> int:
 
 def holding(period: str, published: int, zone: ZoneInfo) -> Bucket | None:
     """The bucket of an instant (UTC seconds)."""
+    return named(period, name_at(period, published, zone), zone)
+
+
+def name_at(period: str, published: int, zone: ZoneInfo) -> str:
     local = datetime.fromtimestamp(published, zone)
-    return named(period, f"{local.year:04}" if period == "year" else f"{local.year:04}-{local.month:02}", zone)
+    return f"{local.year:04}" if period == "year" else f"{local.year:04}-{local.month:02}"
 
 
 def youngest(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses) -> Bucket | None:

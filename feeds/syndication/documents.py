@@ -241,6 +241,11 @@ def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, cha
     return Volume(feed, bucket, beside, state)
 
 
+def history_mark(config: Config, feed: Feed) -> str:
+    """What all archive documents of a feed have in common besides their articles and links."""
+    return _digest(_shared(config), feed, [feed.archive], [])
+
+
 # -- bytes: made on request ------------------------------------------------
 
 
