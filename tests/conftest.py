@@ -198,7 +198,8 @@ def tool() -> Callable[[str], str]:
     """The path of a program from outside. Skips where it is not installed, but fails in CI, which has them all."""
 
     def find(name: str) -> str:
-        found = shutil.which(name)
+        places = (os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent), "/usr/sbin", "/sbin")
+        found = shutil.which(name, path=os.pathsep.join(places))
         if found is None:
             reason = f"{name} is not installed"
             pytest.fail(f"{reason}, and CI must have it") if os.environ.get("CI") else pytest.skip(reason)
