@@ -239,7 +239,7 @@ class Running:
         self, path: str, headers: dict[str, str] | None = None, method: str = "GET"
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """One request on a connection of its own: status, headers, body. Follows nothing, unpacks nothing."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, headers=headers or {})
             answered = connection.getresponse()
@@ -247,7 +247,7 @@ class Running:
         finally:
             connection.close()
 
-    def wait(self, what: Callable[[], Any], seconds: float = 15.0) -> Any:
+    def wait(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:
         """The first true answer of `what`; fails with the log if there is none in time. A refused connection is no answer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
