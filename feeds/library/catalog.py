@@ -258,16 +258,25 @@ def url_of(connection: sa.Connection, permalink: str) -> str:
 
 
 def news(
-    connection: sa.Connection, after: int, until: int, arrival: int | None = None, limit: int | None = None
+    connection: sa.Connection,
+    after: int,
+    until: int,
+    arrival: int | None = None,
+    limit: int | None = None,
+    *,
+    settled: int | None = None,
 ) -> list[Article]:
     """Headings of what became available in (after, until] (UTC seconds), or came with a rescan later than `arrival`.
 
-    The editor's choice first, then the newest; of more than `limit`, those that came last.
+    The editor's choice first, then the newest; of more than `limit`, those that came last. `settled`: only what came with that
+    rescan or before.
     """
     c = articles.c
     new = sa.and_(c.available > after, c.available <= until)
     if arrival is not None:
         new = sa.or_(new, sa.and_(c.arrival > arrival, c.available <= until))
+    if settled is not None:
+        new = sa.and_(new, c.arrival <= settled)
     latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
     found = connection.execute(latest.limit(limit)).all()
     keys = [row.key for row in sorted(found, key=lambda row: (not row.editor_choice, -row.position))]
@@ -276,6 +285,13 @@ def news(
         for start in range(0, len(keys), 400)
         for article in load(connection, keys[start : start + 400], with_html=False)
     ]
+
+
+def first_arrival(connection: sa.Connection, after: int, until: int, arrival: int) -> int | None:
+    """The first rescan later than `arrival` with an article that becomes available in (after, until] (UTC seconds)."""
+    c = articles.c
+    query = sa.select(sa.func.min(c.arrival)).where(c.available > after, c.available <= until, c.arrival > arrival)
+    return connection.execute(query).scalar()
 
 
 # -- terms -----------------------------------------------------------------

@@ -59,10 +59,15 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """How far a group of subscriptions has come: up to that time, and that rescan."""
+    """How far a group of subscriptions has come: up to that time, and that rescan.
+
+    `settled`: the last rescan of which this issue may bring anything; None for all. After a clock that was ahead, some articles
+    are of a time that counts as over and not due yet: they, and what came with them or later, wait for a later issue.
+    """
 
     after: int
     arrival: int | None
+    settled: int | None = None
 
 
 #: Cohort, `covered`, `arrival`, and when it was entered if that matters: what decides a subscription's reach.
@@ -138,7 +143,7 @@ class _Plan:
         elif issue is not None:
             self.connection.execute(sa.delete(issues).where(issues.c.key == issue.key))
             issue = None
-        self._close(issue)
+        self._close(issue, reaches)
         return issue
 
     @property
@@ -184,8 +189,12 @@ class _Plan:
     def _reach(self, cohort: Cohort, covered: int | None, arrival: int | None, since: int | None) -> _Reach:
         """A first issue begins where the one before would have ended, at the time of subscribing."""
         if covered is not None:
-            return _Reach(covered, arrival)
+            return _Reach(covered, arrival, self._settled(covered, arrival) if covered > self.due else None)
         return _Reach(cohort.before if since is None else cohort.instant_before(self.config, since), arrival)
+
+    def _settled(self, covered: int, arrival: int | None) -> int:
+        waiting = catalog.first_arrival(self.connection, self.due, covered, arrival or 0)
+        return self.arrival if waiting is None else waiting - 1
 
     def _insert_deliveries(self, issue: Issue, press: _Articles, reaches: Mapping[_Came, _Reach]) -> bool:
         number = {key: press.reaches.index(reach) for key, reach in reaches.items()}
@@ -270,12 +279,17 @@ class _Plan:
 
     # -- done --------------------------------------------------------------
 
-    def _close(self, issue: Issue | None) -> None:
+    def _close(self, issue: Issue | None, reaches: Mapping[_Came, _Reach]) -> None:
         """These subscriptions have come up to here, whether anything was new for them or not."""
         c = subscriptions.c
-        further = sa.case((sa.and_(c.covered.is_not(None), c.covered > self.due), c.covered), else_=self.due)
         mine = sa.and_(c.cohort.in_([cohort.key for cohort in self.members]), self._eligible())
-        self.connection.execute(sa.update(subscriptions).where(mine).values(covered=further, arrival=self.arrival))
+        # The furthest first, so that none of these is taken for one that has just come as far.
+        for (cohort, covered, arrival, _since), reach in sorted(reaches.items(), key=lambda pair: -(pair[0][2] or 0)):
+            if reach.settled is not None:
+                ahead = sa.and_(mine, c.cohort == cohort, c.covered == covered, c.arrival.is_not_distinct_from(arrival))
+                self.connection.execute(sa.update(subscriptions).where(ahead).values(arrival=reach.settled))
+        behind = sa.and_(mine, sa.or_(c.covered.is_(None), c.covered <= self.due))
+        self.connection.execute(sa.update(subscriptions).where(behind).values(covered=self.due, arrival=self.arrival))
         self._note(issue)
 
     def _note(self, issue: Issue | None) -> None:
@@ -292,7 +306,7 @@ class _Articles:
         self.reaches = sorted(
             set(reaches.values()), key=lambda reach: (reach.after, reach.arrival is not None, reach.arrival or 0)
         )
-        found = [catalog.news(connection, reach.after, due, reach.arrival) for reach in self.reaches]
+        found = [catalog.news(connection, reach.after, due, reach.arrival, settled=reach.settled) for reach in self.reaches]
         unique = {article.id: article for articles in found for article in articles}
         self.articles = sorted(unique.values(), key=lambda article: (not article.editor_choice, -article.position))
         rank = {article.id: index for index, article in enumerate(self.articles)}

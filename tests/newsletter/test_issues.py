@@ -251,6 +251,19 @@ def test_a_crash_in_the_middle_leaves_nothing_behind(mailing: Mailing, monkeypat
     assert mailing.got(reader) == [["1"]]
 
 
+def test_an_article_of_the_time_that_a_clock_was_ahead_comes_to_one_who_moves_to_another_day(mailing: Mailing) -> None:
+    mailing.site.rescan(MONDAY - WEEK)
+    reader = mailing.subscribe(since=MONDAY - WEEK)
+    mailing.plan(MONDAY - DAY)
+    mailing.plan(MONDAY + 3600)  # the clock is ahead by a day and an hour
+    mailing.write("1", MONDAY - DAY + 9 * 3600)
+    mailing.site.rescan(MONDAY - DAY + 9 * 3600)
+    mailing.move(reader, 6, "UTC")
+    for days in (0, 6, 13):
+        mailing.plan(MONDAY + days * DAY)
+    assert mailing.got(reader) == [["1"]]
+
+
 class Years(RuleBasedStateMachine):
     """Anything may happen in any order. What was published before the last issues has come exactly once, to everyone."""
 
