@@ -182,8 +182,13 @@ def opens_with_summary(fragment: str, summary: str) -> bool:
     return bool(start) and head.startswith(start)
 
 
-_PLAIN_URL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]+)?/[A-Za-z0-9%/._~!$&'()*+,;=:@?-]*")
-_IN_URL = "%/:=&?~#+!$,;'@()*[]"
+_PLAIN_URL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]+)?/(?:[A-Za-z0-9/._~!$&'()*+,;=:@?-]|%[0-9A-Fa-f]{2})*")
+#: RFC 3986 has brackets around an IPv6 address only, and a percent sign before two digits only.
+_IN_URL = "%/:=&?~+!$,;'@()*"
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NETLOC = re.compile(
+    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(?::[0-9]*)?"
+)
 
 
 def absolute(reference: str, base: str) -> str:
@@ -196,7 +201,7 @@ def absolute(reference: str, base: str) -> str:
         netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.replace(host, host.encode("idna").decode())
     except ValueError:
         return ""
-    if parts.scheme not in ("http", "https") or not host or not netloc.isascii():
+    if parts.scheme not in ("http", "https") or not host or not _NETLOC.fullmatch(netloc):
         return ""
-    rest = (quote(part, safe=_IN_URL) for part in (parts.path, parts.query, parts.fragment))
+    rest = (_BARE_PERCENT.sub("%25", quote(part, safe=_IN_URL)) for part in (parts.path, parts.query, parts.fragment))
     return urlunsplit((parts.scheme, netloc, *rest))

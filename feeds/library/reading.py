@@ -27,7 +27,7 @@ from .history import UNDATED, Dates
 from .sweep import UNSETTLED, Stamp, stamp_of
 
 #: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
-PARSER = "2"
+PARSER = "3"
 
 MAX_NAME = 300
 MAX_TERMS = 100

@@ -15,6 +15,8 @@ from lxml import etree
 
 from feeds.library import body
 
+from ..syndication.rules import ASCII_URL
+
 CASES = Path(__file__).resolve().parents[1] / "cases" / "bodies"
 URL = "https://linux.cn/article-7-1.html"
 IMAGES = "https://img.linux.net.cn"
@@ -163,14 +165,37 @@ def test_a_picture_inside_a_link_keeps_both_addresses() -> None:
     assert 'href="https://linux.cn/data/x.png"' in html and 'src="https://img.linux.net.cn/data/x.png"' in html
 
 
-@given(st.text(max_size=60))
+AWKWARD = st.text(max_size=60) | st.lists(st.sampled_from([*"[]%#?/:@ab1|é ", "http://", "h.example", "%41"]), max_size=20).map(
+    "".join
+)
+
+
+@given(AWKWARD)
 @example("http://[::1")
+@example("http://[::1]:8000/x")
+@example("http://a[b]c/")
 @example("https://\u2100.example/")
 @example("http://h:99999999/")
 @example("//[")
 def test_absolute_gives_an_ascii_web_address_or_nothing(reference: str) -> None:
     for found in (body.absolute(reference, ""), body.absolute(reference, URL)):
-        assert found == "" or (found.isascii() and re.match(r'https?://[^\s<>"]+$', found))
+        assert found == "" or ASCII_URL.fullmatch(found)
+
+
+@pytest.mark.parametrize(
+    ("reference", "address"),
+    [
+        ("http://h.example/x]", "http://h.example/x%5D"),
+        ("http://h.example/x?a[]=1#b[c]", "http://h.example/x?a%5B%5D=1#b%5Bc%5D"),
+        ("http://h.example/100%/%e4%b8%ad", "http://h.example/100%25/%e4%b8%ad"),
+        ("http://h.example/x#a#b", "http://h.example/x#a%23b"),
+        ("http://[::1]:8000/x", "http://[::1]:8000/x"),
+        ("http://h.example/内核 1", "http://h.example/%E5%86%85%E6%A0%B8%201"),
+    ],
+)
+def test_an_address_is_written_as_rfc_3986_has_it(reference: str, address: str) -> None:
+    """feedvalidator: InvalidUriChar, UriNotIri, which are errors."""
+    assert body.absolute(reference, "") == address
 
 
 # -- cost --------------------------------------------------------------------

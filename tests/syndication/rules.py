@@ -36,7 +36,9 @@ RELATIONS = {
     *("alternate self via enclosure related hub license replies".split()),
     *("current first last next previous prev-archive next-archive".split()),
 }
-ASCII_URL = re.compile(r"https?://[!-~]+")
+_URL_PART = r"(?:[A-Za-z0-9/?:@!$&'()*+,;=._~-]|%[0-9A-Fa-f]{2})*"
+#: RFC 3986: UriNotIri, InvalidUriChar. Brackets belong around an IPv6 address only.
+ASCII_URL = re.compile(rf"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=@%-]+){_URL_PART}(?:#{_URL_PART})?")
 IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -98,6 +100,22 @@ def faults(format: str, document: Document, without: Iterable[str] = ()) -> list
 def line(name: str) -> str:
     """`a1_required_elements` -> `A1`."""
     return name.partition("_")[0].upper()
+
+
+def history(client: Any, base: str, format: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Address and bytes of every archive behind a feed, newest first; `client` is Werkzeug's."""
+    while address := _older(data, format):
+        answered = client.get(address.removeprefix(base))
+        assert answered.status_code == 200, address
+        data = answered.data
+        yield address, data
+
+
+def _older(data: bytes, format: str) -> str:
+    if format == "json":
+        return str(json.loads(data).get("next_url", ""))
+    links = etree.fromstring(data).iter(f"{ATOM}link")
+    return next((link.get("href") for link in links if link.get("rel") == "prev-archive"), "")
 
 
 # -- Atom: RFC 4287 --------------------------------------------------------

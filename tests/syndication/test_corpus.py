@@ -1,4 +1,4 @@
-"""Feeds and lists of a store of real articles keep to every rule, and a share of them is read by feedparser."""
+"""Feeds, their history and lists of a store of real articles keep to every rule, and a share is read by feedparser."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 import feedparser
 import pytest
+from werkzeug.test import Client
 
 from feeds.addresses import encode
 from feeds.model import FACETS
 from feeds.service import FORMATS
+from feeds.web.app import create_app
 
-from .rules import Document, faults
+from .rules import Document, faults, history
 
 pytestmark = pytest.mark.corpus
 
@@ -34,6 +36,11 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
         if number % 10 == 0:
             assert feedparser.parse(made["atom"].data).bozo == 0
             assert feedparser.parse(made["rss"].data).bozo == 0
+    client = Client(create_app(site.environment))
+    for format in FORMATS:
+        older = list(history(client, "https://feeds.example", format, body(site.service, "all", format)))
+        assert len(older) > 10
+        assert not [fault for address, data in older for fault in faults(format, Document(address, data), without=["J6"])]
     config = site.service.edition().config
     for facet in (None, *FACETS.values()):
         assert not faults("opml", Document("a list", site.service.opml(config, facet)))

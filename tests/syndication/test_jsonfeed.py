@@ -136,6 +136,8 @@ BREAKS: list[Callable[[Any, Any], Any]] = [
     # J3
     lambda feed, item: item.pop("url"),
     lambda feed, item: item.update(url="https://a.example/内核"),
+    lambda feed, item: item.update(url="https://a.example/x]"),
+    lambda feed, item: item.update(url="https://a.example/100%"),
     lambda feed, item: item.update(external_url=""),
     lambda feed, item: item.update(date_published="2020-01-02 03:04:05"),
     lambda feed, item: item.update(date_published="2020-01-02T03:04:05"),
