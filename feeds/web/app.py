@@ -15,11 +15,11 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import building, digests, feeds, hub, pages, subscriptions
+from . import building, digests, feeds, hub, pages, subscriptions, switch
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
-from .languages import Languages, day
+from .languages import COOKIE, VARY, Languages, day
 from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
@@ -27,8 +27,8 @@ CACHE_BYTES = 32 * 1024 * 1024
 #: How long style and scripts may be kept unasked: not much longer than pages that an upgrade changed with them.
 STATIC_SECONDS = 600
 _SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' http: https: data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self' http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -61,6 +61,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.register_blueprint(digests.blueprint)
     app.register_blueprint(subscriptions.blueprint)
     app.register_blueprint(hub.blueprint)
+    app.register_blueprint(switch.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
@@ -93,7 +94,7 @@ def _choose_language() -> None:
     here = state()
     config = here.current.edition().config
     default = config.site.language if config else "en"
-    g.language = here.languages.choose(request.accept_languages, default)
+    g.language = here.languages.choose(request.cookies.get(COOKIE, ""), request.accept_languages, default)
 
 
 def _context() -> dict[str, object]:
@@ -106,6 +107,8 @@ def _context() -> dict[str, object]:
     return {
         "_": lambda text: here.languages.translate(g.language, text),
         "language": g.language,
+        "languages": {} if here.still else switch.NAMES,
+        "here": switch.here(request),
         "site": site,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
         "service": service,
@@ -168,7 +171,7 @@ def _finish(answered: Response) -> Response:
     for name, value in _SECURITY.items():
         answered.headers.setdefault(name, value)
     answered.headers["Content-Language"] = g.language
-    vary = answered.headers.get("Vary") or "Accept-Encoding, Accept-Language"
+    vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
     if answered.status_code != 200 or request.method not in ("GET", "HEAD"):
         return answered

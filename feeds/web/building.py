@@ -18,6 +18,7 @@ from ..config import as_yaml
 from ..model import FACETS, Facet, Selection
 from ..service import FORMATS, AddressError, Built, Elsewhere, SelectionError
 from .feeds import answer_with, max_age, permanently, send
+from .languages import VARY
 from .state import state
 
 blueprint = Blueprint("building", __name__)
@@ -27,10 +28,6 @@ _PATH = "select"
 MODES = ("", "all-", "not-")
 _POPULAR = 16
 _STEP = ("mode", "facet", "term")
-_POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' http: https: data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def document(extension: str) -> Answer:
         abort(404)
     if request.headers.get("Sec-Fetch-Dest") == "document":  # a person, as in pages.anything
         answered = page()
-        answered.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-Fetch-Dest"
+        answered.headers["Vary"] = f"{VARY}, Sec-Fetch-Dest"
         answered.headers["Cache-Control"] = "private, max-age=0"
         return answered
     here, text = state(), _query()
@@ -145,7 +142,6 @@ def _page(built: Built | None, query: str, fault: str, status: int) -> Answer:
     )
     answered = Response(body, status, content_type="text/html; charset=utf-8")
     answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
-    answered.headers["Content-Security-Policy"] = _POLICY
     if query:  # every page leads to many more: a crawler would never come to an end
         answered.headers["X-Robots-Tag"] = "noindex, nofollow"
     return answered

@@ -1,4 +1,7 @@
-"""The pages' own words in the reader's language: msgids are English, catalogs are PO files read by Babel."""
+"""The pages' own words in the reader's language: msgids are English, catalogs are PO files read by Babel.
+
+A language is what the reader chose by the switch (kept in a cookie), else what the browser accepts, else the site's.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import LanguageAccept
 
 LOCALES = Path(__file__).resolve().parents[1] / "locale"
+#: The name of the cookie that keeps the reader's choice, and for how long (seconds).
+COOKIE, COOKIE_SECONDS = "language", 365 * 86400
+#: What a page's bytes depend on besides its address.
+VARY = "Accept-Encoding, Accept-Language, Cookie"
 
 
 class Languages:
@@ -17,8 +24,10 @@ class Languages:
 
     tags = ("zh-CN", "en")
 
-    def choose(self, accepted: LanguageAccept, default: str) -> str:
-        """The best of what the reader accepts; the site's where that says nothing."""
+    def choose(self, chosen: str, accepted: LanguageAccept, default: str) -> str:
+        """What the reader has `chosen`, the best of what is accepted, or the site's where both say nothing."""
+        if chosen in self.tags:
+            return chosen
         site = "zh-CN" if default.lower().startswith("zh") else "en"
         for tag, quality in accepted:
             for known in self.tags:

@@ -9,6 +9,7 @@ from .. import addresses
 from ..model import PLURALS
 from ..service import FORMATS, AddressError, Elsewhere, Gone, split_format
 from .feeds import document, max_age, permanently
+from .languages import VARY
 from .state import state
 
 blueprint = Blueprint("pages", __name__)
@@ -60,7 +61,7 @@ def anything(address: str) -> Answer:
     if request.headers.get("Sec-Fetch-Dest") != "document":
         return document(path, format)
     answered = feed_page(path, opened=request.path, extension=format.extension)
-    answered.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-Fetch-Dest"
+    answered.headers["Vary"] = f"{VARY}, Sec-Fetch-Dest"
     answered.headers["Cache-Control"] = "private, max-age=0"
     return answered
 

@@ -22,6 +22,7 @@ from ..model import FACETS
 from ..service.consent import LANGUAGES, Confirmation, Consent, Leaving, MailboxError, Preferences, Signup, Wish, WishError
 from . import clients
 from .clients import Networks
+from .languages import COOKIE
 from .state import state
 from .zones import city, zones
 
@@ -31,10 +32,6 @@ MAX_BODY = 64 * 1024
 #: Nobody fills in a form faster, or leaves it open for longer (in seconds).
 FASTEST, SLOWEST = 2, 86400
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_WITH_SCRIPT = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' http: https: data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
 _FACET_WORDS = {
     word.casefold(): facet.name for facet in FACETS.values() for word in (facet.name, facet.plural, facet.zh, facet.en)
 }
@@ -187,10 +184,7 @@ def _form(consent: Consent, form: Form, errors: dict[str, str], status: int = 20
         "proof": proof,
         **_choices(consent, form.selects),
     }
-    answered = _page("subscribe.html", status, **values)
-    if proof:
-        answered.headers["Content-Security-Policy"] = _WITH_SCRIPT
-    return answered
+    return _page("subscribe.html", status, **values)
 
 
 def _usual(consent: Consent) -> str:
@@ -379,8 +373,8 @@ def _leaving(token: str, found: Leaving | None, *, erased: bool = False) -> Answ
 
 
 def _speak(language: str) -> None:
-    """The reader's own language, as chosen for the digests."""
-    if language in LANGUAGES:
+    """The reader's own language, as chosen for the digests, unless the switch says another one."""
+    if language in LANGUAGES and COOKIE not in request.cookies:
         g.language = language
 
 

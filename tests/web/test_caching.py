@@ -10,7 +10,7 @@ from feeds.web.app import create_app
 
 DOCUMENT = "public, max-age=30, stale-while-revalidate=600, stale-if-error=86400"
 PAGE, BRIEFLY, MOVED, NEVER = "public, max-age=30", "public, max-age=60", "public, max-age=300", "no-store"
-LANGUAGE = "Accept-Encoding, Accept-Language"
+LANGUAGE = "Accept-Encoding, Accept-Language, Cookie"
 READER = "Accept-Encoding, Sec-Fetch-Dest"
 
 #: What is asked -> status, Cache-Control, Vary.
