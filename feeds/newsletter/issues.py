@@ -464,32 +464,3 @@ def recipients(connection: sa.Connection, key: int, limit: int | None = None) ->
     query = sa.select(s.key, s.address, s.language, s.timezone, s.version, d.reach, d.selections)
     query = query.join(deliveries, d.subscriber == s.key).where(d.issue == key).order_by(s.key)
     return [Recipient(*row[:6], tuple(map(int, row[6].split(",")))) for row in connection.execute(query.limit(limit))]
-
-
-def draft(
-    connection: sa.Connection,
-    config: Config,
-    frequency: str,
-    timezone: str,
-    texts: Sequence[str],
-    now: int,
-    after: int | None = None,
-    limit: int | None = None,
-) -> IssueContent:
-    """An issue as it would be, for previews: selections are numbered 1, 2, ...; nothing is written.
-
-    Without `after` (UTC seconds) it holds one period up to its newest instant. At most the last `limit` articles are looked at.
-    """
-    zone, cron = ZoneInfo(timezone), config.newsletter.cron(frequency)
-    due = clock.latest(frequency, cron, zone, now) if after is None else now
-    since = clock.previous(frequency, cron, zone, due) if after is None else after
-    articles = catalog.news(connection, since, due, limit=limit)
-    matcher = Matcher(articles, config.feeds.aliases)
-    taken = {number: wanted(config, text) for number, text in enumerate(texts, 1)}
-    sections = {(0, number): matcher.take(selection) for number, selection in taken.items() if selection is not None}
-    return IssueContent(
-        Issue(0, f"{frequency}-{datetime.fromtimestamp(due, zone):%Y-%m-%d}", frequency, due, timezone, articles=len(articles)),
-        tuple(issue_article(config, article) for article in articles),
-        {at: ranks for at, ranks in sections.items() if ranks},
-        dict(enumerate(texts, 1)),
-    )

@@ -85,11 +85,14 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
+    """`covered` (UTC seconds) and `arrival` (a rescan) say how far its issues have come; None before the first."""
+
     frequency: str
     day: int
     selects: tuple[str, ...]
     since: int
     covered: int | None
+    arrival: int | None = None
 
 
 # -- what may be wanted ----------------------------------------------------
@@ -216,7 +219,14 @@ def subscriptions_of(connection: sa.Connection, subscriber: int) -> list[Subscri
     rows = _rows_of(connection, subscriber)
     texts = texts_of(connection, (key for row in rows for key in keys_in(row.selections)))
     found = [
-        Subscription(row.frequency, row.day, tuple(texts[key] for key in keys_in(row.selections)), row.since, row.covered)
+        Subscription(
+            row.frequency,
+            row.day,
+            tuple(texts[key] for key in keys_in(row.selections)),
+            row.since,
+            row.covered,
+            row.arrival,
+        )
         for row in rows
     ]
     return sorted(found, key=lambda subscription: FREQUENCIES.index(subscription.frequency))

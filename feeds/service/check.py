@@ -21,7 +21,7 @@ from ..library import pull as pulling
 from ..library.git import Git
 from ..library.reading import Rules
 from ..model import FACETS, PLURALS, IssueContent, Problem, Recipient
-from ..newsletter import issues, mailboxes, transports
+from ..newsletter import drafts, mailboxes, transports
 from ..newsletter.compose import Press
 from ..newsletter.dkim import Signer
 from ..newsletter.letters import Letters
@@ -136,7 +136,9 @@ def _sample(config: Config) -> IssueContent:
     """An issue of all demo articles."""
     demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(share.demo() / "articles")})})
     with _catalog_of(demo) as connection:
-        return issues.draft(connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0)
+        return drafts.newest(
+            connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0
+        )
 
 
 def _check_store(environment: Environment, config: Config) -> list[Problem]:

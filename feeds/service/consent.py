@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
@@ -31,7 +31,11 @@ from ..newsletter.tokens import Tokens
 from ..newsletter.transfer import ImportFaults, ImportReport
 from ..share import templates
 from ..syndication import definitions
-from . import reading
+from . import coming, reading
+from .coming import Coming
+
+if TYPE_CHECKING:
+    from ..newsletter.compose import Preview
 
 log: Any = structlog.get_logger("feeds.consent")
 #: Of one form: more is no reader's wish.
@@ -293,6 +297,24 @@ class Consent:
         with database.reading(self.engine) as connection:
             known = self._subscriber(connection, token)
             return self._preferences(connection, known) if known else None
+
+    def coming(self, token: str, now: int, *, chinese: bool) -> list[Coming] | None:
+        """The next digests as they would be now. None for a link that does not work."""
+        with database.reading(self.engine) as connection:
+            known = self._subscriber(connection, token)
+            return coming.digests(connection, self.config, known, now, chinese=chinese) if known else None
+
+    def coming_mail(self, token: str, frequency: str, now: int) -> Preview | None:
+        """The next message itself. None for a link that does not work, and where there is no such digest."""
+        with database.reading(self.engine) as connection:
+            known = self._subscriber(connection, token)
+            found = coming.content(connection, self.config, known, frequency, now) if known else None
+        if found is None:
+            return None
+        from ..newsletter.compose import Press  # what composes mail is of use to few pages
+
+        content, recipient = found
+        return Press(self.config, content, self.tokens, self.letters.folders).preview(recipient, now)
 
     def _subscriber(self, connection: sa.Connection, token: str) -> Subscriber | None:
         known = self._owner(connection, token)

@@ -13,7 +13,7 @@ from .. import database
 from ..config import Config, Environment
 from ..errors import AddressError
 from ..model import Issue, IssueContent, Message, Recipient, Section
-from ..newsletter import bounces, deliver, issues, layout, outbox, progress, transports
+from ..newsletter import bounces, deliver, drafts, issues, layout, outbox, progress, transports
 from ..newsletter.compose import Press, Preview
 from ..newsletter.dkim import Signer
 from ..newsletter.mailboxes import parse as parse_mailbox
@@ -124,10 +124,10 @@ class Digests:
         """
         with database.reading(self.engine) as connection:
             wanted = (connection, self.config, frequency, timezone, select or [""], now)
-            content = issues.draft(*wanted)
+            content = drafts.newest(*wanted)
             anything = bool(content.sections)
             if not anything:
-                content = issues.draft(*wanted, after=0, limit=_LOOKED_AT)
+                content = drafts.newest(*wanted, after=0, limit=_LOOKED_AT)
         recipient = Recipient(0, address, language, timezone, 0, 0, tuple(content.queries))
         press = self._press(content)
         return press.preview(recipient, now), press.message(recipient, now), anything

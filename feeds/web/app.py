@@ -15,7 +15,7 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import building, digests, feeds, hub, pages, subscriptions, switch
+from . import building, coming, digests, feeds, hub, pages, subscriptions, switch
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
@@ -60,6 +60,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.register_blueprint(building.blueprint)
     app.register_blueprint(digests.blueprint)
     app.register_blueprint(subscriptions.blueprint)
+    app.register_blueprint(coming.blueprint)
     app.register_blueprint(hub.blueprint)
     app.register_blueprint(switch.blueprint)
     app.register_blueprint(pages.blueprint)

@@ -8,50 +8,31 @@ one changes nothing.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from flask import Blueprint, Response, abort, g, redirect, render_template, request
+from flask import Blueprint, Response, g, redirect, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Answer
 
 from ..model import FACETS
-from ..service.consent import LANGUAGES, Confirmation, Consent, Leaving, MailboxError, Preferences, Signup, Wish, WishError
+from ..service.consent import Confirmation, Consent, Leaving, MailboxError, Preferences, Signup, Wish, WishError
 from . import clients
 from .clients import Networks
-from .languages import COOKIE
 from .state import state
+from .subscriber import consent_here, dead_link, now_here, page, private, speak, words
 from .zones import city, zones
 
 blueprint = Blueprint("subscriptions", __name__)
 
-MAX_BODY = 64 * 1024
 #: Nobody fills in a form faster, or leaves it open for longer (in seconds).
 FASTEST, SLOWEST = 2, 86400
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FACET_WORDS = {
     word.casefold(): facet.name for facet in FACETS.values() for word in (facet.name, facet.plural, facet.zh, facet.en)
 }
-
-
-def _consent() -> Consent:
-    """404 where there is no newsletter; bodies are bounded before they are read."""
-    here = state()
-    if not here.config.newsletter.enabled:
-        abort(404)
-    request.max_content_length = MAX_BODY
-    return here.service.consent(here.config)
-
-
-def _now() -> int:
-    return int(time.time())
-
-
-def _words(text: str) -> str:
-    return state().languages.translate(g.language, text)
 
 
 # -- signing up ------------------------------------------------------------
@@ -94,7 +75,7 @@ def _line(line: str) -> str:
 @blueprint.get("/subscribe")
 def subscribe() -> Answer:
     """The form; `?select=tag%3DLinux` fills it in."""
-    consent = _consent()
+    consent = consent_here()
     form = Form.of(request.args)
     return _form(consent, replace(form, email="", selects=tuple(_existing(consent, form.selects))), {})
 
@@ -113,21 +94,21 @@ def _existing(consent: Consent, selects: Sequence[str]) -> list[str]:
 def sign_up() -> Answer:
     """The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other
     pages have it, the whole form comes first."""
-    consent, now = _consent(), _now()
+    consent, now = consent_here(), now_here()
     form = Form.of(request.form)
     stamp = request.form.get("stamp", "")
     if not stamp:
         return _form(consent, replace(form, selects=tuple(_existing(consent, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
-        return _page("subscribed.html", 200)
+        return page("subscribed.html", 200)
     age = consent.filled_in(stamp, now)
     if age is None or not FASTEST <= age <= SLOWEST:
-        return _form(consent, form, {"form": _words("Please look at it once more and press the button again.")}, 400)
+        return _form(consent, form, {"form": words("Please look at it once more and press the button again.")}, 400)
     try:
         consent.sign_up(_signup(form, stamp), now)
     except (MailboxError, WishError) as error:
         return _form(consent, form, _told(error), 400)
-    return _page("subscribed.html", 200, hours=state().config.newsletter.confirm_hours)
+    return page("subscribed.html", 200, hours=state().config.newsletter.confirm_hours)
 
 
 def _signup(form: Form, stamp: str) -> Signup:
@@ -157,20 +138,20 @@ def _told(error: MailboxError | WishError) -> dict[str, str]:
     """What is wrong, in the reader's language, under the field that it is about."""
     if isinstance(error, MailboxError):
         told = {
-            "empty": _words("Please write your e-mail address."),
-            "international": _words(
+            "empty": words("Please write your e-mail address."),
+            "international": words(
                 "Addresses with such letters before the @ cannot be reached from here. Please use another one."
             ),
         }
-        return {"email": told.get(error.kind, _words("This is no e-mail address that mail can be sent to."))}
+        return {"email": told.get(error.kind, words("This is no e-mail address that mail can be sent to."))}
     if error.field == "select" and error.value:
-        return {"select": _words("Nothing here is called “%(name)s”.") % {"name": error.value[:80]}}
+        return {"select": words("Nothing here is called “%(name)s”.") % {"name": error.value[:80]}}
     told = {
-        "proof": _words("Your browser has not done the calculation that keeps robots out. It needs JavaScript for that."),
-        "frequency": _words("Please choose how often."),
-        "timezone": _words("No time zone has this name."),
+        "proof": words("Your browser has not done the calculation that keeps robots out. It needs JavaScript for that."),
+        "frequency": words("Please choose how often."),
+        "timezone": words("No time zone has this name."),
     }
-    return {error.field: told.get(error.field, _words("This choice is not available. Please choose again."))}
+    return {error.field: told.get(error.field, words("This choice is not available. Please choose again."))}
 
 
 def _form(consent: Consent, form: Form, errors: dict[str, str], status: int = 200) -> Answer:
@@ -180,11 +161,11 @@ def _form(consent: Consent, form: Form, errors: dict[str, str], status: int = 20
     values = {
         "form": chosen,
         "errors": errors,
-        "stamp": consent.stamp(_now()),
+        "stamp": consent.stamp(now_here()),
         "proof": proof,
         **_choices(consent, form.selects),
     }
-    return _page("subscribe.html", status, **values)
+    return page("subscribe.html", status, **values)
 
 
 def _usual(consent: Consent) -> str:
@@ -195,16 +176,16 @@ def _usual(consent: Consent) -> str:
 def _choices(consent: Consent, chosen: Sequence[str]) -> dict[str, Any]:
     """What forms offer. `groups`: (heading, [(selection, title, number of articles)]), what was chosen before in front."""
     offers, chinese = consent.offers(), g.language == "zh-CN"
-    groups = [(_words("Selected feeds"), [(select, title, 0) for select, title in offers.named])]
+    groups = [(words("Selected feeds"), [(select, title, 0) for select, title in offers.named])]
     for name, terms in offers.terms.items():
         heading = FACETS[name].zh if chinese else FACETS[name].plural.capitalize()
         groups.append((heading, [(f"{name}={quote(term.name, safe='')}", term.name, term.articles) for term in terms]))
     shown = {select for _heading, rows in groups for select, _title, _articles in rows}
     others = [(text, _title_of(consent)(text), 0) for text in _existing(consent, chosen) if text not in shown]
     return {
-        "groups": [(heading, rows) for heading, rows in [(_words("Chosen"), others), *groups] if rows],
-        "frequencies": [(name, consent.rhythm(_words, name, consent.usual_day())) for name in consent.frequencies()],
-        "days": list(enumerate(map(_words, DAYS))),
+        "groups": [(heading, rows) for heading, rows in [(words("Chosen"), others), *groups] if rows],
+        "frequencies": [(name, consent.rhythm(words, name, consent.usual_day())) for name in consent.frequencies()],
+        "days": list(enumerate(map(words, DAYS))),
         "usual_day": consent.usual_day(),
         "zones": zones(g.language),
         "city": lambda name: city(name, g.language),
@@ -221,29 +202,29 @@ def _title_of(consent: Consent) -> Callable[[str], str]:
 
 @blueprint.get("/confirm/<token>")
 def look_at_confirmation(token: str) -> Answer:
-    consent = _consent()
-    return _confirmation(consent, consent.look_at_confirmation(token, _now()))
+    consent = consent_here()
+    return _confirmation(consent, consent.look_at_confirmation(token, now_here()))
 
 
 @blueprint.post("/confirm/<token>")
 def confirm(token: str) -> Answer:
-    consent = _consent()
-    return _confirmation(consent, consent.confirm(token, _now()))
+    consent = consent_here()
+    return _confirmation(consent, consent.confirm(token, now_here()))
 
 
 def _confirmation(consent: Consent, found: Confirmation | None) -> Answer:
     if found is None:
-        return _dead_link()
-    _speak(found.language)
+        return dead_link()
+    speak(found.language)
     wanted = _by_rhythm(consent, found.wishes, found.day)
-    return _page("confirm.html", 200, found=found, wanted=wanted, city=city(found.timezone, g.language))
+    return page("confirm.html", 200, found=found, wanted=wanted, city=city(found.timezone, g.language))
 
 
 def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
     """How often and when, in words -> titles."""
     found: dict[str, list[str]] = {}
     for wish in wishes:
-        found.setdefault(consent.rhythm(_words, wish.frequency, day), []).append(_title_of(consent)(wish.select))
+        found.setdefault(consent.rhythm(words, wish.frequency, day), []).append(_title_of(consent)(wish.select))
     return found
 
 
@@ -252,36 +233,36 @@ def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, 
 
 @blueprint.get("/preferences/<token>")
 def preferences(token: str) -> Answer:
-    consent = _consent()
+    consent = consent_here()
     return _preferences(consent, token, consent.preferences(token), {})
 
 
 @blueprint.get("/preferences/<token>/data.json")
 def own_data(token: str) -> Answer:
     """All that is kept about a subscriber, to take along."""
-    found = _consent().export_of(token)
+    found = consent_here().export_of(token)
     if found is None:
-        return _dead_link()
+        return dead_link()
     body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
     answered = Response(body, content_type="application/json; charset=utf-8")
     answered.headers["Content-Disposition"] = 'attachment; filename="subscription.json"'
-    return _private(answered)
+    return private(answered)
 
 
 @blueprint.post("/preferences/<token>")
 def change(token: str) -> Answer:
     """`action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
-    consent, now = _consent(), _now()
+    consent, now = consent_here(), now_here()
     found = consent.preferences(token)
     if found is None:
-        return _dead_link()
-    _speak(found.subscriber.language)
+        return dead_link()
+    speak(found.subscriber.language)
     action = request.form.get("action", "save")
     if action == "erase":
         return _erase(consent, token, found, now)
     if action == "revoke":
         consent.revoke_links(token, now)
-        return _page("subscribed.html", 200, renewed=True)
+        return page("subscribed.html", 200, renewed=True)
     return _save(consent, token, found, now)
 
 
@@ -299,30 +280,30 @@ def _save(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
             now=now,
         )
     except WishError as error:
-        told = {"select": _words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _told(error)
+        told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _told(error)
         return _preferences(consent, token, found, told, 400)
-    return _private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
+    return private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
 
 
 def _erase(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
     if request.form.get("sure") != "yes":
-        return _preferences(consent, token, found, {"erase": _words("Tick the box first: this cannot be undone.")}, 400)
+        return _preferences(consent, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
     consent.erase(token, now)
-    return _page("unsubscribe.html", 200, found=Leaving("gone", g.language), erased=True)
+    return page("unsubscribe.html", 200, found=Leaving("gone", g.language), erased=True)
 
 
 def _preferences(consent: Consent, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200) -> Answer:
     if found is None:
-        return _dead_link()
-    _speak(found.subscriber.language)
-    return _page(
+        return dead_link()
+    speak(found.subscriber.language)
+    return page(
         "preferences.html",
         status,
         found=found,
         token=token,
         errors=errors,
         title_of=_title_of(consent),
-        rhythm_of=lambda name, day: consent.rhythm(_words, name, day),
+        rhythm_of=lambda name, day: consent.rhythm(words, name, day),
         form=Form.of(request.form),
         typed=request.form.getlist("how"),
         **_choices(consent, ()),
@@ -334,13 +315,13 @@ def _preferences(consent: Consent, token: str, found: Preferences | None, errors
 
 @blueprint.get("/unsubscribe/<token>")
 def look_at_leaving(token: str) -> Answer:
-    return _leaving(token, _consent().look_at_leaving(token, _now()))
+    return _leaving(token, consent_here().look_at_leaving(token, now_here()))
 
 
 @blueprint.post("/unsubscribe/<token>")
 def unsubscribe(token: str) -> Answer:
     """One click of a mail program (RFC 8058), or the button of the page."""
-    consent, now = _consent(), _now()
+    consent, now = consent_here(), now_here()
     if _one_click():
         return _leaving(token, consent.unsubscribe(token, "one-click", now))
     if request.form.get("erase") == "yes":
@@ -364,31 +345,6 @@ def _one_click() -> bool:
 
 def _leaving(token: str, found: Leaving | None, *, erased: bool = False) -> Answer:
     if found is None:
-        return _dead_link()
-    _speak(found.language)
-    return _page("unsubscribe.html", 200, found=found, token=token, erased=erased)
-
-
-# -- all of them -----------------------------------------------------------
-
-
-def _speak(language: str) -> None:
-    """The reader's own language, as chosen for the digests, unless the switch says another one."""
-    if language in LANGUAGES and COOKIE not in request.cookies:
-        g.language = language
-
-
-def _dead_link() -> Answer:
-    return _page("link.html", 404)
-
-
-def _page(template: str, status: int, **values: Any) -> Answer:
-    body = render_template(template, **{"autodiscovery": (), "canonical": "", "renewed": False, "erased": False, **values})
-    return _private(Response(body, status, content_type="text/html; charset=utf-8"))
-
-
-def _private(answered: Answer) -> Answer:
-    answered.headers["Cache-Control"] = "no-store"
-    answered.headers["Referrer-Policy"] = "no-referrer"
-    answered.headers["X-Robots-Tag"] = "noindex, nofollow"
-    return answered
+        return dead_link()
+    speak(found.language)
+    return page("unsubscribe.html", 200, found=found, token=token, erased=erased)

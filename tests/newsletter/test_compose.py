@@ -17,7 +17,7 @@ from jinja2.ext import extract_from_ast
 
 from feeds import database
 from feeds.model import Credit, IssueContent
-from feeds.newsletter import issues, layout
+from feeds.newsletter import drafts, layout
 from feeds.newsletter.compose import MAX_HTML, Press, TemplateFault
 from feeds.newsletter.pieces import Piece, base64, body, quoted_printable, text
 from feeds.newsletter.words import Words
@@ -372,7 +372,7 @@ def test_every_word_of_the_mails_is_there_in_chinese() -> None:
 def _draft(site: Any, wanted: list[str], now: int, after: int) -> tuple[IssueContent, Any]:
     settings_ = site.service.edition().config
     with database.reading(site.service.engine) as connection:
-        return issues.draft(connection, settings_, "weekly", "Asia/Shanghai", wanted, now, after), settings_
+        return drafts.newest(connection, settings_, "weekly", "Asia/Shanghai", wanted, now, after), settings_
 
 
 def _read_again(made: IssueContent, settings_: Any) -> int:

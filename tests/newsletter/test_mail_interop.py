@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from feeds import database
-from feeds.newsletter import issues
+from feeds.newsletter import drafts
 
 from .pressing import NOW, article, config, content, press, recipient
 
@@ -111,7 +111,7 @@ def test_spamassassin_sees_no_spam(tool: Callable[[str], str], demo: Any, langua
     settings = config()
     with database.reading(demo.service.engine) as connection:
         wanted = ["feed=kernel", "tag=Linux", ""]
-        made = issues.draft(connection, demo.service.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
+        made = drafts.newest(connection, demo.service.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
     message = press(made, settings).message(recipient(1, 2, 3, language=language), NOW)
     command = [tool("spamassassin"), "-L", "-t"]
     said = subprocess.run(command, input=message.data, capture_output=True, timeout=120, check=True).stdout.decode(
