@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2.ext import extract_from_ast
 
 from feeds import database
 from feeds.model import Credit, IssueContent
 from feeds.newsletter import drafts, layout
 from feeds.newsletter.compose import MAX_HTML, Press, TemplateFault
 from feeds.newsletter.pieces import Piece, base64, body, quoted_printable, text
-from feeds.newsletter.words import Words
 
 from .pressing import BASE, FOLDER, NOW, TOKENS, article, config, content, press, read, recipient
 
@@ -345,25 +342,6 @@ def test_a_template_that_lacks_what_a_digest_must_have_is_refused(
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(TemplateFault, match=r"digest\.html"):
         press(folders=(tmp_path,)).message(recipient(), NOW)
-
-
-# -- words -----------------------------------------------------------------
-
-
-def _words() -> Iterator[str]:
-    for path in sorted(FOLDER.glob("digest.*")):
-        parsed = jinja2.Environment().parse(path.read_text("utf-8"))
-        yield from (message for _line, _function, message in extract_from_ast(parsed) if isinstance(message, str))
-
-
-def test_every_word_of_the_mails_is_there_in_chinese() -> None:
-    words, chinese = sorted(set(_words())), Words("zh-CN")
-    assert len(words) > 20
-    for word in words:
-        found = chinese.translate(word)
-        assert found != word, word
-        assert sorted(re.findall(r"%\(\w+\)s", found)) == sorted(re.findall(r"%\(\w+\)s", word))
-        assert Words("en").translate(word) == word
 
 
 # -- real articles ---------------------------------------------------------
