@@ -208,6 +208,19 @@ def tool() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture(scope="module")
+def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
+    """Debian's browser, driven by playwright, whose event loop runs in this thread: no longer than for one module."""
+    from playwright.sync_api import sync_playwright
+
+    path = tool("chromium")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="session")
 def text_of() -> Callable[..., str]:
     """The text of an article file: `text_of("2020/01/7.md", title="...")`."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.interop
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
@@ -29,17 +27,6 @@ PAGES = {
     "archive": ("/all/archive/2026-09", "2026-09"),
     "missing": ("/tags/nothing-at-all", "404"),
 }
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
-    path = tool("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", autouse=True)

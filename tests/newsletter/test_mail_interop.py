@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from feeds import database
 from feeds.newsletter import drafts
@@ -39,16 +37,6 @@ CONTRAST = """() => {
   }
   return found.sort((x, y) => x[0] - y[0]);
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
-    path = tool("chromium")
-    with sync_playwright() as playwright:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 def digest(language: str) -> str:

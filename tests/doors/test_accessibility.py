@@ -1,0 +1,70 @@
+"""axe-core finds nothing to say against any page: both languages, light and dark, phone and desktop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .house import House
+
+pytestmark = pytest.mark.interop
+READER = "reader@example.com"
+LANGUAGES = ("zh-CN", "en")
+#: What a page may be: its address, or what leads to it.
+PAGES = [
+    "/",
+    "/tags/",
+    "/translators/",
+    "/tags/Linux",
+    "/translators/Demo-Max",
+    "/all/page/1",
+    "/all/archive/2026-09",
+    "/articles/146",
+    "/articles/113",
+    "/about/feeds",
+    "/hub",
+    "/select",
+    "/select?tag=Linux&not-tag=C%2B%2B",
+    "/digests/",
+    "/digests/monthly-2026-11-01",
+    "/subscribe?select=tag%3DLinux",
+    "/preferences",
+    "/preferences/next",
+    "/unsubscribe",
+    "/confirm/nothing",
+    "/tags/nothing-at-all",
+    "/tags/C++.atom",
+]
+_RUN = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+  return violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html} (${node.failureSummary})`));
+}"""
+
+
+def address_of(house: House, page: str) -> str:
+    """Pages of one subscriber are under the token that the mail brought."""
+    kind, _, rest = page.lstrip("/").partition("/")
+    if kind not in ("preferences", "unsubscribe"):
+        return house.base + page
+    own = house.link(READER, "preferences").replace("/preferences/", f"/{kind}/")
+    return own + (f"/{rest}" if rest else "")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_no_violation(chromium: Any, house: House, axe: str, page: str, language: str) -> None:
+    context = chromium.new_context(viewport={"width": 375, "height": 800}, locale=language, reduced_motion="reduce")
+    try:
+        context.add_cookies([{"name": "language", "value": language, "url": house.base}])
+        opened = context.new_page()
+        opened.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+        assert opened.goto(address_of(house, page)).status in (200, 404)
+        assert opened.locator("html").get_attribute("lang") == language
+        opened.evaluate(axe)
+        for width, scheme in ((375, "light"), (375, "dark"), (1280, "light")):
+            opened.set_viewport_size({"width": width, "height": 800})
+            opened.emulate_media(color_scheme=scheme)
+            assert opened.evaluate(_RUN) == [], (width, scheme)
+    finally:
+        context.close()
