@@ -65,6 +65,14 @@ class House:
             digests.plan(now, written_at=now)
             digests.send(lambda at=now: at)  # type: ignore[misc]
 
+    def page_of(self, reader: str, page: str) -> str:
+        """The address of a page; those of one subscriber are under the token that the mail to that reader brought."""
+        kind, _, rest = page.lstrip("/").partition("/")
+        if kind not in ("preferences", "unsubscribe"):
+            return self.base + page
+        own = self.link(reader, "preferences").replace("/preferences/", f"/{kind}/")
+        return own + (f"/{rest}" if rest else "")
+
     # -- mail ---------------------------------------------------------------
 
     def letters(self) -> list[EmailMessage]:

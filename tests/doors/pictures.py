@@ -1,0 +1,130 @@
+"""`python -m tests.doors.pictures [--write DIR] [--all]`: pictures of the doors for README and docs, from a running demo.
+
+Without --all only those that the documentation shows; with it each page at both widths, in both languages, light and dark, to
+look through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from ..conftest import CHECKOUT, Running
+from .house import TOKEN, House
+
+READER = "reader@example.com"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """`page` as in PAGES; `width` and `height` in CSS pixels."""
+
+    name: str
+    page: str
+    width: int = 1280
+    language: str = "en"
+    scheme: str = "light"
+    height: int = 800
+
+
+PAGES = {
+    "home": "/",
+    "directory": "/translators/",
+    "translator": "/translators/Demo-Max",
+    "tag": "/tags/Linux",
+    "article": "/articles/146",
+    "builder": "/select?tag=Linux&not-tag=C%2B%2B",
+    "subscribe": "/subscribe?select=tag%3DLinux",
+    "digest": "/digests/monthly-2026-11-01",
+    "preferences": "/preferences",
+    "next": "/preferences/next",
+}
+SHOWN = [
+    Shot("home", "home"),
+    Shot("home-zh", "home", language="zh-CN"),
+    Shot("home-phone", "home", 375, scheme="dark"),
+    Shot("translator", "translator"),
+    Shot("builder", "builder"),
+    Shot("next", "next", 375),
+]
+
+
+@contextmanager
+def running_house() -> Iterator[House]:
+    folder = Path(tempfile.mkdtemp(prefix="feeds-pictures-"))
+    started: list[Running] = []
+
+    def start(config_dir: Path, *options: str, environment: dict[str, str]) -> Running:
+        started.append(Running(config_dir, folder / "log", *options, environment=environment))
+        return started[-1]
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    try:
+        yield House(folder / "site", port, start)
+    finally:
+        for one in started:
+            one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def take(browser: Any, house: House, shot: Shot, target: Path, *, whole: bool) -> None:
+    context = browser.new_context(
+        viewport={"width": shot.width, "height": shot.height},
+        color_scheme=shot.scheme,
+        locale=shot.language,
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+    context.add_cookies([{"name": "language", "value": shot.language, "url": house.base}])
+    address = PAGES[shot.page]
+    if address.startswith("/operator"):
+        sign_in(page, house)
+    page.goto(house.page_of(READER, address))
+    page.screenshot(path=target / f"{shot.name}.png", full_page=whole)
+    context.close()
+
+
+def sign_in(page: Any, house: House) -> None:
+    page.goto(house.base + "/operator/")
+    page.fill("input[type=password]", TOKEN)
+    page.click("main button")
+
+
+def every() -> list[Shot]:
+    kinds = product(PAGES, (375, 1280), ("zh-CN", "en"), ("light", "dark"))
+    return [
+        Shot(f"{page}-{width}-{language}-{scheme}", page, width, language, scheme) for page, width, language, scheme in kinds
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, default=CHECKOUT / "docs" / "pictures")
+    parser.add_argument("--all", action="store_true")
+    chosen = parser.parse_args()
+    chosen.write.mkdir(parents=True, exist_ok=True)
+    with running_house() as house, sync_playwright() as playwright:
+        root = os.geteuid() == 0
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"] if root else [])
+        for shot in every() if chosen.all else SHOWN:
+            take(browser, house, shot, chosen.write, whole=chosen.all)
+            print(chosen.write / f"{shot.name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
