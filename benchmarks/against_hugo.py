@@ -58,7 +58,7 @@ def _ours(site: Site, folder: Path) -> float:
     shutil.rmtree(folder, ignore_errors=True)
     started = time.perf_counter()
     site.run("rescan")
-    site.run("export", "--no-compress", str(folder))
+    site.run("export", "--no-compress", "--feeds-only", str(folder))
     return time.perf_counter() - started
 
 

@@ -308,11 +308,12 @@ def opml(config_dir: Path, facet: str | None) -> None:
 @CONFIG
 @JSON
 @click.option("--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br, too.")
+@click.option("--feeds-only", is_flag=True, help="Feeds and OPML lists only: something else makes the pages.")
 @click.option("--full", is_flag=True, help="Make every file again and write those that differ.")
 @click.option("--follow", is_flag=True, help="Stay, and export after each rescan that changed something.")
 @click.argument("target", metavar="DIR|s3://BUCKET/PREFIX")
 @command
-def export(config_dir: Path, as_json: bool, compressed: bool, full: bool, follow: bool, target: str) -> None:
+def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, full: bool, follow: bool, target: str) -> None:
     """Write the whole site as static files: feeds, pages, OPML lists, redirects for nginx and Caddy (docs/static.md).
 
     Beside each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes
@@ -323,7 +324,9 @@ def export(config_dir: Path, as_json: bool, compressed: bool, full: bool, follow
     with open_service(config_dir) as service:
         for _generation in generations(service.generation) if follow else (0,):
             with show_progress("Writing files") as progress:
-                report = service.export(target, renderer, compressed=compressed, full=full, progress=progress)
+                report = service.export(
+                    target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
+                )
             counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
             if as_json:
                 print_json(counts | {"failed": len(report.faults)})

@@ -156,6 +156,11 @@ class Service:
         with self.snapshot() as connection:
             return reading.document(connection, edition, path, format, known)
 
+    def volume(self, edition: Edition, path: str) -> dict[str, bytes]:
+        """An archive document in all formats, by their names. Raises AddressError."""
+        with self.snapshot() as connection:
+            return reading.volume(connection, edition, path)
+
     def selected(
         self, edition: Edition, text: str, format: Format, known: Callable[[FeedState], bool] | None = None
     ) -> Document | Elsewhere:
@@ -178,19 +183,20 @@ class Service:
         renderer: Callable[[Environment], Callable[[str], bytes | None]],
         *,
         compressed: bool = True,
+        feeds_only: bool = False,
         full: bool = False,
         progress: Progress | None = None,
         workers: int | None = None,
     ) -> Report:
         """Bring the static tree in a folder or at s3://BUCKET/PREFIX up to date. Raises AddressError before the first rescan.
 
-        `renderer` makes, in any process, what answers an address.
+        `renderer` makes, in any process, what answers an address. `feeds_only`: newest documents and lists, no pages.
         """
         from ..syndication import export
         from . import tree
 
         return export.export(
-            self._reader.read,
+            functools.partial(self._reader.read, feeds_only=feeds_only),
             tree.target(target, tree.published(self.edition())),
             functools.partial(renderer, self.environment),
             progress,

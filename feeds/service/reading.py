@@ -15,7 +15,7 @@ from ..library.body import opens_with_picture, opens_with_summary
 from ..model import Article, Feed, FeedState, Term
 from ..syndication import definitions, documents
 from ..syndication.documents import Volume
-from ..syndication.formats import Format
+from ..syndication.formats import FORMATS, Format
 from . import state
 from .state import Edition
 
@@ -124,13 +124,22 @@ def document(
     )
     if isinstance(found, Volume):
         row = found.state
-        body = None if known and known(row) else documents.render_volume(connection, config, found, format)
+        [body] = [None] if known and known(row) else documents.render_volume(connection, config, found, [format])
         return _document(now, config, row, format, body, closed=found.neighbours.closed)
     if not isinstance(found, Found):
         return found
     row = found.state
     body = None if known and known(row) else documents.render(connection, config, found.feed, row, format)
     return _document(now, config, row, format, body)
+
+
+def volume(connection: sa.Connection, edition: Edition, path: str) -> dict[str, bytes]:
+    """An archive document in all formats, by their names. Raises AddressError, also for what has moved or is gone."""
+    now, config = _now(connection, edition)
+    found = find_volume(connection, config, path, now.changed)
+    if not isinstance(found, Volume):
+        raise AddressError(f"no archive document has the address /{path}")
+    return dict(zip(FORMATS, documents.render_volume(connection, config, found, FORMATS.values()), strict=True))
 
 
 def _now(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:

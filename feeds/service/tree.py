@@ -12,7 +12,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -91,9 +91,11 @@ class Reader:
         self._pages: dict[str, _Pages] = {}
         self._buckets: dict[tuple[str, str, int], str] = {}
 
-    def read(self) -> list[Leaf]:
+    def read(self, *, feeds_only: bool = False) -> list[Leaf]:
         """From one snapshot of the catalog. Raises AddressError before the first rescan."""
         with database.reading(self._engine) as connection:
+            if feeds_only:
+                return _feeds_alone(connection, published(state.edition(connection)), self._root)
             shelf = self._shelf(connection, published(state.edition(connection)))
             found: list[Leaf] = []
             for some in (
@@ -248,11 +250,26 @@ def _feed_documents(shelf: Shelf) -> Iterator[Leaf]:
             yield Leaf(path_of(address), shelf.states[feed.path].digest, address)
 
 
+def _feeds_alone(connection: sa.Connection, config: Config, root: Path) -> list[Leaf]:
+    """Documents and lists, where something else makes the pages."""
+    rows = documents.states(connection)
+    made = [
+        Leaf(path_of(f"/{row.path}{format.extension}"), row.digest, f"/{row.path}{format.extension}")
+        for row in rows
+        for format in FORMATS.values()
+    ]
+    return [*made, *_opml(rows, definitions.enabled_facets(config), shared_mark(config, root))]
+
+
 def _lists(shelf: Shelf) -> Iterator[Leaf]:
-    for name in ("feeds", *(FACETS[facet].plural for facet in shelf.terms)):
-        inside = [row for row in shelf.states.values() if name == "feeds" or row.path.startswith(f"{name}/")]
+    return _opml(shelf.states.values(), shelf.terms, shelf.shared)
+
+
+def _opml(states: Collection[FeedState], facets: Iterable[str], shared: str) -> Iterator[Leaf]:
+    for name in ("feeds", *(FACETS[facet].plural for facet in facets)):
+        inside = [row for row in states if name == "feeds" or row.path.startswith(f"{name}/")]
         rows = "\n".join(f"{row.path}\t{row.title}\t{row.updated}" for row in inside)
-        yield Leaf(f"{name}.opml", shelf.mark(rows), f"/{name}.opml")
+        yield Leaf(f"{name}.opml", mark_of(shared, rows), f"/{name}.opml")
 
 
 def _overviews(shelf: Shelf) -> Iterator[Leaf]:

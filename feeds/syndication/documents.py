@@ -264,8 +264,8 @@ def history_of(connection: sa.Connection, config: Config, feed: Feed, state: Fee
     return History(older=begins.path(feed) if begins else "")
 
 
-def render_volume(connection: sa.Connection, config: Config, volume: Volume, format: Format) -> bytes:
-    """As `render`, of an archive document."""
+def render_volume(connection: sa.Connection, config: Config, volume: Volume, formats: Iterable[Format]) -> list[bytes]:
+    """As `render`, of an archive document, in each format: what it holds is read once."""
     entries = _entries(connection, config, volume.feed, None, volume.bucket)
     older, younger = volume.neighbours.older, volume.neighbours.younger
     history = History(
@@ -274,7 +274,8 @@ def render_volume(connection: sa.Connection, config: Config, volume: Volume, for
         older=older.path(volume.feed) if older else "",
         younger=younger.path(volume.feed) if younger else "",
     )
-    return format.render(content_of(config, volume.feed, volume.state.updated, entries, format, history))
+    made = functools.partial(content_of, config, volume.feed, volume.state.updated, entries)
+    return [format.render(made(format, history)) for format in formats]
 
 
 def articles_of(connection: sa.Connection, config: Config, volume: Volume) -> list[Article]:

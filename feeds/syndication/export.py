@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -143,7 +144,8 @@ def _written(job: Job, progress: Progress | None, workers: int | None) -> Iterab
     count = workers or min(os.cpu_count() or 1, 8)
     jobs = _parts(job, count)
     if len(job.leaves) < PARALLEL_FROM or count < 2:
-        yield from _followed(map(write_batch, jobs), jobs, progress)
+        with ThreadPoolExecutor(count) as threads:
+            yield from _followed((_write(one, threads) for one in jobs), jobs, progress)
         return
     with processes.pool(count, forks=job.target.alone) as pool:  # a client of a bucket has threads of its own
         yield from _followed(pool.map(write_batch, jobs), jobs, progress)
@@ -172,9 +174,15 @@ def _followed(batches: Iterable[Batch], jobs: Sequence[Job], progress: Progress 
 
 def write_batch(job: Job) -> Batch:
     """Render and write some leaves; runs in any process. What a rescan took away meanwhile is left to the next export."""
+    with ThreadPoolExecutor(1) as thread:
+        return _write(job, thread)
+
+
+def _write(job: Job, threads: ThreadPoolExecutor) -> Batch:
+    """What is rendered is packed in `threads` while the next is rendered: both compressors let other threads run."""
     render = job.renderer()
     done: list[Done] = []
-    files: list[File] = []
+    files: list[Future[File]] = []
     faults: dict[str, str] = {}
     for leaf in job.leaves:
         try:
@@ -186,5 +194,9 @@ def write_batch(job: Job) -> Batch:
             continue
         done.append(Done(leaf.path, leaf.mark, content_of(data)))
         if job.known.get(leaf.path) != done[-1].content:
-            files += (File(leaf.path, coding, compress(data, coding)) for coding in codings_of(leaf.path, job.codings))
-    return Batch(done, job.target.put(files), faults)
+            files += (threads.submit(_packed, leaf.path, coding, data) for coding in codings_of(leaf.path, job.codings))
+    return Batch(done, job.target.put(file.result() for file in files), faults)
+
+
+def _packed(path: str, coding: str, data: bytes) -> File:
+    return File(path, coding, compress(data, coding))

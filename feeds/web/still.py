@@ -6,6 +6,7 @@ Law: documents are the bytes that are served; pages differ only in that they off
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import traceback
@@ -17,13 +18,15 @@ from flask import Flask, abort
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
+from .. import addresses
 from ..config import Environment
 from ..errors import RenderError
-from ..service import AddressError, Document, split_format
+from ..service import AddressError, Document, Edition, Service, split_format
 from .app import make_app
 from .state import KEY, State
 
 Render = Callable[[str], bytes | None]
+_VOLUMES = "volumes"
 #: Addresses whose page is that of an error.
 _ERRORS = {"/404.html": 404, "/410.html": 410}
 
@@ -44,6 +47,8 @@ def _stamps(folder: Path) -> tuple[tuple[str, int], ...]:
 @functools.lru_cache(maxsize=1)  # reading templates and words takes longer than a page; no connection survives a fork
 def _made(environment: Environment, _process: int, _templates: tuple[tuple[str, int], ...]) -> Flask:
     app = make_app(environment, still=True)
+    here: State = app.extensions[KEY]
+    app.extensions[_VOLUMES] = _Volumes(here.service)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     for address, code in _ERRORS.items():
         app.add_url_rule(address, f"error-{code}", functools.partial(abort, code))
@@ -61,6 +66,9 @@ def _document(app: Flask, address: str) -> bytes | None:
         return None
     here: State = app.extensions[KEY]
     edition = here.current.edition()
+    if addresses.split_archive(path)[1]:
+        volumes: _Volumes = app.extensions[_VOLUMES]
+        return volumes.get(edition, path).get(format.name)
     if path == "digests":
         return here.service.archive_feed(edition.config) if edition.config else None
     try:
@@ -68,6 +76,23 @@ def _document(app: Flask, address: str) -> bytes | None:
     except AddressError:
         return None
     return found.body if isinstance(found, Document) else None
+
+
+class _Volumes:
+    """Archive documents: their formats are asked for one after the other, and made at once, for most of it is the same."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._last: tuple[int, str, dict[str, bytes]] = (-1, "", {})
+
+    def get(self, edition: Edition, path: str) -> dict[str, bytes]:
+        """By the name of the format; empty for what there is not."""
+        if self._last[:2] != (edition.generation, path):
+            found: dict[str, bytes] = {}
+            with contextlib.suppress(AddressError):
+                found = self._service.volume(edition, path)
+            self._last = (edition.generation, path, found)
+        return self._last[2]
 
 
 def _page(app: Flask, address: str) -> bytes | None:
