@@ -68,6 +68,12 @@ def _article_url(value: str) -> str:
     return value
 
 
+def _profile(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/?#{}]+[^\s{}]*{name}[^\s{}]*", value):
+        raise ValueError("expected an address with {name} in it, for example https://github.com/{name}")
+    return value
+
+
 def _authority(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.@_-]*[A-Za-z0-9])?,\d{4}(?:-\d\d(?:-\d\d)?)?", value):
         raise ValueError('expected a domain or address and a date, for example "linux.cn,2003" (RFC 4151)')
@@ -157,6 +163,7 @@ class FacetSettings(_Strict):
     limit: Limit = 20
     min_articles: Annotated[int, Field(ge=1)] = 1
     archive: Archive = "year"
+    profile: Annotated[str, AfterValidator(_profile)] = ""
 
 
 class AllSettings(_Strict):

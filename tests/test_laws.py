@@ -35,6 +35,7 @@ OWNERS: dict[str, set[str]] = {
     "comrak": {"library.body"},
     "nh3": {"library.body"},
     "pyroaring": {"library.sets", "migrations"},
+    "pypinyin": {"library.collation"},
     "apscheduler": {"schedule"},
     "watchfiles": {"schedule"},
     "granian": {"web.server"},

@@ -245,8 +245,13 @@ def instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def key_of(connection: sa.Connection, id: str) -> int | None:
+    """The key of the article with this id."""
+    return connection.execute(sa.select(articles.c.key).where(articles.c.id == id)).scalar()
+
+
 def article(connection: sa.Connection, id: str) -> Article | None:
-    key = connection.execute(sa.select(articles.c.key).where(articles.c.id == id)).scalar()
+    key = key_of(connection, id)
     return next(iter(load(connection, [key])), None) if key is not None else None
 
 
@@ -358,7 +363,7 @@ def similar(connection: sa.Connection, facet: str, name: str, limit: int = 8) ->
     return [_known_term(row).term for row in connection.execute(query.order_by(terms.c.articles.desc()).limit(limit))]
 
 
-def containing(connection: sa.Connection, facet: str, folded: str, limit: int) -> list[Term]:
+def containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
     """Terms in use that have `folded` in their folded name, most used first."""
     query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles > 0)
     query = query.where(terms.c.folded.contains(folded, autoescape=True)).order_by(terms.c.articles.desc(), terms.c.folded)

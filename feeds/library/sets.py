@@ -92,6 +92,16 @@ def members(connection: sa.Connection, some: Sequence[Sequence[int]], none: Sequ
     return Members(inside, _union(found, none))
 
 
+def shared(connection: sa.Connection, term: int, others: Sequence[int]) -> dict[int, int]:
+    """How many articles of `term` each of the `others` has, too; those that have none are left out."""
+    own = _load(connection, TERM, [term]).get(term, BitMap())
+    counts: dict[int, int] = {}
+    for start in range(0, len(others), _CHUNK):
+        found = _load(connection, TERM, others[start : start + _CHUNK])
+        counts |= {key: own.intersection_cardinality(members) for key, members in found.items()}
+    return {key: number for key, number in counts.items() if number}
+
+
 def _union(found: dict[int, BitMap], keys: Sequence[int]) -> BitMap:
     known = [found[key] for key in keys if key in found]
     return BitMap.union(*known) if known else BitMap()

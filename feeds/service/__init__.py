@@ -27,10 +27,13 @@ from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import archive, audience, building, check, reading, rescan, state
+from . import archive, articles, audience, building, check, finding, reading, rescan, state
 from .archive import ArchivePage, IssuePage
+from .articles import ArticlePage
 from .building import Built
-from .reading import ArticlePage, Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
+from .directory import SORTS, Directory, arrange
+from .finding import MAX_PAGES, Results
+from .reading import Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .repository import Repository
 from .state import Edition
 
@@ -234,12 +237,18 @@ class Service:
             return reading.home(connection, config)
 
     def directory(self, config: Config, facet: str) -> list[Term]:
+        """All terms that have a page, most used first; `arrange` makes pages of them."""
         with self.snapshot() as connection:
             return reading.terms(connection, config, facet, None)
 
+    def find(self, config: Config, text: str, page: int) -> Results:
+        """Terms and articles by words that readers type; `page` up to MAX_PAGES."""
+        with self.snapshot() as connection:
+            return finding.search(connection, config, text, page)
+
     def article(self, slug: str) -> ArticlePage | None:
         with self.snapshot() as connection:
-            return reading.article(connection, slug)
+            return articles.article(connection, slug)
 
     def permalink(self, path: str) -> str:
         """The address of the article whose own header says that it lives at `path`; "" if there is none."""
@@ -388,8 +397,11 @@ class Service:
 
 __all__ = [
     "FORMATS",
+    "MAX_PAGES",
+    "SORTS",
     "AddressError",
     "Built",
+    "Directory",
     "Document",
     "Edition",
     "Elsewhere",
@@ -399,6 +411,7 @@ __all__ = [
     "SelectionError",
     "Service",
     "TermPage",
+    "arrange",
     "compress",
     "find",
     "split_format",

@@ -11,12 +11,13 @@ from .. import addresses, selections
 from ..config import Config
 from ..errors import AddressError
 from ..library import catalog
-from ..library.body import opens_with_picture, opens_with_summary
+from ..library.catalog import KnownTerm
 from ..model import Article, Feed, FeedState, Term
 from ..syndication import definitions, documents
 from ..syndication.documents import Volume
 from ..syndication.formats import FORMATS, Format
 from . import state
+from .portrait import Portrait, portray
 from .state import Edition
 
 PAGE = 20
@@ -83,6 +84,7 @@ class TermPage:
     """A feed's articles as a page. `number` is None for the newest, which has all that no numbered page has.
 
     `older` and `newer` are the numbers of the pages beside it; the page after the last numbered one is the newest.
+    `portrait`: what a term's articles say about it.
     """
 
     feed: Feed
@@ -93,6 +95,7 @@ class TermPage:
     older: int | None
     newer: int | None
     history: str
+    portrait: Portrait | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +104,6 @@ class VolumePage:
 
     volume: Volume
     articles: list[Article]
-
-
-@dataclass(frozen=True, slots=True)
-class ArticlePage:
-    """An article, and what its body does not already open with."""
-
-    article: Article
-    show_picture: bool
-    show_summary: bool
 
 
 def document(
@@ -212,10 +206,14 @@ def page(connection: sa.Connection, config: Config, path: str, number: int | Non
     clauses = catalog.resolve(connection, definitions.names_of(config), found.feed.selection)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
     articles = catalog.select(connection, clauses, limit, skip=skip, with_html=False)
-    term = _term_of(connection, config, found.feed)
-    # An older page does not name the newest volume: it would change with every new one.
-    history = documents.history_of(connection, config, found.feed, found.state).older if number is None else ""
-    return TermPage(found.feed, found.state, term, articles, number, *neighbours(number, last), history)
+    known = _term_of(connection, config, found.feed)
+    term = known.term if known else None
+    sides = neighbours(number, last)
+    if number is not None:  # it would change with every article if it named the newest volume, or counted anything
+        return TermPage(found.feed, found.state, term, articles, number, *sides, "", None)
+    history = documents.history_of(connection, config, found.feed, found.state).older
+    portrait = portray(connection, config, known) if known else None
+    return TermPage(found.feed, found.state, term, articles, number, *sides, history, portrait)
 
 
 def neighbours(number: int | None, last: int) -> tuple[int | None, int | None]:
@@ -240,18 +238,6 @@ def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict
     paths = [f"feeds/{named.name}" for named in config.feeds.feeds]
     named = [row for path in paths if (row := documents.state_at(connection, path))]
     return articles, top, named
-
-
-def article(connection: sa.Connection, slug: str) -> ArticlePage | None:
-    """By the slug that its address has."""
-    found = catalog.article(connection, addresses.unslug(slug)) or catalog.article(connection, slug)
-    if found is None:
-        return None
-    return ArticlePage(
-        found,
-        show_picture=bool(found.picture) and not opens_with_picture(found.html, found.picture),
-        show_summary=bool(found.summary) and not opens_with_summary(found.html, found.summary),
-    )
 
 
 def find(connection: sa.Connection, config: Config, path: str) -> Found | Elsewhere | Gone:
@@ -285,8 +271,7 @@ def terms(connection: sa.Connection, config: Config, facet: str, limit: int | No
     return [term for term in found if addresses.fold(term.path) not in config.retired][:limit]
 
 
-def _term_of(connection: sa.Connection, config: Config, feed: Feed) -> Term | None:
+def _term_of(connection: sa.Connection, config: Config, feed: Feed) -> KnownTerm | None:
     if not feed.facet:
         return None
-    known = catalog.term_at(connection, definitions.names_of(config), feed.facet, feed.path.partition("/")[2])
-    return known.term if known else None
+    return catalog.term_at(connection, definitions.names_of(config), feed.facet, feed.path.partition("/")[2])

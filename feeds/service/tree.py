@@ -23,9 +23,10 @@ import sqlalchemy as sa
 from .. import addresses, database, share
 from ..config import Config
 from ..errors import AddressError
-from ..library import catalog
+from ..library import catalog, relation
 from ..library.overview import Known, Overview
 from ..library.position import published_at
+from ..library.relation import Surroundings
 from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter import issues
 from ..syndication import archives, definitions, documents, redirects
@@ -86,7 +87,7 @@ class Reader:
 
     def __init__(self, engine: sa.Engine, root: Path) -> None:
         self._engine, self._root = engine, root
-        self._overview = Overview()
+        self._overview, self._surroundings = Overview(), Surroundings()
         self._here: dict[int, _Here] = {}
         self._pages: dict[str, _Pages] = {}
         self._buckets: dict[tuple[str, str, int], str] = {}
@@ -114,6 +115,8 @@ class Reader:
         facets = definitions.enabled_facets(config)
         states = {row.path: row for row in documents.states(connection)}
         self._overview.refresh(connection, documents.terms_without_feed(connection, facets))
+        if not config.site.article_url:  # else there are no pages of articles
+            self._surroundings.refresh(self._overview, relation.relating(connection))
         shared = shared_mark(config, self._root)
         return Shelf(
             config,
@@ -127,9 +130,11 @@ class Reader:
 
     def _articles(self, config: Config, shared: str) -> list[_Here]:
         overview, before = self._overview, self._here
+        shown, named = overview.shown, self._surroundings.named
         self._here = {}
-        for key in overview.newest:
-            mark = shared + overview.shown[key]
+        newest = overview.newest
+        for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=True):
+            mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *named.get(key, ()))])
             known = before.get(key)
             self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)
         return [row for row in self._here.values() if row.leaf.path]
@@ -238,7 +243,7 @@ def _older_pages(shelf: Shelf, feed: Feed, keys: list[int]) -> Iterator[Leaf]:
 def _newest_page(shelf: Shelf, feed: Feed, keys: list[int]) -> Leaf:
     count = len(keys)
     last = addresses.older_pages(count, reading.PAGE)
-    shows = shelf.shows(keys[: count - last * reading.PAGE])
+    shows = shelf.shows(keys if feed.facet else keys[: count - last * reading.PAGE])  # a term's page tells of all of them
     address = f"/{feed.path}"
     return Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, count, shows), address)
 

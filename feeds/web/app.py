@@ -15,11 +15,11 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import building, coming, digests, feeds, hub, pages, subscriptions, switch
+from . import building, coming, digests, drawing, feeds, hub, pages, readers, subscriptions, switch
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
-from .languages import COOKIE, VARY, Languages, day
+from .languages import COOKIE, VARY, Languages, day, period
 from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
@@ -78,11 +78,13 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     app.jinja_loader = jinja2.ChoiceLoader(loaders)
     app.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS)
+    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS, readers=readers.links)
     app.jinja_env.filters.update(
         day=lambda when: day(when, state().config.zone, g.language),
         local_day=lambda when: day(when, when.tzinfo, g.language),
+        bars=drawing.bars,
         encode=addresses.encode,
+        period=lambda one: period(one.year, one.month, g.language),
         slug=addresses.slug,
     )
     app.before_request(_choose_language)
@@ -113,6 +115,7 @@ def _context() -> dict[str, object]:
         "site": site,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
         "service": service,
+        "searchable": site is not None and not here.still,
         "builder": edition.config is not None and edition.config.feeds.select.enabled and service is not None,
         "own_hub": edition.config is not None and edition.config.feeds.websub.hub == "builtin" and service is not None,
         "past_digests": newsletter,

@@ -53,3 +53,10 @@ def day(when: datetime, zone: ZoneInfo, language: str) -> str:
     if language == "zh-CN":
         return f"{local.year} 年 {local.month} 月 {local.day} 日"
     return f"{local.day} {local:%B} {local.year}"
+
+
+def period(year: int, month: int, language: str) -> str:
+    """A month, or with `month` 0 a year."""
+    if language == "zh-CN":
+        return f"{year} 年 {month} 月" if month else f"{year} 年"
+    return f"{datetime(year, month, 1):%B %Y}" if month else str(year)

@@ -1,13 +1,16 @@
-"""Pages for people: home, directories, terms and other feeds, articles."""
+"""Pages for people: home, search, directories, terms and other feeds, articles."""
 
 from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from .. import addresses
 from ..model import PLURALS
-from ..service import FORMATS, AddressError, Elsewhere, Gone, split_format
+from ..service import FORMATS, MAX_PAGES, SORTS, AddressError, Elsewhere, Gone, arrange, split_format
 from .feeds import document, max_age, permanently
 from .languages import VARY
 from .state import state
@@ -24,6 +27,22 @@ def home() -> Answer:
     return _page(
         "home.html", articles=articles, top=top, named=named, autodiscovery=_autodiscovery("all", here.config.site.title)
     )
+
+
+@blueprint.get("/search")
+def search() -> Answer:
+    """`?q=` are words of titles, summaries and names; `&page=2` goes on with the articles."""
+    here = state()
+    page = _number(request.args.get("page", ""))
+    if page > MAX_PAGES:
+        abort(404)
+    found = here.service.find(here.config, request.args.get("q", ""), page)
+    query = urlencode({"q": found.text} | ({"page": str(page)} if page > 1 else {}), quote_via=quote)
+    answered = _page(
+        "search.html", found=found, canonical=f"{here.config.site.base_url}/search" + (f"?{query}" if found.text else "")
+    )
+    answered.headers["X-Robots-Tag"] = "noindex, follow"
+    return answered
 
 
 @blueprint.get("/about/feeds")
@@ -73,7 +92,34 @@ def _directory(address: str) -> Answer:
         abort(404)
     if address != facet.plural + "/":
         return permanently(facet.plural + "/")
-    return _page("directory.html", facet=facet, terms=here.service.directory(here.config, facet.name))
+    terms = here.service.directory(here.config, facet.name)
+    if here.still:  # a file has no second page
+        return _page("directory.html", facet=facet, found=arrange(terms, SORTS[0], "", 1, len(terms) or 1), there=None)
+    wanted = request.args.get("sort", "")
+    sort, page = wanted if wanted in SORTS else SORTS[0], _number(request.args.get("page", ""))
+    found = arrange(terms, sort, request.args.get("q", ""), page)
+    if page > found.pages:
+        abort(404)
+
+    def there(sort: str = sort, page: int = 1) -> str:
+        return _directory_address(f"/{facet.plural}/", sort, found.text, page)
+
+    own = here.config.site.base_url + there(page=page)
+    answered = _page("directory.html", facet=facet, found=found, there=there, canonical=own)
+    if found.text or sort != SORTS[0]:  # the same terms again
+        answered.headers["X-Robots-Tag"] = "noindex, follow"
+    return answered
+
+
+def _directory_address(path: str, sort: str, text: str, page: int) -> str:
+    pairs = {"q": text, "sort": sort if sort != SORTS[0] else "", "page": str(page) if page > 1 else ""}
+    query = urlencode({name: value for name, value in pairs.items() if value}, quote_via=quote)
+    return path + (f"?{query}" if query else "")
+
+
+def _number(text: str) -> int:
+    """The number of a page; the first one where the address names none."""
+    return int(text) if re.fullmatch("[1-9][0-9]{0,5}", text) else 1
 
 
 def feed_page(path: str, opened: str = "", extension: str = "") -> Answer:

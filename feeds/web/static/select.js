@@ -1,5 +1,6 @@
 // The feed builder without loading pages: terms are searched as they are typed, steps change the page in place.
-"use strict";
+import { copyable } from "./page.js";
+
 const page = () => document.querySelector("main");
 
 async function go(address, push) {
@@ -10,6 +11,7 @@ async function go(address, push) {
     const part = made.querySelector("main");
     if (!part || new URL(answered.url).pathname !== "/select") throw new Error("not the builder");
     page().replaceWith(document.adoptNode(part));
+    copyable(part);
     document.title = made.title;
     if (push) history.pushState(null, "", answered.url);
     ready();
@@ -35,19 +37,6 @@ async function offer() {
   }));
 }
 
-function copyButton(code) {
-  const button = document.createElement("button"), words = document.querySelector(".build").dataset;
-  button.type = "button";
-  button.className = "copy";
-  button.textContent = words.copy;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(code.textContent);
-    button.textContent = words.copied;
-    setTimeout(() => { button.textContent = words.copy; }, 2000);
-  });
-  code.after(" ", button);
-}
-
 function ready() {
   const form = document.querySelector("form.step");
   form.term.addEventListener("input", offer);
@@ -56,7 +45,6 @@ function ready() {
     event.preventDefault();
     go(`/select?${new URLSearchParams(new FormData(form))}`, true);
   });
-  if (navigator.clipboard) document.querySelectorAll(".addresses code, .yaml code").forEach(copyButton);
 }
 
 document.addEventListener("click", (event) => {
