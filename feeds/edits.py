@@ -1,7 +1,8 @@
 """feeds.yaml with one of the operator's own feeds more, changed or less. Text in, text out; the only user of ruamel.yaml.
 
-Law: no other byte changes. ruamel.yaml says where the entries of `feeds:` stand and writes the one that is meant, keeping its
-comments and its order; the lines around it are never written anew. Whoever calls checks by loading the result.
+Law: no byte of another setting changes. ruamel.yaml says where the entries of `feeds:` stand and writes the one that is meant,
+keeping its comments, its order and its quotes; the lines around it are never written anew. Whoever calls checks by loading
+the result.
 """
 
 from __future__ import annotations
@@ -226,7 +227,10 @@ def _with_gone(text: str, path: str) -> str:
         at = found.lc.key("feeds")[0]
         return "".join([*lines[:at], f"gone: [{path}]\n", *lines[at:]])
     start = found.lc.key("gone")[0]
-    if match := _EMPTY_GONE.fullmatch(lines[start]):
+    if not found["gone"]:
+        match = _EMPTY_GONE.fullmatch(lines[start])
+        if match is None:
+            raise EditError("the setting `gone` is written in a way that only people understand: please edit the file by hand")
         return "".join([*lines[:start], f"{match['key']} [{path}]{match['rest']}", *lines[start + 1 :]])
     end = min((line for key in found if (line := found.lc.key(key)[0]) > start), default=len(lines))
     while end > start + 1 and _ONLY_COMMENT.fullmatch(lines[end - 1].rstrip("\r\n")):

@@ -21,7 +21,7 @@ def shown(text: str) -> str:
 
 
 @given(COMMENTS, st.sampled_from(sorted(DAMAGES)), st.integers(0, 10**6), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_comment_is_shown_however_the_file_is_damaged(
     text_of: Any, comments: Any, damage: str, at: int, footer: bool
 ) -> None:
@@ -31,7 +31,7 @@ def test_no_comment_is_shown_however_the_file_is_damaged(
 
 
 @given(SHAPES)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_no_comment_is_shown_whatever_its_shape(text_of: Any, comments: Any) -> None:
     assert not SECRETS.search(shown(text_of("1.md", comments_data=comments)).encode("utf-8", "replace"))
 

@@ -79,8 +79,12 @@ class Sheets:
             expected = before.feeds.model_dump() | meant
             if after.feeds.model_dump() != expected:
                 raise EditError("feeds.yaml is written in a way that only people understand: please edit the file by hand")
-            self._keep(sheet.text, _mark(text.encode()), now)
-            _replace(self._file, text.encode())
+            kept = self._keep(sheet.text, _mark(text.encode()), now)
+            try:
+                _replace(self._file, text.encode())
+            except OSError as error:
+                kept.unlink()
+                raise EditError(f"feeds.yaml cannot be written: {error.strerror or error}") from None
         return after
 
     def undo(self, mark: str) -> None:
@@ -112,13 +116,15 @@ class Sheets:
         found = self._versions()
         return found[-1] if found else None
 
-    def _keep(self, text: str, made: str, now: int) -> None:
+    def _keep(self, text: str, made: str, now: int) -> Path:
         self._history.mkdir(parents=True, exist_ok=True)
         known = self._versions()
         number = known[-1].number + 1 if known else 1
-        _write_new(self._history / f"{FILE}.{number:06}.{now}.{made}", text.encode(), 0o600)
+        path = self._history / f"{FILE}.{number:06}.{now}.{made}"
+        _write_new(path, text.encode(), 0o600)
         for one in known[: max(0, len(known) + 1 - KEPT)]:
             one.path.unlink(missing_ok=True)
+        return path
 
 
 @dataclass(frozen=True, slots=True)
