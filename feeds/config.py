@@ -549,12 +549,16 @@ class Environment(BaseModel):
         )
 
 
-def load(environment: Environment) -> Config:
-    """Read all files. Raises ConfigError with every fault found; returns nothing half-read."""
+def load(environment: Environment, instead: Mapping[str, str] | None = None) -> Config:
+    """Read all files. Raises ConfigError with every fault found; returns nothing half-read.
+
+    `instead`: texts that stand for files, by name: what would be in force if they were written.
+    """
     faults: list[Fault] = []
-    site = _file(environment, "site.yaml", Site, faults)
-    feeds = _file(environment, "feeds.yaml", FeedSettings, faults)
-    newsletter = _file(environment, "newsletter.yaml", Newsletter, faults)
+    texts = instead or {}
+    site = _file(environment, "site.yaml", Site, faults, texts)
+    feeds = _file(environment, "feeds.yaml", FeedSettings, faults, texts)
+    newsletter = _file(environment, "newsletter.yaml", Newsletter, faults, texts)
     overrides = _overrides(environment, faults)
     if faults or site is None or feeds is None or newsletter is None:
         raise ConfigError(faults)
@@ -576,8 +580,12 @@ def _overrides(environment: Environment, faults: list[Fault]) -> dict[str, str]:
     return found
 
 
-def _file(environment: Environment, name: str, kind: type[Model], faults: list[Fault]) -> Model | None:
+def _file(
+    environment: Environment, name: str, kind: type[Model], faults: list[Fault], texts: Mapping[str, str]
+) -> Model | None:
     path = environment.config_dir / name
+    if name in texts:
+        return parse(texts[name], str(path), kind, faults)
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -626,6 +634,15 @@ def place(path: Path, *keys: str | int) -> tuple[int, int]:
         return dict(_places(node)).get(keys, (1, 1)) if node else (1, 1)
     except (OSError, ValueError, yaml.YAMLError):
         return 1, 1
+
+
+def lines(path: Path) -> Mapping[tuple[str | int, ...], int]:
+    """The line of each setting that a file writes, by its keys; empty for a file that cannot be read."""
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
+        return {keys: line for keys, (line, _column) in _places(node)} if node else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
 
 
 def _refuse_aliases(text: str) -> None:

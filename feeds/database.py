@@ -31,7 +31,7 @@ from sqlalchemy import (
 from .errors import SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0006"
+HEAD = "0007"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -485,6 +485,42 @@ hub_announced = Table(
     Column("path", Text, primary_key=True),
     Column("digest", Text, nullable=False),
     sqlite_with_rowid=False,
+)
+
+
+# -- console ---------------------------------------------------------------
+
+#: Who is signed in at /operator/. `id` is a keyed hash of what the cookie holds, so the table opens no door.
+operator_sessions = Table(
+    "operator_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+
+#: What was done at /operator/, and refused: `event` is a word, `details` what it was about. `network` is a /24 or a /48.
+operator_log = Table(
+    "operator_log",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Index("ix_operator_log_event", "event", "at"),
+    sqlite_autoincrement=True,
+)
+
+#: The last rescans that changed something or failed. `report` is JSON, empty where `fault` says what went wrong.
+rescans = Table(
+    "rescans",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("fault", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 

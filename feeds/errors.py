@@ -3,6 +3,7 @@
 FeedsError
 ├── Fault                 something an operator wrote is wrong: path, line, column, reason
 │   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
+├── EditError             feeds.yaml cannot be changed as asked, in words
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── GitError              git has no answer, in words without addresses of remotes
 ├── RenderError           a page cannot be made: an operator's template, as a rule
@@ -40,6 +41,10 @@ class ConfigError(FeedsError):
 
     def __str__(self) -> str:
         return "\n".join(str(fault) for fault in self.faults)
+
+
+class EditError(FeedsError):
+    """A configuration file stays as it is: it cannot be changed as asked, or not by a program."""
 
 
 class StoreError(FeedsError):

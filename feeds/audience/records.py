@@ -132,6 +132,41 @@ def report(connection: sa.Connection, since: int, limit: int) -> Audience:
     return Audience(_whole(connection, *days), sum(by_path.values()), aggregators(connection, since), feeds)
 
 
+def by_path(connection: sa.Connection, since: int) -> dict[str, Counts]:
+    """Every feed that was asked for from day `since` on."""
+    c = audience.c
+    query = sa.select(c.path, *_sums()).where(c.day > EVER, c.day >= since).group_by(c.path)
+    return {path: Counts(*map(int, numbers)) for path, *numbers in connection.execute(query)}
+
+
+def readers_by_path(connection: sa.Connection, since: int) -> dict[str, int]:
+    return _readers(connection, since, "path")
+
+
+def by_day(connection: sa.Connection, path: str, since: int) -> dict[int, Counts]:
+    """Of one feed, all its formats together."""
+    c = audience.c
+    query = sa.select(c.day, *_sums()).where(c.path == path, c.day > EVER, c.day >= since).group_by(c.day).order_by(c.day)
+    return {day: Counts(*map(int, numbers)) for day, *numbers in connection.execute(query)}
+
+
+def readers_by_day(connection: sa.Connection, path: str, since: int) -> dict[int, int]:
+    """What aggregators told of one feed that day, added up."""
+    c = readers.c
+    query = sa.select(c.day, sa.func.sum(c.number)).where(c.path == path, c.day >= since).group_by(c.day).order_by(c.day)
+    return {day: int(number) for day, number in connection.execute(query)}
+
+
+def told_of(connection: sa.Connection, path: str, since: int) -> dict[str, int]:
+    """The readers of one feed that each aggregator told of, most first."""
+    c = readers.c
+    highest = sa.select(c.aggregator, sa.func.max(c.number).label("number")).where(c.path == path, c.day >= since)
+    each = highest.group_by(c.aggregator, c.feed).subquery()
+    number = sa.func.sum(each.c.number).label("number")
+    query = sa.select(each.c.aggregator, number).group_by(each.c.aggregator).order_by(number.desc(), each.c.aggregator)
+    return {name: int(total) for name, total in connection.execute(query)}
+
+
 def aggregators(connection: sa.Connection, since: int) -> dict[str, int]:
     """The readers that each aggregator told of from day `since` on."""
     return _readers(connection, since, "aggregator")

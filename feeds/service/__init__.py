@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..syndication.export import Report
     from ..syndication.websub.courier import Courier
     from .consent import Consent
+    from .console.console import Console
     from .digests import Digests
     from .hub import Hub
     from .tree import Reader
@@ -325,6 +326,14 @@ class Service:
 
         with self.snapshot() as connection:
             return rows.counts(connection)
+
+    # -- console ----------------------------------------------------------
+
+    def console(self) -> Console:
+        """What the operator sees and does at /operator/."""
+        from .console.console import Console
+
+        return Console(self.engine, self.environment, self.tokens)
 
     # -- newsletter -------------------------------------------------------
 

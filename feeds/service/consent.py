@@ -494,6 +494,17 @@ class Consent:
                     yield _listed(known, wanted)
                 last = found[-1][0].key
 
+    def found(self, address: str) -> dict[str, Any] | None:
+        """All that is kept about one address, for the operator; None where it is not known. Raises MailboxError."""
+        mailbox = parse_mailbox(address)
+        with database.reading(self.engine) as connection:
+            known = subscribers.by_mailbox(connection, mailbox.mailbox)
+            reason = subscribers.suppression(connection, self.tokens.salted(mailbox.mailbox))
+            if known is None:
+                return {"email": mailbox.address, "status": reason, "subscriptions": []} if reason else None
+            listed = _listed(known, subscribers.subscriptions_of(connection, known.key))
+            return listed | _with_times(subscribers.history(connection, known.key))
+
 
 class _TakenBack(Exception):
     """Ends a dry run, so that its transaction is rolled back."""

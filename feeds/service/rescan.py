@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,6 +24,7 @@ from ..library.vocabulary import Names
 from ..model import RescanReport
 from ..syndication import definitions, documents
 from . import repository, state
+from .console import record
 
 
 def rescan(
@@ -51,10 +53,12 @@ def rescan(
         try:
             report, outlook = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
         except StoreError as error:
-            _note(engine, {"rescan_fault": str(error), "config_fault": fault, repository.STATE: found.written()})
+            said = {"rescan_fault": str(error), "config_fault": fault, repository.STATE: found.written()}
+            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))))
             raise
-        said = {"rescan": json.dumps({"at": now, **asdict(report)}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()})
+        done = asdict(report)
+        said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
+        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()}, now, done, fault)
     return report
 
 
@@ -68,9 +72,10 @@ def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple
         return Config.model_validate_json(stored["config"]), str(error)
 
 
-def _note(engine: sa.Engine, values: Mapping[str, str]) -> None:
+def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str) -> None:
     with database.writing(engine) as connection:
         state.put(connection, values)
+        record.note_rescan(connection, now, report, fault)
 
 
 @dataclass(frozen=True, slots=True)

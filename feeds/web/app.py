@@ -15,7 +15,7 @@ from ..config import Environment
 from ..model import FACETS, PLURALS, Term
 from ..service import FORMATS, Service, compress, split_format
 from ..share import templates
-from . import building, coming, digests, drawing, feeds, hub, pages, readers, subscriptions, switch
+from . import building, coming, digests, drawing, feeds, hub, operator, pages, readers, subscriptions, switch
 from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
@@ -63,6 +63,8 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.register_blueprint(coming.blueprint)
     app.register_blueprint(hub.blueprint)
     app.register_blueprint(switch.blueprint)
+    if not still:
+        app.register_blueprint(operator.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
@@ -177,8 +179,8 @@ def _finish(answered: Response) -> Response:
     answered.headers["Content-Language"] = g.language
     vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
-    if answered.status_code != 200 or request.method not in ("GET", "HEAD"):
-        return answered
+    if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == operator.blueprint.name:
+        return answered  # what a session's key stands in is not compressed: its length would tell of it
     encoding = choose_encoding(request.headers.get("Accept-Encoding"))
     answered.set_data(compress(answered.get_data(), encoding))
     if encoding != "identity":

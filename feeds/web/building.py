@@ -6,7 +6,7 @@ kept, sent to others and gone back to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -27,7 +27,7 @@ _PATH = "select"
 #: How a facet's terms are meant, as in the grammar of `selections`.
 MODES = ("", "all-", "not-")
 _POPULAR = 16
-_STEP = ("mode", "facet", "term")
+STEP = ("mode", "facet", "term")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _refused(reason: str) -> Answer:
 def page() -> Answer:
     """What the selection of the address takes; a step of the form leads to the address with that step done."""
     here = state()
-    if any(name in request.args for name in _STEP):
+    if any(name in request.args for name in STEP):
         return redirect(_after_step(), 302)
     try:
         built = here.service.built(here.config, _query())
@@ -106,13 +106,17 @@ def page() -> Answer:
     return _page(built, built.feed.query if built else "", "", 200)
 
 
-def _after_step() -> str:
+def with_step(query: str) -> list[tuple[str, str]]:
     """The pairs of the address, and the one that the form adds."""
-    pairs = [(key, name) for key, name in parse_qsl(_query(), keep_blank_values=True) if key not in _STEP]
-    mode, facet, term = (request.args.get(name, "").strip() for name in _STEP)
+    pairs = [(key, name) for key, name in parse_qsl(query, keep_blank_values=True) if key not in STEP]
+    mode, facet, term = (request.args.get(name, "").strip() for name in STEP)
     if term and facet in FACETS and mode in MODES:
         pairs.append((mode + facet, term))
-    query = urlencode(pairs, quote_via=quote)
+    return pairs
+
+
+def _after_step() -> str:
+    query = urlencode(with_step(_query()), quote_via=quote)
     return f"/{_PATH}" + (f"?{query}" if query else "")
 
 
@@ -125,9 +129,10 @@ def _page(built: Built | None, query: str, fault: str, status: int) -> Answer:
         built=built,
         fault=fault,
         query=query,
-        clauses=list(_clauses(feed.selection)) if feed else [],
+        clauses=list(clauses(feed.selection, _address)) if feed else [],
         pairs=parse_qsl(query, keep_blank_values=True),
         popular=here.service.most_used(_POPULAR),
+        console=bool(here.service.environment.operator_token),
         adding=lambda term: _address([*parse_qsl(query), (term.facet, term.name)]),
         modes=MODES,
         yaml=as_yaml(feed.selection, selections.title(feed.selection, chinese=here.config.chinese)) if feed else "",
@@ -155,18 +160,19 @@ def _address(pairs: list[tuple[str, str]]) -> str:
     return f"/{_PATH}" + (f"?{query}" if query else "")
 
 
-def _clauses(selection: Selection) -> Iterator[Clause]:
+def clauses(selection: Selection, address: Callable[[list[tuple[str, str]]], str]) -> Iterator[Clause]:
+    """`address` is that of the page for a selection of these pairs."""
     pairs = parse_qsl(selections.canonical(selection))
     for mode, part in zip(MODES, (selection.any, selection.all, selection.none), strict=True):
         for facet in FACETS.values():
             if facet.name in part:
-                yield Clause(facet, mode, tuple(_chips(pairs, mode + facet.name)))
+                yield Clause(facet, mode, tuple(_chips(pairs, mode + facet.name, address)))
 
 
-def _chips(pairs: list[tuple[str, str]], key: str) -> Iterator[Chip]:
+def _chips(pairs: list[tuple[str, str]], key: str, address: Callable[[list[tuple[str, str]]], str]) -> Iterator[Chip]:
     for pair in pairs:
         if pair[0] == key:
-            yield Chip(pair[1], _address([other for other in pairs if other != pair]), key)
+            yield Chip(pair[1], address([other for other in pairs if other != pair]), key)
 
 
 @blueprint.get("/select/terms")

@@ -1,0 +1,159 @@
+"""Feeds of the operator's own: put a selection together, see what it takes, give it a name; edit, remove, take back.
+
+All of it is written to feeds.yaml by the service, and live as soon as the clock has seen the file.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from flask import abort, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from ... import selections
+from ...config import Config, NamedFeed
+from ...errors import ConfigError, EditError
+from ...model import Selection
+from ...service import SelectionError
+from ...service.console.drafts import Draft, Words, faults
+from ..building import MODES, STEP, clauses, with_step
+from ..state import state
+from .door import FOLDER, back, blueprint, config, console, ip, now, page
+
+NEW = f"{FOLDER}/feeds/new"
+_POPULAR = 16
+#: How long the page after saving waits for the rescan (seconds), and how often it looks.
+PATIENCE, LOOK = 3.0, 0.1
+
+
+@blueprint.get("/feeds/own")
+def own_feeds() -> Answer:
+    """After a change: as soon as it is live, or after PATIENCE."""
+    live = _is_live(patient="said" in request.args)
+    return page("own.html", feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault="")
+
+
+def _is_live(*, patient: bool) -> bool:
+    end = time.monotonic() + PATIENCE
+    here = state()
+    while True:
+        here.current.renew()
+        in_force = here.current.edition().config
+        if in_force is not None and console().is_live(in_force):
+            return True
+        if not patient or time.monotonic() >= end:
+            return False
+        time.sleep(LOOK)
+
+
+def _files_config() -> Config:
+    """What the files say, or what is in force where they are faulty."""
+    found: Config = console().written(config())
+    return found
+
+
+# -- putting together ----------------------------------------------------------
+
+
+@blueprint.get("/feeds/new")
+def new_feed() -> Answer:
+    """The selection is the address's, as on /select; `edit` names the feed that is being changed."""
+    former = request.args.get("edit", "")
+    known = _named(former) if former else None
+    text = _query()
+    if known is not None and not text:
+        return redirect(_address(parse_qsl(selections.canonical(known.select.selection())), former), 302)
+    if any(name in request.args for name in STEP):
+        pairs = [pair for pair in with_step(text) if pair[0] != "edit"]
+        return redirect(_address(pairs, former), 302)
+    words = _words_of(known) if known else Words("", "")
+    return _page(text, words, {}, 200)
+
+
+def _query() -> str:
+    """The address's own pairs without those that are no part of a selection."""
+    pairs = parse_qsl(request.query_string.decode("utf-8", "replace"), keep_blank_values=True)
+    return urlencode([pair for pair in pairs if pair[0] not in ("edit", "said")], quote_via=quote)
+
+
+def _named(name: str) -> NamedFeed:
+    return next((feed for feed in _files_config().feeds.feeds if feed.name == name), None) or abort(404)
+
+
+def _words_of(feed: NamedFeed) -> Words:
+    limit = str(feed.limit) if feed.limit != NamedFeed.model_fields["limit"].default else ""
+    return Words(feed.name, feed.title, feed.description, limit, feed.content or "", feed.name)
+
+
+def _address(pairs: list[tuple[str, str]], former: str = "") -> str:
+    more = [("edit", former)] if former else []
+    query = urlencode([*more, *pairs], quote_via=quote)
+    return NEW + (f"?{query}" if query else "")
+
+
+def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: str = "") -> Answer:
+    pairs, draft, refused = parse_qsl(text, keep_blank_values=True), Draft(Selection(), "", 0, (), ()), ""
+    try:
+        draft = console().draft(_files_config(), text)
+        pairs = parse_qsl(draft.query)
+    except SelectionError as error:
+        refused, status = str(error), 400
+    return page(
+        "new.html",
+        status,
+        draft=draft,
+        pairs=pairs,
+        refused=refused,
+        words=words,
+        errors=errors,
+        fault=fault,
+        sheet=console().sheet(),
+        clauses=list(clauses(draft.selection, lambda rest: _address(rest, words.former))),
+        popular=state().service.most_used(_POPULAR),
+        adding=lambda term: _address([*pairs, (term.facet, term.name)], words.former),
+        modes=MODES,
+        usual=selections.title(draft.selection, chinese=config().chinese) if draft.query else "",
+    )
+
+
+# -- saving ----------------------------------------------------------------------
+
+
+@blueprint.post("/feeds/save")
+def save_feed() -> Answer:
+    form = request.form
+    words = Words(*(form.get(name, "").strip() for name in ("name", "title", "description", "limit", "content", "former")))
+    text = form.get("select", "")
+    try:
+        draft = console().draft(_files_config(), text)
+    except SelectionError:
+        abort(400)
+    if wrong := faults(_files_config(), words, draft.selection):
+        return _page(text, words, wrong, 400)
+    try:
+        console().save_feed(form.get("mark", ""), words, draft, ip(), now())
+    except (EditError, ConfigError) as error:
+        return _page(text, words, {}, 409, str(error))
+    return back("/feeds/own", "saved")
+
+
+@blueprint.post("/feeds/remove")
+def remove_feed() -> Answer:
+    name, gone = request.form.get("name", ""), request.form.get("gone") == "yes"
+    return _changed(lambda mark: console().remove_feed(mark, name, ip(), now(), gone=gone), "removed")
+
+
+@blueprint.post("/feeds/undo")
+def undo() -> Answer:
+    return _changed(lambda mark: console().undo(mark, ip(), now()), "undone")
+
+
+def _changed(change: Any, said: str) -> Answer:
+    try:
+        change(request.form.get("mark", ""))
+    except (EditError, ConfigError) as error:
+        live = _is_live(patient=False)
+        return page("own.html", 409, feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault=str(error))
+    return back("/feeds/own", said)

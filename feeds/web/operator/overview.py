@@ -1,0 +1,26 @@
+"""How things stand, files in quarantine with their lines, what was done here."""
+
+from __future__ import annotations
+
+from werkzeug.wrappers import Response as Answer
+
+from .door import blueprint, config, console, now, number, page
+
+
+@blueprint.get("/")
+def overview() -> Answer:
+    return page("overview.html", now=now(), found=console().overview(now()), sheet=console().sheet())
+
+
+@blueprint.get("/quarantine")
+def quarantine() -> Answer:
+    here = console()
+    problems, total, pages = here.problems(number("page"))
+    rows = [(problem, here.excerpt(config(), problem)) for problem in problems]
+    return page("quarantine.html", rows=rows, total=total, number=min(max(number("page"), 1), pages), pages=pages)
+
+
+@blueprint.get("/log")
+def log() -> Answer:
+    entries, pages = console().log(number("page"))
+    return page("log.html", entries=entries, number=min(max(number("page"), 1), pages), pages=pages)

@@ -1,0 +1,92 @@
+"""Plots as SVG documents, drawn by pygal. A page shows one as a picture, and the same numbers as a table beside it.
+
+Such a document carries its own styles, which the pages' policy forbids: so it has a policy of its own, under which it can do
+nothing but look. It comes wide, or narrow for phones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from flask import Response, request
+from werkzeug.wrappers import Response as Answer
+
+#: pygal's configuration, meant for its own script, and the day on which it drew.
+_UNWANTED = re.compile(r"<script\b.*?</script>|<!--.*?-->", re.DOTALL)
+Series = Sequence[tuple[str, Sequence[int]]]
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+#: The colours of the style sheet; pictures follow the reader's light or dark by themselves.
+_COLOURS = ("#0a6259", "#c98a1b", "#a3271c")
+_STYLE = """inline:
+svg, .graph > .background, .plot > .background {background: transparent !important; fill: transparent !important}
+text {font-family: system-ui, "PingFang SC", "Noto Sans CJK SC", sans-serif !important; fill: #57626a !important}
+.axis .line, .axis .guide.line, .axis .guides .line {stroke: #d5d0c4 !important; stroke-dasharray: none !important}
+.axis.x .guide.line, .axis.x .line {stroke: none !important}
+.reactive {fill-opacity: .9 !important; stroke-width: 2 !important}
+.bars .reactive {stroke-width: 0 !important}
+@media (prefers-color-scheme: dark) {
+  text {fill: #9fabb0 !important}
+  .axis.y .line, .axis.y .guide.line {stroke: #323b3f !important}
+  .color-0 {fill: #73cfc0 !important; stroke: #73cfc0 !important}
+  .color-1 {fill: #e5b35b !important; stroke: #e5b35b !important}
+  .color-2 {fill: #ff9d8e !important; stroke: #ff9d8e !important}
+}
+"""
+
+
+def bars(days: Sequence[date], series: Series) -> Answer:
+    """One bar a day, its parts on top of one another."""
+    import pygal
+
+    return _answer(_drawn(pygal.StackedBar, days, series))
+
+
+def lines(days: Sequence[date], series: Series) -> Answer:
+    import pygal
+
+    return _answer(_drawn(pygal.Line, days, series))
+
+
+def _drawn(kind: Any, days: Sequence[date], series: Series) -> str:
+    from pygal.style import Style
+
+    narrow = request.args.get("narrow") == "1"
+    size = 15 if narrow else 12
+    highest = max((max(numbers, default=0) for _name, numbers in series), default=0)
+    chart = kind(
+        width=420 if narrow else 860,
+        height=260,
+        js=[],
+        css=["file://style.css", "file://graph.css", _STYLE],
+        disable_xml_declaration=True,
+        style=Style(
+            colors=_COLOURS, label_font_size=size, major_label_font_size=size, legend_font_size=size, font_family="inherit"
+        ),
+        show_dots=False,
+        show_legend=len(series) > 1,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=len(series),
+        legend_box_size=10,
+        margin=6,
+        spacing=6,
+        min_scale=2,
+        max_scale=5,
+        range=(0, max(highest, 4)) if kind.__name__ == "Line" else None,
+        show_minor_x_labels=False,
+        x_labels_major_every=30 if narrow else 14,
+        truncate_label=-1,
+        value_formatter=lambda value: f"{value:.0f}" if float(value).is_integer() else "",
+    )
+    chart.uuid = "plot"
+    chart.x_labels = [f"{one.month}-{one.day}" for one in days]
+    for name, numbers in series:
+        chart.add(name, list(numbers))
+    drawn: str = chart.render()
+    return _UNWANTED.sub("", drawn)
+
+
+def _answer(drawn: str) -> Answer:
+    return Response(drawn, content_type="image/svg+xml; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
