@@ -30,16 +30,19 @@ def make_site(folder: Path, chosen: Chosen, *, demo: bool, templates: bool) -> I
 
 
 def with_settings(text: str, chosen: Mapping[str, str | bool]) -> str:
-    """The default file with some values set; comments and order stay."""
+    """The default file with some values set; comments stay, where they can in their column, and so does the order."""
     for name, value in chosen.items():
         # What JSON writes is YAML; the function keeps backslashes as they are.
         line = f"{name}: {json.dumps(value, ensure_ascii=False)}"
-        text = re.sub(rf"^{name}: [^#\n]*?(?=[ ]+#|$)", _constant(line), text, count=1, flags=re.MULTILINE)
+        text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", _written(line), text, count=1, flags=re.MULTILINE)
     return text
 
 
-def _constant(line: str) -> Callable[[re.Match[str]], str]:
-    return lambda _match: line
+def _written(line: str) -> Callable[[re.Match[str]], str]:
+    def over(found: re.Match[str]) -> str:
+        return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
+
+    return over
 
 
 def _write(path: Path, text: str) -> str:

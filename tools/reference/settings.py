@@ -21,6 +21,8 @@ from feeds.model import FACETS
 from .words import code, explained, table
 
 FILES: dict[str, type[BaseModel]] = {"site.yaml": Site, "feeds.yaml": FeedSettings, "newsletter.yaml": Newsletter}
+#: An address in the words is an example, not a link.
+_ADDRESS = re.compile(r"(?<!`)\b((?:https?://|[\w.]+@)[^\s;,`]*[^\s;,:.`])")
 _LINE = re.compile(r"(?P<indent> *)(?P<item>- )?(?P<key>[a-z_0-9]+):(?P<value>.*?)(?:\s+#\s(?P<words>.*))?")
 
 
@@ -48,7 +50,7 @@ def page() -> str:
 def _row(file: str, one: Setting, words: Mapping[str, str]) -> tuple[str, str, str, str]:
     said = explained(f"{file}: {one.path}", words.get(one.key))
     choices = one.values.replace("`", "").replace(", ", " | ")
-    return code(one.path), one.default, one.values, said.removeprefix(f"{choices}: ")
+    return code(one.path), one.default, one.values, _ADDRESS.sub(r"`\1`", said.removeprefix(f"{choices}: "))
 
 
 def comments(text: str) -> dict[str, str]:
