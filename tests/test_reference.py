@@ -108,7 +108,7 @@ def test_every_rule_of_the_service_is_in_the_reference(app: Flask) -> None:
     assert len(listed) >= 20
     for rule in app.url_map.iter_rules():
         if rule.rule not in (addresses.CATCH_ALL, "/static/<path:filename>"):
-            assert f"`{rule.rule.replace('<path:', '<').replace('<int:', '<')}`" in listed
+            assert "`" + re.sub("<[a-z]+:", "<", rule.rule) + "`" in listed
 
 
 def test_an_address_without_words_is_noticed(demo: Any) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.routing import Rule
 
 from feeds.config import Environment
 from feeds.model import FACETS
 from feeds.service import FORMATS
 from feeds.web.app import make_app
 
-from .words import code, explained, sentence, table
+from .words import Unexplained, code, sentence, table
 
 #: The rule that stands for all of GRAMMAR.
 CATCH_ALL = "/<path:address>"
@@ -42,14 +44,25 @@ def page() -> str:
     return f"{_HEAD}{grammar}\n`<format>` is one of {_ENDINGS}.\n\n{facets}\n{_OTHERS}{others}"
 
 
-def rows(app: Flask) -> Iterator[tuple[str, str, str]]:
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, sorted(rule.methods or ()))):
-        if rule.rule in (CATCH_ALL, "/static/<path:filename>"):
-            continue
-        methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        address = rule.rule.replace("<path:", "<").replace("<int:", "<")
-        words = app.view_functions[rule.endpoint].__doc__
-        yield methods, code(address), sentence(explained(f"{methods} {rule.rule}", words))
+def rows(app: Flask) -> list[tuple[str, str, str]]:
+    """(methods, address, words). Raises Unexplained with every address that has none."""
+    found = sorted((rule.rule, _methods(rule), app.view_functions[rule.endpoint].__doc__) for rule in _rules(app))
+    if silent := [f"{methods} {rule}" for rule, methods, words in found if not words]:
+        raise Unexplained(f"no docstring in the view of {', '.join(silent)}")
+    return [(methods, code(_plain(rule)), sentence(words or "")) for rule, methods, words in found]
+
+
+def _rules(app: Flask) -> Iterator[Rule]:
+    return (rule for rule in app.url_map.iter_rules() if rule.rule not in (CATCH_ALL, "/static/<path:filename>"))
+
+
+def _methods(rule: Rule) -> str:
+    return ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+
+
+def _plain(rule: str) -> str:
+    """Without converters."""
+    return re.sub(r"<[a-z]+:", "<", rule)
 
 
 _HEAD = """\
