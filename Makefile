@@ -14,7 +14,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast lint format types bench interop lock dist clean
+.PHONY: help run test test-fast lint format types bench interop reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -31,19 +31,25 @@ test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
 	$(BIN)/pytest -n auto -m "not interop"
 
 lint: $(VENV)/.dev ## ruff, and mypy in strict mode
-	$(BIN)/ruff check feeds tests benchmarks
-	$(BIN)/ruff format --check feeds tests benchmarks
+	$(BIN)/ruff check feeds tests benchmarks tools
+	$(BIN)/ruff format --check feeds tests benchmarks tools
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## rewrite the code in the project's format
-	$(BIN)/ruff check --fix feeds tests benchmarks
-	$(BIN)/ruff format feeds tests benchmarks
+	$(BIN)/ruff check --fix feeds tests benchmarks tools
+	$(BIN)/ruff format feeds tests benchmarks tools
 
 bench: $(VENV)/.dev ## every promised figure beside its bound (hugo, nginx and wrk are its peers)
 	$(BIN)/python -m benchmarks
 
 interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md
+
+reference: $(VENV)/.dev ## docs/reference/ anew, from the code
+	$(BIN)/python -m tools.reference
+
+docs: $(VENV)/.dev ## the documentation as a site, in var/docs
+	$(BIN)/python -m tools.site var/docs
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

@@ -103,7 +103,7 @@ class Bench:
         made = Site(self.folder / f"site-{name}-{store.name}", store)
         for folder in (made.config, made.folder / "templates"):
             shutil.rmtree(folder, ignore_errors=True)
-        for _line in make_site(made.folder, store=str(store), title=None, base_url=None):
+        for _line in make_site(made.folder, {"site.yaml": {"store": str(store)}}, demo=False, templates=True):
             pass
         if feeds is not None:
             (made.config / "feeds.yaml").write_text(yaml.safe_dump(feeds, allow_unicode=True, sort_keys=False), "utf-8")

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from feeds.cli import renderer
+from feeds.cli.documents import renderer
 from feeds.service import Service
 
 from .bench import Bench, Site

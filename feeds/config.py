@@ -519,13 +519,28 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     config_dir: Path
-    database_url: str
-    store: str = ""
-    base_url: str = ""
-    smtp_url: str = Field(default="", repr=False)
-    imap_url: str = Field(default="", repr=False)
-    secret_key: str = Field(default="", repr=False)
-    operator_token: str = Field(default="", repr=False)
+    database_url: str = Field(
+        description="where everything is kept; a relative path is taken from the folder that holds `config/`"
+    )
+    store: str = Field(default="", description="over `store`; a relative path is taken from where the command is given")
+    base_url: str = Field(default="", description="over `base_url`")
+    smtp_url: str = Field(
+        default="",
+        repr=False,
+        description="what carries mail with `transport: smtp`: `smtp://user:pass@host:587` (STARTTLS is required unless "
+        "`?starttls=0`), `smtps://` for TLS from the first byte; several are separated by blanks",
+    )
+    imap_url: str = Field(
+        default="", repr=False, description="mailbox that bounces are read from: `imaps://user:pass@host/INBOX`"
+    )
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="signs the links in mails; where it is not set, a secret that the database keeps does",
+    )
+    operator_token: str = Field(
+        default="", repr=False, description="the operator's key: `/metrics` takes it as bearer, from anywhere"
+    )
 
     @property
     def root(self) -> Path:
@@ -625,6 +640,15 @@ def parse(text: str, path: str, kind: type[Model], faults: list[Fault]) -> Model
         # Where every member of a list is bad, the list counts as empty, too; that says nothing new.
         faults.extend(_fault(path, places, item) for item in found if item["loc"] not in outer)
         return None
+
+
+def refusal(kind: type[BaseModel], setting: str, value: object) -> str:
+    """What `kind` has against a value of one of its settings; "" if nothing."""
+    try:
+        kind.model_validate({setting: value})
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return ""
 
 
 def place(path: Path, *keys: str | int) -> tuple[int, int]:

@@ -22,12 +22,26 @@ from feeds.audience.records import Batch, Counts
 from feeds.cli import main
 
 Result = subprocess.CompletedProcess[str]
-COMMANDS = ("serve", "clock", "rescan", "check", "status", "migrate", "list", "show", "opml", "export", "init", "bounces")
+COMMANDS = (
+    "serve",
+    "clock",
+    "rescan",
+    "check",
+    "status",
+    "migrate",
+    "list",
+    "show",
+    "opml",
+    "export",
+    "init",
+    "bounces",
+    "completion",
+)
 GROUPS = {
     "digest": {"plan", "preview", "send", "status", "retry", "pause", "resume", "cancel"},
     "subscribers": {"add", "import", "export", "list", "erase"},
 }
-WITH_CONFIG = [name for name in COMMANDS if name != "init"]
+WITH_CONFIG = [name for name in COMMANDS if name not in ("init", "completion")]
 
 
 def verbs() -> list[tuple[str, ...]]:
@@ -412,59 +426,6 @@ def test_export_refuses_a_place_that_is_none_without_repeating_it(published: Pat
     assert found.exit_code == 1
     assert found.stderr.startswith("feeds: expected a folder or s3://BUCKET/PREFIX")
     assert "secret" not in found.stderr + found.stdout
-
-
-# -- init ------------------------------------------------------------------
-
-
-def test_init_makes_a_site_that_can_be_rescanned_at_once(tmp_path: Path) -> None:
-    made = feeds("init", "my site", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    root = tmp_path / "my site"
-    assert {"site.yaml", "feeds.yaml"} <= {path.name for path in (root / "config").iterdir()}
-    assert (root / "templates" / "web" / "base.html").is_file()
-    assert "next: feeds serve --config" in made.stdout
-    assert feeds("check", "--config", root / "config").returncode == 0
-    report = json.loads(feeds("rescan", "--config", root / "config", "--json").stdout)
-    assert report["articles"] >= 40
-    assert report["quarantined"] == 0
-
-
-def test_init_takes_settings_and_keeps_the_explanations(tmp_path: Path) -> None:
-    store = tmp_path / "a store"
-    store.mkdir()
-    title = 'A \\1 "title": #1'
-    made = feeds("init", "site", "--store", "a store", "--title", title, "--base-url", "https://f.example", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    text = (tmp_path / "site" / "config" / "site.yaml").read_text("utf-8")
-    assert "# where this service is reached" in text
-    from feeds.config import Environment, load
-
-    config = load(Environment.read(tmp_path / "site" / "config", {}))
-    assert (config.site.title, config.site.store, config.site.base_url) == (title, str(store), "https://f.example")
-    assert not (tmp_path / "site" / "demo").exists()
-
-
-def test_init_overwrites_nothing(tmp_path: Path) -> None:
-    invoke("init", tmp_path / "site")
-    mine = tmp_path / "site" / "config" / "site.yaml"
-    mine.write_text("title: mine\n")
-    (tmp_path / "site" / "templates" / "web" / "about.html").write_text("mine")
-    (tmp_path / "site" / "config" / "feeds.yaml").unlink()
-    found = invoke("init", tmp_path / "site")
-    assert found.exit_code == 0
-    assert f"kept    {mine}" in found.stdout
-    assert f"wrote   {tmp_path / 'site' / 'config' / 'feeds.yaml'}" in found.stdout
-    assert mine.read_text() == "title: mine\n"
-    assert (tmp_path / "site" / "templates" / "web" / "about.html").read_text() == "mine"
-
-
-def test_init_into_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    found = invoke("init", tmp_path / "file")
-    assert found.exit_code in (1, 2)
-    assert "file" in found.stderr
-    assert (tmp_path / "file").read_text() == "x"
 
 
 # -- where it is used ------------------------------------------------------

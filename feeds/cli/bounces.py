@@ -17,11 +17,17 @@ from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_js
 @JSON
 @command
 def bounces(config_dir: Path, as_json: bool) -> None:
-    """Read the mailbox of reports: undeliverable mail, complaints, unsubscribing by mail.
+    """Read the mail that came back.
 
-    The mailbox is bounces.maildir of newsletter.yaml, or the IMAP mailbox that FEEDS_IMAP_URL names. An address that is refused
-    for good, that fails too often or that complains gets no more mail. A message is removed once it is booked. What cannot be
-    booked is kept, flagged and listed here; take the flag off to have it read again.
+    Reports of undeliverable mail, complaints, unsubscribing by mail. The mailbox is bounces.maildir of newsletter.yaml, or the
+    IMAP mailbox that FEEDS_IMAP_URL names. An address that is refused for good, that fails too often or that complains gets no
+    more mail. A message is removed once it is booked. What cannot be booked is kept, flagged and listed here; take the flag off
+    to have it read again.
+
+    \b
+    Examples:
+      feeds bounces
+      FEEDS_IMAP_URL=imaps://user:password@mail.example.org/INBOX feeds bounces
     """
     log_to_stderr()
     with open_service(config_dir) as service, show_count("Reading reports") as progress:

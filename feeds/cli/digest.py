@@ -69,6 +69,11 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
     """Who would get what now; nothing is written.
 
     Without --now: the issues that are due and not yet planned. With it: as if it were that time, by the consent of that time.
+
+    \b
+    Examples:
+      feeds digest plan
+      feeds digest plan --now 2026-06-01T08:00:00+08:00
     """
     with open_service(config_dir) as service:
         found = _digests(service).rehearse(
@@ -125,7 +130,13 @@ def preview(
     out: Path | None,
     opened: bool,
 ) -> None:
-    """Write the newest digest of some selections as HTML, text and .eml; without --select, of all articles."""
+    """Write the newest digest of some selections as HTML, text and .eml; without --select, of all articles.
+
+    \b
+    Examples:
+      feeds digest preview --open
+      feeds digest preview --select "tag=Linux&translator=geekpi" --frequency daily
+    """
     with open_service(config_dir) as service:
         digests = _digests(service)
         site = digests.config.site
@@ -175,6 +186,12 @@ def send(
     """Plan what is due and send what is open, now; the clock of `feeds serve` does the same by itself.
 
     Safe to repeat: no issue is planned twice, no message is sent twice.
+
+    \b
+    Examples:
+      feeds digest send --to me@example.org  # one test message
+      feeds digest send --dry-run
+      feeds digest send
     """
     instant = now or int(time.time())
     with open_service(config_dir) as service:
@@ -217,7 +234,13 @@ def _print_paused(paused: list[Any]) -> None:
 @JSON
 @command
 def status(config_dir: Path, as_json: bool) -> None:
-    """What became of the issues: messages by status; each one that is uncertain or failed, by address."""
+    """What became of the issues: messages by status; each one that is uncertain or failed, by address.
+
+    \b
+    Examples:
+      feeds digest status
+      feeds digest status --json | jq .uncertain
+    """
     with open_service(config_dir) as service:
         digests = _digests(service)
         counts, recent, troubled = digests.counts(), digests.recent(), digests.troubled()
@@ -244,7 +267,13 @@ def status(config_dir: Path, as_json: bool) -> None:
 @click.option("--failed", is_flag=True, help="Also those that a server refused for good.")
 @command
 def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> None:
-    """Send uncertain messages again, of one ISSUE or of all, with the same Message-ID."""
+    """Send uncertain messages again, of one ISSUE or of all, with the same Message-ID.
+
+    \b
+    Examples:
+      feeds digest retry
+      feeds digest retry weekly-2026-06-01 --failed
+    """
     with open_service(config_dir) as service:
         digests = _digests(service)
         again = digests.retry(issue, failed=failed, now=int(time.time()))
@@ -257,7 +286,7 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
 
 
 def _action(name: str, text: str) -> None:
-    @digest.command(name, help=text)
+    @digest.command(name, help=f"{text}\n\n\b\nExamples:\n  feeds digest {name} weekly-2026-06-01")
     @CONFIG
     @click.argument("issue")
     @command

@@ -57,7 +57,13 @@ def add(
     confirmed_at: str,
     source: str,
 ) -> None:
-    """Enter one ADDRESS."""
+    """Enter one ADDRESS.
+
+    \b
+    Examples:
+      feeds subscribers add me@example.org --select tag=Linux --select translator=geekpi
+      feeds subscribers add me@example.org --confirmed-at 2026-06-01T08:00:00+08:00
+    """
     from ..service.consent import Signup
 
     with _consent(config_dir) as consent:
@@ -85,6 +91,11 @@ def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_fau
     Only email is needed. Several rows of one address are several selections; without select it is all articles, without
     frequency weekly. Rows with confirmed_at count as consent given then, the others are asked by mail. One faulty row, and
     nothing is imported. The same file twice is the same as once.
+
+    \b
+    Examples:
+      feeds subscribers import readers.csv --dry-run
+      feeds subscribers import readers.csv
     """
     with _consent(config_dir) as consent, show_count("Importing") as progress, file.open("rb") as opened:
         try:
@@ -125,7 +136,12 @@ def _print_report(report: Any, dry_run: bool) -> None:
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @command
 def export(config_dir: Path, file: Path | None) -> None:
-    """Write active subscribers as CSV to FILE, or to stdout; `import` reads it again."""
+    """Write active subscribers as CSV to FILE, or to stdout; `import` reads it again.
+
+    \b
+    Examples:
+      feeds subscribers export readers.csv
+    """
     with _consent(config_dir) as consent, contextlib.ExitStack() as stack:
         # Addresses are nobody else's business: the file is for its owner alone.
         target = stack.enter_context(_private(file)) if file else sys.stdout
@@ -144,7 +160,13 @@ def _private(file: Path) -> Iterator[Any]:
 @JSON
 @command
 def list_(config_dir: Path, as_json: bool) -> None:
-    """Every subscriber: status, how often, what. With --json one list of all that is kept."""
+    """Every subscriber: status, how often, what. With --json one list of all that is kept.
+
+    \b
+    Examples:
+      feeds subscribers list
+      feeds subscribers list --json | jq -r .[].email
+    """
     with _consent(config_dir) as consent:
         if as_json:
             _print_list(consent.everyone())
@@ -174,7 +196,12 @@ def _print_list(rows: Iterator[dict[str, Any]]) -> None:
 @click.argument("address")
 @command
 def erase(config_dir: Path, as_json: bool, address: str) -> None:
-    """Forget all about ADDRESS, but for the hash that keeps an import from adding it again."""
+    """Forget all about ADDRESS, but for the hash that keeps an import from adding it again.
+
+    \b
+    Examples:
+      feeds subscribers erase me@example.org
+    """
     with _consent(config_dir) as consent:
         known = consent.erase_address(address, int(time.time()))
     if as_json:

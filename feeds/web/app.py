@@ -208,6 +208,7 @@ def ready() -> Answer:
 
 
 def metrics() -> Answer:
+    """Figures for Prometheus; who may look is the setting `metrics`."""
     from . import metrics as module  # only where somebody asks: its library is as large as Flask
 
     return module.figures()

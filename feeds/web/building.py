@@ -91,7 +91,7 @@ def _refused(reason: str) -> Answer:
 
 @blueprint.get("/select")
 def page() -> Answer:
-    """What the selection of the address takes; a step of the form leads to the address with that step done."""
+    """The feed builder: what the selection of the address takes. A step of the form leads to the address with it done."""
     here = state()
     if any(name in request.args for name in STEP):
         return redirect(_after_step(), 302)

@@ -17,6 +17,7 @@ _AS_MAIL = (
 
 @blueprint.get("/preferences/<token>/next")
 def next_digests(token: str) -> Answer:
+    """A subscriber's next digests, as they would be now."""
     consent = consent_here()
     found = consent.preferences(token)
     if found is None:
@@ -29,6 +30,7 @@ def next_digests(token: str) -> Answer:
 
 @blueprint.get("/preferences/<token>/next/<frequency>")
 def as_mail(token: str, frequency: str) -> Answer:
+    """One of them, as the message itself."""
     found = consent_here().coming_mail(token, frequency, now_here())
     if found is None:
         return dead_link()

@@ -23,16 +23,19 @@ def _here() -> State:
 
 @blueprint.get("/digests")
 def elsewhere() -> Answer:
+    """301 to `/digests/`."""
     return redirect("/digests/", 301)
 
 
 @blueprint.get("/digests/")
 def archive() -> Answer:
+    """Past digests, newest first."""
     return _archive(None)
 
 
 @blueprint.get("/digests/page/<int:number>")
 def older(number: int) -> Answer:
+    """Older digests, numbered from the oldest."""
     return _archive(number)
 
 
@@ -48,7 +51,10 @@ def _archive(number: int | None) -> Answer:
 
 @blueprint.get("/digests/<id>")
 def issue(id: str) -> Answer:
-    """`?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers."""
+    """One digest.
+
+    `?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers.
+    """
     here = _here()
     keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
     reach = request.args.get("reach", 0, type=int)
@@ -60,6 +66,7 @@ def issue(id: str) -> Answer:
 
 @blueprint.get("/digests.atom")
 def feed() -> Answer:
+    """Past digests as an Atom feed."""
     here = _here()
     made = on_request(here, here.service.archive_feed(here.config), "application/atom+xml; charset=utf-8")
     sent = len(made.get_data()) if made.status_code == 200 and request.method == "GET" else 0

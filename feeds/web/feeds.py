@@ -95,11 +95,13 @@ def permanently(path: str, extension: str = "", query: str | None = None) -> Res
 
 @blueprint.get("/feeds.opml")
 def all_opml() -> Answer:
+    """All feeds as an OPML list, to import into a reader."""
     return _opml("")
 
 
 @blueprint.get("/<plural>.opml")
 def facet_opml(plural: str) -> Answer:
+    """The feeds of one facet as an OPML list: `/tags.opml`."""
     if plural != plural.casefold() and plural.casefold() in (*PLURALS, "feeds"):
         return permanently(plural.casefold(), ".opml")
     if plural not in PLURALS or not state().config.feeds.facet(PLURALS[plural].name).enabled:

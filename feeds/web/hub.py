@@ -30,6 +30,7 @@ def _here() -> State:
 
 @blueprint.post("/hub")
 def ask() -> Answer:
+    """The WebSub hub: a subscriber asks to be pushed a feed, or to be left alone."""
     here = _here()
     request.max_content_length = MAX_BODY
     if request.mimetype != FORM:
@@ -55,6 +56,7 @@ def _plain(reply: Reply) -> Answer:
 
 @blueprint.get("/hub")
 def about() -> Answer:
+    """What the hub is, for people who come across its address."""
     here = _here()
     body = render_template("hub.html", hub=here.config.hub_url, limits=here.config.feeds.websub, autodiscovery=())
     answered = Response(body, content_type="text/html; charset=utf-8")

@@ -34,7 +34,7 @@ def figures() -> Answer:
         return status
     now = time.time()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(here.service.figures(here.config, now), now))
+    registry.register(Collector(here.service.figures(here.config, now), now))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 
 
@@ -56,7 +56,7 @@ def _say(text: str, status: int) -> Answer:
     return Response(text, status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
-class _Collector:
+class Collector:
     """One answer's worth of figures, in the library's words."""
 
     def __init__(self, figures: Figures, now: float) -> None:

@@ -22,6 +22,7 @@ MAX_ADDRESS = 2000
 
 @blueprint.get("/")
 def home() -> Answer:
+    """Home: the newest articles, the most used terms, feeds of one's own."""
     here = state()
     articles, top, named = here.service.home(here.config)
     return _page(
@@ -47,11 +48,13 @@ def search() -> Answer:
 
 @blueprint.get("/about/feeds")
 def about() -> Answer:
+    """What feeds are and how to follow one, for who has never done so."""
     return _page("about.html")
 
 
 @blueprint.get("/articles/<path:id>")
 def article_page(id: str) -> Answer:
+    """An article; where `article_url` names another place, 302 to there."""
     here = state()
     config = here.config
     page = here.service.article(id)

@@ -74,7 +74,7 @@ def _line(line: str) -> str:
 
 @blueprint.get("/subscribe")
 def subscribe() -> Answer:
-    """The form; `?select=tag%3DLinux` fills it in."""
+    """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
     consent = consent_here()
     form = Form.of(request.args)
     return _form(consent, replace(form, email="", selects=tuple(_existing(consent, form.selects))), {})
@@ -92,8 +92,11 @@ def _existing(consent: Consent, selects: Sequence[str]) -> list[str]:
 
 @blueprint.post("/subscribe")
 def sign_up() -> Answer:
-    """The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other
-    pages have it, the whole form comes first."""
+    """Sign up: a message that asks for confirmation goes out.
+
+    The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
+    have it, the whole form comes first.
+    """
     consent, now = consent_here(), now_here()
     form = Form.of(request.form)
     stamp = request.form.get("stamp", "")
@@ -202,12 +205,14 @@ def _title_of(consent: Consent) -> Callable[[str], str]:
 
 @blueprint.get("/confirm/<token>")
 def look_at_confirmation(token: str) -> Answer:
+    """What a link of a confirmation is about; the button on it confirms."""
     consent = consent_here()
     return _confirmation(consent, consent.look_at_confirmation(token, now_here()))
 
 
 @blueprint.post("/confirm/<token>")
 def confirm(token: str) -> Answer:
+    """Confirm a subscription."""
     consent = consent_here()
     return _confirmation(consent, consent.confirm(token, now_here()))
 
@@ -233,6 +238,7 @@ def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, 
 
 @blueprint.get("/preferences/<token>")
 def preferences(token: str) -> Answer:
+    """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
     consent = consent_here()
     return _preferences(consent, token, consent.preferences(token), {})
 
@@ -251,7 +257,7 @@ def own_data(token: str) -> Answer:
 
 @blueprint.post("/preferences/<token>")
 def change(token: str) -> Answer:
-    """`action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
+    """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
     consent, now = consent_here(), now_here()
     found = consent.preferences(token)
     if found is None:
@@ -315,12 +321,13 @@ def _preferences(consent: Consent, token: str, found: Preferences | None, errors
 
 @blueprint.get("/unsubscribe/<token>")
 def look_at_leaving(token: str) -> Answer:
+    """What a link to unsubscribe is about; the button on it unsubscribes."""
     return _leaving(token, consent_here().look_at_leaving(token, now_here()))
 
 
 @blueprint.post("/unsubscribe/<token>")
 def unsubscribe(token: str) -> Answer:
-    """One click of a mail program (RFC 8058), or the button of the page."""
+    """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
     consent, now = consent_here(), now_here()
     if _one_click():
         return _leaving(token, consent.unsubscribe(token, "one-click", now))

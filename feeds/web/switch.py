@@ -26,6 +26,7 @@ def here(asked: Request) -> str:
 
 @blueprint.post("/language")
 def switch() -> Answer:
+    """Choose the language of pages, and go back to where one was."""
     request.max_content_length = MAX_BODY
     language = request.form.get("language", "")
     if language not in NAMES:

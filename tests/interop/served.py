@@ -90,15 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    do_POST = do_GET
+
     def _forward(self) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.backend, timeout=30)
         try:
             # Nothing is added: what a reader does not ask for, the service must not be asked for.
-            connection.putrequest("GET", self.path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() != "connection":
                     connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             answered = connection.getresponse()
             return answered.status, answered.getheaders(), answered.read()
         finally:

@@ -1,0 +1,154 @@
+"""Looking at feeds and writing them to files: `feeds list`, `show`, `opml`, `export`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import Environment
+from ..model import FACETS, PLURALS, FeedState, Selection
+from .common import CONFIG, JSON, command, open_service, print_json, show_progress
+
+
+@click.command("list")
+@CONFIG
+@JSON
+@command
+def list_feeds(config_dir: Path, as_json: bool) -> None:
+    """Every feed: address, number of articles, newest change, title.
+
+    \b
+    Examples:
+      feeds list | sort -k2 -n              # by number of articles
+      feeds list --json
+    """
+    with open_service(config_dir) as service:
+        rows = [listed(*row) for row in service.states()]
+    if as_json:
+        print_json(rows)
+        return
+    width = max((len(row["path"]) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['path']:<{width}}  {row['articles']:>6}  {row['updated'][:10]}  {row['title']}")
+
+
+def listed(state: FeedState, selection: Selection) -> dict[str, Any]:
+    return {
+        "path": state.path,
+        "title": state.title,
+        "articles": state.articles,
+        "updated": state.updated.isoformat(),
+        "selection": selection.as_json(),
+    }
+
+
+@click.command()
+@CONFIG
+@click.argument("path")
+@command
+def show(config_dir: Path, path: str) -> None:
+    """Print a feed's document (.atom, .rss or .json).
+
+    \b
+    Examples:
+      feeds show tags/Linux.atom
+      feeds show translators/geekpi.json | jq .items[0].title
+    """
+    from ..service import AddressError, Document, Elsewhere, split_format
+
+    stem, format = split_format(path.lstrip("/"))
+    if format is None:
+        raise AddressError(f"{path}: expected an address that ends in .atom, .rss or .json")
+    with open_service(config_dir) as service:
+        found = service.document(service.edition(), stem, format)
+        if isinstance(found, Elsewhere):
+            click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
+            found = service.document(service.edition(), found.path, format)
+    if not isinstance(found, Document) or found.body is None:
+        raise AddressError(f"{path} is gone")
+    sys.stdout.buffer.write(found.body)
+
+
+@click.command()
+@CONFIG
+@click.argument("facet", required=False)
+@command
+def opml(config_dir: Path, facet: str | None) -> None:
+    """Print an OPML list of all feeds, or of one FACET.
+
+    \b
+    Examples:
+      feeds opml > feeds.opml
+      feeds opml translator
+    """
+    from ..service import AddressError
+
+    chosen = FACETS.get(facet or "") or PLURALS.get(facet or "")
+    if facet and chosen is None:
+        raise AddressError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
+    with open_service(config_dir) as service:
+        config = service.edition().config
+        if config is None:
+            raise AddressError("nothing is published yet: run `feeds rescan`")
+        sys.stdout.buffer.write(service.opml(config, chosen))
+
+
+@click.command()
+@CONFIG
+@JSON
+@click.option("--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br, too.")
+@click.option("--feeds-only", is_flag=True, help="Feeds and OPML lists only: something else makes the pages.")
+@click.option("--full", is_flag=True, help="Make every file again and write those that differ.")
+@click.option("--follow", is_flag=True, help="Stay, and export after each rescan that changed something.")
+@click.argument("target", metavar="DIR|s3://BUCKET/PREFIX")
+@command
+def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, full: bool, follow: bool, target: str) -> None:
+    """Write the whole site as static files.
+
+    Feeds, pages, OPML lists, and redirects for nginx and Caddy (docs/static.md); into a folder, or to object storage. Beside
+    each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes what it
+    wrote before and is gone.
+
+    \b
+    Examples:
+      feeds export /srv/www/feeds
+      feeds export --follow /srv/www/feeds
+      feeds export s3://bucket/prefix
+    """
+    from .following import generations
+
+    with open_service(config_dir) as service:
+        for _generation in generations(service.generation) if follow else (0,):
+            with show_progress("Writing files") as progress:
+                report = service.export(
+                    target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
+                )
+            counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
+            if as_json:
+                print_json(counts | {"failed": len(report.faults)})
+            else:
+                click.echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
+            _print_faults(report.faults)
+    if report.faults:
+        sys.exit(1)
+
+
+def _print_faults(faults: Mapping[str, str]) -> None:
+    """One line for each kind of fault: a broken template may spoil thousands of pages."""
+    paths: dict[str, list[str]] = {}
+    for path, reason in faults.items():
+        paths.setdefault(reason, []).append(path)
+    for reason, spoiled in paths.items():
+        more = f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else ""
+        click.echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
+
+
+def renderer(environment: Environment) -> Callable[[str], bytes | None]:
+    """What answers addresses; loaded only where something is to be rendered."""
+    from ..web.still import renderer as make
+
+    return make(environment)

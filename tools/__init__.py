@@ -1,0 +1,1 @@
+"""What makes the documentation. Nothing in feeds/ imports it."""
