@@ -73,6 +73,13 @@ class House:
         own = self.link(reader, "preferences").replace("/preferences/", f"/{kind}/")
         return own + (f"/{rest}" if rest else "")
 
+    def sign_in(self, page: Any) -> None:
+        """As the operator, in a browser's page."""
+        page.goto(self.base + "/operator/")
+        page.fill("main input[type=password]", TOKEN)
+        page.click("main button")
+        page.wait_for_url("**/operator/")
+
     # -- mail ---------------------------------------------------------------
 
     def letters(self) -> list[EmailMessage]:

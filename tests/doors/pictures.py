@@ -21,7 +21,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from ..conftest import CHECKOUT, Running
-from .house import TOKEN, House
+from .house import House
 
 READER = "reader@example.com"
 
@@ -49,6 +49,16 @@ PAGES = {
     "digest": "/digests/monthly-2026-11-01",
     "preferences": "/preferences",
     "next": "/preferences/next",
+    "search": "/search?q=Linux",
+    "console": "/operator/",
+    "quarantine": "/operator/quarantine",
+    "readers": "/operator/feeds",
+    "own": "/operator/feeds/own",
+    "new": "/operator/feeds/new?tag=Linux",
+    "subscribers": "/operator/subscribers",
+    "issues": "/operator/issues",
+    "configuration": "/operator/configuration",
+    "log": "/operator/log",
 }
 SHOWN = [
     Shot("home", "home"),
@@ -92,16 +102,10 @@ def take(browser: Any, house: House, shot: Shot, target: Path, *, whole: bool) -
     context.add_cookies([{"name": "language", "value": shot.language, "url": house.base}])
     address = PAGES[shot.page]
     if address.startswith("/operator"):
-        sign_in(page, house)
+        house.sign_in(page)
     page.goto(house.page_of(READER, address))
     page.screenshot(path=target / f"{shot.name}.png", full_page=whole)
     context.close()
-
-
-def sign_in(page: Any, house: House) -> None:
-    page.goto(house.base + "/operator/")
-    page.fill("input[type=password]", TOKEN)
-    page.click("main button")
 
 
 def every() -> list[Shot]:

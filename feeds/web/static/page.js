@@ -1,4 +1,4 @@
-// What every page can do besides: copy an address with one press, find a name while it is typed.
+// What every page can do besides: copy an address with one press, find a name while it is typed, move what is too wide.
 const words = document.body.dataset;
 
 /** A button behind each address that can be copied, where the browser lets scripts copy. */
@@ -59,7 +59,17 @@ function siftHere(found) {
   });
 }
 
+/** What can be moved sideways can be reached by the keyboard: not every browser does so by itself. */
+function reachable() {
+  for (const wide of document.querySelectorAll("pre, table, .scroll")) {
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    else wide.removeAttribute("tabindex");
+  }
+}
+
 copyable(document);
+reachable();
+addEventListener("resize", reachable);
 const form = document.querySelector("form.sift"), whole = document.querySelector("#found[data-sift]");
 if (form) siftByService(form);
 if (whole) siftHere(whole);
