@@ -16,6 +16,7 @@ from ...errors import AddressError, ConfigError
 from ...library import catalog
 from ...model import Issue, Problem
 from ...newsletter import progress
+from ...newsletter.mailboxes import parse as parse_mailbox
 from ...newsletter.tokens import Tokens
 from ..consent import Consent, masked
 from ..digests import Digests
@@ -136,6 +137,7 @@ class Console:
 
     def send_test(self, config: Config, address: str, frequency: str, language: str, ip: str, now: int) -> bool:
         """False where there were too many within the hour. Raises FeedsError where it cannot be sent."""
+        parse_mailbox(address)  # whatever else was typed here goes into no log
         with database.writing(self.engine) as connection:
             if record.count(connection, "test", now - 3600) >= TESTS:
                 return False
