@@ -22,6 +22,7 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("audience", "requests to numbers"),
     ],
     [("library", "files to catalog")],
+    [("edits", "feeds.yaml, changed by the console"), ("origins", "where settings come from")],
     [
         ("config", "settings"),
         ("database", "tables"),

@@ -68,7 +68,10 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> 
     """Serve feeds and pages, and keep them fresh.
 
     A restart serves at once what the catalog holds. While it runs, an edit of an article or of config/*.yaml is live within
-    seconds; a bad edit is logged and the last good configuration stays.
+    seconds; a bad edit is logged and the last good configuration stays. SIGTERM lets workers finish what they answer.
+
+    Files: config/*.yaml, the store that site.yaml names, templates/web/ for pages of your own, var/feeds.db. Environment: as
+    `feeds --help` says; it is read once, at the start.
 
     \b
     Examples:

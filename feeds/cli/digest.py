@@ -46,6 +46,9 @@ def digest() -> None:
     """Digests by e-mail: plan, preview, send, and see what became of them.
 
     `feeds serve` plans and sends by itself when an issue is due; these commands look at that, or do it by hand.
+
+    Files: config/newsletter.yaml, templates/mail/; with `transport: maildir` messages are files in var/maildir/. Environment:
+    FEEDS_SMTP_URL names the server for `transport: smtp`.
     """
 
 

@@ -113,6 +113,8 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
     each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes what it
     wrote before and is gone.
 
+    Environment: object storage takes its keys from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT.
+
     \b
     Examples:
       feeds export /srv/www/feeds

@@ -63,8 +63,9 @@ def _ask(folder: Path, given: Answers) -> Answers:
             continue
         if question.name != "store" and not answers.get("store"):
             break  # the demo needs no more
+        usual = question.usual(answers)
         answers[question.name] = click.prompt(
-            question.text, default=question.usual(answers), value_proc=_asked(question), err=True
+            question.text, default=usual, show_default=bool(usual), value_proc=_asked(question), err=True
         )
     return answers
 

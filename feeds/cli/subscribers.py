@@ -23,6 +23,8 @@ def subscribers() -> None:
 
     Without a date of consent nobody gets more than one mail that asks for it. An address that has left, bounced or complained
     is never revived by a command.
+
+    Environment: FEEDS_SECRET_KEY signs the links in messages that ask for consent.
     """
 
 
