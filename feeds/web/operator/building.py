@@ -30,7 +30,7 @@ PATIENCE, LOOK = 3.0, 0.1
 
 @blueprint.get("/feeds/own")
 def own_feeds() -> Answer:
-    """After a change: as soon as it is live, or after PATIENCE."""
+    """The feeds of feeds.yaml, each to be changed or taken out. After a change: as soon as it is live, or after PATIENCE."""
     live = _is_live(patient="said" in request.args)
     return page("own.html", feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault="")
 
@@ -59,7 +59,7 @@ def _files_config() -> Config:
 
 @blueprint.get("/feeds/new")
 def new_feed() -> Answer:
-    """The selection is the address's, as on /select; `edit` names the feed that is being changed."""
+    """Set up a feed. The selection is the address's, as on /select; `edit` names the feed that is being changed."""
     former = request.args.get("edit", "")
     known = _named(former) if former else None
     text = _query()
@@ -123,6 +123,7 @@ def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: s
 
 @blueprint.post("/feeds/save")
 def save_feed() -> Answer:
+    """Write a feed into feeds.yaml, new or changed, or show the form again with what is wrong."""
     form = request.form
     words = Words(*(form.get(name, "").strip() for name in ("name", "title", "description", "limit", "content", "former")))
     text = form.get("select", "")
@@ -141,12 +142,14 @@ def save_feed() -> Answer:
 
 @blueprint.post("/feeds/remove")
 def remove_feed() -> Answer:
+    """Take a feed out of feeds.yaml; with `gone` its address answers 410 from then on."""
     name, gone = request.form.get("name", ""), request.form.get("gone") == "yes"
     return _changed(lambda mark: console().remove_feed(mark, name, ip(), now(), gone=gone), "removed")
 
 
 @blueprint.post("/feeds/undo")
 def undo() -> Answer:
+    """Take the last change of feeds.yaml back."""
     return _changed(lambda mark: console().undo(mark, ip(), now()), "undone")
 
 

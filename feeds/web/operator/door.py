@@ -147,6 +147,7 @@ def back(path: str, said: str = "") -> Answer:
 
 @blueprint.get("/sign-in")
 def sign_in() -> Answer:
+    """The form that asks for the token."""
     if console().is_signed_in(request.cookies.get(COOKIE, ""), now()):
         return back("/")
     return page("sign-in.html", to=request.args.get("to", ""), wrong=False)
@@ -154,7 +155,7 @@ def sign_in() -> Answer:
 
 @blueprint.post("/sign-in")
 def enter() -> Answer:
-    """A new session each time, so that nobody can have chosen its name before."""
+    """Sign in, with a new session each time, so that nobody can have chosen its name before."""
     found = console().sign_in(request.form.get("token", ""), ip(), now())
     to = request.form.get("to", "")
     if found.wait:
@@ -172,6 +173,7 @@ def enter() -> Answer:
 
 @blueprint.post("/sign-out")
 def sign_out() -> Answer:
+    """End the session."""
     console().sign_out(g.operator, ip(), now())
     answered = back("/sign-in", "out")
     answered.delete_cookie(COOKIE, path=FOLDER, httponly=True, samesite="Lax")
@@ -180,4 +182,5 @@ def sign_out() -> Answer:
 
 @blueprint.get("/<path:rest>")
 def nothing(rest: str) -> Answer:
+    """404, and only for who is signed in: nobody else learns what there is."""
     abort(404)

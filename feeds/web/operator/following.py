@@ -14,6 +14,7 @@ from .door import FOLDER, blueprint, config, console, now, number, page, words
 
 @blueprint.get("/feeds")
 def feeds() -> Answer:
+    """Every feed with its entries, last change, requests and readers; sorted, searched, in pages."""
     order = request.args.get("sort", "requests")
     order = order if order in ORDERS else "requests"
     text = request.args.get("q", "")[:100]
@@ -28,6 +29,7 @@ def feeds() -> Answer:
 
 @blueprint.get("/feeds/show")
 def feed() -> Answer:
+    """One feed: requests and readers by day."""
     found = console().history(config(), request.args.get("path", ""), now())
     if found is None:
         abort(404)
@@ -36,6 +38,7 @@ def feed() -> Answer:
 
 @blueprint.get("/plots/requests.svg")
 def requests_plot() -> Answer:
+    """Requests of one feed by day, as a picture."""
     found = console().history(config(), request.args.get("path", ""), now()) or abort(404)
     sent = [one.counts.requests - one.counts.unchanged - one.counts.refused for one in found.days]
     series = [
@@ -48,5 +51,6 @@ def requests_plot() -> Answer:
 
 @blueprint.get("/plots/readers.svg")
 def readers_plot() -> Answer:
+    """Readers of one feed by day, as a picture."""
     found = console().history(config(), request.args.get("path", ""), now()) or abort(404)
     return plots.lines([one.day for one in found.days], [(words("Readers"), [one.readers for one in found.days])])

@@ -16,6 +16,7 @@ LISTED, TROUBLED = 30, 200
 
 @blueprint.get("/issues")
 def issues() -> Answer:
+    """Issues with their progress, what failed or is uncertain, and a form for a test message."""
     return _page()
 
 
@@ -37,6 +38,7 @@ def _page(status: int = 200, fault: str = "", address: str = "", frequency: str 
 
 @blueprint.post("/issues/<action>")
 def act(action: str) -> Answer:
+    """Pause, resume, cancel, retry an issue, or send a test message."""
     _must_be_on()
     if action == "test":
         return _test()

@@ -12,11 +12,13 @@ from .door import blueprint, config, console, ip, now, page, words
 
 @blueprint.get("/subscribers")
 def subscribers() -> Answer:
+    """Numbers of subscribers, and how they came and went."""
     return _page()
 
 
 @blueprint.post("/subscribers")
 def find() -> Answer:
+    """One subscriber, by the whole address."""
     address = request.form.get("email", "")
     try:
         found = console().find_subscriber(config(), address, ip(), now())
@@ -33,6 +35,7 @@ def _page(status: int = 200, **values: object) -> Answer:
 
 @blueprint.get("/plots/subscribers.svg")
 def subscribers_plot() -> Answer:
+    """Active subscribers by day, as a picture."""
     growth = console().growth(config(), now())
     days = [one.day for one in growth.days]
     return plots.lines(days, [(words("Active subscribers"), [one.active for one in growth.days])])
@@ -40,6 +43,7 @@ def subscribers_plot() -> Answer:
 
 @blueprint.get("/plots/movement.svg")
 def movement_plot() -> Answer:
+    """Confirmations, departures and bounces by day, as a picture."""
     growth = console().growth(config(), now())
     series = [
         (words("Confirmed"), [one.confirmed for one in growth.days]),
