@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from feeds.config import Environment
 from feeds.service import Service
@@ -17,7 +17,12 @@ from feeds.service import Service
 pytestmark = pytest.mark.interop
 TOKEN = "open-sesame-0123456789"
 #: Width, whether scripts run, language, colour scheme.
-BROWSERS = {"phone": (375, False, "zh-CN", "dark"), "desktop": (1280, True, "en-GB", "light")}
+BROWSERS = {
+    "phone": (375, True, "en-GB", "light"),
+    "phone, no scripts": (375, False, "zh-CN", "dark"),
+    "desktop": (1280, True, "en-GB", "dark"),
+    "desktop, no scripts": (1280, False, "zh-CN", "light"),
+}
 ROOMS = (
     "",
     "quarantine",
@@ -52,14 +57,6 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     service.digests(config).plan(1_793_548_800, written_at=int(time.time()))  # 2026-11-02
     service.close()
     return running(root / "config", "--workers", "1", environment={"FEEDS_OPERATOR_TOKEN": TOKEN}).ready()
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=sorted(BROWSERS))
