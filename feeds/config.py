@@ -539,7 +539,9 @@ class Environment(BaseModel):
         description="signs the links in mails; where it is not set, a secret that the database keeps does",
     )
     operator_token: str = Field(
-        default="", repr=False, description="the operator's key: `/metrics` takes it as bearer, from anywhere"
+        default="",
+        repr=False,
+        description="opens the console at `/operator/`, and `/metrics` from anywhere (as bearer); where it is not set, neither",
     )
 
     @property

@@ -32,7 +32,7 @@ def home() -> Answer:
 
 @blueprint.get("/search")
 def search() -> Answer:
-    """`?q=` are words of titles, summaries and names; `&page=2` goes on with the articles."""
+    """Search: `?q=` are words of titles, summaries and names; `&page=2` goes on with the articles."""
     here = state()
     page = _number(request.args.get("page", ""))
     if page > MAX_PAGES:
