@@ -541,7 +541,7 @@ class Environment(BaseModel):
     operator_token: str = Field(
         default="",
         repr=False,
-        description="opens the console at `/operator/`, and `/metrics` from anywhere (as bearer); where it is not set, neither",
+        description="opens the console at `/operator/`, and `/metrics` from anywhere, as bearer; without it there is no console",
     )
 
     @property
