@@ -111,8 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(root: Path) -> Iterator[Served]:
-    """`root` is an empty folder for the site."""
+def serving(root: Path, **variables: str) -> Iterator[Served]:
+    """`root` is an empty folder for the site; `variables` are the service's alone."""
     backend = _free_port()
     recorder = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     recorder.daemon_threads = True
@@ -120,7 +120,7 @@ def serving(root: Path) -> Iterator[Served]:
     recorder.__dict__.update(served=served, backend=backend)
     threading.Thread(target=recorder.serve_forever, daemon=True).start()
     config = _site(root, served.base)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")} | variables
     feeds = [sys.executable, "-m", "feeds"]
     subprocess.run([*feeds, "rescan", "--config", str(config)], check=True, cwd=CHECKOUT, env=environment, capture_output=True)
     options = ["--config", str(config), "--port", str(backend), "--workers", "1", "--no-clock"]

@@ -40,7 +40,7 @@ def configuration(language: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proxied") / "site") as found:
+    with serving(tmp_path_factory.mktemp("proxied") / "site", FEEDS_OPERATOR_TOKEN="a token") as found:
         yield found
 
 
@@ -172,6 +172,16 @@ def test_people_can_sign_up_and_nothing_of_theirs_is_kept(proxy: Proxy) -> None:
     status, headers, _body = proxy.ask("/subscribe", "POST", "email=nobody%40example.org")
     assert status == 200 and "no-store" in headers["Cache-Control"]
     assert [request.status for request in proxy.arrived("/subscribe")][-2:] == [200, 200]
+
+
+def test_the_operator_can_sign_in_and_other_sites_cannot_do_it_for_him(proxy: Proxy) -> None:
+    form = "token=a+token"
+    status, headers, _body = proxy.ask("/operator/sign-in", "POST", form, Origin=f"https://{HOST}")
+    assert status == 303 and "HttpOnly" in headers["Set-Cookie"]
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    assert proxy.ask("/operator/", Cookie=cookie)[0] == 200
+    assert proxy.ask("/operator/")[0] == 303, "nothing of it was kept for others"
+    assert proxy.ask("/operator/sign-in", "POST", form, Origin="https://other.example")[0] == 403
 
 
 def test_figures_are_not_for_everybody(proxy: Proxy) -> None:
