@@ -140,6 +140,8 @@ def test_who_wants_no_digests_says_so(tmp_path: Path) -> None:
         ("--id-authority", "example.org", "expected a domain or address and a date"),
         ("--article-url", "https://example.org", "expected {permalink} or {id}"),
         ("--sender", "somebody", "expected an address such as"),
+        ("--title", "", "at least 1 character"),
+        ("--sender", "", "expected an address such as"),
     ],
 )
 def test_a_bad_option_is_wrong_usage_and_makes_nothing(tmp_path: Path, option: str, value: str, reason: str) -> None:
@@ -223,6 +225,16 @@ def test_what_an_option_says_or_a_file_holds_is_not_asked(tmp_path: Path, store:
     terminal.until("next: feeds serve")
     assert terminal.end() == 0
     assert made(tmp_path / "site").newsletter.enabled is False
+
+
+def test_where_only_the_newsletter_is_missing_only_its_sender_is_asked(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "site" / "config").mkdir(parents=True)
+    (tmp_path / "site" / "config" / "site.yaml").write_text("title: mine\n")
+    terminal = Terminal("init", tmp_path / "site", "--store", store)
+    terminal.answer("Sender of digests", "News <news@example.org>")
+    terminal.until("next: feeds serve")
+    assert terminal.end() == 0
+    assert made(tmp_path / "site").newsletter.sender == "News <news@example.org>"
 
 
 def test_yes_asks_nothing(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Question:
 
     def check(self, answer: str) -> str:
         """The answer as it is to be written. Raises click.BadParameter with the words of the configuration."""
-        if not answer or (self.name == "sender" and answer == NONE):
+        if (self.name, answer) in (("store", ""), ("sender", NONE)):
             return answer
         if self.name == "store":
             answer = str(Path(answer).expanduser().absolute())
@@ -46,7 +46,7 @@ class Question:
 
 def _domain(answers: Answers) -> str:
     """Of the site; "" where readers do not reach it by one."""
-    host = urlsplit(answers["base_url"]).hostname or ""
+    host = urlsplit(answers.get("base_url", "")).hostname or ""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -65,7 +65,7 @@ def _sender(answers: Answers) -> str:
 
 
 def _zone(answers: Answers) -> str:
-    return Site().timezone if answers["language"].lower().startswith("zh") else "UTC"
+    return Site().timezone if answers.get("language", "").lower().startswith("zh") else "UTC"
 
 
 def _same(text: str) -> Callable[[Answers], str]:
