@@ -541,7 +541,7 @@ class Environment(BaseModel):
     operator_token: str = Field(
         default="",
         repr=False,
-        description="opens the console at `/operator/`, and `/metrics` from anywhere, as bearer; without it there is no console",
+        description="opens the console, `/operator/`, and as bearer `/metrics` from anywhere; without it there is no console",
     )
 
     @property
