@@ -20,7 +20,6 @@ import pytest
 
 from feeds.service import FORMATS
 from feeds.syndication.leaves import OWN
-from feeds.web.app import make_app
 from feeds.web.still import renderer
 
 pytestmark = pytest.mark.interop
@@ -235,11 +234,6 @@ def test_what_is_not_there_is_404_with_a_page(server: Server, address: str) -> N
     assert status == 404
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert b"404" in body and b"/static/style.css" in body
-
-
-def test_pages_may_do_what_the_services_own_pages_may(server: Server, exported: tuple[Any, Path]) -> None:
-    own = make_app(exported[0].environment).test_client().get("/").headers["Content-Security-Policy"]
-    assert server.get("/")[1]["Content-Security-Policy"] == own
 
 
 def test_nginx_finds_nothing_to_complain_about(exported: tuple[Any, Path], tool: Callable[[str], str], tmp_path: Path) -> None:
