@@ -30,7 +30,7 @@ PATIENCE, LOOK = 3.0, 0.1
 
 @blueprint.get("/feeds/own")
 def own_feeds() -> Answer:
-    """The feeds of feeds.yaml, each to be changed or taken out. After a change: as soon as it is live, or after PATIENCE."""
+    """The feeds that feeds.yaml names. After a change it answers as soon as that is live, or after three seconds."""
     live = _is_live(patient="said" in request.args)
     return page("own.html", feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault="")
 
@@ -59,7 +59,7 @@ def _files_config() -> Config:
 
 @blueprint.get("/feeds/new")
 def new_feed() -> Answer:
-    """Set up a feed. The selection is the address's, as on /select; `edit` names the feed that is being changed."""
+    """Put a feed together, or change the one that `edit` names. The selection is the address's, as on `/select`."""
     former = request.args.get("edit", "")
     known = _named(former) if former else None
     text = _query()
@@ -83,7 +83,7 @@ def _named(name: str) -> NamedFeed:
 
 
 def _words_of(feed: NamedFeed) -> Words:
-    limit = str(feed.limit) if feed.limit != NamedFeed.model_fields["limit"].default else ""
+    limit = str(feed.limit) if "limit" in feed.model_fields_set else ""
     return Words(feed.name, feed.title, feed.description, limit, feed.content or "", feed.name)
 
 
@@ -123,7 +123,7 @@ def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: s
 
 @blueprint.post("/feeds/save")
 def save_feed() -> Answer:
-    """Write a feed into feeds.yaml, new or changed, or show the form again with what is wrong."""
+    """Write a feed into feeds.yaml."""
     form = request.form
     words = Words(*(form.get(name, "").strip() for name in ("name", "title", "description", "limit", "content", "former")))
     text = form.get("select", "")
@@ -142,14 +142,14 @@ def save_feed() -> Answer:
 
 @blueprint.post("/feeds/remove")
 def remove_feed() -> Answer:
-    """Take a feed out of feeds.yaml; with `gone` its address answers 410 from then on."""
+    """Take a feed out of feeds.yaml; `gone` makes its address answer 410."""
     name, gone = request.form.get("name", ""), request.form.get("gone") == "yes"
     return _changed(lambda mark: console().remove_feed(mark, name, ip(), now(), gone=gone), "removed")
 
 
 @blueprint.post("/feeds/undo")
 def undo() -> Answer:
-    """Take the last change of feeds.yaml back."""
+    """Restore feeds.yaml as it was before the last change."""
     return _changed(lambda mark: console().undo(mark, ip(), now()), "undone")
 
 

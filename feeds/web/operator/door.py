@@ -147,7 +147,7 @@ def back(path: str, said: str = "") -> Answer:
 
 @blueprint.get("/sign-in")
 def sign_in() -> Answer:
-    """The form that asks for the token."""
+    """The form that asks for the operator's token."""
     if console().is_signed_in(request.cookies.get(COOKIE, ""), now()):
         return back("/")
     return page("sign-in.html", to=request.args.get("to", ""), wrong=False)
@@ -155,7 +155,7 @@ def sign_in() -> Answer:
 
 @blueprint.post("/sign-in")
 def enter() -> Answer:
-    """Sign in, with a new session each time, so that nobody can have chosen its name before."""
+    """Sign in with the token: a new session each time, so that nobody can have chosen its name before."""
     found = console().sign_in(request.form.get("token", ""), ip(), now())
     to = request.form.get("to", "")
     if found.wait:
@@ -182,5 +182,5 @@ def sign_out() -> Answer:
 
 @blueprint.get("/<path:rest>")
 def nothing(rest: str) -> Answer:
-    """404, and only for who is signed in: nobody else learns what there is."""
+    """404, for the operator; the form to sign in, for anybody else."""
     abort(404)
