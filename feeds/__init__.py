@@ -12,8 +12,8 @@ The ways through the house, each a straight line:
     console  form -> web.operator -> service.console -> edits (one entry of feeds.yaml) -> sheets (checked, replaced) -> rescan
 
 Reading order: model, addresses, selections, config, database, origins, edits; then the packages, each of which opens with its
-own order: library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests -> numbers), web
-(HTTP); then service (use cases), schedule (the clock), cli (the operator's verbs).
+own order: library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests ->
+numbers), web (HTTP); then service (use cases), schedule (the clock), cli (the operator's verbs).
 
 Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter | audience -> database, config,
 selections -> addresses, model -> errors. Departments do not import each other, but for reading: syndication and newsletter ask

@@ -9,7 +9,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from flask import abort, redirect, request
+from flask import abort, g, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import selections
@@ -32,7 +32,13 @@ PATIENCE, LOOK = 3.0, 0.1
 def own_feeds() -> Answer:
     """The feeds that feeds.yaml names. After a change it answers as soon as that is live, or after three seconds."""
     live = _is_live(patient="said" in request.args)
-    return page("own.html", feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault="")
+    return _own_page(200, live, "")
+
+
+def _own_page(status: int, live: bool, fault: str) -> Answer:
+    chinese = g.language == "zh-CN"
+    feeds = [(feed, selections.title(feed.select.selection(), chinese=chinese)) for feed in _files_config().feeds.feeds]
+    return page("own.html", status, feeds=feeds, sheet=console().sheet(), live=live, fault=fault)
 
 
 def _is_live(*, patient: bool) -> bool:
@@ -157,6 +163,5 @@ def _changed(change: Any, said: str) -> Answer:
     try:
         change(request.form.get("mark", ""))
     except (EditError, ConfigError) as error:
-        live = _is_live(patient=False)
-        return page("own.html", 409, feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault=str(error))
+        return _own_page(409, _is_live(patient=False), str(error))
     return back("/feeds/own", said)

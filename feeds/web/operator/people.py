@@ -24,12 +24,12 @@ def find() -> Answer:
         found = console().find_subscriber(config(), address, ip(), now())
     except MailboxError:
         return _page(400, address=address, wrong=True)
-    return _page(address=address, asked=True, found=found)
+    return _page(address=address, sought=True, found=found)
 
 
 def _page(status: int = 200, **values: object) -> Answer:
     growth = console().growth(config(), now())
-    common = {"address": "", "wrong": False, "asked": False, "found": None}
+    common = {"address": "", "wrong": False, "sought": False, "found": None}
     return page("subscribers.html", status, growth=growth, **common | values)
 
 
