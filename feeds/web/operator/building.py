@@ -69,8 +69,8 @@ def new_feed() -> Answer:
     former = request.args.get("edit", "")
     known = _named(former) if former else None
     text = _query()
-    if known is not None and not text:
-        return redirect(_address(parse_qsl(selections.canonical(known.select.selection())), former), 302)
+    if known is not None and not text and (own := selections.canonical(known.select.selection())):
+        return redirect(_address(parse_qsl(own), former), 302)
     if any(name in request.args for name in STEP):
         pairs = [pair for pair in with_step(text) if pair[0] != "edit"]
         return redirect(_address(pairs, former), 302)
@@ -102,7 +102,7 @@ def _address(pairs: list[tuple[str, str]], former: str = "") -> str:
 def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: str = "") -> Answer:
     pairs, draft, refused = parse_qsl(text, keep_blank_values=True), Draft(Selection(), "", 0, (), ()), ""
     try:
-        draft = console().draft(_files_config(), text)
+        draft = console().draft(_files_config(), text, everything=bool(words.former))
         pairs = parse_qsl(draft.query)
     except SelectionError as error:
         refused, status = str(error), 400
@@ -134,7 +134,7 @@ def save_feed() -> Answer:
     words = Words(*(form.get(name, "").strip() for name in ("name", "title", "description", "limit", "content", "former")))
     text = form.get("select", "")
     try:
-        draft = console().draft(_files_config(), text)
+        draft = console().draft(_files_config(), text, everything=bool(words.former))
     except SelectionError:
         abort(400)
     if wrong := faults(_files_config(), words, draft.selection):

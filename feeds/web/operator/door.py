@@ -51,6 +51,9 @@ def number(name: str, default: int = 1) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else default
 
 
+_FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo": "/feeds/own", "issues/": "/issues"}
+
+
 # -- every request -----------------------------------------------------------
 
 
@@ -182,5 +185,6 @@ def sign_out() -> Answer:
 
 @blueprint.get("/<path:rest>")
 def nothing(rest: str) -> Answer:
-    """404, for the operator; the form to sign in, for anybody else."""
-    abort(404)
+    """404; where a form was sent to, the page that has the form: the switch between languages may come from its answer."""
+    room = next((room for start, room in _FORMS.items() if rest.startswith(start)), None) or abort(404)
+    return back(room)
