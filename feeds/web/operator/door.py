@@ -23,6 +23,8 @@ blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 COOKIE, FOLDER = "operator", "/operator"
 MAX_BODY = 64 * 1024
 _OPEN = ("operator.sign_in", "operator.enter")
+#: Where forms are sent to, and the page that has the form.
+_FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo": "/feeds/own", "issues/": "/issues"}
 #: What was done, as addresses say it: the page finds the words.
 SAID = frozenset({"saved", "removed", "undone", "pause", "resume", "cancel", "retry", "test", "out"})
 
@@ -49,9 +51,6 @@ def ip() -> str:
 def number(name: str, default: int = 1) -> int:
     text = request.args.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else default
-
-
-_FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo": "/feeds/own", "issues/": "/issues"}
 
 
 # -- every request -----------------------------------------------------------
