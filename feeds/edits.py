@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from .errors import EditError
@@ -28,6 +29,7 @@ _EMPTY_GONE = re.compile(_EMPTY.pattern.replace("feeds", "gone"))
 _ONLY_COMMENT = re.compile(r"\s*(#.*)?")
 #: What YAML 1.1 and 1.2 both read as text without quotes.
 _PLAIN = re.compile(r"[A-Za-z一-鿿]+(?:[ _-][A-Za-z0-9一-鿿]+)*")
+_NOTHING: tuple[Any, ...] = (None, "", {}, [])
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
@@ -142,8 +144,19 @@ def _emptied(text: str) -> str:
 # -- one entry ---------------------------------------------------------------
 
 
+class _Representer(RoundTripRepresenter):
+    """Writes null as the shipped file does, where ruamel.yaml would leave it out."""
+
+    def represent_none(self, _data: None) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_none)
+
+
 def _yaml() -> YAML:
     made = YAML()
+    made.Representer = _Representer
     made.preserve_quotes = True
     made.width = 1_000_000
     made.indent(mapping=2, sequence=4, offset=2)
@@ -170,19 +183,23 @@ def _written(entry: Mapping[str, Any]) -> str:
 
 def _changed(written: str, column: int, entry: Mapping[str, Any]) -> str:
     rows = _load(_indented(_dedented(written, column), 2))  # where it will be written: comments keep their columns
-    for number, key in enumerate(EDITED):
-        _set(rows[0], number, key, entry.get(key))
+    given = {key: value for key in EDITED if (value := entry.get(key)) is not None}
+    _merge(rows[0], given, EDITED)
     return _indented(_dedented(_dump(rows), 2), column)
 
 
-def _set(row: CommentedMap, number: int, key: str, value: Any) -> None:
-    """What does not change stays as it is written."""
-    if value is None:
-        row.pop(key, None)
-    elif key not in row:
-        row.insert(min(number, len(row)), key, _value(value))
-    elif _plain(row[key]) != value:
-        row[key] = _value(value)
+def _merge(row: CommentedMap, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """What does not change stays as it is written; of `known` keys, those that are not given go, unless they say nothing."""
+    for key in known:
+        if key not in given and row.get(key) not in _NOTHING:
+            del row[key]
+    for number, (key, value) in enumerate(given.items()):
+        if key not in row:
+            row.insert(min(number, len(row)), key, _value(value))
+        elif isinstance(row[key], CommentedMap) and isinstance(value, Mapping) and row[key]:
+            _merge(row[key], value, list(row[key]))
+        elif _plain(row[key]) != value:
+            row[key] = _value(value)
 
 
 def _plain(value: Any) -> Any:

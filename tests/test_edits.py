@@ -81,13 +81,25 @@ def test_a_feed_that_is_changed_twice_is_as_it_was_changed_last(first: dict[str,
     assert read(changed).feeds == read(edits.put(DEFAULT, {**second, "name": first["name"]})).feeds
 
 
+KERNEL = {
+    "name": "kernel",
+    "title": "内核与系统",
+    "select": {"tag": ["内核", "systemd"], "not": {"translator": ["ChatGPT"]}},
+    "limit": 20,
+}
+
+
 def test_a_feed_that_is_put_as_it_is_changes_nothing() -> None:
-    kernel = {
-        "name": "kernel",
-        "title": "内核与系统",
-        "select": {"tag": ["内核", "systemd"], "not": {"translator": ["ChatGPT"]}},
-    }
-    assert edits.put(DEFAULT, kernel) == DEFAULT
+    assert edits.put(DEFAULT, KERNEL) == DEFAULT
+
+
+def test_a_changed_selection_keeps_the_words_beside_it() -> None:
+    select = {"tag": ["内核", "Linux"], "all": {"tag": ["AI"]}, "not": {"translator": ["ChatGPT"]}}
+    found = edits.put(DEFAULT, {**KERNEL, "select": select})
+    before, after = DEFAULT.splitlines(), found.splitlines()
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert [line.split("#")[0].strip() for line in changed] == ["tag: [内核, Linux]", "all: {tag: [AI]}"]
+    assert all("#" in line for line in changed)
 
 
 def test_the_only_feed_may_go_and_come_again() -> None:

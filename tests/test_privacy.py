@@ -44,6 +44,7 @@ def everything_published(site: Any) -> bytes:
         ids = [row[0] for row in connection.exec_driver_sql("SELECT id FROM articles")]
     pages = ["/", "/tags/", "/translators/", *(f"/{path}" for path in states), *(f"/articles/{id}" for id in ids), "/missing"]
     parts += [client.get(page, headers={"Accept": "text/html"}).get_data() for page in pages]
+    parts += console_pages(site)
     for command in (["status"], ["status", "--json"], ["check"], ["check", "--json"], ["list", "--json"], ["rescan", "--json"]):
         result = CliRunner().invoke(main, [*command, "--config", str(site.config_dir)])
         parts += [result.stdout_bytes, result.stderr_bytes, repr(result.exception).encode()]
@@ -56,6 +57,15 @@ def everything_published(site: Any) -> bytes:
     assert any(path.name.endswith("-wal") for path in files), "the log of the database is looked at, too"
     parts += [path.read_bytes() for path in files]
     return b"\n".join(parts)
+
+
+def console_pages(site: Any) -> list[bytes]:
+    """What the operator sees: above all the lines of files in quarantine."""
+    client = Client(create_app(site.environment.model_copy(update={"operator_token": "a token"})))
+    client.post("/operator/sign-in", data={"token": "a token"})
+    answers = [client.get(f"/operator/{room}") for room in ("", "quarantine", "feeds", "configuration", "log")]
+    assert [answered.status_code for answered in answers] == [200] * 5
+    return [answered.get_data() for answered in answers]
 
 
 # -- generated comments ------------------------------------------------------

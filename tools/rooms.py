@@ -14,7 +14,7 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "rooms.svg"
 #: Top floor first: (room, what it does). A room imports from the floors below its own, and from nowhere else.
 FLOORS: list[list[tuple[str, str]]] = [
     [("cli", "the operator's verbs")],
-    [("web", "feeds, pages, subscriptions, hub"), ("schedule", "the clock: it only ticks")],
+    [("web", "feeds, pages, subscriptions, hub, console"), ("schedule", "the clock: it only ticks")],
     [("service", "use cases, and where everything is put together")],
     [
         ("syndication", "catalog to feeds, hub, export"),

@@ -133,7 +133,7 @@ class Reader:
         shown, named = overview.shown, self._surroundings.named
         self._here = {}
         newest = overview.newest
-        for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=True):
+        for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=False):  # of no article, no neighbour
             mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *named.get(key, ()))])
             known = before.get(key)
             self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)

@@ -67,6 +67,20 @@ def test_a_change_of_a_feed_keeps_its_address_and_its_comments(operator: Operato
     assert "name: kernel   # since 2003" in text and "title: 内核之外" in text and "id: first" in text
 
 
+def test_a_feed_of_all_articles_can_be_edited_too(operator: Operator) -> None:
+    operator.site.set("feeds.yaml", "feeds:\n  - name: news\n    title: News\n")
+    operator.site.rescan()
+    assert operator.get("/feeds/new?edit=news").status_code == 200 and "5 articles" in operator.text
+    assert operator.post("/feeds/save", title="All the news", limit="7", content="", description="").status_code == 303
+    assert operator.yaml.read_text("utf-8") == "feeds:\n  - name: news\n    title: All the news\n    limit: 7\n"
+
+
+def test_who_switches_languages_on_the_answer_to_a_form_finds_the_form_again(operator: Operator) -> None:
+    for path, room in {"feeds/save": "feeds/new", "feeds/undo": "feeds/own", "issues/test": "issues"}.items():
+        assert operator.get(f"/{path}").headers["Location"] == f"/operator/{room}"
+    assert operator.get("/feeds/nothing").status_code == 404
+
+
 def test_a_removed_feed_is_gone_for_good_if_the_operator_says_so(operator: Operator) -> None:
     operator.get("/feeds/own")
     operator.post("/feeds/remove", gone="yes")

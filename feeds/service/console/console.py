@@ -171,10 +171,10 @@ class Console:
         except ConfigError:
             return False
 
-    def draft(self, config: Config, text: str) -> drafts.Draft:
+    def draft(self, config: Config, text: str, *, everything: bool) -> drafts.Draft:
         """Raises SelectionError."""
         with database.reading(self.engine) as connection:
-            return drafts.draft(connection, config, text)
+            return drafts.draft(connection, config, text, everything=everything)
 
     def save_feed(self, mark: str, words: drafts.Words, draft: drafts.Draft, ip: str, now: int) -> Config:
         """What is in force from the next rescan on. Raises EditError, ConfigError; then nothing is written."""

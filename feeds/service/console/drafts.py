@@ -33,15 +33,15 @@ class Draft:
     unknown: Sequence[tuple[str, str]]
 
 
-def draft(connection: sa.Connection, config: Config, text: str) -> Draft:
-    """Raises SelectionError."""
+def draft(connection: sa.Connection, config: Config, text: str, *, everything: bool) -> Draft:
+    """`everything`: the empty selection takes all articles; else it takes none yet. Raises SelectionError."""
     wanted = selections.parse(text)
     if isinstance(wanted, str):
         named = config.named(wanted)
         wanted = named.select.selection() if named else Selection()
     found = catalog.respell(connection, definitions.names_of(config), wanted)
     clauses = catalog.resolve(connection, definitions.names_of(config), found.selection)
-    if not selections.clauses(found.selection):
+    if not selections.clauses(found.selection) and not everything:
         return Draft(found.selection, "", 0, (), ())
     articles = catalog.select(connection, clauses, SHOWN, with_html=False)
     query = selections.canonical(found.selection)
@@ -75,7 +75,7 @@ def faults(config: Config, words: Words, selection: Selection) -> dict[str, str]
         found["limit"] = "number"
     if words.content not in ("", "full", "summary"):
         found["content"] = "choice"
-    if not selections.clauses(selection):
+    if not selections.clauses(selection) and not words.former:
         found["select"] = "empty"
     return found
 
@@ -99,7 +99,7 @@ def entry(words: Words, selection: Selection) -> dict[str, Any]:
         "name": words.name,
         "title": words.title.strip(),
         "description": words.description.strip() or None,
-        "select": selection.as_json(),
+        "select": selection.as_json() or None,
         "limit": int(words.limit) if words.limit else None,
         "content": words.content or None,
     }

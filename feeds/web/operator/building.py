@@ -9,7 +9,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from flask import abort, redirect, request
+from flask import abort, g, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import selections
@@ -30,9 +30,15 @@ PATIENCE, LOOK = 3.0, 0.1
 
 @blueprint.get("/feeds/own")
 def own_feeds() -> Answer:
-    """The feeds of feeds.yaml, each to be changed or taken out. After a change: as soon as it is live, or after PATIENCE."""
+    """The feeds that feeds.yaml names. After a change it answers as soon as that is live, or after three seconds."""
     live = _is_live(patient="said" in request.args)
-    return page("own.html", feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault="")
+    return _own_page(200, live, "")
+
+
+def _own_page(status: int, live: bool, fault: str) -> Answer:
+    chinese = g.language == "zh-CN"
+    feeds = [(feed, selections.title(feed.select.selection(), chinese=chinese)) for feed in _files_config().feeds.feeds]
+    return page("own.html", status, feeds=feeds, sheet=console().sheet(), live=live, fault=fault)
 
 
 def _is_live(*, patient: bool) -> bool:
@@ -59,12 +65,12 @@ def _files_config() -> Config:
 
 @blueprint.get("/feeds/new")
 def new_feed() -> Answer:
-    """Set up a feed. The selection is the address's, as on /select; `edit` names the feed that is being changed."""
+    """Put a feed together, or change the one that `edit` names. The selection is the address's, as on `/select`."""
     former = request.args.get("edit", "")
     known = _named(former) if former else None
     text = _query()
-    if known is not None and not text:
-        return redirect(_address(parse_qsl(selections.canonical(known.select.selection())), former), 302)
+    if known is not None and not text and (own := selections.canonical(known.select.selection())):
+        return redirect(_address(parse_qsl(own), former), 302)
     if any(name in request.args for name in STEP):
         pairs = [pair for pair in with_step(text) if pair[0] != "edit"]
         return redirect(_address(pairs, former), 302)
@@ -83,7 +89,7 @@ def _named(name: str) -> NamedFeed:
 
 
 def _words_of(feed: NamedFeed) -> Words:
-    limit = str(feed.limit) if feed.limit != NamedFeed.model_fields["limit"].default else ""
+    limit = str(feed.limit) if "limit" in feed.model_fields_set else ""
     return Words(feed.name, feed.title, feed.description, limit, feed.content or "", feed.name)
 
 
@@ -96,7 +102,7 @@ def _address(pairs: list[tuple[str, str]], former: str = "") -> str:
 def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: str = "") -> Answer:
     pairs, draft, refused = parse_qsl(text, keep_blank_values=True), Draft(Selection(), "", 0, (), ()), ""
     try:
-        draft = console().draft(_files_config(), text)
+        draft = console().draft(_files_config(), text, everything=bool(words.former))
         pairs = parse_qsl(draft.query)
     except SelectionError as error:
         refused, status = str(error), 400
@@ -123,12 +129,12 @@ def _page(text: str, words: Words, errors: dict[str, str], status: int, fault: s
 
 @blueprint.post("/feeds/save")
 def save_feed() -> Answer:
-    """Write a feed into feeds.yaml, new or changed, or show the form again with what is wrong."""
+    """Write a feed into feeds.yaml."""
     form = request.form
     words = Words(*(form.get(name, "").strip() for name in ("name", "title", "description", "limit", "content", "former")))
     text = form.get("select", "")
     try:
-        draft = console().draft(_files_config(), text)
+        draft = console().draft(_files_config(), text, everything=bool(words.former))
     except SelectionError:
         abort(400)
     if wrong := faults(_files_config(), words, draft.selection):
@@ -142,14 +148,14 @@ def save_feed() -> Answer:
 
 @blueprint.post("/feeds/remove")
 def remove_feed() -> Answer:
-    """Take a feed out of feeds.yaml; with `gone` its address answers 410 from then on."""
+    """Take a feed out of feeds.yaml; `gone` makes its address answer 410."""
     name, gone = request.form.get("name", ""), request.form.get("gone") == "yes"
     return _changed(lambda mark: console().remove_feed(mark, name, ip(), now(), gone=gone), "removed")
 
 
 @blueprint.post("/feeds/undo")
 def undo() -> Answer:
-    """Take the last change of feeds.yaml back."""
+    """Restore feeds.yaml as it was before the last change."""
     return _changed(lambda mark: console().undo(mark, ip(), now()), "undone")
 
 
@@ -157,6 +163,5 @@ def _changed(change: Any, said: str) -> Answer:
     try:
         change(request.form.get("mark", ""))
     except (EditError, ConfigError) as error:
-        live = _is_live(patient=False)
-        return page("own.html", 409, feeds=_files_config().feeds.feeds, sheet=console().sheet(), live=live, fault=str(error))
+        return _own_page(409, _is_live(patient=False), str(error))
     return back("/feeds/own", said)

@@ -23,6 +23,8 @@ blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 COOKIE, FOLDER = "operator", "/operator"
 MAX_BODY = 64 * 1024
 _OPEN = ("operator.sign_in", "operator.enter")
+#: Where forms are sent to, and the page that has the form.
+_FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo": "/feeds/own", "issues/": "/issues"}
 #: What was done, as addresses say it: the page finds the words.
 SAID = frozenset({"saved", "removed", "undone", "pause", "resume", "cancel", "retry", "test", "out"})
 
@@ -147,7 +149,7 @@ def back(path: str, said: str = "") -> Answer:
 
 @blueprint.get("/sign-in")
 def sign_in() -> Answer:
-    """The form that asks for the token."""
+    """The form that asks for the operator's token."""
     if console().is_signed_in(request.cookies.get(COOKIE, ""), now()):
         return back("/")
     return page("sign-in.html", to=request.args.get("to", ""), wrong=False)
@@ -155,7 +157,7 @@ def sign_in() -> Answer:
 
 @blueprint.post("/sign-in")
 def enter() -> Answer:
-    """Sign in, with a new session each time, so that nobody can have chosen its name before."""
+    """Sign in with the token: a new session each time, so that nobody can have chosen its name before."""
     found = console().sign_in(request.form.get("token", ""), ip(), now())
     to = request.form.get("to", "")
     if found.wait:
@@ -182,5 +184,6 @@ def sign_out() -> Answer:
 
 @blueprint.get("/<path:rest>")
 def nothing(rest: str) -> Answer:
-    """404, and only for who is signed in: nobody else learns what there is."""
-    abort(404)
+    """404; where a form was sent to, the page that has the form: the switch between languages may come from its answer."""
+    room = next((room for start, room in _FORMS.items() if rest.startswith(start)), None) or abort(404)
+    return back(room)

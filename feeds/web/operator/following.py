@@ -14,7 +14,7 @@ from .door import FOLDER, blueprint, config, console, now, number, page, words
 
 @blueprint.get("/feeds")
 def feeds() -> Answer:
-    """Every feed with its entries, last change, requests and readers; sorted, searched, in pages."""
+    """All feeds with their requests and readers: `q` searches, `sort` names a column."""
     order = request.args.get("sort", "requests")
     order = order if order in ORDERS else "requests"
     text = request.args.get("q", "")[:100]
@@ -29,7 +29,7 @@ def feeds() -> Answer:
 
 @blueprint.get("/feeds/show")
 def feed() -> Answer:
-    """One feed: requests and readers by day."""
+    """The feed at `path`, by day."""
     found = console().history(config(), request.args.get("path", ""), now())
     if found is None:
         abort(404)
@@ -38,7 +38,7 @@ def feed() -> Answer:
 
 @blueprint.get("/plots/requests.svg")
 def requests_plot() -> Answer:
-    """Requests of one feed by day, as a picture."""
+    """Requests of the feed at `path` by day, drawn."""
     found = console().history(config(), request.args.get("path", ""), now()) or abort(404)
     sent = [one.counts.requests - one.counts.unchanged - one.counts.refused for one in found.days]
     series = [
@@ -51,6 +51,6 @@ def requests_plot() -> Answer:
 
 @blueprint.get("/plots/readers.svg")
 def readers_plot() -> Answer:
-    """Readers of one feed by day, as a picture."""
+    """Readers of the feed at `path` by day, drawn."""
     found = console().history(config(), request.args.get("path", ""), now()) or abort(404)
     return plots.lines([one.day for one in found.days], [(words("Readers"), [one.readers for one in found.days])])

@@ -16,7 +16,7 @@ LISTED, TROUBLED = 30, 200
 
 @blueprint.get("/issues")
 def issues() -> Answer:
-    """Issues with their progress, what failed or is uncertain, and a form for a test message."""
+    """Issues: how far they have come, and what failed."""
     return _page()
 
 
@@ -38,7 +38,7 @@ def _page(status: int = 200, fault: str = "", address: str = "", frequency: str 
 
 @blueprint.post("/issues/<action>")
 def act(action: str) -> Answer:
-    """Pause, resume, cancel, retry an issue, or send a test message."""
+    """What a button does to an issue: pause, resume, cancel, retry, retry-failed; `test` sends one message to one address."""
     _must_be_on()
     if action == "test":
         return _test()

@@ -9,13 +9,13 @@ from .door import blueprint, config, console, now, number, page
 
 @blueprint.get("/")
 def overview() -> Answer:
-    """What is published, the last rescans, what is due, faults."""
+    """The console's first page: what is published, what is faulty, what was done lately, what is due next."""
     return page("overview.html", now=now(), found=console().overview(now()), sheet=console().sheet())
 
 
 @blueprint.get("/quarantine")
 def quarantine() -> Answer:
-    """Files that could not become articles, with the lines that are at fault."""
+    """Files that could not become articles, with the lines around the fault."""
     here = console()
     problems, total, pages = here.problems(number("page"))
     rows = [(problem, here.excerpt(config(), problem)) for problem in problems]
@@ -24,6 +24,6 @@ def quarantine() -> Answer:
 
 @blueprint.get("/log")
 def log() -> Answer:
-    """What was done in the console, and by whom it was tried."""
+    """What was done in the console, the newest first."""
     entries, pages = console().log(number("page"))
     return page("log.html", entries=entries, number=min(max(number("page"), 1), pages), pages=pages)

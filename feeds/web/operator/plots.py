@@ -55,7 +55,7 @@ def _drawn(kind: Any, days: Sequence[date], series: Series) -> str:
 
     narrow = request.args.get("narrow") == "1"
     size = 15 if narrow else 12
-    highest = max((max(numbers, default=0) for _name, numbers in series), default=0)
+    highest = max(map(sum, zip(*(numbers for _name, numbers in series), strict=True)), default=0)
     chart = kind(
         width=420 if narrow else 860,
         height=260,
@@ -74,7 +74,7 @@ def _drawn(kind: Any, days: Sequence[date], series: Series) -> str:
         spacing=6,
         min_scale=2,
         max_scale=5,
-        range=(0, max(highest, 4)) if kind.__name__ == "Line" else None,
+        range=(0, max(highest, 4)),
         show_minor_x_labels=False,
         x_labels_major_every=30 if narrow else 14,
         truncate_label=-1,

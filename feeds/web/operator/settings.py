@@ -12,7 +12,7 @@ from .door import blueprint, config, console, now, page
 
 @blueprint.get("/configuration")
 def configuration() -> Answer:
-    """Every setting in force, and where it comes from; secrets are only told to be set."""
+    """Every setting in force, and where its value comes from; secrets hidden."""
     here = console()
     files = [(file, list(rows)) for file, rows in groupby(here.settings(config()), key=lambda setting: setting.file)]
     return page(
