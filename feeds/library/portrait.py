@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from ..database import memberships, terms
 from ..model import Term
 from . import catalog, sets
-from .position import published_at
 
 
-def published(connection: sa.Connection, key: int) -> list[int]:
-    """When each article of the term was published (UTC seconds), oldest first."""
+def positions(connection: sa.Connection, key: int) -> Sequence[int]:
+    """Of all articles of the term, oldest first."""
     m = memberships.c
-    rows = connection.execute(sa.select(m.position).where(m.term_key == key).order_by(m.position))
-    return [published_at(position) for (position,) in rows]
+    return connection.execute(sa.select(m.position).where(m.term_key == key).order_by(m.position)).scalars().all()
 
 
 def company(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:
