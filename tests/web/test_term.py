@@ -126,13 +126,17 @@ def test_a_profile_that_is_no_address_with_a_name_in_it_is_refused(site: Any, pr
         load(Environment.read(site.config_dir, {}))
 
 
-def test_company_is_the_same_by_memberships_and_by_sets(demo: Any) -> None:
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_company_is_the_same_by_articles_and_by_sets(demo: Any, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of the two is asked depends on the number of terms."""
+    monkeypatch.setattr(portrait, "_CHUNK", 4)  # as there were thousands of terms
     with demo.service.snapshot() as connection:
-        rows = connection.exec_driver_sql("SELECT key FROM terms WHERE articles > 0").scalars().all()
-        for key in rows:
+        everything = connection.exec_driver_sql("SELECT key, facet, articles FROM terms WHERE articles > 0").all()
+        for key, _facet, _articles in everything:
             for facet in ("tag", "translator"):
-                assert portrait._from_memberships(connection, key, facet) == portrait._from_sets(connection, key, facet)
+                others = [(k, n) for k, f, n in sorted(everything, key=lambda row: -row.articles) if f == facet and k != key]
+                found = portrait._by_sets(connection, key, others, limit)
+                assert found == portrait._by_articles(connection, key, facet, limit)
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30))
