@@ -58,7 +58,7 @@ def chips(page: Any) -> dict[str, list[str]]:
 
 def test_a_translators_page_names_number_first_last_and_their_page_elsewhere(ask: Callable[..., Any]) -> None:
     page = ask("/translators/geekpi")
-    assert said(page) == {
+    assert said(page) == {  # never more than one in a month: none was the busiest
         "Articles": "3",
         "First article": "31 December 2019",
         "Newest article": "1 March 2020",
@@ -90,6 +90,7 @@ def test_the_plot_has_a_bar_for_each_month_in_the_sites_time_zone_and_says_it_in
     assert plot.findtext("desc") == "Most in February 2020: 2"
     rows = [[cell.text for cell in row] for row in page.xpath("//figure/table//tr")]
     assert rows == [["Year", "Articles"], ["2019", "1"], ["2020", "3"]]
+    assert said(page)["Busiest"] == "February 2020 · 2 articles"
     assert "2020 年 2 月最多：2 篇" in ask("/tags/Linux", "zh-CN").text_content()
 
 
