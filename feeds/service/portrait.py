@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ..config import Config
 from ..library import catalog, portrait
 from ..library.catalog import KnownTerm
+from ..library.position import first_of, published_at
 from ..model import PEOPLE, Term
 
 #: Beyond so many months, activity is told by year.
@@ -68,13 +69,13 @@ class Portrait:
 
 def portray(connection: sa.Connection, config: Config, known: KnownTerm) -> Portrait | None:
     """None where no article is left."""
-    published = portrait.published(connection, known.key)
-    if not published:
+    positions = portrait.positions(connection, known.key)
+    if not positions:
         return None
     return Portrait(
-        catalog.instant(published[0]),
-        catalog.instant(published[-1]),
-        tuple(activity(published, config.zone)),
+        catalog.instant(published_at(positions[0])),
+        catalog.instant(published_at(positions[-1])),
+        tuple(activity(positions, config.zone)),
         tuple(_company(connection, config, known)),
         profile(config, known.term),
     )
@@ -90,14 +91,14 @@ def _company(connection: sa.Connection, config: Config, known: KnownTerm) -> Ite
                 yield facet, tuple(found)
 
 
-def activity(published: Sequence[int], zone: ZoneInfo) -> Iterator[Period]:
-    """How many of `published` (UTC seconds, ascending) fall in each month, or in each year where there are many months."""
-    first, last = (datetime.fromtimestamp(one, zone) for one in (published[0], published[-1]))
+def activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Period]:
+    """How many of `positions` (ascending) fall in each month, or in each year where there are many months."""
+    first, last = (datetime.fromtimestamp(published_at(one), zone) for one in (positions[0], positions[-1]))
     by_year = (last.year - first.year) * 12 + last.month - first.month >= MAX_MONTHS
     year, month, before = first.year, 1 if by_year else first.month, 0
     while (year, month) <= (last.year, last.month):
         following = (year + 1, month) if by_year else (year + month // 12, month % 12 + 1)
-        end = bisect.bisect_left(published, int(datetime(*following, 1, tzinfo=zone).timestamp()))
+        end = bisect.bisect_left(positions, first_of(int(datetime(*following, 1, tzinfo=zone).timestamp())))
         yield Period(year, 0 if by_year else month, end - before)
         (year, month), before = following, end
 

@@ -116,7 +116,7 @@ class Reader:
         states = {row.path: row for row in documents.states(connection)}
         self._overview.refresh(connection, documents.terms_without_feed(connection, facets))
         if not config.site.article_url:  # else there are no pages of articles
-            self._surroundings.refresh(self._overview, relation.relating(connection))
+            self._surroundings.refresh(self._overview, relation.rarities(connection))
         shared = shared_mark(config, self._root)
         return Shelf(
             config,
@@ -130,11 +130,11 @@ class Reader:
 
     def _articles(self, config: Config, shared: str) -> list[_Here]:
         overview, before = self._overview, self._here
-        shown, named = overview.shown, self._surroundings.named
+        shown, related = overview.shown, self._surroundings.related
         self._here = {}
         newest = overview.newest
         for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=False):  # of no article, no neighbour
-            mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *named.get(key, ()))])
+            mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *related.get(key, ()))])
             known = before.get(key)
             self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)
         return [row for row in self._here.values() if row.leaf.path]

@@ -140,6 +140,7 @@ def slug(tag: str) -> str:
         ("/about/feeds", "text/html; charset=utf-8"),
         ("/digests/", "text/html; charset=utf-8"),
         ("/static/style.css", "text/css; charset=utf-8"),
+        ("/static/page.js", "text/javascript; charset=utf-8"),
         ("/static/icon.svg", "image/svg+xml"),
         ("/static/icon.png", "image/png"),
     ],

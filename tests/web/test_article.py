@@ -12,7 +12,7 @@ from lxml import html
 from werkzeug.test import Client
 
 from feeds.library.overview import Overview
-from feeds.library.relation import MOST, Surroundings, Vicinity, related, relating, weight
+from feeds.library.relation import MOST, Surroundings, rarities, related, related_to
 from feeds.web.still import renderer
 
 
@@ -53,18 +53,6 @@ def test_an_article_is_never_related_to_itself(ask: Callable[[int], Any]) -> Non
     for number in (1, 20, 40):
         links = numbers(ask(number).xpath("//ul[@class='plain related']//a/@href"))
         assert number not in links and len(links) == len(set(links)) == MOST
-
-
-def test_before_and_after_are_those_of_all_articles_and_of_the_first_tag(
-    store: Any, make_client: Callable[[Any], Client]
-) -> None:
-    write(store, 41, ["Rust", "Linux"])
-    store.rescan()
-    page = html.fromstring(make_client(store).get("/articles/41", headers={"Accept-Language": "en"}).data)
-    of_all, of_tag = page.xpath("//nav[@class='neighbours']")
-    assert numbers(of_all.xpath(".//p/a[@rel='prev']/@href")) == [40] and not of_all.xpath(".//a[@rel='next']")
-    assert numbers(of_tag.xpath(".//p/a/@href")) == [39]
-    assert of_tag.xpath("./h2/span/a/@href") == ["/tags/Rust"]
 
 
 def test_from_the_first_article_next_leads_through_all_of_them(store: Any, make_client: Callable[[Any], Client]) -> None:
@@ -123,39 +111,33 @@ def test_what_is_exported_is_what_is_served_after_any_change(store: Any, tmp_pat
     same()
 
 
-def test_kept_up_to_date_or_made_anew_surroundings_are_the_same(store: Any) -> None:
-    kept, overview = Surroundings(), Overview()
-    for change in (lambda: None, lambda: write(store, 7, ["Rust"]), lambda: write(store, 8, ["Linux"], translator="geekpi")):
-        change()
-        store.rescan()
-        with store.service.snapshot() as connection:
+def test_for_all_articles_at_once_or_for_one_the_answer_is_the_same(store: Any, demo: Any) -> None:
+    for site in (store, demo):
+        kept, overview = Surroundings(), Overview()
+        with site.service.snapshot() as connection:
             overview.refresh(connection, [])
-            kept.refresh(overview, relating(connection))
-            anew = Surroundings()
-            anew.refresh(overview, relating(connection))
-        assert {key: sorted(named) for key, named in kept.named.items()} == {k: sorted(v) for k, v in anew.named.items()}
+            kept.refresh(overview, rarities(connection))
+            rows = connection.exec_driver_sql("SELECT key, position FROM articles").all()
+            assert {key: related_to(connection, key, place) for key, place in rows} == {
+                key: kept.related.get(key, ()) for key, _place in rows
+            }
 
 
-@given(st.lists(st.tuples(st.integers(1, 500), st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=9))))
-def test_what_shares_more_that_is_rare_comes_first(given_terms: list[tuple[int, list[tuple[int, int]]]]) -> None:
-    near = [Vicinity(number, weight(count, 500), places, ()) for number, (count, places) in enumerate(given_terms)]
-    scores: dict[tuple[int, int], int] = {}
-    for one in near:
-        for place in one.older:
-            scores[place] = scores.get(place, 0) + one.weight
-    best = related(50, near)
-    assert len(best) == min(MOST, len(scores))
-    points = sorted(scores.values(), reverse=True)
-    assert sum(points[: len(best)]) == max_sum(scores, best)
-    assert related(50, near[::-1]) == best, "the order of terms does not matter"
+def test_a_tag_in_common_says_more_than_a_translator_as_rare(site: Any, make_client: Callable[[Any], Client]) -> None:
+    site.settle("site.yaml", base_url="http://localhost", article_url="")
+    for number in range(1, 12):
+        write(site, number, ["Rust"] if number in (1, 6, 10) else [], translator="geekpi" if number in (2, 3, 6) else "")
+    site.rescan()
+    page = html.fromstring(make_client(site).get("/articles/6").data)
+    assert numbers(page.xpath("//ul[@class='plain related']//a/@href")) == [1, 10, 3, 2]
 
 
-def max_sum(scores: dict[tuple[int, int], int], keys: list[int]) -> int:
-    """The points of `keys`, each of which may stand at several positions here: its best ones are taken."""
-    left = sorted(scores.items(), key=lambda pair: -pair[1])
-    total = 0
-    for key in keys:
-        place = next(place for place, _points in left if place[1] == key)
-        total += dict(left)[place]
-        left = [pair for pair in left if pair[0] != place]
-    return total
+@given(
+    st.lists(st.tuples(st.lists(st.integers(1, 30), max_size=MOST), st.lists(st.integers(1, 30), max_size=MOST)), max_size=6)
+)
+def test_related_are_taken_by_turns_each_once_until_there_are_enough(sides: list[tuple[list[int], list[int]]]) -> None:
+    found = related(sides)
+    everything = {key for pair in sides for side in pair for key in side}
+    assert len(found) == len(set(found)) == min(MOST, len(everything))
+    if sides and sides[0][0]:
+        assert found[0] == sides[0][0][0]

@@ -14,6 +14,8 @@ import pytest
 from lxml import html
 from werkzeug.test import Client
 
+from feeds import share
+
 BASE = "http://127.0.0.1:8000"  # of the default configuration
 
 
@@ -323,3 +325,11 @@ def test_the_permalink_of_an_article_leads_to_its_page(web_site: Any, make_clien
     answered = client.get("/article-99-1.html")
     assert (answered.status_code, answered.headers["Location"]) == (301, "http://localhost/articles/99")
     assert client.get("/article-98-1.html").status_code == 404
+
+
+def test_style_and_scripts_stay_small(demo_client: Client) -> None:
+    found = {path.name: path.stat().st_size for path in share.static().iterdir()}
+    assert sum(size for name, size in found.items() if name.endswith(".js")) < 20_000
+    assert found["style.css"] < 24_000
+    for name in found:
+        assert demo_client.get(f"/static/{name}").status_code == 200

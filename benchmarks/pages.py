@@ -1,0 +1,99 @@
+"""Pages for people over a large store: what is transferred, and how long the service takes to make them.
+
+Each page is asked of the application in this process, whole: routing, the catalog, the template, compression. Time is that
+of the processor, the median of each page; of several pages of a kind the slowest counts, of searches the middle one. The
+directory has 700 terms, of a store of its own; pages of terms are those with most articles, and some in the middle. Pictures
+are not counted: they are on another host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from werkzeug.test import Client
+
+from feeds import addresses
+from feeds.service import Service
+from feeds.web.app import create_app
+
+from .bench import Bench, Site
+from .figures import Figure, middle, spread
+
+BOUND_MS, BOUND_KB = 20.0, 60.0
+_TERMS = 700
+_BROWSER = {"Accept-Encoding": "gzip, deflate, br", "Accept-Language": "zh-CN,zh;q=0.9"}
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    site = bench.site("main", bench.store(bench.articles)).catalogued()
+    yield from _measured(bench, site, _addresses(site))
+    many = bench.site("terms", _many_terms(bench.folder / f"store-{_TERMS}-terms")).catalogued()
+    yield from _measured(bench, many, {"directory of 700 terms": ["/tags/"], "the same by name": ["/tags/?sort=name"]})
+
+
+def _addresses(site: Site) -> dict[str, list[str]]:
+    """The pages of each kind that have most to show, and some in the middle."""
+    service = site.service()
+    tags, people = (service.most_used(10_000)[facet] for facet in ("tag", "translator"))
+    chosen = [*tags[:5], *tags[40:45]], [*people[:5], *people[40:45]]
+    pages = [[f"/{addresses.encode(term.path)}" for term in terms] for terms in chosen]
+    articles = _articles(service)
+    service.close()
+    words = [tags[0].name, tags[10].name, people[0].name, "内核", "docker 容器", "no such words"]
+    return {
+        "home": ["/"],
+        "tag": pages[0],
+        "translator": pages[1],
+        "article": articles,
+        "search": [f"/search?q={addresses.encode(word)}" for word in words],
+    }
+
+
+def _articles(service: Service) -> list[str]:
+    """Of all ages; the site that is measured shows its articles itself."""
+    with service.snapshot() as connection:
+        ids = connection.exec_driver_sql("SELECT id FROM articles ORDER BY position").scalars().all()
+    return [f"/articles/{id}" for id in ids[:: len(ids) // 20]]
+
+
+def _measured(bench: Bench, site: Site, asked: dict[str, list[str]]) -> Iterator[Figure]:
+    service = site.service()
+    client = Client(create_app(service.environment))
+    service.close()
+    for name, pages in asked.items():
+        taken: dict[str, list[float]] = {page: [] for page in pages}
+        sizes: dict[str, int] = {}
+        for _round in range(bench.rounds(15)):
+            for page in pages:
+                began = time.process_time()
+                answered = client.get(page, headers=_BROWSER)
+                taken[page].append(1000 * (time.process_time() - began))
+                if answered.status_code != 200:
+                    raise RuntimeError(f"{page} answered {answered.status_code}")
+                sizes[page] = len(answered.data)
+        usual = {page: middle(times) for page, times in taken.items()}
+        slowest = max(usual, key=lambda page: usual[page])
+        counts = middle(list(usual.values())) if name == "search" else usual[slowest]
+        note = f"of {len(pages)} ({spread(usual.values())}); the slowest is {unquote(slowest)}"
+        yield Figure(f"page: {name}", counts, "ms CPU", BOUND_MS, note=note)
+        yield Figure(f"page: {name}, transferred", max(sizes.values()) / 1000, "KB", BOUND_KB, note="brotli, without pictures")
+
+
+def _many_terms(folder: Path) -> Path:
+    """One article for each term; their names are as long as real ones, in both scripts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(_TERMS):
+        path = folder / f"{number + 1}.md"
+        if not path.exists():
+            name = f"{_NAMES[number % len(_NAMES)]}{_NAMES[number // len(_NAMES) % len(_NAMES)]} {number % 7 or ''}".strip()
+            path.write_text(f"---\ntitle: 第 {number} 篇\ndate: 2020-01-01\ntags: [{name}]\n---\n正文\n", "utf-8")
+    return folder
+
+
+_NAMES = (
+    "内核", "容器", "Docker", "网络", "Python", "安全", "桌面", "systemd", "编程", "存储", "Ubuntu", "Fedora", "虚拟化",
+    "命令行", "Kubernetes", "数据库", "编辑器", "Vim", "浏览器", "开源", "社区", "Git", "日志", "监控", "邮件", "Nginx", "压缩",
+)  # fmt: skip

@@ -1,0 +1,138 @@
+"""Readers in Chromium, with and without JavaScript: follow somebody, search, look through a directory, copy an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from feeds.web.still import renderer
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(scope="module")
+def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
+    path = tool("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any, live: Any) -> Iterator[Callable[..., Any]]:
+    """A page of a browser of its own; nothing but the service is asked for anything, and no script may fail."""
+    contexts, faults = [], []
+
+    def make(width: int = 1280, *, script: bool = True) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 740}, java_script_enabled=script, locale="en-GB", has_touch=width < 500
+        )
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_on_a_phone_a_translator_is_followed_by_three_touches(open_page: Any, live: Any, script: bool) -> None:
+    page = open_page(375, script=script)
+    page.goto(live.base)
+    for link in (page.get_by_role("link", name="Follow a translator"), page.get_by_role("link", name="demo-lin", exact=True)):
+        box = link.bounding_box()
+        assert box["y"] + box["height"] < 740, "seen without scrolling"
+        assert box["height"] >= 44
+        link.tap()
+    reader = page.get_by_role("link", name="Reader app")
+    assert reader.get_attribute("href") == f"feed:{live.base}/translators/demo-lin.atom"
+    assert reader.bounding_box()["height"] >= 44
+    assert page.get_by_label("E-mail address").is_visible()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_a_search_leads_from_any_page_to_terms_and_articles(open_page: Any, live: Any, script: bool, width: int) -> None:
+    page = open_page(width, script=script)
+    page.goto(f"{live.base}/about/feeds")
+    page.get_by_role("search").get_by_role("searchbox").fill("ruby")
+    page.get_by_role("search").get_by_role("button").click()
+    assert page.url == f"{live.base}/search?q=ruby"
+    page.get_by_role("link", name="Ruby text on the web").first.click()
+    assert "/articles/" in page.url
+
+
+def test_a_directory_is_looked_through_while_a_name_is_typed(open_page: Any, live: Any) -> None:
+    page = open_page()
+    page.goto(f"{live.base}/tags/?sort=name")
+    box = page.locator(".sift input[type=search]")
+    box.press_sequentially("net")
+    page.wait_for_url("**/tags/?sort=name&q=net")
+    assert page.locator(".directory li").all_inner_texts() == [".NET\n3\nAtom"]
+    assert page.get_by_role("status").first.inner_text() == "1 found"
+    box.fill("")
+    page.wait_for_url("**/tags/?sort=name")
+    assert page.locator(".directory li").count() > 40
+    assert page.evaluate("history.length") == 2, "typing leaves no trail of pages"
+
+
+def test_without_javascript_the_directory_has_a_form(open_page: Any, live: Any) -> None:
+    page = open_page(script=False)
+    page.goto(f"{live.base}/tags/")
+    page.locator(".sift input[type=search]").fill("net")
+    page.get_by_role("button", name="Filter").click()
+    assert page.url == f"{live.base}/tags/?q=net"
+    page.get_by_role("link", name="by name").click()
+    assert page.locator(".directory li").count() == 1
+    assert not page.locator(".copy").count()
+
+
+def test_an_exported_directory_is_looked_through_without_a_service(open_page: Any, live: Any, demo: Any) -> None:
+    page = open_page()
+    still = renderer(demo.environment)("/tags/")
+    page.route("**/still/", lambda route: route.fulfill(body=still, content_type="text/html; charset=utf-8"))
+    page.goto(f"{live.base}/still/")
+    rows = page.locator(".directory li:visible")
+    every = rows.count()
+    page.get_by_role("searchbox").fill("NET")
+    assert rows.all_inner_texts() == [".NET\n3\nAtom"]
+    page.get_by_role("searchbox").fill("")
+    assert rows.count() == every > 40
+
+
+def test_an_address_is_copied_with_one_press_and_it_is_said(open_page: Any, live: Any) -> None:
+    page = open_page()
+    page.goto(f"{live.base}/tags/C++")
+    button = page.get_by_role("button", name="Copy RSS")
+    button.click()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{live.base}/tags/C++.rss"
+    assert page.locator(".addresses [role=status]").all_inner_texts()[1] == "Copied"
+
+
+def test_the_builder_goes_on_having_its_buttons_after_a_step(open_page: Any, live: Any) -> None:
+    page = open_page()
+    page.goto(f"{live.base}/select?tag=Linux")
+    page.locator(".side a", has_text="Ubuntu").first.click()
+    page.wait_for_url("**/select?tag=Linux&tag=Ubuntu")
+    page.get_by_role("button", name="Copy Atom").click()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{live.base}/select.atom?tag=Linux&tag=Ubuntu"
+
+
+def test_the_related_and_the_next_article_are_one_press_away(open_page: Any, live: Any) -> None:
+    page = open_page(375)
+    page.goto(f"{live.base}/articles/146")
+    title = page.locator(".related a").first.inner_text()
+    page.locator(".related a").first.click()
+    assert page.locator("h1").inner_text() == title
+    page.locator("a[rel=prev]").click()
+    page.locator("a[rel=next]").click()
+    assert page.locator("h1").inner_text() == title
