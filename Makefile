@@ -14,7 +14,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast lint format types bench interop reference docs lock dist clean
+.PHONY: help run test test-fast lint format types bench interop pictures reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev ## every promised figure beside its bound (hugo, nginx and w
 
 interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md
+
+pictures: $(VENV)/.dev ## docs/pictures/ anew, from a running demo (wants chromium)
+	$(BIN)/python -m tests.doors.pictures
 
 reference: $(VENV)/.dev ## docs/reference/ anew, from the code
 	$(BIN)/python -m tools.reference

@@ -164,7 +164,7 @@ def _similar() -> list[Term]:
 
 def _finish(answered: Response) -> Response:
     """Headers of every answer; compression and validators of pages."""
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" and request.blueprint != operator.blueprint.name:
         answered.headers["Access-Control-Allow-Origin"] = "*"
         answered.headers["Access-Control-Allow-Methods"] = answered.headers.get("Allow", "GET, HEAD, OPTIONS")
         answered.headers["Access-Control-Allow-Headers"] = "If-None-Match, If-Modified-Since, Cache-Control"

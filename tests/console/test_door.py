@@ -56,6 +56,12 @@ def test_every_page_opens_for_the_operator_and_is_kept_nowhere(operator: Operato
         assert "Access-Control-Allow-Origin" not in answered.headers and "Content-Encoding" not in answered.headers
 
 
+def test_no_other_site_is_told_that_it_may_ask(operator: Operator) -> None:
+    for path in ("/", "/sign-in", "/feeds/save"):
+        answered = operator.client.options(f"/operator{path}", headers={**operator.headers, "Origin": "https://evil.example"})
+        assert not [name for name in dict(answered.headers) if name.startswith("Access-Control-")], path
+
+
 def test_a_page_has_no_style_and_no_script_of_its_own(operator: Operator) -> None:
     for path in PAGES:
         text = operator.get(path).get_data(as_text=True)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,20 @@ SHOWN = [
     Shot("translator", "translator"),
     Shot("builder", "builder"),
     Shot("next", "next", 375),
+    Shot("console", "console"),
+    Shot("quarantine", "quarantine"),
+    Shot("set-up", "new", height=900),
+    Shot("set-up-zh", "new", 375, language="zh-CN", scheme="dark"),
 ]
+NEWS = """---
+title: 用 systemd 定时器代替 cron
+translator: demo-lin
+tags: [Linux, systemd]
+date: '{date}'
+excerpt: 定时任务写成单元文件，日志和依赖就都有了着落。
+---
+每天凌晨的备份，写成两个文件就够了。
+"""
 
 
 @contextmanager
@@ -83,11 +97,19 @@ def running_house() -> Iterator[House]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     try:
-        yield House(folder / "site", port, start)
+        house = House(folder / "site", port, start)
+        _publish(house)
+        yield house
     finally:
         for one in started:
             one.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(house: House) -> None:
+    """Something new since the last digest, live before anybody looks."""
+    (house.root / "articles" / "900.md").write_text(NEWS.format(date=f"{datetime.now():%Y-%m-%d %H:%M:%S}"), "utf-8")
+    house.running.wait(lambda: "cron" in house.running.request("/all.json")[2].decode("utf-8", "replace"))
 
 
 def take(browser: Any, house: House, shot: Shot, target: Path, *, whole: bool) -> None:

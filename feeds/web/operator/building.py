@@ -6,7 +6,7 @@ All of it is written to feeds.yaml by the service, and live as soon as the clock
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import parse_qsl, quote, urlencode
 
 from flask import abort, g, redirect, request
@@ -56,8 +56,7 @@ def _is_live(*, patient: bool) -> bool:
 
 def _files_config() -> Config:
     """What the files say, or what is in force where they are faulty."""
-    found: Config = console().written(config())
-    return found
+    return console().written(config())
 
 
 # -- putting together ----------------------------------------------------------
@@ -159,7 +158,7 @@ def undo() -> Answer:
     return _changed(lambda mark: console().undo(mark, ip(), now()), "undone")
 
 
-def _changed(change: Any, said: str) -> Answer:
+def _changed(change: Callable[[str], object], said: str) -> Answer:
     try:
         change(request.form.get("mark", ""))
     except (EditError, ConfigError) as error:

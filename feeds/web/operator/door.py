@@ -5,18 +5,20 @@ from __future__ import annotations
 import hmac
 import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Blueprint, Response, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from ...config import Config
-from ...service import Service
 from .. import clients, switch
 from ..clients import Networks
 from ..languages import day
 from ..state import state
+
+if TYPE_CHECKING:
+    from ...service.console.console import Console
 
 blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 
@@ -29,9 +31,8 @@ _FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo"
 SAID = frozenset({"saved", "removed", "undone", "pause", "resume", "cancel", "retry", "test", "out"})
 
 
-def console() -> Any:
-    service: Service = state().service
-    return service.console()
+def console() -> Console:
+    return state().service.console()
 
 
 def config() -> Config:
