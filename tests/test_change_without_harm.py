@@ -129,6 +129,19 @@ def test_a_renamed_translator_is_in_lists_and_directories_once_and_by_the_new_na
     assert [row.path for row, _ in site.service.states() if row.path.startswith("translators/")] == ["translators/NewName"]
 
 
+def test_a_combination_keeps_its_id_and_leads_to_the_new_name(site: Any, old_name: Readers) -> None:
+    site.write("4.md", translator="geekpi", date="2015-04-01 00:00:00")
+    site.rescan()
+    old = f"/select.atom?translator=geekpi&translator={addresses.encode('老名字')}"
+    before = feedparser.parse(old_name.get(old).data)
+    rename(site, "老名字", "NewName")
+    moved = old_name.get(old)
+    assert (moved.status_code, moved.headers["Location"]) == (301, "/select.atom?translator=geekpi&translator=NewName")
+    after = feedparser.parse(old_name.get(moved.headers["Location"]).data)
+    assert after.feed.id == before.feed.id and "NewName" in after.feed.title
+    assert [entry.id for entry in after.entries] == [entry.id for entry in before.entries]
+
+
 @pytest.mark.parametrize(("own", "survives"), [("2020-01-01 00:00:00", "老名字"), ("2010-01-01 00:00:00", "NewName")])
 def test_of_two_names_the_id_of_the_one_that_was_published_first_survives(
     site: Any, old_name: Readers, own: str, survives: str
