@@ -200,7 +200,7 @@ class Service:
         from . import tree
 
         return export.export(
-            functools.partial(self._reader.read, feeds_only=feeds_only),
+            tree.Everything(self._reader, feeds_only),
             tree.target(target, tree.published(self.edition())),
             functools.partial(renderer, self.environment),
             progress,

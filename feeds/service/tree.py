@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -82,6 +82,18 @@ def target(name: str, config: Config) -> Target:
     return Bucket.named(name, config.max_age)
 
 
+def _decisive() -> Iterator[sa.Select[Any]]:
+    """What of the tables decides any leaf. An article's digest tells all that shows of it, its terms among it."""
+    a, t, s, i = database.articles.c, database.terms.c, database.feeds.c, database.issues.c
+    yield sa.select(a.key, a.digest, a.position, a.id, a.permalink).order_by(a.key)
+    yield sa.select(t.key, t.facet, t.name, t.slug, t.articles, t.adopted, t.feed_path).order_by(t.key)
+    yield sa.select(s.path, s.title, s.articles, s.updated, s.digest).order_by(s.path)
+    yield sa.select(i.id, i.planned_at, i.articles, i.listed, i.status).order_by(i.key)
+
+
+_DECISIVE = tuple(_decisive())
+
+
 class Reader:
     """All leaves, again and again; what did not change since the last time is taken from there. `root`: the site's folder."""
 
@@ -91,6 +103,17 @@ class Reader:
         self._here: dict[int, _Here] = {}
         self._pages: dict[str, _Pages] = {}
         self._buckets: dict[tuple[str, str, int], str] = {}
+
+    def mark(self, *, feeds_only: bool = False) -> str:
+        """Of all that `read` goes by: tables, settings, templates, code. Raises AddressError before the first rescan."""
+        with database.reading(self._engine) as connection:
+            config = published(state.edition(connection))
+            tables = hashlib.blake2b(digest_size=16)
+            for query in _DECISIVE:
+                for row in database.whole_rows(connection, query):
+                    tables.update(repr(row).encode())
+            static = [content_of(path.read_bytes()) for path in sorted(share.static().iterdir())]
+            return mark_of(shared_mark(config, self._root), str(feeds_only), *static, tables.hexdigest())
 
     def read(self, *, feeds_only: bool = False) -> list[Leaf]:
         """From one snapshot of the catalog. Raises AddressError before the first rescan."""
@@ -172,6 +195,20 @@ class Reader:
         if place not in self._buckets:
             self._buckets[place] = archives.name_at(period, published_at(position), zone)
         return self._buckets[place]
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """As `export.Source`: the whole site, or feeds alone."""
+
+    reader: Reader
+    feeds_only: bool
+
+    def mark(self) -> str:
+        return self.reader.mark(feeds_only=self.feeds_only)
+
+    def leaves(self) -> list[Leaf]:
+        return self.reader.read(feeds_only=self.feeds_only)
 
 
 class _Pages(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,7 +67,7 @@ class Bucket:
             with opened(copy) as manifest:
                 yield manifest, keep
 
-    def absent(self, manifest: Manifest, marks: Mapping[str, str], codings: Collection[str]) -> set[str]:
+    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
         """Nobody looks: listing a bucket takes longer than an export. `full` is there for that."""
         return set()
 

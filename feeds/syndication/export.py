@@ -1,7 +1,8 @@
 """Leaves -> a static tree, in a folder or a bucket, for a web server or a CDN to serve without this service.
 
 Incremental: a leaf whose mark is the one in the manifest is neither rendered nor looked at, and one that is rendered is
-written only where its bytes differ. Interrupted: see `manifest`. What is gone is removed last, so that no link leads nowhere.
+written only where its bytes differ; where the mark of all of them is, not even the leaves are asked for. Interrupted: see
+`manifest`. What is gone is removed last, so that no link leads nowhere.
 Knows nothing of how an address is answered: that is `render`, which the door brings along.
 """
 
@@ -26,6 +27,16 @@ PARALLEL_FROM = 100
 _BATCHES = (8, 100)
 
 
+class Source(Protocol):
+    """What a tree is made of."""
+
+    def mark(self) -> str:
+        """Of all that decides which leaves there are, and their marks."""
+
+    def leaves(self) -> Sequence[Leaf]:
+        """All of them; asked for when no other export can come between."""
+
+
 class Target(Protocol):
     """Where a tree lies. Pickled into the processes that write.
 
@@ -41,7 +52,7 @@ class Target(Protocol):
     def held(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
         """The manifest in the hands of this export, and what puts it where the next one finds it as it is by then."""
 
-    def absent(self, manifest: Manifest, marks: Mapping[str, str], codings: Collection[str]) -> set[str]:
+    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
         """Paths that someone else has taken files of away, as far as that can be seen."""
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
@@ -84,7 +95,7 @@ class Job:
 
 
 def export(
-    leaves: Callable[[], Sequence[Leaf]],
+    source: Source,
     target: Target,
     renderer: Callable[[], Render],
     progress: Progress | None = None,
@@ -93,20 +104,27 @@ def export(
     full: bool = False,
     workers: int | None = None,
 ) -> Report:
-    """Bring the tree up to date. `leaves` are asked for when no other export can come between; `full` trusts no mark."""
+    """Bring the tree up to date. `full` trusts no mark."""
     codings = tuple(CODINGS) if compressed else ("identity",)
     with target.held() as (manifest, keep):
-        wanted = {leaf.path: leaf for leaf in leaves()}
+        whole = f"{source.mark()} {'/'.join(codings)}"  # asked first: what comes after it is told by the next export
+        if not full and manifest.noted("whole") == whole and not target.absent(manifest, codings):
+            return Report(unchanged=int(manifest.noted("files")))
+        wanted = {leaf.path: leaf for leaf in source.leaves()}
         marks = manifest.marks()
         was_packed = manifest.noted("packed") == "1"
-        absent = target.absent(manifest, marks, codings)
+        absent = target.absent(manifest, codings)
         anew = full or was_packed != compressed
         due = [leaf for path, leaf in wanted.items() if anew or marks.get(path) != leaf.mark or path in absent]
         gone = sorted(marks.keys() - wanted.keys())
         report = Report()
+        files = count_of(wanted, codings)
         if due or gone:
             _bring_about(Job(target, renderer, codings, tuple(due), {}), manifest, keep, marks, gone, report, progress, workers)
-        report.unchanged = count_of(wanted, codings) - report.written
+        if not report.faults:
+            manifest.settle(whole, files)
+            keep()
+        report.unchanged = files - report.written
     return report
 
 
@@ -137,7 +155,8 @@ def _bring_about(
         report.removed += target.remove(paths, [coding for coding in CODINGS if coding not in job.codings])
     stamps = dict.fromkeys(folders, UNKNOWN) | target.stamps(folders)
     manifest.finish(gone, stamps, others, packed=packed)
-    keep()
+    if report.faults:
+        keep()
 
 
 def _written(job: Job, progress: Progress | None, workers: int | None) -> Iterable[Batch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Folder:
         finally:
             os.close(lock)
 
-    def absent(self, manifest: Manifest, marks: Mapping[str, str], codings: Collection[str]) -> set[str]:
+    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
         """Paths of which a file is not there any more. Folders as the last export left them need no look inside."""
         stale = {folder for folder, stamp in manifest.folders().items() if stamp == UNKNOWN or self._stamp(folder) != stamp}
         if not stale:
@@ -58,7 +58,7 @@ class Folder:
         inside = {folder: self._names(folder) for folder in stale}
         return {
             path
-            for path in marks
+            for path in manifest.marks()
             if (folder := _folder(path)) in stale
             and not inside[folder].issuperset(name.rpartition("/")[2] for name in names_of(path, codings))
         }

@@ -79,13 +79,17 @@ class Manifest:
         return dict(self._connection.execute("SELECT path, stamp FROM folders"))
 
     def noted(self, name: str) -> str:
-        """`open`: an export is writing, or was cut off. `packed`: there are, or may be, files of other codings."""
+        """`open`: an export is writing, or was cut off. `packed`: there are, or may be, files of other codings.
+
+        `whole`: the mark of all leaves, `files`: how many files they are; both only where everything is as it should be.
+        """
         row = self._connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def begin(self, paths: Iterable[str], folders: Iterable[str], *, packed: bool) -> None:
         """Files that will be written or removed, and the folders that they are in."""
         with self._transaction():
+            self._connection.execute("DELETE FROM state WHERE name = 'whole'")
             notes = {"open": "1"} | ({"packed": "1"} if packed else {})
             self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", notes.items())
             rows = [(path, UNFINISHED) for path in paths]
@@ -109,6 +113,12 @@ class Manifest:
             self._connection.execute("DELETE FROM state WHERE name = 'open'")
             if not packed:
                 self._connection.execute("DELETE FROM state WHERE name = 'packed'")
+
+    def settle(self, whole: str, files: int) -> None:
+        """Everything is as the mark `whole` says."""
+        with self._transaction():
+            rows = {"whole": whole, "files": str(files)}
+            self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows.items())
 
 
 @contextlib.contextmanager
