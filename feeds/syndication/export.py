@@ -118,12 +118,13 @@ def export(
         due = [leaf for path, leaf in wanted.items() if anew or marks.get(path) != leaf.mark or path in absent]
         gone = sorted(marks.keys() - wanted.keys())
         report = Report()
-        files = count_of(wanted, codings)
+        files, left = count_of(wanted, codings), False
         if due or gone:
-            _bring_about(Job(target, renderer, codings, tuple(due), {}), manifest, keep, marks, gone, report, progress, workers)
-        if not report.faults:
+            job = Job(target, renderer, codings, tuple(due), {})
+            left = _bring_about(job, manifest, marks, gone, keep, report, progress, workers)
+        if not left:
             manifest.settle(whole, files)
-            keep()
+        keep()
         report.unchanged = files - report.written
     return report
 
@@ -131,13 +132,14 @@ def export(
 def _bring_about(
     job: Job,
     manifest: Manifest,
-    keep: Callable[[], None],
     marks: Mapping[str, str],
     gone: Sequence[str],
+    keep: Callable[[], None],
     report: Report,
     progress: Progress | None,
     workers: int | None,
-) -> None:
+) -> bool:
+    """Whether anything is left to the next export."""
     target, paths = job.target, [leaf.path for leaf in job.leaves]
     packed = len(job.codings) > 1
     # Where another export may be at work all the same, what it was about to write is written once more by the next one.
@@ -155,8 +157,7 @@ def _bring_about(
         report.removed += target.remove(paths, [coding for coding in CODINGS if coding not in job.codings])
     stamps = dict.fromkeys(folders, UNKNOWN) | target.stamps(folders)
     manifest.finish(gone, stamps, others, packed=packed)
-    if report.faults:
-        keep()
+    return bool(report.faults or others)
 
 
 def _written(job: Job, progress: Progress | None, workers: int | None) -> Iterable[Batch]:

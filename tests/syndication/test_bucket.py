@@ -142,7 +142,8 @@ def test_only_what_changed_is_put_and_what_is_gone_removed(filled: Any, store: A
     assert report.removed == len(gone) == 15
     changed = {key for key in after if after[key] != before.get(key)}
     assert {"tags/Linux.atom", "tags/Linux", "articles/2", "articles/2.gz", "index.html"} <= changed
-    assert "articles/3" not in changed and "static/style.css" not in changed and "about/feeds" not in changed
+    assert "articles/3" in changed, "it names the article before it"
+    assert "static/style.css" not in changed and "about/feeds" not in changed
 
 
 def test_foreign_objects_stay(filled: Any, store: Any) -> None:
