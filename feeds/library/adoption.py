@@ -27,7 +27,12 @@ def differing(before: Names, after: Names) -> Iterator[Place]:
 
 def settle(connection: sa.Connection, names: Names, due: Iterable[Place]) -> None:
     """Decide for some terms. Call it when memberships and terms are written."""
+    query = sa.select(terms.c.facet, terms.c.folded).where(terms.c.adopted != "")
+    adopting = {(facet, folded) for facet, folded in connection.execute(query)}
+    sources = {facet: names.sources(facet) for facet in names.aliases}
     for facet, folded in due:
+        if folded not in sources.get(facet, {}) and (facet, folded) not in adopting:
+            continue  # it has no other names, as nearly all
         term = connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)).first()
         if term is not None:
             adopted = _adopted(connection, names, term.key, facet, folded)

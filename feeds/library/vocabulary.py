@@ -21,11 +21,15 @@ Member = tuple[int, int, int, int]  # a row of memberships
 
 @dataclass(slots=True)
 class _Term:
+    """`fresh`: made by this rescan, so that no spelling of it is written yet; `published`: its feed has an id."""
+
     key: int
     facet: str
     folded: str
     name: str
     slug: str
+    fresh: bool = False
+    published: bool = False
     change: int = 0
     spelled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -76,6 +80,8 @@ class Vocabulary:
         self.first_published: list[tuple[str, str]] = []
         self._terms: dict[tuple[str, str], _Term] = {}
         self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
+        self._new_spellings: list[dict[str, object]] = []
+        self._is_empty = connection.execute(sa.select(terms.c.key).limit(1)).first() is None
 
     def forget_counts(self) -> None:
         """Begin from nothing: every article is counted anew."""
@@ -119,20 +125,26 @@ class Vocabulary:
         return known
 
     def _find(self, facet: str, folded: str) -> _Term | None:
+        if self._is_empty:  # whatever is there by now is in `_terms`
+            return None
         query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
         row = self.connection.execute(query).first()
-        return _Term(row.key, facet, folded, row.name, row.slug) if row else None
+        return _Term(row.key, facet, folded, row.name, row.slug, published=bool(row.feed_path)) if row else None
 
     def _make(self, facet: str, folded: str, name: str) -> _Term:
         slug = addresses.slug(name)
         row = {"facet": facet, "folded": folded, "name": name, "slug": slug, "feed_path": "", "articles": 0}
         made = self.connection.execute(sa.insert(terms).values(row)).inserted_primary_key
         assert made is not None
-        return _Term(made[0], facet, folded, name, slug)
+        return _Term(made[0], facet, folded, name, slug, fresh=True)
 
     def settle(self) -> list[int]:
         """Write counts and commonest spellings; the keys of the terms that are called otherwise now."""
-        return [term.key for term in self._terms.values() if self._settle(term)]
+        renamed = [term.key for term in self._terms.values() if self._settle(term)]
+        if self._new_spellings:
+            self.connection.execute(sa.insert(spellings), self._new_spellings)
+            self._new_spellings = []
+        return renamed
 
     def _settle(self, term: _Term) -> bool:
         """Returns whether the canonical spelling changed."""
@@ -141,20 +153,20 @@ class Vocabulary:
         counts = self._respell(term)
         best = self.names.preferred(term.facet, term.folded) or _commonest(counts, term.name)
         slug = addresses.slug(best)
-        # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
-        update = sa.update(terms).where(terms.c.key == term.key)
-        self.connection.execute(update.values(articles=terms.c.articles + term.change, name=best, slug=slug))
-        if self.connection.execute(update.where(terms.c.feed_path == "").values(feed_path=slug)).rowcount:
+        values: dict[str, object] = {"articles": terms.c.articles + term.change, "name": best, "slug": slug}
+        if not term.published:
+            # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
+            values["feed_path"], term.published = slug, True
             self.first_published.append((term.facet, term.folded))
+        self.connection.execute(sa.update(terms).where(terms.c.key == term.key).values(values))
         flipped = best != term.name
         term.name, term.slug = best, slug
         return flipped
 
     def _respell(self, term: _Term) -> dict[str, int]:
         c = spellings.c
-        counts: dict[str, int] = {
-            name: count for name, count in self.connection.execute(sa.select(c.name, c.articles).where(c.term_key == term.key))
-        }
+        query = sa.select(c.name, c.articles).where(c.term_key == term.key)
+        counts: dict[str, int] = {} if term.fresh else {name: count for name, count in self.connection.execute(query)}
         for name, change in term.spelled.items():
             before, after = counts.get(name, 0), counts.get(name, 0) + change
             counts[name] = after
@@ -164,7 +176,7 @@ class Vocabulary:
             elif name in counts and before:
                 self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
             else:
-                self.connection.execute(sa.insert(spellings).values(term_key=term.key, name=name, articles=after))
+                self._new_spellings.append({"term_key": term.key, "name": name, "articles": after})
         return {name: count for name, count in counts.items() if count > 0}
 
     def canonical(self, names: Spelled) -> list[tuple[str, str, str]]:
