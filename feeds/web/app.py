@@ -112,7 +112,7 @@ def _context() -> dict[str, object]:
     return {
         "_": lambda text: here.languages.translate(g.language, text),
         "language": g.language,
-        "languages": {} if here.still else switch.NAMES,
+        "spoken": {} if here.still else switch.NAMES,
         "here": switch.here(request),
         "site": site,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],

@@ -340,4 +340,4 @@ class Years(RuleBasedStateMachine):
 
 def test_years_of_anything(site: Site, make_mailing: Callable[[Site], Mailing]) -> None:
     Years.begin_with = staticmethod(lambda folder: make_mailing(type(site)(folder)))
-    run_state_machine_as_test(Years, settings=settings(max_examples=60, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(Years, settings=settings(max_examples=40, stateful_step_count=12, deadline=None))

@@ -495,7 +495,7 @@ def edit(site: Any, kind: str, *what: Any) -> None:
         site.settle("feeds.yaml", facets=facets, moved=moved, gone=["tags/C#"])
 
 
-@settings(max_examples=12)
+@settings(max_examples=5)
 @given(edits=EDITS)
 def test_after_any_edits_the_tree_is_what_a_fresh_export_makes(
     new_site: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[Any, ...]]

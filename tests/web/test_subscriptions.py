@@ -434,7 +434,7 @@ def consent_of(served: Any) -> Any:
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize(("width", "locale", "scheme"), [(375, "zh-CN", "light"), (1280, "en", "light"), (375, "en", "dark")])
+@pytest.mark.parametrize(("width", "locale", "scheme"), [(375, "zh-CN", "light"), (1280, "en", "dark")])
 def test_the_whole_path_in_a_browser_without_javascript(
     chromium: Any, served: Any, width: int, locale: str, scheme: str
 ) -> None:

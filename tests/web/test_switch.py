@@ -56,6 +56,12 @@ def test_behind_tls_the_cookie_is_sent_over_tls_only(site: object) -> None:
     assert "Secure" in press(Client(create_app(site.environment)), "/").headers["Set-Cookie"]  # type: ignore[attr-defined]
 
 
+def test_the_switch_says_the_same_on_every_page(reader: Client) -> None:
+    for address in ("/", "/tags/", "/subscribe", "/nothing"):
+        page = html.fromstring(reader.get(address, headers={"Accept-Language": "en"}).data)
+        assert page.xpath("//form[@class='switch']//button/text()") == ["中文"], address
+
+
 def test_without_the_cookie_no_page_sets_one(reader: Client) -> None:
     assert "Set-Cookie" not in reader.get("/").headers
 
