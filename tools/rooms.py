@@ -14,7 +14,11 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "rooms.svg"
 #: Top floor first: (room, what it does). A room imports from the floors below its own, and from nowhere else.
 FLOORS: list[list[tuple[str, str]]] = [
     [("cli", "the operator's verbs")],
-    [("web", "feeds, pages, subscriptions, hub, console"), ("schedule", "the clock: it only ticks")],
+    [
+        ("web", "feeds, pages, subscriptions, hub, console"),
+        ("schedule", "the clock: it only ticks"),
+        ("tasks", "jobs of many machines"),
+    ],
     [("service", "use cases, and where everything is put together")],
     [
         ("syndication", "catalog to feeds, hub, export"),
@@ -22,7 +26,12 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("audience", "requests to numbers"),
     ],
     [("library", "files to catalog")],
-    [("edits", "feeds.yaml, changed by the console"), ("origins", "where settings come from")],
+    [
+        ("edits", "feeds.yaml, changed by the console"),
+        ("origins", "where settings come from"),
+        ("jobs", "work written down"),
+        ("copying", "backup, moving house"),
+    ],
     [
         ("config", "settings"),
         ("database", "tables"),
