@@ -29,6 +29,7 @@ from . import (
     postfix,
     render,
     restart,
+    scale,
     selecting,
     sending,
     static_tree,
@@ -61,6 +62,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "postfix": postfix.measure,
     "crash": crash.measure,
     "push": websub.measure,
+    "scale": scale.measure,
 }
 
 
