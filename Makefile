@@ -55,8 +55,8 @@ docs: $(VENV)/.dev ## the documentation as a site, in var/docs
 	$(BIN)/python -m tools.site var/docs
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
 
 dist: $(VENV)/.dev ## the wheel and the source archive
 	$(BIN)/python -m build

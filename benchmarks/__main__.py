@@ -20,6 +20,7 @@ from . import (
     cold,
     composing,
     crash,
+    databases,
     exporting,
     growth,
     idle,
@@ -62,6 +63,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "postfix": postfix.measure,
     "crash": crash.measure,
     "push": websub.measure,
+    "databases": databases.measure,
     "scale": scale.measure,
 }
 
