@@ -882,4 +882,16 @@ def migrate(engine: sa.Engine) -> tuple[str, str]:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            _collate(connection)
     return before, HEAD
+
+
+def _collate(connection: sa.Connection) -> None:
+    """What migrations made as plain text is ordered by code points, too, as `Text` is."""
+    if connection.dialect.name != "postgresql":
+        return
+    query = sa.text("""SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'""")
+    for table, column in connection.execute(query).all():
+        if table in metadata.tables:
+            connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')
