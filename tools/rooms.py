@@ -22,7 +22,11 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("audience", "requests to numbers"),
     ],
     [("library", "files to catalog")],
-    [("edits", "feeds.yaml, changed by the console"), ("origins", "where settings come from")],
+    [
+        ("edits", "feeds.yaml, changed by the console"),
+        ("measures", "counters and histograms"),
+        ("origins", "where settings come from"),
+    ],
     [
         ("config", "settings"),
         ("database", "tables"),
