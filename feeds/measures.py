@@ -44,6 +44,12 @@ _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 _REPLIES = (*_QUICK[4:], 30.0, 60.0, 300.0)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
+REQUESTS = Measure("requests", "Requests of all feeds, by format.", ("format",))
+UNCHANGED = Measure("not_modified", "Requests answered 304 of all feeds, by format.", ("format",))
+REFUSED = Measure("refused", "Requests answered 429 of all feeds, by format.", ("format",))
+SENT = Measure("sent_bytes", "Bytes of bodies of all feeds, by format.", ("format",))
+#: In the order of `audience.records.Counts`.
+FEEDS = (REQUESTS, UNCHANGED, REFUSED, SENT)
 ANSWERS = Measure("http_answers", "Answers that were made, by the part of the service and status.", ("part", "code"))
 ANSWER = Measure("http_answer_seconds", "How long they took to be made.", ("part",), _QUICK)
 RENDER = Measure("render_seconds", "How long documents of feeds took to be found, rendered and packed.", ("format",), _QUICK)
@@ -54,7 +60,7 @@ OUTCOMES = Measure("smtp_messages", "Messages by what became of them at a server
 LOST = Measure("smtp_failures", "Connections to a server that failed or were lost.", ("server",))
 PUSHES = Measure("hub_pushes", "Deliveries to subscribers of the hub by outcome.", ("outcome",))
 STARTS = Measure("starts", "Processes that were started.", ("process",))
-MEASURES = (ANSWERS, ANSWER, RENDER, RESCAN, FILES, REPLY, OUTCOMES, LOST, PUSHES, STARTS)
+MEASURES = (*FEEDS, ANSWERS, ANSWER, RENDER, RESCAN, FILES, REPLY, OUTCOMES, LOST, PUSHES, STARTS)
 
 
 def _micro(seconds: float) -> int:

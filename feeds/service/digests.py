@@ -19,7 +19,7 @@ from ..newsletter.dkim import Signer
 from ..newsletter.mailboxes import parse as parse_mailbox
 from ..newsletter.tokens import Tokens
 from ..share import templates
-from . import state
+from . import measuring, state
 
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
@@ -141,8 +141,9 @@ class Digests:
 
     def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> deliver.Tally:
         """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
-        with self._transport() as transport:
-            outbox.deliver(self.engine, config=self.config, transport=transport, now=now)
+        with measuring.gathered(self.engine) as gathered:
+            transport = transports.choose(self.config, self.environment, gathered)
+            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
             return deliver.deliver(
                 self.engine,
                 config=self.config,
@@ -153,9 +154,6 @@ class Digests:
                 progress=progress,
                 on_hard_failure=self._book_hard,
             )
-
-    def _transport(self) -> contextlib.AbstractContextManager[transports.Transport]:
-        return contextlib.nullcontext(transports.choose(self.config, self.environment))
 
     def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
         bounces.book_hard(connection, self.tokens, subscriber, issue, reply, now)

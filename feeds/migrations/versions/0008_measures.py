@@ -10,6 +10,8 @@ down_revision = "0007"
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+_FEEDS = {"requests": "requests", "not_modified": "unchanged", "refused": "refused", "sent_bytes": "sent"}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -30,3 +32,8 @@ def upgrade() -> None:
         sa.Column("took", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
+    for name, column in _FEEDS.items():  # counters that a monitor watches go on where they were
+        op.execute(
+            f"INSERT INTO measures (name, label, slot, number) "  # noqa: S608
+            f"SELECT '{name}', format, 0, SUM({column}) FROM audience WHERE day = 0 GROUP BY format"
+        )
