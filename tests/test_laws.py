@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "feeds"
 #: Floors of the house, lowest first; a room imports from its own floor's row below or from lower floors only.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"model", "share"},
+    {"logs", "model", "share"},
     {"addresses"},
     {"config", "database", "processes", "selections", "setup"},
     {"edits", "measures", "origins"},
@@ -64,7 +64,7 @@ OWNERS: dict[str, set[str]] = {
     "email_validator": {"newsletter.mailboxes"},
     "flufl": {"newsletter.reports"},
     "cryptography": {"newsletter.dkim"},
-    "structlog": {"schedule", "web", "cli", "newsletter", "service", "syndication.websub"},
+    "structlog": {"logs", "schedule", "web", "cli", "newsletter", "service", "syndication.websub"},
 }
 #: SQLAlchemy's makers of engines and of tables.
 DDL = {"create_engine", "Table", "MetaData", "Column", "Index", "create_all"}

@@ -35,7 +35,7 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("setup", "a new site"),
     ],
     [("addresses", "the grammar of addresses")],
-    [("model", "the nouns, without any I/O"), ("share", "what travels along")],
+    [("model", "the nouns, without any I/O"), ("logs", "events without secrets"), ("share", "what travels along")],
     [("errors", "what can go wrong")],
 ]
 WIDTH, MARGIN, HEIGHT, GAP = 960, 24, 58, 14
