@@ -78,7 +78,7 @@ def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         Scrub(secrets),
-        _on_one_line,
+        _in_order,
     ]
     renderer = _renderer(format)
     structlog.configure(
@@ -100,13 +100,14 @@ def _renderer(format: str) -> Any:
         return dev.ConsoleRenderer(colors=True)
     if format == "json":
         return processors.JSONRenderer(ensure_ascii=False)
-    return processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    return processors.LogfmtRenderer(bool_as_flag=False)
 
 
-def _on_one_line(_logger: object, _method: str, event: Event) -> Event:
-    """A library's words are its event's name."""
+def _in_order(_logger: object, _method: str, event: Event) -> Event:
+    """When, how bad, what; a library's words are its event's name, on one line."""
     event["event"] = " ".join(str(event.get("event", "")).split())
-    return event
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 class _ToStderr(logging.Handler):
