@@ -149,6 +149,7 @@ class Site(_Strict):
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     store_git: StoreGit = Field(default_factory=StoreGit)
+    workers: bool = False
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ("loopback",)
     limits: ClientLimits = Field(default_factory=ClientLimits)
     audience_days: Annotated[int, Field(ge=0, le=36_500)] = 400
@@ -520,7 +521,8 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True)
     config_dir: Path
     database_url: str = Field(
-        description="where everything is kept; a relative path is taken from the folder that holds `config/`"
+        description="where everything is kept: `sqlite:///PATH` (a relative one is taken from the folder that holds `config/`) "
+        "or `postgresql://USER:PASSWORD@HOST/NAME`"
     )
     store: str = Field(default="", description="over `store`; a relative path is taken from where the command is given")
     base_url: str = Field(default="", description="over `base_url`")
@@ -559,15 +561,19 @@ class Environment(BaseModel):
         """Settings that are a secret, or hold one."""
         return (self.smtp_url, self.imap_url, self.database_url, self.secret_key, self.operator_token)
 
+    def located(self, url: str) -> str:
+        """Another database, named as FEEDS_DATABASE_URL names this one."""
+        return _located(url, self.root)
+
     @classmethod
     def read(cls, config_dir: Path, environ: Mapping[str, str] = os.environ) -> Environment:
+        """`environ` goes over the file `.env` beside `config/`, which is read as it is: no `$` in it means anything."""
         config_dir = config_dir.absolute()
+        environ = {**_dot_env(config_dir.parent / ".env"), **{name: value for name, value in environ.items() if value}}
         url = environ.get("FEEDS_DATABASE_URL") or "sqlite:///var/feeds.db"
-        if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
-            url = f"sqlite:///{config_dir.parent / url.removeprefix('sqlite:///')}"
         return cls(
             config_dir=config_dir,
-            database_url=url,
+            database_url=_located(url, config_dir.parent),
             store=environ.get("FEEDS_STORE", ""),
             base_url=environ.get("FEEDS_BASE_URL", ""),
             smtp_url=environ.get("FEEDS_SMTP_URL", ""),
@@ -577,6 +583,20 @@ class Environment(BaseModel):
             log=environ.get("FEEDS_LOG", "auto"),
             access_log=environ.get("FEEDS_ACCESS_LOG", "") not in ("", "0"),
         )
+
+
+def _located(url: str, root: Path) -> str:
+    path = url.removeprefix("sqlite:///")
+    return url if path == url or path.startswith("/") else f"sqlite:///{root / path}"
+
+
+def _dot_env(path: Path) -> dict[str, str]:
+    """Settings of the environment for who types commands: a service manager reads the same file."""
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path, interpolate=False, encoding="utf-8").items() if value}
 
 
 def load(environment: Environment, instead: Mapping[str, str] | None = None) -> Config:
@@ -590,6 +610,8 @@ def load(environment: Environment, instead: Mapping[str, str] | None = None) -> 
     feeds = _file(environment, "feeds.yaml", FeedSettings, faults, texts)
     newsletter = _file(environment, "newsletter.yaml", Newsletter, faults, texts)
     overrides = _overrides(environment, faults)
+    if site is not None and site.workers and environment.database_url.startswith("sqlite"):
+        faults.append(Fault("site.yaml", 1, 1, "workers: true needs PostgreSQL, and FEEDS_DATABASE_URL names an SQLite file"))
     if faults or site is None or feeds is None or newsletter is None:
         raise ConfigError(faults)
     site = site.model_copy(update=overrides)

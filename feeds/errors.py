@@ -7,7 +7,8 @@ FeedsError
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── GitError              git has no answer, in words without addresses of remotes
 ├── RenderError           a page cannot be made: an operator's template, as a rule
-├── SchemaError           the database is older or newer than this program
+├── DatabaseError         FEEDS_DATABASE_URL names no database that this program can use
+│   └── SchemaError       the database is older or newer than this program
 └── AddressError          a path or selection that cannot name a feed
     └── SelectionError    a text that is no selection, or too large a one
 
@@ -59,7 +60,11 @@ class RenderError(FeedsError):
     """A page cannot be made; names the place in the template."""
 
 
-class SchemaError(FeedsError):
+class DatabaseError(FeedsError):
+    """The database cannot be used as it is named; its password is not told."""
+
+
+class SchemaError(DatabaseError):
     """The database needs `feeds migrate`, or was made by a newer version."""
 
 

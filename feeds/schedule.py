@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 import structlog
 import watchfiles
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from .syndication.websub.courier import Courier
 
 log: Any = structlog.get_logger("feeds.clock")
+#: How often a clock that stands by asks for its turn, and one that acts whether it still may.
 STANDBY_SECONDS = 5
+#: How often jobs of dead workers are looked for.
+RESCUE_SECONDS = 5
 #: How soon a confirmation is on its way, and an issue after its instant.
 POST_SECONDS = 2
 #: How soon a push subscription is confirmed, and a delivery tried again after its time; changes do not wait for it.
@@ -61,21 +65,38 @@ class Clock:
         self._said: dict[str, str] = {}
         self._commit = ""
         self._warned: set[Problem] = set()
+        self._held: Callable[[], bool] = lambda: True
+        self._lost = False
         self.push = Push(service, now, self.stopped)
 
     def stop(self, *_signal: object) -> None:
         self.stopped.set()
         self.bell.set()
 
-    def run(self) -> None:
-        """Stand by until no other clock acts, then act."""
+    def run(self) -> bool:
+        """Stand by until no other clock acts, then act. False where the lock was lost: another clock may act by now."""
         while not self.stopped.is_set():
-            with database.exclusive(self.service.engine, "clock", wait=False) as acting:
-                if acting:
-                    self._act()
-                    return
-            log.info("standby", reason="another clock acts for this database")
+            if (kept := self._try_to_act()) is not None:
+                return kept
             self._wait(STANDBY_SECONDS)
+        return True
+
+    def _try_to_act(self) -> bool | None:
+        """None where it is not this clock's turn."""
+        try:
+            with database.tenure(self.service.engine, "clock") as held:
+                if held is not None:
+                    self._said["standby"] = ""
+                    return self._act(held)
+                self._note_standby("another clock acts for this database")
+        except sa.exc.DBAPIError as error:
+            self._note_standby(f"the database does not answer: {type(error.orig).__name__}")
+        return None
+
+    def _note_standby(self, reason: str) -> None:
+        if self._said.get("standby") != reason:
+            log.info("standby", reason=reason)
+        self._said["standby"] = reason
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -87,7 +108,10 @@ class Clock:
         if self.parent is not None and os.getppid() != self.parent:
             self.stop()
 
-    def _act(self) -> None:
+    def _act(self, held: Callable[[], bool]) -> bool:
+        """Until `stop`, or until the lock is no longer held."""
+        self._held = held
+        log.info("acting")
         scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
         scheduler.add_job(self._watch_parent, "interval", seconds=1)
         seconds = self._tick()
@@ -100,6 +124,8 @@ class Clock:
         pulse = Pulse(self.service, self.now, self.stopped)
         scheduler.add_job(pulse.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
         scheduler.add_job(pulse.count, "interval", seconds=BEAT_SECONDS)
+        scheduler.add_job(self._watch_lock, "interval", seconds=STANDBY_SECONDS)
+        scheduler.add_job(post.rescue, "interval", seconds=RESCUE_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
         scheduler.start()
         self.push.start()
@@ -116,6 +142,14 @@ class Clock:
             self.stop()  # also where a fault ends the clock: the hub goes on until it is told
             self.push.end()
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps the post from beginning another
+        return not self._lost
+
+    def _watch_lock(self) -> None:
+        """A clock that the database has forgotten must not act beside its successor."""
+        if not self._held():
+            self._lost = True
+            log.warning("clock_lost", reason="the connection that held its lock is gone")
+            self.stop()
 
     def _tick(self) -> int:
         """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
@@ -216,6 +250,14 @@ class Post:
         self._try("forgetting_failed", lambda: self.service.forget_unconfirmed(int(self.now())))
         self._try("purging_failed", lambda: self.service.forget_audience(self.now()))
 
+    def rescue(self) -> None:
+        self._try("rescue_failed", self._rescue)
+
+    def _rescue(self) -> None:
+        config = self.service.edition().config
+        if config is not None and config.site.workers and (number := self.service.rescue_jobs()):
+            log.warning("jobs_rescued", jobs=number, reason="their workers give no sign of life")
+
     def _config(self) -> Config | None:
         config = self.service.edition().config
         return config if config and config.newsletter.enabled and not self.stopped.is_set() else None
@@ -229,6 +271,10 @@ class Post:
             return
         for issue in digests.plan(now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
+        if config.site.workers:
+            digests.send_letters(self.now, stop=self.stopped)
+            digests.offer(now)
+            return
         tally = digests.send(self.now, stop=self.stopped)
         if tally.sent or tally.failed or tally.retry or tally.uncertain:
             log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
@@ -310,8 +356,10 @@ class Push:
 
 def run(service: Service, *, parent: int | None = None) -> None:
     """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError where there has never been a good one."""
-    clock = Clock(service, parent=parent)
     Attempts()("start_not_noted", lambda: service.note_start("clock"))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, clock.stop)
-    clock.run()
+    while True:
+        clock = Clock(service, parent=parent)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, clock.stop)
+        if clock.run():
+            return

@@ -11,6 +11,7 @@ import http.client
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,12 +21,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import sqlalchemy as sa
 import yaml
+from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
 from feeds.config import Environment
+from feeds.database import metadata, reading
 from feeds.model import RescanReport
 from feeds.service import Service
+
+from . import postgresql
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first file
@@ -89,6 +95,66 @@ def article_text(path: str, **fields: Any) -> str:
     return f"---\n{yaml.safe_dump(header, allow_unicode=True, sort_keys=True)}---\n\n{body}"
 
 
+# -- which database: `pytest --database=postgresql` ---------------------------
+
+#: Where the processes of one run find the server that the first of them has begun.
+SERVER = "TESTS_POSTGRESQL"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what all sites of the tests keep")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One server for all processes of this run, gone with the first of them."""
+    if config.getoption("--database") == "postgresql" and not hasattr(config, "workerinput"):
+        server = contextlib.ExitStack()
+        url = server.enter_context(postgresql.running()).url()
+        config.add_cleanup(server.close)
+        postgresql.prepare(url)
+        os.environ[SERVER] = url
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A PostgreSQL server, also where this run's sites keep files: for what only PostgreSQL does."""
+    if url := os.environ.get(SERVER):
+        yield url
+        return
+    with postgresql.running() as cluster:
+        postgresql.prepare(cluster.url())
+        yield cluster.url()
+
+
+def settle_database(root: Path, template: Site | None = None) -> None:
+    """Give the site at `root` what this run's sites keep: a file, or a database that whoever works there finds in `.env`.
+
+    It begins empty, with all tables, or as a copy of the `template`'s.
+    """
+    (root / "var").mkdir(exist_ok=True)
+    if url := os.environ.get(SERVER):
+        drop_database(root)
+        if template:
+            template.service.engine.dispose()  # what is copied must be in nobody's use
+        kept = postgresql.name_of(database_url(template.root)) if template else postgresql.TEMPLATE
+        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{postgresql.new(url, kept)}"\n')
+    elif template:
+        with contextlib.closing(sqlite3.connect(template.database)) as connection:
+            connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+
+
+def database_url(root: Path) -> str:
+    """Where the site at `root` keeps everything."""
+    return dotenv_values(root / ".env").get("FEEDS_DATABASE_URL") or f"sqlite:///{root / 'var' / 'feeds.db'}"
+
+
+def drop_database(root: Path) -> None:
+    """Where it is a file, it goes with the folder."""
+    url, kept = os.environ.get(SERVER), dotenv_values(root / ".env").get("FEEDS_DATABASE_URL")
+    if url and kept:
+        postgresql.drop(url, kept)
+
+
 class Site:
     """A site's folder (config/, articles/, var/) and a service over it. Paths of articles are below the store."""
 
@@ -104,6 +170,7 @@ class Site:
         self.set("feeds.yaml", FEEDS_YAML)
         if settings:
             self.settle("site.yaml", **settings)
+        settle_database(root)
         self.environment = Environment.read(self.config_dir, {})
         self.service = Service(self.environment)
         self.service.prepare()
@@ -138,6 +205,36 @@ class Site:
         self.now = self.now + 60 if now is None else now
         return self.service.rescan(now=self.now, **options)
 
+    def forget(self) -> None:
+        """A database without a row in place of the one that there is, closed: as for a site that was set up this minute."""
+        self.service.close()
+        for path in self.database.parent.glob(f"{self.database.name}*"):
+            path.unlink()
+        settle_database(self.root)
+        self.environment = Environment.read(self.config_dir, {})
+
+    def lose_database(self) -> None:
+        """It is there no more, or nothing that can be read is in its place."""
+        self.service.close()
+        drop_database(self.root)
+        for path in self.database.parent.glob(f"{self.database.name}*"):
+            path.write_bytes(b"not a database, and long enough to be looked at as one" * 100)
+
+    @contextlib.contextmanager
+    def held(self, table: str) -> Iterator[None]:
+        """Someone else writes to the table, and takes his time."""
+        with self.service.engine.connect() as other:
+            postgresql_ = other.dialect.name == "postgresql"
+            other.exec_driver_sql(f"LOCK TABLE {table} IN EXCLUSIVE MODE" if postgresql_ else "BEGIN IMMEDIATE")
+            yield
+            other.rollback()
+
+    def kept(self, *names: str) -> str:
+        """All that the tables hold, or those named, to look for what must not be there."""
+        tables = [table for table in metadata.sorted_tables if not names or table.name in names]
+        with reading(self.service.engine) as connection:
+            return "\n".join(str(row) for table in tables for row in connection.execute(sa.select(table)))
+
     def reopen(self) -> Service:
         """The same database in a new service, as after a restart."""
         self.service.close()
@@ -147,6 +244,7 @@ class Site:
 
     def close(self) -> None:
         self.service.close()
+        drop_database(self.root)
 
 
 @pytest.fixture

@@ -11,14 +11,16 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import database
+from feeds import database, jobs
 from feeds.audience.records import Batch, Counts
-from feeds.config import Environment
+from feeds.config import Config, Environment
 from feeds.database import counted, deliveries, issues, outbox
 from feeds.newsletter import progress, waiting
-from feeds.service import census
+from feeds.service import census, figures
 from feeds.service.census import AGE, LEAST, SHARE, Count, is_due
 from feeds.service.figures import Figures
+
+from . import postgresql
 
 NOW = 1_767_225_600
 PLANNED = NOW - 100
@@ -178,6 +180,19 @@ def test_a_scrape_reads_no_whole_table_of_deliveries_subscribers_or_readers(site
                 plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
                 grown = ("SCAN d", "SCAN deliveries", "SCAN subscribers", "SCAN readers", "SCAN audience")
                 assert not [step for step in plan if step.startswith(grown)], (statement, plan)
+
+
+def test_jobs_and_workers_are_counted_where_there_are_any(post: Post, postgresql_server: str) -> None:
+    assert post.figures.jobs == {} or database.is_postgresql(post.site.service.engine)
+    engine = database.connect(postgresql.new(postgresql_server))
+    jobs.prepare(engine)
+    with database.writing(engine) as connection:
+        jobs.enqueue(connection, [jobs.Job("send", {"issue": 1}), jobs.Job("send", {"issue": 2})])
+    with database.reading(engine) as connection:
+        found = figures.gather(connection, Config(), NOW)
+    assert found.jobs == {"todo": 2, "doing": 0, "failed": 0} and found.workers == 0
+    assert found.waiting == {"deliveries": 0, "outbox": 0, "pushes": 0} and found.schema == database.HEAD
+    engine.dispose()
 
 
 # -- how long things have been waiting -----------------------------------------

@@ -14,7 +14,6 @@ from werkzeug.test import Client
 from feeds import addresses
 from feeds.config import Config
 from feeds.newsletter.issues import wanted
-from feeds.service import Service
 from feeds.web.app import create_app
 
 FORMATS = (".atom", ".rss", ".json")
@@ -180,10 +179,8 @@ def test_a_catalog_made_anew_gives_a_renamed_translator_the_same_id(site: Any, o
     site.rescan()
     rename(site, "老名字", "NewName")
     before = {path: old_name.get(path).data for path in ("/translators/NewName.atom", "/all.json")}
-    site.close()
-    site.database.unlink()
-    site.service = Service(site.environment)
-    site.service.prepare()
+    site.forget()
+    site.reopen()
     site.rescan()
     again = Readers(site)
     site.rescan()

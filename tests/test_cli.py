@@ -25,6 +25,9 @@ Result = subprocess.CompletedProcess[str]
 COMMANDS = (
     "serve",
     "clock",
+    "worker",
+    "backup",
+    "restore",
     "rescan",
     "check",
     "status",

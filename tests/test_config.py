@@ -295,3 +295,16 @@ def test_a_configuration_survives_being_stored(folder: Path) -> None:
 )
 def test_an_operator_may_write_an_address_as_it_reads(written: str, path: str) -> None:
     assert feed_path(written) == path
+
+
+# -- .env ----------------------------------------------------------------------
+
+
+def test_the_file_beside_config_speaks_where_the_environment_says_nothing(folder: Path) -> None:
+    (folder.parent / ".env").write_text(
+        "# a comment\nFEEDS_SECRET_KEY='pa$$word ${HOME}'\nexport FEEDS_DATABASE_URL=sqlite:////a/b.db\nOTHER=1\n"
+    )
+    found = Environment.read(folder, {})
+    assert (found.secret_key, found.database_url) == ("pa$$word ${HOME}", "sqlite:////a/b.db")
+    over = Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////c.db", "FEEDS_SECRET_KEY": ""})
+    assert (over.secret_key, over.database_url) == ("pa$$word ${HOME}", "sqlite:////c.db")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
 from feeds.cli import main
-from feeds.config import Environment
-from feeds.service import FORMATS, Service
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -89,28 +84,3 @@ def test_every_command_in_the_documentation_is_one_and_takes_its_options(page: P
 def test_commands_of_the_documentation_are_found() -> None:
     assert ["digest", "preview", "--select", "tag=Linux", "--open"] in list(commands(ROOT / "docs" / "newsletter.md"))
     assert sum(len(list(commands(page))) for page in PAGES) > 50
-
-
-# -- backup ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [pytest.param(0, marks=pytest.mark.interop), 1], ids=["sqlite3", "python"])
-def test_the_copy_that_the_documentation_makes_serves_the_same_bytes(site: Any, tool: Any, tmp_path: Path, number: int) -> None:
-    """Made while the service has the database open and has written to it."""
-    site.write("1.md", tags=["Linux"])
-    site.rescan()
-    blocks = re.findall(r"```sh\n(umask.*?)```", (ROOT / "docs" / "backup.md").read_text("utf-8"), re.DOTALL)
-    if number == 0:
-        tool("sqlite3")
-    assert subprocess.run(["sh", "-ec", blocks[number]], cwd=site.root, timeout=60).returncode == 0
-    assert (site.root / "backup.db").stat().st_mode & 0o077 == 0, "for its owner alone"
-    restored = tmp_path / "restored"
-    (restored / "var").mkdir(parents=True)
-    (site.root / "backup.db").rename(restored / "var" / "feeds.db")
-    assert sqlite3.connect(restored / "var" / "feeds.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    service = Service(Environment.read(restored / "config", {}))
-    service.prepare()
-    for format in FORMATS.values():
-        documents = [one.document(one.edition(), "tags/Linux", format).body for one in (site.service, service)]
-        assert documents[0] and documents[0] == documents[1]
-    service.close()

@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"logs", "model", "share"},
     {"addresses"},
     {"config", "database", "processes", "selections", "setup"},
-    {"edits", "measures", "origins"},
+    {"copying", "edits", "jobs", "measures", "origins"},
     {"library"},
     {"audience", "syndication", "newsletter"},
     {"service"},
@@ -56,7 +56,11 @@ OWNERS: dict[str, set[str]] = {
     "aiohttp": {"syndication.websub.wire"},
     "yarl": {"syndication.websub.wire"},
     "obstore": {"syndication.bucket"},
-    "sqlalchemy": {"database", "measures", "migrations", "library", "audience", "syndication", "newsletter", "service"},
+    "sqlalchemy": {"copying", "database", "jobs", "measures", "schedule", "migrations"}
+    | {"library", "audience", "syndication", "newsletter", "service"},
+    "procrastinate": {"jobs", "tasks"},
+    "psycopg": {"database"},
+    "dotenv": {"config"},
     "itsdangerous": {"newsletter.tokens"},
     "css_inline": {"newsletter.forms"},
     "idna": {"newsletter.mime"},
@@ -64,7 +68,7 @@ OWNERS: dict[str, set[str]] = {
     "email_validator": {"newsletter.mailboxes"},
     "flufl": {"newsletter.reports"},
     "cryptography": {"newsletter.dkim"},
-    "structlog": {"logs", "schedule", "web", "cli", "newsletter", "service", "syndication.websub"},
+    "structlog": {"logs", "schedule", "tasks", "web", "cli", "newsletter", "service", "syndication.websub"},
 }
 #: SQLAlchemy's makers of engines and of tables.
 DDL = {"create_engine", "Table", "MetaData", "Column", "Index", "create_all"}
@@ -168,14 +172,14 @@ def test_the_database_is_the_only_owner_of_engines_and_tables() -> None:
 
 def test_every_third_party_library_is_declared() -> None:
     declared = (PACKAGE.parent / "pyproject.toml").read_text("utf-8")
-    assert set(OWNERS) - {"werkzeug", "yaml"} <= {name for name in OWNERS if f'"{name.replace("_", "-")}' in declared}
-    assert '"pyyaml' in declared  # werkzeug is Flask's own
+    assert set(OWNERS) - {"werkzeug", "yaml", "dotenv"} <= {name for name in OWNERS if f'"{name.replace("_", "-")}' in declared}
+    assert '"pyyaml' in declared and '"python-dotenv' in declared  # werkzeug is Flask's own
 
 
 def test_nothing_reads_the_clock_but_the_doors() -> None:
     """`now` is an argument; only doors and measurements of duration may ask what time it is."""
     for name, tree in TREES.items():
-        if room(name) in ("cli", "schedule", "web") or name == "service.check":
+        if room(name) in ("cli", "schedule", "tasks", "web") or name == "service.check":
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

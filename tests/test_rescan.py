@@ -673,7 +673,8 @@ def test_a_rescan_killed_at_any_moment_leaves_the_old_catalog_or_the_new_one(sit
         found = articles(site)
         assert found in (old, new)
         with site.service.snapshot() as connection:
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            if connection.dialect.name == "sqlite":
+                assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
             recount = dict(
                 connection.exec_driver_sql("SELECT term_key, COUNT(*) FROM memberships GROUP BY term_key").fetchall()
             )

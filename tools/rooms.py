@@ -14,7 +14,11 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "rooms.svg"
 #: Top floor first: (room, what it does). A room imports from the floors below its own, and from nowhere else.
 FLOORS: list[list[tuple[str, str]]] = [
     [("cli", "the operator's verbs")],
-    [("web", "feeds, pages, subscriptions, hub, console"), ("schedule", "the clock: it only ticks")],
+    [
+        ("web", "feeds, pages, subscriptions, hub, console"),
+        ("schedule", "the clock: it only ticks"),
+        ("tasks", "jobs of many machines"),
+    ],
     [("service", "use cases, and where everything is put together")],
     [
         ("syndication", "catalog to feeds, hub, export"),
@@ -24,8 +28,10 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("library", "files to catalog")],
     [
         ("edits", "feeds.yaml, changed by the console"),
-        ("measures", "counters and histograms"),
+        ("measures", "counters"),
         ("origins", "where settings come from"),
+        ("jobs", "work written down"),
+        ("copying", "backup, moving house"),
     ],
     [
         ("config", "settings"),

@@ -17,17 +17,18 @@ from .completion import completion
 from .digest import digest
 from .documents import export, list_feeds, listed, opml, show
 from .groups import Sections
+from .keeping import backup, migrate, restore
 from .site import init
 from .subscribers import subscribers
 
 
 class Verbs(Sections):
     sections: Mapping[str, Sequence[str]] = {
-        "Serving": ("serve", "clock"),
+        "Serving": ("serve", "clock", "worker"),
         "Articles": ("rescan", "check", "status"),
         "Feeds": ("list", "show", "opml", "export"),
         "Mail": ("digest", "subscribers", "bounces"),
-        "Setting up": ("init", "migrate", "completion"),
+        "Setting up": ("init", "migrate", "backup", "restore", "completion"),
     }
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     """
 
 
-for _command in (bounces, completion, digest, export, init, list_feeds, opml, show, subscribers):
+for _command in (backup, bounces, completion, digest, export, init, list_feeds, migrate, opml, restore, show, subscribers):
     main.add_command(_command)
 
 
@@ -113,6 +114,30 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     with open_service(config_dir) as service:
         log_to_stderr(service.environment, log_format)
         run(service, parent=parent)
+
+
+@main.command()
+@CONFIG
+@LOG
+@click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Jobs at a time.")
+@command
+def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
+    """Send mail and push for the acting clock, on as many machines as you like.
+
+    Needs PostgreSQL and `workers: true` in site.yaml: then clocks only plan, and write down jobs that any worker may take. One
+    that is killed is replaced by the others within half a minute; a lost database only takes time. SIGTERM finishes messages
+    that a mail server has in hand.
+
+    \b
+    Examples:
+      feeds worker --config site/config
+      feeds worker --concurrency 4
+    """
+    from ..tasks import run
+
+    with open_service(config_dir) as service:
+        log_to_stderr(service.environment, log_format)
+        run(service, concurrency=concurrency)
 
 
 # -- the catalog -----------------------------------------------------------
@@ -276,24 +301,6 @@ def _audience(row: dict[str, Any]) -> str:
 
 
 PLURAL = {facet.name: facet.plural for facet in FACETS.values()}
-
-
-@main.command()
-@CONFIG
-@command
-def migrate(config_dir: Path) -> None:
-    """Bring the database's tables up to this version. Safe to repeat; going back is refused.
-
-    \b
-    Examples:
-      feeds migrate --config site/config
-    """
-    from ..service import Service
-
-    service = Service(read_environment(config_dir))
-    log_to_stderr(service.environment)
-    before, after = service.migrate()
-    click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
 
 
 def _as_dict(report: RescanReport) -> dict[str, Any]:

@@ -23,7 +23,22 @@ from . import owners, rows, transports
 from .desk import Composer, Desk, HardFailure, PressOf, Tally
 from .parcels import Transport, TransportError
 
-__all__ = ["Composer", "HardFailure", "PressOf", "Tally", "deliver", "has_work", "reap", "send_one"]
+__all__ = [
+    "Composer",
+    "HardFailure",
+    "PressOf",
+    "Tally",
+    "deliver",
+    "free",
+    "has_work",
+    "has_work_of",
+    "open_issues",
+    "reap",
+    "send_one",
+]
+
+#: More than the deliveries of any issue.
+_MANY = 1 << 31
 
 
 def deliver(
@@ -37,30 +52,28 @@ def deliver(
     progress: Callable[[int], None] | None = None,
     on_hard_failure: HardFailure | None = None,
     owner: str = "",
+    only: int | None = None,
+    limit: int | None = None,
 ) -> Tally:
     """Send whatever is open and due; return when nothing is left that is due `now` (UTC seconds), or after `stop`.
+
+    `only` and `limit`: messages of one issue, about so many.
 
     Several processes may do this at once. `press_of` gives the composer of an issue; `progress` hears how many deliveries are
     done. What a server or a message does wrong is noted in rows and in the tally and never raised; what the database does wrong
     is raised.
     """
+    me = owner or owners.me()
     return asyncio.run(
-        _deliver(engine, config, transport, press_of, now, stop or Event(), progress, on_hard_failure, owner or owners.me())
+        _deliver(
+            transport,
+            lambda: Desk(engine, config, press_of, now, stop or Event(), progress, on_hard_failure, me, only, limit),
+        )
     )
 
 
-async def _deliver(
-    engine: sa.Engine,
-    config: Config,
-    transport: Transport,
-    press_of: PressOf,
-    now: Callable[[], float],
-    stop: Event,
-    progress: Callable[[int], None] | None,
-    on_hard_failure: HardFailure | None,
-    owner: str,
-) -> Tally:
-    desk = Desk(engine, config, press_of, now, stop, progress, on_hard_failure, owner)
+async def _deliver(transport: Transport, make: Callable[[], Desk]) -> Tally:
+    desk = make()
     desk.open()
     tasks = {asyncio.create_task(_carry(transport, desk)), asyncio.create_task(desk.watch())}
     try:
@@ -97,9 +110,24 @@ def has_work(connection: sa.Connection, now: int) -> bool:
     return any(rows.has_work(connection, issue.key, now) for issue in rows.due_issues(connection))
 
 
+def open_issues(connection: sa.Connection) -> list[int]:
+    """Keys, the oldest first."""
+    return [issue.key for issue in rows.due_issues(connection)]
+
+
+def has_work_of(connection: sa.Connection, issue: int, now: int) -> bool:
+    """As `has_work`, of one issue."""
+    return rows.has_work(connection, issue, now)
+
+
+def free(connection: sa.Connection, issue: int, now: int) -> int:
+    """How many messages are due and in nobody's hands."""
+    return rows.free(connection, issue, now, _MANY)
+
+
 def reap(engine: sa.Engine, config: Config, now: int) -> int:
     """Rows that dead senders left behind, put right at once: for whoever wants to see the truth without sending."""
-    with database.writing(engine, durable=True) as connection:
+    with database.writing(engine, durable=True, together=True) as connection:
         return rows.reap(connection, now, resend=config.newsletter.on_uncertain == "resend", reserved=False)
 
 

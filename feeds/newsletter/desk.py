@@ -39,7 +39,7 @@ URGENT = 9
 SENDER_REFUSALS = 10
 #: A message that came back untouched so often is put off: it may be what makes the server hang up.
 _RETURNS = 3
-#: How long (seconds) a database that others hold is asked again before the run ends.
+#: How long (seconds) a database that others hold, or that is away, is asked again before the run ends.
 _BUSY = 600.0
 
 
@@ -85,6 +85,9 @@ class Desk:
     progress: Callable[[int], None] | None
     on_hard_failure: HardFailure | None
     owner: str
+    #: Only messages of this issue, and no more than so many: what one job of several does. None: all there is.
+    only: int | None = None
+    limit: int | None = None
     tally: Tally = field(default_factory=Tally)
     failure: Exception | None = None
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,6 +101,7 @@ class Desk:
     _suspects: list[tuple[Row, str]] = field(default_factory=list)
     _errors: int = 0
     _exhausted: bool = False
+    _claimed: int = 0
     _ends: list[End] = field(default_factory=list)
     _hard: list[End] = field(default_factory=list)
     _begins: list[tuple[Parcel, Callable[[bool], None] | None]] = field(default_factory=list)
@@ -165,18 +169,13 @@ class Desk:
         return None
 
     def _guarded(self, work: Callable[[], Found]) -> Found | None:
-        """What breaks here would otherwise be lost in a callback of the event loop. A busy database only takes time."""
+        """What breaks here would otherwise be lost in a callback of the event loop. A database busy or away takes time."""
         try:
             return work()
         except Exception as error:
-            if not self._is_busy(error):
+            if not database.is_passing(error):
                 self._break(error)
             return None
-
-    def _is_busy(self, error: Exception) -> bool:
-        return (
-            isinstance(error, sa.exc.OperationalError) and self.engine.dialect.name == "sqlite" and "locked" in str(error.orig)
-        )
 
     def _compose(self, row: Row) -> Parcel | None:
         """A message that cannot be made fails alone."""
@@ -208,13 +207,14 @@ class Desk:
 
     def _fill(self) -> None:
         while self.stock.wants_more and not self._exhausted and not self._over:
-            with database.writing(self.engine) as connection:
+            with database.writing(self.engine, together=True) as connection:
                 found = self._claim(connection)
                 if not found:
                     rows.reap(connection, self._second(), resend=self._resend)
                     found = self._claim(connection)
             self.stock.add(found)
-            self._exhausted = not found
+            self._claimed += len(found)
+            self._exhausted = not found or (self.limit is not None and self._claimed >= self.limit)
 
     @property
     def _resend(self) -> bool:
@@ -222,7 +222,7 @@ class Desk:
 
     def _claim(self, connection: sa.Connection) -> list[Row]:
         """From the oldest open issue that has any."""
-        for issue in rows.due_issues(connection):
+        for issue in rows.due_issues(connection, self.only):
             deadline = issue.planned_at + self.config.newsletter.retry_hours * 3600
             while issue.key not in self._shut and self._has_press(connection, issue.key):
                 now = self._second()
@@ -319,14 +319,14 @@ class Desk:
         try:
             self._answer(self._commit())
         except Exception as error:
-            if self._is_busy(error):
+            if database.is_passing(error):
                 self._try_again(error)
             else:
                 self._break(error)
 
     def _commit(self) -> set[tuple[int, int]]:
         now = self._second()
-        with database.writing(self.engine, durable=True) as connection:
+        with database.writing(self.engine, durable=True, together=True) as connection:
             rows.end(connection, self._ends, owner=self.owner, now=now)
             for end in self._hard:
                 self._book(connection, end, now)
@@ -378,7 +378,7 @@ class Desk:
             self.progress(self.tally.done)
 
     def _try_again(self, error: Exception) -> None:
-        """Someone else writes for longer than the database's own patience; nothing is lost by waiting."""
+        """Others write for longer than the database's own patience, or its server is away; nothing is lost by waiting."""
         loop = asyncio.get_running_loop()
         if self._busy_since is None:
             self._busy_since = loop.time()
@@ -402,7 +402,7 @@ class Desk:
     def open(self) -> None:
         """Before the first message: rows of the dead, and issues that should not go out by themselves any more."""
         now = self._second()
-        with database.writing(self.engine, durable=True) as connection:
+        with database.writing(self.engine, durable=True, together=True) as connection:
             rows.reap(connection, now, resend=self._resend, reserved=False)
             for issue in rows.due_issues(connection):
                 self._hold_late(connection, issue, now)
@@ -423,10 +423,10 @@ class Desk:
                 async with asyncio.timeout(1.0):
                     await self.failed.wait()
             except TimeoutError:
-                self._look()
+                self._guarded(self._look)
             if asyncio.get_running_loop().time() - renewed > owners.LEASE / 4:
                 renewed = asyncio.get_running_loop().time()
-                self._renew()
+                self._guarded(self._renew)
         raise self.failure
 
     def _look(self) -> None:
@@ -437,7 +437,7 @@ class Desk:
             self._schedule()
 
     def _renew(self) -> None:
-        with database.writing(self.engine) as connection:
+        with database.writing(self.engine, together=True) as connection:
             rows.renew(connection, [*self.stock, *self._out], self.owner, self._second())
             rows.reap(connection, self._second(), resend=self._resend, reserved=False)
 
@@ -455,7 +455,7 @@ class Desk:
         self._commit()
         for issue, reason in self._pauses.items():
             log.error("issue paused", issue=issue, reason=reason)
-        with database.writing(self.engine, durable=True) as connection:
+        with database.writing(self.engine, durable=True, together=True) as connection:
             rows.release(connection, left, self.owner)
             rows.close_finished(connection)
         self.rates.close()

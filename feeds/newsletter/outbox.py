@@ -42,7 +42,7 @@ def deliver(
         if not mine:
             return 0
         moment = int(now())
-        with database.writing(engine) as connection:
+        with database.writing(engine, together=True) as connection:
             connection.execute(
                 sa.delete(outbox).where(outbox.c.status == "failed", outbox.c.next_at < moment - KEEP_DAYS * 86400)
             )
@@ -88,7 +88,7 @@ class _Desk:
 
     def move(self, ended: tuple[Parcel, Outcome] | None, begun: Parcel | None, then: Callable[[bool], None] | None) -> None:
         granted = True
-        with database.writing(self._engine, durable=True) as connection:
+        with database.writing(self._engine, durable=True, together=True) as connection:
             if ended:
                 self._end(connection, ended[0].key, ended[1])
             if begun:

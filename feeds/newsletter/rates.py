@@ -68,7 +68,7 @@ class Rates:
     def _draw(self, name: str, rate: float) -> None:
         now = self._now()
         try:
-            with database.writing(self._engine) as connection:
+            with database.writing(self._engine, together=True) as connection:
                 granted, missing = draw(connection, name, rate, max(1, int(rate * _SHARE)), now)
         except sa.exc.IntegrityError:  # another process has just made the same bucket
             granted, missing = 0, 0.01
@@ -80,7 +80,7 @@ class Rates:
             self._drawn[name] += 1
 
     def close(self) -> None:
-        with database.writing(self._engine) as connection:
+        with database.writing(self._engine, together=True) as connection:
             for name, number in self._drawn.items():
                 if number:
                     put_back(connection, name, number)

@@ -108,8 +108,9 @@ def _set(connection: sa.Connection, issue: int, keys: Sequence[int], **values: A
 _END = """UPDATE deliveries SET status = ?, attempts = ?, next_at = ?, reply = ?, updated = ?, owner = '', lease = 0
     WHERE issue = ? AND subscriber = ?
     AND ((owner = ? AND status IN ('pending', 'retry', 'sending')) OR status = 'uncertain')"""
+#: One that is being sent already, by this very owner, was noted just before the database went away without saying so.
 _BEGIN = """UPDATE deliveries SET status = 'sending', updated = ?, lease = ?
-    WHERE issue = ? AND owner = ? AND status IN ('pending', 'retry')
+    WHERE issue = ? AND owner = ? AND status IN ('pending', 'retry', 'sending')
     AND EXISTS (SELECT 1 FROM subscribers AS s WHERE s."key" = deliveries.subscriber AND s.status = 'active')
     AND EXISTS (SELECT 1 FROM issues AS i WHERE i."key" = ? AND i.status = 'open')
     AND subscriber IN ({}) RETURNING subscriber"""
@@ -210,6 +211,12 @@ def _free_all(connection: sa.Connection, issue: int, theirs: Sequence[Any], beco
 # -- issues ----------------------------------------------------------------
 
 
+def free(connection: sa.Connection, issue: int, now: int, limit: int) -> int:
+    """How many messages are due and in nobody's hands; counted up to `limit`."""
+    due = "d.status IN ('pending', 'retry') AND d.next_at <= :now AND d.owner = '' LIMIT :limit"
+    return len(_select(connection, "1", due, {"issue": issue, "now": now, "limit": limit}))
+
+
 def close_finished(connection: sa.Connection) -> None:
     """Issues without an open row are done; uncertain rows do not keep them open."""
     done = [issue.key for issue in due_issues(connection) if not _is_open(connection, issue.key)]
@@ -227,10 +234,11 @@ def has_work(connection: sa.Connection, issue: int, now: int) -> bool:
     return bool(_select(connection, "1", due, {"issue": issue, "now": now})) or not _is_open(connection, issue)
 
 
-def due_issues(connection: sa.Connection) -> list[Any]:
-    """Open issues, the oldest first: key, id, due, planned_at, reason."""
+def due_issues(connection: sa.Connection, only: int | None = None) -> list[Any]:
+    """Open issues, the oldest first: key, id, due, planned_at, reason. `only`: that one, if it is open."""
     c = issues.c
     query = sa.select(c.key, c.id, c.due, c.planned_at, c.reason).where(c.status == "open")
+    query = query if only is None else query.where(c.key == only)
     return list(connection.execute(query.order_by(c.due, c.key)))
 
 

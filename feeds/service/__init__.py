@@ -11,15 +11,16 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import database, measures
+from .. import copying, database, jobs, measures
 from ..audience import records
 from ..config import Config, Environment
-from ..errors import AddressError, SelectionError
+from ..errors import AddressError, DatabaseError, SelectionError
 from ..library import catalog, scan
 from ..library.scan import Progress
 from ..model import Article, Facet, FeedState, Problem, RescanReport, Selection, Term
@@ -59,15 +60,36 @@ class Service:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.engine = database.connect(environment.database_url)
+        self._jobs_prepared = False
         self._counting = database.connect(environment.database_url, busy_seconds=COUNTING_SECONDS)
 
     def prepare(self) -> None:
-        """Make or check the tables. Raises SchemaError."""
-        database.ensure(self.engine)
+        """Make or check the tables. Raises DatabaseError, also for a database that was carried over to another."""
+        try:
+            database.ensure(self.engine)
+        except sa.exc.OperationalError as error:
+            raise DatabaseError(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}") from None
+        with self.snapshot() as connection:
+            if copying.closed(connection):
+                raise DatabaseError(copying.MOVED)
 
     def migrate(self) -> tuple[str, str]:
         """The versions of the tables before and after."""
         return database.migrate(self.engine)
+
+    def carry_over_from(self, url: str, progress: copying.Progress | None = None) -> copying.Counts:
+        """Everything of another database into this one, which has nothing yet; the other takes in nothing any more."""
+        source = database.connect(self.environment.located(url))
+        try:
+            return copying.carry_over(source, self.engine, progress)
+        finally:
+            source.dispose()
+
+    def back_up(self, path: Path, progress: copying.Progress | None = None) -> copying.Counts:
+        return copying.back_up(self.engine, path, progress)
+
+    def restore(self, path: Path, progress: copying.Progress | None = None) -> copying.Counts:
+        return copying.restore(self.engine, path, progress)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -278,7 +300,7 @@ class Service:
 
     def note_audience(self, batch: audience.Batch) -> None:
         """Add up what a web worker has counted. Gives up soon where another writes: the worker tries again."""
-        with database.writing(self._counting) as connection:
+        with database.writing(self._counting, together=True) as connection:
             records.add(connection, batch)
 
     def recent_audience(self, now: float, limit: int) -> dict[str, Any]:
@@ -323,8 +345,17 @@ class Service:
 
     def note_start(self, process: str) -> None:
         """A process of this kind begins its work."""
-        with database.writing(self._counting) as connection:
+        with database.writing(self._counting, together=True) as connection:
             measures.add(connection, {(measures.STARTS.name, process, measures.COUNT): 1})
+
+    # -- workers ----------------------------------------------------------
+
+    def rescue_jobs(self) -> int:
+        """Jobs of dead workers wait again. Makes the tables of jobs where there are none yet. Idempotent."""
+        if not self._jobs_prepared:
+            jobs.prepare(self.engine)
+            self._jobs_prepared = True
+        return jobs.rescue(self.engine)
 
     # -- push -------------------------------------------------------------
 
@@ -340,7 +371,17 @@ class Service:
         from ..syndication.websub.courier import Courier
         from .hub import Topics
 
-        return Courier(self.engine, Topics(self.engine), now)
+        def hand_over(connection: sa.Connection, keys: list[int]) -> None:
+            jobs.enqueue(connection, [jobs.Job("push", {"subscriptions": keys})])
+
+        return Courier(self.engine, Topics(self.engine), now, hand_over)
+
+    def push_some(self, subscriptions: Sequence[int], now: Callable[[], float]) -> dict[str, int]:
+        """What one job does: deliver what is owed to these subscriptions. Returns how that went."""
+        from ..syndication.websub import round
+        from .hub import Topics
+
+        return round.carry(self.engine, Topics(self.engine), subscriptions, now)
 
     def hub_counts(self) -> dict[str, int]:
         """Subscriptions, what waits, what fails."""

@@ -9,7 +9,7 @@ from threading import Event
 
 import sqlalchemy as sa
 
-from .. import database
+from .. import database, jobs
 from ..config import Config, Environment
 from ..errors import AddressError
 from ..model import Issue, IssueContent, Message, Recipient, Section
@@ -24,6 +24,10 @@ from . import measuring, state
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
 _LOOKED_AT = 500
+#: Messages that one job sends: a minute's worth or so, after which a worker may turn to another issue.
+JOB = 2000
+#: Seconds until rows are looked at again that some sender, dead or alive, still has in hand.
+_UNCLEAR = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,10 @@ class Digests:
             if not issues.due_cohorts(connection, self.config, now):
                 return []
         with self._transaction() as connection:
-            return self._plan(connection, now, written_at, progress)
+            planned = self._plan(connection, now, written_at, progress)
+            if self.config.site.workers:
+                self._offer(connection, now)
+            return planned
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -137,23 +144,65 @@ class Digests:
         signer = Signer.of(self.config.newsletter.dkim, self.environment.root)
         return Press(self.config, content, self.tokens, folders, signer)
 
+    # -- sending by workers --------------------------------------------------
+
+    def offer(self, now: int) -> None:
+        """Jobs for what is open and due, where no worker is at it: after the dead, and for what is to be tried again."""
+        with database.writing(self.engine) as connection:
+            self._offer(connection, now)
+
+    def _offer(self, connection: sa.Connection, now: int) -> None:
+        for issue in deliver.open_issues(connection):
+            if deliver.has_work_of(connection, issue, now) and not jobs.under_way(connection, "send", issue=issue):
+                number = deliver.free(connection, issue, now)
+                one = jobs.Job("send", {"issue": issue}, at=0 if number else now + _UNCLEAR)
+                jobs.enqueue(connection, [one] * max(1, -(-number // JOB)))
+
+    def send_some(self, issue: int, now: Callable[[], float], *, stop: Event | None = None) -> deliver.Tally:
+        """What one job does: some of the messages of an issue, whichever are free."""
+        with self._transport() as transport:
+            return self._deliver(transport, now, stop, None, issue, JOB)
+
+    def send_letters(self, now: Callable[[], float], *, stop: Event | None = None) -> None:
+        """Single messages (confirmations, receipts) that are due."""
+        with self._transport() as transport:
+            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
+
     # -- sending -----------------------------------------------------------
 
     def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> deliver.Tally:
         """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
-        with measuring.gathered(self.engine) as gathered:
-            transport = transports.choose(self.config, self.environment, gathered)
+        with self._transport() as transport:
             outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
-            return deliver.deliver(
-                self.engine,
-                config=self.config,
-                transport=transport,
-                press_of=lambda connection, key: self._press(issues.content(connection, key)),
-                now=now,
-                stop=stop,
-                progress=progress,
-                on_hard_failure=self._book_hard,
-            )
+            return self._deliver(transport, now, stop, progress)
+
+    def _deliver(
+        self,
+        transport: transports.Transport,
+        now: Callable[[], float],
+        stop: Event | None,
+        progress: Progress | None,
+        only: int | None = None,
+        limit: int | None = None,
+    ) -> deliver.Tally:
+        return deliver.deliver(
+            self.engine,
+            config=self.config,
+            transport=transport,
+            press_of=lambda connection, key: self._press(issues.content(connection, key)),
+            now=now,
+            stop=stop,
+            progress=progress,
+            on_hard_failure=self._book_hard,
+            only=only,
+            limit=limit,
+        )
+
+    @contextlib.contextmanager
+    def _transport(self) -> Iterator[transports.Transport]:
+        """How servers answer is measured."""
+        with measuring.gathered(self.engine) as gathered:
+            yield transports.choose(self.config, self.environment, gathered)
 
     def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
         bounces.book_hard(connection, self.tokens, subscriber, issue, reply, now)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .. import measures
+from .. import jobs, measures
 from ..audience import records
 from ..audience.records import Counts
 from ..config import Config
@@ -19,15 +19,12 @@ from ..newsletter import progress, waiting
 from ..syndication.websub import rows as hub_rows
 from . import audience, census, readiness, state
 
-#: Where Procrastinate keeps the jobs of workers, on PostgreSQL.
-_JOBS = sa.table("procrastinate_jobs", sa.column("status"))
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Counters (`measured`, `feeds`) never go back; the rest is how things stand.
 
-    `rescan` is the last one that went well; `waiting` (seconds) by queue; `jobs` by status, None where there are no workers.
+    `rescan` is the last one that went well; `waiting` (seconds) by queue; `jobs` by status, empty where there are no workers.
     `counted_at` (UTC seconds) is when the clock last counted, None where it never did and everything was counted now.
     """
 
@@ -45,7 +42,8 @@ class Figures:
     issues: Mapping[str, int]
     waiting: Mapping[str, int]
     hub: Mapping[str, int]
-    jobs: Mapping[str, int] | None
+    jobs: Mapping[str, int]
+    workers: int
     counted_at: int | None
 
 
@@ -69,7 +67,8 @@ def gather(connection: sa.Connection, config: Config, now: int) -> Figures:
         issues={"all": _number(connection, issues), **waiting.issues_by_status(connection)},
         waiting=_waiting(connection, now),
         hub=hub_rows.counts(connection),
-        jobs=_jobs(connection),
+        jobs=(found := jobs.counts(connection)),
+        workers=jobs.workers(connection) if found else 0,
         counted_at=census.counted_at(connection),
     )
 
@@ -98,13 +97,3 @@ def _waiting(connection: sa.Connection, now: int) -> dict[str, int]:
         "outbox": waiting.oldest_message(connection, now),
         "pushes": hub_rows.oldest(connection, now),
     }
-
-
-def _jobs(connection: sa.Connection) -> dict[str, int] | None:
-    if not sa.inspect(connection).has_table(_JOBS.name):
-        return None
-    c = _JOBS.c
-    unfinished = sa.cast(c.status, sa.Text).in_(("todo", "doing"))
-    query = sa.select(sa.cast(c.status, sa.Text), sa.func.count()).where(unfinished).group_by(c.status)
-    found = {status: number for status, number in connection.execute(query)}
-    return {status: found.get(status, 0) for status in ("todo", "doing")}

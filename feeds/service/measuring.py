@@ -37,7 +37,7 @@ def _write_now_and_then(engine: sa.Engine, found: Gathered, over: threading.Even
         ended = over.wait(FLUSH_SECONDS)
         if sums := found.take():
             try:
-                with database.writing(engine) as connection:
+                with database.writing(engine, together=True) as connection:
                     measures.add(connection, sums)
             except sa.exc.SQLAlchemyError as error:
                 log.error("measures_not_written", error=type(error).__name__)

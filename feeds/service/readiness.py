@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from .. import database
 from ..config import Config
+from ..errors import DatabaseError
 from . import state
 
 #: The clock says that it is there every BEAT_SECONDS; silent after that many seconds, which a long rescan may take, too.
@@ -82,6 +83,6 @@ _OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.ex
 
 def is_away(error: BaseException) -> bool:
     """Whether it is the database that failed, not this program: it is stopped, locked, damaged, or has no connection left."""
-    if isinstance(error, sa.exc.TimeoutError):
+    if isinstance(error, sa.exc.TimeoutError | DatabaseError):
         return True
     return isinstance(error, sa.exc.DatabaseError | sa.exc.InterfaceError) and not isinstance(error, _OURS)

@@ -114,7 +114,7 @@ class _Rescan:
             marks["dated"] = found.outlook.mark
             if found.idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
                 return self._report(connection), found.outlook
-        with database.writing(self.engine) as connection:
+        with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
             return self._write(connection, rules, found, marks), found.outlook
 
     def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:

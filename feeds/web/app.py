@@ -43,7 +43,7 @@ def create() -> Lane:
     environment = Environment.read(Path(os.environ.get("FEEDS_CONFIG", "config")))
     logs.configure(environment.log, secrets=logs.secrets_of(*environment.secrets))
     lane = create_app(environment)
-    lane.turnstile.tally.measure(STARTS, "worker")
+    lane.turnstile.tally.measure(STARTS, "web")
     return lane
 
 

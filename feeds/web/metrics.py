@@ -124,8 +124,9 @@ class Collector:
         yield _gauges("feeds_queue_oldest_seconds", oldest, "queue", found.waiting)
         hub = "The hub: subscriptions, topics, requests to be verified, deliveries that are due, callbacks that fail."
         yield _gauges("feeds_hub", hub, "what", found.hub)
-        if found.jobs is not None:
+        if found.jobs:
             yield _gauges("feeds_jobs", "Jobs of the workers that are not done.", "status", found.jobs)
+            yield _gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
 
 
 def _measured(measure: Measure, rows: Mapping[tuple[str, ...], Series]) -> Any:

@@ -24,6 +24,8 @@ from ..service.audience import ELSEWHERE, Batch, Claim, Counts, is_claim, read_c
 log: Any = structlog.get_logger("feeds.web")
 
 FLUSH_SECONDS = 5.0
+#: A database that is away is asked less and less often, but as often as this.
+RETRY_SECONDS = 60.0
 MAX_ROWS = 20_000
 #: User-Agents of aggregators that are not taken apart anew each time.
 MAX_AGENTS = 256
@@ -54,7 +56,7 @@ class Tally:
         self._kept = Batch()
         self._measured = Gathered()
         self._writer: threading.Thread | None = None
-        self._failing = False
+        self._failures = 0
 
     def count(self, document: Document, status: int, size: int, agent: str | None) -> None:
         claim = self._read(agent) if agent and is_claim(agent) else None
@@ -113,7 +115,7 @@ class Tally:
         """Not a daemon: the interpreter waits for the last counts. It is the end of the main thread that ends the process."""
         main = threading.main_thread()
         while True:
-            main.join(min(FLUSH_SECONDS, left))
+            main.join(min(FLUSH_SECONDS * 2**self._failures, RETRY_SECONDS, left))
             self.flush()
             with self._lock:
                 if not main.is_alive() or not (self._rows or self._told or self._kept or self._measured):
@@ -129,11 +131,11 @@ class Tally:
                 if batch:
                     self._write(batch)
             except Exception as error:  # whatever the database has to say: readers get their feeds
-                if not self._failing:
+                if not self._failures:
                     log.error("audience_not_written", error=type(error).__name__, action="trying again")
-                self._failing, self._kept = True, batch
+                self._failures, self._kept = min(self._failures + 1, 10), batch
             else:
-                self._failing, self._kept = False, Batch()
+                self._failures, self._kept = 0, Batch()
 
     def _take(self) -> Batch:
         with self._lock:

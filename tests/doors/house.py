@@ -16,6 +16,7 @@ import yaml
 
 from feeds.config import Environment
 from feeds.service import Service
+from tests.conftest import settle_database
 
 TOKEN = "a token that only the operator has"
 #: Monday 2026-11-02 08:00 in Shanghai: all demo articles are older.
@@ -30,6 +31,7 @@ class House:
     def __init__(self, root: Path, port: int, start: Callable[..., Any]) -> None:
         self.root = root
         self._copy(port)
+        settle_database(root)
         self.environment = Environment.read(root / "config", {})
         service = Service(self.environment)
         service.prepare()

@@ -22,6 +22,8 @@ from typing import Any
 
 import yaml
 
+from tests.conftest import settle_database
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FEED = "/all"
 MOVED, RETIRED = "/tags/Moved", "/tags/Retired"
@@ -120,6 +122,7 @@ def serving(root: Path, **variables: str) -> Iterator[Served]:
     recorder.__dict__.update(served=served, backend=backend)
     threading.Thread(target=recorder.serve_forever, daemon=True).start()
     config = _site(root, served.base)
+    settle_database(root)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")} | variables
     feeds = [sys.executable, "-m", "feeds"]
     subprocess.run([*feeds, "rescan", "--config", str(config)], check=True, cwd=CHECKOUT, env=environment, capture_output=True)

@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 from feeds import database
 from feeds.config import Environment
 from feeds.service import Service
+from tests.conftest import settle_database
 
 pytestmark = pytest.mark.interop
 TOKEN = "open-sesame-0123456789"
@@ -46,6 +47,7 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
         text = (root / "config" / file).read_text("utf-8")
         assert change[0] in text
         (root / "config" / file).write_text(text.replace(*change), "utf-8")
+    settle_database(root)
     service = Service(Environment.read(root / "config", {}))
     service.prepare()
     service.rescan(now=int(time.time()))

@@ -104,11 +104,13 @@ class Club:
         return [[tuple(row) for row in self.rows(sa.select(database.metadata.tables[name]))] for name in names]
 
     def dump(self) -> bytes:
-        """The database file with all that is in its log."""
+        """All that is kept: every row, and where that is a file, the file with all that is in its log."""
         with self.site.service.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.exec_driver_sql("VACUUM")
-        return b"".join(path.read_bytes() for path in (self.site.root / "var").iterdir())
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.exec_driver_sql("VACUUM")
+        files = (path for path in (self.site.root / "var").glob("*") if path.is_file())
+        return self.site.kept().encode() + b"".join(path.read_bytes() for path in files)
 
 
 def link(letter: EmailMessage, kind: str) -> str:

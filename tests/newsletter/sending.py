@@ -21,6 +21,7 @@ from feeds.model import Message, Outcome, Recipient
 from feeds.newsletter import deliver, progress, servers
 from feeds.newsletter.smtp import Smtp
 
+from ..conftest import database_url, drop_database, settle_database
 from .servers import free_port
 
 NOW = 1_767_600_000
@@ -50,10 +51,16 @@ class Post:
     """A database with issues and their deliveries, and a clock that stands until it is moved."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'post.db'}"
+        self._folder = folder
+        settle_database(folder)
+        self.url = database_url(folder)
         self.engine = database.connect(self.url)
         database.ensure(self.engine)
         self.now: float = NOW
+
+    def close(self) -> None:
+        self.engine.dispose()
+        drop_database(self._folder)
 
     def add(self, people: int, issue: int = 1, address: Callable[[int], str] = lambda key: f"reader{key}@example.org") -> Post:
         with database.writing(self.engine) as connection:

@@ -26,6 +26,7 @@ from feeds.newsletter import bounces, endings, reports
 from feeds.newsletter.mailbox import Account, MailboxError, Maildir
 from feeds.newsletter.tokens import Tokens
 from feeds.service import returns
+from tests.conftest import settle_database
 
 CASES = Path(__file__).with_name("cases") / "bounces"
 NOW = 1_767_571_200
@@ -82,6 +83,7 @@ class Mailing:
         for name in ("site.yaml", "feeds.yaml"):
             (root / "config" / name).write_text("{}\n")
         self.maildir = root / "var" / "returned"
+        settle_database(root)
         self.environment = Environment.read(root / "config", {"FEEDS_SECRET_KEY": "a secret of the tests"})
         self.config = Config.model_validate({"newsletter": _settings(root)})
         self.engine = database.connect(self.environment.database_url)

@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def post(tmp_path: Path) -> Any:
     made = Post(tmp_path)
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 def test_every_subscriber_gets_the_message_once_and_the_issue_is_done(post: Post) -> None:
@@ -414,10 +414,10 @@ def test_a_database_that_others_hold_for_long_only_delays(post: Post, monkeypatc
     calls = iter([True, True, False])
     real = database.writing
 
-    def busy(engine: Any, *, durable: bool = False) -> Any:
-        if durable and len(recorder.sent) == 3 and next(calls, False):
+    def busy(engine: Any, **options: Any) -> Any:
+        if options.get("durable") and len(recorder.sent) == 3 and next(calls, False):
             raise sa.exc.OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
-        return real(engine, durable=durable)
+        return real(engine, **options)
 
     recorder = Recorder()
     monkeypatch.setattr(database, "writing", busy)

@@ -45,7 +45,7 @@ print(tally.sent, flush=True)
 def post(tmp_path: Path) -> Iterator[Post]:
     made = Post(tmp_path)
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 @pytest.fixture

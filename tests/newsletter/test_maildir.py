@@ -27,7 +27,7 @@ from .servers import free_port
 def post(tmp_path: Path) -> Any:
     made = Post(tmp_path)
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 def files(folder: Path) -> list[Path]:

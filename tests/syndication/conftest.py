@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from feeds.service import FORMATS, Document, Service
+from tests.conftest import settle_database
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 Documents = Mapping[tuple[str, str], bytes]
@@ -45,6 +46,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documents]:
         shutil.copytree(GOLDEN / name, root / name)
     for path in (root / "store").rglob("*.md"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
+    settle_database(root)
     service = Service(Environment.read(root / "config", {}))
     service.prepare()
     report = service.rescan(now=1_767_225_600)

@@ -291,10 +291,7 @@ def test_a_catalog_brought_up_to_date_gives_the_bytes_of_one_made_anew(new_site:
             site.settle(kind, **value)
         site.rescan()
     made = site_bytes(site)
-    site.service.close()
-    site.database.unlink()
-    for beside in site.database.parent.glob(site.database.name + "-*"):
-        beside.unlink()
+    site.forget()
     site.reopen()
     site.rescan()
     first_spelling = re.compile(rb"tag:linux\.cn,2003:(tags|translators|authors|selectors)/[^<\"]*")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import Client
 
 from feeds.web.app import create_app
+from tests.conftest import settle_database
 
 FEEDS_YAML = """\
 facets:
@@ -77,7 +77,5 @@ def server(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     root = tmp_path_factory.mktemp("served")
     for name in ("config", "articles"):
         shutil.copytree(demo.root / name, root / name)
-    (root / "var").mkdir()
-    with demo.service.engine.connect() as connection:
-        connection.exec_driver_sql(f"VACUUM INTO '{Path(root, 'var', 'feeds.db')}'")
+    settle_database(root, template=demo)
     return running(root / "config", "--workers", "2", "--no-clock").ready()

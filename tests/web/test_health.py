@@ -67,9 +67,7 @@ def test_a_catalog_that_cannot_be_read_is_not_ready_and_no_trace_is_shown(
 ) -> None:
     site.rescan()
     client = make_client(site)
-    site.close()
-    for beside in site.database.parent.glob("feeds.db*"):
-        beside.unlink()
+    site.lose_database()
     answered = client.get("/ready")
     assert answered.status_code == 503
     assert "cannot be read" in answered.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,35 +142,40 @@ class Away:
     """Takes the database away and brings it back, under a worker that has no connection to it yet or has let it go."""
 
     def __init__(self, site: Any) -> None:
-        self.site, self.kept = site, site.root / "kept"
+        self.site, self.folder, self.kept = site, site.root / "var", site.root / "kept"
         self.kept.mkdir()
-
-    @property
-    def files(self) -> list[Path]:
-        return [path for path in self.site.database.parent.glob("feeds.db*") if not path.name.endswith(".lock")]
 
     def take(self) -> None:
         self.site.service.close()
-        for path in self.files:
+        for path in self.folder.glob("away.db*"):
             path.rename(self.kept / path.name)
-        self.site.database.mkdir()  # what cannot be opened
+        (self.folder / "away.db").mkdir()  # what cannot be opened
 
     def bring_back(self) -> None:
-        self.site.database.rmdir()
+        (self.folder / "away.db").rmdir()
         for path in self.kept.iterdir():
-            path.rename(self.site.database.parent / path.name)
+            path.rename(self.folder / path.name)
 
 
-def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_recovers(web_site: Any) -> None:
-    away = Away(web_site)
+@pytest.fixture
+def in_a_file(web_site: Any) -> Any:
+    """A site whose database is a file, whatever this run's sites keep."""
+    web_site.environment = Environment.read(web_site.config_dir, {"FEEDS_DATABASE_URL": "sqlite:///var/away.db"})
+    web_site.reopen()
+    web_site.rescan()
+    return web_site
+
+
+def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_recovers(in_a_file: Any) -> None:
+    away = Away(in_a_file)
     away.take()
-    client = Client(create_app(web_site.environment))
+    client = Client(create_app(in_a_file.environment))
     with capture_logs() as logged:
         for path in ("/", "/all.atom", "/tags/Linux", "/metrics", "/search?q=x", "/none"):
             answered = client.get(path)
             assert (answered.status_code, answered.headers["Retry-After"]) == (503, "5"), path
             assert answered.headers["Cache-Control"] == "no-store"
-            assert answered.headers[HEADER] in answered.text and str(web_site.root) not in answered.text
+            assert answered.headers[HEADER] in answered.text and str(in_a_file.root) not in answered.text
     assert {event["event"] for event in logged} == {"database_away"} and len(logged) == 6
     assert client.get("/health").status_code == 200
     away.bring_back()
@@ -179,11 +183,11 @@ def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_re
         assert client.get(path, environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 200, path
 
 
-def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(web_site: Any) -> None:
-    lane = create_app(web_site.environment)
+def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_file: Any) -> None:
+    lane = create_app(in_a_file.environment)
     client = Client(lane)
     before = client.get("/all.atom")
-    away = Away(web_site)
+    away = Away(in_a_file)
     lane.turnstile.tally.flush()
     web_service = lane.app.__self__.extensions["feeds"].service  # type: ignore[attr-defined]
     web_service.close()  # as a server that was stopped closes its connections

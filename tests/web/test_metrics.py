@@ -222,12 +222,3 @@ def test_it_says_what_it_is(client: Client) -> None:
     text = ask(client).text
     assert f'schema="{database.HEAD}"' in text and 'version="' in text
     assert abs(values(text)["feeds_worker_start_time_seconds",] - time.time()) < 600
-
-
-def test_jobs_of_workers_are_counted_where_there_are_any(client: Client, web_site: Any) -> None:
-    assert "feeds_jobs" not in ask(client).text
-    with web_site.service.engine.begin() as connection:
-        connection.execute(sa.text("CREATE TABLE procrastinate_jobs (id INTEGER, status TEXT)"))
-        connection.execute(sa.text("INSERT INTO procrastinate_jobs VALUES (1, 'todo'), (2, 'todo'), (3, 'succeeded')"))
-    found = values(ask(client).text)
-    assert found["feeds_jobs", "todo"] == 2 and found["feeds_jobs", "doing"] == 0

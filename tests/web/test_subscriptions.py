@@ -20,6 +20,7 @@ from werkzeug.test import Client, TestResponse
 from feeds import database
 from feeds.model import FACETS
 from feeds.web.subscriptions import FASTEST, written
+from tests.conftest import settle_database
 
 from ..newsletter.club import NOW, Club, link
 
@@ -410,6 +411,7 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     from feeds.config import Environment
     from feeds.service import Service
 
+    settle_database(root)
     service = Service(Environment.read(root / "config", {}))
     service.prepare()
     service.rescan(now=NOW)

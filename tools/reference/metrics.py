@@ -28,6 +28,7 @@ _FIGURES = Figures(
     waiting={"deliveries": 0},
     hub={"subscriptions": 1},
     jobs={"todo": 0},
+    workers=1,
     counted_at=0,
 )
 

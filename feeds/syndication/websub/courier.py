@@ -19,7 +19,7 @@ import structlog
 from ... import database, measures
 from ...config import WebSub
 from .errands import After, Errands, Note
-from .looking import Lookout, Source, Work
+from .looking import HandOver, Lookout, Source, Work
 from .rules import End
 from .turns import Lane
 
@@ -36,10 +36,10 @@ Errand = Callable[[], Coroutine[Any, Any, Note]]
 
 
 class Courier:
-    """`now` is a clock in UTC seconds."""
+    """`now` is a clock in UTC seconds. `workers` as in Lookout."""
 
-    def __init__(self, engine: sa.Engine, source: Source, now: Callable[[], float]) -> None:
-        self.engine, self.source = engine, source
+    def __init__(self, engine: sa.Engine, source: Source, now: Callable[[], float], workers: HandOver | None = None) -> None:
+        self.engine, self.source, self.workers = engine, source, workers
         self.now = lambda: int(now())
         self._bell: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
@@ -59,7 +59,8 @@ class Courier:
         self._bell = asyncio.get_running_loop(), rung
         errands = Errands(self.source, self.now)
         async with errands.strangers, errands.outside:
-            await _Run(self.engine, Lookout(self.engine, self.source, self.now), errands, rung).until(stop)
+            lookout = Lookout(self.engine, self.source, self.now, self.workers)
+            await _Run(self.engine, lookout, errands, rung).until(stop)
 
 
 class _Run:

@@ -24,6 +24,11 @@ log: Any = structlog.get_logger("feeds.hub")
 SWEEP_SECONDS = 60
 #: How much is read from the tables at once.
 AT_ONCE = 4000
+#: Subscriptions that a worker delivers to in one job, and the seconds after which they are owed again if it says nothing.
+ROUND, ROUND_SECONDS = 100, 300
+
+#: (connection, keys of subscriptions)
+HandOver = Callable[[sa.Connection, list[int]], None]
 
 
 class Source(Library, Protocol):
@@ -52,11 +57,15 @@ class Work:
 
 @dataclass(slots=True)
 class Lookout:
-    """Remembers what it has seen. One look at a time."""
+    """Remembers what it has seen. One look at a time.
+
+    `workers` enqueues deliveries to these subscriptions, in the transaction that hands them over; without it, they are `owed`.
+    """
 
     engine: sa.Engine
     source: Source
     now: Callable[[], int]
+    workers: HandOver | None = None
     _generation: int = -1
     _config: Config | None = None
     _swept: int = 0
@@ -83,7 +92,22 @@ class Lookout:
             return Work(config, renewed, retired=retired)
         with database.reading(self.engine) as connection:
             requests = _first_of_each(rows.open_requests(connection, now, AT_ONCE))
-            return Work(config, renewed, requests, rows.owed(connection, now, AT_ONCE), retired)
+            owed = rows.owed(connection, now, AT_ONCE)
+        if self.workers is not None and config.site.workers:
+            self._hand_over(self.workers, owed, now)
+            owed = []
+        return Work(config, renewed, requests, owed, retired)
+
+    def _hand_over(self, workers: HandOver, owed: list[Owed], now: int) -> None:
+        for start in range(0, len(owed), ROUND):
+            keys = [row.key for row in owed[start : start + ROUND]]
+            with database.writing(self.engine, durable=True) as connection:
+                rows.hand_over(connection, keys, now + ROUND_SECONDS)
+                workers(connection, keys)
+
+    def compare(self, topics: Iterable[str]) -> None:
+        """After errands that were done elsewhere."""
+        self._compare(set(topics), self.now())
 
     def _sweep(self, now: int) -> None:
         if abs(now - self._swept) < SWEEP_SECONDS:

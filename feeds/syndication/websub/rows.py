@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -123,6 +124,17 @@ def owed(connection: sa.Connection, now: int, limit: int) -> list[Owed]:
     query = sa.select(*_OWED).where(_s.due <= now, _s.expires > now)
     query = query.order_by(sa.case((_s.failures > 0, 1), else_=0), _s.due, _s.topic, _s.key)
     return [Owed(*row) for row in connection.execute(query.limit(limit))]
+
+
+def owed_to(connection: sa.Connection, keys: Sequence[int], now: int) -> list[Owed]:
+    """Of these subscriptions, those that have not got what is wanted; those of one topic together."""
+    query = sa.select(*_OWED).where(_s.key.in_(keys), _s.wanted != _s.delivered, _s.expires > now)
+    return [Owed(*row) for row in connection.execute(query.order_by(_s.topic, _s.key))]
+
+
+def hand_over(connection: sa.Connection, keys: Sequence[int], until: int) -> None:
+    """Someone else delivers to them; what has not come to an end `until` then is owed again."""
+    connection.execute(sa.update(hub_subscriptions).where(_s.key.in_(keys)).values(due=until))
 
 
 def want(connection: sa.Connection, topic: str, digest: str, now: int) -> int:
