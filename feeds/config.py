@@ -545,10 +545,21 @@ class Environment(BaseModel):
         repr=False,
         description="opens the console, `/operator/`, and as bearer `/metrics` from anywhere; without it there is no console",
     )
+    log: str = Field(
+        default="auto",
+        description="shape of the log on stderr, one event a line: `console` for eyes, `logfmt`, `json`; `auto` is the first "
+        "on a terminal and logfmt elsewhere; `--log-format` is over it",
+    )
+    access_log: bool = Field(default=False, description="`1`: an event for each request; the same as `--access-log`")
 
     @property
     def root(self) -> Path:
         return self.config_dir.parent
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Settings that are a secret, or hold one."""
+        return (self.smtp_url, self.imap_url, self.database_url, self.secret_key, self.operator_token)
 
     def located(self, url: str) -> str:
         """Another database, named as FEEDS_DATABASE_URL names this one."""
@@ -569,6 +580,8 @@ class Environment(BaseModel):
             imap_url=environ.get("FEEDS_IMAP_URL", ""),
             secret_key=environ.get("FEEDS_SECRET_KEY", ""),
             operator_token=environ.get("FEEDS_OPERATOR_TOKEN", ""),
+            log=environ.get("FEEDS_LOG", "auto"),
+            access_log=environ.get("FEEDS_ACCESS_LOG", "") not in ("", "0"),
         )
 
 

@@ -35,7 +35,7 @@ from sqlalchemy.dialects import postgresql
 from .errors import DatabaseError, SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0007"
+HEAD = "0008"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -527,6 +527,34 @@ rescans = Table(
     Column("report", Text, nullable=False),
     Column("fault", Text, nullable=False),
     sqlite_autoincrement=True,
+)
+
+
+# -- figures ---------------------------------------------------------------
+
+#: What all processes measured, added up: see measures.py, which alone reads them. `slot` tells the parts of a histogram apart.
+measures = Table(
+    "measures",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Rows that are too many to be counted whenever a monitor asks: `subject` is a table, `part` an issue (0: all of it), `label` a
+#: status. `at` (UTC seconds) is when the clock counted them, `took` (milliseconds) how long that was.
+counted = Table(
+    "counted",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("part", Key, primary_key=True, autoincrement=False),
+    Column("label", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("took", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from . import database
 from .config import Config
 from .errors import FeedsError
 from .model import Problem, RescanReport
-from .service import Service
+from .service import Service, is_away, readiness
 
 if TYPE_CHECKING:
     from .syndication.websub.courier import Courier
@@ -44,8 +45,14 @@ PUSH_SECONDS = 1
 REST_SECONDS = 5
 #: How often reports of failed deliveries are fetched.
 FETCH_SECONDS = 60
+#: How often the clock says that it is there, and looks whether anything is to be counted for monitors.
+BEAT_SECONDS = readiness.BEAT_SECONDS
 #: How long an address stays, at most, after the link that it did not follow has expired.
 FORGET_SECONDS = 600
+
+
+class _Stopped(Exception):
+    """Ends a rescan that there is no time for."""
 
 
 class Clock:
@@ -114,6 +121,9 @@ class Clock:
         scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
         scheduler.add_job(post.forget, "interval", seconds=FORGET_SECONDS)
         scheduler.add_job(self.push.tick, "interval", seconds=PUSH_SECONDS)
+        pulse = Pulse(self.service, self.now, self.stopped)
+        scheduler.add_job(pulse.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
+        scheduler.add_job(pulse.count, "interval", seconds=BEAT_SECONDS)
         scheduler.add_job(self._watch_lock, "interval", seconds=STANDBY_SECONDS)
         scheduler.add_job(post.rescue, "interval", seconds=RESCUE_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
@@ -144,8 +154,10 @@ class Clock:
     def _tick(self) -> int:
         """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
         try:
-            report = self.service.rescan(now=int(self.now()), stop=self.stopped)
+            report = self.service.rescan(now=int(self.now()), stop=self.stopped, progress=self._go_on)
             self._log(report)
+        except _Stopped:
+            log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
         except FeedsError as error:
             self._say("rescan_failed", str(error))
         except Exception as error:
@@ -153,6 +165,11 @@ class Clock:
         self.push.tick()
         config = self.service.edition().config
         return config.site.rescan_seconds if config else 30
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        """A rescan of many files is one transaction: it can be given up at any time, and is begun anew by the next clock."""
+        if self.stopped.is_set():
+            raise _Stopped
 
     def _log(self, report: RescanReport) -> None:
         status = self.service.status()
@@ -221,7 +238,7 @@ class Post:
 
     def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
         self.service, self.now, self.stopped = service, now, stopped
-        self._said: dict[str, str] = {}
+        self._try = Attempts()
 
     def tick(self) -> None:
         self._try("post_failed", self._send)
@@ -255,7 +272,7 @@ class Post:
         for issue in digests.plan(now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
         if config.site.workers:
-            digests.send_letters(self.now)
+            digests.send_letters(self.now, stop=self.stopped)
             digests.offer(now)
             return
         tally = digests.send(self.now, stop=self.stopped)
@@ -267,17 +284,43 @@ class Post:
         if config is not None:
             self.service.fetch_returns(config, int(self.now()))
 
-    def _try(self, event: str, work: Callable[[], None]) -> None:
-        """What goes wrong is logged once, and tried again at the next tick."""
+
+class Pulse:
+    """What monitors go by: that the clock is there, and what it counts."""
+
+    def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
+        self.service, self.now, self.stopped = service, now, stopped
+        self._try = Attempts()
+
+    def beat(self) -> None:
+        self._try("beat_failed", lambda: self.service.beat(self.now()))
+
+    def count(self) -> None:
+        self._try("counting_failed", lambda: self.service.count(self.now, self.stopped))
+
+
+class Attempts:
+    """What goes wrong is logged once, and tried again at the next tick."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def __call__(self, event: str, work: Callable[[], None]) -> None:
         try:
             work()
             self._said[event] = ""
         except FeedsError as error:
-            if self._said.get(event) != str(error):
-                log.error(event, fault=str(error))
-            self._said[event] = str(error)
+            self._say(event, str(error))
         except Exception as error:
-            log.exception(event, error=type(error).__name__)
+            if is_away(error):
+                self._say(event, f"the database is away ({type(error).__name__})")
+            else:
+                log.exception(event, error=type(error).__name__)
+
+    def _say(self, event: str, fault: str) -> None:
+        if self._said.get(event) != fault:
+            log.error(event, fault=fault)
+        self._said[event] = fault
 
 
 class Push:
@@ -313,6 +356,7 @@ class Push:
 
 def run(service: Service, *, parent: int | None = None) -> None:
     """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError where there has never been a good one."""
+    Attempts()("start_not_noted", lambda: service.note_start("clock"))
     while True:
         clock = Clock(service, parent=parent)
         for number in (signal.SIGTERM, signal.SIGINT):

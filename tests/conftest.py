@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -353,6 +354,16 @@ class Running:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, headers=headers or {})
+            answered = connection.getresponse()
+            return answered.status, answered.headers, answered.read()
+        finally:
+            connection.close()
+
+    def send(self, path: str, form: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """A form that is sent."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("POST", path, urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"})
             answered = connection.getresponse()
             return answered.status, answered.headers, answered.read()
         finally:

@@ -53,7 +53,7 @@ def digest() -> None:
 
 
 def _digests(service: Any) -> Any:
-    log_to_stderr()
+    log_to_stderr(service.environment)
     config = service.edition().config
     if config is None:
         raise AddressError("nothing is published yet: run `feeds rescan`")

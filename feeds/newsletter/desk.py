@@ -137,6 +137,10 @@ class Desk:
     def finished(self) -> bool:
         return self._over or (self._exhausted and not self._returned and not len(self.stock))
 
+    @property
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
     def ready(self) -> int:
         if self._over:
             return 0

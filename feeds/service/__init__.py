@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import copying, database, jobs
+from .. import copying, database, jobs, measures
 from ..audience import records
 from ..config import Config, Environment
 from ..errors import AddressError, DatabaseError, SelectionError
@@ -28,12 +28,13 @@ from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import archive, articles, audience, building, finding, reading, rescan, state
+from . import archive, articles, audience, building, finding, readiness, reading, rescan, state
 from .archive import ArchivePage, IssuePage
 from .articles import ArticlePage
 from .building import Built
 from .directory import SORTS, Directory, arrange
 from .finding import MAX_PAGES, Results
+from .readiness import Readiness, is_away
 from .reading import Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .repository import Repository
 from .state import Edition
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .consent import Consent
     from .console.console import Console
     from .digests import Digests
+    from .figures import Figures
     from .hub import Hub
     from .tree import Reader
 
@@ -313,20 +315,38 @@ class Service:
             with database.writing(self.engine) as connection:
                 audience.forget(connection, config.zone, now, config.site.audience_days)
 
-    def figures(self, config: Config, now: float) -> audience.Figures:
-        """What a monitor watches."""
-        from ..newsletter import progress
+    # -- for monitors -----------------------------------------------------
 
-        status = self.status()
+    def readiness(self, now: float) -> Readiness:
+        """Whether anything can be served. Never raises: a database that does not answer is an answer, too."""
+        try:
+            return readiness.look(self.engine, int(now))
+        except Exception as error:  # whatever it has to say, this process cannot serve anew
+            return Readiness(f"the catalog cannot be read ({type(error).__name__})")
+
+    def figures(self, config: Config, now: float) -> Figures:
+        """What a monitor watches."""
+        from . import figures
+
         with self.snapshot() as connection:
-            return audience.Figures(
-                status,
-                progress.counts(connection),
-                progress.subscriber_counts(connection),
-                audience.aggregators(connection, config.zone, now),
-                records.ever(connection),
-                records.most_requested(connection, audience.MOST_REQUESTED),
-            )
+            return figures.gather(connection, config, int(now))
+
+    def count(self, now: Callable[[], float], stop: threading.Event) -> None:
+        """What is too much to be counted whenever a monitor asks; for the clock, who does it now and then."""
+        from . import census
+
+        if (config := self.edition().config) is not None:
+            census.count(self.engine, config, now, stop)
+
+    def beat(self, now: float) -> None:
+        """The clock is there."""
+        with database.writing(self.engine) as connection:
+            state.put(connection, {"clock": str(int(now))})
+
+    def note_start(self, process: str) -> None:
+        """A process of this kind begins its work."""
+        with database.writing(self._counting, together=True) as connection:
+            measures.add(connection, {(measures.STARTS.name, process, measures.COUNT): 1})
 
     # -- workers ----------------------------------------------------------
 
@@ -466,5 +486,6 @@ __all__ = [
     "arrange",
     "compress",
     "find",
+    "is_away",
     "split_format",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import database
+from .. import database, measures
 from ..config import Config, Environment
 from ..errors import ConfigError, StoreError
 from ..library import scan
@@ -21,6 +21,7 @@ from ..library.intake import Counts
 from ..library.reading import Rules
 from ..library.scan import Look, Progress, Taken
 from ..library.vocabulary import Names
+from ..measures import FILES, RESCAN, Gathered, Sums
 from ..model import RescanReport
 from ..syndication import definitions, documents
 from . import repository, state
@@ -54,11 +55,11 @@ def rescan(
             report, outlook = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
         except StoreError as error:
             said = {"rescan_fault": str(error), "config_fault": fault, repository.STATE: found.written()}
-            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))))
+            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))), time.perf_counter() - started)
             raise
         done = asdict(report)
         said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()}, now, done, fault)
+        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()}, now, done, fault, report.seconds)
     return report
 
 
@@ -72,10 +73,23 @@ def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple
         return Config.model_validate_json(stored["config"]), str(error)
 
 
-def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str) -> None:
+def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str, seconds: float) -> None:
+    """`report` is empty where the rescan failed."""
     with database.writing(engine) as connection:
         state.put(connection, values)
         record.note_rescan(connection, now, report, fault)
+        measures.add(connection, _measured(report, seconds))
+
+
+def _measured(report: dict[str, Any], seconds: float) -> Sums:
+    gathered = Gathered()
+    changes = {change: report.get(change, 0) for change in ("added", "changed", "renamed", "removed")}
+    for change, number in changes.items():
+        if number:
+            gathered.count(FILES, change, number=number)
+    done = "changed" if any(changes.values()) or report.get("feeds_changed") else "idle"
+    gathered.observe(RESCAN, seconds, done if report else "failed")
+    return gathered.take()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import structlog
 
 from ..service import Edition
 from .answers import Cache
+from .journal import HEADER, App, Journal, StartResponse
 from .turnstile import Turnstile
 
 log: Any = structlog.get_logger("feeds.web")
@@ -21,9 +22,6 @@ log: Any = structlog.get_logger("feeds.web")
 #: How long a worker may go on without asking whether a rescan has changed anything, in seconds.
 RECHECK_SECONDS = 0.2
 _STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed", 429: "429 Too Many Requests"}
-
-StartResponse = Callable[..., Any]
-App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Current:
@@ -72,10 +70,11 @@ class Current:
 class Lane:
     """A WSGI application in front of another."""
 
-    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile) -> None:
-        self.app, self.cache, self.current, self.turnstile = app, cache, current, turnstile
+    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile, journal: Journal) -> None:
+        self.app, self.cache, self.current, self.turnstile, self.journal = app, cache, current, turnstile, journal
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        name = self.journal.name(environ)
         served = self.cache.get(environ["PATH_INFO"])
         if (
             served is None
@@ -83,7 +82,11 @@ class Lane:
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         ):
-            return self.app(environ, start_response)
+            return self.journal.watch(self.app, environ, start_response, name)
         status, headers, body = self.turnstile.answer(served, environ, edition)
-        start_response(_STATUS[status], headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""
+        start_response(_STATUS[status], [*headers, (HEADER, name)])
+        if self.journal.everything:
+            self.journal.log(environ, name, status, len(body), 0.0)
+        return [body]
