@@ -56,20 +56,19 @@ def sweep(root: str) -> Sweep:
     found = Sweep()
     folders = [""]
     while folders:
-        _sweep_folder(root, folders.pop(), found, folders)
+        prefix = folders.pop()
+        try:
+            _sweep_folder(root, prefix, found, folders)
+        except OSError as error:  # also amid a listing, where a network disk goes away
+            if not prefix:
+                raise StoreError(f"{root}: {error.strerror}") from error
+            _unreadable(found, prefix, error)
     return found
 
 
 def _sweep_folder(root: str, prefix: str, found: Sweep, folders: list[str]) -> None:
     files = found.files
-    try:
-        entries = os.scandir(os.path.join(root, prefix))
-    except OSError as error:
-        if not prefix:
-            raise StoreError(f"{root}: {error.strerror}") from error
-        _unreadable(found, prefix, error)
-        return
-    with entries:
+    with os.scandir(os.path.join(root, prefix)) as entries:
         for entry in entries:
             name = entry.name
             if not name.isascii() and not _is_unicode(prefix + name, found):

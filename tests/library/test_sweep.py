@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -135,3 +138,33 @@ def test_files_of_a_folder_that_cannot_be_read_do_not_count_as_removed(
     visible = {path: stamp for path, stamp in after.items() if not path.startswith("a/")}
     changes = compare(before, Sweep(files=visible, unreadable=["a/"]))
     assert set(changes.removed) == {path for path in before if not path.startswith("a/")} - set(visible)
+
+
+class Torn:
+    """A listing that ends amid, as on a network disk that goes away."""
+
+    def __init__(self, entries: Any) -> None:
+        self.entries = entries
+
+    def __enter__(self) -> Torn:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.entries.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        yield next(self.entries)
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+
+@pytest.mark.parametrize("folder", ["", "2020/01"])
+def test_a_listing_that_ends_amid_removes_nothing(store: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    known, really = sweep(str(store)).files, os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: Torn(really(path)) if Path(path) == store / folder else really(path))
+    if not folder:
+        with pytest.raises(StoreError, match="Stale file handle"):
+            sweep(str(store))
+        return
+    found = sweep(str(store))
+    assert compare(known, found).removed == ()
+    assert [(problem.path, problem.reason) for problem in found.problems] == [("2020/01/", "cannot be read: Stale file handle")]
