@@ -329,7 +329,7 @@ class Attempts:
                 log.exception(event, error=type(error).__name__)
 
     def say(self, event: str, fault: str) -> None:
-        """ "" where all is well again."""
+        """No fault: all is well again."""
         if fault and self._said.get(event) != fault:
             log.error(event, fault=fault)
         self._said[event] = fault
