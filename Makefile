@@ -14,7 +14,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast lint format types bench interop pictures reference docs lock dist clean
+.PHONY: help run test test-fast lint format types bench faults interop pictures reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 
 bench: $(VENV)/.dev ## every promised figure beside its bound (hugo, nginx and wrk are its peers)
 	$(BIN)/python -m benchmarks
+
+faults: $(VENV)/.dev ## docs/reliability.md anew: 100 rounds of kills, and every other fault (ten minutes; root, to mount disks)
+	FEEDS_FAULT_ROUNDS=$${FEEDS_FAULT_ROUNDS:-100} $(BIN)/pytest -m fault -p tests.faults.writing --write-reliability docs/reliability.md
 
 interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md

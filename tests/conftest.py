@@ -38,7 +38,7 @@ WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first fil
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
 # An operator's own settings are not the tests'; what they start inherits this, too.
-for _name in [name for name in os.environ if name.startswith("FEEDS_") and name != "FEEDS_CORPUS"]:
+for _name in [name for name in os.environ if name.startswith("FEEDS_") and name not in ("FEEDS_CORPUS", "FEEDS_FAULT_ROUNDS")]:
     del os.environ[_name]
 
 settings.register_profile(
@@ -334,12 +334,14 @@ def text_of() -> Callable[..., str]:
 
 
 class Running:
-    """A `feeds serve` process tree on a free port. `log()` is what it has written so far."""
+    """A `feeds serve` process tree on a free port, or on `port`. `log()` is what it has written so far."""
 
-    def __init__(self, config_dir: Path, log: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config_dir: Path, log: Path, *options: str, environment: dict[str, str] | None = None, port: int = 0
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+            self.port: int = port or probe.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
         self._log = log
         command = [sys.executable, "-m", "feeds", "serve", "--config", str(config_dir), "--port", str(self.port), *options]
