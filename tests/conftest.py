@@ -113,6 +113,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
         postgresql.prepare(url)
         os.environ[SERVER] = url
+    if config.getoption("--database") == "postgresql":  # what is open to hypothesis is what both do alike
+        settings.register_profile("postgresql", settings.get_profile("feeds"), max_examples=30)
+        settings.load_profile("postgresql")
 
 
 @pytest.fixture(scope="session")
