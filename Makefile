@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 CONFIG ?= config
+DATABASE ?= sqlite
 
 # The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
 DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
@@ -24,8 +25,8 @@ run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (
 	@$(DEMO_MAIL)
 	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev ## set up and run the whole suite
-	$(BIN)/pytest -n auto
+test: $(VENV)/.dev ## set up and run the whole suite  (DATABASE=postgresql make test: all sites on PostgreSQL)
+	$(BIN)/pytest -n auto --database=$(DATABASE)
 
 test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
 	$(BIN)/pytest -n auto -m "not interop"
@@ -55,8 +56,8 @@ docs: $(VENV)/.dev ## the documentation as a site, in var/docs
 	$(BIN)/python -m tools.site var/docs
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
 
 dist: $(VENV)/.dev ## the wheel and the source archive
 	$(BIN)/python -m build

@@ -20,6 +20,7 @@ from . import (
     cold,
     composing,
     crash,
+    databases,
     exporting,
     growth,
     idle,
@@ -29,6 +30,7 @@ from . import (
     postfix,
     render,
     restart,
+    scale,
     selecting,
     sending,
     static_tree,
@@ -61,6 +63,8 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "postfix": postfix.measure,
     "crash": crash.measure,
     "push": websub.measure,
+    "databases": databases.measure,
+    "scale": scale.measure,
 }
 
 

@@ -243,7 +243,11 @@ class Site:
         return self.service
 
     def close(self) -> None:
+        """Only this service: others may go on with the database."""
         self.service.close()
+
+    def remove(self) -> None:
+        self.close()
         drop_database(self.root)
 
 
@@ -258,7 +262,7 @@ def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
     yield make
     for site in made:
-        site.close()
+        site.remove()
 
 
 @pytest.fixture
@@ -279,7 +283,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.write(str(path.relative_to(source)), path.read_bytes())
     site.rescan()
     yield site
-    site.close()
+    site.remove()
 
 
 @pytest.fixture(scope="session")

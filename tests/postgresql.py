@@ -109,9 +109,12 @@ def programs(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(**settings: str) -> Iterator[Cluster]:
-    """A server of its own; its folder's name is short, as the path of a socket holds at most 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir=_memory()))
+def running(place: Path | None = None, **settings: str) -> Iterator[Cluster]:
+    """A server of its own, in memory where no `place` is named.
+
+    Its folder's name is short, as the path of a socket holds at most 107 bytes.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=place or _memory()))
     folder.chmod(0o755)  # tests may take off their rights
     cluster = Cluster(folder, programs(folder), **settings).make().start()
     try:

@@ -143,7 +143,7 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", WITH_CONFIG)
 def test_a_folder_without_configuration_is_named_in_one_line(tmp_path: Path, name: str) -> None:
-    extra = {"show": ["all.atom"], "export": [tmp_path / "out"]}.get(name, [])
+    extra = {"show": ["all.atom"], "export": [tmp_path / "out"], "backup": ["f"], "restore": ["f"]}.get(name, [])
     found = invoke(name, "--config", tmp_path / "nothing", *extra)
     assert found.exit_code == 1
     assert found.stdout == ""

@@ -24,8 +24,8 @@ from . import measuring, state
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
 _LOOKED_AT = 500
-#: Messages that one job sends: a minute's worth or so, after which a worker may turn to another issue.
-JOB = 2000
+#: Messages that one job sends: few enough that all workers have a share of an issue, and that another issue has its turn soon.
+JOB = 500
 #: Seconds until rows are looked at again that some sender, dead or alive, still has in hand.
 _UNCLEAR = 10
 
