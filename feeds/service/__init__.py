@@ -426,13 +426,13 @@ class Service:
 
         return Consent(self.engine, self.environment, config, self.tokens())
 
-    def fetch_returns(self, config: Config, now: int) -> dict[str, Any] | None:
-        """Book what came back; None where no mailbox is configured. Raises MailboxError."""
+    def fetch_returns(self, config: Config, now: int, stop: threading.Event | None = None) -> dict[str, Any] | None:
+        """Book what came back, until `stop`; None where no mailbox is configured. Raises MailboxError."""
         from . import returns
 
         if not returns.is_configured(config, self.environment):
             return None
-        return returns.collect(self.engine, self.environment, config, self.tokens(), now).as_json()
+        return returns.collect(self.engine, self.environment, config, self.tokens(), now, stop=stop).as_json()
 
     def forget_unconfirmed(self, now: int) -> None:
         """Addresses whose link has expired unused; the newsletter need not be enabled for that. Idempotent."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from .. import addresses, logs
@@ -78,7 +79,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.add_url_rule("/metrics", view_func=metrics)
-    app.register_error_handler(Exception, faults.answer)
+    app.register_error_handler(HTTPException if still else Exception, faults.answer)  # an export wants to know itself
     app.after_request(_finish)
     return app
 
