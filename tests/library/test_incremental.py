@@ -192,8 +192,7 @@ class Store(RuleBasedStateMachine):
         for path, text in self.good.items():
             self.other.write(path, text)
         self.other.set("feeds.yaml", (self.site.config_dir / "feeds.yaml").read_text("utf-8"))
-        self.other.remove()
-        shutil.rmtree(self.other.root / "var")
+        self.other.forget()
         self.other.store.mkdir(exist_ok=True)
         self.other.reopen()
         self.other.rescan()
