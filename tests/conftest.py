@@ -26,8 +26,9 @@ import yaml
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
+from feeds import copying
 from feeds.config import Environment
-from feeds.database import metadata, reading
+from feeds.database import connect, metadata, reading, writing
 from feeds.model import RescanReport
 from feeds.service import Service
 
@@ -137,13 +138,20 @@ def settle_database(root: Path, template: Site | None = None) -> None:
     (root / "var").mkdir(exist_ok=True)
     if url := os.environ.get(SERVER):
         drop_database(root)
+        made = postgresql.new(url)
+        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{made}"\n')
         if template:
-            template.service.engine.dispose()  # what is copied must be in nobody's use
-        kept = postgresql.name_of(database_url(template.root)) if template else postgresql.TEMPLATE
-        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{postgresql.new(url, kept)}"\n')
+            _fill(made, template)
     elif template:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+
+
+def _fill(url: str, template: Site) -> None:
+    engine = connect(url)
+    with reading(template.service.engine) as rows, writing(engine) as written:
+        copying.copy(rows, written)
+    engine.dispose()
 
 
 def database_url(root: Path) -> str:
