@@ -18,8 +18,9 @@ from ..measures import STARTS
 from ..model import FACETS
 from ..service import FORMATS, Service, compress
 from ..share import templates
-from . import building, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
+from . import building, clients, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
 from .answers import Cache
+from .bodies import MAX_BODY, Bodies
 from .conditional import choose_encoding
 from .journal import PART, Journal
 from .lane import Current, Lane
@@ -63,6 +64,8 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app = Flask(__name__, template_folder=None, static_folder="static")
     app.extensions[KEY] = State(service, Cache(CACHE_BYTES), current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.wsgi_app = Bodies(app.wsgi_app, lambda environ: clients.client(environ, turnstile.proxies))  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
