@@ -7,6 +7,7 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8000
 CONFIG ?= config
 DATABASE ?= sqlite
+FUZZ_SECONDS ?= 600
 
 # The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
 DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
@@ -15,7 +16,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast lint format types bench interop pictures reference docs lock dist clean
+.PHONY: help run test test-fast fuzz lint format types bench interop pictures reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -30,6 +31,11 @@ test: $(VENV)/.dev ## set up and run the whole suite  (DATABASE=postgresql make 
 
 test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
 	$(BIN)/pytest -n auto -m "not interop"
+
+fuzz: $(VENV)/.dev ## hostile input for ten minutes, other examples each time  (FUZZ_SECONDS=3600 make fuzz)
+	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \
+		FEEDS_FUZZ_EXAMPLES=1000 $(BIN)/pytest -q -n auto tests/fuzz || exit 1; done
+	FEEDS_FUZZ_EXAMPLES=1 FEEDS_FUZZ_BOMB_BYTES=1048576 $(BIN)/pytest -q tests/hostile
 
 lint: $(VENV)/.dev ## ruff, and mypy in strict mode
 	$(BIN)/ruff check feeds tests benchmarks tools

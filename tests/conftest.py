@@ -39,7 +39,7 @@ WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first fil
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
 # An operator's own settings are not the tests'; what they start inherits this, too.
-for _name in [name for name in os.environ if name.startswith("FEEDS_") and name != "FEEDS_CORPUS"]:
+for _name in [name for name in os.environ if name.startswith("FEEDS_") and not name.startswith(("FEEDS_CORPUS", "FEEDS_FUZZ"))]:
     del os.environ[_name]
 
 settings.register_profile(

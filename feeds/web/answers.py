@@ -18,7 +18,13 @@ from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
 
 Headers = list[tuple[str, str]]
 
-chosen_encoding = lru_cache(maxsize=512)(choose_encoding)
+_remembered = lru_cache(maxsize=512)(choose_encoding)
+#: Honest values of Accept-Encoding are shorter; others are not kept in memory.
+_LONGEST = 200
+
+
+def chosen_encoding(header: str | None) -> str:
+    return _remembered(header) if header is None or len(header) <= _LONGEST else choose_encoding(header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,14 @@ class Served:
 
 #: How long (seconds) a closed archive document may be kept unasked: for ever, as far as RFC 9111 goes.
 FOR_EVER = 31_536_000
+
+
+_FAILED = [
+    ("Cache-Control", "no-store"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Length", "0"),
+]
 
 
 def serve(document: Document, body: bytes, max_age: int) -> Served:
@@ -96,7 +110,7 @@ def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, by
         return 200, coding.full, coding.body
     if status == 304:
         return 304, coding.short, b""
-    return 412, [("Cache-Control", "no-store"), ("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
+    return 412, [*_FAILED], b""
 
 
 def _coding(served: Served, encoding: str) -> Coding:

@@ -36,7 +36,6 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
     "img-src 'self' http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -151,11 +150,13 @@ def _finish(answered: Response) -> Response:
     if 300 < answered.status_code < 304 or answered.status_code == 308:
         # Without a word, a 301 may be kept for ever (RFC 9111 section 4.2.2).
         answered.headers.setdefault("Cache-Control", "public, max-age=300" if request.method in ("GET", "HEAD") else "no-store")
+    answered.headers.setdefault("X-Content-Type-Options", "nosniff")
     if answered.mimetype != "text/html":
         return answered
     for name, value in _SECURITY.items():
         answered.headers.setdefault(name, value)
-    answered.headers["Content-Language"] = g.language
+    if "language" in g:  # what monitors ask has none, and Flask calls its answer to OPTIONS a page
+        answered.headers["Content-Language"] = g.language
     vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
     if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == operator.blueprint.name:

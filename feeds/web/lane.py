@@ -5,10 +5,12 @@ Everything else goes on to Flask, which fills the cache. Both answer through the
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -67,6 +69,16 @@ class Current:
         return self._edition
 
 
+def _encode_query(environ: dict[str, Any]) -> None:
+    """One that was typed without percent signs. Flask would raise where it is not UTF-8."""
+    query: str = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        environ["QUERY_STRING"] = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), query)
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 class Lane:
     """A WSGI application in front of another."""
 
@@ -82,6 +94,7 @@ class Lane:
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         ):
+            _encode_query(environ)
             return self.journal.watch(self.app, environ, start_response, name)
         status, headers, body = self.turnstile.answer(served, environ, edition)
         if environ["REQUEST_METHOD"] == "HEAD":

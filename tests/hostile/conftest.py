@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -19,7 +20,7 @@ from werkzeug.test import Client
 
 from feeds.config import Environment
 from feeds.web.app import create_app
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, settle_database
 
 TOKEN = "open-sesame-0123456789"
 #: As `feeds serve`, but for how long it waits for headers.
@@ -87,9 +88,7 @@ def guarded(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     root = tmp_path_factory.mktemp("hostile")
     for name in ("config", "articles"):
         shutil.copytree(demo.root / name, root / name)
-    (root / "var").mkdir()
-    with demo.service.engine.connect() as connection:
-        connection.exec_driver_sql(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+    settle_database(root, template=demo)
     return Environment.read(root / "config", {"FEEDS_OPERATOR_TOKEN": TOKEN})
 
 
@@ -108,9 +107,10 @@ def start(guarded: Environment, tmp_path_factory: pytest.TempPathFactory) -> Ite
             probe.bind(("127.0.0.1", 0))
             wire = Wire(probe.getsockname()[1], tmp_path_factory.mktemp("serve") / "log")
         options = ["serve", "--config", str(guarded.config_dir), "--port", str(wire.port), "--workers", "1", "--no-clock"]
+        environment = {**os.environ, "FEEDS_OPERATOR_TOKEN": TOKEN}
         with wire.log.open("wb") as log:
             command = [sys.executable, "-c", SERVE.format(timeout=timeout), *options]
-            started.append(subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log))
+            started.append(subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, env=environment))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, IndexError):

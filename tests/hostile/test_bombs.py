@@ -55,7 +55,7 @@ def bombed(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         site.write(f"2020/01/{number}.md", title=f"sound {number}", tags=["Linux"])
     rescan(site)
     yield site
-    site.close()
+    site.remove()
 
 
 def test_bombs_go_to_quarantine_with_words_or_are_published_and_nothing_else_is_harmed(bombed: Any) -> None:
