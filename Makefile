@@ -16,7 +16,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast fuzz lint format types bench interop pictures reference docs lock dist clean
+.PHONY: help run test test-fast fuzz audit advisories lint format types bench interop pictures reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -36,6 +36,13 @@ fuzz: $(VENV)/.dev ## hostile input for ten minutes, other examples each time  (
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \
 		FEEDS_FUZZ_EXAMPLES=1000 $(BIN)/pytest -q -n auto tests/fuzz || exit 1; done
 	FEEDS_FUZZ_EXAMPLES=1 FEEDS_FUZZ_BOMB_BYTES=1048576 $(BIN)/pytest -q tests/hostile
+
+audit: $(VENV)/.dev ## dependencies: pinned, complete, known, under licences that go together
+	$(BIN)/pip check
+	$(BIN)/pytest -q tests/test_dependencies.py tests/test_reference.py
+
+advisories: $(VENV)/.dev ## known vulnerabilities of every pinned version (needs the internet)
+	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r requirements.lock
 
 lint: $(VENV)/.dev ## ruff, and mypy in strict mode
 	$(BIN)/ruff check feeds tests benchmarks tools
