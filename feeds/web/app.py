@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .answers import Cache
 from .conditional import choose_encoding
 from .lane import Current, Lane
 from .languages import COOKIE, VARY, Languages, day, period
+from .renewal import renew
 from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
@@ -48,10 +50,11 @@ def create_app(environment: Environment) -> Lane:
 def make_app(environment: Environment, *, still: bool = False) -> Flask:
     """`still` as in `State`."""
     service = Service(environment)
-    current = Current(service.generation, service.edition)
+    cache = Cache(CACHE_BYTES)
+    current = Current(service.generation, service.edition, functools.partial(renew, cache, service.digests_at))
     turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, Cache(CACHE_BYTES), current, Languages(), turnstile, Offered(service.paths), still)
+    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
