@@ -104,7 +104,7 @@ def _paired(name: str, bound: float, pairs: list[tuple[Polled, Polled]]) -> Figu
 
 def _told(found: Polled, messages: int, feeds: int) -> Iterator[Figure]:
     note = (
-        f"{found.requests:,.0f} requests in {found.seconds:.0f} s for {feeds:,} feeds over {polling.CONNECTIONS:,} connections, "
+        f"{found.requests:,.0f} requests in {found.seconds:.0f} s for {feeds:,} feeds, {polling.CONNECTIONS:,} connections; "
         f"a change every second, {messages:,} messages sent meanwhile"
     )
     yield Figure("load: errors", found.errors, "", 0, note=note)

@@ -96,7 +96,14 @@ def response(port: int, path: str) -> tuple[list[tuple[str, str]], bytes]:
 
 def bare_flask(kept: Path, headers: list[tuple[str, str]], body: bytes, stack: contextlib.ExitStack) -> Target:
     kept.write_text(json.dumps({"headers": headers, "body": base64.b64encode(body).decode()}))
-    command = ["env", f"BENCH_RESPONSE={kept}", sys.executable, "-m", "benchmarks.bare_flask"]
+    command = [
+        "env",
+        f"BENCH_RESPONSE={kept}",
+        sys.executable,
+        "-m",
+        "benchmarks.under_granian",
+        "benchmarks.bare_flask:create",
+    ]
     port, _pid = stack.enter_context(serving(command, "/bare"))
     return Target("bare Flask", port, "/bare", "/conditional", {})
 
