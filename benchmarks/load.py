@@ -96,7 +96,8 @@ def _paired(name: str, bound: float, pairs: list[tuple[Polled, Polled]]) -> Figu
     mine, theirs = [one.rate for one, _other in pairs], [other.rate for _one, other in pairs]
     note = f"{polling.CONNECTIONS:,} connections; requests/s: {middle(mine):,.0f} ({spread(mine)}), "
     note += f"bare Flask with one feed {middle(theirs):,.0f} ({spread(theirs)})"
-    return Figure(name, ratio(mine, theirs), "x", bound, at_least=True, note=note)
+    sides = (("feeds", middle(mine)), ("bare Flask", middle(theirs)))
+    return Figure(name, ratio(mine, theirs), "x", bound, at_least=True, note=note, sides=sides)
 
 
 # -- load ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The same entries by Django's syndication framework, as its documentation shows it, from a list in memory: no database is asked.
+"""The same entries by Django's syndication framework, as its documentation shows it, from a list in memory.
 
 The middleware that compresses and the one that answers 304 are on, in the order that Django asks for. `/feed` makes the
 document at each request, also for a 304: its ETag is a hash of what was made.

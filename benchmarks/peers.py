@@ -64,4 +64,11 @@ def _against(ours: Target, peer: Target, status: int, sizes: dict[str, int]) -> 
     mine, theirs = ours.rates[status], peer.rates[status]
     size = "" if status == 304 else f"; {sizes[ours.name] / 1000:.0f} KB, there {sizes[peer.name] / 1000:.0f} KB"
     note = f"requests/s: {middle(mine):,.0f} ({spread(mine)}), there {middle(theirs):,.0f} ({spread(theirs)}){size}"
-    return Figure(f"{status}, against {peer.name}", ratio(mine, theirs), "x", None, note=note)
+    return Figure(
+        f"{status}, against {peer.name}",
+        ratio(mine, theirs),
+        "x",
+        None,
+        note=note,
+        sides=((ours.name, middle(mine)), (peer.name, middle(theirs))),
+    )

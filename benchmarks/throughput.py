@@ -72,7 +72,15 @@ def measure(bench: Bench) -> Iterator[Result]:
 def _against(name: str, ours: Target, other: Target, status: int, bound: float) -> Figure:
     mine, theirs = ours.rates[status], other.rates[status]
     note = f"requests/s: {middle(mine):,.0f} ({spread(mine)}), {other.name} {middle(theirs):,.0f} ({spread(theirs)})"
-    return Figure(name, ratio(mine, theirs), "x", bound, at_least=True, note=note)
+    return Figure(
+        name,
+        ratio(mine, theirs),
+        "x",
+        bound,
+        at_least=True,
+        note=note,
+        sides=((ours.name, middle(mine)), (other.name, middle(theirs))),
+    )
 
 
 def _path_of_size(service: Service, feeds: int) -> str:
