@@ -19,8 +19,8 @@ _HEAD = """\
 
 Written by `make bench`, which measures all of it (in a checkout, with hugo, nginx, wrk and Postfix installed). Below each
 heading stands the command that measures its figures again; with `--write docs/benchmarks.md` it puts them here and leaves the
-others. Figures stand beside the bounds that this project promises. A ratio compares two programs that took turns in the same run; its
-note has the medians of both sides, and in brackets the lowest and the highest.
+others. Figures stand beside the bounds that this project promises. A ratio compares two programs that took turns in the same
+run; its note has the medians of both sides, and in brackets the lowest and the highest.
 """
 
 
