@@ -53,8 +53,8 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix feeds tests benchmarks tools
 	$(BIN)/ruff format feeds tests benchmarks tools
 
-bench: $(VENV)/.dev ## every promised figure beside its bound (hugo, nginx and wrk are its peers)
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev ## every promised figure beside its bound, and docs/benchmarks.md anew (wants hugo, nginx, wrk, postfix)
+	$(BIN)/python -m benchmarks --write docs/benchmarks.md
 
 interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,6 +242,11 @@ class Service:
         return Reader(self.engine, self.environment.root)
 
     # -- pages ------------------------------------------------------------
+
+    def digests_at(self, paths: Collection[str]) -> dict[str, str]:
+        """What the feeds at these canonical paths hold now, as digests; without those that there are no more."""
+        with self.snapshot() as connection:
+            return documents.digests_at(connection, paths)
 
     def paths(self) -> frozenset[str]:
         """Of all feeds: what else is named has no page to link to."""

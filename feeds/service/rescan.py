@@ -138,6 +138,8 @@ class _Rescan:
         if changed or taken.changed or self.stored.get("config") != marks["config"]:
             marks["generation"] = str(generation)
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
+            touched = None if everything else taken.touched
+            marks["touched"] = state.touched(self.stored.get("touched", "{}"), generation, touched)
         state.put(connection, marks)
         return self._report(connection, taken, len(changed))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -25,6 +26,7 @@ from .conditional import choose_encoding
 from .journal import PART, Journal
 from .lane import Current, Lane
 from .languages import COOKIE, VARY, Languages, day, period
+from .renewal import renew
 from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
@@ -58,10 +60,11 @@ def create_app(environment: Environment) -> Lane:
 def make_app(environment: Environment, *, still: bool = False) -> Flask:
     """`still` as in `State`."""
     service = Service(environment)
-    current = Current(service.generation, service.edition)
+    cache = Cache(CACHE_BYTES)
+    current = Current(service.generation, service.edition, functools.partial(renew, cache, service.digests_at))
     turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, Cache(CACHE_BYTES), current, Languages(), turnstile, Offered(service.paths), still)
+    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.wsgi_app = Bodies(app.wsgi_app, lambda environ: clients.client(environ, turnstile.proxies))  # type: ignore[method-assign]
