@@ -79,13 +79,10 @@ PUBLISHED: dict[str, Make] = {
     "ticks": lambda size: _article("".join("`" * n + "a" for n in range(1, int((2 * size) ** 0.5) - 20))),
     "tildes": _body("~a~ "),
     "lists": _body("- "),
-    "indented-lists": lambda size: _article("".join("  " * n + "- a\n" for n in range(int(size**0.5) - 20))),
     "references": _rows("[r{number}]: /u{number}\n"),
     "reference-used": lambda size: _article(f"[a]: /{fill('x', size // 20)}\n\n{fill('[a] ', size // 2)}"),
     "short-rows": lambda size: _article("|" + "a|" * 999 + "\n|" + "-|" * 999 + "\n" + fill("|\n", size - 5000)),
-    "fences-in-quotes": lambda size: _article("".join("> " * n + "```\n" for n in range(int(size**0.5) - 20))),
     "attributes": _body("a ", before="<div>\n<img "),
-    "instructions": _body("<?x"),
     "comments": _body("<!--"),
     "images": _body("!["),
     "marks-of-direction": _body("\u202e\u200d"),
@@ -111,8 +108,11 @@ REFUSED: dict[str, Make] = {
     "explicit-type": _header(lambda size: "a: !!binary " + fill("x", size)),
     "never-closed": lambda size: "---" + fill("\n---x", size - 500),
 }
-#: Only at the size that a file may have by default: below, they are harmless.
+#: Published or refused, as their size is; at the size that a file may have by default, they are where the time goes.
 HEAVY: dict[str, Make] = {
+    "indented-lists": lambda size: _article("".join("  " * n + "- a\n" for n in range(int(size**0.5) - 20))),
+    "fences-in-quotes": lambda size: _article("".join("> " * n + "```\n" for n in range(int(size**0.5) - 20))),
+    "instructions": _body("<?x"),
     "ampersands": _body("&"),
     "ampersands-in-a-title": _body("&", before='<div>\n<a title="', after='">'),
     "no-break-blanks": _body("&nbsp;"),

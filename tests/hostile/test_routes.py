@@ -37,7 +37,7 @@ def hostile(environment: Environment) -> Iterator[tuple[str, str]]:
         for _time in range(len(segments) if EXAMPLES else 9 if len(parts) > 1 else 2):
             turn += 1
             raw = segments[turn % len(segments)]
-            segment = SPELLINGS[turn % 3](raw)[:20_000]
+            segment = SPELLINGS[turn % 3](raw)[:9000]
             tail = f"?{segment}={segment}" if len(parts) == 1 else ""
             yield METHODS[turn // 5 % len(METHODS)], segment.join(parts) + tail
 
@@ -55,7 +55,8 @@ def test_every_route_answers_over_the_wire_as_without_it(wire: Wire, guarded: En
         assert answered.status < 500 and b"Traceback" not in body, (method, address, body[:500])
         path, _mark, query = address.partition("?")
         same = ask(application, unquote_to_bytes(path), query.encode(), method)
-        assert answered.status == same.status, (method, address)
+        tried = {answered.status, same.status} == {403, 429}  # two doors, one waiting time after a wrong token
+        assert answered.status == same.status or tried, (method, address)
         assert answered.getheader("X-Content-Type-Options") == "nosniff"
         if answered.getheader("Content-Type", "").startswith("text/html"):
             assert "default-src 'none'" in answered.getheader("Content-Security-Policy", "")
