@@ -123,6 +123,13 @@ class StoreGit(_Strict):
     dates: bool = False
 
 
+class Removal(_Strict):
+    """How many articles may go at once because their files are gone: up to `percent` of all, or `articles` if that is more."""
+
+    percent: Annotated[int, Field(ge=0, le=100)] = 20
+    articles: Annotated[int, Field(ge=0)] = 10
+
+
 class ClientLimits(_Strict):
     """Documents an hour to one client, in each worker process; 0 is no limit. What is counted: web/limits.py."""
 
@@ -148,6 +155,7 @@ class Site(_Strict):
     store: Annotated[str, Field(min_length=1)] = "demo/articles"
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    removal: Removal = Field(default_factory=Removal)
     store_git: StoreGit = Field(default_factory=StoreGit)
     workers: bool = False
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ("loopback",)

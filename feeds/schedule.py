@@ -163,10 +163,7 @@ class Clock:
         except FeedsError as error:
             self._say("rescan_failed", str(error))
         except Exception as error:
-            if is_away(error):
-                self._say("rescan_failed", f"the database is away ({type(error).__name__})")
-            else:
-                log.exception("rescan_failed", error=type(error).__name__)
+            self._fail(error)
         self.push.tick()
         return self._seconds()
 
@@ -177,6 +174,15 @@ class Clock:
                 self._every = config.site.rescan_seconds
         return self._every
 
+    def _fail(self, error: Exception) -> None:
+        """A fault of this program's own with its traceback, and that once, too: a disk that is full must not be filled."""
+        if is_away(error):
+            reason = str(getattr(error, "orig", error)).partition("\n")[0]
+            self._say("rescan_failed", f"the database cannot be used: {reason}")
+        elif self._said.get("rescan_failed") != repr(error):
+            log.exception("rescan_failed", error=type(error).__name__)
+            self._said["rescan_failed"] = repr(error)
+
     def _go_on(self, _done: int, _total: int) -> None:
         """A rescan of many files is one transaction: it can be given up at any time, and is begun anew by the next clock."""
         if self.stopped.is_set():
@@ -186,6 +192,7 @@ class Clock:
         status = self.service.status()
         self._say("rescan_failed", "")
         self._say("config_refused", status["config_fault"])
+        self._say("removals_held", status["held_fault"])
         self._log_git(status["store_git"] or {})
         self._warn(self.service.problems())
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
@@ -289,6 +296,7 @@ class Post:
         tally = digests.send(self.now, stop=self.stopped)
         if tally.sent or tally.failed or tally.retry or tally.uncertain:
             log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
+        self._try.say("not sending", tally.problem)
 
     def _fetch(self) -> None:
         config = self._config()
@@ -321,15 +329,16 @@ class Attempts:
             work()
             self._said[event] = ""
         except FeedsError as error:
-            self._say(event, str(error))
+            self.say(event, str(error))
         except Exception as error:
             if is_away(error):
-                self._say(event, f"the database is away ({type(error).__name__})")
+                self.say(event, f"the database is away ({type(error).__name__})")
             else:
                 log.exception(event, error=type(error).__name__)
 
-    def _say(self, event: str, fault: str) -> None:
-        if self._said.get(event) != fault:
+    def say(self, event: str, fault: str) -> None:
+        """ "" where all is well again."""
+        if fault and self._said.get(event) != fault:
             log.error(event, fault=fault)
         self._said[event] = fault
 

@@ -148,23 +148,27 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
 @JSON
 @click.option("--full", is_flag=True, help="Read every file again, changed or not.")
 @click.option("--pull", is_flag=True, help="Pull a store in git now, however short ago that was done.")
+@click.option("--accept-removals", is_flag=True, help="Let articles go whose files are gone, however many they are.")
 @command
-def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool) -> None:
+def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_removals: bool) -> None:
     """Bring the catalog up to date with the store, once.
 
     Only files that changed are read. A file that cannot be used goes to quarantine (see `feeds status`); its last good version
-    stays published.
+    stays published. So do articles whose files are gone in great number (`removal` in site.yaml), until --accept-removals.
 
     \b
     Examples:
       feeds rescan
       feeds rescan --full --json
+      feeds rescan --accept-removals         # after half of the archive was deleted on purpose
     """
     with open_service(config_dir) as service, show_progress("Reading articles") as progress:
-        report: RescanReport = service.rescan(now=int(time.time()), full=full, progress=progress, pull=pull)
+        report: RescanReport = service.rescan(
+            now=int(time.time()), full=full, progress=progress, pull=pull, accept_removals=accept_removals
+        )
         problems = service.problems()
         found = service.status()
-        fault, git = found["config_fault"], _git_faults(found)
+        fault, others = found["config_fault"], _store_faults(found)
     if as_json:
         print_json(_as_dict(report))
     else:
@@ -174,9 +178,9 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool) -> None:
             click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
     for line in fault.splitlines():
         click.echo(f"feeds: the last good configuration is in force: {line}", err=True)
-    for line in git:
+    for line in others:
         click.echo(f"feeds: {line}", err=True)
-    if fault or git:
+    if fault or others:
         sys.exit(1)
 
 
@@ -249,7 +253,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     if found["rescan"]:
         click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
     _print_git(found)
-    for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_git_faults(found)):
+    for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
         click.echo(f"fault: {line}")
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
@@ -274,10 +278,12 @@ def _print_git(found: dict[str, Any]) -> None:
     click.echo(", ".join(parts))
 
 
-def _git_faults(found: dict[str, Any]) -> list[str]:
+def _store_faults(found: dict[str, Any]) -> list[str]:
+    """What is the matter with a store that can be read."""
     git = found["store_git"] or {}
     named = {"fault": "the store was not pulled", "dates_fault": "no dates from git"}
-    return [f"{words}: {git[name]}" for name, words in named.items() if git.get(name)]
+    held = [found["held_fault"]] if found["held_fault"] else []
+    return [*held, *(f"{words}: {git[name]}" for name, words in named.items() if git.get(name))]
 
 
 def _time(seconds: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..errors import StoreError
 from ..model import Problem
+from . import guard
 
 #: Modification, status change and size in 64 bits: one column to load and one number to compare for each file.
 Stamp = int
@@ -35,11 +36,17 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Paths, sorted. A renamed file is in both."""
+    """Paths, sorted. A renamed file is in both. `held`: what is gone is what was held back after the rescan before."""
 
     to_read: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
+    held: bool = False
+
+    @property
+    def files(self) -> int:
+        """How many there are in the store."""
+        return self.unchanged + len(self.to_read)
 
 
 def sweep(root: str) -> Sweep:
@@ -119,9 +126,10 @@ def compare(
     everything: bool = False,
     again: Iterable[str] = (),
     dated: Iterable[str] = (),
+    held: str = "",
 ) -> Changes:
     """Pure. `everything` reads all; `again` are files to read once more if anything else changed (duplicate ids); `dated`
-    are files that git dates otherwise now."""
+    are files that git dates otherwise now; `held` is the mark of the files that are gone and held back already."""
     files = swept.files
     if everything:
         to_read = set(files)
@@ -132,6 +140,7 @@ def compare(
     if swept.unreadable:
         hidden = tuple(swept.unreadable)
         removed = [path for path in removed if not path.startswith(hidden)]
-    if to_read or removed:
+    is_held = guard.mark(removed) == held
+    if to_read or not is_held:
         to_read.update(path for path in again if path in files)
-    return Changes(tuple(sorted(to_read)), tuple(sorted(removed)), len(files) - len(to_read))
+    return Changes(tuple(sorted(to_read)), tuple(sorted(removed)), len(files) - len(to_read), is_held)

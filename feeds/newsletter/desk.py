@@ -199,9 +199,7 @@ class Desk:
             self._returned.append(parcel)
 
     def give_up(self, reason: str) -> None:
-        if not self.tally.problem:
-            self.tally.problem = reason or "no server answers"
-            log.error("not sending", reason=self.tally.problem)
+        self.tally.problem = self.tally.problem or reason or "no server answers"
 
     # -- claiming ----------------------------------------------------------
 

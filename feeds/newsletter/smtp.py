@@ -396,7 +396,7 @@ class _Pool:
         self.gathered.count(LOST, state.server.name)
         state.failures = 12 if lasting else min(state.failures + 1, 12)
         state.rest = _time() + min(300.0, 0.25 * 2**state.failures)
-        if reason != state.reason:
+        if reason != state.reason and len(self.states) > 1:  # of an only one the tally tells
             log.warning("server", server=state.server.name, reason=reason)
         state.reason = reason
 

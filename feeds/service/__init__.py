@@ -34,6 +34,7 @@ from .articles import ArticlePage
 from .building import Built
 from .directory import SORTS, Directory, arrange
 from .finding import MAX_PAGES, Results
+from .holding import Held
 from .readiness import Readiness, is_away
 from .reading import Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .repository import Repository
@@ -114,12 +115,14 @@ class Service:
         progress: Progress | None = None,
         workers: int | None = None,
         pull: bool = False,
+        accept_removals: bool = False,
         stop: threading.Event | None = None,
     ) -> RescanReport:
         """Bring the catalog up to date with store and configuration. `now` in UTC seconds.
 
         Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
-        `pull` does not wait until a pull of a store in git is due; `stop` ends one that is under way.
+        `pull` does not wait until a pull of a store in git is due; `stop` ends one that is under way. `accept_removals` lets
+        articles go whose files are gone, however many they are.
         """
         return rescan.rescan(
             self.engine,
@@ -129,6 +132,7 @@ class Service:
             progress=progress,
             workers=workers,
             pull=pull,
+            accept_removals=accept_removals,
             stop=stop,
         )
 
@@ -160,6 +164,8 @@ class Service:
                 "rescan": json.loads(stored.get("rescan", "null")),
                 "rescan_fault": stored.get("rescan_fault", ""),
                 "config_fault": stored.get("config_fault", ""),
+                "held": asdict(held) if (held := Held.read(stored)) else None,
+                "held_fault": held.in_words if held else "",
                 "store_git": asdict(git) if (git := Repository.read(stored)) else None,
                 "schema": database.HEAD,
             }

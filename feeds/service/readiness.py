@@ -19,7 +19,7 @@ BEAT_SECONDS, SILENT_SECONDS = 15, 120
 #: A catalog is stale after so many of its intervals without a rescan that went well, and after so many seconds at least.
 INTERVALS, STALE_SECONDS = 5, 300
 #: The facts that are told, and counted in /metrics.
-FACTS = ("store", "rescan", "clock", "config", "schema")
+FACTS = ("store", "held", "rescan", "clock", "config", "schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ def facts(stored: Mapping[str, str], schema: str, now: int) -> dict[str, str]:
     stale, silent = now - rescanned["at"], now - beat
     found = {
         "store": "the store cannot be read; what was found last is served" if stored.get("rescan_fault") else "",
+        "held": "the files of many articles are gone; they stay published until they are let go" if stored.get("held") else "",
         "rescan": f"no rescan has ended well for {stale} seconds" if stale > _patience(config) else "",
         "clock": f"the clock has been silent for {silent} seconds" if beat and silent > SILENT_SECONDS else "",
         "config": "the configuration is refused; the last good one is in force" if stored.get("config_fault") else "",

@@ -88,6 +88,8 @@ class Collector:
         if rescan := found.rescan:
             yield _gauge("feeds_articles", "Articles in the catalog.", rescan["articles"])
             yield _gauge("feeds_quarantined_files", "Files that could not become articles.", rescan["quarantined"])
+            held = "Articles whose files are gone, held until you let them go."
+            yield _gauge("feeds_held_articles", held, rescan.get("held", 0))
             yield _gauge("feeds_last_rescan_timestamp_seconds", "When the last rescan ended well.", rescan["at"])
             yield _gauge("feeds_last_rescan_age_seconds", "How long ago that is.", max(0.0, self.now - rescan["at"]))
             yield _gauge("feeds_last_rescan_duration_seconds", "How long it took.", rescan["seconds"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian import Granian
@@ -19,6 +22,9 @@ from .. import logs
 from ..config import Environment
 from ..errors import FeedsError
 from .bodies import THREADS
+
+if TYPE_CHECKING:
+    from .lane import Lane
 
 log: Any = structlog.get_logger("feeds.serve")
 
@@ -37,7 +43,7 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
     from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
 
     server = _Server(
-        "feeds.web.app:create",
+        "feeds.web.server:application",
         factory=True,
         address=host,
         port=port,
@@ -79,6 +85,25 @@ class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is cho
         if self.companion:
             self.companion.terminate()
         super().shutdown(exit_code)
+
+
+def application() -> Lane:
+    """What a worker serves."""
+    from . import app
+
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    return app.create()
+
+
+def _follow_parent() -> None:
+    """A worker whose parent was killed would keep the address from its successor, and serve what no clock keeps fresh."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(1)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -185,7 +185,7 @@ class Store(RuleBasedStateMachine):
         self.compare(broken=[])
 
     def compare(self, broken: list[str]) -> None:
-        report = self.site.rescan()
+        report = self.site.rescan(accept_removals=True)
         assert report.articles == len(self.good)
         assert [problem.path for problem in self.site.service.problems()] == broken
         shutil.rmtree(self.other.store)
@@ -261,7 +261,7 @@ class Crowd(RuleBasedStateMachine):
 
     @rule()
     def rescan(self) -> None:
-        self.site.rescan()
+        self.site.rescan(accept_removals=True)
         for path in self.ever.keys() - self.files.keys():  # what goes and comes back in between was never seen to go
             del self.ever[path]
         self.check()
