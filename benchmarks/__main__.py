@@ -1,17 +1,18 @@
 """`python -m benchmarks [--only NAME ...] [--quick] [--write FILE]`: measure, print a table, exit 1 if any bound does not hold.
 
 Everything is kept below FEEDS_BENCH (var/bench of the checkout by default): stores and catalogs from one run to the next, and
-the results as results.json.
+results as results.json (quick-results.json), in which a run replaces those of the measures that it runs. The page that --write
+writes tells of all that is kept there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import (
@@ -24,26 +25,32 @@ from . import (
     exporting,
     growth,
     idle,
+    load,
     page,
     pages,
+    peers,
     planning,
     postfix,
     render,
     restart,
+    results,
     scale,
     selecting,
     sending,
+    soak,
     static_tree,
     stores,
+    surroundings,
     throughput,
     websub,
     worker_memory,
 )
 from .bench import Bench
-from .figures import Absent, NotMeasured, Result, save, table
+from .figures import Absent, Figure, NotMeasured, Result, Traces, table
+from .results import Run
 
 #: In this order: the quiet ones while nothing else has warmed the machine up.
-MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
+MEASURES: dict[str, Callable[[Bench], Iterable[Result | Traces]]] = {
     "cold": cold.measure,
     "hugo": against_hugo.measure,
     "idle": idle.measure,
@@ -52,6 +59,8 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "export": exporting.measure,
     "static": static_tree.measure,
     "throughput": throughput.measure,
+    "load": load.measure,
+    "peers": peers.measure,
     "render": render.measure,
     "memory": worker_memory.measure,
     "pages": pages.measure,
@@ -65,6 +74,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result]]] = {
     "push": websub.measure,
     "databases": databases.measure,
     "scale": scale.measure,
+    "soak": soak.measure,
 }
 
 
@@ -72,54 +82,47 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the project promises.")
     parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"some of: {', '.join(MEASURES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: only shows that everything runs")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table as a Markdown page")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write all results that are kept as a Markdown page")
     chosen = parser.parse_args(words)
     bench = Bench(Path(os.environ.get("FEEDS_BENCH") or stores.ROOT / "var" / "bench").absolute(), chosen.quick)
     bench.folder.mkdir(parents=True, exist_ok=True)
-    results: list[Result] = []
+    kept = bench.folder / ("quick-results.json" if bench.quick else "results.json")
+    about = (surroundings.machine(), surroundings.versions())
+    runs: list[Run] = []
     for name in chosen.only or MEASURES:
-        results += _measured(name, bench)
-    print(table(results))
-    for line in _remarks(results, bench):
+        runs.append(_measured(name, bench, *about))
+        results.save(kept, results.merged(results.load(kept), runs, list(MEASURES)))  # what comes next may never end
+    print(table(result for run in runs for result in run.results))
+    for line in page.remarks(runs):
         print(line)
     if chosen.write:
-        page.write(chosen.write, results, _remarks(results, bench))
-    about = {"quick": bench.quick, "demo": stores.is_demo(), "python": platform.python_version()}
-    save(bench.folder / "results.json", results, about)
-    return _status(results, bench)
+        page.write(chosen.write, list(results.load(kept).values()))
+    return _status(runs, bench)
 
 
-def _measured(name: str, bench: Bench) -> list[Result]:
+def _measured(name: str, bench: Bench, machine: str, versions: dict[str, str]) -> Run:
     """One measurement that fails does not end the others."""
-    started = time.monotonic()
+    began, started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), time.monotonic()
     print(f"{name} ...", end="", file=sys.stderr, flush=True)
-    results: list[Result] = []
+    found: list[Result | Traces] = []
     try:
-        results.extend(MEASURES[name](bench))
+        found.extend(MEASURES[name](bench))
     except NotMeasured as missing:
-        results.append(Absent(name, f"not measured: {missing}", failed=False))
+        found.append(Absent(name, f"not measured: {missing}", failed=False))
     except Exception as error:
-        results.append(Absent(name, f"{type(error).__name__}: {error}", failed=True))
-    print(f" {time.monotonic() - started:.0f} s", file=sys.stderr)
-    return results
+        found.append(Absent(name, f"{type(error).__name__}: {error}", failed=True))
+    seconds = time.monotonic() - started
+    print(f" {seconds:.0f} s", file=sys.stderr)
+    what = (sys.modules[MEASURES[name].__module__].__doc__ or "").strip()
+    figures = [one for one in found if not isinstance(one, Traces)]
+    series = next((one.lines for one in found if isinstance(one, Traces)), {})
+    return Run(name, what, began, seconds, machine, versions, figures, bench.quick, stores.is_demo(), series)
 
 
-def _remarks(results: list[Result], bench: Bench) -> Iterable[str]:
-    if stores.is_demo():
-        yield "The corpus is not here: copies of the demo articles stand in, which are shorter than real ones."
-    if bench.quick:
-        yield "A quick run: its sizes are small and its numbers prove nothing; it fails only where something does not run."
-    missed = [result.name for result in results if not isinstance(result, Absent) and not result.holds]
-    if missed:
-        yield f"Does not hold: {'; '.join(missed)}."
-    absent = [result.name for result in results if isinstance(result, Absent)]
-    if absent:
-        yield f"Without a number: {'; '.join(absent)}."
-
-
-def _status(results: list[Result], bench: Bench) -> int:
-    failed = any(isinstance(result, Absent) and result.failed for result in results)
-    missed = any(not isinstance(result, Absent) and not result.holds for result in results)
+def _status(runs: Sequence[Run], bench: Bench) -> int:
+    all = [result for run in runs for result in run.results]
+    failed = any(isinstance(result, Absent) and result.failed for result in all)
+    missed = any(isinstance(result, Figure) and not result.holds for result in all)
     return int(failed or (missed and not bench.quick))
 
 

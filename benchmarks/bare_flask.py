@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
 from pathlib import Path
 
 from flask import Flask, Response, request
@@ -30,28 +29,3 @@ def create() -> Flask:
         return Response(body, headers=headers).make_conditional(request)
 
     return app
-
-
-def main(port: int) -> None:
-    """The settings of feeds.web.server."""
-    from granian import Granian
-    from granian.constants import Interfaces
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
-
-    Granian(
-        "benchmarks.bare_flask:create",
-        factory=True,
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.WSGI,
-        workers=2,
-        blocking_threads=4,
-        backlog=2048,
-        http1_settings=HTTP1Settings(header_read_timeout=15_000),
-        log_level=LogLevels.warning,
-    ).serve()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[sys.argv.index("--port") + 1]))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 
@@ -16,7 +14,10 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`bound` is the most that `measured` may be, or with `at_least` the least; None where a number only explains another."""
+    """`bound` is the most that `measured` may be, or with `at_least` the least; None where a number only explains another.
+
+    `sides` are requests a second of this project and of its peer, by names, where that is what is compared.
+    """
 
     name: str
     measured: float
@@ -24,6 +25,7 @@ class Figure:
     bound: float | None
     at_least: bool = False
     note: str = ""
+    sides: tuple[tuple[str, float], ...] = ()
 
     @property
     def ratio(self) -> float | None:
@@ -49,6 +51,13 @@ class Absent:
 
 
 Result = Figure | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """How something went over time, for a plot: (second, value) of each line, by the lines' names."""
+
+    lines: Mapping[str, Sequence[tuple[float, float]]]
 
 
 def need(program: str) -> str:
@@ -96,12 +105,3 @@ def _short(number: float) -> str:
     if number >= 1000:
         return f"{number:,.0f}"
     return f"{number:.3g}"
-
-
-def save(path: Path, results: Sequence[Result], about: dict[str, object]) -> None:
-    rows = [asdict(result) for result in results]
-    for row, result in zip(rows, results, strict=True):
-        if isinstance(result, Figure):
-            row |= {"holds": result.holds, "ratio": result.ratio}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(about | {"figures": rows}, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -1,47 +1,119 @@
-"""The results as a page of the documentation."""
+"""The results as a page of the documentation, with plots. It says what was kept and no more: equal results, equal bytes."""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-from collections.abc import Iterable
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .figures import Result, cells
+from . import plots
+from .figures import Absent, Figure, cells
+from .plots import Bar
+from .results import Run
 
+#: Where plots are, seen from the page.
+PICTURES = Path("pictures") / "benchmarks"
+#: A bar longer than this is cut: how far beyond its bound a figure is, the table says.
+_MOST = 2.0
 _HEAD = """\
 # Benchmarks
 
-Written by `python -m benchmarks --write docs/benchmarks.md`; `make bench` prints the same table. Each figure stands beside the
-bound that this project promises; ratios compare two programs that took turns in the same run. How a figure is measured, and
-what a peer does more or less, is told at the top of its module in `benchmarks/`.
-
+Written by `make bench`, which measures all of it (in a checkout, with hugo, nginx, wrk and Postfix installed). Below each
+heading stands the command that measures its figures again; with `--write docs/benchmarks.md` it puts them here and leaves the
+others. Figures stand beside the bounds that this project promises. A ratio compares two programs that took turns in the same
+run; its note has the medians of both sides, and in brackets the lowest and the highest.
 """
-_PACKAGES = ("flask", "granian", "feedgen", "lxml", "comrak", "nh3", "PyYAML", "SQLAlchemy")
 
 
-def write(path: Path, results: Iterable[Result], remarks: Iterable[str]) -> None:
-    rows = [cells(result) for result in results]
-    table = ["| figure | measured | bound | ratio to the bound | holds | how |", "|---|---|---|---|---|---|"]
-    table += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-    said = [f"- {line}" for line in remarks]
-    path.write_text(_HEAD + "\n".join((*table, "", *said, *([""] if said else []), _machine())) + "\n", "utf-8")
+def write(path: Path, runs: Sequence[Run]) -> None:
+    """The page, and its plots beside it; a plot of what was not measured is none."""
+    pictures = path.parent / PICTURES
+    pictures.mkdir(parents=True, exist_ok=True)
+    drawn = dict(_plots(runs))
+    for old in pictures.glob("*.svg"):
+        if old.name not in drawn:
+            old.unlink()
+    for name, (_said, svg) in drawn.items():
+        (pictures / name).write_text(svg, "utf-8")
+    shown = [f"![{said}]({(PICTURES / name).as_posix()})\n" for name, (said, _svg) in drawn.items()]
+    path.write_text("\n".join((_HEAD, *_remarks(runs), *shown, *_sections(runs), *_surroundings(runs))), "utf-8")
 
 
-def _machine() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    others = "; ".join(line for line in (_first_line("hugo", "version"), _first_line("nginx", "-v")) if line)
-    return (
-        f"Measured on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python {platform.python_version()}; "
-        f"{packages}; {others or 'no peers installed'}."
-    )
+def _remarks(runs: Sequence[Run]) -> Iterator[str]:
+    lines = list(remarks(runs))
+    if lines:
+        yield "\n".join(f"- {line}" for line in lines) + "\n"
 
 
-def _first_line(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
-        return ""
-    return (done.stdout or done.stderr).splitlines()[0][:60].strip()
+def remarks(runs: Sequence[Run]) -> Iterator[str]:
+    """What a reader of the figures has to know."""
+    if any(run.demo for run in runs):
+        yield "The corpus was not here: copies of the demo articles stand in, which are shorter than real ones."
+    if any(run.quick for run in runs):
+        yield "A quick run: its sizes are small and its numbers prove nothing; it fails only where something does not run."
+    missed = [result.name for run in runs for result in run.results if isinstance(result, Figure) and not result.holds]
+    if missed:
+        yield f"Does not hold: {'; '.join(missed)}."
+    absent = [result.name for run in runs for result in run.results if isinstance(result, Absent)]
+    if absent:
+        yield f"Without a number: {'; '.join(absent)}."
+
+
+# -- figures -------------------------------------------------------------------
+
+
+def _sections(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        rows = [cells(result) for result in run.results]
+        yield f"## {run.measure}\n\n{run.what}\n\n`python -m benchmarks --only {run.measure}` · {_when(run)}\n"
+        yield "| figure | measured | bound | ratio to the bound | holds | how |\n|---|---|---|---|---|---|"
+        yield "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows)
+
+
+def _when(run: Run) -> str:
+    took = f", took {run.seconds:.0f} s" if run.seconds < 120 else f", took {run.seconds / 60:.0f} min"
+    return f"measured {run.at.replace('T', ' ').replace('Z', ' UTC')}{took if run.seconds else ''}"
+
+
+def _surroundings(runs: Sequence[Run]) -> Iterator[str]:
+    """Where all of it was measured, or what was measured where."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        said = f"{run.machine}; " + ", ".join(f"{name} {version}" for name, version in run.versions.items())
+        found.setdefault(said, []).append(run.measure)
+    if found:
+        yield "## Machine and versions\n"
+    for said, measures in found.items():
+        yield said + ".\n" if len(found) == 1 else f"- {', '.join(measures)}: {said}."
+
+
+# -- plots ---------------------------------------------------------------------
+
+
+def _plots(runs: Sequence[Run]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """File name -> (what it shows, SVG)."""
+    bounds = [_share(result) for run in runs for result in run.results if isinstance(result, Figure) and result.bound]
+    if bounds:
+        title = "Each figure as a share of its bound: what ends before the line holds"
+        yield "bounds.svg", (title, plots.bars(title, bounds, most=_MOST, mark=1.0))
+    peers = [bar for run in runs for result in run.results if isinstance(result, Figure) for bar in _sides(result)]
+    if peers:
+        title = "Requests a second, beside others under the same server or serving the same bytes"
+        yield "peers.svg", (title, plots.bars(title, peers))
+    for run in runs:
+        if run.series:
+            title = "Memory of each process under load (PSS)"
+            yield f"{run.measure}.svg", (title, plots.lines(title, run.series, "MB"))
+
+
+def _share(figure: Figure) -> Bar:
+    """A figure that must be at least so much is turned round: shorter is better for all."""
+    ratio = figure.ratio or 0.0
+    share = ratio if not figure.at_least else 1 / ratio if ratio else float("inf")
+    said = f"{share:.2f}" if share < 100 else "> 100"
+    return Bar(figure.name, share, said, "good" if figure.holds else "bad")
+
+
+def _sides(figure: Figure) -> Iterator[Bar]:
+    for number, (name, value) in enumerate(figure.sides):
+        label = f"{figure.name.partition(', against')[0]}: {name}"
+        yield Bar(label, value, f"{value:,.0f}", "peer" if number else "good")

@@ -45,9 +45,9 @@ def measure(bench: Bench) -> Iterator[Result]:
     service.close()
     with contextlib.ExitStack() as stack:
         port, _pid = stack.enter_context(serving(site.command("serve"), path))
-        headers, body = _response(port, path)
+        headers, body = response(port, path)
         ours = Target("feeds", port, path, path, {})
-        bare = _bare(bench.folder / "bare-flask.json", headers, body, stack)
+        bare = bare_flask(bench.folder / "bare-flask.json", headers, body, stack)
         targets = [ours, bare]
         ceiling: Target | str
         try:
@@ -72,7 +72,15 @@ def measure(bench: Bench) -> Iterator[Result]:
 def _against(name: str, ours: Target, other: Target, status: int, bound: float) -> Figure:
     mine, theirs = ours.rates[status], other.rates[status]
     note = f"requests/s: {middle(mine):,.0f} ({spread(mine)}), {other.name} {middle(theirs):,.0f} ({spread(theirs)})"
-    return Figure(name, ratio(mine, theirs), "x", bound, at_least=True, note=note)
+    return Figure(
+        name,
+        ratio(mine, theirs),
+        "x",
+        bound,
+        at_least=True,
+        note=note,
+        sides=((ours.name, middle(mine)), (other.name, middle(theirs))),
+    )
 
 
 def _path_of_size(service: Service, feeds: int) -> str:
@@ -88,15 +96,22 @@ def _path_of_size(service: Service, feeds: int) -> str:
     return min(sizes, key=lambda path: abs(sizes[path] - WANTED))
 
 
-def _response(port: int, path: str) -> tuple[list[tuple[str, str]], bytes]:
+def response(port: int, path: str) -> tuple[list[tuple[str, str]], bytes]:
     status, headers, body = get(port, path, GZIP)
     assert status == 200, status
     return [(name, value) for name, value in headers if name.lower() not in _PER_CONNECTION], body
 
 
-def _bare(kept: Path, headers: list[tuple[str, str]], body: bytes, stack: contextlib.ExitStack) -> Target:
+def bare_flask(kept: Path, headers: list[tuple[str, str]], body: bytes, stack: contextlib.ExitStack) -> Target:
     kept.write_text(json.dumps({"headers": headers, "body": base64.b64encode(body).decode()}))
-    command = ["env", f"BENCH_RESPONSE={kept}", sys.executable, "-m", "benchmarks.bare_flask"]
+    command = [
+        "env",
+        f"BENCH_RESPONSE={kept}",
+        sys.executable,
+        "-m",
+        "benchmarks.under_granian",
+        "benchmarks.bare_flask:create",
+    ]
     port, _pid = stack.enter_context(serving(command, "/bare"))
     return Target("bare Flask", port, "/bare", "/conditional", {})
 

@@ -32,14 +32,14 @@ def measure(bench: Bench) -> Iterator[Figure]:
     with running([sys.executable, "-m", "benchmarks.callbacks", str(port)]) as callbacks:
         _wait(lambda: callbacks.poll() is None and _count(port, "none") == (0, 0.0), 20)
         with serving(site.command("serve"), "/all.json") as (served, _pid):
-            _subscribe(site, served, port, number)
+            subscribe(site, served, port, number)
             size = len(get(served, "/all.atom")[2])
             waited = [_round(site, served, port, number, one) for one in range(bench.rounds(5))]
     note = f"{bench.articles} articles, {size / 1000:.0f} KB each; the slowest of {len(waited)}, median {middle(waited):.2f} s"
     yield Figure(f"push, saved to the last of {number:,} subscribers", max(waited), "s", 5.0, note=f"{note} ({spread(waited)})")
 
 
-def _subscribe(site: Site, served: int, port: int, number: int) -> None:
+def subscribe(site: Site, served: int, port: int, number: int) -> None:
     connection = http.client.HTTPConnection(HOST, served, timeout=30)
     for one in range(number):
         form = {"hub.mode": "subscribe", "hub.topic": f"{BASE}/all.atom", "hub.callback": f"http://{HOST}:{port}/{one}"}

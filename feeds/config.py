@@ -529,8 +529,9 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True)
     config_dir: Path
     database_url: str = Field(
+        repr=False,
         description="where everything is kept: `sqlite:///PATH` (a relative one is taken from the folder that holds `config/`) "
-        "or `postgresql://USER:PASSWORD@HOST/NAME`"
+        "or `postgresql://USER:PASSWORD@HOST/NAME`",
     )
     store: str = Field(default="", description="over `store`; a relative path is taken from where the command is given")
     base_url: str = Field(default="", description="over `base_url`")

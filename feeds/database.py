@@ -594,7 +594,7 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
 def _address(url: str) -> sa.URL:
     try:
         address = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the latter quotes what stands for the port, which may be a password
         wanted = "sqlite:///var/feeds.db or postgresql://user@host/name"
         raise DatabaseError(f"FEEDS_DATABASE_URL is no address such as {wanted}") from None
     if address.get_backend_name() not in ("sqlite", "postgresql"):

@@ -9,6 +9,7 @@ database.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -64,6 +65,7 @@ class Clock:
         self.bell = threading.Event()
         self._said: dict[str, str] = {}
         self._commit = ""
+        self._every = 30
         self._warned: set[Problem] = set()
         self._held: Callable[[], bool] = lambda: True
         self._lost = False
@@ -163,8 +165,14 @@ class Clock:
         except Exception as error:
             self._fail(error)
         self.push.tick()
-        config = self.service.edition().config
-        return config.site.rescan_seconds if config else 30
+        return self._seconds()
+
+    def _seconds(self) -> int:
+        """Until the next rescan; as before where the database does not say."""
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if (config := self.service.edition().config) is not None:
+                self._every = config.site.rescan_seconds
+        return self._every
 
     def _fail(self, error: Exception) -> None:
         """A fault of this program's own with its traceback, and that once, too: a disk that is full must not be filled."""
@@ -293,7 +301,7 @@ class Post:
     def _fetch(self) -> None:
         config = self._config()
         if config is not None:
-            self.service.fetch_returns(config, int(self.now()))
+            self.service.fetch_returns(config, int(self.now()), self.stopped)
 
 
 class Pulse:
@@ -362,7 +370,10 @@ class Push:
             try:
                 self._courier.run(self.stopped)
             except Exception as error:  # nothing is lost: all that is owed lies in the tables
-                log.exception("push_failed", error=type(error).__name__)
+                if is_away(error):
+                    log.error("push_failed", fault=f"the database is away ({type(error).__name__})", again_seconds=REST_SECONDS)
+                else:
+                    log.exception("push_failed", error=type(error).__name__)
                 self.stopped.wait(REST_SECONDS)
 
 

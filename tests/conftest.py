@@ -26,8 +26,9 @@ import yaml
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
+from feeds import copying
 from feeds.config import Environment
-from feeds.database import metadata, reading
+from feeds.database import connect, metadata, reading, writing
 from feeds.model import RescanReport
 from feeds.service import Service
 
@@ -38,7 +39,8 @@ WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first fil
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
 # An operator's own settings are not the tests'; what they start inherits this, too.
-for _name in [name for name in os.environ if name.startswith("FEEDS_") and name not in ("FEEDS_CORPUS", "FEEDS_FAULT_ROUNDS")]:
+_KEPT = ("FEEDS_CORPUS", "FEEDS_FUZZ", "FEEDS_FAULT_ROUNDS")
+for _name in [name for name in os.environ if name.startswith("FEEDS_") and not name.startswith(_KEPT)]:
     del os.environ[_name]
 
 settings.register_profile(
@@ -113,6 +115,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
         postgresql.prepare(url)
         os.environ[SERVER] = url
+    if config.getoption("--database") == "postgresql":  # what is open to hypothesis is what both do alike
+        settings.register_profile("postgresql", settings.get_profile("feeds"), max_examples=30)
+        settings.load_profile("postgresql")
 
 
 @pytest.fixture(scope="session")
@@ -134,13 +139,20 @@ def settle_database(root: Path, template: Site | None = None) -> None:
     (root / "var").mkdir(exist_ok=True)
     if url := os.environ.get(SERVER):
         drop_database(root)
+        made = postgresql.new(url)
+        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{made}"\n')
         if template:
-            template.service.engine.dispose()  # what is copied must be in nobody's use
-        kept = postgresql.name_of(database_url(template.root)) if template else postgresql.TEMPLATE
-        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{postgresql.new(url, kept)}"\n')
+            _fill(made, template)
     elif template:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+
+
+def _fill(url: str, template: Site) -> None:
+    engine = connect(url)
+    with reading(template.service.engine) as rows, writing(engine) as written:
+        copying.copy(rows, written)
+    engine.dispose()
 
 
 def database_url(root: Path) -> str:

@@ -81,6 +81,8 @@ def _sweep_folder(root: str, prefix: str, found: Sweep, folders: list[str]) -> N
                         status = entry.stat(follow_symlinks=False)
                         files[prefix + name] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `stamp_of`
                         continue
+                    elif not entry.is_dir(follow_symlinks=False):
+                        found.problems.append(Problem(prefix + name, 0, 0, "a pipe, socket or device, not a file", "special"))
                 if name[0] != "." and entry.is_dir(follow_symlinks=False):
                     folders.append(f"{prefix}{name}/")
             except OSError as error:
@@ -112,6 +114,8 @@ def _follow(root: str, path: str, found: Sweep) -> None:
     elif os.path.isfile(target):
         status = os.stat(target)
         found.files[path] = stamp_of(status)
+    elif not os.path.isdir(target):
+        found.problems.append(Problem(path, 0, 0, "a symbolic link that leads to no file", "link"))
 
 
 def compare(

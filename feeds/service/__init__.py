@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,6 +249,11 @@ class Service:
 
     # -- pages ------------------------------------------------------------
 
+    def digests_at(self, paths: Collection[str]) -> dict[str, str]:
+        """What the feeds at these canonical paths hold now, as digests; without those that there are no more."""
+        with self.snapshot() as connection:
+            return documents.digests_at(connection, paths)
+
     def paths(self) -> frozenset[str]:
         """Of all feeds: what else is named has no page to link to."""
         with self.snapshot() as connection:
@@ -432,13 +437,13 @@ class Service:
 
         return Consent(self.engine, self.environment, config, self.tokens())
 
-    def fetch_returns(self, config: Config, now: int) -> dict[str, Any] | None:
-        """Book what came back; None where no mailbox is configured. Raises MailboxError."""
+    def fetch_returns(self, config: Config, now: int, stop: threading.Event | None = None) -> dict[str, Any] | None:
+        """Book what came back, until `stop`; None where no mailbox is configured. Raises MailboxError."""
         from . import returns
 
         if not returns.is_configured(config, self.environment):
             return None
-        return returns.collect(self.engine, self.environment, config, self.tokens(), now).as_json()
+        return returns.collect(self.engine, self.environment, config, self.tokens(), now, stop=stop).as_json()
 
     def forget_unconfirmed(self, now: int) -> None:
         """Addresses whose link has expired unused; the newsletter need not be enabled for that. Idempotent."""

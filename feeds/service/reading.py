@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -11,7 +11,7 @@ from .. import addresses, selections
 from ..config import Config
 from ..errors import AddressError
 from ..library import catalog
-from ..library.catalog import KnownTerm
+from ..library.catalog import Clauses, KnownTerm
 from ..model import Article, Feed, FeedState, Term
 from ..syndication import definitions, documents
 from ..syndication.documents import Volume
@@ -31,6 +31,8 @@ class Document:
 
     `body` is None where the caller needs no bytes. `base_url`, `hub` (the hub's address, "" for none) and `generation` are
     those of the snapshot it was made in. `query` is that of its address; `closed`: its articles are all that it will ever hold.
+    `groups`, of a feed that no rescan keeps account of: keys of terms, of each group of which all of its articles have one;
+    empty where that is not known.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Document:
     query: str = ""
     closed: bool = False
     hub: str = ""
+    groups: tuple[tuple[int, ...], ...] = ()
 
     @property
     def address(self) -> str:
@@ -173,9 +176,17 @@ def selected(
     found = find_selected(connection, config, text)
     if isinstance(found, Elsewhere):
         return found
-    row = documents.selected_state(connection, config, found, now.changed)
+    clauses = catalog.resolve(connection, definitions.names_of(config), found.selection)
+    row = documents.selected_state(connection, config, found, clauses, now.changed)
     body = None if known and known(row) else documents.render(connection, config, found, row, format)
-    return _document(now, config, row, format, body, found.query)
+    return replace(_document(now, config, row, format, body, found.query), groups=_groups(found, clauses))
+
+
+def _groups(feed: Feed, clauses: Clauses) -> tuple[tuple[int, ...], ...]:
+    """None while one of the names is no term: any rescan may make it one."""
+    wanted = feed.selection
+    names = sum(len(found) for part in (wanted.any, wanted.all) for found in part.values())
+    return clauses.some if sum(map(len, clauses.some)) == names else ()
 
 
 def find_selected(connection: sa.Connection, config: Config, text: str) -> Feed | Elsewhere:

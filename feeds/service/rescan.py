@@ -148,6 +148,8 @@ class _Rescan:
         if changed or taken.changed or self.stored.get("config") != marks["config"]:
             marks["generation"] = str(generation)
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
+            touched = None if everything else taken.touched
+            marks["touched"] = state.touched(self.stored.get("touched", "{}"), generation, touched)
         report = self._report(connection, taken, len(changed), len(taken.held))
         state.put(connection, {**marks, **holding.marks(self.stored, taken, rule, report.articles, self.now)})
         return report

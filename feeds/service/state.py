@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -14,17 +14,31 @@ from ..database import state
 from ..library.reading import Rules
 from ..syndication import documents
 
+#: How many of the last generations are known by what they touched, and how many terms one may have touched to be told of.
+REMEMBERED, MOST_TOUCHED = 16, 500
+
 
 @dataclass(frozen=True, slots=True)
 class Edition:
     """What is out: the catalog's generation, and the configuration it was made with (None before the first rescan).
 
-    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back.
+    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched` has, of the last
+    generations, the keys of all terms whose articles were other ones before.
     """
 
     generation: int
     config: Config | None
     changed: int = 0
+    touched: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    def touched_since(self, generation: int) -> frozenset[int] | None:
+        """Keys of terms; None where that is not known."""
+        if not 0 <= self.generation - generation <= REMEMBERED:
+            return None
+        missed = range(generation + 1, self.generation + 1)
+        if any(one not in self.touched for one in missed):
+            return None
+        return frozenset().union(*(self.touched[one] for one in missed))
 
 
 def read(connection: sa.Connection) -> dict[str, str]:
@@ -39,7 +53,16 @@ def generation(connection: sa.Connection) -> int:
 def edition(connection: sa.Connection) -> Edition:
     stored = read(connection)
     config = Config.model_validate_json(stored["config"]) if "config" in stored else None
-    return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")))
+    touched = {int(one): frozenset(keys) for one, keys in json.loads(stored.get("touched", "{}")).items()}
+    return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")), touched)
+
+
+def touched(before: str, generation: int, keys: Collection[int] | None) -> str:
+    """What is stored as `touched`, with one generation more. `keys` None: all terms."""
+    known = {int(one): found for one, found in json.loads(before).items() if int(one) > generation - REMEMBERED}
+    if keys is not None and len(keys) <= MOST_TOUCHED:
+        known[generation] = sorted(keys)
+    return json.dumps(known)
 
 
 def put(connection: sa.Connection, values: Mapping[str, str]) -> None:

@@ -182,6 +182,16 @@ def state_at(connection: sa.Connection, path: str) -> FeedState | None:
     return _state(row) if row else None
 
 
+def digests_at(connection: sa.Connection, paths: Iterable[str]) -> dict[str, str]:
+    """The digests of feeds by their canonical paths; others are left out."""
+    c, wanted = feeds.c, sorted(paths)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), 400):
+        rows = connection.execute(sa.select(c.path, c.digest).where(c.path.in_(wanted[start : start + 400])))
+        found.update({path: digest for path, digest in rows})
+    return found
+
+
 def paths(connection: sa.Connection) -> frozenset[str]:
     return frozenset(connection.execute(sa.select(feeds.c.path)).scalars())
 
@@ -207,9 +217,8 @@ def _state(row: Any) -> FeedState:
 # -- state: of what no rescan keeps ----------------------------------------
 
 
-def selected_state(connection: sa.Connection, config: Config, feed: Feed, changed: int) -> FeedState:
-    """Of a feed that only its address names. `changed`: when anything last changed (UTC seconds)."""
-    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+def selected_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
+    """Of a feed that only its address names; `clauses` are its selection's. `changed`: when anything last did (UTC seconds)."""
     window = catalog.digests(connection, clauses, feed.limit)
     digest = _digest(_shared(config), feed, [config.hub_url], window)
     return FeedState(feed.path, feed.title, len(window), instant(_updated(config, window)), digest, changed)

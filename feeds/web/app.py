@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from .. import addresses, logs
@@ -17,12 +19,14 @@ from ..measures import STARTS
 from ..model import FACETS
 from ..service import FORMATS, Service, compress
 from ..share import templates
-from . import building, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
+from . import building, clients, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
 from .answers import Cache
+from .bodies import MAX_BODY, Bodies
 from .conditional import choose_encoding
 from .journal import PART, Journal
 from .lane import Current, Lane
 from .languages import COOKIE, VARY, Languages, day, period
+from .renewal import renew
 from .state import KEY, Offered, State, state
 from .turnstile import Turnstile
 
@@ -34,7 +38,6 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
     "img-src 'self' http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -57,11 +60,14 @@ def create_app(environment: Environment) -> Lane:
 def make_app(environment: Environment, *, still: bool = False) -> Flask:
     """`still` as in `State`."""
     service = Service(environment)
-    current = Current(service.generation, service.edition)
+    cache = Cache(CACHE_BYTES)
+    current = Current(service.generation, service.edition, functools.partial(renew, cache, service.digests_at))
     turnstile = Turnstile(service.note_audience)
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, Cache(CACHE_BYTES), current, Languages(), turnstile, Offered(service.paths), still)
+    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.wsgi_app = Bodies(app.wsgi_app, lambda environ: clients.client(environ, turnstile.proxies))  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
@@ -78,7 +84,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.add_url_rule("/metrics", view_func=metrics)
-    app.register_error_handler(Exception, faults.answer)
+    app.register_error_handler(HTTPException if still else Exception, faults.answer)  # an export wants to know itself
     app.after_request(_finish)
     return app
 
@@ -147,11 +153,13 @@ def _finish(answered: Response) -> Response:
     if 300 < answered.status_code < 304 or answered.status_code == 308:
         # Without a word, a 301 may be kept for ever (RFC 9111 section 4.2.2).
         answered.headers.setdefault("Cache-Control", "public, max-age=300" if request.method in ("GET", "HEAD") else "no-store")
+    answered.headers.setdefault("X-Content-Type-Options", "nosniff")
     if answered.mimetype != "text/html":
         return answered
     for name, value in _SECURITY.items():
         answered.headers.setdefault(name, value)
-    answered.headers["Content-Language"] = g.language
+    if "language" in g:  # what monitors ask has none, and Flask calls its answer to OPTIONS a page
+        answered.headers["Content-Language"] = g.language
     vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
     if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == operator.blueprint.name:

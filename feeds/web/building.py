@@ -17,7 +17,7 @@ from .. import addresses, selections
 from ..config import as_yaml
 from ..model import FACETS, Facet, Selection
 from ..service import FORMATS, AddressError, Built, Elsewhere, SelectionError
-from .feeds import answer_with, max_age, permanently, send
+from .feeds import answer_with, max_age, permanently
 from .languages import VARY
 from .state import state
 
@@ -53,7 +53,7 @@ class Clause:
 
 @blueprint.get("/select.<extension>")
 def document(extension: str) -> Answer:
-    """The feed of a selection. The cache knows it under a key that no path can have."""
+    """The feed of a selection. The cache knows it under a key that no path can have, which the lane makes, too."""
     format = FORMATS.get(extension)
     if format is None:
         abort(404)
@@ -64,9 +64,6 @@ def document(extension: str) -> Answer:
         return answered
     here, text = state(), _query()
     key = f"{_PATH}{format.extension}?{text}"
-    cached = here.cache.get(key)
-    if cached is not None and cached.generation == here.edition.generation:
-        return send(here, cached)
     try:
         return answer_with(here, key, format, lambda known: here.service.selected(here.edition, text, format, known))
     except SelectionError as error:

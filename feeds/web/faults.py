@@ -88,7 +88,7 @@ def _similar() -> list[Term]:
     folder, _, name = request.path.strip("/").partition("/")
     facet = PLURALS.get(folder.casefold())
     config = here.current.edition().config
-    if facet is None or not name or config is None or len(name) > 200 or not name.isprintable():
+    if facet is None or not name or config is None or len(name) > 200 or not addresses.is_text(name):
         return []
     stem, format = split_format(name)
     found = here.service.similar(facet.name, addresses.unslug(stem if format else name))

@@ -53,12 +53,13 @@ class _Exact(Response):
 
 
 def _served(here: State, key: str, format: Format, find: Find) -> Served | Response:
-    """From the cache if its digest still holds, else rendered and put there, or without bytes where the answer has none."""
+    """From the cache if its digest still holds; else put there: rendered, or without bytes where the answer has none."""
     config = here.config
     cached = here.cache.get(key)
 
     def known(row: FeedState) -> bool:
-        return (cached is not None and cached.digest == row.digest) or needs_no_body(request.environ, row, format)
+        kept = cached is not None and cached.digest == row.digest and cached.answers(request.environ)
+        return kept or needs_no_body(request.environ, row, format)
 
     begun = time.perf_counter()
     try:
@@ -71,14 +72,12 @@ def _served(here: State, key: str, format: Format, find: Find) -> Served | Respo
         return permanently(found.path, format.extension, found.query)
     if isinstance(found, Gone):
         abort(410)
-    if found.body is None and (cached is None or cached.digest != found.digest):
-        return serve(found, b"", max_age(config))
-    if found.body is not None:
+    if cached is None or cached.digest != found.digest or found.body is not None:
         cached = serve(found, found.body, max_age(config))
         here.cache.put(key, cached)
         here.turnstile.tally.measure(RENDER, format.name, seconds=time.perf_counter() - begun)
     assert cached is not None
-    cached.generation = found.generation
+    cached.generation, cached.groups = found.generation, found.groups
     return cached
 
 

@@ -36,6 +36,14 @@ StartResponse = Callable[..., Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
+#: Headers of an answer that nobody else could make.
+_BARE = [
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+
+
 class Journal:
     """Of one worker. Threads share it. `config` is what is in force."""
 
@@ -70,7 +78,7 @@ class Journal:
             body = app(environ, start)
         except Exception as error:  # Flask answers faults itself; this is one that even its answer met
             log.exception("request_failed", request=name, error=type(error).__name__, **_what(environ))
-            start("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")])
+            start("500 Internal Server Error", _BARE)
             body = [f"500: something went wrong here; in the log it is {name}\n".encode()]
         self._note(environ, name, said, time.perf_counter() - begun)
         return body

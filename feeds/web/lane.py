@@ -1,14 +1,17 @@
 """The lane: documents that are in the cache and current are answered here, before Flask, in a few microseconds.
 
-Everything else goes on to Flask, which fills the cache. Both answer through the turnstile.
+A reader that has the version that is out is answered here even where the cache holds no more than its validators. All else
+goes on to Flask, which fills the cache. Both answer through the turnstile.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -25,10 +28,15 @@ _STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed
 
 
 class Current:
-    """The edition that is out, asked of the database a few times a second at most."""
+    """The edition that is out, asked of the database a few times a second at most.
 
-    def __init__(self, number: Callable[[], int], load: Callable[[], Edition]) -> None:
-        self._number, self._load = number, load
+    `renew` is told of the edition before and the one after it, before that is out here.
+    """
+
+    def __init__(
+        self, number: Callable[[], int], load: Callable[[], Edition], renew: Callable[[Edition, Edition], None]
+    ) -> None:
+        self._number, self._load, self._renew = number, load, renew
         self._lock = threading.Lock()
         self._due = 0.0
         self._failing = False
@@ -54,8 +62,12 @@ class Current:
         """Where the database does not answer, what was out goes on being out."""
         self._due = time.monotonic() + RECHECK_SECONDS
         try:
-            if self._edition is None or self._number() != self._edition.generation:
+            if self._edition is None:
                 self._edition = self._load()
+            elif self._number() != self._edition.generation:
+                edition = self._load()
+                self._renew(self._edition, edition)
+                self._edition = edition
         except Exception as error:
             if self._edition is None:
                 raise
@@ -67,6 +79,16 @@ class Current:
         return self._edition
 
 
+def _encode_query(environ: dict[str, Any]) -> None:
+    """One that was typed without percent signs. Flask would raise where it is not UTF-8."""
+    query: str = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        environ["QUERY_STRING"] = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), query)
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 class Lane:
     """A WSGI application in front of another."""
 
@@ -75,13 +97,17 @@ class Lane:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         name = self.journal.name(environ)
-        served = self.cache.get(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        # A selection is what its query says; the key is as in `building`.
+        served = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
         if (
             served is None
-            or served.generation != (edition := self.current.edition()).generation
+            or (edition := self.current.edition()).generation > served.generation  # in this order: it renews what is kept
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+            or not served.answers(environ)
         ):
+            _encode_query(environ)
             return self.journal.watch(self.app, environ, start_response, name)
         status, headers, body = self.turnstile.answer(served, environ, edition)
         if environ["REQUEST_METHOD"] == "HEAD":

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .. import logs
 from ..config import Environment
 from ..errors import FeedsError
+from .bodies import THREADS
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -31,6 +32,8 @@ log: Any = structlog.get_logger("feeds.serve")
 STOP_SECONDS = 10
 #: A reader that sends its headers slower than this is a slow-loris.
 HEADER_TIMEOUT_MS = 15_000
+#: Bytes of the line and headers of a request together, about; beyond that it is answered 431.
+MAX_HEADERS = 64 * 1024
 
 
 def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
@@ -45,10 +48,12 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # the proxy's HTTP/2 ends at the proxy; unencrypted it would only be another way in
+        websockets=False,
         workers=workers,
-        blocking_threads=4,
+        blocking_threads=THREADS,
         backlog=2048,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=MAX_HEADERS),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,

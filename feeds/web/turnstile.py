@@ -117,6 +117,7 @@ def _refuse(wait: int) -> tuple[int, Headers, bytes]:
         ("Cache-Control", "no-store"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", "Retry-After"),
+        ("X-Content-Type-Options", "nosniff"),
         ("Content-Length", str(len(body))),
     ]
     return 429, headers, body

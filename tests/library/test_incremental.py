@@ -108,8 +108,8 @@ class Store(RuleBasedStateMachine):
         self.pending = False
 
     def teardown(self) -> None:
-        self.site.close()
-        self.other.close()
+        self.site.remove()
+        self.other.remove()
         shutil.rmtree(self.folder)
 
     def _put(self, path: str, fields: dict[str, Any]) -> None:
@@ -192,8 +192,7 @@ class Store(RuleBasedStateMachine):
         for path, text in self.good.items():
             self.other.write(path, text)
         self.other.set("feeds.yaml", (self.site.config_dir / "feeds.yaml").read_text("utf-8"))
-        self.other.close()
-        shutil.rmtree(self.other.root / "var")
+        self.other.forget()
         self.other.store.mkdir(exist_ok=True)
         self.other.reopen()
         self.other.rescan()
@@ -220,7 +219,7 @@ class Crowd(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
 
     def teardown(self) -> None:
-        self.site.close()
+        self.site.remove()
         shutil.rmtree(self.folder)
 
     @rule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,22 @@ def test_links_to_folders_are_not_followed_so_loops_do_no_harm(store: Path) -> N
     (store / "dangling.md").symlink_to("nowhere.md")
     (store / "to-folder.md").symlink_to("2020")
     assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
+    assert {problem.path for problem in sweep(str(store)).problems} == {"self.md", "dangling.md"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_named_and_not_opened(store: Path) -> None:
+    os.mkfifo(store / "pipe.md")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(store / "socket.md"))
+        (store / "folder.md").mkdir()
+        (store / "folder.md" / "4.md").write_text("x")
+        found = sweep(str(store))
+    assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown", "folder.md/4.md"}
+    assert sorted((problem.path, problem.kind) for problem in found.problems) == [
+        ("pipe.md", "special"),
+        ("socket.md", "special"),
+    ]
 
 
 def test_a_neighbour_of_the_store_with_a_longer_name_is_outside(store: Path) -> None:

@@ -38,6 +38,11 @@ def restored() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def said(logged: Any) -> list[Any]:
+    """Of requests: what threads of other tests may still say is left out."""
+    return [event for event in logged if "request" in event]
+
+
 def test_each_answer_has_a_name_of_its_own(client: Client) -> None:
     answers = [client.get(path) for path in PATHS]
     answers.append(client.get("/all.atom", headers={"If-None-Match": answers[0].headers["ETag"]}))
@@ -90,7 +95,7 @@ def test_a_fault_is_logged_under_the_name_that_its_page_shows(failing: Client) -
     name = answered.headers[HEADER]
     assert answered.status_code == 500 and answered.headers["Cache-Control"] == "no-store"
     assert f"<code>{name}</code>" in answered.text and "UndefinedError" not in answered.text
-    [event] = logged
+    [event] = said(logged)
     assert (event["event"], event["request"], event["path"], event["error"]) == ("request_failed", name, "/", "UndefinedError")
     assert event["exc_info"]
 
@@ -101,7 +106,7 @@ def test_where_even_the_page_of_errors_is_wrong_words_say_so(failing: Client, we
         answered = failing.get("/")
     assert answered.status_code == 500 and answered.content_type.startswith("text/plain")
     assert answered.headers[HEADER] in answered.text
-    assert [event["event"] for event in logged] == ["request_failed", "error_page_failed"]
+    assert [event["event"] for event in said(logged)] == ["request_failed", "error_page_failed"]
 
 
 def test_answers_that_take_long_are_logged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +114,7 @@ def test_answers_that_take_long_are_logged(client: Client, monkeypatch: pytest.M
         client.get("/tags/")
         monkeypatch.setattr(journal, "SLOW_SECONDS", 0.0)
         name = client.get("/tags/").headers[HEADER]
-    assert [(event["event"], event["request"], event["path"]) for event in logged] == [("slow", name, "/tags/")]
+    assert [(event["event"], event["request"], event["path"]) for event in said(logged)] == [("slow", name, "/tags/")]
 
 
 def test_the_access_log_holds_every_request_and_no_whole_address(web_site: Any) -> None:
@@ -119,20 +124,21 @@ def test_the_access_log_holds_every_request_and_no_whole_address(web_site: Any) 
         for path in ("/all.atom?x=1", "/all.atom", "/tags/%E5%86%85%E6%A0%B8"):
             client.get(path, headers={"X-Forwarded-For": "203.0.113.77"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
         client.head("/all.atom", environ_base={"REMOTE_ADDR": "2001:db8:1:2::3"})
-    assert [(event["method"], event["path"], event["status"], event["network"]) for event in logged] == [
+    assert [(event["method"], event["path"], event["status"], event["network"]) for event in said(logged)] == [
         ("GET", "/all.atom", 200, "203.0.113.0/24"),
         ("GET", "/all.atom", 200, "203.0.113.0/24"),
         ("GET", "/tags/内核", 200, "203.0.113.0/24"),
         ("HEAD", "/all.atom", 200, "2001:db8:1::/48"),
     ]
-    assert logged[0]["bytes"] == logged[1]["bytes"] > 1000 and logged[3]["bytes"] == 0
+    sizes = [event["bytes"] for event in said(logged)]
+    assert sizes[0] == sizes[1] > 1000 and sizes[3] == 0
 
 
 def test_nothing_is_logged_of_usual_requests(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with capture_logs() as logged, caplog.at_level(logging.INFO):
         for path in PATHS:
             client.get(path)
-    assert logged == [] and caplog.records == []
+    assert said(logged) == [] and caplog.records == []
 
 
 # -- the database is away --------------------------------------------------------
@@ -176,7 +182,7 @@ def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_re
             assert (answered.status_code, answered.headers["Retry-After"]) == (503, "5"), path
             assert answered.headers["Cache-Control"] == "no-store"
             assert answered.headers[HEADER] in answered.text and str(in_a_file.root) not in answered.text
-    assert {event["event"] for event in logged} == {"database_away"} and len(logged) == 6
+    assert [event["event"] for event in said(logged)] == ["database_away"] * 6
     assert client.get("/health").status_code == 200
     away.bring_back()
     for path in ("/", "/all.atom", "/tags/Linux", "/metrics"):
@@ -189,7 +195,7 @@ def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_f
     before = client.get("/all.atom")
     away = Away(in_a_file)
     lane.turnstile.tally.flush()
-    web_service = lane.app.__self__.extensions["feeds"].service  # type: ignore[attr-defined]
+    web_service = lane.app.app.__self__.extensions["feeds"].service  # type: ignore[attr-defined]
     web_service.close()  # as a server that was stopped closes its connections
     away.take()
     lane.current.renew()
