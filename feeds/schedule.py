@@ -10,6 +10,7 @@ database.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -114,6 +115,7 @@ class Clock:
         """Until `stop`, or until the lock is no longer held."""
         self._held = held
         log.info("acting")
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # mail that takes longer than a tick is no warning for each
         scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
         scheduler.add_job(self._watch_parent, "interval", seconds=1)
         seconds = self._tick()
@@ -290,7 +292,7 @@ class Post:
         for issue in digests.plan(now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
         if config.site.workers:
-            digests.send_letters(self.now, stop=self.stopped)
+            self._try.say("not sending", digests.send_letters(self.now, stop=self.stopped))
             digests.offer(now)
             return
         tally = digests.send(self.now, stop=self.stopped)

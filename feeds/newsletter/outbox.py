@@ -36,11 +36,11 @@ def has_work(connection: sa.Connection, now: int) -> bool:
 
 def deliver(
     engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float], stop: Event | None = None
-) -> int:
-    """Send what is due `now` (UTC seconds), until `stop`. Returns how many were sent; 0 where another process is at it."""
+) -> str:
+    """Send what is due `now` (UTC seconds), until `stop`. Returns why the rest waits; "" where none does, or another sends."""
     with database.exclusive(engine, "outbox", wait=False) as mine:
         if not mine:
-            return 0
+            return ""
         moment = int(now())
         with database.writing(engine, together=True) as connection:
             connection.execute(
@@ -51,9 +51,9 @@ def deliver(
         try:
             if rows:
                 asyncio.run(transport.run(desk))
-        except TransportError:
-            pass  # `deliver.deliver` meets the same and says so
-        return desk.sent
+        except TransportError as error:
+            return str(error)
+        return desk.problem
 
 
 def _due(now: int) -> sa.Select[Any]:
@@ -67,7 +67,7 @@ class _Desk:
     def __init__(self, engine: sa.Engine, config: Config, rows: Any, now: Callable[[], float], stop: Event) -> None:
         self._engine, self._config, self._now, self._stop = engine, config, now, stop
         self._waiting = [Parcel(row, _message(config, row)) for row in rows][::-1]
-        self.sent = 0
+        self.problem = ""
 
     @property
     def finished(self) -> bool:
@@ -102,7 +102,6 @@ class _Desk:
         next_at = now + 60 * DELAYS[min(row.attempts, len(DELAYS) - 1)]
         late = next_at > row.created + self._config.newsletter.confirm_hours * 3600
         if outcome.status == "sent":
-            self.sent += 1
             connection.execute(sa.delete(outbox).where(outbox.c.key == row.key))
         elif outcome.status == "failed" or late:
             self._update(connection, row, {"status": "failed", "next_at": now, "reply": outcome.reply, "message": ""})
@@ -121,6 +120,7 @@ class _Desk:
             self.move((parcel, Outcome("retry", "the connection was lost three times")), None, None)
 
     def give_up(self, reason: str) -> None:
+        self.problem = reason
         self._waiting.clear()
 
 

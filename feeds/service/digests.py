@@ -163,18 +163,20 @@ class Digests:
         with self._transport() as transport:
             return self._deliver(transport, now, stop, None, issue, JOB)
 
-    def send_letters(self, now: Callable[[], float], *, stop: Event | None = None) -> None:
-        """Single messages (confirmations, receipts) that are due."""
+    def send_letters(self, now: Callable[[], float], *, stop: Event | None = None) -> str:
+        """Single messages (confirmations, receipts) that are due. Returns why they wait, "" where they do not."""
         with self._transport() as transport:
-            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
+            return outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
 
     # -- sending -----------------------------------------------------------
 
     def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> deliver.Tally:
         """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
         with self._transport() as transport:
-            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
-            return self._deliver(transport, now, stop, progress)
+            problem = outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
+            tally = self._deliver(transport, now, stop, progress)
+        tally.problem = tally.problem or problem
+        return tally
 
     def _deliver(
         self,
