@@ -44,7 +44,8 @@ class Measured:
 
 def read(results: Path) -> Measured:
     """From results.json, and the size of the catalog that the bench keeps."""
-    rows: dict[str, Mapping[str, Any]] = {row["name"]: row for row in json.loads(results.read_text("utf-8"))["figures"]}
+    runs = json.loads(results.read_text("utf-8"))["runs"]
+    rows: dict[str, Mapping[str, Any]] = {row["name"]: row for run in runs for row in run["results"]}
 
     def value(beginning: str) -> float | None:
         found = [
