@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 CONFIG ?= config
+DATABASE ?= sqlite
+FUZZ_SECONDS ?= 600
 
 # The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
 DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
@@ -14,7 +16,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast lint format types bench interop pictures reference docs lock dist clean
+.PHONY: help run test test-fast fuzz audit advisories lint format types bench faults interop pictures reference docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -24,11 +26,23 @@ run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (
 	@$(DEMO_MAIL)
 	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev ## set up and run the whole suite
-	$(BIN)/pytest -n auto
+test: $(VENV)/.dev ## set up and run the whole suite  (DATABASE=postgresql make test: all sites on PostgreSQL)
+	$(BIN)/pytest -n auto --database=$(DATABASE)
 
 test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
 	$(BIN)/pytest -n auto -m "not interop"
+
+fuzz: $(VENV)/.dev ## hostile input for ten minutes, other examples each time  (FUZZ_SECONDS=3600 make fuzz)
+	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \
+		FEEDS_FUZZ_EXAMPLES=1000 $(BIN)/pytest -q -n auto tests/fuzz || exit 1; done
+	FEEDS_FUZZ_EXAMPLES=1 FEEDS_FUZZ_BOMB_BYTES=1048576 $(BIN)/pytest -q tests/hostile
+
+audit: $(VENV)/.dev ## dependencies: pinned, complete, known, under licences that go together
+	$(BIN)/pip check
+	$(BIN)/pytest -q tests/test_dependencies.py tests/test_reference.py
+
+advisories: $(VENV)/.dev ## known vulnerabilities of every pinned version (needs the internet)
+	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r requirements.lock
 
 lint: $(VENV)/.dev ## ruff, and mypy in strict mode
 	$(BIN)/ruff check feeds tests benchmarks tools
@@ -41,6 +55,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 
 bench: $(VENV)/.dev ## every promised figure beside its bound, and docs/benchmarks.md anew (wants hugo, nginx, wrk, postfix)
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md
+
+faults: $(VENV)/.dev ## docs/reliability.md anew: 100 rounds of kills, and every other fault (ten minutes; root, to mount disks)
+	FEEDS_FAULT_ROUNDS=$${FEEDS_FAULT_ROUNDS:-100} $(BIN)/pytest -m fault -p tests.faults.writing --write-reliability docs/reliability.md
 
 interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md
@@ -55,8 +72,8 @@ docs: $(VENV)/.dev ## the documentation as a site, in var/docs
 	$(BIN)/python -m tools.site var/docs
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
 
 dist: $(VENV)/.dev ## the wheel and the source archive
 	$(BIN)/python -m build

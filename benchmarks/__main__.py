@@ -21,6 +21,7 @@ from . import (
     cold,
     composing,
     crash,
+    databases,
     exporting,
     growth,
     idle,
@@ -71,6 +72,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result | Traces]]] = {
     "postfix": postfix.measure,
     "crash": crash.measure,
     "push": websub.measure,
+    "databases": databases.measure,
     "scale": scale.measure,
     "soak": soak.measure,
 }

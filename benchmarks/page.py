@@ -70,8 +70,8 @@ def _sections(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _when(run: Run) -> str:
-    took = f"{run.seconds:.0f} s" if run.seconds < 120 else f"{run.seconds / 60:.0f} min"
-    return f"measured {run.at.replace('T', ' ').replace('Z', ' UTC')}, took {took}"
+    took = f", took {run.seconds:.0f} s" if run.seconds < 120 else f", took {run.seconds / 60:.0f} min"
+    return f"measured {run.at.replace('T', ' ').replace('Z', ' UTC')}{took if run.seconds else ''}"
 
 
 def _surroundings(runs: Sequence[Run]) -> Iterator[str]:

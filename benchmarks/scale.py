@@ -1,7 +1,7 @@
 """Many processes on one PostgreSQL: what they send while they are killed, and how two workers compare with one.
 
-The server is begun here, on the bench's disk and with fsync, as one would run it; the processes are `feeds serve`, `feeds clock`
-and `feeds worker`, the mail server a sink that notes each message before it says that it has it.
+The server is begun here, on the bench's disk and with fsync, as one would run it; the processes are `feeds serve`, `feeds
+clock` and `feeds worker`, the mail server a sink that notes each message before it says that it has it.
 """
 
 from __future__ import annotations
@@ -246,10 +246,8 @@ def _two_workers(bench: Bench, url: str) -> Iterator[Figure]:
     for turn in range(1 if bench.quick else 3):
         for workers in (1, 2)[:: -1 if turn % 2 else 1]:
             rates[workers].append(_rate(bench, url, number, workers))
-    note = (
-        f"{number:,} messages into a sink with {LATENCY} ms latency, {CONNECTIONS} connections a job; two {middle(rates[2]):,.0f}/s "
-        f"({spread(rates[2])}), one {middle(rates[1]):,.0f}/s ({spread(rates[1])})"
-    )
+    note = f"{number:,} messages, a sink with {LATENCY} ms latency, {CONNECTIONS} connections a job; "
+    note += f"two {middle(rates[2]):,.0f}/s ({spread(rates[2])}), one {middle(rates[1]):,.0f}/s ({spread(rates[1])})"
     yield Figure("two workers against one", ratio(rates[2], rates[1]), "x", 1.8, at_least=True, note=note)
 
 

@@ -15,7 +15,7 @@ Reading order: model, addresses, selections, config, database, origins, edits; t
 own order: library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests ->
 numbers), web (HTTP); then service (use cases), schedule (the clock), cli (the operator's verbs).
 
-Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter | audience -> database, config,
-selections -> addresses, model -> errors. Departments do not import each other, but for reading: syndication and newsletter ask
-library.catalog.
+Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter | audience -> measures -> database,
+config, selections -> addresses, model -> errors. Departments do not import each other, but for reading: syndication and
+newsletter ask library.catalog.
 """

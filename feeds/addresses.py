@@ -19,6 +19,7 @@ EXTENSIONS = ("atom", "rss", "json", "xml", "html", "opml", "gz", "br")
 MAX_SLUG_BYTES = 200  # a file name holds 255 bytes, and ".atom.gz" comes on top
 
 _UNSAFE = re.compile(r"[~/\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LIKE_EXTENSION = re.compile(r"\.(?=(?:%s)$)" % "|".join(EXTENSIONS), re.IGNORECASE)
 _ESCAPE = re.compile(r"(?:~[0-9A-Fa-f]{2})+")
 _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
@@ -27,6 +28,11 @@ _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
 def fold(name: str) -> str:
     """The key under which spellings of one term meet: NFC and case folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_text(text: str) -> bool:
+    """Without controls, ends of lines and halves of characters. Joiners of zero width are text: scripts and emoji need them."""
+    return _HARMFUL.search(text) is None
 
 
 def follow(steps: Mapping[str, str], name: str) -> str:

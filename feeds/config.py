@@ -123,6 +123,13 @@ class StoreGit(_Strict):
     dates: bool = False
 
 
+class Removal(_Strict):
+    """How many articles may go at once because their files are gone: up to `percent` of all, or `articles` if that is more."""
+
+    percent: Annotated[int, Field(ge=0, le=100)] = 20
+    articles: Annotated[int, Field(ge=0)] = 10
+
+
 class ClientLimits(_Strict):
     """Documents an hour to one client, in each worker process; 0 is no limit. What is counted: web/limits.py."""
 
@@ -148,6 +155,7 @@ class Site(_Strict):
     store: Annotated[str, Field(min_length=1)] = "demo/articles"
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    removal: Removal = Field(default_factory=Removal)
     store_git: StoreGit = Field(default_factory=StoreGit)
     workers: bool = False
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ("loopback",)
@@ -521,8 +529,9 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True)
     config_dir: Path
     database_url: str = Field(
+        repr=False,
         description="where everything is kept: `sqlite:///PATH` (a relative one is taken from the folder that holds `config/`) "
-        "or `postgresql://USER:PASSWORD@HOST/NAME`"
+        "or `postgresql://USER:PASSWORD@HOST/NAME`",
     )
     store: str = Field(default="", description="over `store`; a relative path is taken from where the command is given")
     base_url: str = Field(default="", description="over `base_url`")
@@ -545,10 +554,21 @@ class Environment(BaseModel):
         repr=False,
         description="opens the console, `/operator/`, and as bearer `/metrics` from anywhere; without it there is no console",
     )
+    log: str = Field(
+        default="auto",
+        description="shape of the log on stderr, one event a line: `console` for eyes, `logfmt`, `json`; `auto` is the first "
+        "on a terminal and logfmt elsewhere; `--log-format` is over it",
+    )
+    access_log: bool = Field(default=False, description="`1`: an event for each request; the same as `--access-log`")
 
     @property
     def root(self) -> Path:
         return self.config_dir.parent
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Settings that are a secret, or hold one."""
+        return (self.smtp_url, self.imap_url, self.database_url, self.secret_key, self.operator_token)
 
     def located(self, url: str) -> str:
         """Another database, named as FEEDS_DATABASE_URL names this one."""
@@ -569,6 +589,8 @@ class Environment(BaseModel):
             imap_url=environ.get("FEEDS_IMAP_URL", ""),
             secret_key=environ.get("FEEDS_SECRET_KEY", ""),
             operator_token=environ.get("FEEDS_OPERATOR_TOKEN", ""),
+            log=environ.get("FEEDS_LOG", "auto"),
+            access_log=environ.get("FEEDS_ACCESS_LOG", "") not in ("", "0"),
         )
 
 

@@ -49,7 +49,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> 
             with _open(draft) as target:
                 database.ensure(target)
                 with database.reading(source) as rows, database.writing(target) as written:
-                    found = _copy(rows, written, progress)
+                    found = copy(rows, written, progress)
         _settle(draft)
         os.link(draft, path)  # unlike a rename, it refuses where someone was faster
     return found
@@ -66,7 +66,7 @@ def restore(target: sa.Engine, path: Path, progress: Progress | None = None) -> 
             generation = _generation(written)
             for table in reversed(metadata.sorted_tables):
                 written.execute(sa.delete(table))
-            found = _copy(rows, written, progress)
+            found = copy(rows, written, progress)
             _renew(written, max(generation, _generation(rows)) + 1)
             unfinished = issues.c.status == "open"
             written.execute(sa.update(issues).where(unfinished).values(status="paused", reason=RESTORED))
@@ -87,7 +87,7 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
         with database.writing(target, durable=True) as written:
             if used := [table.name for table in metadata.sorted_tables if _count(written, table)]:
                 raise DatabaseError(f"the new database is in use: there are rows in {', '.join(used)}")
-            found = _copy(rows, written, progress)
+            found = copy(rows, written, progress)
             if short := [name for name, number in found.items() if _count(written, metadata.tables[name]) != number]:
                 raise DatabaseError(f"the copy is not complete: {', '.join(short)}")
         _close(rows)
@@ -97,7 +97,8 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
 # -- rows ----------------------------------------------------------------------
 
 
-def _copy(source: sa.Connection, target: sa.Connection, progress: Progress | None) -> Counts:
+def copy(source: sa.Connection, target: sa.Connection, progress: Progress | None = None) -> Counts:
+    """All rows of all tables into tables that have none. Returns how many of each."""
     found: Counts = {}
     for table in metadata.sorted_tables:
         found[table.name] = _copy_table(source, target, table, progress, sum(found.values()))

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from sqlalchemy.dialects import postgresql
 from .errors import DatabaseError, SchemaError
 
 #: The newest migration; `feeds/migrations/versions` holds them all. A test compares.
-HEAD = "0007"
+HEAD = "0008"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -529,6 +530,34 @@ rescans = Table(
 )
 
 
+# -- figures ---------------------------------------------------------------
+
+#: What all processes measured, added up: see measures.py, which alone reads them. `slot` tells the parts of a histogram apart.
+measures = Table(
+    "measures",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Rows that are too many to be counted whenever a monitor asks: `subject` is a table, `part` an issue (0: all of it), `label` a
+#: status. `at` (UTC seconds) is when the clock counted them, `took` (milliseconds) how long that was.
+counted = Table(
+    "counted",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("part", Key, primary_key=True, autoincrement=False),
+    Column("label", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("took", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
 #: What others on PostgreSQL are asked to wait for; any number will do that no other program of this database takes.
 _WRITERS = 0x66656564
 #: A connection that says nothing is asked whether it still lives, and given up after half a minute: a server that was
@@ -565,7 +594,7 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
 def _address(url: str) -> sa.URL:
     try:
         address = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the latter quotes what stands for the port, which may be a password
         wanted = "sqlite:///var/feeds.db or postgresql://user@host/name"
         raise DatabaseError(f"FEEDS_DATABASE_URL is no address such as {wanted}") from None
     if address.get_backend_name() not in ("sqlite", "postgresql"):
@@ -597,6 +626,24 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.adapters.register_dumper(str, WithoutNul)
 
 
+def _note_rest(_connection: Any, record: Any) -> None:
+    record.info["rested"] = time.monotonic()
+
+
+def _try_rested(connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that has rested may be dead, and is replaced; one that was just used is not asked, as that takes time."""
+    if time.monotonic() - record.info.get("rested", time.monotonic()) > _RESTED:
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except Exception:
+            raise sa.exc.DisconnectionError from None
+
+
+#: Seconds after which a connection is asked whether it still lives.
+_RESTED = 1.0
+
+
 def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
     wait = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC {_LEAVING}"
     try:
@@ -610,12 +657,13 @@ def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
             },
             pool_size=8,
             max_overflow=16,
-            pool_pre_ping=True,
             hide_parameters=True,
         )
     except ModuleNotFoundError:
         raise DatabaseError("PostgreSQL needs a driver: pip install 'feeds[postgresql]'") from None
     sa.event.listen(engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine, "checkin", _note_rest)
+    sa.event.listen(engine, "checkout", _try_rested)
     return engine
 
 
@@ -640,8 +688,11 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
             yield connection
-        finally:
+        except BaseException:
             connection.rollback()
+            raise
+        # Nothing was written; but psycopg throws its prepared statements away with every rollback.
+        connection.commit()
 
 
 @contextlib.contextmanager
@@ -777,23 +828,25 @@ def _answers(connection: sa.Connection) -> bool:
     return True
 
 
+def _set_patience(value: Any) -> sa.ColumnElement[str]:
+    return sa.func.set_config("lock_timeout", value, False)
+
+
 @contextlib.contextmanager
 def _advisory_lock(engine: sa.Engine, name: str, wait: bool) -> Iterator[sa.Connection | None]:
     """On a connection of its own: the server lets go of it when the connection ends, whatever ends it."""
     number = int.from_bytes(name.encode()[:7].ljust(7, b"\0"), "big")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if wait:
-            connection.exec_driver_sql("SET lock_timeout = 0")
-        call = sa.func.pg_advisory_lock(number) if wait else sa.func.pg_try_advisory_lock(number)
-        held = connection.execute(sa.select(call)).scalar() is not False
+        lock = sa.func.pg_advisory_lock(number) if wait else sa.func.pg_try_advisory_lock(number)
+        patience = sa.func.current_setting("lock_timeout")
+        before, _now, held = connection.execute(sa.select(patience, _set_patience("0" if wait else patience), lock)).one()
+        held = held is not False
         try:
             yield connection if held else None
         finally:
             with contextlib.suppress(sa.exc.DBAPIError, sa.exc.PendingRollbackError):  # the server is away, the lock with it
                 if held:
-                    connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
-                if wait:
-                    connection.exec_driver_sql("RESET lock_timeout")
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(number), _set_patience(before)))
 
 
 @contextlib.contextmanager
@@ -857,4 +910,16 @@ def migrate(engine: sa.Engine) -> tuple[str, str]:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            _collate(connection)
     return before, HEAD
+
+
+def _collate(connection: sa.Connection) -> None:
+    """What migrations made as plain text is ordered by code points, too, as `Text` is."""
+    if connection.dialect.name != "postgresql":
+        return
+    query = sa.text("""SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'""")
+    for table, column in connection.execute(query).all():
+        if table in metadata.tables:
+            connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')

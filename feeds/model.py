@@ -173,7 +173,7 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class RescanReport:
-    """What one rescan did; `articles` is the size of the catalog afterwards."""
+    """What one rescan did; `articles` is the size of the catalog afterwards, `held` those of them whose files are gone."""
 
     articles: int
     added: int
@@ -184,6 +184,7 @@ class RescanReport:
     seconds: float
     renamed: int = 0
     feeds_changed: int = 0
+    held: int = 0
 
 
 # -- newsletter ------------------------------------------------------------

@@ -9,11 +9,13 @@ database.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from . import database
 from .config import Config
 from .errors import FeedsError
 from .model import Problem, RescanReport
-from .service import Service
+from .service import Service, is_away, readiness
 
 if TYPE_CHECKING:
     from .syndication.websub.courier import Courier
@@ -44,8 +46,14 @@ PUSH_SECONDS = 1
 REST_SECONDS = 5
 #: How often reports of failed deliveries are fetched.
 FETCH_SECONDS = 60
+#: How often the clock says that it is there, and looks whether anything is to be counted for monitors.
+BEAT_SECONDS = readiness.BEAT_SECONDS
 #: How long an address stays, at most, after the link that it did not follow has expired.
 FORGET_SECONDS = 600
+
+
+class _Stopped(Exception):
+    """Ends a rescan that there is no time for."""
 
 
 class Clock:
@@ -57,6 +65,7 @@ class Clock:
         self.bell = threading.Event()
         self._said: dict[str, str] = {}
         self._commit = ""
+        self._every = 30
         self._warned: set[Problem] = set()
         self._held: Callable[[], bool] = lambda: True
         self._lost = False
@@ -114,6 +123,9 @@ class Clock:
         scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
         scheduler.add_job(post.forget, "interval", seconds=FORGET_SECONDS)
         scheduler.add_job(self.push.tick, "interval", seconds=PUSH_SECONDS)
+        pulse = Pulse(self.service, self.now, self.stopped)
+        scheduler.add_job(pulse.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
+        scheduler.add_job(pulse.count, "interval", seconds=BEAT_SECONDS)
         scheduler.add_job(self._watch_lock, "interval", seconds=STANDBY_SECONDS)
         scheduler.add_job(post.rescue, "interval", seconds=RESCUE_SECONDS)
         threading.Thread(target=self._listen, daemon=True).start()
@@ -144,20 +156,43 @@ class Clock:
     def _tick(self) -> int:
         """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
         try:
-            report = self.service.rescan(now=int(self.now()), stop=self.stopped)
+            report = self.service.rescan(now=int(self.now()), stop=self.stopped, progress=self._go_on)
             self._log(report)
+        except _Stopped:
+            log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
         except FeedsError as error:
             self._say("rescan_failed", str(error))
         except Exception as error:
-            log.exception("rescan_failed", error=type(error).__name__)
+            self._fail(error)
         self.push.tick()
-        config = self.service.edition().config
-        return config.site.rescan_seconds if config else 30
+        return self._seconds()
+
+    def _seconds(self) -> int:
+        """Until the next rescan; as before where the database does not say."""
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if (config := self.service.edition().config) is not None:
+                self._every = config.site.rescan_seconds
+        return self._every
+
+    def _fail(self, error: Exception) -> None:
+        """A fault of this program's own with its traceback, and that once, too: a disk that is full must not be filled."""
+        if is_away(error):
+            reason = str(getattr(error, "orig", error)).partition("\n")[0]
+            self._say("rescan_failed", f"the database cannot be used: {reason}")
+        elif self._said.get("rescan_failed") != repr(error):
+            log.exception("rescan_failed", error=type(error).__name__)
+            self._said["rescan_failed"] = repr(error)
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        """A rescan of many files is one transaction: it can be given up at any time, and is begun anew by the next clock."""
+        if self.stopped.is_set():
+            raise _Stopped
 
     def _log(self, report: RescanReport) -> None:
         status = self.service.status()
         self._say("rescan_failed", "")
         self._say("config_refused", status["config_fault"])
+        self._say("removals_held", status["held_fault"])
         self._log_git(status["store_git"] or {})
         self._warn(self.service.problems())
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
@@ -221,7 +256,7 @@ class Post:
 
     def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
         self.service, self.now, self.stopped = service, now, stopped
-        self._said: dict[str, str] = {}
+        self._try = Attempts()
 
     def tick(self) -> None:
         self._try("post_failed", self._send)
@@ -255,29 +290,57 @@ class Post:
         for issue in digests.plan(now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
         if config.site.workers:
-            digests.send_letters(self.now)
+            digests.send_letters(self.now, stop=self.stopped)
             digests.offer(now)
             return
         tally = digests.send(self.now, stop=self.stopped)
         if tally.sent or tally.failed or tally.retry or tally.uncertain:
             log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
+        self._try.say("not sending", tally.problem)
 
     def _fetch(self) -> None:
         config = self._config()
         if config is not None:
-            self.service.fetch_returns(config, int(self.now()))
+            self.service.fetch_returns(config, int(self.now()), self.stopped)
 
-    def _try(self, event: str, work: Callable[[], None]) -> None:
-        """What goes wrong is logged once, and tried again at the next tick."""
+
+class Pulse:
+    """What monitors go by: that the clock is there, and what it counts."""
+
+    def __init__(self, service: Service, now: Callable[[], float], stopped: threading.Event) -> None:
+        self.service, self.now, self.stopped = service, now, stopped
+        self._try = Attempts()
+
+    def beat(self) -> None:
+        self._try("beat_failed", lambda: self.service.beat(self.now()))
+
+    def count(self) -> None:
+        self._try("counting_failed", lambda: self.service.count(self.now, self.stopped))
+
+
+class Attempts:
+    """What goes wrong is logged once, and tried again at the next tick."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def __call__(self, event: str, work: Callable[[], None]) -> None:
         try:
             work()
             self._said[event] = ""
         except FeedsError as error:
-            if self._said.get(event) != str(error):
-                log.error(event, fault=str(error))
-            self._said[event] = str(error)
+            self.say(event, str(error))
         except Exception as error:
-            log.exception(event, error=type(error).__name__)
+            if is_away(error):
+                self.say(event, f"the database is away ({type(error).__name__})")
+            else:
+                log.exception(event, error=type(error).__name__)
+
+    def say(self, event: str, fault: str) -> None:
+        """No fault: all is well again."""
+        if fault and self._said.get(event) != fault:
+            log.error(event, fault=fault)
+        self._said[event] = fault
 
 
 class Push:
@@ -307,12 +370,16 @@ class Push:
             try:
                 self._courier.run(self.stopped)
             except Exception as error:  # nothing is lost: all that is owed lies in the tables
-                log.exception("push_failed", error=type(error).__name__)
+                if is_away(error):
+                    log.error("push_failed", fault=f"the database is away ({type(error).__name__})", again_seconds=REST_SECONDS)
+                else:
+                    log.exception("push_failed", error=type(error).__name__)
                 self.stopped.wait(REST_SECONDS)
 
 
 def run(service: Service, *, parent: int | None = None) -> None:
     """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError where there has never been a good one."""
+    Attempts()("start_not_noted", lambda: service.note_start("clock"))
     while True:
         clock = Clock(service, parent=parent)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -38,7 +38,7 @@ def parse(text: str) -> Selection | str:
             raise SelectionError(
                 f"{key[:40]!r} is no facet; expected one of {', '.join(FACETS)}, or all-tag, not-tag and the like"
             )
-        if not name.strip() or not name.isprintable():
+        if not name.strip() or not addresses.is_text(name):
             raise SelectionError(f"{key}= names nothing")
         modes[mode].setdefault(facet, []).append(name.strip())
     found = Selection(*({facet: tuple(names) for facet, names in modes[mode].items()} for mode in ("", "all", "not")))

@@ -105,6 +105,8 @@ class Worker:
 def run(service: Service, *, concurrency: int) -> None:
     """Run a worker in this process until SIGTERM or SIGINT."""
     worker = Worker(service, concurrency=concurrency)
+    with contextlib.suppress(Exception):  # the database is away: the run says so
+        service.note_start("worker")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
     worker.run()

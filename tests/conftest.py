@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -25,8 +26,9 @@ import yaml
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
+from feeds import copying
 from feeds.config import Environment
-from feeds.database import metadata, reading
+from feeds.database import connect, metadata, reading, writing
 from feeds.model import RescanReport
 from feeds.service import Service
 
@@ -37,7 +39,8 @@ WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first fil
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
 # An operator's own settings are not the tests'; what they start inherits this, too.
-for _name in [name for name in os.environ if name.startswith("FEEDS_") and name != "FEEDS_CORPUS"]:
+_KEPT = ("FEEDS_CORPUS", "FEEDS_FUZZ", "FEEDS_FAULT_ROUNDS")
+for _name in [name for name in os.environ if name.startswith("FEEDS_") and not name.startswith(_KEPT)]:
     del os.environ[_name]
 
 settings.register_profile(
@@ -112,6 +115,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
         postgresql.prepare(url)
         os.environ[SERVER] = url
+    if config.getoption("--database") == "postgresql":  # what is open to hypothesis is what both do alike
+        settings.register_profile("postgresql", settings.get_profile("feeds"), max_examples=30)
+        settings.load_profile("postgresql")
 
 
 @pytest.fixture(scope="session")
@@ -133,13 +139,20 @@ def settle_database(root: Path, template: Site | None = None) -> None:
     (root / "var").mkdir(exist_ok=True)
     if url := os.environ.get(SERVER):
         drop_database(root)
+        made = postgresql.new(url)
+        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{made}"\n')
         if template:
-            template.service.engine.dispose()  # what is copied must be in nobody's use
-        kept = postgresql.name_of(database_url(template.root)) if template else postgresql.TEMPLATE
-        (root / ".env").write_text(f'FEEDS_DATABASE_URL="{postgresql.new(url, kept)}"\n')
+            _fill(made, template)
     elif template:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+
+
+def _fill(url: str, template: Site) -> None:
+    engine = connect(url)
+    with reading(template.service.engine) as rows, writing(engine) as written:
+        copying.copy(rows, written)
+    engine.dispose()
 
 
 def database_url(root: Path) -> str:
@@ -242,7 +255,11 @@ class Site:
         return self.service
 
     def close(self) -> None:
+        """Only this service: others may go on with the database."""
         self.service.close()
+
+    def remove(self) -> None:
+        self.close()
         drop_database(self.root)
 
 
@@ -257,7 +274,7 @@ def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
     yield make
     for site in made:
-        site.close()
+        site.remove()
 
 
 @pytest.fixture
@@ -278,7 +295,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.write(str(path.relative_to(source)), path.read_bytes())
     site.rescan()
     yield site
-    site.close()
+    site.remove()
 
 
 @pytest.fixture(scope="session")
@@ -329,12 +346,14 @@ def text_of() -> Callable[..., str]:
 
 
 class Running:
-    """A `feeds serve` process tree on a free port. `log()` is what it has written so far."""
+    """A `feeds serve` process tree on a free port, or on `port`. `log()` is what it has written so far."""
 
-    def __init__(self, config_dir: Path, log: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config_dir: Path, log: Path, *options: str, environment: dict[str, str] | None = None, port: int = 0
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+            self.port: int = port or probe.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
         self._log = log
         command = [sys.executable, "-m", "feeds", "serve", "--config", str(config_dir), "--port", str(self.port), *options]
@@ -353,6 +372,16 @@ class Running:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, headers=headers or {})
+            answered = connection.getresponse()
+            return answered.status, answered.headers, answered.read()
+        finally:
+            connection.close()
+
+    def send(self, path: str, form: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """A form that is sent."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("POST", path, urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"})
             answered = connection.getresponse()
             return answered.status, answered.headers, answered.read()
         finally:

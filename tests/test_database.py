@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,14 +18,27 @@ from alembic.script import ScriptDirectory
 
 import feeds.migrations  # noqa: F401  # a namespace package: only its folder is wanted
 from feeds import database
-from feeds.errors import SchemaError
+from feeds.errors import DatabaseError, SchemaError
+
+from . import postgresql
 
 MIGRATIONS = Path(database.__file__).with_name("migrations")
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
+def sqlite(tmp_path: Path) -> sa.Engine:
     return database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: Any, tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty database of either kind, whatever this run's sites keep."""
+    if request.param == "sqlite":
+        made = database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+    else:
+        made = database.connect(postgresql.new(request.getfixturevalue("postgresql_server"), ""))
+    yield made
+    made.dispose()
 
 
 def put(connection: sa.Connection, name: str, value: str = "x") -> None:
@@ -51,7 +66,8 @@ def test_migrations_make_exactly_the_tables_of_the_program(engine: sa.Engine) ->
             assert inspector.get_pk_constraint(table.name)["constrained_columns"] == key, table.name
 
 
-def test_migrated_tables_are_stored_as_the_declared_ones(engine: sa.Engine, tmp_path: Path) -> None:
+def test_migrated_tables_are_stored_as_the_declared_ones(sqlite: sa.Engine, tmp_path: Path) -> None:
+    engine = sqlite
     database.migrate(engine)
     declared = database.connect(f"sqlite:///{tmp_path}/declared.db")
     database.metadata.create_all(declared)
@@ -161,7 +177,7 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
         "with database.exclusive(database.connect(sys.argv[1]), 'clock'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", program, str(engine.url)]
+    command = [sys.executable, "-c", program, engine.url.render_as_string(hide_password=False)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
         with database.exclusive(engine, "clock", wait=False) as held:
@@ -172,7 +188,8 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
             assert held
 
 
-def test_a_new_database_is_as_the_migrations_would_leave_it(engine: sa.Engine, tmp_path: Path) -> None:
+def test_a_new_database_is_as_the_migrations_would_leave_it(sqlite: sa.Engine, tmp_path: Path) -> None:
+    engine = sqlite
     database.ensure(engine)
     migrated = database.connect(f"sqlite:///{tmp_path}/migrated.db")
     database.migrate(migrated)
@@ -185,3 +202,79 @@ def test_a_new_database_is_as_the_migrations_would_leave_it(engine: sa.Engine, t
     assert objects(engine) == objects(migrated)
     assert database.version(engine) == database.version(migrated) == database.HEAD
     assert database.migrate(engine) == (database.HEAD, database.HEAD)
+
+
+# -- PostgreSQL --------------------------------------------------------------
+
+
+@pytest.fixture
+def server(postgresql_server: str) -> Iterator[sa.Engine]:
+    made = database.connect(postgresql.new(postgresql_server))
+    yield made
+    made.dispose()
+
+
+def test_every_text_is_ordered_by_code_points_whatever_the_locale(server: sa.Engine) -> None:
+    query = """SELECT table_name, column_name, collation_name FROM information_schema.columns
+        WHERE table_schema = 'public' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"""
+    with server.connect() as connection:
+        assert connection.exec_driver_sql(query).all() == []
+
+
+def test_tables_that_were_migrated_order_as_those_that_were_made(postgresql_server: str) -> None:
+    migrated = database.connect(postgresql.new(postgresql_server, ""))
+    database.migrate(migrated)
+    test_every_text_is_ordered_by_code_points_whatever_the_locale(migrated)
+    migrated.dispose()
+
+
+def test_writers_who_say_together_do_not_wait_for_others(server: sa.Engine) -> None:
+    with database.writing(server) as first:
+        put(first, "a")
+        with database.writing(server, together=True) as second:
+            put(second, "b")
+        assert names(server) == {"b"}
+    assert names(server) == {"a", "b"}
+
+
+def test_a_writer_gives_up_when_its_patience_is_over_and_may_try_again(server: sa.Engine) -> None:
+    hasty = database.connect(server.url.render_as_string(hide_password=False), busy_seconds=0.1)
+    with database.writing(server), pytest.raises(sa.exc.OperationalError) as caught, database.writing(hasty):
+        pass
+    assert database.is_passing(caught.value)
+    hasty.dispose()
+
+
+def test_a_connection_that_died_while_it_rested_is_replaced(server: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_RESTED", 0.0)
+    put_away = names(server)
+    with server.connect() as connection:
+        mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    other = database.connect(server.url.render_as_string(hide_password=False))
+    with other.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend({mine})")
+    other.dispose()
+    assert names(server) == put_away
+
+
+def test_a_server_that_is_away_is_a_passing_fault_and_others_are_not(server: sa.Engine) -> None:
+    away = database.connect("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(sa.exc.OperationalError) as caught, away.connect():
+        pass
+    assert database.is_passing(caught.value)
+    with pytest.raises(sa.exc.ProgrammingError) as wrong, server.connect() as connection:
+        connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    assert not database.is_passing(wrong.value) and not database.is_passing(ValueError())
+
+
+def test_what_no_text_of_postgresql_can_hold_is_kept_with_what_stands_for_it(server: sa.Engine) -> None:
+    with database.writing(server) as connection:
+        put(connection, "a\0b")
+        database.insert_rows(connection, database.state, [("c\0d", "x")])
+    assert names(server) == {"a\ufffdb", "c\ufffdd"}
+
+
+@pytest.mark.parametrize("url", ["mysql://h/d", "nonsense", "", "postgresql"])
+def test_an_address_that_names_no_database_is_told_so(url: str) -> None:
+    with pytest.raises(DatabaseError, match="FEEDS_DATABASE_URL"):
+        database.connect(url)

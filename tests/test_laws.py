@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "feeds"
 #: Floors of the house, lowest first; a room imports from its own floor's row below or from lower floors only.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"model", "share"},
+    {"logs", "model", "share"},
     {"addresses"},
     {"config", "database", "processes", "selections", "setup"},
-    {"copying", "edits", "jobs", "origins"},
+    {"copying", "edits", "jobs", "measures", "origins"},
     {"library"},
     {"audience", "syndication", "newsletter"},
     {"service"},
@@ -56,7 +56,7 @@ OWNERS: dict[str, set[str]] = {
     "aiohttp": {"syndication.websub.wire"},
     "yarl": {"syndication.websub.wire"},
     "obstore": {"syndication.bucket"},
-    "sqlalchemy": {"copying", "database", "jobs", "schedule", "migrations"}
+    "sqlalchemy": {"copying", "database", "jobs", "measures", "schedule", "migrations"}
     | {"library", "audience", "syndication", "newsletter", "service"},
     "procrastinate": {"jobs", "tasks"},
     "psycopg": {"database"},
@@ -68,7 +68,7 @@ OWNERS: dict[str, set[str]] = {
     "email_validator": {"newsletter.mailboxes"},
     "flufl": {"newsletter.reports"},
     "cryptography": {"newsletter.dkim"},
-    "structlog": {"schedule", "tasks", "web", "cli", "newsletter", "service", "syndication.websub"},
+    "structlog": {"logs", "schedule", "tasks", "web", "cli", "newsletter", "service", "syndication.websub"},
 }
 #: SQLAlchemy's makers of engines and of tables.
 DDL = {"create_engine", "Table", "MetaData", "Column", "Index", "create_all"}

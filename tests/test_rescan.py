@@ -333,8 +333,9 @@ def test_a_removed_file_leaves_quarantine_and_takes_its_last_good_version_along(
     site.rescan()
     assert set(articles(site)) == {"1"}
     (site.store / "1.md").unlink()
+    site.write("2.md")
     site.rescan()
-    assert articles(site) == {} and quarantine(site) == {}
+    assert set(articles(site)) == {"2"} and quarantine(site) == {}
 
 
 def test_a_broken_file_is_not_read_again_until_it_changes(site: Any, reads: list[str]) -> None:

@@ -175,6 +175,12 @@ def test_a_worker_sends_what_was_planned_and_ends_when_told(scaled: Any, mails: 
 
 
 @pytest.mark.interop
+@pytest.mark.fault(
+    "A Procrastinate worker is killed while it sends",
+    readers="subscribers get every message once, or it is listed as uncertain for an operator",
+    lost="nothing: at most the messages that the worker had in hand are in doubt, and none is sent twice",
+    heals="by itself: another worker takes the job over when the dead one has given no sign of life for 20 seconds",
+)
 def test_a_worker_that_is_killed_is_replaced_and_nobody_gets_a_message_twice(
     scaled: Any, mails: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("library", "files to catalog")],
     [
         ("edits", "feeds.yaml, changed by the console"),
+        ("measures", "counters"),
         ("origins", "where settings come from"),
         ("jobs", "work written down"),
         ("copying", "backup, moving house"),
@@ -40,7 +41,7 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("setup", "a new site"),
     ],
     [("addresses", "the grammar of addresses")],
-    [("model", "the nouns, without any I/O"), ("share", "what travels along")],
+    [("model", "the nouns, without any I/O"), ("logs", "events without secrets"), ("share", "what travels along")],
     [("errors", "what can go wrong")],
 ]
 WIDTH, MARGIN, HEIGHT, GAP = 960, 24, 58, 14

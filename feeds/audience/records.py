@@ -6,13 +6,16 @@ must never go back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from .. import measures
 from ..database import audience, readers
+from ..measures import COUNT, Sums
 
 #: Days are counted as `date.toordinal` does.
 EVER = 0
@@ -41,10 +44,14 @@ ReaderKey = tuple[int, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one worker has counted since it last wrote."""
+    """What one worker has counted since it last wrote. `measured` is how that went: see `measures`."""
 
     counts: Mapping[CountKey, Counts] = field(default_factory=dict)
     readers: Mapping[ReaderKey, int] = field(default_factory=dict)
+    measured: Sums = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.counts or self.readers or self.measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,16 @@ def add(connection: sa.Connection, batch: Batch) -> None:
         told = sorted(_within_bounds(connection, batch.readers).items())
         names = ("day", "path", "aggregator", "feed")
         connection.execute(_RAISE, [dict(zip(names, key, strict=True)) | {"number": number} for key, number in told])
+    measures.add(connection, {**batch.measured, **_by_format(batch)})
+
+
+def _by_format(batch: Batch) -> Sums:
+    """Of all feeds together, so that a monitor need not read the rows of each."""
+    sums: Counter[measures.Key] = Counter()
+    for (_day, _path, format), counts in batch.counts.items():
+        for measure, number in zip(measures.FEEDS, counts, strict=True):
+            sums[measure.name, format, COUNT] += number
+    return sums
 
 
 def _within_bounds(connection: sa.Connection, told: Mapping[ReaderKey, int]) -> dict[ReaderKey, int]:
@@ -209,13 +226,12 @@ def _readers(connection: sa.Connection, since: int, by: str) -> dict[str, int]:
     return {name: int(total) for name, total in connection.execute(query)}
 
 
-def ever(connection: sa.Connection) -> dict[str, Counts]:
-    """Sums of all time by format."""
-    c = audience.c
-    query = sa.select(c.format, *_sums()).where(c.day == EVER).group_by(c.format).order_by(c.format)
-    return {format: Counts(*map(int, numbers)) for format, *numbers in connection.execute(query)}
-
-
 def most_requested(connection: sa.Connection, limit: int) -> dict[str, Counts]:
     """Sums of all time of the `limit` feeds that were asked for most."""
     return _most(connection, limit, audience.c.day == EVER, audience.c.path != ELSEWHERE)
+
+
+def ever(connection: sa.Connection, paths: Sequence[str]) -> dict[str, Counts]:
+    """Sums of all time of these feeds."""
+    found = _most(connection, len(paths), audience.c.day == EVER, audience.c.path.in_(paths)) if paths else {}
+    return {path: found[path] for path in paths if path in found}

@@ -12,7 +12,7 @@ import click
 
 from ..model import FACETS, Problem, RescanReport
 from .bounces import bounces
-from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_progress
+from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_service, print_json, read_environment, show_progress
 from .completion import completion
 from .digest import digest
 from .documents import export, list_feeds, listed, opml, show
@@ -64,12 +64,15 @@ for _command in (backup, bounces, completion, digest, export, init, list_feeds, 
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Web processes; they only read.")
 @click.option("--clock/--no-clock", default=True, show_default=True, help="Also rescan the store, in a process beside them.")
+@LOG
+@click.option("--access-log", is_flag=True, help="Log each request: path (links of subscribers cut), status, bytes, time.")
 @command
-def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> None:
+def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log_format: str | None, access_log: bool) -> None:
     """Serve feeds and pages, and keep them fresh.
 
     A restart serves at once what the catalog holds. While it runs, an edit of an article or of config/*.yaml is live within
-    seconds; a bad edit is logged and the last good configuration stays. SIGTERM lets workers finish what they answer.
+    seconds; a bad edit is logged and the last good configuration stays. SIGTERM lets workers finish what they answer, and
+    messages that a mail server has in hand, for ten seconds.
 
     Files: config/*.yaml, the store that site.yaml names, templates/web/ for pages of your own, var/feeds.db. Environment: as
     `feeds --help` says; it is read once, at the start.
@@ -80,11 +83,12 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> 
       feeds serve --host 0.0.0.0 --port 80 --workers 4
       feeds serve --no-clock                 # where a `feeds clock` runs beside it
     """
-    log_to_stderr()
     with open_service(config_dir) as service:
+        log_to_stderr(service.environment, log_format)
         if service.generation() < 0:
             service.adopt_config()
-        environment = service.environment
+        said = {"log": log_format or service.environment.log, "access_log": access_log or service.environment.access_log}
+        environment = service.environment.model_copy(update=said)
     from ..web.server import serve as run
 
     run(environment, host, port, workers, clock=clock)
@@ -92,9 +96,10 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool) -> 
 
 @main.command()
 @CONFIG
+@LOG
 @click.option("--parent", type=int, hidden=True, help="End when this process is no longer the parent.")
 @command
-def clock(config_dir: Path, parent: int | None) -> None:
+def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     """Rescan on the clock, without serving.
 
     `feeds serve` starts one by itself; run this where the web processes are elsewhere (`feeds serve --no-clock`). Of several
@@ -106,16 +111,17 @@ def clock(config_dir: Path, parent: int | None) -> None:
     """
     from ..schedule import run
 
-    log_to_stderr()
     with open_service(config_dir) as service:
+        log_to_stderr(service.environment, log_format)
         run(service, parent=parent)
 
 
 @main.command()
 @CONFIG
+@LOG
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Jobs at a time.")
 @command
-def worker(config_dir: Path, concurrency: int) -> None:
+def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
     """Send mail and push for the acting clock, on as many machines as you like.
 
     Needs PostgreSQL and `workers: true` in site.yaml: then clocks only plan, and write down jobs that any worker may take. One
@@ -129,8 +135,8 @@ def worker(config_dir: Path, concurrency: int) -> None:
     """
     from ..tasks import run
 
-    log_to_stderr()
     with open_service(config_dir) as service:
+        log_to_stderr(service.environment, log_format)
         run(service, concurrency=concurrency)
 
 
@@ -142,23 +148,27 @@ def worker(config_dir: Path, concurrency: int) -> None:
 @JSON
 @click.option("--full", is_flag=True, help="Read every file again, changed or not.")
 @click.option("--pull", is_flag=True, help="Pull a store in git now, however short ago that was done.")
+@click.option("--accept-removals", is_flag=True, help="Let articles go whose files are gone, however many they are.")
 @command
-def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool) -> None:
+def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_removals: bool) -> None:
     """Bring the catalog up to date with the store, once.
 
     Only files that changed are read. A file that cannot be used goes to quarantine (see `feeds status`); its last good version
-    stays published.
+    stays published. So do articles whose files are gone in great number (`removal` in site.yaml), until --accept-removals.
 
     \b
     Examples:
       feeds rescan
       feeds rescan --full --json
+      feeds rescan --accept-removals         # after half of the archive was deleted on purpose
     """
     with open_service(config_dir) as service, show_progress("Reading articles") as progress:
-        report: RescanReport = service.rescan(now=int(time.time()), full=full, progress=progress, pull=pull)
+        report: RescanReport = service.rescan(
+            now=int(time.time()), full=full, progress=progress, pull=pull, accept_removals=accept_removals
+        )
         problems = service.problems()
         found = service.status()
-        fault, git = found["config_fault"], _git_faults(found)
+        fault, others = found["config_fault"], _store_faults(found)
     if as_json:
         print_json(_as_dict(report))
     else:
@@ -168,9 +178,9 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool) -> None:
             click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
     for line in fault.splitlines():
         click.echo(f"feeds: the last good configuration is in force: {line}", err=True)
-    for line in git:
+    for line in others:
         click.echo(f"feeds: {line}", err=True)
-    if fault or git:
+    if fault or others:
         sys.exit(1)
 
 
@@ -243,7 +253,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     if found["rescan"]:
         click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
     _print_git(found)
-    for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_git_faults(found)):
+    for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
         click.echo(f"fault: {line}")
     if post["issues"]:
         click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
@@ -268,10 +278,12 @@ def _print_git(found: dict[str, Any]) -> None:
     click.echo(", ".join(parts))
 
 
-def _git_faults(found: dict[str, Any]) -> list[str]:
+def _store_faults(found: dict[str, Any]) -> list[str]:
+    """What is the matter with a store that can be read."""
     git = found["store_git"] or {}
     named = {"fault": "the store was not pulled", "dates_fault": "no dates from git"}
-    return [f"{words}: {git[name]}" for name, words in named.items() if git.get(name)]
+    held = [found["held_fault"]] if found["held_fault"] else []
+    return [*held, *(f"{words}: {git[name]}" for name, words in named.items() if git.get(name))]
 
 
 def _time(seconds: int) -> str:

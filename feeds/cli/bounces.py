@@ -29,8 +29,8 @@ def bounces(config_dir: Path, as_json: bool) -> None:
       feeds bounces
       FEEDS_IMAP_URL=imaps://user:password@mail.example.org/INBOX feeds bounces
     """
-    log_to_stderr()
     with open_service(config_dir) as service, show_count("Reading reports") as progress:
+        log_to_stderr(service.environment)
         found, issues = _collect(service, progress)
     if as_json:
         print_json({**found.as_json(), "issues": issues})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import click
 
+from .. import logs
 from ..config import Environment
 from ..errors import FeedsError
 
@@ -30,6 +30,11 @@ CONFIG = click.option(
     show_default=True,
     envvar="FEEDS_CONFIG",
     help="Folder of site.yaml, feeds.yaml and newsletter.yaml. Its parent holds templates/ and var/.",
+)
+LOG = click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS),
+    help="Shape of the log, one event a line: for eyes, or for machines; auto is the first on a terminal, else logfmt.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 
@@ -99,22 +104,6 @@ def show_count(title: str) -> Iterator[Callable[[int], None] | None]:
         yield lambda done: line.update(f"{title}: {done:,}")
 
 
-def log_to_stderr() -> None:
-    """One event a line: key=value in a pipe, coloured on a terminal."""
-    import structlog
-
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=True)
-        if sys.stderr.isatty()
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
+def log_to_stderr(environment: Environment, format: str | None = None) -> None:
+    """One event a line, without any secret of this environment; `format` as --log-format."""
+    logs.configure(format or environment.log, secrets=logs.secrets_of(*environment.secrets))

@@ -53,7 +53,7 @@ def digest() -> None:
 
 
 def _digests(service: Any) -> Any:
-    log_to_stderr()
+    log_to_stderr(service.environment)
     config = service.edition().config
     if config is None:
         raise AddressError("nothing is published yet: run `feeds rescan`")
@@ -212,10 +212,11 @@ def send(
         with show_count("Planning") as progress:
             digests.plan(instant, written_at=int(time.time()) if now is not None else None, progress=progress)
         with show_count("Sending") as progress:
-            digests.send(time.time, progress=progress)
+            problem = digests.send(time.time, progress=progress).problem
         counts, paused = digests.counts(), digests.paused()
     _print_counts(counts, as_json)
     _print_paused(paused)
+    _print_problem(problem)
 
 
 def _print_counts(counts: dict[str, int], as_json: bool) -> None:
@@ -279,13 +280,20 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
     """
     with open_service(config_dir) as service:
         digests = _digests(service)
-        again = digests.retry(issue, failed=failed, now=int(time.time()))
+        again, problem = digests.retry(issue, failed=failed, now=int(time.time())), ""
         if again:
             with show_count("Sending") as progress:
-                digests.send(time.time, progress=progress)
+                problem = digests.send(time.time, progress=progress).problem
         counts = digests.counts()
     click.echo(f"{again} to be sent again", err=True)
     _print_counts(counts, as_json)
+    _print_problem(problem)
+
+
+def _print_problem(problem: str) -> None:
+    """Why messages wait, if they do."""
+    if problem:
+        click.echo(f"feeds: not sending: {problem}", err=True)
 
 
 def _action(name: str, text: str) -> None:

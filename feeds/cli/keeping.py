@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .common import CONFIG, JSON, command, open_service, print_json, read_environment, show_count
+from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_count
 
 FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -34,6 +34,7 @@ def migrate(config_dir: Path, source: str | None) -> None:
     from ..service import Service
 
     service = Service(read_environment(config_dir))
+    log_to_stderr(service.environment)
     try:
         before, after = service.migrate()
         click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")

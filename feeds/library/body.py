@@ -15,6 +15,12 @@ import comrak
 import nh3
 
 MAX_NESTING = 200
+#: An address longer than this is none: every relative link of a body is written out with it.
+MAX_ADDRESS = 2000
+#: Of one line: comrak's time for a table grows with the square of them.
+MAX_COLUMNS = 4000
+#: Characters that HTML escapes, times bytes in which the sanitiser looks for them: three seconds' worth.
+_MAX_ESCAPES = 200_000_000_000
 
 #: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids; lone surrogates cannot come out
 #: of UTF-8.
@@ -47,14 +53,16 @@ _ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)"""
 _UNUSUAL_SOURCE = re.compile(r"""src=(?:'/|/)""")  # only raw HTML writes it so
 _SELF_REFERENCE = re.compile(r"""href=(?:["'][#?"']|[#?>\s])""")
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
+#: Bidirectional embeddings, overrides and isolates.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _STAND_IN = "\ufdd0"  # a noncharacter: nobody writes it
 _STAND_IN_ENCODED = "%EF%B7%90"
-_OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)[^>]*>", re.IGNORECASE)
+_OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)  # up to ">" would be quadratic where there is none
 _VOID = frozenset({"br", "hr", "img", "wbr", "col", "input", "meta", "link", "area", "source", "track", "embed", "base"})
 
 
-class TooDeep(ValueError):
-    """Nested deeper than any reader shows; sanitising it would take time that grows with the square."""
+class Unreasonable(ValueError):
+    """Sanitising it would take time that grows with the square; the message says of what there is too much."""
 
 
 def _options() -> tuple[comrak.ExtensionOptions, comrak.RenderOptions]:
@@ -78,17 +86,35 @@ def legal(text: str) -> str:
 def render(markdown: str, url: str, image_url: str) -> str:
     """`url` is the article's own address, against which links resolve; `image_url` the base of root-relative pictures.
 
-    Raises TooDeep; on anything else that goes wrong the text comes back escaped, in <pre>.
+    Raises Unreasonable; on anything else that goes wrong the text comes back escaped, in <pre>.
     """
+    if markdown.count("|") > MAX_COLUMNS and any(map(_is_wide, markdown.split("\n"))):
+        raise Unreasonable(f"a table of more than {MAX_COLUMNS} columns")
     raw = _to_html(markdown)
-    if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
-        raise TooDeep
+    _check(raw)
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
     if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
         raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
     return legal(clean) if _may_be_illegal(markdown) else clean
+
+
+def _is_wide(line: str) -> bool:
+    """Whether it makes a table too wide: below its head, each column has a hyphen."""
+    return min(line.count("|"), line.count("-")) > MAX_COLUMNS
+
+
+def _check(raw: str) -> None:
+    if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
+        raise Unreasonable(f"HTML nested deeper than {MAX_NESTING} levels")
+    if len(raw) > 200_000 and _escapes(raw) * len(raw) > _MAX_ESCAPES:
+        raise Unreasonable("more & and no-break blanks, or the like, than can be made safe in time")
+
+
+def _escapes(raw: str) -> int:
+    """How often the serialiser of html5ever stops: at "&", and at what begins like a no-break blank in UTF-8."""
+    return raw.count("&") + raw.encode("utf-8", "replace").count(b"\xc2")
 
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
@@ -134,7 +160,7 @@ def _cleaner(base: str) -> nh3.Cleaner:
 
 def _nesting(raw: str) -> int:
     depth = deepest = 0
-    for closing, name in _OPEN_OR_CLOSE.findall(raw):
+    for closing, name in _OPEN_OR_CLOSE.findall(raw):  # some stand in attributes: rather too deep than too slow
         if name.lower() in _VOID:
             continue
         depth += -1 if closing else 1
@@ -152,14 +178,28 @@ def text_of(fragment: str) -> str:
 
 
 def plain(text: str) -> str:
-    """One line of legal text: blanks of any kind (the ideographic one too) become one."""
-    return " ".join(legal(text).split())
+    """One line of legal text: blanks of any kind (the ideographic one too) become one.
+
+    Without what turns the direction of text that follows: it would turn the page's own words, too.
+    """
+    return " ".join((legal(text) if text.isascii() else _TURNING.sub("", legal(text))).split())
 
 
 def opening(fragment: str, limit: int = 200) -> str:
     """The first words of a body, for an article without excerpt."""
-    text = text_of(fragment[: limit * 20])
+    return shorten(text_of(fragment[: limit * 20]), limit)
+
+
+def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[:limit].rstrip() + "…"
+
+
+def unescape(text: str) -> str:
+    """Without entities, but for text that means none (a number of thousands of digits)."""
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return text
 
 
 _FIRST_IMAGE = re.compile(r'\s*(?:<blockquote>.*?</blockquote>\s*)?<p>\s*(?:<a [^>]*>)?<img [^>]*src="([^"]*)"', re.DOTALL)
@@ -193,6 +233,8 @@ _NETLOC = re.compile(
 
 def absolute(reference: str, base: str) -> str:
     """`reference` against `base` as an http(s) address in ASCII (RSS allows no other), or "" where it is none."""
+    if len(reference) > MAX_ADDRESS:
+        return ""
     if _PLAIN_URL.fullmatch(reference):
         return reference
     try:

@@ -195,10 +195,14 @@ def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
 
 # -- LCTT's own files: header lines, a heading, a credit footer ------------
 
-_HEADER_LINE = re.compile(r"""^\[#\]:[ \t]*(?P<key>[A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$""")
+_MAX_VALUE = 1000  # of one that is searched in a way that is quadratic
+_HEADER_LINE = re.compile(r"""^\[#\]:[ \t]*(?P<key>[A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*)$""")
 _TITLE = re.compile(r"^(?P<title>[^\n]+)\n=+[ \t]*\n?|^#{1,3}[ \t]+(?P<atx>[^\n]+?)(?:[ \t]+#+)?[ \t]*$\n?", re.MULTILINE)
 _VIA = re.compile(r"^via[ \t]*[:：][ \t]*<?(?P<url>https?://[^\s<>]+)", re.MULTILINE | re.IGNORECASE)
-_CREDIT = r"(?:%s)[^：:\n]{0,12}[：:][ \t]*(?P<names>(?:\[[^\]\n]+\](?:\([^)\n]*\)|\[[^\]\n]*\])?[ \t]*[,，、]?[ \t]*)+)"
+_CREDIT = (
+    r"(?:%s)[^：:\n]{0,12}[：:][ \t]*"
+    r"(?P<names>(?:\[[^\]\n]{1,200}\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,500}\])?[ \t]*[,，、]?[ \t]*)+)"
+)
 _CREDITS = {
     field: re.compile(_CREDIT % word)
     for field, word in {"author": "作者", "selector": "选题", "translator": "译者", "reviewer": "校对"}.items()
@@ -227,7 +231,7 @@ def _read_lctt(text: str) -> Source:
     fields: dict[str, Value] = _credits(body)
     for theirs, ours in _LCTT_KEYS.items():
         if value := header.get(theirs, ""):
-            fields[ours] = re.sub(r"[ \t]+https?://\S+$", "", value) if ours == "author" else value
+            fields[ours] = re.sub(r"[ \t]+https?://\S+$", "", value[:_MAX_VALUE]) if ours == "author" else value
     heading = _TITLE.search(body[:2000])
     if heading and not body[: heading.start()].strip():
         # The translated heading is the title; `subject` may still hold the original's.
@@ -246,7 +250,7 @@ def _header_lines(text: str) -> tuple[dict[str, str], str]:
         match = _HEADER_LINE.match(line)
         if match is None:
             break
-        found[match["key"].lower()] = _unquote(match["value"])
+        found[match["key"].lower()] = _unquote(match["value"].rstrip(" \t"))
         count += 1
     return found, "\n".join(lines[count:]).lstrip("\n")
 

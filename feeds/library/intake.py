@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ..database import articles, bodies, departed, files, insert_rows, memberships, quarantine
 from ..model import ParsedArticle, Problem
 from . import adoption
+from .guard import OPEN, Guard
 from .position import position
 from .reading import Reading
 from .sets import Keeper
@@ -67,12 +68,14 @@ class Intake:
         for part in _parts(batch, _CHUNK):
             self._deferred += self._put(part, final=False)
 
-    def finish(self) -> None:
+    def finish(self, guard: Guard = OPEN, seen: int = 0) -> frozenset[str]:
+        """Which files are gone whose articles stay: `guard` decides, knowing how many files were `seen` in the store."""
         for part in _parts(self._deferred, _CHUNK):
             self._put(part, final=True)
-        self._remove_orphans()
+        held = self._remove_orphans(guard, seen)
         self._settle_terms()
         self._sets.write()
+        return held
 
     def _put(self, batch: Sequence[Reading], *, final: bool) -> list[Reading]:
         owned = self._owned([reading.path for reading in batch])
@@ -180,20 +183,33 @@ class Intake:
 
     # -- removal -----------------------------------------------------------
 
-    def _remove_orphans(self) -> None:
-        """Articles whose file is gone or became another article, and that no other file took over."""
-        for part in _parts(sorted(self._orphans), _CHUNK):
-            c = articles.c
-            rows = self.connection.execute(sa.select(c.id, c.path, c.key, c.position, c.names).where(c.id.in_(part)))
-            gone = [(key, place, json.loads(names)) for id, path, key, place, names in rows if self._orphans[id] == path]
-            for key, place, names in gone:
+    def _remove_orphans(self, guard: Guard, seen: int) -> frozenset[str]:
+        """Articles whose file is gone or became another article, and that no other file took over; or the files to wait for."""
+        going = [row for part in _parts(sorted(self._orphans), _CHUNK) for row in self._left_behind(part)]
+        held = self._held({row.path for row in going} & self._removed, guard, seen)
+        for part in _parts([row for row in going if row.path not in held], _CHUNK):
+            for row in part:
+                names = json.loads(row.names)
                 self._vocabulary.count(names, -1)
-                self._sets.drop(key, place, self._terms(names))
-            self.counts.removed += len(gone)
-            self._delete([key for key, _place, _names in gone])
-        for part in _parts(sorted(self._removed), _CHUNK):
+                self._sets.drop(row.key, row.position, self._terms(names))
+            self.counts.removed += len(part)
+            self._delete([row.key for row in part])
+        for part in _parts(sorted(self._removed - held), _CHUNK):
             for table in (files, quarantine):
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(part)))
+        return held
+
+    def _left_behind(self, ids: Sequence[str]) -> list[sa.Row[Any, Any, Any, Any, Any]]:
+        c = articles.c
+        rows = self.connection.execute(sa.select(c.id, c.path, c.key, c.position, c.names).where(c.id.in_(ids)))
+        return [row for row in rows if self._orphans[row.id] == row.path]
+
+    def _held(self, gone: set[str], guard: Guard, seen: int) -> frozenset[str]:
+        if not gone:
+            return frozenset()
+        published = self.connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar_one() - self.counts.added
+        held = guard.holds(len(gone), published, seen=seen, added=self.counts.added)
+        return frozenset(gone if held else ())
 
     def _delete(self, keys: list[int]) -> None:
         c = articles.c

@@ -9,9 +9,9 @@ import contextlib
 import email.utils
 import functools
 import hashlib
-import html
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,10 +27,18 @@ from .history import UNDATED, Dates
 from .sweep import UNSETTLED, Stamp, stamp_of
 
 #: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
-PARSER = "3"
+PARSER = "4"
 
 MAX_NAME = 300
 MAX_TERMS = 100
+#: Longer ones are cut, and end in "…"; feeds, pages and mails show them again and again.
+MAX_TITLE = 500
+MAX_SUMMARY = 3000
+#: What is looked at of one field that names people, and of one list: names are short.
+_MAX_FIELD = 2000
+_MAX_ITEMS = 1000
+#: HTML may be so many times as long as a file may be: every relative link becomes an absolute one.
+_MAX_GROWTH = 8
 PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
 
 
@@ -90,6 +98,8 @@ def read_file(rules: Rules, path: str, now_ns: int, dates: Dates = UNDATED) -> R
         return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):  # since the sweep
+            return Reading(path, UNSETTLED, Problem(path, 0, 0, "not a file any more", "unreadable"), settled=False)
         try:
             data = file.read(rules.max_bytes + 1)
         except OSError as error:
@@ -118,8 +128,8 @@ def parse(rules: Rules, path: str, data: bytes, mtime: float, dates: Dates = UND
         return None if _is_draft(source.fields) else _article(rules, path, source, mtime, dates)
     except BadFrontMatter as error:
         return Problem(path, error.line, error.column, error.reason)
-    except body.TooDeep:
-        return Problem(path, 0, 0, f"HTML nested deeper than {body.MAX_NESTING} levels")
+    except body.Unreasonable as error:
+        return Problem(path, 0, 0, str(error))
     except Exception as error:  # the message could quote the file, the type cannot
         return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
 
@@ -128,7 +138,7 @@ def _article(rules: Rules, path: str, source: Source, mtime: float, dates: Dates
     fields = source.fields
     id = _id(fields, path)
     url = _url(rules, fields, id)
-    content = body.render(source.body, url, rules.image_url)
+    content = _content(rules, source, url)
     summary = _excerpt(fields) or body.opening(content)
     published = _published(rules, fields, path, mtime, dates)
     original = body.absolute(_text(fields, "fromurl"), "")
@@ -150,6 +160,13 @@ def _article(rules: Rules, path: str, source: Source, mtime: float, dates: Dates
         digest="",
     )
     return _with_digest(article)
+
+
+def _content(rules: Rules, source: Source, url: str) -> str:
+    found = body.render(source.body, url, rules.image_url)
+    if len(found) > _MAX_GROWTH * rules.max_bytes:
+        raise body.Unreasonable(f"more than {_MAX_GROWTH * rules.max_bytes} bytes as HTML")
+    return found
 
 
 def _is_draft(fields: Mapping[str, Value]) -> bool:
@@ -190,6 +207,8 @@ def _url(rules: Rules, fields: Mapping[str, Value], id: str) -> str:
     permalink = _text(fields, "permalink")
     if not rules.article_url:
         return own
+    if len(permalink) > MAX_NAME:
+        return own
     if permalink.startswith(("http://", "https://")):
         return body.absolute(permalink, "") or own
     if "{permalink}" in rules.article_url and not permalink:
@@ -205,15 +224,16 @@ _WRAPPED = re.compile(
 
 def _title(fields: Mapping[str, Value]) -> str:
     """Tags around the whole title are an editor's leftovers; a tag within is a word of it (`What <b>bold</b> does`)."""
-    text = _text(fields, "title")
+    text = _text(fields, "title")[: 2 * MAX_TITLE]
     while match := _WRAPPED.fullmatch(text):
         text = match[2]
-    return text
+    return body.shorten(text, MAX_TITLE)
 
 
 def _excerpt(fields: Mapping[str, Value]) -> str:
     """Entities are the archive's leftovers: taken away once."""
-    return body.plain(html.unescape(_text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")))
+    text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
+    return body.shorten(body.plain(body.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
 
 
 def _picture(rules: Rules, fields: Mapping[str, Value]) -> str:
@@ -303,6 +323,11 @@ _COMMAS = re.compile(r"[,，、]")
 _SEPARATORS = re.compile(r"[,，、;；/]")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
+#: What nobody sees in a name. Joiners stay where scripts and emoji need them: not beside ASCII or Han.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff]"
+    "|(?<![^\x00-\x7f\u4e00-\u9fff])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u4e00-\u9fff])"
+)
 _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "none"})
 
 
@@ -310,7 +335,7 @@ def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
     found = {
         "tag": _clean(_many(fields, "tags", "tag", split=_COMMAS)),
         "translator": _people(fields, "translator"),
-        "author": _clean(_without_markup(name) for name in _many(fields, "author", "authors")),
+        "author": _clean(_without_markup(name[:_MAX_FIELD]) for name in _many(fields, "author", "authors")),
         "selector": _people(fields, "selector"),
         "reviewer": _people(fields, "reviewer"),
         "category": _clean(_many(fields, "category", "categories")),
@@ -323,14 +348,14 @@ def _many(fields: Mapping[str, Value], *keys: str, split: re.Pattern[str] | None
     for key in keys:
         value = fields.get(key)
         if isinstance(value, list):
-            return [item for item in value if isinstance(item, str)]
+            return [item for item in value if isinstance(item, str)][:_MAX_ITEMS]
         if isinstance(value, str) and value not in ("", "null", "~"):
-            return split.split(value) if split else [value]
+            return split.split(value)[:_MAX_ITEMS] if split else [value]
     return []
 
 
 def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
-    return _clean(name for text in _many(fields, key) for name in _split_people(text))
+    return _clean(name for text in _many(fields, key) for name in _split_people(text[:_MAX_FIELD]))
 
 
 @functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
@@ -347,7 +372,7 @@ def _without_markup(text: str) -> str:
 def _clean(names: Iterable[str]) -> tuple[str, ...]:
     """Without blanks at the ends, empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
     kept: dict[str, str] = {}
-    for text, folded in map(_clean_name, names):
+    for text, folded in (_clean_name(name[:_MAX_FIELD]) for name in names):
         if text and folded not in _UNSIGNED:
             kept.setdefault(folded, text)
     return tuple(kept.values())[:MAX_TERMS]
@@ -355,5 +380,5 @@ def _clean(names: Iterable[str]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=8192)
 def _clean_name(name: str) -> tuple[str, str]:
-    text = body.plain(name)[:MAX_NAME].rstrip()
+    text = body.plain(name if name.isascii() else _INVISIBLE.sub("", name))[:MAX_NAME].rstrip()
     return text, addresses.fold(text)

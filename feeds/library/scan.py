@@ -18,6 +18,7 @@ from ..database import articles, files, quarantine
 from ..model import Problem
 from . import dating
 from .dating import Outlook
+from .guard import OPEN, Guard
 from .history import Dates
 from .intake import Counts, Intake, problem_rows, put_problems
 from .reading import NO_DATES, Reading, Rules, read_files
@@ -42,28 +43,32 @@ class Look:
 
     @property
     def idle(self) -> bool:
-        found = (self.changes.to_read, self.changes.removed, self.problems, self.stale_problems, self.outlook.changed)
+        found = (self.changes.to_read, not self.changes.held, self.problems, self.stale_problems, self.outlook.changed)
         return not any(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a rescan did to the catalog: counts, and the keys of the terms that any changed article has or had."""
+    """What a rescan did to the catalog: counts, and the keys of the terms that any changed article has or had.
+
+    `held` are the files that are gone while their articles stay.
+    """
 
     counts: Counts
     touched: frozenset[int]
     changed: bool
+    held: frozenset[str] = frozenset()
 
 
-def look(connection: sa.Connection, rules: Rules, *, everything: bool = False, mark: str = "") -> Look:
-    """`mark` is how far git's dates are known. Raises StoreError where there is no store."""
+def look(connection: sa.Connection, rules: Rules, *, everything: bool = False, mark: str = "", held: str = "") -> Look:
+    """`mark` is how far git's dates are known, `held` names the files held back. Raises StoreError where there is no store."""
     root = os.path.realpath(rules.root)
     known = _known(connection)
     swept = sweep(root)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
     outlook = dating.look(connection, root, mark, everything=everything) if rules.dates else Outlook()
-    changes = compare(known, swept, everything=everything, again=again, dated=outlook.changed)
+    changes = compare(known, swept, everything=everything, again=again, dated=outlook.changed, held=held)
     seen = {problem.path for problem in swept.problems}
     hidden = tuple(swept.unreadable)
     stale = [row.path for row in rows if not (row.path in swept.files or row.path in seen or row.path.startswith(hidden))]
@@ -89,6 +94,7 @@ def take_in(
     *,
     now: int,
     arrival: int = 0,
+    guard: Guard = OPEN,
     former: Names | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -108,12 +114,12 @@ def take_in(
         done += len(batch)
         if progress:
             progress(done, len(changes.to_read))
-    intake.finish()
+    held = intake.finish(guard, changes.files + len(found.problems))
     if found.problems:
         put_problems(connection, problem_rows(found.problems, now))
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
-    return Taken(intake.counts, frozenset(intake.touched), intake.changed)
+    return Taken(intake.counts, frozenset(intake.touched), intake.changed, held)
 
 
 def _dates(connection: sa.Connection, rules: Rules, found: Look) -> Mapping[str, Dates]:

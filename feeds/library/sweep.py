@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..errors import StoreError
 from ..model import Problem
+from . import guard
 
 #: Modification, status change and size in 64 bits: one column to load and one number to compare for each file.
 Stamp = int
@@ -35,11 +36,17 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Paths, sorted. A renamed file is in both."""
+    """Paths, sorted. A renamed file is in both. `held`: what is gone is what was held back after the rescan before."""
 
     to_read: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
+    held: bool = False
+
+    @property
+    def files(self) -> int:
+        """How many there are in the store."""
+        return self.unchanged + len(self.to_read)
 
 
 def sweep(root: str) -> Sweep:
@@ -49,20 +56,19 @@ def sweep(root: str) -> Sweep:
     found = Sweep()
     folders = [""]
     while folders:
-        _sweep_folder(root, folders.pop(), found, folders)
+        prefix = folders.pop()
+        try:
+            _sweep_folder(root, prefix, found, folders)
+        except OSError as error:  # also amid a listing, where a network disk goes away
+            if not prefix:
+                raise StoreError(f"{root}: {error.strerror}") from error
+            _unreadable(found, prefix, error)
     return found
 
 
 def _sweep_folder(root: str, prefix: str, found: Sweep, folders: list[str]) -> None:
     files = found.files
-    try:
-        entries = os.scandir(os.path.join(root, prefix))
-    except OSError as error:
-        if not prefix:
-            raise StoreError(f"{root}: {error.strerror}") from error
-        _unreadable(found, prefix, error)
-        return
-    with entries:
+    with os.scandir(os.path.join(root, prefix)) as entries:
         for entry in entries:
             name = entry.name
             if not name.isascii() and not _is_unicode(prefix + name, found):
@@ -75,6 +81,8 @@ def _sweep_folder(root: str, prefix: str, found: Sweep, folders: list[str]) -> N
                         status = entry.stat(follow_symlinks=False)
                         files[prefix + name] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `stamp_of`
                         continue
+                    elif not entry.is_dir(follow_symlinks=False):
+                        found.problems.append(Problem(prefix + name, 0, 0, "a pipe, socket or device, not a file", "special"))
                 if name[0] != "." and entry.is_dir(follow_symlinks=False):
                     folders.append(f"{prefix}{name}/")
             except OSError as error:
@@ -106,6 +114,8 @@ def _follow(root: str, path: str, found: Sweep) -> None:
     elif os.path.isfile(target):
         status = os.stat(target)
         found.files[path] = stamp_of(status)
+    elif not os.path.isdir(target):
+        found.problems.append(Problem(path, 0, 0, "a symbolic link that leads to no file", "link"))
 
 
 def compare(
@@ -115,9 +125,10 @@ def compare(
     everything: bool = False,
     again: Iterable[str] = (),
     dated: Iterable[str] = (),
+    held: str = "",
 ) -> Changes:
     """Pure. `everything` reads all; `again` are files to read once more if anything else changed (duplicate ids); `dated`
-    are files that git dates otherwise now."""
+    are files that git dates otherwise now; `held` is the mark of the files that are gone and held back already."""
     files = swept.files
     if everything:
         to_read = set(files)
@@ -128,6 +139,7 @@ def compare(
     if swept.unreadable:
         hidden = tuple(swept.unreadable)
         removed = [path for path in removed if not path.startswith(hidden)]
-    if to_read or removed:
+    is_held = guard.mark(removed) == held
+    if to_read or not is_held:
         to_read.update(path for path in again if path in files)
-    return Changes(tuple(sorted(to_read)), tuple(sorted(removed)), len(files) - len(to_read))
+    return Changes(tuple(sorted(to_read)), tuple(sorted(removed)), len(files) - len(to_read), is_held)

@@ -137,6 +137,10 @@ class Desk:
     def finished(self) -> bool:
         return self._over or (self._exhausted and not self._returned and not len(self.stock))
 
+    @property
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
     def ready(self) -> int:
         if self._over:
             return 0
@@ -195,9 +199,7 @@ class Desk:
             self._returned.append(parcel)
 
     def give_up(self, reason: str) -> None:
-        if not self.tally.problem:
-            self.tally.problem = reason or "no server answers"
-            log.error("not sending", reason=self.tally.problem)
+        self.tally.problem = self.tally.problem or reason or "no server answers"
 
     # -- claiming ----------------------------------------------------------
 

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
+from threading import Event
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,8 +34,10 @@ def has_work(connection: sa.Connection, now: int) -> bool:
     return connection.execute(_due(now).limit(1)).first() is not None
 
 
-def deliver(engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float]) -> int:
-    """Send what is due `now` (UTC seconds). Returns how many were sent; 0 at once where another process is at it."""
+def deliver(
+    engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float], stop: Event | None = None
+) -> int:
+    """Send what is due `now` (UTC seconds), until `stop`. Returns how many were sent; 0 where another process is at it."""
     with database.exclusive(engine, "outbox", wait=False) as mine:
         if not mine:
             return 0
@@ -44,7 +47,7 @@ def deliver(engine: sa.Engine, *, config: Config, transport: Transport, now: Cal
                 sa.delete(outbox).where(outbox.c.status == "failed", outbox.c.next_at < moment - KEEP_DAYS * 86400)
             )
             rows = connection.execute(_due(moment).limit(LIMIT)).all()
-        desk = _Desk(engine, config, rows, now)
+        desk = _Desk(engine, config, rows, now, stop or Event())
         try:
             if rows:
                 asyncio.run(transport.run(desk))
@@ -61,23 +64,27 @@ def _due(now: int) -> sa.Select[Any]:
 class _Desk:
     """The rows of one run, under the lock of the outbox."""
 
-    def __init__(self, engine: sa.Engine, config: Config, rows: Any, now: Callable[[], float]) -> None:
-        self._engine, self._config, self._now = engine, config, now
+    def __init__(self, engine: sa.Engine, config: Config, rows: Any, now: Callable[[], float], stop: Event) -> None:
+        self._engine, self._config, self._now, self._stop = engine, config, now, stop
         self._waiting = [Parcel(row, _message(config, row)) for row in rows][::-1]
         self.sent = 0
 
     @property
     def finished(self) -> bool:
-        return not self._waiting
+        return not self._waiting or self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
 
     def ready(self) -> int:
-        return min(len(self._waiting), 2)  # few messages, few connections
+        return 0 if self.stopping else min(len(self._waiting), 2)  # few messages, few connections
 
     def pause(self) -> float:
         return 0.05
 
     def take(self, server: str = "", rate: float = 0.0) -> Parcel | None:
-        return self._waiting.pop() if self._waiting else None
+        return None if self.finished else self._waiting.pop()
 
     def move(self, ended: tuple[Parcel, Outcome] | None, begun: Parcel | None, then: Callable[[bool], None] | None) -> None:
         granted = True

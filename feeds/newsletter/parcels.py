@@ -35,6 +35,11 @@ class Desk(Protocol):
         """Nothing more will come in this run."""
         ...
 
+    @property
+    def stopping(self) -> bool:
+        """The process is to end soon: what is under way may be finished, within a bound."""
+        ...
+
     def ready(self) -> int:
         """About how many parcels `take` would give at once; 0 while rates hold them back."""
         ...

@@ -20,6 +20,7 @@ __all__ = [
     "pause",
     "resume",
     "retry",
+    "statuses",
     "subscriber_counts",
     "troubled",
     "uncertain_rows",
@@ -62,13 +63,20 @@ def troubled(connection: sa.Connection, limit: int = 1000) -> list[Troubled]:
 
 def counts(connection: sa.Connection, issue: int | None = None) -> dict[str, int]:
     """Of one issue or of all: how many issues, and how many deliveries in each status."""
-    d = deliveries.c
-    query = sa.select(d.status, sa.func.count()).group_by(d.status)
     number = sa.select(sa.func.count()).select_from(issues)
     if issue is not None:
-        query, number = query.where(d.issue == issue), number.where(issues.c.key == issue)
+        number = number.where(issues.c.key == issue)
+    return {"issues": connection.execute(number).scalar() or 0, **statuses(connection, issue)}
+
+
+def statuses(connection: sa.Connection, issue: int | None = None) -> dict[str, int]:
+    """How many deliveries are in each status; reads them all."""
+    d = deliveries.c
+    query = sa.select(d.status, sa.func.count()).group_by(d.status)
+    if issue is not None:
+        query = query.where(d.issue == issue)
     found: dict[str, int] = {status: count for status, count in connection.execute(query)}
-    return {"issues": connection.execute(number).scalar() or 0, **{status: found.get(status, 0) for status in STATUSES}}
+    return {status: found.get(status, 0) for status in STATUSES}
 
 
 def subscriber_counts(connection: sa.Connection) -> dict[str, int]:

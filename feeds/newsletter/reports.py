@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
+from email.policy import Compat32
 from email.utils import parseaddr
 from typing import Literal
 
@@ -28,6 +29,8 @@ Kind = Literal["hard", "soft", "noted", "complaint", "none", "unknown"]
 MAX_BYTES = 512 * 1024
 MAX_TEXT = 64 * 1024
 MAX_DIAGNOSTIC = 400
+MAX_FIELD = 8000
+MAX_PARAGRAPHS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,32 @@ _FROM = ("Return-Path", "X-Envelope-From", "Envelope-From")
 def read(raw: bytes) -> Report:
     """What `raw` says, of which the first MAX_BYTES count. Line ends do not matter."""
     raw = raw[:MAX_BYTES].replace(b"\r\n", b"\n")
+    kept = _cut(raw)
     try:
-        message = email.message_from_bytes(raw)
-        return _report(_identity(message, raw), message, email.message_from_bytes(raw[:MAX_TEXT]))
+        message = email.message_from_bytes(kept, policy=_SHORT)
+        return _report(_identity(message, raw), message, email.message_from_bytes(kept[:MAX_TEXT], policy=_SHORT))
     except RecursionError:  # parts within parts, by the hundred
         return Report(hashlib.sha256(raw).hexdigest(), "unknown")
+
+
+def _cut(raw: bytes) -> bytes:
+    """As far as the paragraphs go that a message may have: each one could be a part, or a group of a delivery status."""
+    end = -1
+    for _paragraph in range(MAX_PARAGRAPHS):
+        if (end := raw.find(b"\n\n", end + 1)) < 0:
+            return raw
+    return raw[:end]
+
+
+class _Short(Compat32):
+    """Fields are read so far as any honest one goes: the library's ways to take them apart are quadratic."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MAX_FIELD]
+
+
+_SHORT = _Short()
 
 
 def _identity(message: Message, raw: bytes) -> str:
@@ -314,7 +338,9 @@ def _status_blocks(message: Message) -> Iterator[Message]:
                 yield block
                 rest = block.get_payload()
                 if isinstance(rest, str) and rest.strip():
-                    yield from (email.message_from_string(group) for group in re.split(r"\n{2,}", rest.strip("\n"))[:50])
+                    yield from (
+                        email.message_from_string(group, policy=_SHORT) for group in re.split(r"\n{2,}", rest.strip("\n"))[:50]
+                    )
 
 
 def _feedback(message: Message) -> Iterator[Message]:
@@ -331,7 +357,7 @@ def _original(message: Message) -> Message | None:
         if part is not message and kind in ("message/rfc822", "message/global"):
             return next(iter(_payload(part)), None)
         if kind in ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers"):
-            return next(iter(_payload(part)), None) or email.message_from_string(_decoded_text(part))
+            return next(iter(_payload(part)), None) or email.message_from_string(_decoded_text(part), policy=_SHORT)
     return None
 
 

@@ -87,9 +87,8 @@ def _server(number: int, url: str) -> Server:
 
 
 def _with_options(number: int, parts: SplitResult, host: str, port: int | None, options: dict[str, str]) -> Server:
-    unknown = [name for name in options if name not in _OPTIONS]
-    if unknown:
-        raise _fault(number, f"no option is called {unknown[0]!r}; expected {', '.join(_OPTIONS)}")
+    if not options.keys() <= {*_OPTIONS}:  # what stands there instead may be the end of a password
+        raise _fault(number, f"an option that there is not; expected {', '.join(_OPTIONS)}, and ? in a password as %3F")
     implicit = parts.scheme == "smtps"
     starttls = _switch(number, options, "starttls")
     if options.get("ehlo") and not _EHLO.fullmatch(options["ehlo"]):

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from ..measures import LOST, OUTCOMES, REPLY, Gathered
 from ..model import Message, Outcome
 from .parcels import Desk, Parcel, TransportError
 from .replies import Reply
@@ -29,6 +30,8 @@ _DOT = re.compile(rb"\n\.")
 _NO_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 #: Made at the same time; more would look like an attack.
 _OPENING = 20
+#: When the process is to end, servers have so long (seconds) to reply to the messages that they have in hand.
+STOP_SECONDS = 10.0
 #: An idle connection is kept so long (seconds).
 _IDLE = 20.0
 #: So many messages that went well give a server that asked for less one connection more.
@@ -101,6 +104,7 @@ class Lane(Session):
         self._reset = False
         self._later: list[_Step] = []
         self._data = b""
+        self._handed = 0.0
         self._following: _Prepared | None = None
         self.started = False
 
@@ -195,7 +199,8 @@ class Lane(Session):
         if reply.code == 421:
             return  # the connection ends, and the message goes by another
         parcel, self._next, self._reset = self._next, None, True
-        self.desk.move((parcel, _outcome(reply, stage)), None, None)
+        self.pool.count(self.server, outcome := _outcome(reply, stage))
+        self.desk.move((parcel, outcome), None, None)
         self.pool.heed(self.server, reply)
         self.advance()
 
@@ -213,6 +218,7 @@ class Lane(Session):
 
     def _hand_over(self, parcel: Parcel) -> None:
         self._body = parcel
+        self._handed = self._loop.time()
         self.count += 1
         data = self._data
         self.expect(self._on_end)
@@ -224,6 +230,8 @@ class Lane(Session):
     def _on_end(self, reply: Reply) -> None:
         assert self._body is not None
         self._ended, self._body = (self._body, _outcome(reply, "body")), None
+        self.pool.gathered.observe(REPLY, self._loop.time() - self._handed, self.server.name)
+        self.pool.count(self.server, self._ended[1])
         if reply.good:
             self.pool.went_well(self.server)
         elif reply.code != 421:
@@ -248,7 +256,8 @@ class Lane(Session):
         self.settle()
         if self._body:
             text = f"{reason or 'connection closed'}, after the message was handed over and before the reply"
-            self.desk.move((self._body, Outcome("uncertain", text, "body")), None, None)
+            self.pool.count(self.server, outcome := Outcome("uncertain", text, "body"))
+            self.desk.move((self._body, outcome), None, None)
             self._body = None
         if self._next:
             self.desk.give_back(self._next)
@@ -286,14 +295,18 @@ class _Pool:
     connections: int
     per_connection: int
     patience: float
+    gathered: Gathered
     lanes: set[Lane] = field(default_factory=set)
     opening: set[asyncio.Task[None]] = field(default_factory=set)
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    _last_call: float = float("inf")
 
     async def run(self) -> None:
         try:
             while self.lanes or self.opening or not self.desk.finished:
                 self._watch()
+                if self._must_end():
+                    break
                 self._open_more()
                 if self._hopeless():
                     self.desk.give_up("; ".join(state.reason for state in self.states))
@@ -302,7 +315,7 @@ class _Pool:
             for task in self.opening:
                 task.cancel()
             for lane in list(self.lanes):
-                lane.fail("")
+                lane.fail("the sender had to stop" if self.desk.stopping and lane.body_time() else "")
 
     async def _wait(self) -> None:
         pause = min(0.25, max(self.desk.pause(), 0.001)) if any(lane.idle_since < 1e300 for lane in self.lanes) else 0.25
@@ -320,6 +333,12 @@ class _Pool:
                 lane.fail("no reply in time")
             elif lane.idle_since < now and (self.desk.finished or now - lane.idle_since > _IDLE):
                 lane.quit()
+
+    def _must_end(self) -> bool:
+        """STOP_SECONDS after the process was told to stop: what a server has not answered then is uncertain, and noted so."""
+        if self.desk.stopping:
+            self._last_call = min(self._last_call, _time() + STOP_SECONDS)
+        return _time() >= self._last_call
 
     # -- connections -------------------------------------------------------
 
@@ -374,11 +393,15 @@ class _Pool:
         """Left alone for half a second, one, two ... five minutes."""
         if state.rest > _time():
             return  # of several connections that failed together the first counts
+        self.gathered.count(LOST, state.server.name)
         state.failures = 12 if lasting else min(state.failures + 1, 12)
         state.rest = _time() + min(300.0, 0.25 * 2**state.failures)
-        if reason != state.reason:
+        if reason != state.reason and len(self.states) > 1:  # of an only one the tally tells
             log.warning("server", server=state.server.name, reason=reason)
         state.reason = reason
+
+    def count(self, server: Server, outcome: Outcome) -> None:
+        self.gathered.count(OUTCOMES, server.name, outcome.status)
 
     def heed(self, server: Server, reply: Reply) -> None:
         """421 and 454 ask for less (SES: "454 Throttling failure"): half of the connections."""
@@ -417,10 +440,11 @@ class Smtp:
     connections: int = 10
     per_connection: int = 100
     patience: float = 10.0
+    gathered: Gathered = field(default_factory=Gathered)
 
     async def run(self, desk: Desk) -> None:
         states = [_State(server, self.connections) for server in self.servers]
-        await _Pool(desk, states, self.connections, self.per_connection, self.patience).run()
+        await _Pool(desk, states, self.connections, self.per_connection, self.patience, self.gathered).run()
 
     async def check(self) -> str:
         """Connect to each and log in. Raises TransportError for the first that fails."""

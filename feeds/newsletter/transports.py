@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from ..config import Config, Environment
+from ..measures import Gathered
 from ..model import Message, Outcome
 from . import servers
 from .maildir import Maildir
@@ -15,15 +16,23 @@ from .smtp import Smtp
 __all__ = ["ListDesk", "Transport", "TransportError", "carry", "choose"]
 
 
-def choose(config: Config, environment: Environment) -> Transport:
-    """The transport that newsletter.yaml names. Raises TransportError where FEEDS_SMTP_URL is missing or wrong."""
+def choose(config: Config, environment: Environment, gathered: Gathered | None = None) -> Transport:
+    """The transport that newsletter.yaml names. Raises TransportError where FEEDS_SMTP_URL is missing or wrong.
+
+    How servers answer is `gathered`.
+    """
     settings = config.newsletter
     if settings.transport == "maildir":
         return Maildir(environment.root / settings.maildir, together=settings.connections)
     if not environment.smtp_url:
         raise TransportError("newsletter.yaml says `transport: smtp`, and FEEDS_SMTP_URL is not set")
     found = servers.parse(environment.smtp_url)
-    return Smtp(found, connections=settings.connections, per_connection=settings.messages_per_connection)
+    return Smtp(
+        found,
+        connections=settings.connections,
+        per_connection=settings.messages_per_connection,
+        gathered=gathered or Gathered(),
+    )
 
 
 class ListDesk:
@@ -36,6 +45,10 @@ class ListDesk:
     @property
     def finished(self) -> bool:
         return not self._waiting
+
+    @property
+    def stopping(self) -> bool:
+        return False  # whoever sends a test message waits for it
 
     def ready(self) -> int:
         return len(self._waiting)

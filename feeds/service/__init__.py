@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import copying, database, jobs
+from .. import copying, database, jobs, measures
 from ..audience import records
 from ..config import Config, Environment
 from ..errors import AddressError, DatabaseError, SelectionError
@@ -28,12 +28,14 @@ from ..newsletter.tokens import Tokens, new_secret
 from ..syndication import definitions, documents, opml
 from ..syndication.documents import compress, split_format
 from ..syndication.formats import FORMATS, Format
-from . import archive, articles, audience, building, finding, reading, rescan, state
+from . import archive, articles, audience, building, finding, readiness, reading, rescan, state
 from .archive import ArchivePage, IssuePage
 from .articles import ArticlePage
 from .building import Built
 from .directory import SORTS, Directory, arrange
 from .finding import MAX_PAGES, Results
+from .holding import Held
+from .readiness import Readiness, is_away
 from .reading import Document, Elsewhere, Found, Gone, TermPage, VolumePage, find
 from .repository import Repository
 from .state import Edition
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from .consent import Consent
     from .console.console import Console
     from .digests import Digests
+    from .figures import Figures
     from .hub import Hub
     from .tree import Reader
 
@@ -112,12 +115,14 @@ class Service:
         progress: Progress | None = None,
         workers: int | None = None,
         pull: bool = False,
+        accept_removals: bool = False,
         stop: threading.Event | None = None,
     ) -> RescanReport:
         """Bring the catalog up to date with store and configuration. `now` in UTC seconds.
 
         Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
-        `pull` does not wait until a pull of a store in git is due; `stop` ends one that is under way.
+        `pull` does not wait until a pull of a store in git is due; `stop` ends one that is under way. `accept_removals` lets
+        articles go whose files are gone, however many they are.
         """
         return rescan.rescan(
             self.engine,
@@ -127,6 +132,7 @@ class Service:
             progress=progress,
             workers=workers,
             pull=pull,
+            accept_removals=accept_removals,
             stop=stop,
         )
 
@@ -158,6 +164,8 @@ class Service:
                 "rescan": json.loads(stored.get("rescan", "null")),
                 "rescan_fault": stored.get("rescan_fault", ""),
                 "config_fault": stored.get("config_fault", ""),
+                "held": asdict(held) if (held := Held.read(stored)) else None,
+                "held_fault": held.in_words if held else "",
                 "store_git": asdict(git) if (git := Repository.read(stored)) else None,
                 "schema": database.HEAD,
             }
@@ -318,20 +326,38 @@ class Service:
             with database.writing(self.engine) as connection:
                 audience.forget(connection, config.zone, now, config.site.audience_days)
 
-    def figures(self, config: Config, now: float) -> audience.Figures:
-        """What a monitor watches."""
-        from ..newsletter import progress
+    # -- for monitors -----------------------------------------------------
 
-        status = self.status()
+    def readiness(self, now: float) -> Readiness:
+        """Whether anything can be served. Never raises: a database that does not answer is an answer, too."""
+        try:
+            return readiness.look(self.engine, int(now))
+        except Exception as error:  # whatever it has to say, this process cannot serve anew
+            return Readiness(f"the catalog cannot be read ({type(error).__name__})")
+
+    def figures(self, config: Config, now: float) -> Figures:
+        """What a monitor watches."""
+        from . import figures
+
         with self.snapshot() as connection:
-            return audience.Figures(
-                status,
-                progress.counts(connection),
-                progress.subscriber_counts(connection),
-                audience.aggregators(connection, config.zone, now),
-                records.ever(connection),
-                records.most_requested(connection, audience.MOST_REQUESTED),
-            )
+            return figures.gather(connection, config, int(now))
+
+    def count(self, now: Callable[[], float], stop: threading.Event) -> None:
+        """What is too much to be counted whenever a monitor asks; for the clock, who does it now and then."""
+        from . import census
+
+        if (config := self.edition().config) is not None:
+            census.count(self.engine, config, now, stop)
+
+    def beat(self, now: float) -> None:
+        """The clock is there."""
+        with database.writing(self.engine) as connection:
+            state.put(connection, {"clock": str(int(now))})
+
+    def note_start(self, process: str) -> None:
+        """A process of this kind begins its work."""
+        with database.writing(self._counting, together=True) as connection:
+            measures.add(connection, {(measures.STARTS.name, process, measures.COUNT): 1})
 
     # -- workers ----------------------------------------------------------
 
@@ -411,13 +437,13 @@ class Service:
 
         return Consent(self.engine, self.environment, config, self.tokens())
 
-    def fetch_returns(self, config: Config, now: int) -> dict[str, Any] | None:
-        """Book what came back; None where no mailbox is configured. Raises MailboxError."""
+    def fetch_returns(self, config: Config, now: int, stop: threading.Event | None = None) -> dict[str, Any] | None:
+        """Book what came back, until `stop`; None where no mailbox is configured. Raises MailboxError."""
         from . import returns
 
         if not returns.is_configured(config, self.environment):
             return None
-        return returns.collect(self.engine, self.environment, config, self.tokens(), now).as_json()
+        return returns.collect(self.engine, self.environment, config, self.tokens(), now, stop=stop).as_json()
 
     def forget_unconfirmed(self, now: int) -> None:
         """Addresses whose link has expired unused; the newsletter need not be enabled for that. Idempotent."""
@@ -471,5 +497,6 @@ __all__ = [
     "arrange",
     "compress",
     "find",
+    "is_away",
     "split_format",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
 
@@ -14,24 +12,10 @@ from ..audience.claims import Claim, is_claim
 from ..audience.claims import read as read_claim
 from ..audience.records import ELSEWHERE, Audience, Batch, Counts
 
-__all__ = ["ELSEWHERE", "Audience", "Batch", "Claim", "Counts", "Figures", "as_json", "is_claim", "read_claim", "recent"]
+__all__ = ["ELSEWHERE", "Audience", "Batch", "Claim", "Counts", "as_json", "is_claim", "read_claim", "recent"]
 
 #: What `feeds status` looks back on, today included.
 DAYS = 7
-#: Feeds that have counters of their own in /metrics: each is four time series of whoever scrapes it.
-MOST_REQUESTED = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a monitor watches. Counters (`ever`, `feeds`) never go back; the rest is how things stand."""
-
-    status: Mapping[str, Any]
-    deliveries: Mapping[str, int]
-    subscribers: Mapping[str, int]
-    readers: Mapping[str, int]
-    ever: Mapping[str, Counts]
-    feeds: Mapping[str, Counts]
 
 
 def today(zone: tzinfo, now: float) -> int:

@@ -19,7 +19,7 @@ from ..newsletter.dkim import Signer
 from ..newsletter.mailboxes import parse as parse_mailbox
 from ..newsletter.tokens import Tokens
 from ..share import templates
-from . import state
+from . import measuring, state
 
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
@@ -163,17 +163,17 @@ class Digests:
         with self._transport() as transport:
             return self._deliver(transport, now, stop, None, issue, JOB)
 
-    def send_letters(self, now: Callable[[], float]) -> None:
+    def send_letters(self, now: Callable[[], float], *, stop: Event | None = None) -> None:
         """Single messages (confirmations, receipts) that are due."""
         with self._transport() as transport:
-            outbox.deliver(self.engine, config=self.config, transport=transport, now=now)
+            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
 
     # -- sending -----------------------------------------------------------
 
     def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> deliver.Tally:
         """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
         with self._transport() as transport:
-            outbox.deliver(self.engine, config=self.config, transport=transport, now=now)
+            outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
             return self._deliver(transport, now, stop, progress)
 
     def _deliver(
@@ -198,8 +198,11 @@ class Digests:
             limit=limit,
         )
 
-    def _transport(self) -> contextlib.AbstractContextManager[transports.Transport]:
-        return contextlib.nullcontext(transports.choose(self.config, self.environment))
+    @contextlib.contextmanager
+    def _transport(self) -> Iterator[transports.Transport]:
+        """How servers answer is measured."""
+        with measuring.gathered(self.engine) as gathered:
+            yield transports.choose(self.config, self.environment, gathered)
 
     def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
         bounces.book_hard(connection, self.tokens, subscriber, issue, reply, now)

@@ -12,19 +12,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from .. import config as configuration
-from .. import database
+from .. import database, measures
 from ..config import Config, Environment
 from ..errors import ConfigError, StoreError
 from ..library import scan
 from ..library.dating import Outlook
+from ..library.guard import Guard
 from ..library.intake import Counts
 from ..library.reading import Rules
 from ..library.scan import Look, Progress, Taken
 from ..library.vocabulary import Names
+from ..measures import FILES, RESCAN, Gathered, Sums
 from ..model import RescanReport
 from ..syndication import definitions, documents
-from . import repository, state
+from . import holding, repository, state
 from .console import record
+from .holding import Held
 
 
 def rescan(
@@ -36,11 +39,13 @@ def rescan(
     progress: Progress | None,
     workers: int | None,
     pull: bool = False,
+    accept_removals: bool = False,
     stop: threading.Event | None = None,
 ) -> RescanReport:
     """Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
 
-    `pull` does not wait until a pull is due; `stop` ends one that is under way.
+    `pull` does not wait until a pull is due; `stop` ends one that is under way. `accept_removals` lets go what the guard of
+    the store would hold back.
     """
     started = time.perf_counter()
     with database.exclusive(engine, "rescan"):
@@ -51,14 +56,14 @@ def rescan(
         if moved:  # the configuration may lie in the same repository
             config, fault = _configuration(environment, stored)
         try:
-            report, outlook = _Rescan(engine, config, stored, now, full, progress, workers, started).run()
+            report, outlook = _Rescan(engine, config, stored, now, full, accept_removals, progress, workers, started).run()
         except StoreError as error:
             said = {"rescan_fault": str(error), "config_fault": fault, repository.STATE: found.written()}
-            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))))
+            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))), time.perf_counter() - started)
             raise
         done = asdict(report)
         said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()}, now, done, fault)
+        _note(engine, {**said, repository.STATE: found.with_dates(outlook).written()}, now, done, fault, report.seconds)
     return report
 
 
@@ -72,10 +77,23 @@ def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple
         return Config.model_validate_json(stored["config"]), str(error)
 
 
-def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str) -> None:
+def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str, seconds: float) -> None:
+    """`report` is empty where the rescan failed."""
     with database.writing(engine) as connection:
         state.put(connection, values)
         record.note_rescan(connection, now, report, fault)
+        measures.add(connection, _measured(report, seconds))
+
+
+def _measured(report: dict[str, Any], seconds: float) -> Sums:
+    gathered = Gathered()
+    changes = {change: report.get(change, 0) for change in ("added", "changed", "renamed", "removed")}
+    for change, number in changes.items():
+        if number:
+            gathered.count(FILES, change, number=number)
+    done = "changed" if any(changes.values()) or report.get("feeds_changed") else "idle"
+    gathered.observe(RESCAN, seconds, done if report else "failed")
+    return gathered.take()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class _Rescan:
     stored: Mapping[str, str]
     now: int
     full: bool
+    accept_removals: bool
     progress: Progress | None
     workers: int | None
     started: float
@@ -94,16 +113,20 @@ class _Rescan:
     def run(self) -> tuple[RescanReport, Outlook]:
         rules = Rules.of(self.config)
         marks = state.marks(self.config, rules)
+        held = Held.read(self.stored)
+        gone = held.mark if held else ""
         with database.reading(self.engine) as connection:
             anew = self.full or self.stored.get("parse") != marks["parse"]
-            found = scan.look(connection, rules, everything=anew, mark=self.stored.get("dated", ""))
+            found = scan.look(connection, rules, everything=anew, mark=self.stored.get("dated", ""), held=gone)
             marks["dated"] = found.outlook.mark
-            if found.idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
-                return self._report(connection), found.outlook
+            accepted = self.accept_removals or holding.is_accepted(self.stored, found)
+            idle = found.idle and not (held and accepted)
+            if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
+                return self._report(connection, held=held.articles if held else 0), found.outlook
         with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
-            return self._write(connection, rules, found, marks), found.outlook
+            return self._write(connection, rules, found, self._guard(accepted), marks), found.outlook
 
-    def _write(self, connection: sa.Connection, rules: Rules, found: Look, marks: dict[str, str]) -> RescanReport:
+    def _write(self, connection: sa.Connection, rules: Rules, found: Look, rule: Guard, marks: dict[str, str]) -> RescanReport:
         names = definitions.names_of(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
         taken = scan.take_in(
@@ -113,6 +136,7 @@ class _Rescan:
             found,
             now=self.now,
             arrival=0 if self._is_baseline() else generation,
+            guard=rule,
             former=self._former_names(marks),
             progress=self.progress,
             workers=self.workers,
@@ -126,8 +150,12 @@ class _Rescan:
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
             touched = None if everything else taken.touched
             marks["touched"] = state.touched(self.stored.get("touched", "{}"), generation, touched)
-        state.put(connection, marks)
-        return self._report(connection, taken, len(changed))
+        report = self._report(connection, taken, len(changed), len(taken.held))
+        state.put(connection, {**marks, **holding.marks(self.stored, taken, rule, report.articles, self.now)})
+        return report
+
+    def _guard(self, accepted: bool) -> Guard:
+        return holding.guard_of(self.config, self.stored, self.now, accepted=accepted, moved=self._is_moved())
 
     def _former_names(self, marks: Mapping[str, str]) -> Names | None:
         before = self.stored.get("aliases", marks["aliases"])
@@ -137,9 +165,16 @@ class _Rescan:
         """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""
         if int(self.stored.get("generation", "0")) < 1:
             return True
-        return Config.model_validate_json(self.stored["config"]).site.store != self.config.site.store
+        return self._is_moved()
 
-    def _report(self, connection: sa.Connection, taken: Taken | None = None, feeds_changed: int = 0) -> RescanReport:
+    def _is_moved(self) -> bool:
+        """Whether the store is another folder than at the rescan before."""
+        before = self.stored.get("config", "")
+        return before != "" and Config.model_validate_json(before).site.store != self.config.site.store
+
+    def _report(
+        self, connection: sa.Connection, taken: Taken | None = None, feeds_changed: int = 0, held: int = 0
+    ) -> RescanReport:
         counts = taken.counts if taken else Counts()
         total = scan.count_articles(connection)
         return RescanReport(
@@ -152,4 +187,5 @@ class _Rescan:
             seconds=round(time.perf_counter() - self.started, 3),
             renamed=counts.renamed,
             feeds_changed=feeds_changed,
+            held=held,
         )

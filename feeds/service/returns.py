@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,9 +55,15 @@ def by_issue(engine: sa.Engine) -> dict[str, dict[str, int]]:
 
 
 def collect(
-    engine: sa.Engine, environment: Environment, config: Config, tokens: Tokens, now: int, progress: Progress | None = None
+    engine: sa.Engine,
+    environment: Environment,
+    config: Config,
+    tokens: Tokens,
+    now: int,
+    progress: Progress | None = None,
+    stop: Event | None = None,
 ) -> Returns:
-    """Book everything in the mailboxes. `now` in UTC seconds. One process at a time; a second one waits.
+    """Book everything in the mailboxes, or until `stop`. `now` in UTC seconds. One process at a time; a second one waits.
 
     A message is removed after its booking is committed, so a crash in between has it read, and found booked, once more. What
     cannot be booked is flagged and kept. Raises MailboxError.
@@ -69,6 +76,8 @@ def collect(
                 _batch(engine, config.newsletter, tokens, now, found, name, mailbox, letters)
                 if progress is not None:
                     progress(found.counts.total())
+                if stop is not None and stop.is_set():
+                    return found
     return found
 
 

@@ -18,7 +18,13 @@ from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
 
 Headers = list[tuple[str, str]]
 
-chosen_encoding = lru_cache(maxsize=512)(choose_encoding)
+_remembered = lru_cache(maxsize=512)(choose_encoding)
+#: Honest values of Accept-Encoding are shorter; others are not kept in memory.
+_LONGEST = 200
+
+
+def chosen_encoding(header: str | None) -> str:
+    return _remembered(header) if header is None or len(header) <= _LONGEST else choose_encoding(header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,14 @@ class Served:
 FOR_EVER = 31_536_000
 
 
+_FAILED = [
+    ("Cache-Control", "no-store"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Length", "0"),
+]
+
+
 def serve(document: Document, body: bytes | None, max_age: int) -> Served:
     """`max_age` in seconds; of a closed archive document it is for ever. `body` None: as far as validators go."""
     age = FOR_EVER if document.closed else max_age
@@ -115,7 +129,7 @@ def answer(served: Served, environ: Mapping[str, str]) -> tuple[int, Headers, by
         return 200, coding.full, coding.body
     if status == 304:
         return 304, coding.short, b""
-    return 412, [("Cache-Control", "no-store"), ("Access-Control-Allow-Origin", "*"), ("Content-Length", "0")], b""
+    return 412, [*_FAILED], b""
 
 
 def _coding(served: Served, encoding: str) -> Coding:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import time
 from pathlib import Path
 
 import jinja2
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from .. import addresses
+from .. import addresses, logs
 from ..config import Environment
-from ..model import FACETS, PLURALS, Term
-from ..service import FORMATS, Service, compress, split_format
+from ..measures import STARTS
+from ..model import FACETS
+from ..service import FORMATS, Service, compress
 from ..share import templates
-from . import building, coming, digests, drawing, feeds, hub, operator, pages, readers, subscriptions, switch
+from . import building, clients, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
 from .answers import Cache
+from .bodies import MAX_BODY, Bodies
 from .conditional import choose_encoding
+from .journal import PART, Journal
 from .lane import Current, Lane
 from .languages import COOKIE, VARY, Languages, day, period
 from .renewal import renew
@@ -28,23 +33,28 @@ from .turnstile import Turnstile
 CACHE_BYTES = 32 * 1024 * 1024
 #: How long style and scripts may be kept unasked: not much longer than pages that an upgrade changed with them.
 STATIC_SECONDS = 600
+_MONITORS = ("health", "ready", "metrics")
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
     "img-src 'self' http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
 def create() -> Lane:
     """For a server's factory option: the site is named by FEEDS_CONFIG."""
-    return create_app(Environment.read(Path(os.environ.get("FEEDS_CONFIG", "config"))))
+    environment = Environment.read(Path(os.environ.get("FEEDS_CONFIG", "config")))
+    logs.configure(environment.log, secrets=logs.secrets_of(*environment.secrets))
+    lane = create_app(environment)
+    lane.turnstile.tally.measure(STARTS, "web")
+    return lane
 
 
 def create_app(environment: Environment) -> Lane:
     app = make_app(environment)
     here: State = app.extensions[KEY]
-    return Lane(app.wsgi_app, here.cache, here.current, here.turnstile)
+    journal = Journal(here.turnstile, lambda: here.current.edition().config, everything=environment.access_log)
+    return Lane(app.wsgi_app, here.cache, here.current, here.turnstile, journal)
 
 
 def make_app(environment: Environment, *, still: bool = False) -> Flask:
@@ -56,6 +66,8 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app = Flask(__name__, template_folder=None, static_folder="static")
     app.extensions[KEY] = State(service, cache, current, Languages(), turnstile, Offered(service.paths), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.wsgi_app = Bodies(app.wsgi_app, lambda environ: clients.client(environ, turnstile.proxies))  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
@@ -72,7 +84,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.add_url_rule("/metrics", view_func=metrics)
-    app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(HTTPException if still else Exception, faults.answer)  # an export wants to know itself
     app.after_request(_finish)
     return app
 
@@ -97,10 +109,11 @@ def _prepare_templates(app: Flask, root: Path) -> None:
 
 
 def _choose_language() -> None:
-    if request.endpoint in ("health", "ready"):  # they must answer where the catalog does not
+    if request.endpoint in _MONITORS:  # they must answer where the catalog does not
         return
     here = state()
     config = here.current.edition().config
+    here.turnstile.adopt(config)
     default = config.site.language if config else "en"
     g.language = here.languages.choose(request.cookies.get(COOKIE, ""), request.accept_languages, default)
 
@@ -129,44 +142,9 @@ def _context() -> dict[str, object]:
     }
 
 
-def _error_page(error: HTTPException) -> Answer:
-    if isinstance(error.response, Answer):  # a redirect
-        return error.response
-    similar = _similar() if error.code == 404 else []
-    body = render_template("error.html", code=error.code, similar=similar, autodiscovery=(), canonical="")
-    answered = Response(body, error.code, content_type="text/html; charset=utf-8")
-    for name, value in error.get_headers(request.environ):
-        if name not in ("Content-Type", "Content-Length"):
-            answered.headers[name] = value
-    if error.code == 503:
-        answered.headers["Retry-After"] = "5"
-    answered.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
-    answered.headers["Cache-Control"] = _keep(error.code or 500)
-    return answered
-
-
-def _keep(code: int) -> str:
-    """How long an error may be kept: what is gone stays so, what is not there may come, the rest is of this moment."""
-    if request.method not in ("GET", "HEAD") or code == 429 or code >= 500:
-        return "no-store"
-    return "public, max-age=300" if code == 410 else "public, max-age=60"
-
-
-def _similar() -> list[Term]:
-    """Terms that the reader may have meant."""
-    here = state()
-    folder, _, name = request.path.strip("/").partition("/")
-    facet = PLURALS.get(folder.casefold())
-    config = here.current.edition().config
-    if facet is None or not name or config is None or len(name) > 200 or not name.isprintable():
-        return []
-    stem, format = split_format(name)
-    found = here.service.similar(facet.name, addresses.unslug(stem if format else name))
-    return [term for term in found if config.has_feed(term.facet, term.path)]
-
-
 def _finish(answered: Response) -> Response:
     """Headers of every answer; compression and validators of pages."""
+    request.environ[PART] = request.blueprint or ("monitor" if request.endpoint in _MONITORS else request.endpoint or "none")
     if request.method == "OPTIONS" and request.blueprint != operator.blueprint.name:
         answered.headers["Access-Control-Allow-Origin"] = "*"
         answered.headers["Access-Control-Allow-Methods"] = answered.headers.get("Allow", "GET, HEAD, OPTIONS")
@@ -175,11 +153,13 @@ def _finish(answered: Response) -> Response:
     if 300 < answered.status_code < 304 or answered.status_code == 308:
         # Without a word, a 301 may be kept for ever (RFC 9111 section 4.2.2).
         answered.headers.setdefault("Cache-Control", "public, max-age=300" if request.method in ("GET", "HEAD") else "no-store")
+    answered.headers.setdefault("X-Content-Type-Options", "nosniff")
     if answered.mimetype != "text/html":
         return answered
     for name, value in _SECURITY.items():
         answered.headers.setdefault(name, value)
-    answered.headers["Content-Language"] = g.language
+    if "language" in g:  # what monitors ask has none, and Flask calls its answer to OPTIONS a page
+        answered.headers["Content-Language"] = g.language
     vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
     if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == operator.blueprint.name:
@@ -200,14 +180,14 @@ def health() -> Answer:
 
 
 def ready() -> Answer:
-    """Readiness: the catalog answers and holds something to serve."""
-    try:
-        generation = state().service.generation()
-        text, status = ("ready\n", 200) if generation > 0 else ("no rescan has finished yet\n", 503)
-    except Exception as error:  # whatever the database has to say, this process cannot serve
-        text, status = f"the catalog cannot be read ({type(error).__name__})\n", 503
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
-    return Response(text, status, content_type="text/plain", headers=headers)
+    """Readiness: 503 where nothing can be served, else 200 with what is not as it should be; JSON for who accepts it."""
+    found = state().service.readiness(time.time())
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(faults.RETRY_AFTER)} if found.fault else {})
+    status = 503 if found.fault else 200
+    if request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json":
+        return Response(json.dumps(found.as_json()) + "\n", status, content_type="application/json", headers=headers)
+    lines = [found.fault or "ready", *(f"degraded: {fact}: {words}" for fact, words in found.degraded.items())]
+    return Response("\n".join(lines) + "\n", status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def metrics() -> Answer:

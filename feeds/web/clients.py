@@ -65,6 +65,12 @@ def show(address: Address) -> str:
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 
+def network(address: Address) -> str:
+    """The /24 or /48 that an address is in: as much as a log may know."""
+    kept = {4: 3, 16: 6}.get(len(address), 0)
+    return f"{show(address[:kept] + bytes(len(address) - kept))}/{8 * kept}" if kept else ""
+
+
 def client(environ: Mapping[str, Any], trusted: Networks) -> Address:
     """A trusted proxy that names nobody, or nobody's address, is the client itself: no more than that is known."""
     found = parse(environ.get("REMOTE_ADDR") or "")

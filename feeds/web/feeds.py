@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Response, abort, redirect, request
@@ -10,6 +11,7 @@ from werkzeug.wrappers import Response as Answer
 
 from .. import addresses
 from ..config import Config
+from ..measures import RENDER
 from ..model import PLURALS, FeedState
 from ..service import AddressError, Document, Elsewhere, Format, Gone, SelectionError, compress
 from .answers import Served, chosen_encoding, needs_no_body, serve
@@ -59,6 +61,7 @@ def _served(here: State, key: str, format: Format, find: Find) -> Served | Respo
         kept = cached is not None and cached.digest == row.digest and cached.answers(request.environ)
         return kept or needs_no_body(request.environ, row, format)
 
+    begun = time.perf_counter()
     try:
         found = find(known)
     except SelectionError:
@@ -72,6 +75,8 @@ def _served(here: State, key: str, format: Format, find: Find) -> Served | Respo
     if cached is None or cached.digest != found.digest or found.body is not None:
         cached = serve(found, found.body, max_age(config))
         here.cache.put(key, cached)
+        here.turnstile.tally.measure(RENDER, format.name, seconds=time.perf_counter() - begun)
+    assert cached is not None
     cached.generation, cached.groups = found.generation, found.groups
     return cached
 

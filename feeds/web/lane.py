@@ -6,15 +6,18 @@ goes on to Flask, which fills the cache. Both answer through the turnstile.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
 from ..service import Edition
 from .answers import Cache
+from .journal import HEADER, App, Journal, StartResponse
 from .turnstile import Turnstile
 
 log: Any = structlog.get_logger("feeds.web")
@@ -22,9 +25,6 @@ log: Any = structlog.get_logger("feeds.web")
 #: How long a worker may go on without asking whether a rescan has changed anything, in seconds.
 RECHECK_SECONDS = 0.2
 _STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed", 429: "429 Too Many Requests"}
-
-StartResponse = Callable[..., Any]
-App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Current:
@@ -79,13 +79,24 @@ class Current:
         return self._edition
 
 
+def _encode_query(environ: dict[str, Any]) -> None:
+    """One that was typed without percent signs. Flask would raise where it is not UTF-8."""
+    query: str = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        environ["QUERY_STRING"] = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), query)
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 class Lane:
     """A WSGI application in front of another."""
 
-    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile) -> None:
-        self.app, self.cache, self.current, self.turnstile = app, cache, current, turnstile
+    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile, journal: Journal) -> None:
+        self.app, self.cache, self.current, self.turnstile, self.journal = app, cache, current, turnstile, journal
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        name = self.journal.name(environ)
         path = environ["PATH_INFO"]
         # A selection is what its query says; the key is as in `building`.
         served = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
@@ -96,7 +107,12 @@ class Lane:
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
             or not served.answers(environ)
         ):
-            return self.app(environ, start_response)
+            _encode_query(environ)
+            return self.journal.watch(self.app, environ, start_response, name)
         status, headers, body = self.turnstile.answer(served, environ, edition)
-        start_response(_STATUS[status], headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""
+        start_response(_STATUS[status], [*headers, (HEADER, name)])
+        if self.journal.everything:
+            self.journal.log(environ, name, status, len(body), 0.0)
+        return [body]

@@ -1,25 +1,30 @@
 """/metrics: how the service does, as Prometheus text. The only user of prometheus-client.
 
-All of it is read from the database when it is asked for, so each of several workers answers the same, and nothing is kept
-between two requests; what the workers count is there a few seconds later (`tally`). Counters of single feeds are only those of
-the MOST_REQUESTED ones, however many there are: a monitor pays for each time series.
+All of it is read from the database when it is asked for, so each of several workers answers the same (but for its own start),
+and nothing is kept between two requests; what processes count is there a few seconds later, added up (`measures`). Counters of
+single feeds are only those of the MOST_REQUESTED ones, however many there are: a monitor pays for each time series.
 """
 
 from __future__ import annotations
 
 import hmac
+import platform
 import time
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from flask import Response, request
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from werkzeug.wrappers import Response as Answer
 
 from ..config import Site
-from ..service.audience import Counts, Figures
+from ..measures import MEASURES, Measure, Series
+from ..service.audience import Counts
+from ..service.figures import Figures
+from ..service.readiness import FACTS
 from . import clients
 from .clients import Networks
 from .state import state
@@ -34,7 +39,7 @@ def figures() -> Answer:
         return status
     now = time.time()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(here.service.figures(here.config, now), now))
+    registry.register(Collector(here.service.figures(here.config, now), now, here.started))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 
 
@@ -57,38 +62,86 @@ def _say(text: str, status: int) -> Answer:
 
 
 class Collector:
-    """One answer's worth of figures, in the library's words."""
+    """One answer's worth of figures, in the library's words. `started` (UTC seconds) is when this worker was."""
 
-    def __init__(self, figures: Figures, now: float) -> None:
-        self.figures, self.now = figures, now
+    def __init__(self, figures: Figures, now: float, started: float) -> None:
+        self.figures, self.now, self.started = figures, now, started
 
     def collect(self) -> Iterator[Any]:
+        yield from self._program()
         yield from self._catalog()
-        yield from _counters("feeds", "format", self.figures.ever, "of all feeds, by format")
-        yield from _counters("feeds_feed", "feed", self.figures.feeds, "of the feeds that are asked for most, all formats")
+        yield from self._standing()
+        yield from (_measured(measure, self.figures.measured.get(measure.name, {})) for measure in MEASURES)
+        yield from _counters("feeds_feed", "feed", self.figures.requested, "of the feeds that are asked for most, all formats")
         yield from self._people()
+        yield from self._queues()
+
+    def _program(self) -> Iterator[Any]:
+        labels = {"version": version("feeds"), "python": platform.python_version(), "schema": self.figures.schema}
+        yield InfoMetricFamily("feeds_build", "What answers.", value=labels)
+        yield _gauge("feeds_worker_start_time_seconds", "When the worker that answers was started.", self.started)
 
     def _catalog(self) -> Iterator[Any]:
-        status = self.figures.status
-        yield _gauge("feeds_articles", "Articles in the catalog.", status["articles"])
-        yield _gauge("feeds_quarantined_files", "Files that could not become articles.", status["quarantined"])
-        yield _gauge("feeds_feeds", "Feeds that are published.", status["feeds"])
-        yield _gauge("feeds_generation", "Grows with each rescan that changed something.", status["generation"])
-        for name in ("config_fault", "rescan_fault"):
-            yield _gauge(f"feeds_{name}", f"1 where `feeds status` shows a {name.replace('_', ' ')}.", int(bool(status[name])))
-        if rescan := status["rescan"]:
+        found = self.figures
+        yield _gauge("feeds_feeds", "Feeds that are published.", found.feeds)
+        yield _gauge("feeds_generation", "Grows with each rescan that changed something.", found.generation)
+        if rescan := found.rescan:
+            yield _gauge("feeds_articles", "Articles in the catalog.", rescan["articles"])
+            yield _gauge("feeds_quarantined_files", "Files that could not become articles.", rescan["quarantined"])
+            held = "Articles whose files are gone, held until you let them go."
+            yield _gauge("feeds_held_articles", held, rescan.get("held", 0))
             yield _gauge("feeds_last_rescan_timestamp_seconds", "When the last rescan ended well.", rescan["at"])
             yield _gauge("feeds_last_rescan_age_seconds", "How long ago that is.", max(0.0, self.now - rescan["at"]))
             yield _gauge("feeds_last_rescan_duration_seconds", "How long it took.", rescan["seconds"])
+            changes = {change: rescan[change] for change in ("added", "changed", "renamed", "removed")}
+            yield _gauges("feeds_last_rescan_articles", "Articles that it brought, changed or took away.", "change", changes)
+
+    def _standing(self) -> Iterator[Any]:
+        """What `/ready` tells, too."""
+        found = self.figures
+        for name, fact in (("config fault", "config"), ("rescan fault", "store")):
+            shown = f"1 where `feeds status` shows a {name}."
+            yield _gauge(f"feeds_{name.replace(' ', '_')}", shown, int(fact in found.degraded))
+        facts = {fact: int(fact in found.degraded) for fact in FACTS}
+        yield _gauges("feeds_degraded", "1 where `/ready` says that this is not as it should be.", "fact", facts)
+        if found.beat:
+            yield _gauge("feeds_clock_age_seconds", "When the clock was last heard of.", max(0.0, self.now - found.beat))
 
     def _people(self) -> Iterator[Any]:
         found = self.figures
         told = "Readers that an aggregator told of, the highest number of 7 days for each feed, added up."
         yield _gauges("feeds_readers", told, "aggregator", found.readers)
         yield _gauges("feeds_subscribers", "Subscribers of the newsletter by state.", "state", found.subscribers)
-        deliveries = {status: number for status, number in found.deliveries.items() if status != "issues"}
-        yield _gauge("feeds_issues", "Issues of the newsletter.", found.deliveries["issues"])
-        yield _gauges("feeds_deliveries", "Messages of issues by status.", "status", deliveries)
+        yield _gauge("feeds_issues", "Issues of the newsletter.", found.issues["all"])
+        waiting = {status: number for status, number in found.issues.items() if status != "all"}
+        yield _gauges("feeds_issues_waiting", "Issues that are being sent, or wait for the operator.", "status", waiting)
+        yield _gauges("feeds_deliveries", "Messages of issues by status, as counted last.", "status", found.deliveries)
+        if found.counted_at is not None:
+            age = max(0.0, self.now - found.counted_at)
+            yield _gauge("feeds_counted_age_seconds", "How long ago the clock counted subscribers; deliveries with them.", age)
+
+    def _queues(self) -> Iterator[Any]:
+        found = self.figures
+        oldest = "How long the oldest of what is due has been waiting: messages of issues, single messages, pushes."
+        yield _gauges("feeds_queue_oldest_seconds", oldest, "queue", found.waiting)
+        hub = "The hub: subscriptions, topics, requests to be verified, deliveries that are due, callbacks that fail."
+        yield _gauges("feeds_hub", hub, "what", found.hub)
+        if found.jobs:
+            yield _gauges("feeds_jobs", "Jobs of the workers that are not done.", "status", found.jobs)
+            yield _gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
+
+
+def _measured(measure: Measure, rows: Mapping[tuple[str, ...], Series]) -> Any:
+    if not measure.bounds:
+        counter = CounterMetricFamily(f"feeds_{measure.name}", measure.help, labels=measure.labels)
+        for labels, series in rows.items():
+            counter.add_metric(labels, series.number)
+        return counter
+    family = HistogramMetricFamily(f"feeds_{measure.name}", measure.help, labels=measure.labels)
+    for labels, series in rows.items():
+        buckets = [(str(bound), number) for bound, number in series.buckets(measure)]
+        family.add_metric(labels, [*buckets, ("+Inf", series.number)], series.seconds)
+    return family
 
 
 def _counters(prefix: str, label: str, rows: Mapping[str, Counts], which: str) -> Iterator[Any]:

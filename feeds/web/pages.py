@@ -72,7 +72,7 @@ def anything(address: str) -> Answer:
     """A directory, a feed's document or a feed's page."""
     if len(address) > MAX_ADDRESS:
         abort(414)
-    if not address.isprintable():
+    if not addresses.is_text(address):
         abort(404)
     if address.rstrip("/").casefold() in PLURALS:
         return _directory(address)

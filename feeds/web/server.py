@@ -2,56 +2,108 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from .. import logs
 from ..config import Environment
 from ..errors import FeedsError
+from .bodies import THREADS
+
+if TYPE_CHECKING:
+    from .lane import Lane
 
 log: Any = structlog.get_logger("feeds.serve")
 
+#: Answers under way have so long to be finished when the service stops; so have messages (`newsletter.smtp`).
+STOP_SECONDS = 10
 #: A reader that sends its headers slower than this is a slow-loris.
 HEADER_TIMEOUT_MS = 15_000
+#: Bytes of the line and headers of a request together, about; beyond that it is answered 431.
+MAX_HEADERS = 64 * 1024
 
 
 def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises FeedsError where the address cannot be had."""
     _check_address(host, port)
-    os.environ["FEEDS_CONFIG"] = str(environment.config_dir)
+    os.environ.update(_for_children(environment))
     from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
 
-    server = Granian(
-        "feeds.web.app:create",
+    server = _Server(
+        "feeds.web.server:application",
         factory=True,
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # the proxy's HTTP/2 ends at the proxy; unencrypted it would only be another way in
+        websockets=False,
         workers=workers,
-        blocking_threads=4,
+        blocking_threads=THREADS,
         backlog=2048,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=MAX_HEADERS),
         respawn_failed_workers=True,
-        workers_kill_timeout=10,
+        workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
+        log_dictconfig=logs.GRANIAN,
         process_name=None,
     )
-    companion = _Companion(environment) if clock else None
+    companion = server.companion = _Companion(environment) if clock else None
     log.info("serving", address=f"http://{host}:{port}", workers=workers, clock=clock)
     try:
         server.serve()
     finally:
         if companion:
             companion.stop()
+    log.info("stopped")
+
+
+def _for_children(environment: Environment) -> dict[str, str]:
+    """What workers and clock have to know of the command's options."""
+    access = "1" if environment.access_log else ""
+    return {"FEEDS_CONFIG": str(environment.config_dir), "FEEDS_LOG": environment.log, "FEEDS_ACCESS_LOG": access}
+
+
+class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is chosen when it is imported
+    """Tells the clock to stop when the workers are told, so that both finish what they have in hand at the same time."""
+
+    companion: _Companion | None = None
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        if self.companion:
+            self.companion.terminate()
+        super().shutdown(exit_code)
+
+
+def application() -> Lane:
+    """What a worker serves."""
+    from . import app
+
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    return app.create()
+
+
+def _follow_parent() -> None:
+    """A worker whose parent was killed would keep the address from its successor, and serve what no clock keeps fresh."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(1)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -90,10 +142,14 @@ class _Companion:
             log.error("clock_ended", code=code, action="starting it again")
             self._process = subprocess.Popen(self._command)  # noqa: S603
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         self._stopping.set()
         self._process.terminate()
+
+    def stop(self) -> None:
+        self.terminate()
         try:
-            self._process.wait(15)
+            self._process.wait(STOP_SECONDS + 5)
         except subprocess.TimeoutExpired:
+            log.error("clock_killed", reason="it did not stop in time; what it had in hand is put right at the next start")
             self._process.kill()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import abort, current_app, g
 
@@ -34,7 +35,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`still`: pages are rendered to be files, which no service stands behind."""
+    """`still`: pages are rendered to be files, which no service stands behind. `started` in UTC seconds."""
 
     service: Service
     cache: Cache
@@ -43,6 +44,7 @@ class State:
     turnstile: Turnstile
     offered: Offered
     still: bool = False
+    started: float = field(default_factory=time.time)
 
     @property
     def edition(self) -> Edition:

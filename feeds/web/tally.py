@@ -1,4 +1,4 @@
-"""Counts of requests, gathered in memory and written every few seconds and at the end of the process.
+"""Counts of requests, and how they went, gathered in memory and written every few seconds and at the end of the process.
 
 Web workers otherwise only read. This is the one exception, because only they see the requests: one small transaction every
 FLUSH_SECONDS, in a thread of its own, so that no request ever waits for it. Where the database is busy (a rescan writes) or
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,14 @@ from typing import Any
 
 import structlog
 
+from ..measures import Gathered, Measure
 from ..service.audience import ELSEWHERE, Batch, Claim, Counts, is_claim, read_claim
 
 log: Any = structlog.get_logger("feeds.web")
 
 FLUSH_SECONDS = 5.0
+#: A database that is away is asked less and less often, but as often as this.
+RETRY_SECONDS = 60.0
 MAX_ROWS = 20_000
 #: User-Agents of aggregators that are not taken apart anew each time.
 MAX_AGENTS = 256
@@ -50,8 +54,9 @@ class Tally:
         self._rows: dict[Document, list[int]] = {}  # requests, unchanged, refused, sent
         self._told: dict[tuple[str, str, str], int] = {}
         self._kept = Batch()
+        self._measured = Gathered()
         self._writer: threading.Thread | None = None
-        self._failing = False
+        self._failures = 0
 
     def count(self, document: Document, status: int, size: int, agent: str | None) -> None:
         claim = self._read(agent) if agent and is_claim(agent) else None
@@ -69,9 +74,21 @@ class Tally:
             if claim is not None:
                 self._note(document, claim)
 
+    def measure(self, measure: Measure, *labels: str, seconds: float | None = None) -> None:
+        """One more; with `seconds` where the measure is of durations."""
+        if seconds is None:
+            self._measured.count(measure, *labels)
+        else:
+            self._measured.observe(measure, seconds, *labels)
+        with self._lock:
+            if self._writer is None:
+                self._begin()
+
     def _new_row(self, document: Document) -> list[int]:
-        if self._writer is None:
-            self._begin()
+        """The day is asked for only here: before the first request nobody knows the site's time zone."""
+        today = self._begin() if self._writer is None else None
+        if not self._day:
+            self._day = (today or self._today()).day
         if len(self._rows) >= MAX_ROWS:
             document = (ELSEWHERE, document[1])
         return self._rows.setdefault(document, [0, 0, 0, 0])
@@ -85,23 +102,23 @@ class Tally:
 
     # -- writing -----------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _begin(self) -> Today:
         today = self._today()
-        self._day = today.day
         with contextlib.suppress(RuntimeError):  # the process is ending: no more threads
             # Said explicitly, because threads of the server count as daemons, and children would inherit that.
             writer = threading.Thread(target=self._run, args=(today.left,), name="audience", daemon=False)
             writer.start()
             self._writer = writer
+        return today
 
     def _run(self, left: float) -> None:
         """Not a daemon: the interpreter waits for the last counts. It is the end of the main thread that ends the process."""
         main = threading.main_thread()
         while True:
-            main.join(min(FLUSH_SECONDS, left))
+            main.join(min(FLUSH_SECONDS * 2**self._failures, RETRY_SECONDS, left))
             self.flush()
             with self._lock:
-                if not main.is_alive() or not (self._rows or self._told or self._kept.counts or self._kept.readers):
+                if not main.is_alive() or not (self._rows or self._told or self._kept or self._measured):
                     self._writer = None
                     return
                 left = self._today().left
@@ -111,28 +128,28 @@ class Tally:
         with self._flushing:
             batch = _merged(self._kept, self._take())
             try:
-                if batch.counts or batch.readers:
+                if batch:
                     self._write(batch)
             except Exception as error:  # whatever the database has to say: readers get their feeds
-                if not self._failing:
+                if not self._failures:
                     log.error("audience_not_written", error=type(error).__name__, action="trying again")
-                self._failing, self._kept = True, batch
+                self._failures, self._kept = min(self._failures + 1, 10), batch
             else:
-                self._failing, self._kept = False, Batch()
+                self._failures, self._kept = 0, Batch()
 
     def _take(self) -> Batch:
         with self._lock:
             rows, told, day = self._rows, self._told, self._day
-            self._rows, self._told = {}, {}
-            self._day = self._today().day
+            self._rows, self._told, self._day = {}, {}, 0
         return Batch(
             {(day, *document): Counts(*row) for document, row in rows.items()},
             {(day, *key): number for key, number in told.items()},
+            self._measured.take(),
         )
 
 
 def _merged(kept: Batch, fresh: Batch) -> Batch:
-    if not kept.counts and not kept.readers:
+    if not kept:
         return fresh
     counts, readers = dict(kept.counts), dict(kept.readers)
     for key, more in fresh.counts.items():
@@ -142,4 +159,6 @@ def _merged(kept: Batch, fresh: Batch) -> Batch:
     for told, number in fresh.readers.items():
         if told in readers or len(readers) < MAX_ROWS:
             readers[told] = max(number, readers.get(told, 0))
-    return Batch(counts, readers)
+    measured = Counter(kept.measured)
+    measured.update(fresh.measured)
+    return Batch(counts, readers, measured)

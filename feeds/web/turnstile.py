@@ -46,13 +46,13 @@ class Turnstile:
         self._config: Config | None = None
         self._counting = False
         self._limits: Limits | None = None
-        self._proxies = Networks(())
+        self.proxies = Networks(())
         self._wondered = False
 
     def answer(self, served: Served, environ: Mapping[str, Any], edition: Edition) -> tuple[int, Headers, bytes]:
         """Status, headers and body for GET or HEAD; the body comes with HEAD, too: the server leaves it out."""
         if edition.config is not self._config:
-            self._adopt(edition.config)
+            self.adopt(edition.config)
         status, headers, body = answer(served, environ)
         sent = environ["REQUEST_METHOD"] == "GET"
         if status == 200 and sent and self._limits is not None and (wait := self._wait(self._limits, served, environ)):
@@ -64,21 +64,26 @@ class Turnstile:
     def count(self, key: tuple[str, str], status: int, size: int, environ: Mapping[str, Any], edition: Edition) -> None:
         """A feed (path, format) that is made and answered elsewhere. `size` in bytes."""
         if edition.config is not self._config:
-            self._adopt(edition.config)
+            self.adopt(edition.config)
         if self._counting:
             self.tally.count(key, status, size, environ.get("HTTP_USER_AGENT"))
 
-    def _adopt(self, config: Config | None) -> None:
-        if config is None:
+    def trusts(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a proxy of the operator's is who asks."""
+        return self.proxies.holds(clients.parse(environ.get("REMOTE_ADDR") or ""))
+
+    def adopt(self, config: Config | None) -> None:
+        """What is in force now."""
+        if config is None or config is self._config:
             return
         before, site = self._config, config.site
         self._config, self._counting = config, site.audience_days > 0
         if before is None or before.site.limits != site.limits:
             self._limits = _limits(site)
-        self._proxies = Networks(site.trusted_proxies)
+        self.proxies = Networks(site.trusted_proxies)
 
     def _wait(self, limits: Limits, served: Served, environ: Mapping[str, Any]) -> int:
-        address = clients.client(environ, self._proxies)
+        address = clients.client(environ, self.proxies)
         if not address or _NEARBY.holds(address):
             self._wonder(environ)
             return 0
@@ -89,7 +94,7 @@ class Turnstile:
         """Say once that a proxy may have been forgotten: without it all readers look like one neighbour."""
         if self._wondered or "HTTP_X_FORWARDED_FOR" not in environ:
             return
-        if not self._proxies.holds(clients.parse(environ.get("REMOTE_ADDR") or "")):
+        if not self.proxies.holds(clients.parse(environ.get("REMOTE_ADDR") or "")):
             self._wondered = True
             log.warning("forwarded_ignored", reason="X-Forwarded-For of a private address; is it a proxy for trusted_proxies?")
 
@@ -112,6 +117,7 @@ def _refuse(wait: int) -> tuple[int, Headers, bytes]:
         ("Cache-Control", "no-store"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", "Retry-After"),
+        ("X-Content-Type-Options", "nosniff"),
         ("Content-Length", str(len(body))),
     ]
     return 429, headers, body

@@ -65,13 +65,16 @@ class Proxy:
     def __init__(self, name: str, port: int, served: Served) -> None:
         self.name, self.port, self.served = name, port, served
 
-    def ask(self, address: str, method: str = "GET", body: str = "", **headers: str) -> tuple[int, Message, bytes]:
-        """Over TLS, as the host of the configuration."""
+    def connect(self) -> ssl.SSLSocket:
+        """Over TLS, as to the host of the configuration."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=15)
+        return context.wrap_socket(plain, server_hostname=HOST)
+
+    def ask(self, address: str, method: str = "GET", body: str = "", **headers: str) -> tuple[int, Message, bytes]:
         connection = http.client.HTTPSConnection(HOST, timeout=15)
-        connection.sock = context.wrap_socket(plain, server_hostname=HOST)
+        connection.sock = self.connect()
         try:
             form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
             wanted = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -167,6 +170,15 @@ def test_readers_are_named_to_the_service(proxy: Proxy) -> None:
     assert found.headers["host"] == HOST
 
 
+def test_nobody_can_name_himself_by_a_header_that_only_looks_like_the_proxys(proxy: Proxy) -> None:
+    with proxy.connect() as plain:
+        forged = "".join(f"{name}: 127.0.0.1\r\n" for name in ("X_Forwarded_For", "x_forwarded-for", "X-Forwarded_For"))
+        plain.sendall(f"GET /tags/Ubuntu.atom?forged HTTP/1.1\r\nHost: {HOST}\r\n{forged}\r\n".encode())
+        assert b" 200 " in plain.recv(100)
+    found = proxy.arrived("/tags/Ubuntu.atom?forged")[-1]
+    assert not [name for name in found.headers if "_" in name]
+
+
 def test_people_can_sign_up_and_nothing_of_theirs_is_kept(proxy: Proxy) -> None:
     assert proxy.ask("/subscribe")[0] == 200
     status, headers, _body = proxy.ask("/subscribe", "POST", "email=nobody%40example.org")
@@ -228,3 +240,19 @@ def test_feeds_stay_up_while_the_service_is_down(certificate: Path, tool: Callab
         time.sleep(1.2)  # until it may be kept no longer
         assert proxy.ask("/all.atom")[2] == b"feed"
         assert proxy.ask("/")[0] == 502
+
+
+@pytest.mark.parametrize("make", [nginx, caddy])
+def test_forms_are_passed_on_when_they_are_whole(
+    make: Maker, certificate: Path, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+        backend.settimeout(0.5)
+        served = Served(f"http://127.0.0.1:{backend.getsockname()[1]}")
+        with started(make, tmp_path, certificate, served, tool) as proxy, proxy.connect() as reader:
+            reader.sendall(f"POST /subscribe HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100\r\n\r\nemail=".encode())
+            with pytest.raises(TimeoutError):
+                backend.accept()
+            reader.sendall(b"x" * 94)
+            backend.settimeout(15)
+            backend.accept()[0].close()

@@ -49,7 +49,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         key = repr(articles)
         if key not in kept:
             if len(kept) > 20:
-                kept.pop(next(iter(kept))).site.close()
+                kept.pop(next(iter(kept))).site.remove()
             site = site_type(tmp_path_factory.mktemp("store") / "site")
             for number, fields in enumerate(articles):
                 site.write(f"{number}.md", id=number, **fields)
@@ -59,7 +59,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
     yield make
     for store in kept.values():
-        store.site.close()
+        store.site.remove()
 
 
 ARTICLE = st.fixed_dictionaries(

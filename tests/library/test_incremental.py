@@ -108,8 +108,8 @@ class Store(RuleBasedStateMachine):
         self.pending = False
 
     def teardown(self) -> None:
-        self.site.close()
-        self.other.close()
+        self.site.remove()
+        self.other.remove()
         shutil.rmtree(self.folder)
 
     def _put(self, path: str, fields: dict[str, Any]) -> None:
@@ -185,15 +185,14 @@ class Store(RuleBasedStateMachine):
         self.compare(broken=[])
 
     def compare(self, broken: list[str]) -> None:
-        report = self.site.rescan()
+        report = self.site.rescan(accept_removals=True)
         assert report.articles == len(self.good)
         assert [problem.path for problem in self.site.service.problems()] == broken
         shutil.rmtree(self.other.store)
         for path, text in self.good.items():
             self.other.write(path, text)
         self.other.set("feeds.yaml", (self.site.config_dir / "feeds.yaml").read_text("utf-8"))
-        self.other.close()
-        shutil.rmtree(self.other.root / "var")
+        self.other.forget()
         self.other.store.mkdir(exist_ok=True)
         self.other.reopen()
         self.other.rescan()
@@ -220,7 +219,7 @@ class Crowd(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
 
     def teardown(self) -> None:
-        self.site.close()
+        self.site.remove()
         shutil.rmtree(self.folder)
 
     @rule(
@@ -262,7 +261,7 @@ class Crowd(RuleBasedStateMachine):
 
     @rule()
     def rescan(self) -> None:
-        self.site.rescan()
+        self.site.rescan(accept_removals=True)
         for path in self.ever.keys() - self.files.keys():  # what goes and comes back in between was never seen to go
             del self.ever[path]
         self.check()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,6 +73,22 @@ def test_links_to_folders_are_not_followed_so_loops_do_no_harm(store: Path) -> N
     (store / "dangling.md").symlink_to("nowhere.md")
     (store / "to-folder.md").symlink_to("2020")
     assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
+    assert {problem.path for problem in sweep(str(store)).problems} == {"self.md", "dangling.md"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_named_and_not_opened(store: Path) -> None:
+    os.mkfifo(store / "pipe.md")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(store / "socket.md"))
+        (store / "folder.md").mkdir()
+        (store / "folder.md" / "4.md").write_text("x")
+        found = sweep(str(store))
+    assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown", "folder.md/4.md"}
+    assert sorted((problem.path, problem.kind) for problem in found.problems) == [
+        ("pipe.md", "special"),
+        ("socket.md", "special"),
+    ]
 
 
 def test_a_neighbour_of_the_store_with_a_longer_name_is_outside(store: Path) -> None:
@@ -135,3 +155,33 @@ def test_files_of_a_folder_that_cannot_be_read_do_not_count_as_removed(
     visible = {path: stamp for path, stamp in after.items() if not path.startswith("a/")}
     changes = compare(before, Sweep(files=visible, unreadable=["a/"]))
     assert set(changes.removed) == {path for path in before if not path.startswith("a/")} - set(visible)
+
+
+class Torn:
+    """A listing that ends amid, as on a network disk that goes away."""
+
+    def __init__(self, entries: Any) -> None:
+        self.entries = entries
+
+    def __enter__(self) -> Torn:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.entries.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        yield next(self.entries)
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+
+@pytest.mark.parametrize("folder", ["", "2020/01"])
+def test_a_listing_that_ends_amid_removes_nothing(store: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    known, really = sweep(str(store)).files, os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: Torn(really(path)) if Path(path) == store / folder else really(path))
+    if not folder:
+        with pytest.raises(StoreError, match="Stale file handle"):
+            sweep(str(store))
+        return
+    found = sweep(str(store))
+    assert compare(known, found).removed == ()
+    assert [(problem.path, problem.reason) for problem in found.problems] == [("2020/01/", "cannot be read: Stale file handle")]

@@ -264,8 +264,8 @@ def _certified(certificate: Path) -> dict[str, str]:
     return {"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": str(certificate), "smtpd_tls_loglevel": "1"}
 
 
-def make_certificate() -> bytes:
-    """A key and a certificate that it signed itself, for this machine's names; PEM."""
+def make_certificate(days: int = 2) -> bytes:
+    """A key and a certificate that it signed itself, for this machine's names, valid for so many days from now; PEM."""
     import ipaddress
 
     from cryptography import x509
@@ -279,7 +279,7 @@ def make_certificate() -> bytes:
     built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     built = built.serial_number(x509.random_serial_number()).add_extension(names, critical=False)
     built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    built = built.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=2))
+    built = built.not_valid_before(now - datetime.timedelta(days=9)).not_valid_after(now + datetime.timedelta(days=days))
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return private + built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 

@@ -285,7 +285,7 @@ class Years(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "mailing"):
-            self.mailing.site.close()
+            self.mailing.site.remove()
             self.folder.cleanup()
 
     @rule(ago=st.sampled_from((0, 3600, 5 * DAY, 900 * DAY, -2 * DAY)), lag=st.sampled_from((0, 0, 30)))

@@ -15,7 +15,8 @@ from feeds import database
 from feeds.audience import records
 from feeds.audience.records import Batch, Counts
 from feeds.config import Environment
-from feeds.service.audience import MOST_REQUESTED
+from feeds.errors import StoreError
+from feeds.service.census import MOST_REQUESTED
 from feeds.web.app import create_app
 
 TOKEN = "a-token-of-the-operator"
@@ -180,3 +181,44 @@ def test_the_setting_says_who_may_look(web_site: Any, setting: str, far: int, ne
 
 def test_before_the_first_rescan_there_is_nothing_to_tell(site: Any) -> None:
     assert ask(application(site)).status_code == 503
+
+
+# -- what processes measure ------------------------------------------------------
+
+
+def test_workers_measure_what_they_answer_and_how_long_that_takes(web_site: Any) -> None:
+    for _worker in range(2):
+        lane = create_app(web_site.environment)
+        client = Client(lane)
+        for path in ("/tags/Linux.atom", "/tags/Linux.atom", "/", "/none", "/health"):
+            client.get(path)
+        lane.turnstile.tally.flush()
+    found = values(ask(application(web_site)).text)
+    assert found["feeds_requests_total", "atom"] == 4
+    answers = {key[1:]: number for key, number in found.items() if key[0] == "feeds_http_answers_total"}
+    # The second request of a document was the lane's; who only monitors leaves no trace.
+    assert answers == {("200", "pages"): 4, ("404", "pages"): 2}
+    assert found["feeds_http_answer_seconds_count", "pages"] == 6
+    assert found["feeds_render_seconds_count", "atom"] == 2 and found["feeds_render_seconds_bucket", "atom", "+Inf"] == 2
+    assert 0 < found["feeds_render_seconds_sum", "atom"] < 20
+
+
+def test_rescans_are_measured_by_what_came_of_them(client: Client, web_site: Any) -> None:
+    web_site.rescan()
+    web_site.write("31.md", tags=["Linux"])
+    (web_site.store / "1.md").unlink()
+    web_site.rescan()
+    web_site.store.rename(web_site.root / "away")
+    with pytest.raises(StoreError):
+        web_site.rescan()
+    found = values(ask(client).text)
+    outcomes = {outcome: found["feeds_rescan_seconds_count", outcome] for outcome in ("changed", "idle", "failed")}
+    assert outcomes == {"changed": 2, "idle": 1, "failed": 1}
+    assert found["feeds_rescan_articles_total", "added"] == 31 and found["feeds_rescan_articles_total", "removed"] == 1
+    assert found["feeds_last_rescan_articles", "added"] == 1 and found["feeds_last_rescan_articles", "removed"] == 1
+
+
+def test_it_says_what_it_is(client: Client) -> None:
+    text = ask(client).text
+    assert f'schema="{database.HEAD}"' in text and 'version="' in text
+    assert abs(values(text)["feeds_worker_start_time_seconds",] - time.time()) < 600

@@ -39,7 +39,7 @@ def evil(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         site.write(f"{number}.md", title=f"{text} {number}", tags=[text], excerpt=text, body=body, pic=text, via=text, **people)
     site.rescan()
     yield site
-    site.close()
+    site.remove()
 
 
 def pages(site: Any) -> list[str]:

@@ -2,14 +2,15 @@
 
 Each page is a function that returns Markdown and raises `Unexplained` where the code has something without words. The words of
 a setting are its comment in config/*.yaml, those of a variable its field in `Environment`, those of a command its help, those
-of an address the docstring of its view, those of a metric its HELP.
+of an address the docstring of its view, those of a metric its HELP,
+those of a package its line in `dependencies`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import addresses, commands, metrics, settings
+from . import addresses, commands, dependencies, metrics, settings
 from .words import Unexplained
 
 __all__ = ["PAGES", "Unexplained"]
@@ -20,4 +21,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "addresses": addresses.page,
     "metrics": metrics.page,
+    "dependencies": dependencies.page,
 }

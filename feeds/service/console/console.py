@@ -18,6 +18,7 @@ from ...model import Issue, Problem
 from ...newsletter import progress
 from ...newsletter.mailboxes import parse as parse_mailbox
 from ...newsletter.tokens import Tokens
+from .. import holding, state
 from ..consent import Consent, masked
 from ..digests import Digests
 from . import drafts, excerpts, following, overview, people, record, sessions, sheets
@@ -110,6 +111,19 @@ class Console:
         found = Consent(self.engine, self.environment, config, self.tokens()).found(address)
         self._note("look-up", masked(address.strip()), ip, now)
         return found
+
+    # -- the store -----------------------------------------------------------
+
+    def accept_removals(self, mark: str, ip: str, now: int) -> bool:
+        """Let go, with the next rescan, the articles that `mark` names; False where others are held by now."""
+        with database.writing(self.engine) as connection:
+            stored = state.read(connection)
+            word = holding.let_go(stored, mark)
+            if word:
+                state.put(connection, word)
+                held = holding.Held.read(stored)
+                record.note(connection, now, "removals", str(held.articles if held else 0), ip)
+        return bool(word)
 
     # -- issues --------------------------------------------------------------
 

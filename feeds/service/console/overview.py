@@ -15,6 +15,7 @@ from ...newsletter import due, progress
 from ...syndication import documents
 from ...syndication.websub import rows as hub_rows
 from .. import state
+from ..holding import Held, is_let_go
 from ..repository import Repository
 from .record import Rescan, last_rescans
 
@@ -24,7 +25,10 @@ LISTED = 15
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`rescan` is the last one that went well, with its time `at`; None before the first. `due`: frequency -> UTC seconds."""
+    """`rescan` is the last one that went well, with its time `at`; None before the first. `due`: frequency -> UTC seconds.
+
+    `going`: what is `held` has been let go, and goes with the next rescan.
+    """
 
     articles: int
     feeds: int
@@ -34,6 +38,8 @@ class Overview:
     rescans: Sequence[Rescan]
     rescan_fault: str
     config_fault: str
+    held: Held | None
+    going: bool
     git: Repository | None
     due: Mapping[str, int]
     deliveries: Mapping[str, int]
@@ -52,6 +58,8 @@ def look(connection: sa.Connection, now: int) -> Overview:
         rescans=last_rescans(connection, LISTED),
         rescan_fault=stored.get("rescan_fault", ""),
         config_fault=stored.get("config_fault", ""),
+        held=Held.read(stored),
+        going=is_let_go(stored),
         git=Repository.read(stored),
         due=_due(config, now) if config else {},
         deliveries=progress.counts(connection),

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from ... import database
+from ... import database, measures
 from ...config import WebSub
 from .errands import After, Errands, Note
 from .looking import HandOver, Lookout, Source, Work
@@ -184,6 +184,7 @@ class _Run:
     def _write(self, notes: Sequence[Note]) -> list[After]:
         """In a thread."""
         with database.writing(self.engine, durable=True) as connection:
+            measures.add(connection, self.errands.gathered.take())
             return [note(connection) for note in notes]
 
     def _follow(self, after: Sequence[After]) -> None:

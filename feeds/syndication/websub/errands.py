@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import structlog
 
 from ...config import Config
+from ...measures import PUSHES, Gathered
 from . import announce, rows, rules
 from .callbacks import is_allowed
 from .rows import Owed, Request
@@ -58,6 +59,7 @@ class Errands:
     now: Callable[[], int]
     config: Config = field(default_factory=Config)
     tally: Counter[str] = field(default_factory=Counter)
+    gathered: Gathered = field(default_factory=Gathered)
     strangers: Wire = field(init=False)
     outside: Wire = field(init=False)
     _bodies: dict[str, asyncio.Task[Payload | None]] = field(default_factory=dict)
@@ -68,6 +70,10 @@ class Errands:
 
     def _judge(self, address: str) -> bool:
         return is_allowed(address, private=self.config.feeds.websub.allow_private_callbacks)
+
+    def _count(self, outcome: str) -> None:
+        self.tally[outcome] += 1
+        self.gathered.count(PUSHES, outcome)
 
     def forget_documents(self) -> None:
         """They may be other ones now."""
@@ -108,7 +114,7 @@ class Errands:
             answer = await self._ask("POST", row.callback, _headers(row, payload), payload.body)
             if not answer.ok:
                 return await self._failed(row, answer)
-            self.tally["delivered"] += 1
+            self._count("delivered")
         return partial(_delivered, row=row, digest=payload.digest)
 
     async def _payload(self, topic: str) -> Payload | None:
@@ -121,7 +127,7 @@ class Errands:
         return await asyncio.shield(bodies[topic])
 
     async def _failed(self, row: Owed, answer: Answer) -> Note:
-        self.tally["failed"] += 1
+        self._count("failed")
         now = self.now()
         outcome = rules.after_failure(answer, row.record, key=row.key, now=now, settings=self.config.feeds.websub)
         if isinstance(outcome, Again):
@@ -130,6 +136,7 @@ class Errands:
 
     async def end(self, row: Owed, end: End) -> Note:
         """Who is dropped is told so, once (section 5.2)."""
+        self.gathered.count(PUSHES, "dropped")
         log.info("hub_dropped", topic=row.topic, host=row.host, reason=end.reason)
         if end.denied:
             await self._ask("GET", rules.with_query(row.callback, mode="denied", topic=row.topic, reason=end.reason))

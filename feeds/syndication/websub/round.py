@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 import structlog
 
-from ... import database
+from ... import database, measures
 from ...config import WebSub
 from . import rows
 from .errands import Errands, Note
@@ -67,5 +67,6 @@ class _Round:
     def _write(self, notes: Sequence[Note]) -> None:
         if notes:
             with database.writing(self.engine, durable=True) as connection:
+                measures.add(connection, self.errands.gathered.take())
                 for note in notes:
                     self._unsure.update(note(connection).unsure)

@@ -258,3 +258,9 @@ def counts(connection: sa.Connection) -> dict[str, int]:
         "failing": sa.select(sa.func.count()).select_from(hub_subscriptions).where(_s.failures > 0),
     }
     return {name: int(connection.execute(query).scalar() or 0) for name, query in numbers.items()}
+
+
+def oldest(connection: sa.Connection, now: int) -> int:
+    """Seconds for which a delivery has been due; 0 where none is."""
+    due = connection.execute(sa.select(sa.func.min(_s.due)).where(_s.due <= now, _s.expires > now)).scalar()
+    return 0 if due is None else now - due

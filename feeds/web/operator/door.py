@@ -26,9 +26,15 @@ COOKIE, FOLDER = "operator", "/operator"
 MAX_BODY = 64 * 1024
 _OPEN = ("operator.sign_in", "operator.enter")
 #: Where forms are sent to, and the page that has the form.
-_FORMS = {"feeds/save": "/feeds/new", "feeds/remove": "/feeds/own", "feeds/undo": "/feeds/own", "issues/": "/issues"}
+_FORMS = {
+    "feeds/save": "/feeds/new",
+    "feeds/remove": "/feeds/own",
+    "feeds/undo": "/feeds/own",
+    "issues/": "/issues",
+    "accept-removals": "/",
+}
 #: What was done, as addresses say it: the page finds the words.
-SAID = frozenset({"saved", "removed", "undone", "pause", "resume", "cancel", "retry", "test", "out"})
+SAID = frozenset({"saved", "removed", "undone", "pause", "resume", "cancel", "retry", "test", "out", "accepted", "others"})
 
 
 def console() -> Console:

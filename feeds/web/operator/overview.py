@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from flask import request
 from werkzeug.wrappers import Response as Answer
 
-from .door import blueprint, config, console, now, number, page
+from .door import back, blueprint, config, console, ip, now, number, page
 
 
 @blueprint.get("/")
 def overview() -> Answer:
     """The console's first page: what is published, what is faulty, what was done lately, what is due next."""
     return page("overview.html", now=now(), found=console().overview(now()), sheet=console().sheet())
+
+
+@blueprint.post("/accept-removals")
+def accept_removals() -> Answer:
+    """Let articles go whose files are gone: with the next rescan, and only those that the page showed."""
+    accepted = console().accept_removals(request.form.get("mark", ""), ip(), now())
+    return back("/", "accepted" if accepted else "others")
 
 
 @blueprint.get("/quarantine")

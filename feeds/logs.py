@@ -1,0 +1,146 @@
+"""Logs: one event a line, of this program and of its libraries alike. Law: never a secret. Alone configures structlog.
+
+Three shapes: `console` for eyes, `logfmt` and `json` for machines; `auto` is the first on a terminal and logfmt elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+FORMATS = ("auto", "console", "logfmt", "json")
+#: What stands where something was taken out.
+CUT = "…"
+#: Shorter ones are too likely to be part of something else.
+LEAST_SECRET = 6
+_NAMED = frozenset({"authorization", "cookie", "password", "secret", "set-cookie", "token"})
+_DOORS = re.compile(r"(/(?:confirm|preferences|unsubscribe)/)[^\s/?#\"'<>]+")
+_USERS = re.compile(r"(://)[^\s/?#\"']*@")
+_MAILBOXES = re.compile(r"[^\s<>()\[\]\"',;:=@/\\]+@(?=[\w-]+(?:\.[\w-]+)+)")
+_CREDENTIALS = re.compile(r"\b(bearer|basic|plain)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
+
+Event = MutableMapping[str, Any]
+
+
+class Scrub:
+    """Takes out of an event what must not be in a log: links of subscribers, passwords, mail addresses, `secrets` as such."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({secret for secret in secrets if len(secret) >= LEAST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        for name, value in event.items():
+            if name.lower() in _NAMED:
+                event[name] = CUT
+            elif not isinstance(value, int | float | bool) and not name.startswith("_"):
+                event[name] = self._clean(value)
+        return event
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: CUT if str(key).lower() in _NAMED else self._clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._clean(inner) for inner in value]
+        return value if value is None or isinstance(value, int | float | bool) else self.text(str(value))
+
+    def text(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(CUT, text)
+        text = _CREDENTIALS.sub(rf"\1 {CUT}", _DOORS.sub(rf"\1{CUT}", text))
+        return _MAILBOXES.sub(f"{CUT}@", _USERS.sub(rf"\1{CUT}@", text)) if "@" in text else text
+
+
+def secrets_of(*settings: str) -> set[str]:
+    """Secrets as such, and the passwords in addresses (several of them separated by blanks)."""
+    found: set[str] = set()
+    for setting in settings:
+        for part in setting.split():
+            try:
+                found.add((urlsplit(part).password or "") if "://" in part else part)
+            except ValueError:  # an address that is none: all of it
+                found.add(part)
+    return found
+
+
+def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
+    """For this process, to stderr. Repeating it is harmless."""
+    import structlog  # most commands log nothing, and need not wait for it
+
+    if format not in FORMATS or format == "auto":
+        format = "console" if sys.stderr.isatty() else "logfmt"
+    prepared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        Scrub(secrets),
+        _in_order,
+    ]
+    renderer = _renderer(format)
+    structlog.configure(
+        processors=[*prepared, renderer],
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    whole = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+        processors=[_whence, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *prepared, renderer],
+    )
+    _adopt_libraries(whole)
+
+
+def _renderer(format: str) -> Any:
+    from structlog import dev, processors
+
+    if format == "console":
+        return dev.ConsoleRenderer(colors=True)
+    if format == "json":
+        return processors.JSONRenderer(ensure_ascii=False)
+    return processors.LogfmtRenderer(bool_as_flag=False)
+
+
+def _in_order(_logger: object, _method: str, event: Event) -> Event:
+    """When, how bad, what; a library's words are its event's name, on one line."""
+    event["event"] = " ".join(str(event.get("event", "")).split())
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
+
+
+class _ToStderr(logging.Handler):
+    """To what is stderr at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
+def _adopt_libraries(formatter: logging.Formatter) -> None:
+    """What libraries log (granian, Alembic, APScheduler) goes the same way, from warnings on."""
+    handler = _ToStderr()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [*(other for other in root.handlers if not isinstance(other, _ToStderr)), handler]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+
+
+def _whence(_logger: object, _method: str, event: Event) -> Event:
+    """The library that says it."""
+    record: logging.LogRecord = event["_record"]
+    event["library"] = record.name.strip("_").partition(".")[0]
+    return event
+
+
+#: For granian's own set-up of logging: let everything through to the root logger, which `configure` has prepared.
+GRANIAN: dict[str, Any] = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {name: {"handlers": [], "level": "WARNING", "propagate": True} for name in ("_granian", "granian.access")},
+}
