@@ -63,7 +63,7 @@ def read(results: Path) -> Measured:
         cold_s=value("cold rescan"),
         idle_ms=value("idle rescan"),
         full_rate=rate("cached 200", "against bare Flask"),
-        short_rate=rate("304", "against bare Flask"),
+        short_rate=rate("304,", "against bare Flask"),
         planning_s=value("planning one weekly issue"),
         planning_mb=value("memory while planning"),
         composing_rate=value("composing and sending into smtp-sink"),

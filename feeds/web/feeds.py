@@ -75,8 +75,8 @@ def _served(here: State, key: str, format: Format, find: Find) -> Served | Respo
     if cached is None or cached.digest != found.digest or found.body is not None:
         cached = serve(found, found.body, max_age(config))
         here.cache.put(key, cached)
+    if found.body is not None:
         here.turnstile.tally.measure(RENDER, format.name, seconds=time.perf_counter() - begun)
-    assert cached is not None
     cached.generation, cached.groups = found.generation, found.groups
     return cached
 

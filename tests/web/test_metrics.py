@@ -203,6 +203,14 @@ def test_workers_measure_what_they_answer_and_how_long_that_takes(web_site: Any)
     assert 0 < found["feeds_render_seconds_sum", "atom"] < 20
 
 
+def test_an_answer_that_needed_no_document_is_no_rendering(web_site: Any) -> None:
+    lane = create_app(web_site.environment)
+    assert Client(lane).get("/tags/Linux.rss", headers={"If-None-Match": "*"}).status_code == 304
+    lane.turnstile.tally.flush()
+    found = values(ask(application(web_site)).text)
+    assert found["feeds_not_modified_total", "rss"] == 1 and not found.get(("feeds_render_seconds_count", "rss"))
+
+
 def test_rescans_are_measured_by_what_came_of_them(client: Client, web_site: Any) -> None:
     web_site.rescan()
     web_site.write("31.md", tags=["Linux"])
