@@ -30,7 +30,7 @@ test: $(VENV)/.dev ## set up and run the whole suite  (DATABASE=postgresql make 
 	$(BIN)/pytest -n auto --database=$(DATABASE)
 
 test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
-	$(BIN)/pytest -n auto -m "not interop"
+	$(BIN)/pytest -n auto -m "not interop" --database=$(DATABASE)
 
 fuzz: $(VENV)/.dev ## hostile input for ten minutes, other examples each time  (FUZZ_SECONDS=3600 make fuzz)
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \
