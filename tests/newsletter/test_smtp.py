@@ -322,7 +322,8 @@ def test_no_password_goes_to_a_server_that_offers_no_log_in() -> None:
 )
 def test_a_server_that_cannot_be_used_is_named_with_its_own_words(answers: list[bytes], reason: str) -> None:
     with script(lambda _line, number: answers[number] if number < len(answers) else b"") as (port, _lines):
-        said = problem(f"smtp://127.0.0.1:{port}?timeout=0.3")
+        patience = 0.3 if reason == "no answer in time" else 20  # a busy machine answers late
+        said = problem(f"smtp://127.0.0.1:{port}?timeout={patience}")
         assert reason in said and said.startswith(f"127.0.0.1:{port}")
 
 
