@@ -89,14 +89,14 @@ class House:
         paths = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns) if folder.is_dir() else []
         return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in paths]
 
-    def link(self, address: str, kind: str, seconds: float = 30) -> str:
-        """The newest link of a kind in a message to an address, as soon as the clock has sent one."""
+    def link(self, address: str, kind: str, seconds: float = 30, known: str = "") -> str:
+        """The newest link of a kind in a message to an address, as soon as the clock has sent another than is `known`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for letter in reversed([each for each in self.letters() if address in str(each["To"])]):
                 body = letter.get_body(("plain",))
                 found = re.search(rf"http://\S+/{kind}/\S+", body.get_content()) if body else None
-                if found:
-                    return found[0].rstrip(">.,")
+                if found and (link := found[0].rstrip(">.,")).rpartition("/")[2] not in known:
+                    return link
             time.sleep(0.1)
         raise AssertionError(f"no link to {kind} came to {address}:\n{self.running.log()}")
