@@ -103,14 +103,15 @@ def outbox_rows(post: Post) -> list[tuple[str, str, str]]:
     return [(row.status, row.reply, row.message) for row in rows]
 
 
-def send(post: Post, transport: Any) -> int:
+def send(post: Post, transport: Any) -> str:
+    """Why the rest waits."""
     return post_office.deliver(post.engine, config=settings(confirm_hours=1), transport=transport, now=lambda: post.now)
 
 
 def test_single_messages_are_sent_and_forgotten(post: Post) -> None:
     letters(post, "a@example.org", "b@example.org", "c@example.org")
     with serving() as server:
-        assert send(post, smtp(server.url)) == 3
+        assert send(post, smtp(server.url)) == ""
         assert sorted(taken.recipient[0] for taken in server.taken) == ["a", "b", "c"] and outbox_rows(post) == []
     assert server.taken[0].sender == "digest@example.org"
 
@@ -127,25 +128,25 @@ def test_single_messages_are_tried_again_refused_or_given_up(post: Post) -> None
             send(post, smtp(server.url))
     assert outbox_rows(post)[0] == ("failed", "451 later", "")
     post.now += 8 * 86400
-    assert send(post, Recorder()) == 0 and outbox_rows(post) == []
+    assert send(post, Recorder()) == "" and outbox_rows(post) == []
 
 
 def test_a_single_message_that_a_crash_left_in_doubt_goes_again(post: Post) -> None:
     letters(post, "a@example.org")
     post.write(sa.update(outbox).values(status="sending"))
     recorder = Recorder()
-    assert send(post, recorder) == 1 and recorder.sent == ["<c1@example.org>"]
+    assert send(post, recorder) == "" and recorder.sent == ["<c1@example.org>"]
 
 
 def test_one_process_at_a_time_sends_single_messages(post: Post) -> None:
     letters(post, "a@example.org")
     recorder = Recorder()
     with database.exclusive(post.engine, "outbox"):
-        assert send(post, recorder) == 0 and recorder.sent == []
-    assert send(post, recorder) == 1
+        assert send(post, recorder) == "" and recorder.sent == []
+    assert send(post, recorder) == "" and len(recorder.sent) == 1
 
 
 def test_single_messages_wait_while_no_server_answers(post: Post) -> None:
     letters(post, "a@example.org")
-    assert send(post, smtp(f"smtp://127.0.0.1:{free_port()}?starttls=0")) == 0
+    assert "Connect call failed" in send(post, smtp(f"smtp://127.0.0.1:{free_port()}?starttls=0"))
     assert outbox_rows(post)[0][0] == "pending"
