@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from .. import processes
 from ..model import FACETS, Problem, RescanReport
 from .bounces import bounces
 from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_service, print_json, read_environment, show_progress
@@ -111,6 +112,7 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     """
     from ..schedule import run
 
+    processes.give_memory_back()
     with open_service(config_dir) as service:
         log_to_stderr(service.environment, log_format)
         run(service, parent=parent)
@@ -135,6 +137,7 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
     """
     from ..tasks import run
 
+    processes.give_memory_back()
     with open_service(config_dir) as service:
         log_to_stderr(service.environment, log_format)
         run(service, concurrency=concurrency)
