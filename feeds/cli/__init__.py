@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from .. import processes
 from ..model import FACETS, Problem, RescanReport
 from .bounces import bounces
 from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_service, print_json, read_environment, show_progress
@@ -110,9 +109,10 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     Examples:
       feeds clock --config site/config
     """
+    from ..processes import give_memory_back
     from ..schedule import run
 
-    processes.give_memory_back()
+    give_memory_back()
     with open_service(config_dir) as service:
         log_to_stderr(service.environment, log_format)
         run(service, parent=parent)
@@ -135,9 +135,10 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
       feeds worker --config site/config
       feeds worker --concurrency 4
     """
+    from ..processes import give_memory_back
     from ..tasks import run
 
-    processes.give_memory_back()
+    give_memory_back()
     with open_service(config_dir) as service:
         log_to_stderr(service.environment, log_format)
         run(service, concurrency=concurrency)
