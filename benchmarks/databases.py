@@ -1,12 +1,16 @@
-"""PostgreSQL against SQLite, by turns on the same store: a feed that is asked for anew, a rescan that finds one change."""
+"""PostgreSQL against SQLite, by turns on the same store: a feed that no cache holds, a rescan that finds one change."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
+from feeds import addresses
 from feeds.config import Environment
 from feeds.service import Document, Service
 from feeds.syndication.formats import FORMATS
@@ -14,56 +18,79 @@ from tests import postgresql
 
 from .bench import Bench, Site
 from .figures import Figure, middle, ratio, spread
+from .processes import HOST, ask, serving
 from .scale import server
 from .stores import retitle
 
 BOUND = 1.5
-#: Feeds of all sizes, asked for in a row.
+#: Feeds of all sizes, asked for in a row; other ones in each round, as a server keeps what it has answered.
 FEEDS = 60
+ATOM = FORMATS["atom"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A service on one of the two, and what its rounds took (seconds)."""
+    """A service on one of the two, what serves it on `port`, and what its rounds took (seconds)."""
 
-    name: str
     service: Service
-    requests: list[float]
-    rescans: list[float]
+    port: int
+    requests: list[float] = field(default_factory=list)
+    documents: list[float] = field(default_factory=list)
+    rescans: list[float] = field(default_factory=list)
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
     site = bench.site("databases", bench.store(bench.articles))
-    with server(bench.folder) as url:
-        kinds = [_kind("SQLite", site, ""), _kind("PostgreSQL", site, postgresql.new(url, ""))]
-        try:
-            for kind in kinds:
-                kind.service.prepare()
-                kind.service.rescan(now=int(time.time()))
-            for turn in range(bench.rounds(9)):
-                for kind in kinds[:: -1 if turn % 2 else 1]:
-                    kind.requests.append(_requests(kind.service))
-                _change(site, kinds[:: -1 if turn % 2 else 1], turn)
-        finally:
-            for kind in kinds:
-                kind.service.close()
-    sqlite, server_kind = kinds
-    yield _against("a feed that is asked for anew, PostgreSQL against SQLite", server_kind.requests, sqlite.requests)
-    yield _against("one change, rescan, PostgreSQL against SQLite", server_kind.rescans, sqlite.rescans)
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(server(bench.folder))
+        kinds = [_kind(stack, site, ""), _kind(stack, site, postgresql.new(url, ""))]
+        turns = bench.rounds(9)
+        paths = [state.path for state, _selection in kinds[0].service.states()]
+        picked = random.Random(3).sample(paths, min(FEEDS * turns, len(paths)))
+        for turn in range(turns):
+            for kind in kinds[:: -1 if turn % 2 else 1]:
+                asked = picked[turn::turns]
+                kind.requests.append(_requests(kind, asked))
+                kind.documents.append(_documents(kind.service, asked))
+            _change(site, kinds[:: -1 if turn % 2 else 1], turn)
+    sqlite, other = kinds
+    what = "PostgreSQL against SQLite"
+    yield _against(f"a request for a feed that no cache holds, {what}", other.requests, sqlite.requests, BOUND)
+    yield _against(f"of it, making the document, {what}", other.documents, sqlite.documents, None)
+    yield _against(f"one change, rescan, {what}", other.rescans, sqlite.rescans, BOUND)
 
 
-def _kind(name: str, site: Site, url: str) -> Kind:
+def _kind(stack: contextlib.ExitStack, site: Site, url: str) -> Kind:
     environ = {"FEEDS_DATABASE_URL": url} if url else {}
-    return Kind(name, Service(Environment.read(site.config, environ)), [], [])
+    service = Service(Environment.read(site.config, environ))
+    stack.callback(service.close)
+    service.prepare()
+    service.rescan(now=int(time.time()))
+    command = site.command("serve", "--no-clock", "--workers", "1")
+    port, _pid = stack.enter_context(serving(command, environ=environ))
+    return Kind(service, port)
 
 
-def _requests(service: Service) -> float:
-    """The middle of FEEDS: from the question to the bytes, nothing of it in any cache of ours."""
-    edition, spent = service.edition(), []
-    paths = [state.path for state, _selection in service.states()]
-    for path in random.Random(3).sample(paths, min(FEEDS, len(paths))):
+def _requests(kind: Kind, paths: list[str]) -> float:
+    """The middle one: from a reader's question, on a connection that it keeps, to the last byte of the answer."""
+    spent, connection = [], http.client.HTTPConnection(HOST, kind.port, timeout=10)
+    ask(connection, "/health")
+    for path in paths:
+        address = urlsplit(addresses.url("http://localhost", path, ATOM.extension)).path
         started = time.perf_counter()
-        found = service.document(edition, path, FORMATS["atom"])
+        status, _headers, body = ask(connection, address, {"Accept-Encoding": "gzip"})
+        spent.append(time.perf_counter() - started)
+        assert status == 200 and body, (path, status)
+    connection.close()
+    return middle(spent)
+
+
+def _documents(service: Service, paths: list[str]) -> float:
+    """The middle one, without a server: from an address to the bytes, not compressed."""
+    edition, spent = service.edition(), []
+    for path in paths:
+        started = time.perf_counter()
+        found = service.document(edition, path, ATOM)
         spent.append(time.perf_counter() - started)
         assert isinstance(found, Document) and found.body
     return middle(spent)
@@ -80,6 +107,6 @@ def _change(site: Site, kinds: list[Kind], turn: int) -> None:
         assert report.changed == 1, report
 
 
-def _against(name: str, ours: list[float], theirs: list[float]) -> Figure:
+def _against(name: str, ours: list[float], theirs: list[float], bound: float | None) -> Figure:
     note = f"{middle(ours) * 1000:.1f} ms ({spread(one * 1000 for one in ours)}), SQLite {middle(theirs) * 1000:.1f} ms"
-    return Figure(name, ratio(ours, theirs), "x", BOUND, note=f"{note} ({spread(one * 1000 for one in theirs)})")
+    return Figure(name, ratio(ours, theirs), "x", bound, note=f"{note} ({spread(one * 1000 for one in theirs)})")

@@ -55,10 +55,12 @@ def running(command: Sequence[str], environ: Mapping[str, str] | None = None) ->
 
 
 @contextlib.contextmanager
-def serving(site_command: Sequence[str], path: str = "/health") -> Iterator[tuple[int, int]]:
+def serving(
+    site_command: Sequence[str], path: str = "/health", environ: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
     """(port, process id) of a server that answers; `--port` is added to the command."""
     port = free_port()
-    with running([*site_command, "--port", str(port)]) as process:
+    with running([*site_command, "--port", str(port)], environ) as process:
         wait_for(port, path, process)
         yield port, process.pid
 

@@ -12,6 +12,8 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from feeds.web.bodies import THREADS
+
 
 def main(factory: str, port: int) -> None:
     Granian(
@@ -21,7 +23,7 @@ def main(factory: str, port: int) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=2,
-        blocking_threads=4,
+        blocking_threads=THREADS,
         backlog=2048,
         http1_settings=HTTP1Settings(header_read_timeout=15_000),
         log_level=LogLevels.warning,

@@ -626,6 +626,24 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.adapters.register_dumper(str, WithoutNul)
 
 
+def _tell_no_rows(context: sa.engine.ExceptionContext) -> None:
+    """PostgreSQL quotes the row that it refuses: what went wrong is told, what was being written is not.
+
+    The exception keeps its diagnosis (`diag`), which nobody prints.
+    """
+    error = context.original_exception
+    if (said := _without_rows(error)) and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.args = (f"({type(error).__module__}.{type(error).__name__}) {said}",)
+
+
+def _without_rows(error: BaseException) -> str:
+    """Takes the server's details from an error; returns what is left to be told, "" where it was not the server's."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if primary:
+        error.args = (primary,)
+    return primary or ""
+
+
 def _note_rest(_connection: Any, record: Any) -> None:
     record.info["rested"] = time.monotonic()
 
@@ -655,6 +673,8 @@ def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
                 "options": f"{address.query.get('options', '')} {wait}".strip(),
                 **_KEEPALIVE,
             },
+            # What `reading` wants. Saying it of each snapshot would cost a feed a twentieth of its time.
+            isolation_level="REPEATABLE READ",
             pool_size=8,
             max_overflow=16,
             hide_parameters=True,
@@ -662,6 +682,7 @@ def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
     except ModuleNotFoundError:
         raise DatabaseError("PostgreSQL needs a driver: pip install 'feeds[postgresql]'") from None
     sa.event.listen(engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine, "handle_error", _tell_no_rows)
     sa.event.listen(engine, "checkin", _note_rest)
     sa.event.listen(engine, "checkout", _try_rested)
     return engine
@@ -684,8 +705,6 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
-        else:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
             yield connection
         except BaseException:
@@ -706,7 +725,9 @@ def writing(engine: sa.Engine, *, durable: bool = False, together: bool = False)
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        elif not together:
+        else:
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
+        if not (together or engine.dialect.name == "sqlite"):
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
         try:
             yield connection
@@ -781,6 +802,10 @@ def _copy(connection: sa.Connection, table: Table, rows: Sequence[tuple[Any, ...
         with cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
+    except connection.dialect.loaded_dbapi.Error as error:
+        _without_rows(error)
+        base = connection.dialect.loaded_dbapi.Error
+        raise sa.exc.DBAPIError.instance(f"COPY {table.name}", None, error, base, hide_parameters=True) from error
     finally:
         cursor.close()
 

@@ -144,7 +144,8 @@ class Feed:
     """A selection with a title, a limit and a content policy (`full` or `summary`). `id` never changes.
 
     `query` is that of its address, encoded, where the path does not say it all. `archive` is the period that its archive
-    documents hold, `year` or `month`; "" where it has none.
+    documents hold, `year` or `month`; "" where it has none. `term` is the key of the one term that it is the feed of, good in
+    the snapshot that it was found in.
     """
 
     path: str
@@ -157,6 +158,7 @@ class Feed:
     facet: str = ""
     query: str = ""
     archive: str = ""
+    term: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

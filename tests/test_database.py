@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,21 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(engine: sa.Engine) ->
             put(other, "new")
         assert connection.execute(sa.select(database.state)).all() == []
     assert names(engine) == {"new"}
+
+
+def test_an_error_does_not_quote_the_row_that_was_refused(engine: sa.Engine) -> None:
+    database.migrate(engine)
+    secret = "-".join(("open", "sesame"))  # tracebacks show lines of code
+    with database.writing(engine) as connection:
+        put(connection, "twice")
+    for insert in (
+        lambda connection: put(connection, "twice", secret),
+        lambda connection: database.insert_rows(connection, database.state, [("twice", secret), (secret, "x")]),
+        lambda connection: connection.execute(sa.insert(database.state).values(name=secret)),
+    ):
+        with pytest.raises((sa.exc.IntegrityError, sqlite3.IntegrityError)) as refused, database.writing(engine) as connection:
+            insert(connection)
+        assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_transaction_that_fails_leaves_nothing(engine: sa.Engine) -> None:

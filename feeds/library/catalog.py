@@ -52,6 +52,11 @@ class Clauses:
         """One term, and nothing besides."""
         return len(self.some) == 1 and len(self.some[0]) == 1 and not self.none
 
+    @property
+    def straight(self) -> bool:
+        """One term, or everything: its articles lie in an index in their order."""
+        return not self.never and (self.alone or not (self.some or self.none))
+
 
 def resolve(connection: sa.Connection, names: Names, selection: Selection) -> Clauses:
     """Groups of `some` must each hold: any of the group."""
@@ -126,6 +131,8 @@ def select(
 
     `skip` leaves out so many of the newest.
     """
+    if limit is not None and before is None and after is None and clauses.straight:
+        return _newest(connection, clauses, limit, skip, with_html=with_html)
     keys = [key for key, _position in _keys(connection, clauses, limit, before, after, skip=skip)]
     return [found for part in _parts(keys) for found in load(connection, part, with_html=with_html)]
 
@@ -189,7 +196,7 @@ def _keys(
     """(key, position), in order of position."""
     if clauses.never:
         return []
-    if not clauses.alone and (clauses.some or clauses.none):
+    if not clauses.straight:
         found = sets.members(connection, clauses.some, clauses.none)
         most = limit if limit is None else skip + limit
         return sets.window(connection, found, most, before, after, newest_first=newest_first)[skip:]
@@ -209,11 +216,32 @@ _HEADINGS = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c
 _WHOLE = _HEADINGS.add_columns(bodies.c.html).join_from(articles, bodies, bodies.c.article_key == articles.c.key)
 
 
+def _window_of(key: sa.Column[int], position: sa.Column[int], *where: sa.ColumnElement[bool]) -> dict[bool, sa.Select[Any]]:
+    """The newest articles with and without bodies, as one question: what is known of so few rows needs no plan of its own."""
+    rows = sa.select(key.label("key"), position.label("position")).where(*where).order_by(position.desc(), key)
+    window = rows.limit(sa.bindparam("limit", type_=sa.Integer, literal_execute=True)).offset(sa.bindparam("skip")).subquery()
+    found = sa.select(*(articles.c[name] for name in HEADINGS)).join_from(window, articles, articles.c.key == window.c.key)
+    found = found.order_by(window.c.position.desc(), window.c.key)
+    return {True: found.add_columns(bodies.c.html).join(bodies, bodies.c.article_key == articles.c.key), False: found}
+
+
+_NEWEST = _window_of(articles.c.key, articles.c.position)
+_NEWEST_OF = _window_of(memberships.c.article_key, memberships.c.position, memberships.c.term_key == sa.bindparam("term"))
+
+
+def _newest(connection: sa.Connection, clauses: Clauses, limit: int, skip: int, *, with_html: bool) -> list[Article]:
+    """What of a term, or of everything, `limit` articles are after the `skip` newest."""
+    query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
+    given = {"term": clauses.some[0][0]} if clauses.some else {}
+    rows = connection.execute(query, {**given, "limit": limit, "skip": skip}).all()
+    return [_article(row, row.html if with_html else "") for row in rows]
+
+
 def load(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
     """Articles by key, in the order of `keys`."""
     if not keys:
         return []
-    rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)})
+    rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
     found = {row.key: _article(row, row.html if with_html else "") for row in rows}
     return [found[key] for key in keys if key in found]
 
@@ -316,10 +344,14 @@ def _known_term(row: Any) -> KnownTerm:
     return KnownTerm(row.key, Term(row.facet, row.name, row.slug, row.articles), path)
 
 
+_TERM = sa.select(terms).where(
+    terms.c.facet == sa.bindparam("facet"), terms.c.slug == sa.bindparam("slug"), terms.c.articles > 0
+)
+
+
 def term_at(connection: sa.Connection, names: Names, facet: str, segment: str) -> KnownTerm | None:
     """The term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
-    query = sa.select(terms).where(terms.c.facet == facet, terms.c.slug == segment, terms.c.articles > 0)
-    exact = connection.execute(query).first()
+    exact = connection.execute(_TERM, {"facet": facet, "slug": segment}).first()
     if exact is not None:
         return _known_term(exact)
     for name in dict.fromkeys((addresses.unslug(segment), segment)):

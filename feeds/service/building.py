@@ -55,7 +55,7 @@ def build(connection: sa.Connection, config: Config, text: str) -> Built | Elsew
     feed = definitions.selected_feed(config, found)
     if feed.query != text:
         return Elsewhere(definitions.SELECT, feed.query)
-    clauses = catalog.resolve(connection, definitions.names_of(config), feed.selection)
+    clauses = definitions.clauses_of(connection, config, feed)
     return Built(
         feed,
         tuple(catalog.select(connection, clauses, PREVIEW, with_html=False)),

@@ -176,7 +176,7 @@ def selected(
     found = find_selected(connection, config, text)
     if isinstance(found, Elsewhere):
         return found
-    clauses = catalog.resolve(connection, definitions.names_of(config), found.selection)
+    clauses = definitions.clauses_of(connection, config, found)
     row = documents.selected_state(connection, config, found, clauses, now.changed)
     body = None if known and known(row) else documents.render(connection, config, found, row, format)
     return replace(_document(now, config, row, format, body, found.query), groups=_groups(found, clauses))
@@ -214,7 +214,7 @@ def page(connection: sa.Connection, config: Config, path: str, number: int | Non
     last = addresses.older_pages(count, PAGE)
     if number is not None and number > last:
         raise AddressError(f"/{path} has no page {number}")
-    clauses = catalog.resolve(connection, definitions.names_of(config), found.feed.selection)
+    clauses = definitions.clauses_of(connection, config, found.feed)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
     articles = catalog.select(connection, clauses, limit, skip=skip, with_html=False)
     known = _term_of(connection, config, found.feed)
@@ -222,7 +222,7 @@ def page(connection: sa.Connection, config: Config, path: str, number: int | Non
     sides = neighbours(number, last)
     if number is not None:  # it would change with every article if it named the newest volume, or counted anything
         return TermPage(found.feed, found.state, term, articles, number, *sides, "", None)
-    history = documents.history_of(connection, config, found.feed, found.state).older
+    history = documents.history_of(config, found.feed, found.state, articles).older
     portrait = portray(connection, config, known) if known else None
     return TermPage(found.feed, found.state, term, articles, number, *sides, history, portrait)
 

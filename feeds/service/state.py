@@ -45,8 +45,11 @@ def read(connection: sa.Connection) -> dict[str, str]:
     return {name: value for name, value in connection.execute(sa.select(state.c.name, state.c.value))}
 
 
+_GENERATION = sa.select(state.c.value).where(state.c.name == "generation")
+
+
 def generation(connection: sa.Connection) -> int:
-    value = connection.execute(sa.select(state.c.value).where(state.c.name == "generation")).scalar()
+    value = connection.execute(_GENERATION).scalar()
     return int(value) if value is not None else -1
 
 

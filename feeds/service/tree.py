@@ -227,7 +227,7 @@ def _feeds(connection: sa.Connection, config: Config, overview: Overview) -> Ite
         elif feed.path == definitions.ALL:
             yield feed, overview.newest
         else:
-            yield feed, catalog.keys(connection, catalog.resolve(connection, definitions.names_of(config), feed.selection))
+            yield feed, catalog.keys(connection, definitions.clauses_of(connection, config, feed))
 
 
 def _here(config: Config, known: Known, mark: str) -> _Here:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from .. import addresses, selections
 from ..config import Config, NamedFeed
 from ..library import catalog
-from ..library.catalog import KnownTerm, Respelled
+from ..library.catalog import Clauses, KnownTerm, Respelled
 from ..library.vocabulary import Names
 from ..model import FACETS, PLURALS, Feed, Selection
 
@@ -62,6 +62,7 @@ def term_feed(config: Config, known: KnownTerm) -> Feed:
         content=config.feeds.content,
         facet=term.facet,
         archive=_period(config.feeds.facet(term.facet).archive),
+        term=known.key,
     )
 
 
@@ -98,6 +99,13 @@ def enabled_facets(config: Config) -> list[str]:
 
 def names_of(config: Config) -> Names:
     return Names.of(config.feeds.aliases)
+
+
+def clauses_of(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
+    """A feed's selection, resolved; in the snapshot that the feed was found in."""
+    if feed.term is not None:
+        return Clauses(((feed.term,),))
+    return catalog.resolve(connection, names_of(config), feed.selection)
 
 
 def every_feed(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed, KnownTerm | None]]:

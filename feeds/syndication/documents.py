@@ -24,11 +24,11 @@ from .. import addresses
 from ..config import Config
 from ..database import feeds, terms
 from ..library import catalog
-from ..library.catalog import Clauses, KnownTerm, instant
+from ..library.catalog import Clauses, instant
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState
 from . import archives
 from .archives import Bucket, Neighbours
-from .definitions import all_feed, every_feed, is_offered, named_feed, names_of, term_feed
+from .definitions import all_feed, clauses_of, every_feed, is_offered, named_feed, term_feed
 from .entries import Entry, entry_of
 from .formats import FORMATS, Content, Format
 
@@ -59,36 +59,31 @@ def program_version() -> str:
 @dataclass(frozen=True, slots=True)
 class _Row:
     feed: Feed
-    term_key: int | None
     clauses: Clauses
 
 
 def refresh(connection: sa.Connection, config: Config, touched: Collection[int] | None, now: int) -> list[str]:
     """Bring the rows of feeds up to date; `touched` keys of terms, or None for all feeds. Returns the paths that changed."""
-    names = names_of(config)
     wanted: list[_Row] = []
-    for feed, known in _affected(connection, config, touched):
+    for feed in _affected(connection, config, touched):
         if addresses.fold(feed.path) in config.retired:
             continue  # moved or gone: in no list
-        clauses = Clauses(((known.key,),)) if known else catalog.resolve(connection, names, feed.selection)
-        wanted.append(_Row(feed, known.key if known else None, clauses))
+        wanted.append(_Row(feed, clauses_of(connection, config, feed)))
     shared = _shared(config)
     rows = [_state_row(connection, shared, config, row) for row in wanted]
     changed = _write(connection, rows, now)
     return changed + _retire(connection, config, touched, {row["path"] for row in rows})
 
 
-def _affected(
-    connection: sa.Connection, config: Config, touched: Collection[int] | None
-) -> Iterable[tuple[Feed, KnownTerm | None]]:
+def _affected(connection: sa.Connection, config: Config, touched: Collection[int] | None) -> Iterable[Feed]:
     if touched is None:
-        yield from every_feed(connection, config)
+        yield from (feed for feed, _known in every_feed(connection, config))
         return
-    yield all_feed(config), None
-    yield from ((named_feed(config, named), None) for named in config.feeds.feeds)
+    yield all_feed(config)
+    yield from (named_feed(config, named) for named in config.feeds.feeds)
     for known in catalog.terms_by_key(connection, touched):
         if is_offered(config, known):
-            yield term_feed(config, known), known
+            yield term_feed(config, known)
 
 
 def _shared(config: Config) -> str:
@@ -110,7 +105,7 @@ def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row
     return {
         "path": feed.path,
         "title": feed.title,
-        "term_key": row.term_key,
+        "term_key": feed.term,
         "articles": articles,
         "updated": _updated(config, window),
         "digest": _digest(shared, feed, [begins.name if begins else "", config.hub_url], window),
@@ -176,9 +171,12 @@ def _retire(connection: sa.Connection, config: Config, touched: Collection[int] 
     return gone
 
 
+_STATE = sa.select(feeds).where(feeds.c.path == sa.bindparam("path"))
+
+
 def state_at(connection: sa.Connection, path: str) -> FeedState | None:
     """By canonical path: one look-up, all that a 304 needs."""
-    row = connection.execute(sa.select(feeds).where(feeds.c.path == path)).first()
+    row = connection.execute(_STATE, {"path": path}).first()
     return _state(row) if row else None
 
 
@@ -239,7 +237,7 @@ def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, cha
     bucket = archives.named(feed.archive, name, config.zone)
     if bucket is None:
         return None
-    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    clauses = clauses_of(connection, config, feed)
     window = catalog.digests(connection, clauses, None, *catalog.between(bucket.first, bucket.end))
     if not window:
         return None
@@ -260,22 +258,23 @@ def history_mark(config: Config, feed: Feed) -> str:
 
 def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
     """The document's bytes, not compressed; call it in the snapshot that `state` was read in."""
-    entries = entries_of(connection, config, feed)
-    return format.render(content_of(config, feed, state.updated, entries, format, history_of(connection, config, feed, state)))
+    articles = _articles(connection, config, feed, feed.limit, None, with_html=feed.content == "full")
+    entries = [entry_of(config, feed, article) for article in articles]
+    return format.render(content_of(config, feed, state.updated, entries, format, history_of(config, feed, state, articles)))
 
 
-def history_of(connection: sa.Connection, config: Config, feed: Feed, state: FeedState) -> History:
-    """Where a feed's history goes on: nowhere, if the feed holds all of it."""
-    if not feed.archive or state.articles <= feed.limit:
+def history_of(config: Config, feed: Feed, state: FeedState, articles: Sequence[Article]) -> History:
+    """Where a feed's history goes on: nowhere, if the feed holds all of it. Its newest article is the first of `articles`."""
+    if not feed.archive or state.articles <= feed.limit or not articles:
         return History()
-    clauses = catalog.resolve(connection, names_of(config), feed.selection)
-    begins = archives.youngest(connection, config, feed, clauses)
+    begins = archives.holding(feed.archive, int(articles[0].published.timestamp()), config.zone)
     return History(older=begins.path(feed) if begins else "")
 
 
 def render_volume(connection: sa.Connection, config: Config, volume: Volume, formats: Iterable[Format]) -> list[bytes]:
     """As `render`, of an archive document, in each format: what it holds is read once."""
-    entries = _entries(connection, config, volume.feed, None, volume.bucket)
+    articles = _articles(connection, config, volume.feed, None, volume.bucket, with_html=volume.feed.content == "full")
+    entries = [entry_of(config, volume.feed, article) for article in articles]
     older, younger = volume.neighbours.older, volume.neighbours.younger
     history = History(
         own=volume.state.path,
@@ -292,20 +291,10 @@ def articles_of(connection: sa.Connection, config: Config, volume: Volume) -> li
     return _articles(connection, config, volume.feed, None, volume.bucket, with_html=False)
 
 
-def entries_of(connection: sa.Connection, config: Config, feed: Feed) -> list[Entry]:
-    """What a feed carries, the same in every format."""
-    return _entries(connection, config, feed, feed.limit, None)
-
-
-def _entries(connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None) -> list[Entry]:
-    articles = _articles(connection, config, feed, limit, bucket, with_html=feed.content == "full")
-    return [entry_of(config, feed, article) for article in articles]
-
-
 def _articles(
     connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None, *, with_html: bool
 ) -> list[Article]:
-    clauses = catalog.resolve(connection, names_of(config), feed.selection)
+    clauses = clauses_of(connection, config, feed)
     window = catalog.between(bucket.first, bucket.end) if bucket else (None, None)
     return catalog.select(connection, clauses, limit, *window, with_html=with_html)
 

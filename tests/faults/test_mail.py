@@ -7,7 +7,7 @@ import io
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,11 @@ def tick(post: Post, now: Now, hours: float, every: int = 600) -> None:
     now.seconds += every
 
 
+def problems(said: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """What mail had to complain of. Other tests' readers may still be counted, into databases that are gone."""
+    return [line for line in said if line["log_level"] == "error" and line["event"] != "audience_not_written"]
+
+
 @pytest.mark.fault(
     "The mail server is down for hours",
     readers="feeds and pages as ever; subscribers get their digest late, and once",
@@ -104,7 +109,8 @@ def test_a_mail_server_that_is_down_for_hours_delays_mail_and_loses_none(
     with structlog.testing.capture_logs() as said:
         tick(post, now, 20, every=10 * HOUR)
     assert statuses(site) == {"pending": PEOPLE}
-    assert len([line for line in said if line["log_level"] == "error"]) == 1 and "not sending" in str(said), "said once"
+    [problem] = problems(said)
+    assert "not sending" in str(problem), "said once"
     with serving(port=port) as server:
         tick(post, now, 1)
         assert Counter(one.recipient for one in server.taken) == Counter(
@@ -131,8 +137,8 @@ def test_an_expired_certificate_of_the_mail_server(site: Any, now: Now, tmp_path
         with structlog.testing.capture_logs() as said:
             tick(post, now, 3, every=HOUR)
         assert server.taken == [] and statuses(site) == {"pending": PEOPLE}
-        [fault] = [line["fault"] for line in said if line["log_level"] == "error"]
-        assert "certificate has expired" in fault, "said once"
+        [problem] = problems(said)
+        assert "certificate has expired" in problem["fault"], "said once"
         assert any("certificate has expired" in problem.reason for problem in site.service.check())
     certificate.write_bytes(make_certificate())
     with serving(port=port, options={"tls_context": context(certificate), "require_starttls": True}) as server:

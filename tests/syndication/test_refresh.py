@@ -289,7 +289,7 @@ def test_a_catalog_brought_up_to_date_gives_the_bytes_of_one_made_anew(new_site:
             (site.store / f"{number}.md").unlink(missing_ok=True)
         else:
             site.settle(kind, **value)
-        site.rescan()
+        site.rescan(accept_removals=True)
     made = site_bytes(site)
     site.forget()
     site.reopen()
