@@ -149,7 +149,7 @@ class Service:
 
     def generation(self) -> int:
         """One look-up; cheap enough to ask several times a second. -1 before the first rescan."""
-        with self.engine.connect() as connection:
+        with self.snapshot() as connection:
             return state.generation(connection)
 
     def status(self) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class Topics:
     engine: sa.Engine
 
     def generation(self) -> int:
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             return state.generation(connection)
 
     def config(self) -> Config | None:
