@@ -7,6 +7,7 @@ equal tests give equal bytes.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import os
 import shutil
@@ -14,6 +15,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ from hypothesis import HealthCheck, settings
 
 from feeds import copying
 from feeds.config import Environment
-from feeds.database import connect, metadata, reading, writing
+from feeds.database import connect, ensure, metadata, reading, writing
 from feeds.model import RescanReport
 from feeds.service import Service
 
@@ -43,8 +45,9 @@ _KEPT = ("FEEDS_CORPUS", "FEEDS_FUZZ", "FEEDS_FAULT_ROUNDS")
 for _name in [name for name in os.environ if name.startswith("FEEDS_") and not name.startswith(_KEPT)]:
     del os.environ[_name]
 
+# `make fuzz` and each run anew look further: examples are other ones every time.
 settings.register_profile(
-    "feeds", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "feeds", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("feeds")
 
@@ -146,6 +149,19 @@ def settle_database(root: Path, template: Site | None = None) -> None:
     elif template:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
+    else:
+        (root / "var" / "feeds.db").write_bytes(_empty_file())
+
+
+@functools.cache
+def _empty_file() -> bytes:
+    """An SQLite database with all tables: making them takes longer than many a test."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "feeds.db"
+        engine = connect(f"sqlite:///{path}")
+        ensure(engine)
+        engine.dispose()
+        return path.read_bytes()
 
 
 def _fill(url: str, template: Site) -> None:

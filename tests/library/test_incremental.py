@@ -294,7 +294,7 @@ class Crowd(RuleBasedStateMachine):
             assert counts[name] == max(counts.values()), "the commonest spelling"
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Store, 12), (Crowd, 40)])
+@pytest.mark.parametrize(("machine", "examples"), [(Store, 8), (Crowd, 30)])
 def test_random_histories(machine: type[RuleBasedStateMachine], examples: int, new_site: Any) -> None:
     machine.make_site = staticmethod(type(new_site()))
     chosen = settings(max_examples=examples, stateful_step_count=20, report_multiple_bugs=False)

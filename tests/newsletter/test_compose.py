@@ -231,7 +231,7 @@ nasty = st.sampled_from(
 strange = st.lists(nasty | st.text(max_size=20), max_size=6).map("".join)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(title=strange, summary=strange, name=strange, site=strange)
 def test_no_text_becomes_markup_or_a_field_or_a_template(title: str, summary: str, name: str, site: str) -> None:
     made = article(1, title=title, summary=summary, authors=(Credit(name),), translators=(), tags=(Credit(name),))
