@@ -8,8 +8,6 @@ PORT   ?= 8000
 CONFIG ?= config
 DATABASE ?= sqlite
 FUZZ_SECONDS ?= 600
-# One more than there are cores: many a test waits for a process, a browser or a server.
-TESTERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 1) + 1 )))
 
 # The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
 DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
@@ -29,10 +27,10 @@ run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (
 	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev ## set up and run the whole suite  (DATABASE=postgresql make test: all sites on PostgreSQL)
-	$(BIN)/pytest -n $(TESTERS) --database=$(DATABASE)
+	$(BIN)/pytest -n auto --database=$(DATABASE)
 
 test-fast: $(VENV)/.dev ## the suite without readers and browsers from outside
-	$(BIN)/pytest -n $(TESTERS) -m "not interop" --database=$(DATABASE)
+	$(BIN)/pytest -n auto -m "not interop" --database=$(DATABASE)
 
 fuzz: $(VENV)/.dev ## hostile input for ten minutes, other examples each time  (FUZZ_SECONDS=3600 make fuzz)
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \

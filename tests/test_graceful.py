@@ -50,7 +50,7 @@ def begin(port: int, path: str, body: bytes) -> tuple[http.client.HTTPConnection
 def test_a_request_under_way_is_answered_in_full(web_site_with_hub: Any, running: Callable[..., Any]) -> None:
     service = running(web_site_with_hub.config_dir, "--workers", "2", "--no-clock").ready()
     body = urlencode({"hub.mode": "publish", "hub.topic": "http://localhost/all.atom"}).encode()
-    waiting = [begin(service.port, "/hub", body) for _ in range(3)]
+    waiting = [begin(service.port, "/hub", body) for _ in range(2)]  # as many as one client may have open at a worker
     time.sleep(0.5)
     service.process.send_signal(signal.SIGTERM)
     time.sleep(0.7)
