@@ -158,8 +158,8 @@ def _press() -> Press:
     return Press(composing._config(), composing._content(), Tokens("benchmark"), [templates() / "mail"])
 
 
-def _not_durable(engine: sa.Engine, *, durable: bool = False) -> Any:
-    return _writing(engine)
+def _not_durable(engine: sa.Engine, *, durable: bool = False, together: bool = False) -> Any:
+    return _writing(engine, together=together)
 
 
 _writing = database.writing
