@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from feeds.config import Environment
-from feeds.service import Service
-from feeds.setup import make_site
+from feeds.config.init import make_site
+from feeds.config.models import Environment
+from feeds.runtime import Runtime
 
 from . import stores
 from .stores import ROOT
@@ -37,8 +37,8 @@ class Site:
     def run(self, *words: str) -> None:
         subprocess.run(self.command(*words), check=True, stdout=subprocess.DEVNULL, env=clean_environ(), cwd=ROOT, timeout=600)
 
-    def service(self) -> Service:
-        return Service(Environment.read(self.config, {}))
+    def runtime(self) -> Runtime:
+        return Runtime(Environment.read(self.config, {}))
 
     def store_to_memory(self) -> None:
         """Every file is read once, so that no measurement pays for the disk and none is spared it."""

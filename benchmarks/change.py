@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from feeds import rescan
+
 from .bench import Bench, Site
 from .figures import Figure, middle, spread
 from .processes import HOST, ask, cpu_seconds, serving
@@ -28,16 +30,16 @@ def measure(bench: Bench) -> Iterator[Figure]:
 def _rescans(site: Site, rounds: int) -> list[float]:
     """Each changes another article; the file of the round before is looked at again, as it was too young then."""
     chosen = random.Random(1).sample(sorted(site.store.rglob("*.md")), rounds)
-    service = site.service()
-    service.rescan(now=int(time.time()))
+    runtime = site.runtime()
+    rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     spent = []
     for number, path in enumerate(chosen):
         retitle(path, f"round {number} {time.time_ns()}")
         before = cpu_seconds()
-        report = service.rescan(now=int(time.time()))
+        report = rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
         spent.append(cpu_seconds() - before)
         assert report.changed == 1, report
-    service.close()
+    runtime.close()
     return spent
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from feeds.config import Config, Dkim, Newsletter, Site
+from feeds.config.models import Config, Dkim, Newsletter, Site
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
-from feeds.newsletter.compose import Press
-from feeds.newsletter.dkim import Signer
-from feeds.newsletter.tokens import Tokens
-from feeds.share import templates
+from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.messages.dkim import Signer
+from feeds.resources import templates
+from feeds.tokens import Tokens
 
 from .bench import Bench
 from .figures import Figure, middle, spread

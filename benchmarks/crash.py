@@ -15,8 +15,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import deliveries
-from feeds.newsletter import progress
+from feeds.database.tables import deliveries
+from feeds.newsletter.delivery import issue_status
 
 from .bench import Bench
 from .figures import Figure
@@ -40,7 +40,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             _send(path, url)
             yield from _judge(engine, log, number, doubts)
             with database.writing(engine, durable=True) as connection:
-                again = progress.retry(connection, NOW)
+                again = issue_status.retry(connection, NOW)
             _send(path, url)
         without = number - len(set(_taken(log)))
         yield Figure("kill -9, after retry: subscribers without it", without, "", 0, note=f"{again} were sent again")
@@ -60,7 +60,7 @@ def _kill(path: Path, url: str, engine: sa.Engine, log: Path, share: float) -> i
     process.kill()
     process.wait()
     with database.reading(engine) as connection:
-        return progress.counts(connection)["sending"]
+        return issue_status.counts(connection)["sending"]
 
 
 def _lines(log: Path) -> int:
@@ -81,7 +81,7 @@ def _judge(engine: sa.Engine, log: Path, number: int, doubts: list[int]) -> Iter
     sent, listed = _keys(engine, "sent"), _keys(engine, "uncertain")
     arrived = len(listed & taken.keys())
     with database.reading(engine) as connection:
-        shown = len(progress.uncertain_rows(connection))
+        shown = len(issue_status.uncertain_rows(connection))
     note = f"{number:,} deliveries, {CONNECTIONS} connections, {len(doubts)} kills at random moments"
     yield Figure("kill -9: sent twice", sum(taken.values()) - len(taken), "", 0, note=note)
     lost = number - len(sent | listed) + len(sent - taken.keys()) + len(taken.keys() - sent - listed)

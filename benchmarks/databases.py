@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from feeds import addresses
-from feeds.config import Environment
-from feeds.service import Document, Service
+from feeds import rescan, urls
+from feeds.config.models import Environment
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
 from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Document
 from tests import postgresql
 
 from .bench import Bench, Site
@@ -32,7 +34,7 @@ ATOM = FORMATS["atom"]
 class Kind:
     """A service on one of the two, what serves it on `port`, and what its rounds took (seconds)."""
 
-    service: Service
+    runtime: Runtime
     port: int
     requests: list[float] = field(default_factory=list)
     documents: list[float] = field(default_factory=list)
@@ -45,13 +47,13 @@ def measure(bench: Bench) -> Iterator[Figure]:
         url = stack.enter_context(server(bench.folder))
         kinds = [_kind(stack, site, ""), _kind(stack, site, postgresql.new(url, ""))]
         turns = bench.rounds(9)
-        paths = [state.path for state, _selection in kinds[0].service.states()]
+        paths = [state.path for state, _selection in kinds[0].runtime.read(lookup.states)]
         picked = random.Random(3).sample(paths, min(FEEDS * turns, len(paths)))
         for turn in range(turns):
             for kind in kinds[:: -1 if turn % 2 else 1]:
                 asked = picked[turn::turns]
                 kind.requests.append(_requests(kind, asked))
-                kind.documents.append(_documents(kind.service, asked))
+                kind.documents.append(_documents(kind.runtime, asked))
             _change(site, kinds[:: -1 if turn % 2 else 1], turn)
     sqlite, other = kinds
     what = "PostgreSQL against SQLite"
@@ -62,13 +64,13 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _kind(stack: contextlib.ExitStack, site: Site, url: str) -> Kind:
     environ = {"FEEDS_DATABASE_URL": url} if url else {}
-    service = Service(Environment.read(site.config, environ))
-    stack.callback(service.close)
-    service.prepare()
-    service.rescan(now=int(time.time()))
+    runtime = Runtime(Environment.read(site.config, environ))
+    stack.callback(runtime.close)
+    runtime.prepare()
+    rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     command = site.command("serve", "--no-clock", "--workers", "1")
     port, _pid = stack.enter_context(serving(command, environ=environ))
-    return Kind(service, port)
+    return Kind(runtime, port)
 
 
 def _requests(kind: Kind, paths: list[str]) -> float:
@@ -76,7 +78,7 @@ def _requests(kind: Kind, paths: list[str]) -> float:
     spent, connection = [], http.client.HTTPConnection(HOST, kind.port, timeout=10)
     ask(connection, "/health")
     for path in paths:
-        address = urlsplit(addresses.url("http://localhost", path, ATOM.extension)).path
+        address = urlsplit(urls.url("http://localhost", path, ATOM.extension)).path
         started = time.perf_counter()
         status, _headers, body = ask(connection, address, {"Accept-Encoding": "gzip"})
         spent.append(time.perf_counter() - started)
@@ -85,12 +87,12 @@ def _requests(kind: Kind, paths: list[str]) -> float:
     return middle(spent)
 
 
-def _documents(service: Service, paths: list[str]) -> float:
+def _documents(runtime: Runtime, paths: list[str]) -> float:
     """The middle one, without a server: from an address to the bytes, not compressed."""
-    edition, spent = service.edition(), []
+    edition, spent = runtime.edition(), []
     for path in paths:
         started = time.perf_counter()
-        found = service.document(edition, path, ATOM)
+        found = runtime.read(lookup.document, edition, path, ATOM)
         spent.append(time.perf_counter() - started)
         assert isinstance(found, Document) and found.body
     return middle(spent)
@@ -102,7 +104,7 @@ def _change(site: Site, kinds: list[Kind], turn: int) -> None:
     retitle(paths[random.Random(turn).randrange(len(paths))], f"turn {turn} {time.time_ns()}")
     for kind in kinds:
         started = time.perf_counter()
-        report = kind.service.rescan(now=int(time.time()))
+        report = rescan.rescan(kind.runtime.engine, kind.runtime.environment, now=int(time.time()))
         kind.rescans.append(time.perf_counter() - started)
         assert report.changed == 1, report
 

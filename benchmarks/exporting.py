@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from feeds import rescan
 from feeds.cli.documents import renderer
-from feeds.service import Service
+from feeds.runtime import Runtime
+from feeds.static import site_files
 
 from .bench import Bench, Site
 from .figures import Figure, middle, need, ratio, spread
@@ -63,23 +65,23 @@ def _files(tree: Path) -> dict[str, tuple[int, int]]:
 
 def _newest(site: Site) -> list[Path]:
     """The newest of all, so that every change shows in all of its feeds and on the first pages."""
-    service = site.service()
-    with service.snapshot() as connection:
+    runtime = site.runtime()
+    with runtime.reading() as connection:
         (id,) = connection.exec_driver_sql("SELECT id FROM articles ORDER BY position DESC LIMIT 1").one()
-    service.close()
+    runtime.close()
     return list(site.store.rglob(f"{id}.md"))
 
 
 def _one_change(bench: Bench, site: Site, tree: Path, hugo: str, where: str, articles: list[Path]) -> Figure:
     chosen = random.Random(4).choices(articles, k=bench.rounds(5))
-    service = site.service()
-    _change(service, tree, chosen[0])  # templates and words are in memory from now on, as in a process that follows
+    runtime = site.runtime()
+    _change(runtime, tree, chosen[0])  # templates and words are in memory from now on, as in a process that follows
     ours, theirs, commands = [], [], []
     for path in chosen:
-        ours.append(_change(service, tree, path))
+        ours.append(_change(runtime, tree, path))
         theirs.append(_rebuild(hugo, site.store, bench.folder / "hugo-whole-site"))
         commands.append(_by_commands(site, tree, path))
-    service.close()
+    runtime.close()
     note = (
         f"{1000 * middle(ours):.0f} ms ({spread(1000 * one for one in ours)}), Hugo {middle(theirs):.1f} s ({spread(theirs)}); "
         f"rescan and export as two commands {middle(commands):.2f} s, {ratio(commands, theirs):.3f} of Hugo's"
@@ -87,12 +89,12 @@ def _one_change(bench: Bench, site: Site, tree: Path, hugo: str, where: str, art
     return Figure(f"export of one change, {where}, against Hugo", ratio(ours, theirs), "x", 1 / 50, note=note)
 
 
-def _change(service: Service, tree: Path, path: Path) -> float:
+def _change(runtime: Runtime, tree: Path, path: Path) -> float:
     retitle(path, f"edited {time.time_ns()}")
-    report = service.rescan(now=int(time.time()))
+    report = rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     assert report.changed == 1, report
     started = time.perf_counter()
-    written = service.export(str(tree), renderer).written
+    written = site_files.export(runtime, str(tree), renderer).written
     seconds = time.perf_counter() - started
     assert written >= 3, written
     return seconds

@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from feeds.library import scan
-from feeds.service import FORMATS, Document, Service
+from feeds import rescan
+from feeds.catalog import ingest
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Document
 
 from .bench import Bench, Site
 from .figures import Figure, middle
@@ -42,9 +46,9 @@ def measure(bench: Bench) -> Iterator[Figure]:
     small, large = bench.small_and_large
     sites = {size: bench.site("growth", bench.store(size, body=_BODY)).catalogued() for size in (small, large)}
     costs = {size: Costs() for size in sites}
-    services = {size: site.service() for size, site in sites.items()}
-    for service in services.values():
-        service.rescan(now=int(time.time()))
+    services = {size: site.runtime() for size, site in sites.items()}
+    for runtime in services.values():
+        rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     for number in range(bench.rounds(11)):
         article = f"{100_000 + random.Random(number).randrange(small)}.md"  # the same one in both
         for size, site in sites.items():
@@ -53,8 +57,8 @@ def measure(bench: Bench) -> Iterator[Figure]:
         time.sleep(2.1)  # the changed files are old enough now to be believed
         for size in sites:
             _leave_alone(services[size], costs[size])
-    for service in services.values():
-        service.close()
+    for runtime in services.values():
+        runtime.close()
     yield from _figures(costs[small], costs[large], small, large)
 
 
@@ -73,31 +77,31 @@ def _figures(few: Costs, many: Costs, small: int, large: int) -> Iterator[Figure
         yield Figure(f"growth, {name}", middle(b) / middle(a), "x", 1.3, note=note)
 
 
-def _change(site: Site, service: Service, costs: Costs, article: str) -> None:
+def _change(site: Site, runtime: Runtime, costs: Costs, article: str) -> None:
     retitle(next(site.store.rglob(article)), f"growth {time.time_ns()}")
-    _looking, rest = _rescan(service)
+    _looking, rest = _rescan(runtime)
     costs.changing.append(rest)
 
 
-def _leave_alone(service: Service, costs: Costs) -> None:
-    _rescan(service)
-    looking, rest = _rescan(service)
+def _leave_alone(runtime: Runtime, costs: Costs) -> None:
+    _rescan(runtime)
+    looking, rest = _rescan(runtime)
     costs.looking.append(looking)
     costs.idle.append(rest)
     for _again in range(3):
-        costs.serving.append(_spent(lambda: _serve(service)) / len(_FEEDS) / len(FORMATS))
+        costs.serving.append(_spent(lambda: _serve(runtime)) / len(_FEEDS) / len(FORMATS))
 
 
-def _serve(service: Service) -> None:
-    edition = service.edition()
+def _serve(runtime: Runtime) -> None:
+    edition = runtime.edition()
     for path in _FEEDS:
         for format in FORMATS.values():
-            assert isinstance(service.document(edition, path, format), Document)
+            assert isinstance(runtime.read(lookup.document, edition, path, format), Document)
 
 
-def _rescan(service: Service) -> tuple[float, float]:
+def _rescan(runtime: Runtime) -> tuple[float, float]:
     """CPU seconds of a rescan: of looking, and of the rest."""
-    look: Callable[..., Any] = scan.look
+    look: Callable[..., Any] = ingest.look
     spent: list[float] = []
 
     def timed(*words: Any, **more: Any) -> Any:
@@ -107,11 +111,11 @@ def _rescan(service: Service) -> tuple[float, float]:
         finally:
             spent.append(cpu_seconds() - before)
 
-    scan.look = timed
+    ingest.look = timed
     try:
-        whole = _spent(lambda: service.rescan(now=int(time.time())))
+        whole = _spent(lambda: rescan.rescan(runtime.engine, runtime.environment, now=int(time.time())))
     finally:
-        scan.look = look
+        ingest.look = look
     return sum(spent), whole - sum(spent)
 
 

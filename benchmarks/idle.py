@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from feeds import rescan
+
 from .bench import Bench
 from .figures import Figure, middle, ratio
 
@@ -27,13 +29,13 @@ def bare_sweep(root: Path) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     site = bench.site("main", bench.store(bench.articles)).catalogued()
-    service = site.service()
-    service.rescan(now=int(time.time()))
+    runtime = site.runtime()
+    rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     ours, bare = [], []
     for _round in range(bench.rounds(31)):
         bare.append(_seconds(lambda: bare_sweep(site.store)))
-        ours.append(_seconds(lambda: service.rescan(now=int(time.time()))))
-    service.close()
+        ours.append(_seconds(lambda: rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))))
+    runtime.close()
     times = f"{1000 * middle(ours):.0f} ms, bare sweep {1000 * middle(bare):.0f} ms"
     note = f"{bench.articles} articles, medians of {len(ours)}: {times}"
     yield Figure("idle rescan against a bare sweep", ratio(ours, bare), "x", 2.0, note=note)

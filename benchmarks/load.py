@@ -56,9 +56,9 @@ def prepared(bench: Bench, name: str, mail: int, feeds: dict[str, object] | None
 
 def send_to_readers(site: Site, number: int, log: Path) -> None:
     """An issue to so many is due; returns when its first message has arrived."""
-    service = site.service()
-    scale.people(service, number, int(time.time()))
-    service.close()
+    runtime = site.runtime()
+    scale.people(runtime, number, int(time.time()))
+    runtime.close()
     deadline = time.monotonic() + 60
     while not (log.exists() and log.stat().st_size):
         if time.monotonic() > deadline:

@@ -15,8 +15,9 @@ from urllib.parse import unquote
 
 from werkzeug.test import Client
 
-from feeds import addresses
-from feeds.service import Service
+from feeds import urls
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
 from feeds.web.app import create_app
 
 from .bench import Bench, Site
@@ -36,33 +37,33 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _addresses(site: Site) -> dict[str, list[str]]:
     """The pages of each kind that have most to show, and some in the middle."""
-    service = site.service()
-    tags, people = (service.most_used(10_000)[facet] for facet in ("tag", "translator"))
+    runtime = site.runtime()
+    tags, people = (runtime.read(lookup.most_used, 10_000)[facet] for facet in ("tag", "translator"))
     chosen = [*tags[:5], *tags[40:45]], [*people[:5], *people[40:45]]
-    pages = [[f"/{addresses.encode(term.path)}" for term in terms] for terms in chosen]
-    articles = _articles(service)
-    service.close()
+    pages = [[f"/{urls.encode(term.path)}" for term in terms] for terms in chosen]
+    articles = _articles(runtime)
+    runtime.close()
     words = [tags[0].name, tags[10].name, people[0].name, "内核", "docker 容器", "no such words"]
     return {
         "home": ["/"],
         "tag": pages[0],
         "translator": pages[1],
         "article": articles,
-        "search": [f"/search?q={addresses.encode(word)}" for word in words],
+        "search": [f"/search?q={urls.encode(word)}" for word in words],
     }
 
 
-def _articles(service: Service) -> list[str]:
+def _articles(runtime: Runtime) -> list[str]:
     """Of all ages; the site that is measured shows its articles itself."""
-    with service.snapshot() as connection:
+    with runtime.reading() as connection:
         ids = connection.exec_driver_sql("SELECT id FROM articles ORDER BY position").scalars().all()
     return [f"/articles/{id}" for id in ids[:: len(ids) // 20]]
 
 
 def _measured(bench: Bench, site: Site, asked: dict[str, list[str]]) -> Iterator[Figure]:
-    service = site.service()
-    client = Client(create_app(service.environment))
-    service.close()
+    runtime = site.runtime()
+    client = Client(create_app(runtime.environment))
+    runtime.close()
     for name, pages in asked.items():
         taken: dict[str, list[float]] = {page: [] for page in pages}
         sizes: dict[str, int] = {}

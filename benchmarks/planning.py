@@ -13,8 +13,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config import Config
-from feeds.newsletter import issues
+from feeds.config.models import Config
+from feeds.database import tables
+from feeds.newsletter.issues import planning
 
 from .bench import Bench
 from .figures import Figure
@@ -49,14 +50,14 @@ def fill(path: Path, people: int) -> None:
     with database.writing(engine) as connection:
         _articles(connection, chance)
         rows = [(key, f"tag=term{key}") for key in range(1, TERMS + 1)]
-        database.insert_rows(connection, database.selections, rows)
-        database.insert_rows(connection, database.cohorts, [(1, "weekly", 0, "Asia/Shanghai")])
+        database.insert_rows(connection, tables.selections, rows)
+        database.insert_rows(connection, tables.cohorts, [(1, "weekly", 0, "Asia/Shanghai")])
         for start in range(1, people + 1, 50_000):
             keys = range(start, min(start + 50_000, people + 1))
-            database.insert_rows(connection, database.subscribers, [_subscriber(key) for key in keys])
+            database.insert_rows(connection, tables.subscribers, [_subscriber(key) for key in keys])
             wanted = ((key, ",".join(map(str, chance.sample(range(1, TERMS + 1), chance.randint(1, 5))))) for key in keys)
             rows_of = [(key, key, "weekly", 1, texts, DUE - 10**6, None, None) for key, texts in wanted]
-            database.insert_rows(connection, database.subscriptions, rows_of)
+            database.insert_rows(connection, tables.subscriptions, rows_of)
     engine.dispose()
 
 
@@ -65,11 +66,11 @@ def _articles(connection: sa.Connection, chance: random.Random) -> None:
         when = DUE - 3600 * key
         tags = chance.choices(range(1, TERMS + 1), weights=[1 / rank for rank in range(1, TERMS + 1)], k=4)
         terms = "[" + ",".join(f'["tag","term{tag}","term{tag}"]' for tag in dict.fromkeys(tags)) + "]"
-        row = dict.fromkeys((column.name for column in database.articles.columns), "")
+        row = dict.fromkeys((column.name for column in tables.articles.columns), "")
         row |= {"key": key, "id": str(key), "position": when << 24, "title": f"Article {key}", "terms": terms, "names": "{}"}
         row |= dict.fromkeys(("comments", "editor_choice", "arrival"), 0)
         row |= dict.fromkeys(("published", "updated", "first_seen", "available"), when)
-        connection.execute(sa.insert(database.articles).values(row))
+        connection.execute(sa.insert(tables.articles).values(row))
 
 
 def _subscriber(key: int) -> tuple[object, ...]:
@@ -83,8 +84,8 @@ def main(path: str) -> None:
     started = time.perf_counter()
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        issues.plan(connection, Config(), now=DUE, arrival=1)
-        made = connection.execute(sa.select(sa.func.count()).select_from(database.deliveries)).scalar()
+        planning.plan(connection, Config(), now=DUE, arrival=1)
+        made = connection.execute(sa.select(sa.func.count()).select_from(tables.deliveries)).scalar()
         seconds = time.perf_counter() - started
         connection.rollback()
     print(seconds, made, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

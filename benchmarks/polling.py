@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds import addresses, selections
+from feeds import selections, urls
 from feeds.model import FACETS, Selection
-from feeds.service import FORMATS
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
 
 from .bench import Bench, Site, clean_environ
 from .figures import need
@@ -40,13 +41,13 @@ def count(bench: Bench) -> int:
 
 def addresses_of(site: Site, wanted: int) -> list[str]:
     """So many: the feeds of all terms in all formats, those of most articles first, then combinations of two tags."""
-    service = site.service()
-    states = sorted(service.states(), key=lambda row: (-row[0].articles, row[0].path))
-    service.close()
+    runtime = site.runtime()
+    states = sorted(runtime.read(lookup.states), key=lambda row: (-row[0].articles, row[0].path))
+    runtime.close()
     tags = [selection.any["tag"][0] for state, selection in states if state.path.startswith("tags/")]
     pairs = (selections.canonical(Selection(any={"tag": pair})) for pair in _pairs(tags))
     found = itertools.chain(
-        (f"/{addresses.encode(state.path)}{format.extension}" for state, _selection in states for format in FORMATS.values()),
+        (f"/{urls.encode(state.path)}{format.extension}" for state, _selection in states for format in FORMATS.values()),
         (f"/select{format.extension}?{pair}" for pair in pairs for format in FORMATS.values()),
     )
     return list(itertools.islice(found, wanted))

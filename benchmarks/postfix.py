@@ -15,10 +15,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config import Config, Environment
-from feeds.database import deliveries, issues, subscribers
+from feeds.config.models import Config, Environment
+from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter import deliver, transports
+from feeds.newsletter.delivery import dispatcher
+from feeds.newsletter.transports import choose
 from tests.newsletter import servers
 
 from .bench import Bench
@@ -74,13 +75,13 @@ def _ours(bench: Bench, mta: servers.Postfix, number: int) -> float:
     config = Config.model_validate({"newsletter": settings})
     smtp_url = f"smtp://{servers.HOST}:{mta.port}?starttls=0"
     environment = Environment(config_dir=bench.folder / "config", database_url=url, smtp_url=smtp_url)
-    transport = transports.choose(config, environment)
+    transport = choose.choose(config, environment)
     composer = _Composer((b"x" * 72 + b"\r\n") * (SIZE // 74 + 1))
     engine = database.connect(url)
     try:
         _fill(engine, number)
         started = time.perf_counter()
-        tally = deliver.deliver(
+        tally = dispatcher.deliver(
             engine, config=config, transport=transport, press_of=lambda _connection, _key: composer, now=lambda: NOW
         )
         seconds = time.perf_counter() - started

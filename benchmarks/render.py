@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from feeds.config import Config
+from feeds.config.models import Config
 from feeds.model import Feed, FeedState
-from feeds.service import FORMATS, Found, find
 from feeds.syndication import documents
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Found, find
 
 from .bench import Bench
 from .figures import Figure, middle
@@ -20,10 +21,10 @@ BOUND_MS = 5.0
 
 def measure(bench: Bench) -> Iterator[Figure]:
     site = bench.site("main", bench.store(bench.articles)).catalogued()
-    service = site.service()
-    config = service.edition().config
+    runtime = site.runtime()
+    config = runtime.edition().config
     assert config is not None
-    with service.snapshot() as connection:
+    with runtime.reading() as connection:
         chosen = _feeds(connection, config, 15)
         for format in FORMATS.values():
             spent, sizes = [], []
@@ -35,7 +36,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
                     sizes.append(len(data))
             note = f"20 full entries, median of {len(spent)} over {len(chosen)} tags; {middle(sizes) / 1000:.0f} KB"
             yield Figure(f"not cached, {format.label}", middle(spent[len(chosen) :]), "ms CPU", BOUND_MS, note=note)
-    service.close()
+    runtime.close()
 
 
 def _feeds(connection: sa.Connection, config: Config, number: int) -> list[tuple[Feed, FeedState]]:

@@ -21,10 +21,12 @@ from pathlib import Path
 import sqlalchemy as sa
 import yaml
 
-from feeds import database, jobs
-from feeds.config import Environment
-from feeds.newsletter import progress
-from feeds.service import Service
+from feeds import database
+from feeds.config.models import Environment
+from feeds.database import jobs, tables
+from feeds.newsletter.delivery import issue_status
+from feeds.newsletter.digests import Digests
+from feeds.runtime import Runtime
 from tests import postgresql
 
 from .bench import Bench, Site, clean_environ
@@ -121,21 +123,21 @@ def _settle(path: Path, **values: object) -> None:
     path.write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
 
 
-def people(service: Service, number: int, due: int) -> None:
+def people(runtime: Runtime, number: int, due: int) -> None:
     """So many readers of everything, weekly, whose issue is due on the Monday before `due`; one article is new to them."""
-    with database.writing(service.engine) as connection:
-        database.insert_rows(connection, database.selections, [(1, "")])
-        database.insert_rows(connection, database.cohorts, [(1, "weekly", 0, "UTC")])
+    with database.writing(runtime.engine) as connection:
+        database.insert_rows(connection, tables.selections, [(1, "")])
+        database.insert_rows(connection, tables.cohorts, [(1, "weekly", 0, "UTC")])
         for start in range(1, number + 1, 50_000):
             keys = range(start, min(start + 50_000, number + 1))
-            database.insert_rows(connection, database.subscribers, [_subscriber(key, due) for key in keys])
+            database.insert_rows(connection, tables.subscribers, [_subscriber(key, due) for key in keys])
             rows = [(key, key, "weekly", 1, "1", due - 20 * 86400, None, None) for key in keys]
-            database.insert_rows(connection, database.subscriptions, rows)
-        c = database.articles.c
+            database.insert_rows(connection, tables.subscriptions, rows)
+        c = tables.articles.c
         newest = connection.execute(sa.select(c.key).order_by(c.position.desc()).limit(3)).scalars().all()
         monday = due - due % 86400 - 86400 * ((due // 86400 + 3) % 7)
         when = {"available": monday - 86400, "published": monday - 86400, "arrival": 1}
-        connection.execute(sa.update(database.articles).where(c.key.in_(newest)).values(**when))
+        connection.execute(sa.update(tables.articles).where(c.key.in_(newest)).values(**when))
 
 
 def _subscriber(key: int, now: int) -> tuple[object, ...]:
@@ -143,9 +145,9 @@ def _subscriber(key: int, now: int) -> tuple[object, ...]:
     return (key, address, address, "active", "en", "UTC", 1, since, since, None, "", "", 0, 0)
 
 
-def statuses(service: Service) -> dict[str, int]:
-    with database.reading(service.engine) as connection:
-        return progress.counts(connection)
+def statuses(runtime: Runtime) -> dict[str, int]:
+    with database.reading(runtime.engine) as connection:
+        return issue_status.counts(connection)
 
 
 # -- kill -9 -------------------------------------------------------------------
@@ -157,10 +159,10 @@ def _killed(bench: Bench, url: str) -> Iterator[Figure]:
     log.unlink(missing_ok=True)
     with sink(reply_ms=1, log=log) as port:
         made = site(bench, "scale", url, f"smtp://127.0.0.1:{port}?starttls=0")
-        service = Service(Environment.read(made.config, {}))
-        jobs.prepare(service.engine)
+        runtime = Runtime(Environment.read(made.config, {}))
+        jobs.prepare(runtime.engine)
         now = int(time.time())
-        people(service, number, now)
+        people(runtime, number, now)
         fleet = Fleet(made)
         ports = [free_port() for _ in range(3)]
         try:
@@ -174,13 +176,13 @@ def _killed(bench: Bench, url: str) -> Iterator[Figure]:
             for clock in (1, 2):
                 fleet.start(f"clock{clock}", "clock")
             done = _kill(fleet, log, number, kills)
-            finished = _wait(service, number)
+            finished = _wait(runtime, number)
             seconds = time.monotonic() - started
             answers = {get(web, "/all.atom")[2] for web in ports}
         finally:
             fleet.stop()
-        yield from _judge(service, log, number, done, seconds, finished, len(answers))
-        service.close()
+        yield from _judge(runtime, log, number, done, seconds, finished, len(answers))
+        runtime.close()
 
 
 def _kill(fleet: Fleet, log: Path, number: int, kills: int) -> list[str]:
@@ -202,11 +204,11 @@ def _lines(log: Path) -> int:
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
-def _wait(service: Service, number: int) -> bool:
+def _wait(runtime: Runtime, number: int) -> bool:
     """Until nothing is open, and every delivery is in a state that ends it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        found = statuses(service)
+        found = statuses(runtime)
         if found["sent"] + found["uncertain"] + found["failed"] + found["cancelled"] == number:
             return True
         time.sleep(0.5)
@@ -214,18 +216,18 @@ def _wait(service: Service, number: int) -> bool:
 
 
 def _judge(
-    service: Service, log: Path, number: int, kills: list[str], seconds: float, finished: bool, answers: int
+    runtime: Runtime, log: Path, number: int, kills: list[str], seconds: float, finished: bool, answers: int
 ) -> Iterator[Figure]:
     taken = Counter(log.read_text().split())
-    found = statuses(service)
+    found = statuses(runtime)
     clocks = sum(name.startswith("clock") for name in kills)
     note = (
         f"3 web nodes, 2 clocks, 4 workers, {number:,} deliveries in {seconds:.0f} s, {len(kills)} x kill -9 "
         f"({len(kills) - clocks} of a worker, {clocks} of the acting clock)"
     )
     yield Figure("killed workers and clocks: sent twice", sum(taken.values()) - len(taken), "", 0, note=note)
-    with database.reading(service.engine) as connection:
-        listed = len(progress.uncertain_rows(connection))
+    with database.reading(runtime.engine) as connection:
+        listed = len(issue_status.uncertain_rows(connection))
     lost = number - found["sent"] - found["uncertain"] + abs(found["uncertain"] - listed)
     lost += max(0, found["sent"] - len(taken))
     note = (
@@ -257,15 +259,15 @@ def _rate(bench: Bench, url: str, number: int, workers: int) -> float:
     log.unlink(missing_ok=True)
     with sink(reply_ms=LATENCY, log=log) as port:
         made = site(bench, "scale-rate", url, f"smtp://127.0.0.1:{port}?starttls=0", connections=CONNECTIONS)
-        service = Service(Environment.read(made.config, {}))
-        jobs.prepare(service.engine)
+        runtime = Runtime(Environment.read(made.config, {}))
+        jobs.prepare(runtime.engine)
         now = int(time.time())
-        people(service, number, now)
-        config = service.edition().config
+        people(runtime, number, now)
+        config = runtime.edition().config
         assert config is not None
         fleet = Fleet(made)
         try:
-            service.digests(config).plan(now)
+            Digests.of(runtime, config).plan(now)
             for worker in range(workers):
                 fleet.start(f"worker{worker}", "worker")
             while not _lines(log):
@@ -276,4 +278,4 @@ def _rate(bench: Bench, url: str, number: int, workers: int) -> float:
             return number / (time.monotonic() - started)
         finally:
             fleet.stop()
-            service.close()
+            runtime.close()

@@ -8,9 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from feeds.errors import AddressError
 from feeds.model import Selection
+from feeds.runtime import Runtime
 from feeds.selections import canonical, clauses, parse
-from feeds.service import FORMATS, AddressError, Elsewhere, Service
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Elsewhere
 
 from .bench import Bench
 from .figures import Figure, middle
@@ -23,22 +27,22 @@ def measure(bench: Bench) -> Iterator[Figure]:
     sizes = (bench.articles, bench.small_and_large[1])
     stores = (("main", bench.store(sizes[0])), ("growth", bench.store(sizes[1], body=600)))
     for size, (name, store), bound in zip(sizes, stores, BOUNDS_MS, strict=True):
-        service = bench.site(name, store).catalogued().service()
-        spent = {text: _spent(service, text, bench.rounds(15)) for text in _selections(service)}
-        service.close()
+        runtime = bench.site(name, store).catalogued().runtime()
+        spent = {text: _spent(runtime, text, bench.rounds(15)) for text in _selections(runtime)}
+        runtime.close()
         slowest = max(spent, key=lambda text: spent[text])
         usual = middle(list(spent.values()))
         note = f"{len(spent)} selections of {_CLAUSES} clauses, their median {usual:.1f} ms; the slowest: {slowest[:60]}…"
         yield Figure(f"a selection, {size:,} articles", spent[slowest], "ms CPU", bound, note=note)
 
 
-def _spent(service: Service, text: str, rounds: int) -> float:
-    edition = service.edition()
+def _spent(runtime: Runtime, text: str, rounds: int) -> float:
+    edition = runtime.edition()
     found = []
     for _round in range(rounds):
         before = time.process_time()
         try:
-            answered = service.selected(edition, text, FORMATS["atom"], known=lambda _state: True)
+            answered = runtime.read(lookup.selected, edition, text, FORMATS["atom"], known=lambda _state: True)
         except AddressError:
             raise RuntimeError(f"no article has any of {text}") from None
         found.append(1000 * (time.process_time() - before))
@@ -47,11 +51,11 @@ def _spent(service: Service, text: str, rounds: int) -> float:
     return middle(found)
 
 
-def _selections(service: Service) -> list[str]:
-    tags = [term.name for term in service.search("tag", "")]
-    people = [term.name for term in service.search("translator", "")]
+def _selections(runtime: Runtime) -> list[str]:
+    tags = [term.name for term in runtime.read(lookup.search, "tag", "")]
+    people = [term.name for term in runtime.read(lookup.search, "translator", "")]
     some, everyone = tuple(tags), tuple(people)
-    rare = tuple(term.name for term in service.most_used(10_000)["tag"][-4:])
+    rare = tuple(term.name for term in runtime.read(lookup.most_used, 10_000)["tag"][-4:])
     found = (
         Selection({"tag": some[:3], "translator": everyone[:3]}, {"tag": some[:2]}, {"tag": some[4:5]}),
         Selection({"tag": some}, {"tag": (some[0], some[3])}, {"tag": some[1:3], "translator": everyone[:2]}),
@@ -62,9 +66,11 @@ def _selections(service: Service) -> list[str]:
     )
     if {clauses(one) for one in found} != {_CLAUSES}:
         raise RuntimeError("not all of them have five clauses")
-    return [_canonical(service, canonical(one)) for one in found]
+    return [_canonical(runtime, canonical(one)) for one in found]
 
 
-def _canonical(service: Service, text: str) -> str:
-    answered = service.selected(service.edition(), canonical(parse(text)), FORMATS["atom"], known=lambda _state: True)
+def _canonical(runtime: Runtime, text: str) -> str:
+    answered = runtime.read(
+        lookup.selected, runtime.edition(), canonical(parse(text)), FORMATS["atom"], known=lambda _state: True
+    )
     return str(answered.query) if isinstance(answered, Elsewhere) else text

@@ -22,14 +22,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config import Config, Newsletter
-from feeds.database import deliveries, issues, subscribers
+from feeds.config.models import Config, Newsletter
+from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter import deliver, servers
-from feeds.newsletter.compose import Press
-from feeds.newsletter.smtp import Smtp
-from feeds.newsletter.tokens import Tokens
-from feeds.share import templates
+from feeds.newsletter.delivery import dispatcher
+from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.transports import smtp_session
+from feeds.newsletter.transports.smtp import Smtp
+from feeds.resources import templates
+from feeds.tokens import Tokens
 from tests.newsletter import servers as mail_servers
 
 from . import composing
@@ -170,10 +171,10 @@ def main(path: str, url: str, connections: str, *modes: str) -> None:
         database.writing = _not_durable  # type: ignore[assignment]
     engine = database.connect(f"sqlite:///{path}")
     composer = _press() if "composed" in modes else Ready()
-    transport = Smtp(servers.parse(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
+    transport = Smtp(smtp_session.parse(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
     print("ready", flush=True)
     started, cpu = time.perf_counter(), time.process_time()
-    tally = deliver.deliver(
+    tally = dispatcher.deliver(
         engine, config=Config(), transport=transport, press_of=lambda _connection, _key: composer, now=lambda: NOW
     )
     print(time.perf_counter() - started, tally.sent, time.process_time() - cpu, flush=True)

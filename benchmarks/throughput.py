@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds import addresses
-from feeds.service import FORMATS, Document, Service, compress
+from feeds import urls
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
+from feeds.syndication.documents import compress
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Document
 
 from . import nginx
 from .bench import Bench
@@ -40,9 +44,9 @@ class Target:
 def measure(bench: Bench) -> Iterator[Result]:
     wrk = need("wrk")
     site = bench.site("main", bench.store(bench.articles)).catalogued()
-    service = site.service()
-    path = _path_of_size(service, 20 if bench.quick else 120)
-    service.close()
+    runtime = site.runtime()
+    path = _path_of_size(runtime, 20 if bench.quick else 120)
+    runtime.close()
     with contextlib.ExitStack() as stack:
         port, _pid = stack.enter_context(serving(site.command("serve"), path))
         headers, body = response(port, path)
@@ -83,16 +87,16 @@ def _against(name: str, ours: Target, other: Target, status: int, bound: float) 
     )
 
 
-def _path_of_size(service: Service, feeds: int) -> str:
+def _path_of_size(runtime: Runtime, feeds: int) -> str:
     """The address of the document whose gzip body is nearest to WANTED, among some of all feeds, large and small."""
-    edition = service.edition()
+    edition = runtime.edition()
     sizes: dict[str, int] = {}
-    states = service.states()
+    states = runtime.read(lookup.states)
     for state, _selection in states[:: max(1, len(states) // feeds)]:
         for format in FORMATS.values():
-            found = service.document(edition, state.path, format)
+            found = runtime.read(lookup.document, edition, state.path, format)
             assert isinstance(found, Document) and found.body is not None
-            sizes[f"/{addresses.encode(state.path)}{format.extension}"] = len(compress(found.body, "gzip"))
+            sizes[f"/{urls.encode(state.path)}{format.extension}"] = len(compress(found.body, "gzip"))
     return min(sizes, key=lambda path: abs(sizes[path] - WANTED))
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
+from feeds.websub import subscriptions
+
 from .bench import Bench, Site
 from .figures import Figure, middle, spread
 from .processes import HOST, ask, free_port, get, running, serving
@@ -49,11 +51,11 @@ def subscribe(site: Site, served: int, port: int, number: int) -> None:
         answered.read()
         assert answered.status == 202, answered.status
     connection.close()
-    service = site.service()
+    runtime = site.runtime()
     try:
-        _wait(lambda: service.hub_counts()["subscriptions"] == number, 120)
+        _wait(lambda: runtime.read(subscriptions.counts)["subscriptions"] == number, 120)
     finally:
-        service.close()
+        runtime.close()
 
 
 def _round(site: Site, served: int, port: int, number: int, one: int) -> float:

@@ -6,9 +6,10 @@ import http.client
 import itertools
 from collections.abc import Iterator
 
-from feeds import addresses
+from feeds import urls
 from feeds.model import FACETS
-from feeds.service import FORMATS
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
 
 from .bench import Bench, Site
 from .figures import Figure
@@ -38,10 +39,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _settings(site: Site, wanted: int) -> dict[str, object]:
     """All facets on, and a feed of two tags each until there are enough."""
-    service = site.service()
-    tags = [state.path.partition("/")[2] for state, _selection in service.states() if state.path.startswith("tags/")]
-    service.close()
-    pairs = itertools.islice(itertools.combinations(map(addresses.unslug, tags), 2), wanted // len(FORMATS))
+    runtime = site.runtime()
+    tags = [state.path.partition("/")[2] for state, _selection in runtime.read(lookup.states) if state.path.startswith("tags/")]
+    runtime.close()
+    pairs = itertools.islice(itertools.combinations(map(urls.unslug, tags), 2), wanted // len(FORMATS))
     feeds = [
         {"name": f"pair-{number}", "title": f"{one} / {two}", "select": {"tag": [one, two]}}
         for number, (one, two) in enumerate(pairs)
@@ -51,11 +52,13 @@ def _settings(site: Site, wanted: int) -> dict[str, object]:
 
 def _addresses(site: Site) -> Iterator[str]:
     """Terms of all facets first, then the named feeds."""
-    service = site.service()
-    states = sorted((state for state, _selection in service.states()), key=lambda state: state.path.startswith("feeds/"))
-    service.close()
+    runtime = site.runtime()
+    states = sorted(
+        (state for state, _selection in runtime.read(lookup.states)), key=lambda state: state.path.startswith("feeds/")
+    )
+    runtime.close()
     for state, extension in itertools.product(states, [format.extension for format in FORMATS.values()]):
-        yield f"/{addresses.encode(state.path)}{extension}"
+        yield f"/{urls.encode(state.path)}{extension}"
 
 
 def _worker(parent: int) -> int:

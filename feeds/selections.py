@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import parse_qsl, quote
 
-from . import addresses
+from . import urls
 from .errors import SelectionError
 from .model import FACETS, Selection
 
@@ -38,7 +38,7 @@ def parse(text: str) -> Selection | str:
             raise SelectionError(
                 f"{key[:40]!r} is no facet; expected one of {', '.join(FACETS)}, or all-tag, not-tag and the like"
             )
-        if not name.strip() or not addresses.is_text(name):
+        if not name.strip() or not urls.is_text(name):
             raise SelectionError(f"{key}= names nothing")
         modes[mode].setdefault(facet, []).append(name.strip())
     found = Selection(*({facet: tuple(names) for facet, names in modes[mode].items()} for mode in ("", "all", "not")))
@@ -74,7 +74,7 @@ def _pairs(wanted: Selection) -> Iterator[tuple[str, str]]:
 
 
 def _ordered(clauses: Mapping[str, tuple[str, ...]], facet: str) -> list[str]:
-    unique = {addresses.fold(name): name for name in reversed(clauses.get(facet, ()))}
+    unique = {urls.fold(name): name for name in reversed(clauses.get(facet, ()))}
     return [unique[folded] for folded in sorted(unique)]
 
 
@@ -103,5 +103,5 @@ def page(wanted: Selection, *, facets: Collection[str], builder: bool) -> tuple[
         return "all", ""
     pairs = wanted.pairs()
     if len(pairs) == 1 and not wanted.none and pairs[0][0] in facets:
-        return addresses.term_path(*pairs[0]), ""
+        return urls.term_path(*pairs[0]), ""
     return ("select", canonical(wanted)) if builder else ("", "")

@@ -28,11 +28,12 @@ import yaml
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
-from feeds import copying
-from feeds.config import Environment
-from feeds.database import connect, ensure, metadata, reading, writing
+from feeds import rescan as rescan_
+from feeds.config.models import Environment
+from feeds.database import backup, connect, ensure, reading, writing
+from feeds.database.tables import metadata
 from feeds.model import RescanReport
-from feeds.service import Service
+from feeds.runtime import Runtime
 
 from . import postgresql
 
@@ -166,8 +167,8 @@ def _empty_file() -> bytes:
 
 def _fill(url: str, template: Site) -> None:
     engine = connect(url)
-    with reading(template.service.engine) as rows, writing(engine) as written:
-        copying.copy(rows, written)
+    with reading(template.runtime.engine) as rows, writing(engine) as written:
+        backup.copy(rows, written)
     engine.dispose()
 
 
@@ -200,8 +201,8 @@ class Site:
             self.settle("site.yaml", **settings)
         settle_database(root)
         self.environment = Environment.read(self.config_dir, {})
-        self.service = Service(self.environment)
-        self.service.prepare()
+        self.runtime = Runtime(self.environment)
+        self.runtime.prepare()
 
     @property
     def database(self) -> Path:
@@ -231,11 +232,11 @@ class Site:
     def rescan(self, now: int | None = None, **options: Any) -> RescanReport:
         """Rescan at `now`, or a minute after the rescan before."""
         self.now = self.now + 60 if now is None else now
-        return self.service.rescan(now=self.now, **options)
+        return rescan_.rescan(self.runtime.engine, self.runtime.environment, now=self.now, **options)
 
     def forget(self) -> None:
         """A database without a row in place of the one that there is, closed: as for a site that was set up this minute."""
-        self.service.close()
+        self.runtime.close()
         for path in self.database.parent.glob(f"{self.database.name}*"):
             path.unlink()
         settle_database(self.root)
@@ -243,7 +244,7 @@ class Site:
 
     def lose_database(self) -> None:
         """It is there no more, or nothing that can be read is in its place."""
-        self.service.close()
+        self.runtime.close()
         drop_database(self.root)
         for path in self.database.parent.glob(f"{self.database.name}*"):
             path.write_bytes(b"not a database, and long enough to be looked at as one" * 100)
@@ -251,7 +252,7 @@ class Site:
     @contextlib.contextmanager
     def held(self, table: str) -> Iterator[None]:
         """Someone else writes to the table, and takes his time."""
-        with self.service.engine.connect() as other:
+        with self.runtime.engine.connect() as other:
             postgresql_ = other.dialect.name == "postgresql"
             other.exec_driver_sql(f"LOCK TABLE {table} IN EXCLUSIVE MODE" if postgresql_ else "BEGIN IMMEDIATE")
             yield
@@ -260,19 +261,19 @@ class Site:
     def kept(self, *names: str) -> str:
         """All that the tables hold, or those named, to look for what must not be there."""
         tables = [table for table in metadata.sorted_tables if not names or table.name in names]
-        with reading(self.service.engine) as connection:
+        with reading(self.runtime.engine) as connection:
             return "\n".join(str(row) for table in tables for row in connection.execute(sa.select(table)))
 
-    def reopen(self) -> Service:
+    def reopen(self) -> Runtime:
         """The same database in a new service, as after a restart."""
-        self.service.close()
-        self.service = Service(self.environment)
-        self.service.prepare()
-        return self.service
+        self.runtime.close()
+        self.runtime = Runtime(self.environment)
+        self.runtime.prepare()
+        return self.runtime
 
     def close(self) -> None:
         """Only this service: others may go on with the database."""
-        self.service.close()
+        self.runtime.close()
 
     def remove(self) -> None:
         self.close()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds import addresses
-from feeds.addresses import encode, feed_id, fold, slug, unslug
+from feeds import urls
 from feeds.model import FACETS, PLURALS
+from feeds.urls import encode, feed_id, fold, slug, unslug
 
 #: Names with what an address finds hard, more often than chance would have it.
 HARD = ["~", "~~", "/", "\\", ".", "..", ".atom", ".RSS", ".json", ".gz", "%2F", "~2F", "\x00", "\n", "\u2028", "é", "e\u0301"]
@@ -59,7 +59,7 @@ def test_a_slug_leads_back_to_its_term(name: str) -> None:
 
 @given(NAMES)
 def test_a_name_up_to_the_limit_is_not_shortened(name: str) -> None:
-    assert ("~~" in slug(name)) <= (len(name.encode()) * 3 > addresses.MAX_SLUG_BYTES)
+    assert ("~~" in slug(name)) <= (len(name.encode()) * 3 > urls.MAX_SLUG_BYTES)
 
 
 @given(NAMES)
@@ -74,8 +74,8 @@ def test_a_slug_can_be_a_file_name_and_a_path_segment(name: str) -> None:
     assert segment not in ("", ".", "..")
     assert not set(segment) & set("/\\\x00\n\r\x7f\u2028")
     assert not segment.startswith(".")
-    assert segment.rpartition(".")[2].lower() not in addresses.EXTENSIONS or "." not in segment
-    assert len(segment.encode()) <= addresses.MAX_SLUG_BYTES
+    assert segment.rpartition(".")[2].lower() not in urls.EXTENSIONS or "." not in segment
+    assert len(segment.encode()) <= urls.MAX_SLUG_BYTES
     assert encode(segment).isascii() and not set(encode(segment)) & set(' <>"{}|\\^`?#')
 
 
@@ -123,16 +123,16 @@ def test_spellings_of_one_term_fold_together(one: str, other: str) -> None:
 def test_ids_are_tag_uris_in_ascii(name: str) -> None:
     # RFC 4151 section 2.1: tag:authority,date:specific, specific = *( pchar / "/" / "?" )
     grammar = r"tag:linux\.cn,2003:(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-F]{2})+"
-    for id in (feed_id("linux.cn,2003", f"tags/{slug(name)}"), addresses.article_id("linux.cn,2003", name)):
+    for id in (feed_id("linux.cn,2003", f"tags/{slug(name)}"), urls.article_id("linux.cn,2003", name)):
         assert re.fullmatch(grammar, id), id
 
 
 @given(NAMES, NAMES)
 def test_two_articles_never_share_an_id(one: str, other: str) -> None:
-    same = addresses.article_id("h,2003", one) == addresses.article_id("h,2003", other)
+    same = urls.article_id("h,2003", one) == urls.article_id("h,2003", other)
     assert same == (one == other)
 
 
 def test_every_facet_has_a_folder_of_its_own() -> None:
     assert len(PLURALS) == len(FACETS) and not set(PLURALS) & {"all", "feeds", "articles", "static"}
-    assert addresses.term_path("category", "系统/运维") == "categories/系统~2F运维"
+    assert urls.term_path("category", "系统/运维") == "categories/系统~2F运维"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,15 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import database, jobs
-from feeds.audience.records import Batch, Counts
-from feeds.config import Config, Environment
-from feeds.database import counted, deliveries, issues, outbox
-from feeds.newsletter import progress, waiting
-from feeds.service import census, figures
-from feeds.service.census import AGE, LEAST, SHARE, Count, is_due
-from feeds.service.figures import Figures
+from feeds import database
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
+from feeds.config.models import Config, Environment
+from feeds.database import jobs
+from feeds.database.tables import counted, deliveries, issues, outbox
+from feeds.monitoring import gauges
+from feeds.monitoring.gauges import AGE, LEAST, SHARE, Count, Figures, is_due
+from feeds.newsletter.delivery import issue_status, queue
 
 from . import postgresql
 
@@ -34,7 +36,7 @@ class Post:
         site.rescan()
 
     def write(self, *statements: Any) -> None:
-        with database.writing(self.site.service.engine) as connection:
+        with database.writing(self.site.runtime.engine) as connection:
             for statement in statements:
                 connection.execute(statement)
 
@@ -65,17 +67,17 @@ class Post:
 
     def count(self, after: int = 0) -> None:
         self.now += after
-        self.site.service.count(lambda: self.now, threading.Event())
+        gauges.count_due(self.site.runtime.engine, lambda: self.now, threading.Event())
 
     @property
     def figures(self) -> Figures:
-        service = self.site.service
-        found: Figures = service.figures(service.edition().config, self.now)
+        runtime = self.site.runtime
+        found: Figures = runtime.read(gauges.gather, runtime.edition().config, self.now)
         return found
 
     def exact(self) -> dict[str, int]:
-        with database.reading(self.site.service.engine) as connection:
-            return progress.statuses(connection)
+        with database.reading(self.site.runtime.engine) as connection:
+            return issue_status.statuses(connection)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_the_clocks_count_is_what_a_scrape_shows_until_the_next(post: Post) -> N
     post.issue(1, pending=3, sent=2)
     post.issue(2, "done", sent=4)
     post.count()
-    assert post.figures.deliveries == post.exact() == {**dict.fromkeys(progress.STATUSES, 0), "pending": 3, "sent": 6}
+    assert post.figures.deliveries == post.exact() == {**dict.fromkeys(issue_status.STATUSES, 0), "pending": 3, "sent": 6}
     post.move(1, "pending", status="sent")
     assert post.figures.deliveries["pending"] == 3
     post.count(LEAST - 1)
@@ -134,7 +136,7 @@ def test_counting_ends_when_the_clock_does(post: Post) -> None:
     post.issue(1, sent=2)
     stop = threading.Event()
     stop.set()
-    post.site.service.count(lambda: NOW, stop)
+    gauges.count_due(post.site.runtime.engine, lambda: NOW, stop)
     assert post.figures.counted_at is None
 
 
@@ -154,12 +156,12 @@ def test_a_count_from_the_future_is_not_believed() -> None:
 
 
 def test_which_feeds_are_asked_for_most_is_known_from_the_count_and_their_numbers_are_of_now(post: Post) -> None:
-    note = post.site.service.note_audience
-    note(Batch({(1, f"tags/{number}", "atom"): Counts(number) for number in range(1, census.MOST_REQUESTED + 50)}))
+    note = functools.partial(post.site.runtime.count, requests.add)
+    note(Batch({(1, f"tags/{number}", "atom"): Counts(number) for number in range(1, gauges.MOST_REQUESTED + 50)}))
     post.count()
     note(Batch({(1, "tags/149", "rss"): Counts(5)}))
     found = post.figures.requested
-    assert len(found) == census.MOST_REQUESTED and found["tags/149"].requests == 154
+    assert len(found) == gauges.MOST_REQUESTED and found["tags/149"].requests == 154
     assert post.figures.measured["requests"]["rss",].number == 5
 
 
@@ -170,7 +172,7 @@ def test_a_scrape_reads_no_whole_table_of_deliveries_subscribers_or_readers(site
     post = Post(site)
     post.issue(1, pending=3, sent=2)
     post.count()
-    engine, said = post.site.service.engine, []
+    engine, said = post.site.runtime.engine, []
     sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, values, *_more: said.append((statement, values)))
     assert post.figures.deliveries["pending"] == 3
     assert len(said) > 10
@@ -183,13 +185,13 @@ def test_a_scrape_reads_no_whole_table_of_deliveries_subscribers_or_readers(site
 
 
 def test_jobs_and_workers_are_counted_where_there_are_any(post: Post, postgresql_server: str) -> None:
-    assert post.figures.jobs == {} or database.is_postgresql(post.site.service.engine)
+    assert post.figures.jobs == {} or database.is_postgresql(post.site.runtime.engine)
     engine = database.connect(postgresql.new(postgresql_server))
     jobs.prepare(engine)
     with database.writing(engine) as connection:
         jobs.enqueue(connection, [jobs.Job("send", {"issue": 1}), jobs.Job("send", {"issue": 2})])
     with database.reading(engine) as connection:
-        found = figures.gather(connection, Config(), NOW)
+        found = gauges.gather(connection, Config(), NOW)
     assert found.jobs == {"todo": 2, "doing": 0, "failed": 0} and found.workers == 0
     assert found.waiting == {"deliveries": 0, "outbox": 0, "pushes": 0} and found.schema == database.HEAD
     engine.dispose()
@@ -199,27 +201,27 @@ def test_jobs_and_workers_are_counted_where_there_are_any(post: Post, postgresql
 
 
 def ask(post: Post, question: Callable[[sa.Connection, int], int]) -> int:
-    with database.reading(post.site.service.engine) as connection:
+    with database.reading(post.site.runtime.engine) as connection:
         return question(connection, NOW)
 
 
 def test_a_message_waits_since_it_was_planned_or_since_its_next_try(post: Post) -> None:
     post.issue(1, pending=2, sent=1)
-    assert ask(post, waiting.oldest_delivery) == 100
+    assert ask(post, queue.oldest_delivery) == 100
     post.move(1, "pending", status="retry", next_at=NOW - 30)
-    assert ask(post, waiting.oldest_delivery) == 30
+    assert ask(post, queue.oldest_delivery) == 30
     post.move(1, "retry", next_at=NOW + 30)
-    assert ask(post, waiting.oldest_delivery) == 0
+    assert ask(post, queue.oldest_delivery) == 0
 
 
 def test_an_issue_that_waits_for_the_operator_is_not_late(post: Post) -> None:
     post.issue(1, "paused", pending=2)
-    assert ask(post, waiting.oldest_delivery) == 0
+    assert ask(post, queue.oldest_delivery) == 0
     assert post.figures.issues == {"all": 1, "open": 0, "paused": 1}
 
 
 def test_a_confirmation_waits_since_it_was_written(post: Post) -> None:
-    assert ask(post, waiting.oldest_message) == 0
+    assert ask(post, queue.oldest_message) == 0
     row = {"recipient": "x", "message_id": "x", "message": "x", "attempts": 0, "reply": ""}
     for status, created, next_at in (
         ("failed", 1, 0),
@@ -228,14 +230,14 @@ def test_a_confirmation_waits_since_it_was_written(post: Post) -> None:
         ("pending", NOW - 5, 0),
     ):
         post.write(sa.insert(outbox).values(status=status, created=created, next_at=next_at, **row))
-    assert ask(post, waiting.oldest_message) == 40
+    assert ask(post, queue.oldest_message) == 40
 
 
 def test_counts_that_nobody_asks_for_any_more_do_not_pile_up(post: Post) -> None:
     post.issue(1, pending=3, failed=1)
     for _ in range(3):
         post.count(LEAST)
-    with database.reading(post.site.service.engine) as connection:
+    with database.reading(post.site.runtime.engine) as connection:
         rows = connection.execute(sa.select(counted.c.subject, counted.c.label).order_by(counted.c.subject)).all()
     assert len(rows) == len(set(rows)) and {label for subject, label in rows if subject == "deliveries"} == {
         "pending",

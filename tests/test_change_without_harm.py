@@ -11,9 +11,11 @@ import pytest
 from lxml import etree
 from werkzeug.test import Client
 
-from feeds import addresses
-from feeds.config import Config
-from feeds.newsletter.issues import wanted
+from feeds import check, urls
+from feeds.config.models import Config
+from feeds.monitoring import health
+from feeds.newsletter.issues.planning import wanted
+from feeds.syndication import lookup
 from feeds.web.app import create_app
 
 FORMATS = (".atom", ".rss", ".json")
@@ -31,7 +33,7 @@ class Readers:
     def get(self, path: str) -> Any:
         self._lane.current._due = 0.0
         path, mark, query = path.partition("?")
-        return Client(self._lane).get(path if path.isascii() else addresses.encode(path), query_string=query if mark else None)
+        return Client(self._lane).get(path if path.isascii() else urls.encode(path), query_string=query if mark else None)
 
     def feed(self, path: str) -> Any:
         """The Atom feed at an address that answers by itself."""
@@ -52,7 +54,7 @@ class Readers:
         return ways[""]
 
     def _way(self, path: str, extension: str) -> list[str]:
-        way, address = [], f"/{addresses.encode(path)}{extension}"
+        way, address = [], f"/{urls.encode(path)}{extension}"
         while (answered := self.get(address)).status_code == 301 and len(way) < 9:
             address = answered.headers["Location"]
             way.append(address.removesuffix(extension).lstrip("/"))
@@ -125,13 +127,15 @@ def test_a_renamed_translator_is_in_lists_and_directories_once_and_by_the_new_na
         assert [each for each in old_name.opml(path) if each.startswith("translators/")] == ["translators/NewName.atom"]
     page = old_name.get("/translators/").text
     assert "NewName" in page and "老名字" not in page
-    assert [row.path for row, _ in site.service.states() if row.path.startswith("translators/")] == ["translators/NewName"]
+    assert [row.path for row, _ in site.runtime.read(lookup.states) if row.path.startswith("translators/")] == [
+        "translators/NewName"
+    ]
 
 
 def test_a_combination_keeps_its_id_and_leads_to_the_new_name(site: Any, old_name: Readers) -> None:
     site.write("4.md", translator="geekpi", date="2015-04-01 00:00:00")
     site.rescan()
-    old = f"/select.atom?translator=geekpi&translator={addresses.encode('老名字')}"
+    old = f"/select.atom?translator=geekpi&translator={urls.encode('老名字')}"
     before = feedparser.parse(old_name.get(old).data)
     rename(site, "老名字", "NewName")
     moved = old_name.get(old)
@@ -213,7 +217,7 @@ def test_no_two_feeds_ever_have_one_id(site: Any, old_name: Readers) -> None:
     site.write("3.md", translator="NewName", tags=["老名字"])
     for aliases in ({"老名字": "NewName"}, {"NewName": "老名字"}, {"老名字": "X", "NewName": "X"}, {}):
         settle(site, aliases={"translator": aliases})
-        ids = [old_name.id(row.path) for row, _selection in site.service.states()]
+        ids = [old_name.id(row.path) for row, _selection in site.runtime.read(lookup.states)]
         assert len(set(ids)) == len(ids), aliases
 
 
@@ -229,7 +233,7 @@ def test_renamings_that_go_round_in_a_circle_are_refused(site: Any) -> None:
     site.write("1.md")
     site.rescan()
     settle(site, aliases={"tag": {"a": "B", "b": "A"}})
-    assert "renamed in a circle" in site.service.status()["config_fault"]
+    assert "renamed in a circle" in site.runtime.read(health.status)["config_fault"]
 
 
 # -- tags ----------------------------------------------------------------------
@@ -284,11 +288,11 @@ def three(site: Any, readers: Readers) -> Readers:
 
 def test_a_moved_feed_leads_to_the_new_one_in_every_format_and_is_in_no_list(site: Any, three: Readers) -> None:
     settle(site, moved={"tags/旧名": "tags/新名"})
-    assert three.led("tags/旧名") == [addresses.encode("tags/新名")]
-    shown = addresses.encode("tags/旧名")
+    assert three.led("tags/旧名") == [urls.encode("tags/新名")]
+    shown = urls.encode("tags/旧名")
     for path in ("/feeds.opml", "/tags.opml"):
         assert f"{shown}.atom" not in three.opml(path)
-        assert f"{addresses.encode('tags/新名')}.atom" in three.opml(path)
+        assert f"{urls.encode('tags/新名')}.atom" in three.opml(path)
     assert shown not in three.get("/tags/").text
 
 
@@ -296,7 +300,7 @@ def test_a_retired_feed_is_gone_in_every_format_and_from_every_list_and_page(sit
     settle(site, gone=["tags/旧名", "translators/geekpi", "feeds/kernel"])
     for path in ("tags/旧名", "translators/geekpi", "Translators/GeekPi", "feeds/kernel"):
         assert three.led(path)[-1] == "410"
-    links = [addresses.encode(path) for path in ("tags/旧名", "translators/geekpi", "feeds/kernel")]
+    links = [urls.encode(path) for path in ("tags/旧名", "translators/geekpi", "feeds/kernel")]
     for page in ("/", "/tags/", "/translators/", "/all", "/articles/1", "/feeds.opml", "/tags.opml", "/tags/旧", "/all.atom"):
         text = three.get(page).text
         assert [link for link in links if f"/{link}" in text] == [], page
@@ -328,14 +332,14 @@ def test_a_chain_that_ends_in_a_retired_feed_is_gone_at_once(site: Any, three: R
 @pytest.mark.parametrize("moved", [{"tags/a": "tags/b", "tags/b": "tags/a"}, {"tags/a": "tags/A"}, {"tags/C#": "/tags/c#"}])
 def test_moves_that_lead_nowhere_are_refused_with_their_place(site: Any, three: Readers, moved: dict[str, str]) -> None:
     settle(site, moved=moved)
-    fault = site.service.status()["config_fault"]
+    fault = site.runtime.read(health.status)["config_fault"]
     assert "moved: " in fault and ("circle" in fault or "moved to itself" in fault)
     assert three.led("tags/Linux") == [], "the last good configuration is in force"
 
 
 def test_check_names_a_move_to_a_feed_that_does_not_exist(site: Any, three: Readers) -> None:
     site.set("feeds.yaml", "moved:\n  tags/a: tags/Linux\n  tags/b: tags/Nothing\n  feeds/x: feeds/kernel\n  tags/c: tags/a\n")
-    found = [(problem.line, problem.column, problem.reason) for problem in site.service.check()]
+    found = [(problem.line, problem.column, problem.reason) for problem in check.check(site.runtime.environment)]
     assert found == [
         (3, 11, "moved: 'tags/b' goes to 'tags/Nothing', and no feed is there"),
         (4, 12, "moved: 'feeds/x' goes to 'feeds/kernel', and no feed is there"),
@@ -355,7 +359,7 @@ def test_a_feed_of_ones_own_is_renamed_with_its_id_its_old_address_and_its_diges
     settle(site, feeds=[renamed], moved={"feeds/kernel": "feeds/linux-kernel"})
     assert three.id("feeds/linux-kernel") == before
     assert three.led("feeds/kernel") == ["feeds/linux-kernel"]
-    config: Config = site.service.edition().config
+    config: Config = site.runtime.edition().config
     found = wanted(config, "feed=kernel")
     assert found is not None and found.any == {"tag": ("Linux",)}
 
@@ -363,7 +367,7 @@ def test_a_feed_of_ones_own_is_renamed_with_its_id_its_old_address_and_its_diges
 def test_two_feeds_cannot_share_an_id(site: Any, three: Readers) -> None:
     pair = [{"name": "kernel", "title": "A"}, {"name": "other", "id": "kernel", "title": "B"}]
     settle(site, feeds=pair)
-    assert "two feeds have the same id" in site.service.status()["config_fault"]
+    assert "two feeds have the same id" in site.runtime.read(health.status)["config_fault"]
 
 
 # -- articles --------------------------------------------------------------------
@@ -436,12 +440,12 @@ def test_a_tag_whose_last_article_goes_is_404_and_comes_back_with_its_id(site: A
 
 
 def test_every_feed_has_one_id_in_all_formats_that_have_one(site: Any, three: Readers) -> None:
-    for row, _selection in site.service.states():
-        found = json.loads(three.get(f"/{addresses.encode(row.path)}.json").data)
-        assert found["feed_url"].endswith(f"{addresses.encode(row.path)}.json")
+    for row, _selection in site.runtime.read(lookup.states):
+        found = json.loads(three.get(f"/{urls.encode(row.path)}.json").data)
+        assert found["feed_url"].endswith(f"{urls.encode(row.path)}.json")
         entries = {entry.id for entry in three.feed(row.path).entries}
         assert {item["id"] for item in found["items"]} == entries
-        assert {entry.id for entry in feedparser.parse(three.get(f"/{addresses.encode(row.path)}.rss").data).entries} == entries
+        assert {entry.id for entry in feedparser.parse(three.get(f"/{urls.encode(row.path)}.rss").data).entries} == entries
 
 
 # -- the whole history -------------------------------------------------------------

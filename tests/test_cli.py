@@ -18,8 +18,10 @@ import pytest
 from click.testing import CliRunner
 from lxml import etree
 
-from feeds.audience.records import Batch, Counts
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
 from feeds.cli import main
+from feeds.syndication import editions, lookup
 
 Result = subprocess.CompletedProcess[str]
 COMMANDS = (
@@ -201,7 +203,7 @@ def test_check_finds_nothing_where_nothing_is_wrong_and_touches_nothing(site: An
     found = feeds("check", "--config", config, "--json")
     assert found.returncode == 0, found.stdout
     assert json.loads(found.stdout) == {"ok": True, "problems": []}
-    assert site.service.generation() == -1
+    assert site.runtime.read(editions.generation) == -1
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_status_shows_who_asked_for_what_lately(site: Any, config: Path) -> None
     assert "requests" not in text.stdout, "nothing to tell, nothing told"
     day = int(time.time()) // 86400 + 719_163
     counts = {(day, "tags/内核", "atom"): Counts(200, 150, 2, 3_000_000), (day, "all", "rss"): Counts(4, 0, 0, 400_000)}
-    site.service.note_audience(Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
+    site.runtime.count(requests.add, Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
     text = feeds("status", "--config", config).stdout
     assert "last 7 days: 204 requests, 74% unchanged, 2 refused, 3.4 MB, 12 readers told of (12 by Feedly)" in text
     assert "tags/内核  200 requests, 75% unchanged" in text
@@ -315,11 +317,11 @@ def test_list_for_people_has_a_line_for_each_feed(published: Path) -> None:
 
 @pytest.mark.parametrize("format", ["atom", "rss", "json"])
 def test_show_prints_the_bytes_of_a_document(site: Any, published: Path, format: str) -> None:
-    from feeds.service import FORMATS
+    from feeds.syndication.formats import FORMATS
 
     found = CliRunner().invoke(main, ["show", f"tags/C++.{format}", "--config", str(published)])
     assert found.exit_code == 0
-    assert found.stdout_bytes == site.service.document(site.service.edition(), "tags/C++", FORMATS[format]).body
+    assert found.stdout_bytes == site.runtime.read(lookup.document, site.runtime.edition(), "tags/C++", FORMATS[format]).body
     assert found.stderr == ""
 
 
@@ -449,7 +451,7 @@ def test_the_environment_names_the_configuration_and_overrides_settings(site: An
     assert json.loads(report.stdout)["articles"] == 1, report.stderr
     assert "https://env.example/all.atom" in feeds("show", "all.atom", cwd=tmp_path, **environment).stdout
     assert (tmp_path / "elsewhere.db").is_file()
-    assert site.service.generation() == -1
+    assert site.runtime.read(editions.generation) == -1
 
 
 def test_no_progress_bar_and_no_colours_are_in_a_pipe(site: Any, config: Path, tmp_path: Path) -> None:

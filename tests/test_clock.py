@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -15,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from feeds.schedule import Clock
+from feeds import rescan as rescan_
+from feeds.scheduler import Clock
+from feeds.syndication import editions
 
 
 def children_of(pid: int) -> list[int]:
@@ -197,7 +200,7 @@ def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: A
     """The clock over a real service whose rescans are made slow."""
     site.settle("site.yaml", rescan_seconds=3600)
     begun, overlapping, running = [], [], threading.Lock()
-    rescan = site.service.rescan
+    rescan = functools.partial(rescan_.rescan, site.runtime.engine, site.runtime.environment)
 
     def slow(**options: Any) -> Any:
         if not running.acquire(blocking=False):
@@ -209,8 +212,8 @@ def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: A
         finally:
             running.release()
 
-    site.service.rescan = slow
-    clock = Clock(site.service)
+    site.runtime.rescan = slow
+    clock = Clock(site.runtime)
     thread = threading.Thread(target=clock.run)
     thread.start()
     try:
@@ -231,8 +234,8 @@ def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: A
 def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
     site.settle("site.yaml", rescan_seconds=1)
     site.write("1.md", tags=["Linux"])
-    site.service.adopt_config()
-    clock = Clock(site.service)
+    editions.adopt(site.runtime.engine, site.runtime.environment)
+    clock = Clock(site.runtime)
     site.store.rename(site.root / "away")
     thread = threading.Thread(target=clock.run)
     thread.start()
@@ -240,7 +243,7 @@ def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
         time.sleep(1.2)
         assert thread.is_alive()
         (site.root / "away").rename(site.store)
-        wait_until(lambda: site.service.generation() > 0, 10)
+        wait_until(lambda: site.runtime.read(editions.generation) > 0, 10)
     finally:
         clock.stop()
         thread.join(10)
@@ -250,7 +253,7 @@ def test_a_clock_that_ends_by_a_fault_of_its_own_leaves_nothing_running(site: An
     """Its parent starts it again; it must not stay behind with half of its threads."""
     site.settle("site.yaml", rescan_seconds=3600)
     site.rescan()
-    clock = Clock(site.service)
+    clock = Clock(site.runtime)
     monkeypatch.setattr(clock, "_folders", list)  # no bell but ours
     ticks = iter([3600])
     monkeypatch.setattr(clock, "_tick", lambda: next(ticks))

@@ -13,11 +13,16 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from feeds import copying, database
+from feeds import database
 from feeds.cli import main
-from feeds.database import metadata
+from feeds.database import backup, tables
+from feeds.database import backup as backup_
+from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
-from feeds.service import Service
+from feeds.newsletter.digests import Digests
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.runtime import Runtime
+from feeds.syndication import editions, lookup
 from feeds.syndication.formats import FORMATS
 
 from . import postgresql
@@ -35,13 +40,13 @@ def fill(site: Any) -> Any:
     site.rescan()
     (site.store / "12.md").unlink()
     site.rescan()
-    service = site.service
-    config = service.edition().config
-    service.consent(config).import_csv(io.BytesIO(READERS.encode()), "readers.csv", NOW)
-    service.tokens()
+    runtime = site.runtime
+    config = runtime.edition().config
+    Consent.of(runtime, config).import_csv(io.BytesIO(READERS.encode()), "readers.csv", NOW)
+    runtime.tokens()
     site.write("20.md", tags=["Linux"], date="2026-01-02 00:00:00")
     site.rescan(NOW + 2 * 86400)
-    service.digests(config).plan(NOW + 8 * 86400, written_at=NOW + 8 * 86400)
+    Digests.of(runtime, config).plan(NOW + 8 * 86400, written_at=NOW + 8 * 86400)
     return site
 
 
@@ -60,13 +65,13 @@ def rows(engine: sa.Engine) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def documents(service: Service) -> dict[str, Any]:
+def documents(runtime: Runtime) -> dict[str, Any]:
     """Every feed in every format, with what conditional requests go by."""
-    edition = service.edition()
+    edition = runtime.edition()
     found: dict[str, Any] = {}
-    for state, _selection in service.states():
+    for state, _selection in runtime.read(lookup.states):
         for name, format in FORMATS.items():
-            document = service.document(edition, state.path, format)
+            document = runtime.read(lookup.document, edition, state.path, format)
             found[f"{state.path}.{name}"] = (document.body, document.digest, document.changed)
     assert found
     return found
@@ -83,56 +88,56 @@ def empty(postgresql_server: str) -> Iterator[sa.Engine]:
 
 
 def test_what_is_restored_serves_every_feed_byte_for_byte(full: Any, tmp_path: Path) -> None:
-    before, kept = documents(full.service), rows(full.service.engine)
-    counts = full.service.back_up(tmp_path / "copy.db")
+    before, kept = documents(full.runtime), rows(full.runtime.engine)
+    counts = backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
     assert counts["articles"] == 12 and counts["subscribers"] == 20 and counts["deliveries"] == 20
     full.write("99.md", tags=["Linux"], date="2025-12-31 00:00:00")
     (full.store / "1.md").unlink()
     full.rescan()
-    assert documents(full.service) != before
-    assert full.service.restore(tmp_path / "copy.db") == counts
-    assert documents(full.service) == before
-    after = rows(full.service.engine)
+    assert documents(full.runtime) != before
+    assert backup_.restore(full.runtime.engine, tmp_path / "copy.db") == counts
+    assert documents(full.runtime) == before
+    after = rows(full.runtime.engine)
     for table in ("articles", "terms", "feeds", "subscribers", "subscriptions", "deliveries", "plans", "departed"):
         assert after[table] == kept[table], table
 
 
 def test_a_worker_that_runs_answers_with_what_was_restored(full: Any, tmp_path: Path) -> None:
-    generation = full.service.generation()
-    full.service.back_up(tmp_path / "copy.db")
-    full.service.restore(tmp_path / "copy.db")
-    assert full.service.generation() > generation, "what workers hold is of another generation"
+    generation = full.runtime.read(editions.generation)
+    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    assert full.runtime.read(editions.generation) > generation, "what workers hold is of another generation"
 
 
 def test_a_backup_is_for_its_owner_and_overwrites_nothing(full: Any, tmp_path: Path) -> None:
     path = tmp_path / "new" / "copy.db"
-    full.service.back_up(path)
+    backup_.back_up(full.runtime.engine, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["copy.db"], "nothing beside it"
     made = path.read_bytes()
     with pytest.raises(DatabaseError, match="overwrites nothing"):
-        full.service.back_up(path)
+        backup_.back_up(full.runtime.engine, path)
     assert path.read_bytes() == made
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, tmp_path: Path) -> None:
-    full.service.back_up(tmp_path / "copy.db")
-    full.service.restore(tmp_path / "copy.db")
-    digests = full.service.digests(full.service.edition().config)
-    assert [issue.reason for issue in digests.paused()] == [copying.RESTORED]
+    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    digests = Digests.of(full.runtime, full.runtime.edition().config)
+    assert [issue.reason for issue in digests.paused()] == [backup.RESTORED]
     assert digests.send(lambda: NOW + 9 * 86400).sent == 0
 
 
 def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
     """A link in an old mail must never open the page of somebody else."""
-    full.service.back_up(tmp_path / "copy.db")
-    full.service.restore(tmp_path / "copy.db")
-    consent = full.service.consent(full.service.edition().config)
-    before = {row[0] for row in rows(full.service.engine)["subscribers"]}
+    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    consent = Consent.of(full.runtime, full.runtime.edition().config)
+    before = {row[0] for row in rows(full.runtime.engine)["subscribers"]}
     more = READERS.splitlines()[0] + "\nnew@example.org,weekly,,UTC,en,2024-06-01T00:00:00Z,x\n"
     consent.import_csv(io.BytesIO(more.encode()), "more.csv", NOW)
-    new = {row[0] for row in rows(full.service.engine)["subscribers"]} - before
+    new = {row[0] for row in rows(full.runtime.engine)["subscribers"]} - before
     assert len(new) == 1 and min(new) > max(before)
 
 
@@ -140,24 +145,24 @@ def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
 def test_what_is_no_backup_is_refused_and_changes_nothing(full: Any, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "copy.db"
     path.write_bytes(content)
-    before = rows(full.service.engine)
+    before = rows(full.runtime.engine)
     with pytest.raises(DatabaseError, match="no backup"):
-        full.service.restore(path)
-    assert rows(full.service.engine) == before
+        backup_.restore(full.runtime.engine, path)
+    assert rows(full.runtime.engine) == before
 
 
 def test_a_backup_of_a_newer_version_is_refused(full: Any, tmp_path: Path) -> None:
     path = tmp_path / "copy.db"
-    full.service.back_up(path)
+    backup_.back_up(full.runtime.engine, path)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaError, match="newer than this program"):
-        full.service.restore(path)
+        backup_.restore(full.runtime.engine, path)
 
 
 def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full.service.back_up(tmp_path / "copy.db")
-    before = rows(full.service.engine)
+    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    before = rows(full.runtime.engine)
     real = database.insert_rows
 
     def broken(connection: Any, table: sa.Table, rows: Any) -> None:
@@ -167,15 +172,15 @@ def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: 
 
     monkeypatch.setattr(database, "insert_rows", broken)
     with pytest.raises(OSError, match="the disk is full"):
-        full.service.restore(tmp_path / "copy.db")
-    assert rows(full.service.engine) == before
+        backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    assert rows(full.runtime.engine) == before
 
 
 def test_a_backup_of_either_database_goes_back_into_the_other(full: Any, empty: sa.Engine, tmp_path: Path) -> None:
     database.ensure(empty)
-    full.service.back_up(tmp_path / "copy.db")
-    copying.restore(empty, tmp_path / "copy.db")
-    copying.back_up(empty, tmp_path / "again.db")
+    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup.restore(empty, tmp_path / "copy.db")
+    backup.back_up(empty, tmp_path / "again.db")
     once, twice = (database.connect(f"sqlite:///{tmp_path / name}.db") for name in ("copy", "again"))
     kept, back = rows(once), rows(twice)
     for table in metadata.tables:
@@ -202,18 +207,18 @@ def test_backup_and_restore_are_commands(full: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def old(full: Any, tmp_path: Path) -> sa.Engine:
     """The site's database as an SQLite file, as most sites begin."""
-    full.service.back_up(tmp_path / "old.db")
+    backup_.back_up(full.runtime.engine, tmp_path / "old.db")
     return database.connect(f"sqlite:///{tmp_path / 'old.db'}")
 
 
 def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, empty: sa.Engine) -> None:
     kept = rows(old)
-    counts = copying.carry_over(old, empty)
+    counts = backup.carry_over(old, empty)
     assert rows(empty) == kept and counts["subscribers"] == 20
-    full.service.close()
+    full.runtime.close()
     full.environment = full.environment.model_copy(update={"database_url": empty.url.render_as_string(hide_password=False)})
-    before = documents(Service(full.environment.model_copy(update={"database_url": str(old.url)})))
-    moved = Service(full.environment)
+    before = documents(Runtime(full.environment.model_copy(update={"database_url": str(old.url)})))
+    moved = Runtime(full.environment)
     assert documents(moved) == before
     report = moved.rescan(now=full.now + 60)
     assert (report.added, report.changed, report.removed, report.feeds_changed) == (0, 0, 0, 0)
@@ -223,26 +228,26 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
 
 
 def test_nothing_can_be_written_to_a_house_that_was_left(old: sa.Engine, empty: sa.Engine) -> None:
-    copying.carry_over(old, empty)
+    backup.carry_over(old, empty)
     for statement in (
-        sa.insert(database.suppressions).values(mailbox_hash="x", reason="", since=0),
-        sa.update(database.deliveries).values(status="sent"),
-        sa.delete(database.subscribers),
+        sa.insert(tables.suppressions).values(mailbox_hash="x", reason="", since=0),
+        sa.update(tables.deliveries).values(status="sent"),
+        sa.delete(tables.subscribers),
     ):
         with pytest.raises(sa.exc.IntegrityError, match="carried over"), database.writing(old) as connection:
             connection.execute(statement)
     with pytest.raises(DatabaseError, match="carried over"):
-        copying.carry_over(old, empty)
+        backup.carry_over(old, empty)
 
 
 def test_a_house_that_is_lived_in_takes_nobody_else_in(old: sa.Engine, empty: sa.Engine) -> None:
     database.ensure(empty)
     with database.writing(empty) as connection:
-        connection.execute(sa.insert(database.suppressions).values(mailbox_hash="x", reason="", since=0))
+        connection.execute(sa.insert(tables.suppressions).values(mailbox_hash="x", reason="", since=0))
     with pytest.raises(DatabaseError, match="is in use: there are rows in suppressions"):
-        copying.carry_over(old, empty)
+        backup.carry_over(old, empty)
     with database.writing(old) as connection:
-        connection.execute(sa.insert(database.suppressions).values(mailbox_hash="y", reason="", since=0))
+        connection.execute(sa.insert(tables.suppressions).values(mailbox_hash="y", reason="", since=0))
 
 
 def test_moving_is_a_command_and_the_old_service_says_where_it_went(
@@ -263,7 +268,7 @@ def test_a_password_is_in_no_message(tmp_path: Path) -> None:
     for url in ("postgresql://me:hunter2@127.0.0.1:1/x", "mysql://me:hunter2@127.0.0.1/x", "hunter2"):
         with pytest.raises(DatabaseError) as caught:
             (tmp_path / "config").mkdir(exist_ok=True)
-            from feeds.config import Environment
+            from feeds.config.models import Environment
 
-            Service(Environment.read(tmp_path / "config", {"FEEDS_DATABASE_URL": url})).prepare()
+            Runtime(Environment.read(tmp_path / "config", {"FEEDS_DATABASE_URL": url})).prepare()
         assert "hunter2" not in str(caught.value)

@@ -18,8 +18,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import feeds.migrations  # noqa: F401  # a namespace package: only its folder is wanted
 from feeds import database
+from feeds.database import tables
 from feeds.errors import DatabaseError, SchemaError
 
 from . import postgresql
@@ -44,12 +44,12 @@ def engine(request: Any, tmp_path: Path) -> Iterator[sa.Engine]:
 
 
 def put(connection: sa.Connection, name: str, value: str = "x") -> None:
-    connection.execute(sa.insert(database.state).values(name=name, value=value))
+    connection.execute(sa.insert(tables.state).values(name=name, value=value))
 
 
 def names(engine: sa.Engine) -> set[str]:
     with database.reading(engine) as connection:
-        return {name for (name,) in connection.execute(sa.select(database.state.c.name))}
+        return {name for (name,) in connection.execute(sa.select(tables.state.c.name))}
 
 
 # -- migrations --------------------------------------------------------------
@@ -59,9 +59,9 @@ def test_migrations_make_exactly_the_tables_of_the_program(engine: sa.Engine) ->
     database.migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, database.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
         inspector = sa.inspect(connection)
-        for table in database.metadata.sorted_tables:
+        for table in tables.metadata.sorted_tables:
             made = {column["name"]: column for column in inspector.get_columns(table.name)}
             assert {name: column["nullable"] for name, column in made.items()} == {c.name: c.nullable for c in table.columns}
             key = [c.name for c in table.primary_key.columns]
@@ -72,7 +72,7 @@ def test_migrated_tables_are_stored_as_the_declared_ones(sqlite: sa.Engine, tmp_
     engine = sqlite
     database.migrate(engine)
     declared = database.connect(f"sqlite:///{tmp_path}/declared.db")
-    database.metadata.create_all(declared)
+    tables.metadata.create_all(declared)
 
     def rowids(which: sa.Engine) -> dict[str, bool]:
         with which.connect() as connection:
@@ -121,10 +121,10 @@ def test_a_database_of_another_version_is_refused(engine: sa.Engine, found: str,
 def test_a_snapshot_does_not_see_what_is_written_meanwhile(engine: sa.Engine) -> None:
     database.migrate(engine)
     with database.reading(engine) as connection:
-        assert connection.execute(sa.select(database.state)).all() == []
+        assert connection.execute(sa.select(tables.state)).all() == []
         with database.writing(engine) as other:
             put(other, "new")
-        assert connection.execute(sa.select(database.state)).all() == []
+        assert connection.execute(sa.select(tables.state)).all() == []
     assert names(engine) == {"new"}
 
 
@@ -135,8 +135,8 @@ def test_an_error_does_not_quote_the_row_that_was_refused(engine: sa.Engine) -> 
         put(connection, "twice")
     for insert in (
         lambda connection: put(connection, "twice", secret),
-        lambda connection: database.insert_rows(connection, database.state, [("twice", secret), (secret, "x")]),
-        lambda connection: connection.execute(sa.insert(database.state).values(name=secret)),
+        lambda connection: database.insert_rows(connection, tables.state, [("twice", secret), (secret, "x")]),
+        lambda connection: connection.execute(sa.insert(tables.state).values(name=secret)),
     ):
         with pytest.raises((sa.exc.IntegrityError, sqlite3.IntegrityError)) as refused, database.writing(engine) as connection:
             insert(connection)
@@ -156,7 +156,7 @@ def test_writers_wait_for_one_another(engine: sa.Engine) -> None:
 
     def write(name: str) -> None:
         with database.writing(engine) as connection:
-            connection.execute(sa.select(database.state)).all()
+            connection.execute(sa.select(tables.state)).all()
             time.sleep(0.05)
             put(connection, name)
 
@@ -171,8 +171,8 @@ def test_writers_wait_for_one_another(engine: sa.Engine) -> None:
 def test_whole_rows_go_straight_to_the_driver(engine: sa.Engine) -> None:
     database.migrate(engine)
     with database.writing(engine) as connection:
-        database.insert_rows(connection, database.state, [("a", "'; DROP TABLE state; --"), ("b", "中文")])
-        database.insert_rows(connection, database.state, [])
+        database.insert_rows(connection, tables.state, [("a", "'; DROP TABLE state; --"), ("b", "中文")])
+        database.insert_rows(connection, tables.state, [])
     assert names(engine) == {"a", "b"}
 
 
@@ -287,7 +287,7 @@ def test_a_server_that_is_away_is_a_passing_fault_and_others_are_not(server: sa.
 def test_what_no_text_of_postgresql_can_hold_is_kept_with_what_stands_for_it(server: sa.Engine) -> None:
     with database.writing(server) as connection:
         put(connection, "a\0b")
-        database.insert_rows(connection, database.state, [("c\0d", "x")])
+        database.insert_rows(connection, tables.state, [("c\0d", "x")])
     assert names(server) == {"a\ufffdb", "c\ufffdd"}
 
 

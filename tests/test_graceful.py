@@ -18,8 +18,11 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.newsletter import smtp as module
-from feeds.schedule import Clock
+from feeds.database import tables
+from feeds.monitoring import health
+from feeds.newsletter.transports import smtp as module
+from feeds.scheduler import Clock
+from feeds.syndication import editions
 
 from .conftest import CHECKOUT
 from .newsletter.club import Club
@@ -108,7 +111,7 @@ def club(site: Any) -> Club:
 
 
 def outbox_left(club: Club) -> int:
-    return club.count(database.outbox)
+    return club.count(tables.outbox)
 
 
 @pytest.mark.parametrize("verb", ["serve", "clock"])
@@ -150,11 +153,11 @@ def test_a_server_that_does_not_reply_is_not_waited_for_longer_than_the_bound(
     sending.join(10)
     assert not sending.is_alive() and not gate.opened.is_set()
     assert post.counts() == {"uncertain": 1, "pending": 2}
-    [(reply, owner)] = read(post, sa.select(database.deliveries.c.reply, database.deliveries.c.owner).where(_uncertain))
+    [(reply, owner)] = read(post, sa.select(tables.deliveries.c.reply, tables.deliveries.c.owner).where(_uncertain))
     assert "the sender had to stop" in reply and owner == ""
 
 
-_uncertain = database.deliveries.c.status == "uncertain"
+_uncertain = tables.deliveries.c.status == "uncertain"
 
 
 def read(post: Post, query: Any) -> list[Any]:
@@ -170,10 +173,10 @@ def test_a_long_rescan_is_given_up_and_nothing_of_it_is_seen(site: Any) -> None:
     site.rescan()
     for number in range(1, 150):
         site.write(f"{number}.md", tags=["Linux"])
-    stopping = Clock(site.service)
+    stopping = Clock(site.runtime)
     stopping.stop()
-    generation = site.service.generation()
+    generation = site.runtime.read(editions.generation)
     stopping._tick()
-    assert site.service.generation() == generation and site.service.status()["articles"] == 1
-    Clock(site.service)._tick()
-    assert site.service.status()["articles"] == 150
+    assert site.runtime.read(editions.generation) == generation and site.runtime.read(health.status)["articles"] == 1
+    Clock(site.runtime)._tick()
+    assert site.runtime.read(health.status)["articles"] == 150

@@ -13,12 +13,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feeds.catalog import ingest, queries
 from feeds.cli import main
-from feeds.config import Environment
-from feeds.database import articles
-from feeds.library import catalog, scan
-from feeds.library.guard import WINDOW_SECONDS, Guard, mark
-from feeds.service import FORMATS, Service
+from feeds.config.models import Environment
+from feeds.database.tables import articles
+from feeds.monitoring import health
+from feeds.runtime import Runtime
+from feeds.store.walk import WINDOW_SECONDS, Guard, mark
+from feeds.syndication import editions, lookup, pages
+from feeds.syndication.formats import FORMATS
 from tests.conftest import Site
 
 RULE = Guard(percent=20, articles=10)
@@ -79,19 +82,19 @@ def fill(site: Any, number: int = 30) -> None:
     site.rescan()
 
 
-def served(service: Service) -> dict[str, bytes]:
+def served(runtime: Runtime) -> dict[str, bytes]:
     """All feeds in all formats, with their validators."""
-    edition, found = service.edition(), {}
-    for state, _selection in service.states():
+    edition, found = runtime.edition(), {}
+    for state, _selection in runtime.read(lookup.states):
         for name, format in FORMATS.items():
-            document = service.document(edition, state.path, format)
+            document = runtime.read(lookup.document, edition, state.path, format)
             found[f"{state.path}.{name}"] = document.body + f"{document.digest} {document.changed}".encode()
     return found
 
 
 def published(site: Any) -> set[int]:
-    with site.service.snapshot() as connection:
-        return {int(article.id) for article in catalog.select(connection, catalog.Clauses(), 1000)}
+    with site.runtime.reading() as connection:
+        return {int(article.id) for article in queries.select(connection, queries.Clauses(), 1000)}
 
 
 @pytest.mark.parametrize("damage", ["emptied", "half", "another disk"])
@@ -99,7 +102,7 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     site: Any, damage: str
 ) -> None:
     fill(site)
-    before, generation = served(site.service), site.service.generation()
+    before, generation = served(site.runtime), site.runtime.read(editions.generation)
     away = site.root / "away"
     site.store.rename(away)
     if damage == "half":
@@ -115,16 +118,20 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     for _ in range(2):
         report = site.rescan()
         assert (report.articles, report.removed, report.held) == (30, 0, gone)
-        assert served(site.service) == before and site.service.generation() == generation
-    assert site.service.status()["held"] == {**site.service.status()["held"], "articles": gone, "published": 30}
+        assert served(site.runtime) == before and site.runtime.read(editions.generation) == generation
+    assert site.runtime.read(health.status)["held"] == {
+        **site.runtime.read(health.status)["held"],
+        "articles": gone,
+        "published": 30,
+    }
     for path in site.store.glob("*.md"):
         path.rename(away / path.name)
     shutil.rmtree(site.store)
     away.rename(site.store)
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.held) == (30, 0, 0, 0)
-    assert served(site.service) == before and site.service.generation() == generation
-    assert site.service.status()["held"] is None and site.service.status()["held_fault"] == ""
+    assert served(site.runtime) == before and site.runtime.read(editions.generation) == generation
+    assert site.runtime.read(health.status)["held"] is None and site.runtime.read(health.status)["held_fault"] == ""
 
 
 def test_what_comes_and_changes_is_taken_in_while_others_are_held(site: Any) -> None:
@@ -135,7 +142,7 @@ def test_what_comes_and_changes_is_taken_in_while_others_are_held(site: Any) -> 
     site.write("new/99.md", title="新来的", tags=["Linux"], date="2024-01-01 00:00:00")
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.removed, report.held) == (31, 1, 1, 0, 20)
-    text = site.service.document(site.service.edition(), "tags/Linux", FORMATS["atom"]).body.decode()
+    text = site.runtime.read(lookup.document, site.runtime.edition(), "tags/Linux", FORMATS["atom"]).body.decode()
     assert "新来的" in text and "改过的" in text
 
 
@@ -178,7 +185,7 @@ def test_a_folder_that_is_deleted_slowly_is_held_when_its_share_is_reached(site:
             report = site.rescan()
     assert (report.articles, report.held) == (80, 40)
     site.rescan(now=site.now + WINDOW_SECONDS + 1)
-    assert site.service.status()["held"]["articles"] == 40, "what is held stays so; time alone says nothing of it"
+    assert site.runtime.read(health.status)["held"]["articles"] == 40, "what is held stays so; time alone says nothing of it"
 
 
 def test_after_an_hour_as_many_again_may_go(site: Any) -> None:
@@ -203,7 +210,7 @@ def test_held_files_cost_a_sweep_and_no_more(site: Any, monkeypatch: pytest.Monk
     def read(*_arguments: Any, **_options: Any) -> Any:
         raise AssertionError("a rescan with nothing new to say has written")
 
-    monkeypatch.setattr(scan, "take_in", read)
+    monkeypatch.setattr(ingest, "take_in", read)
     assert site.rescan().held == 20
 
 
@@ -233,7 +240,7 @@ def test_held_articles_are_no_news_to_digests_and_their_pages_stay(site: Any) ->
 
     def known() -> list[tuple[Any, ...]]:
         c = articles.c
-        with site.service.snapshot() as connection:
+        with site.runtime.reading() as connection:
             rows = connection.execute(sa.select(c.id, c.available, c.arrival, c.first_seen).order_by(c.id))
             return [tuple(row) for row in rows]
 
@@ -242,7 +249,7 @@ def test_held_articles_are_no_news_to_digests_and_their_pages_stay(site: Any) ->
     site.store.rename(away)
     site.store.mkdir()
     site.rescan()
-    assert known() == before and site.service.article("7") is not None
+    assert known() == before and site.runtime.read(pages.article, "7") is not None
     shutil.rmtree(site.store)
     away.rename(site.store)
     site.rescan()
@@ -286,7 +293,7 @@ def test_whatever_goes_and_comes_back_the_catalog_ends_as_if_nothing_had_been_he
         if not here[id]:
             site.write(f"{id}.md", text)
     assert site.rescan().held == 0 and published(site) == set(texts)
-    tags = {term.name: term.articles for term in site.service.directory(site.service.edition().config, "tag")}
+    tags = {term.name: term.articles for term in site.runtime.read(lookup.terms, site.runtime.edition().config, "tag")}
     assert tags == {"t0": 13, "t1": 14, "t2": 13}
     site.close()
 
@@ -338,4 +345,4 @@ def test_the_guard_is_a_setting(site: Any) -> None:
 
 def test_a_store_that_was_never_filled_is_no_fault(site: Any) -> None:
     assert site.rescan().held == 0
-    assert Service(Environment.read(site.config_dir, {})).status()["held"] is None
+    assert Runtime(Environment.read(site.config_dir, {})).status()["held"] is None

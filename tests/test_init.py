@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from feeds.cli import main
-from feeds.config import Config, Environment, load
+from feeds.config.models import Config, Environment, load
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Result = subprocess.CompletedProcess[str]

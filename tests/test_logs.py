@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from feeds import logs
 from feeds.logs import Scrub, secrets_of
-from feeds.newsletter.tokens import Tokens
+from feeds.tokens import Tokens
 
 from .newsletter.club import Club
 

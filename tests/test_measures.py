@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import database, measures
-from feeds.measures import ANSWERS, COUNT, RENDER, SUM, TOP, Gathered, Series
+from feeds import counters, database
+from feeds.counters import ANSWERS, COUNT, RENDER, SUM, TOP, Gathered, Series
 
 SECONDS = st.lists(st.floats(0, 1e5, allow_nan=False), max_size=40)
 
@@ -23,13 +23,13 @@ def observed(values: Sequence[float]) -> Gathered:
 
 
 def write(site: Any, gathered: Gathered) -> None:
-    with database.writing(site.service.engine) as connection:
-        measures.add(connection, gathered.take())
+    with database.writing(site.runtime.engine) as connection:
+        counters.add(connection, gathered.take())
 
 
 def stored(site: Any) -> dict[str, dict[tuple[str, ...], Series]]:
-    with database.reading(site.service.engine) as connection:
-        return measures.read(connection)
+    with database.reading(site.runtime.engine) as connection:
+        return counters.read(connection)
 
 
 def test_what_two_processes_count_is_added_up(site: Any) -> None:

@@ -21,12 +21,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
+from feeds.catalog import queries
 from feeds.cli import main
-from feeds.library.reading import Rules, parse
 from feeds.model import ParsedArticle, Problem
+from feeds.monitoring import health
+from feeds.static import site_files
+from feeds.static.render import renderer
+from feeds.store.parse import Rules, parse
+from feeds.syndication import lookup, opml
 from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
-from feeds.web.still import renderer
 
 FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译者：[wxy](https://b) 校对：[geekpi](https://c)\n"
 
@@ -34,13 +38,13 @@ FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译
 def everything_published(site: Any) -> bytes:
     """All bytes that can leave a site: documents, pages, exported files, database files, answers of commands."""
     parts: list[bytes] = []
-    edition = site.service.edition()
-    states = [row.path for row, _selection in site.service.states()]
+    edition = site.runtime.edition()
+    states = [row.path for row, _selection in site.runtime.read(lookup.states)]
     for path in states:
-        parts += [site.service.document(edition, path, format).body for format in FORMATS.values()]
-    parts.append(site.service.opml(edition.config, None))
+        parts += [site.runtime.read(lookup.document, edition, path, format).body for format in FORMATS.values()]
+    parts.append(site.runtime.read(opml.document, edition.config, None))
     client = Client(create_app(site.environment))
-    with site.service.snapshot() as connection:
+    with site.runtime.reading() as connection:
         ids = [row[0] for row in connection.exec_driver_sql("SELECT id FROM articles")]
     pages = ["/", "/tags/", "/translators/", *(f"/{path}" for path in states), *(f"/articles/{id}" for id in ids), "/missing"]
     parts += [client.get(page, headers={"Accept": "text/html"}).get_data() for page in pages]
@@ -48,11 +52,11 @@ def everything_published(site: Any) -> bytes:
     for command in (["status"], ["status", "--json"], ["check"], ["check", "--json"], ["list", "--json"], ["rescan", "--json"]):
         result = CliRunner().invoke(main, [*command, "--config", str(site.config_dir)])
         parts += [result.stdout_bytes, result.stderr_bytes, repr(result.exception).encode()]
-    site.service.export(str(site.root / "out"), renderer, compressed=False)
+    site_files.export(site.runtime, str(site.root / "out"), renderer, compressed=False)
     parts += [path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()]
-    for problem in site.service.problems():
+    for problem in site.runtime.read(queries.problems):
         parts.append(repr(problem).encode())
-    parts.append(json.dumps(site.service.status()).encode())
+    parts.append(json.dumps(site.runtime.read(health.status)).encode())
     files = list((site.root / "var").iterdir())
     if site.database.exists():
         assert any(path.name.endswith("-wal") for path in files), "the log of the database is looked at, too"
@@ -218,7 +222,7 @@ def test_addresses_and_names_in_bodies_are_content_and_stay(site: Any) -> None:
     words = ["0.0.0.0:9090", "172.17.81.26", "10.0.2.15:2377", "alan@pibox", "tux@example.com", "xShow@Home", "4.4.11"]
     site.write("1.md", body="、".join(f"`{word}`" for word in words) + "，" + "，".join(words))
     site.rescan()
-    document = site.service.document(site.service.edition(), "all", FORMATS["json"]).body.decode()
+    document = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["json"]).body.decode()
     assert all(document.count(word) >= 2 for word in words)
 
 
@@ -236,7 +240,7 @@ def test_faults_in_comments_are_reported_without_a_word_of_them(site: Any) -> No
     for number, broken in enumerate(breaks):
         site.write(f"{number}.md", f"---\n{header.replace('message: zqsecret', broken)}---\n正文")
     site.rescan()
-    problems = site.service.problems()
+    problems = site.runtime.read(queries.problems)
     assert len(problems) == len(breaks) and all(problem.line for problem in problems)
     assert not SECRETS.search(everything_published(site))
 
@@ -273,12 +277,12 @@ def test_no_comment_of_the_real_articles_is_in_any_feed_or_in_the_database(corpu
     site = new_site(store=str(corpus), article_url="")
     site.rescan()
     parts = [site.kept(), *(path.read_bytes().decode("utf-8", "replace") for path in (site.root / "var").iterdir())]
-    edition = site.service.edition()
-    for row, _selection in site.service.states():
-        parts.append(site.service.document(edition, row.path, FORMATS["json"]).body.decode())
+    edition = site.runtime.edition()
+    for row, _selection in site.runtime.read(lookup.states):
+        parts.append(site.runtime.read(lookup.document, edition, row.path, FORMATS["json"]).body.decode())
     for text in parts:
         assert not addresses & set(address.findall(text))
-    database = "\n".join(parts[: len(parts) - len(site.service.states())])
+    database = "\n".join(parts[: len(parts) - len(site.runtime.read(lookup.states))])
     assert "译者" in database
     for word in sorted(words, key=len, reverse=True)[:500]:
         assert word not in database

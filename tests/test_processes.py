@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from feeds import processes
+from feeds import process_pool
 
 #: Documents come and go beside small things that stay, in threads that stay, too. Says how many MB more it holds in the end.
 _WORK = """
@@ -53,5 +53,5 @@ def test_what_is_done_with_goes_back_to_the_system_whatever_stays_beside_it() ->
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.ctypes, "CDLL", lambda _name: object())
-    processes.give_memory_back()
+    monkeypatch.setattr(process_pool.ctypes, "CDLL", lambda _name: object())
+    process_pool.give_memory_back()

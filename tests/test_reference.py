@@ -12,11 +12,11 @@ from flask import Flask
 from pydantic import BaseModel
 
 from feeds.cli import main
-from feeds.config import FeedSettings, Newsletter, Site
+from feeds.config.models import FeedSettings, Newsletter, Site
 from feeds.model import FACETS
-from feeds.service import FORMATS
+from feeds.syndication.formats import FORMATS
 from feeds.web.app import make_app
-from feeds.web.metrics import Collector
+from feeds.web.views.monitoring import Collector
 from tools.reference import PAGES, Unexplained, addresses, commands, metrics, settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,36 +20,42 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
+from feeds.catalog import queries
+from feeds.database import tables
 from feeds.errors import ConfigError, StoreError
-from feeds.library import catalog, reading
-from feeds.service import Service
+from feeds.monitoring import health
+from feeds.runtime import Runtime
+from feeds.store import parse
+from feeds.syndication import editions, lookup
 from feeds.syndication.formats import FORMATS
 
 
 def articles(site: Any) -> dict[str, str]:
     """id -> title of all that is published."""
-    with site.service.snapshot() as connection:
-        return {found.id: found.title for found in catalog.select(connection, catalog.Clauses(), 10**6)}
+    with site.runtime.reading() as connection:
+        return {found.id: found.title for found in queries.select(connection, queries.Clauses(), 10**6)}
 
 
 def quarantine(site: Any) -> dict[str, str]:
-    return {problem.path: problem.reason for problem in site.service.problems()}
+    return {problem.path: problem.reason for problem in site.runtime.read(queries.problems)}
 
 
 def terms(site: Any, facet: str = "tag") -> dict[str, int]:
-    with site.service.snapshot() as connection:
-        return {known.term.name: known.term.articles for known in catalog.terms_of(connection, facet)}
+    with site.runtime.reading() as connection:
+        return {known.term.name: known.term.articles for known in queries.terms_of(connection, facet)}
 
 
-def contents(service: Service) -> dict[str, Any]:
+def contents(runtime: Runtime) -> dict[str, Any]:
     """All that a reader of the catalog can see, and the bytes of all feeds, but for when each last changed."""
-    edition = service.edition()
-    with service.snapshot() as connection:
-        found = catalog.select(connection, catalog.Clauses(), 10**6)
-        facets = {facet: catalog.terms_of(connection, facet) for facet in ("tag", "translator", "author", "category")}
-    states = [(row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in service.states()]
+    edition = runtime.edition()
+    with runtime.reading() as connection:
+        found = queries.select(connection, queries.Clauses(), 10**6)
+        facets = {facet: queries.terms_of(connection, facet) for facet in ("tag", "translator", "author", "category")}
+    states = [
+        (row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in runtime.read(lookup.states)
+    ]
     documents = {
-        path + format.extension: service.document(edition, path, format).body
+        path + format.extension: runtime.read(lookup.document, edition, path, format).body
         for path, *_rest in states
         for format in FORMATS.values()
     }
@@ -68,7 +74,7 @@ def reads(site: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             opened.append(os.path.relpath(path, site.store))
         return really(path, *rest, **options)
 
-    monkeypatch.setattr(reading.os, "open", counting)
+    monkeypatch.setattr(parse.os, "open", counting)
     return opened
 
 
@@ -88,10 +94,10 @@ def test_a_rescan_without_changes_reads_and_writes_nothing(site: Any, reads: lis
     site.write("1.md")
     site.rescan()
     reads.clear()
-    before, generation = contents(site.service), site.service.generation()
+    before, generation = contents(site.runtime), site.runtime.read(editions.generation)
     report = site.rescan()
     assert (report.added, report.changed, report.removed, report.unchanged) == (0, 0, 0, 1)
-    assert reads == [] and site.service.generation() == generation and contents(site.service) == before
+    assert reads == [] and site.runtime.read(editions.generation) == generation and contents(site.runtime) == before
 
 
 def test_only_files_that_changed_are_read(site: Any, reads: list[str]) -> None:
@@ -111,11 +117,11 @@ def test_a_full_rescan_reads_everything_and_changes_nothing(site: Any, reads: li
     for number in range(5):
         site.write(f"{number}.md")
     site.rescan()
-    before = contents(site.service)
+    before = contents(site.runtime)
     reads.clear()
     report = site.rescan(full=True)
     assert len(reads) == 5 and (report.changed, report.added, report.feeds_changed) == (0, 0, 0)
-    assert contents(site.service) == before
+    assert contents(site.runtime) == before
 
 
 def test_a_removed_file_takes_its_article_and_its_terms_along(site: Any) -> None:
@@ -126,7 +132,7 @@ def test_a_removed_file_takes_its_article_and_its_terms_along(site: Any) -> None
     report = site.rescan()
     assert (report.removed, report.articles) == (1, 1)
     assert terms(site) == {"Linux": 1}
-    assert "tags/内核" not in {row.path for row, _selection in site.service.states()}
+    assert "tags/内核" not in {row.path for row, _selection in site.runtime.read(lookup.states)}
 
 
 def test_a_removed_folder_takes_all_of_its_articles_along(site: Any) -> None:
@@ -141,12 +147,12 @@ def test_a_removed_folder_takes_all_of_its_articles_along(site: Any) -> None:
 def test_a_renamed_file_is_the_same_article(site: Any) -> None:
     site.write("old/1.md")
     site.rescan()
-    before = contents(site.service)
+    before = contents(site.runtime)
     (site.store / "new").mkdir()
     (site.store / "old" / "1.md").rename(site.store / "new" / "1.md")
     report = site.rescan()
     assert (report.renamed, report.added, report.removed, report.changed) == (1, 0, 0, 0)
-    assert contents(site.service) == before
+    assert contents(site.runtime) == before
 
 
 def test_a_file_renamed_over_another_replaces_it(site: Any) -> None:
@@ -162,12 +168,12 @@ def test_a_file_renamed_over_another_replaces_it(site: Any) -> None:
 def test_a_touched_file_is_read_and_changes_nothing(site: Any, reads: list[str]) -> None:
     path = site.write("1.md")
     site.rescan()
-    before = contents(site.service)
+    before = contents(site.runtime)
     reads.clear()
     os.utime(path, (1_740_000_000, 1_740_000_000))
     report = site.rescan()
     assert reads == ["1.md"] and (report.changed, report.feeds_changed, report.unchanged) == (0, 0, 1)
-    assert contents(site.service) == before
+    assert contents(site.runtime) == before
     reads.clear()
     site.rescan()
     assert reads == []
@@ -349,7 +355,7 @@ def test_a_broken_file_is_not_read_again_until_it_changes(site: Any, reads: list
 def test_the_place_of_a_fault_is_a_line_and_a_column_of_the_file(site: Any) -> None:
     site.write("1.md", "---\ntitle: x\nauthor: [a, b\ntags: []\n---\n")
     site.rescan()
-    [problem] = site.service.problems()
+    [problem] = site.runtime.read(queries.problems)
     assert (problem.path, problem.line, problem.column) == ("1.md", 4, 5)
 
 
@@ -431,15 +437,15 @@ def test_an_unreadable_store_keeps_the_catalog(open_site: Any) -> None:
 def test_a_missing_store_keeps_the_catalog_and_says_so(site: Any) -> None:
     site.write("1.md")
     site.rescan()
-    before = contents(site.service)
+    before = contents(site.runtime)
     site.store.rename(site.root / "elsewhere")
     with pytest.raises(StoreError, match="no such folder"):
         site.rescan()
-    assert "no such folder" in site.service.status()["rescan_fault"]
-    assert contents(site.service) == before
+    assert "no such folder" in site.runtime.read(health.status)["rescan_fault"]
+    assert contents(site.runtime) == before
     (site.root / "elsewhere").rename(site.store)
     report = site.rescan()
-    assert (report.removed, report.added) == (0, 0) and site.service.status()["rescan_fault"] == ""
+    assert (report.removed, report.added) == (0, 0) and site.runtime.read(health.status)["rescan_fault"] == ""
 
 
 def test_links_and_names_that_cannot_be_used_are_listed_beside_good_files(site: Any) -> None:
@@ -473,15 +479,15 @@ def test_spellings_that_differ_by_case_are_one_term_in_the_commonest_spelling(si
         site.write(f"{number}.md", tags=[tag])
     site.rescan()
     assert terms(site) == {"Ubuntu": 4}
-    with site.service.snapshot() as connection:
-        assert {term.name for a in catalog.select(connection, catalog.Clauses(), 9) for term in a.of("tag")} == {"Ubuntu"}
+    with site.runtime.reading() as connection:
+        assert {term.name for a in queries.select(connection, queries.Clauses(), 9) for term in a.of("tag")} == {"Ubuntu"}
 
 
 def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) -> None:
     def id_and_path() -> tuple[str, str]:
-        with site.service.snapshot() as connection:
-            [known] = catalog.terms_of(connection, "tag")
-        document = site.service.document(site.service.edition(), known.term.path, FORMATS["atom"])
+        with site.runtime.reading() as connection:
+            [known] = queries.terms_of(connection, "tag")
+        document = site.runtime.read(lookup.document, site.runtime.edition(), known.term.path, FORMATS["atom"])
         assert f"<id>tag:linux.cn,2003:{known.feed_path}</id>".encode() in document.body
         assert known.term.name.encode() in document.body
         return known.feed_path, known.term.path
@@ -495,8 +501,8 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
     site.write("3.md", tags=["Gnome"])
     site.rescan()
     assert id_and_path() == ("tags/GNOME", "tags/Gnome")
-    assert {row.path for row, _ in site.service.states()} >= {"tags/Gnome"}
-    assert "tags/GNOME" not in {row.path for row, _ in site.service.states()}
+    assert {row.path for row, _ in site.runtime.read(lookup.states)} >= {"tags/Gnome"}
+    assert "tags/GNOME" not in {row.path for row, _ in site.runtime.read(lookup.states)}
     for number in (1, 2, 3):
         (site.store / f"{number}.md").unlink()
     site.rescan()
@@ -508,13 +514,13 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
 def test_articles_untouched_by_a_new_spelling_still_show_it(site: Any) -> None:
     site.write("1.md", tags=["GNOME", "桌面"])
     site.rescan()
-    before = {row.path: row.digest for row, _ in site.service.states()}
+    before = {row.path: row.digest for row, _ in site.runtime.read(lookup.states)}
     site.write("2.md", tags=["Gnome"])
     site.write("3.md", tags=["Gnome"])
     site.rescan()
-    after = {row.path: row.digest for row, _ in site.service.states()}
+    after = {row.path: row.digest for row, _ in site.runtime.read(lookup.states)}
     assert before["tags/桌面"] != after["tags/桌面"], "the feed of another tag shows the article's categories"
-    document = site.service.document(site.service.edition(), "tags/桌面", FORMATS["json"])
+    document = site.runtime.read(lookup.document, site.runtime.edition(), "tags/桌面", FORMATS["json"])
     assert b"Gnome" in document.body and b"GNOME" not in document.body
 
 
@@ -528,8 +534,8 @@ def test_aliases_rejoin_terms_without_reading_a_file(site: Any, reads: list[str]
     site.settle("feeds.yaml", aliases={"tag": {"k8s": "Kubernetes"}})
     site.rescan()
     assert terms(site) == {"Kubernetes": 3, "云": 1} and reads == []
-    with site.service.snapshot() as connection:
-        found = {a.id: [term.name for term in a.of("tag")] for a in catalog.select(connection, catalog.Clauses(), 9)}
+    with site.runtime.reading() as connection:
+        found = {a.id: [term.name for term in a.of("tag")] for a in queries.select(connection, queries.Clauses(), 9)}
     assert found == {"1": ["Kubernetes", "云"], "2": ["Kubernetes"], "3": ["Kubernetes"]}
     site.write("3.md", tags=["K8S"])
     site.rescan()
@@ -572,9 +578,9 @@ def test_a_setting_that_feeds_show_changes_them_without_reading_a_file(site: Any
     site.settle("site.yaml", title="另一个名字")
     assert site.rescan().feeds_changed == 2 and reads == []
     site.settle("site.yaml", rescan_seconds=5)
-    generation = site.service.generation()
+    generation = site.runtime.read(editions.generation)
     assert site.rescan().feeds_changed == 0
-    assert site.service.edition().config.site.rescan_seconds == 5 and site.service.generation() == generation + 1
+    assert site.runtime.edition().config.site.rescan_seconds == 5 and site.runtime.read(editions.generation) == generation + 1
 
 
 def test_a_bad_edit_keeps_the_last_good_configuration_even_after_a_restart(site: Any) -> None:
@@ -584,16 +590,16 @@ def test_a_bad_edit_keeps_the_last_good_configuration_even_after_a_restart(site:
     site.write("2.md")
     report = site.rescan()
     assert report.articles == 2
-    assert site.service.edition().config.site.title == "Linux 中国"
-    assert f"{site.config_dir}/site.yaml:3:17: rescan_seconds" in site.service.status()["config_fault"]
+    assert site.runtime.edition().config.site.title == "Linux 中国"
+    assert f"{site.config_dir}/site.yaml:3:17: rescan_seconds" in site.runtime.read(health.status)["config_fault"]
     site.reopen()
     site.write("3.md")
     assert site.rescan().articles == 3
-    assert site.service.edition().config.site.title == "Linux 中国"
-    assert "site.yaml:3:17" in site.service.status()["config_fault"]
+    assert site.runtime.edition().config.site.title == "Linux 中国"
+    assert "site.yaml:3:17" in site.runtime.read(health.status)["config_fault"]
     site.set("site.yaml", "title: 新\nstore: articles\n")
     site.rescan()
-    assert site.service.edition().config.site.title == "新" and site.service.status()["config_fault"] == ""
+    assert site.runtime.edition().config.site.title == "新" and site.runtime.read(health.status)["config_fault"] == ""
 
 
 def test_without_any_good_configuration_a_rescan_is_refused(site: Any) -> None:
@@ -609,7 +615,7 @@ def test_a_restart_serves_the_catalog_without_the_store(site: Any) -> None:
     for number in range(20):
         site.write(f"{number}.md", tags=["Linux", f"t{number % 3}"])
     site.rescan()
-    before = contents(site.service)
+    before = contents(site.runtime)
     shutil.rmtree(site.store)
     assert contents(site.reopen()) == before
 
@@ -621,7 +627,7 @@ def test_feeds_remember_when_they_last_changed(site: Any) -> None:
     site.write("2.md", tags=["二"], title="新")
     site.rescan(now=1_770_000_100)
     site.reopen()
-    changed = {row.path: row.changed for row, _ in site.service.states()}
+    changed = {row.path: row.changed for row, _ in site.runtime.read(lookup.states)}
     assert (changed["tags/一"], changed["tags/二"], changed["all"]) == (1_770_000_000, 1_770_000_100, 1_770_000_100)
 
 
@@ -659,7 +665,7 @@ def test_a_rescan_killed_at_any_moment_leaves_the_old_catalog_or_the_new_one(sit
     old = {str(number): f"旧 {number}" for number in range(300)}
     fill(site, text_of, count, "新")
     new = {str(number): f"新 {number}" for number in range(count)}
-    site.service.close()
+    site.runtime.close()
     whole = time.monotonic()
     chance = random.Random(7)
     killed = 0
@@ -673,7 +679,7 @@ def test_a_rescan_killed_at_any_moment_leaves_the_old_catalog_or_the_new_one(sit
         site.reopen()
         found = articles(site)
         assert found in (old, new)
-        with site.service.snapshot() as connection:
+        with site.runtime.reading() as connection:
             if connection.dialect.name == "sqlite":
                 assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
             recount = dict(
@@ -681,7 +687,7 @@ def test_a_rescan_killed_at_any_moment_leaves_the_old_catalog_or_the_new_one(sit
             )
             counted = dict(connection.exec_driver_sql("SELECT key, articles FROM terms WHERE articles > 0").fetchall())
         assert recount == counted
-        site.service.close()
+        site.runtime.close()
         if found == new:
             break
         assert time.monotonic() - whole < 60
@@ -736,16 +742,16 @@ def test_two_rescans_at_once_make_one_catalog_and_no_error(site: Any, new_site: 
         assert (process.returncode, out) == (0, "ready\n800\n"), err
     other = new_site(store=str(site.store))
     other.rescan(now=int(time.time()) + 10)
-    assert contents(site.service) == contents(other.service)
+    assert contents(site.runtime) == contents(other.runtime)
 
 
 def test_reading_goes_on_while_a_rescan_writes(site: Any) -> None:
     site.write("1.md", title="旧")
     site.rescan()
-    before = contents(site.service)
-    with database.writing(site.service.engine) as connection:
-        connection.execute(sa.update(database.articles).values(title="halfway"))
-        assert contents(site.service) == before
+    before = contents(site.runtime)
+    with database.writing(site.runtime.engine) as connection:
+        connection.execute(sa.update(tables.articles).values(title="halfway"))
+        assert contents(site.runtime) == before
         connection.rollback()
 
 
@@ -756,7 +762,7 @@ def test_files_read_in_processes_give_the_same_catalog(site: Any, new_site: Any,
     seen: list[tuple[int, int]] = []
     site.rescan(now=later, workers=1)
     other.rescan(now=later, workers=2, progress=lambda done, total: seen.append((done, total)))
-    assert contents(site.service) == contents(other.service)
+    assert contents(site.runtime) == contents(other.runtime)
     assert seen[-1] == (450, 450) and seen == sorted(seen)
 
 

@@ -20,14 +20,15 @@ from werkzeug.test import Client
 
 from feeds import database, logs
 from feeds.cli import main
-from feeds.config import Environment
+from feeds.config.models import Environment
 from feeds.errors import FeedsError
-from feeds.library.git import in_words
-from feeds.newsletter import mailbox, servers
-from feeds.service import Service
-from feeds.syndication.bucket import Bucket
+from feeds.newsletter.bounces import mailbox
+from feeds.newsletter.transports import smtp_session
+from feeds.runtime import Runtime
+from feeds.static.targets import Bucket
+from feeds.store.git import in_words
 from feeds.web.app import create_app
-from feeds.web.lane import Lane
+from feeds.web.fast_path import Lane
 
 WORD = "zqs3cret"
 TOKEN = f"{WORD}-of-the-operator"
@@ -124,7 +125,7 @@ def test_a_fault_of_ours_says_nothing_of_them_to_readers_and_in_the_log(
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError(f"as never before: {SECRETS['FEEDS_SMTP_URL']} {TOKEN} {SECRETS['FEEDS_SECRET_KEY']}")
 
-    monkeypatch.setattr(Service, "home", fail)
+    monkeypatch.setattr(Runtime, "home", fail)
     found = Client(_with_environment(application)).get("/", headers={"Cookie": "operator=x"})
     logging.getLogger("granian").error("a library says %s", f"Bearer {TOKEN}")
     said = capsys.readouterr().err
@@ -172,7 +173,7 @@ def told(call: Callable[[str], object], url: str) -> str:
 @settings(max_examples=200)
 @given(scheme=st.sampled_from(["smtp", "smtps", "http", ""]), shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_mail_server_is_never_quoted(scheme: str, shape: str, password: str) -> None:
-    is_free_of_secrets(told(servers.parse, shape.format(scheme, password)))
+    is_free_of_secrets(told(smtp_session.parse, shape.format(scheme, password)))
 
 
 @settings(max_examples=200)
@@ -190,10 +191,12 @@ def test_an_address_of_a_database_is_never_quoted(scheme: str, shape: str, passw
     is_free_of_secrets(told(database.connect, shape.format(scheme, password)))
 
 
-@pytest.mark.parametrize("read", [servers.parse, mailbox.Account.parse, database.connect])
+@pytest.mark.parametrize("read", [smtp_session.parse, mailbox.Account.parse, database.connect])
 def test_what_a_right_address_is_shown_as_leaves_the_password_out(read: Callable[[str], object]) -> None:
-    scheme = {servers.parse: "smtps", mailbox.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
-    found = read(f"{scheme}://user:{WORD}@mail.example.org/feeds" if read is not servers.parse else f"smtps://user:{WORD}@mail")
+    scheme = {smtp_session.parse: "smtps", mailbox.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
+    found = read(
+        f"{scheme}://user:{WORD}@mail.example.org/feeds" if read is not smtp_session.parse else f"smtps://user:{WORD}@mail"
+    )
     is_free_of_secrets(found, repr(found))
     assert "mail" in repr(found)
 

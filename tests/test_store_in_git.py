@@ -20,8 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.library import dating, git, history
-from feeds.library.history import Change, Commit
+from feeds import check as check_
+from feeds.monitoring import health
+from feeds.store import git
+from feeds.store import git as dating
+from feeds.store.git import Change, Commit
+from feeds.syndication import lookup
 from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
 
@@ -125,12 +129,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def titles(site: Any) -> set[str]:
-    body = site.service.document(site.service.edition(), "all", FORMATS["json"]).body
+    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["json"]).body
     return {item["title"] for item in json.loads(body)["items"]}
 
 
 def repository(site: Any) -> dict[str, Any]:
-    found = site.service.status()["store_git"]
+    found = site.runtime.read(health.status)["store_git"]
     assert isinstance(found, dict)
     return found
 
@@ -179,7 +183,7 @@ def test_without_the_setting_no_git_is_ever_started(
     site.rescan()
     assert asked == []
     assert titles(site) == {"The first"}
-    assert site.service.status()["store_git"] is None
+    assert site.runtime.read(health.status)["store_git"] is None
 
 
 def test_a_pull_happens_once_in_its_time_however_many_rescans_there_are(
@@ -291,7 +295,7 @@ def test_a_configuration_that_comes_with_the_pull_is_in_force_at_once(site: Any,
     (site.config_dir / "feeds.yaml").symlink_to(store.folder / "feeds.yaml")
     shared.publish("feeds.yaml", f"{before}feeds: [{{name: mine, title: Mine}}]\n")
     site.rescan()
-    assert "feeds/mine" in {row.path for row, _selection in site.service.states()}
+    assert "feeds/mine" in {row.path for row, _selection in site.runtime.read(lookup.states)}
 
 
 # -- what stands in the way ---------------------------------------------------
@@ -348,7 +352,7 @@ def test_without_git_the_store_is_published_as_it_is(site: Any, store: Repositor
     monkeypatch.setenv("PATH", str(site.root))
     assert fault(site) == "git is not installed, or not in PATH"
     assert titles(site) == {"The first"}
-    assert ["git is not installed" in problem.reason for problem in site.service.check()] == [True]
+    assert ["git is not installed" in problem.reason for problem in check_.check(site.runtime.environment)] == [True]
 
 
 def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
@@ -359,7 +363,7 @@ def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: Repositor
 
 def test_check_finds_nothing_to_say_of_a_good_clone(site: Any, store: Repository) -> None:
     use(site, pull=True, dates=True)
-    assert site.service.check() == []
+    assert check_.check(site.runtime.environment) == []
 
 
 def test_status_tells_commit_and_last_pull_in_text_and_json(site: Any, store: Repository) -> None:
@@ -639,10 +643,10 @@ def bare(title: str, **fields: str) -> str:
 
 def dates(site: Any) -> dict[str, tuple[int, int]]:
     """id -> (published, updated) of all that is published."""
-    with site.service.snapshot() as connection:
-        from feeds.library import catalog
+    with site.runtime.reading() as connection:
+        from feeds.catalog import queries
 
-        found = catalog.select(connection, catalog.Clauses(), 10**6, with_html=False)
+        found = queries.select(connection, queries.Clauses(), 10**6, with_html=False)
     return {article.id: (int(article.published.timestamp()), int(article.updated.timestamp())) for article in found}
 
 
@@ -665,7 +669,7 @@ def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(
     third = dated.commit()
     site.rescan()
     assert dates(site) == {"a": (first, third), "b": (second, second)}
-    body = site.service.document(site.service.edition(), "all", FORMATS["atom"]).body.decode()
+    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["atom"]).body.decode()
     assert f"<published>{datetime.fromtimestamp(first, UTC).isoformat()}</published>" in body
     assert f"<updated>{datetime.fromtimestamp(third, UTC).isoformat()}</updated>" in body
 
@@ -767,7 +771,7 @@ def test_the_oldest_commit_of_a_shallow_clone_dates_nothing_and_that_is_said(sit
     assert dates(site)["a"] == (START + 90 * DAY, START + 90 * DAY), "a change that lies before publication is none"
     assert repository(site)["shallow"] is True
     assert "a shallow clone, which dates nothing" in feeds("status", "--config", site.config_dir).stdout
-    [problem] = site.service.check()
+    [problem] = check_.check(site.runtime.environment)
     assert problem.reason.startswith("store_git.dates: a shallow clone") and "git fetch --unshallow" in problem.reason
     Repository(site.root / "archive").git("fetch", "--quiet", "--unshallow")
     site.rescan()
@@ -792,7 +796,7 @@ def test_new_commits_cost_one_log_of_the_new_ones_only(
     site: Any, dated: Repository, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Commit]] = []
-    really = history.fold
+    really = git.fold
     monkeypatch.setattr(dating.history, "fold", lambda known, log, shallow: seen.append(log) or really(known, log, shallow))
     for number in range(5):
         dated.write(f"{number}.md", bare(f"N{number}"))
@@ -928,9 +932,9 @@ _LOGS = st.lists(st.builds(Commit, st.uuids().map(str), st.integers(-(10**10), 1
 @given(log=_LOGS, cut=st.integers(0, 12))
 def test_any_history_folds_in_two_parts_as_it_does_at_once(log: list[Commit], cut: int) -> None:
     shallow = frozenset(commit.id for commit in log[:1])
-    whole = {path: found for path, found in history.fold({}, log, shallow).items() if found}
-    early = {path: found for path, found in history.fold({}, log[:cut], shallow).items() if found}
-    late = history.fold(early, log[cut:], shallow)
+    whole = {path: found for path, found in git.fold({}, log, shallow).items() if found}
+    early = {path: found for path, found in git.fold({}, log[:cut], shallow).items() if found}
+    late = git.fold(early, log[cut:], shallow)
     assert {path: found for path, found in {**early, **late}.items() if found} == whole
     for found in whole.values():
         assert found.first is None or found.last is None or found.first <= found.last

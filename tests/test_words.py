@@ -13,14 +13,14 @@ import pytest
 from babel.messages.pofile import read_po
 from jinja2.ext import extract_from_ast
 
-from feeds.web.zones import zones
+from feeds.web.i18n import zones
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "feeds" / "locale" / "zh_CN" / "LC_MESSAGES"
 TEMPLATES = sorted((ROOT / "templates").rglob("*.*"))
 #: Catalog -> templates and code whose words are in it.
 SOURCES = {
-    "feeds.po": ("templates/web", ("feeds/web", "feeds/newsletter/letters.py")),
+    "feeds.po": ("templates/web", ("feeds/web", "feeds/newsletter/messages/transactional.py")),
     "mail.po": ("templates/mail", ("feeds/newsletter",)),
 }
 #: What is the same in every language: names of formats and of things, and what is typed.

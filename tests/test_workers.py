@@ -18,12 +18,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from feeds import database, jobs
-from feeds.config import Environment, load
-from feeds.database import hub_subscriptions
+from feeds import database
+from feeds.config.models import Environment, load
+from feeds.database import jobs
+from feeds.database.tables import hub_subscriptions
 from feeds.errors import ConfigError
-from feeds.newsletter import progress
-from feeds.tasks import Worker
+from feeds.newsletter.delivery import issue_status
+from feeds.newsletter.digests import Digests
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.syndication import lookup
+from feeds.websub import worker as worker_
+from feeds.worker import Worker
 
 from . import postgresql
 from .conftest import CHECKOUT, NOW
@@ -49,7 +54,7 @@ def scaled(site: Any, postgresql_server: str, mails: Server) -> Iterator[Any]:
     site.environment = Environment.read(site.config_dir, {})
     site.reopen()
     site.rescan()
-    jobs.prepare(site.service.engine)
+    jobs.prepare(site.runtime.engine)
     yield site
 
 
@@ -58,24 +63,24 @@ def subscribe(site: Any, people: int) -> None:
         f"r{number}@example.org,weekly,tag=Linux,Asia/Shanghai,zh-CN,2024-06-01T00:00:00Z,x\n" for number in range(people)
     )
     text = "email,frequency,select,timezone,language,confirmed_at,source\n" + rows
-    consent = site.service.consent(site.service.edition().config)
+    consent = Consent.of(site.runtime, site.runtime.edition().config)
     consent.import_csv(io.BytesIO(text.encode()), "readers.csv", NOW)
     site.write("7.md", tags=["Linux"], date="2026-01-02 00:00:00")
     site.rescan(NOW + 2 * 86400)
 
 
 def plan(site: Any) -> list[Any]:
-    return list(site.service.digests(site.service.edition().config).plan(PLANNED, written_at=int(time.time())))
+    return list(Digests.of(site.runtime, site.runtime.edition().config).plan(PLANNED, written_at=int(time.time())))
 
 
 def statuses(site: Any) -> dict[str, int]:
-    with database.reading(site.service.engine) as connection:
-        found = progress.counts(connection)
+    with database.reading(site.runtime.engine) as connection:
+        found = issue_status.counts(connection)
     return {name: number for name, number in found.items() if number and name != "issues"}
 
 
 def waiting(site: Any) -> dict[str, int]:
-    with database.reading(site.service.engine) as connection:
+    with database.reading(site.runtime.engine) as connection:
         return jobs.counts(connection)
 
 
@@ -134,10 +139,10 @@ def test_a_large_issue_is_many_jobs(scaled: Any, monkeypatch: pytest.MonkeyPatch
 def test_no_second_job_is_written_down_while_one_waits_and_one_is_where_none_does(scaled: Any) -> None:
     subscribe(scaled, 5)
     plan(scaled)
-    digests = scaled.service.digests(scaled.service.edition().config)
+    digests = Digests.of(scaled.runtime, scaled.runtime.edition().config)
     digests.offer(PLANNED)
     assert waiting(scaled)["todo"] == 1
-    with database.writing(scaled.service.engine) as connection:
+    with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.text("DELETE FROM procrastinate_jobs"))
     digests.offer(PLANNED)
     assert waiting(scaled)["todo"] == 1
@@ -146,7 +151,7 @@ def test_no_second_job_is_written_down_while_one_waits_and_one_is_where_none_doe
 def test_the_tables_of_jobs_are_made_once(scaled: Any) -> None:
     subscribe(scaled, 5)
     plan(scaled)
-    jobs.prepare(scaled.service.engine)
+    jobs.prepare(scaled.runtime.engine)
     assert waiting(scaled)["todo"] == 1
 
 
@@ -164,7 +169,7 @@ def test_workers_want_postgresql(new_site: Callable[..., Any], tmp_path: Path) -
 def test_a_worker_sends_what_was_planned_and_ends_when_told(scaled: Any, mails: Server) -> None:
     subscribe(scaled, 60)
     plan(scaled)
-    worker = Worker(scaled.service)
+    worker = Worker(scaled.runtime)
     thread = threading.Thread(target=worker.run)
     thread.start()
     wait(lambda: statuses(scaled) == {"sent": 60} and not waiting(scaled)["todo"] and not waiting(scaled)["doing"])
@@ -202,15 +207,15 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_gets_a_message_twice(
 def test_a_job_of_a_worker_that_gives_no_sign_of_life_waits_again(scaled: Any) -> None:
     subscribe(scaled, 5)
     plan(scaled)
-    with database.writing(scaled.service.engine) as connection:
+    with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.text("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')"))
         connection.execute(
             sa.text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT max(id) FROM procrastinate_workers)")
         )
     assert waiting(scaled) == {"todo": 0, "doing": 1, "failed": 0}
-    assert scaled.service.rescue_jobs() == 1
+    assert jobs.rescue(scaled.runtime.engine) == 1
     assert waiting(scaled) == {"todo": 1, "doing": 0, "failed": 0}
-    assert scaled.service.rescue_jobs() == 0
+    assert jobs.rescue(scaled.runtime.engine) == 0
 
 
 @pytest.mark.interop
@@ -233,7 +238,7 @@ def test_workers_and_clocks_outlive_their_database(site: Any, mails: Server) -> 
             assert len(plan_when_it_is_back) == 1
             wait(lambda: len(mails.ids) == 40)
             assert worker.poll() is None and clock.poll() is None
-        site.service.close()
+        site.runtime.close()
     assert len(set(mails.ids)) == 40
 
 
@@ -255,15 +260,15 @@ def test_when_the_acting_clock_is_killed_another_takes_over(scaled: Any) -> None
             wait(lambda: "standby" in second.log())  # type: ignore[attr-defined]
             os.kill(first.pid, signal.SIGKILL)
             scaled.write("8.md", tags=["Neu"])
-            wait(lambda: any(state.path == "tags/Neu" for state, _selection in scaled.service.states()), 15 + 15)
+            wait(lambda: any(state.path == "tags/Neu" for state, _selection in scaled.runtime.read(lookup.states)), 15 + 15)
 
 
 def test_a_clock_that_lost_its_lock_acts_no_more(scaled: Any) -> None:
-    with database.tenure(scaled.service.engine, "clock") as held:
+    with database.tenure(scaled.runtime.engine, "clock") as held:
         assert held is not None and held()
-        with database.tenure(scaled.service.engine, "clock") as other:
+        with database.tenure(scaled.runtime.engine, "clock") as other:
             assert other is None
-        with scaled.service.engine.connect() as connection:
+        with scaled.runtime.engine.connect() as connection:
             mine = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
             connection.exec_driver_sql(mine)
         wait(lambda: not held())
@@ -291,24 +296,24 @@ def test_a_rescan_by_one_node_reaches_the_answers_of_all_with_equal_etags(scaled
 
 def test_what_the_hub_owes_is_handed_to_a_worker_once(scaled: Any) -> None:
     """Nobody listens at the callback: what counts is who tries, and that it is owed again should the worker die."""
-    from feeds.service.hub import Topics
-    from feeds.syndication.websub.looking import ROUND_SECONDS, Lookout
+    from feeds.websub.hub import Topics
+    from feeds.websub.worker import ROUND_SECONDS, Lookout
 
     handed: list[list[int]] = []
     topic = "https://feeds.example/all.atom"
     row = {"topic": topic, "callback": "https://subscriber.example.org/", "host": "subscriber.example.org", "secret": ""}
     row |= {"created": NOW, "expires": NOW + 10**7, "delivered": "old", "wanted": "old", "due": None}
-    with database.writing(scaled.service.engine) as connection:
+    with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.insert(hub_subscriptions).values(**row, attempts=0, failures=0, failing_since=None, problem=""))
-    lookout = Lookout(scaled.service.engine, Topics(scaled.service.engine), lambda: NOW, lambda _c, keys: handed.append(keys))
+    lookout = Lookout(scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW, lambda _c, keys: handed.append(keys))
     assert lookout.look((), hungry=True).owed == []
     assert handed == [[1]]
     lookout.look((), hungry=True)
     assert handed == [[1]], "not twice"
     late = Lookout(
-        scaled.service.engine, Topics(scaled.service.engine), lambda: NOW + ROUND_SECONDS, lambda _c, keys: handed.append(keys)
+        scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW + ROUND_SECONDS, lambda _c, keys: handed.append(keys)
     )
     late.look((), hungry=True)
     assert handed == [[1], [1]], "but again where nothing was heard of it"
-    assert scaled.service.push_some([1], lambda: NOW) == {"failed": 1}
-    assert scaled.service.push_some([99], lambda: NOW) == {}
+    assert worker_.push_some(scaled.runtime.engine, [1], lambda: NOW) == {"failed": 1}
+    assert worker_.push_some(scaled.runtime.engine, [99], lambda: NOW) == {}

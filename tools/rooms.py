@@ -13,35 +13,26 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "rooms.svg"
 
 #: Top floor first: (room, what it does). A room imports from the floors below its own, and from nowhere else.
 FLOORS: list[list[tuple[str, str]]] = [
-    [("cli", "the operator's verbs")],
+    [("cli", "the operator's commands")],
+    [("static", "the whole site as files")],
+    [("web", "feeds, pages, forms, hub, console over HTTP"), ("scheduler", "the clock: it only ticks")],
+    [("admin", "what the console shows and changes"), ("monitoring", "gauges, health")],
+    [("rescan", "store to catalog to feeds")],
+    [("check", "faults by file and line"), ("worker", "jobs of many machines"), ("audit_log", "who changed what")],
+    [("newsletter", "subscribers, issues, messages, delivery, transports, bounces")],
+    [("websub", "push: the hub and its deliveries"), ("runtime", "the context that doors hand on")],
+    [("syndication", "catalog to feeds")],
+    [("catalog", "articles to an index of terms")],
+    [("store", "files to articles"), ("audience", "requests to numbers")],
+    [("config", "settings"), ("counters", "what is counted"), ("selections", "as text")],
+    [("database", "tables, migrations, backup, jobs"), ("urls", "the grammar of addresses")],
     [
-        ("web", "feeds, pages, subscriptions, hub, console"),
-        ("schedule", "the clock: it only ticks"),
-        ("tasks", "jobs of many machines"),
+        ("model", "the nouns"),
+        ("logs", "events without secrets"),
+        ("resources", "files that travel along"),
+        ("process_pool", "CPU work"),
+        ("tokens", "signed links"),
     ],
-    [("service", "use cases, and where everything is put together")],
-    [
-        ("syndication", "catalog to feeds, hub, export"),
-        ("newsletter", "catalog to mail"),
-        ("audience", "requests to numbers"),
-    ],
-    [("library", "files to catalog")],
-    [
-        ("edits", "feeds.yaml, changed by the console"),
-        ("measures", "counters"),
-        ("origins", "where settings come from"),
-        ("jobs", "work written down"),
-        ("copying", "backup, moving house"),
-    ],
-    [
-        ("config", "settings"),
-        ("database", "tables"),
-        ("selections", "as text"),
-        ("processes", "pools"),
-        ("setup", "a new site"),
-    ],
-    [("addresses", "the grammar of addresses")],
-    [("model", "the nouns, without any I/O"), ("logs", "events without secrets"), ("share", "what travels along")],
     [("errors", "what can go wrong")],
 ]
 WIDTH, MARGIN, HEIGHT, GAP = 960, 24, 58, 14

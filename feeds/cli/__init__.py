@@ -10,14 +10,21 @@ from typing import Any
 
 import click
 
+from .. import rescan as _rescan_module
+from ..audience import requests
+from ..catalog import queries
 from ..model import FACETS, Problem, RescanReport
+from ..monitoring import health
+from ..newsletter.delivery import issue_status
+from ..syndication import editions, lookup
+from ..websub import subscriptions
+from .backup import backup, migrate, restore
 from .bounces import bounces
 from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_service, print_json, read_environment, show_progress
 from .completion import completion
 from .digest import digest
 from .documents import export, list_feeds, listed, opml, show
 from .groups import Sections
-from .keeping import backup, migrate, restore
 from .site import init
 from .subscribers import subscribers
 
@@ -83,12 +90,12 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
       feeds serve --host 0.0.0.0 --port 80 --workers 4
       feeds serve --no-clock                 # where a `feeds clock` runs beside it
     """
-    with open_service(config_dir) as service:
-        log_to_stderr(service.environment, log_format)
-        if service.generation() < 0:
-            service.adopt_config()
-        said = {"log": log_format or service.environment.log, "access_log": access_log or service.environment.access_log}
-        environment = service.environment.model_copy(update=said)
+    with open_service(config_dir) as runtime:
+        log_to_stderr(runtime.environment, log_format)
+        if runtime.read(editions.generation) < 0:
+            editions.adopt(runtime.engine, runtime.environment)
+        said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
+        environment = runtime.environment.model_copy(update=said)
     from ..web.server import serve as run
 
     run(environment, host, port, workers, clock=clock)
@@ -109,13 +116,13 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     Examples:
       feeds clock --config site/config
     """
-    from ..processes import give_memory_back
-    from ..schedule import run
+    from ..process_pool import give_memory_back
+    from ..scheduler import run
 
     give_memory_back()
-    with open_service(config_dir) as service:
-        log_to_stderr(service.environment, log_format)
-        run(service, parent=parent)
+    with open_service(config_dir) as runtime:
+        log_to_stderr(runtime.environment, log_format)
+        run(runtime, parent=parent)
 
 
 @main.command()
@@ -135,13 +142,13 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
       feeds worker --config site/config
       feeds worker --concurrency 4
     """
-    from ..processes import give_memory_back
-    from ..tasks import run
+    from ..process_pool import give_memory_back
+    from ..worker import run
 
     give_memory_back()
-    with open_service(config_dir) as service:
-        log_to_stderr(service.environment, log_format)
-        run(service, concurrency=concurrency)
+    with open_service(config_dir) as runtime:
+        log_to_stderr(runtime.environment, log_format)
+        run(runtime, concurrency=concurrency)
 
 
 # -- the catalog -----------------------------------------------------------
@@ -166,12 +173,18 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
       feeds rescan --full --json
       feeds rescan --accept-removals         # after half of the archive was deleted on purpose
     """
-    with open_service(config_dir) as service, show_progress("Reading articles") as progress:
-        report: RescanReport = service.rescan(
-            now=int(time.time()), full=full, progress=progress, pull=pull, accept_removals=accept_removals
+    with open_service(config_dir) as runtime, show_progress("Reading articles") as progress:
+        report: RescanReport = _rescan_module.rescan(
+            runtime.engine,
+            runtime.environment,
+            now=int(time.time()),
+            full=full,
+            progress=progress,
+            pull=pull,
+            accept_removals=accept_removals,
         )
-        problems = service.problems()
-        found = service.status()
+        problems = runtime.read(queries.problems)
+        found = runtime.read(health.status)
         fault, others = found["config_fault"], _store_faults(found)
     if as_json:
         print_json(_as_dict(report))
@@ -210,9 +223,9 @@ def check(config_dir: Path, as_json: bool) -> None:
       feeds check
       feeds check --json | jq -r ".problems[].path"
     """
-    from ..service import Service
+    from ..check import check as problems_of
 
-    problems = Service(read_environment(config_dir)).check()
+    problems = problems_of(read_environment(config_dir))
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
         print_json({"ok": not problems, "problems": rows})
@@ -240,13 +253,13 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds status
       feeds status --json | jq .quarantined
     """
-    with open_service(config_dir) as service:
-        found = service.status()
-        problems = service.problems()
-        post = service.delivery_counts()
-        audience = service.recent_audience(time.time(), 100 if as_json else 10)
-        hub = service.hub_counts()
-        published = [listed(*row) for row in service.states()] if as_json else []
+    with open_service(config_dir) as runtime:
+        found = runtime.read(health.status)
+        problems = runtime.read(queries.problems)
+        post = runtime.read(issue_status.counts)
+        audience = runtime.read(requests.recent_as_json, time.time(), 100 if as_json else 10)
+        hub = runtime.read(subscriptions.counts)
+        published = [listed(*row) for row in runtime.read(lookup.states)] if as_json else []
     if as_json:
         rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
         whole = {**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": published}

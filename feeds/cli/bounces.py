@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..errors import AddressError
+from ..syndication import editions
 from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, show_count
 
 
@@ -29,23 +30,23 @@ def bounces(config_dir: Path, as_json: bool) -> None:
       feeds bounces
       FEEDS_IMAP_URL=imaps://user:password@mail.example.org/INBOX feeds bounces
     """
-    with open_service(config_dir) as service, show_count("Reading reports") as progress:
-        log_to_stderr(service.environment)
-        found, issues = _collect(service, progress)
+    with open_service(config_dir) as runtime, show_count("Reading reports") as progress:
+        log_to_stderr(runtime.environment)
+        found, issues = _collect(runtime, progress)
     if as_json:
         print_json({**found.as_json(), "issues": issues})
     else:
         _print(found, issues)
 
 
-def _collect(service: Any, progress: Any) -> tuple[Any, dict[str, dict[str, int]]]:
-    from ..service import returns
+def _collect(runtime: Any, progress: Any) -> tuple[Any, dict[str, dict[str, int]]]:
+    from ..newsletter.bounces import process
 
-    config = service.edition().config or service.adopt_config()
-    if not returns.is_configured(config, service.environment):
+    config = runtime.edition().config or editions.adopt(runtime.engine, runtime.environment)
+    if not process.is_configured(config, runtime.environment):
         raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")
-    found = returns.collect(service.engine, service.environment, config, service.tokens(), int(time.time()), progress)
-    return found, returns.by_issue(service.engine)
+    found = process.collect(runtime.engine, runtime.environment, config, runtime.tokens(), int(time.time()), progress)
+    return found, process.bounces_by_issue(runtime.engine)
 
 
 _WORDS = {

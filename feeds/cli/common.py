@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from .. import logs
-from ..config import Environment
+from ..config.models import Environment
 from ..errors import FeedsError
 
 Command = Callable[..., Any]
@@ -57,14 +57,14 @@ def command(function: Command) -> Command:
 @contextlib.contextmanager
 def open_service(config_dir: Path) -> Iterator[Any]:
     """A service with its tables ready."""
-    from ..service import Service
+    from ..runtime import Runtime
 
-    service = Service(read_environment(config_dir))
+    runtime = Runtime(read_environment(config_dir))
     try:
-        service.prepare()
-        yield service
+        runtime.prepare()
+        yield runtime
     finally:
-        service.close()
+        runtime.close()
 
 
 def read_environment(config_dir: Path) -> Environment:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from ..config import FREQUENCIES
+from ..config.models import FREQUENCIES
 from ..errors import AddressError
+from ..newsletter.digests import Digests
 from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, show_count
 
 
@@ -52,14 +53,14 @@ def digest() -> None:
     """
 
 
-def _digests(service: Any) -> Any:
-    log_to_stderr(service.environment)
-    config = service.edition().config
+def _digests(runtime: Any) -> Any:
+    log_to_stderr(runtime.environment)
+    config = runtime.edition().config
     if config is None:
         raise AddressError("nothing is published yet: run `feeds rescan`")
     if not config.newsletter.enabled:
         raise AddressError("the newsletter is off: set `enabled: true` in newsletter.yaml, then run `feeds rescan`")
-    return service.digests(config)
+    return Digests.of(runtime, config)
 
 
 @digest.command()
@@ -78,8 +79,8 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
       feeds digest plan
       feeds digest plan --now 2026-06-01T08:00:00+08:00
     """
-    with open_service(config_dir) as service:
-        found = _digests(service).rehearse(
+    with open_service(config_dir) as runtime:
+        found = _digests(runtime).rehearse(
             now or int(time.time()), catching_up=now is not None, limit=None if as_json else limit
         )
     if as_json:
@@ -140,8 +141,8 @@ def preview(
       feeds digest preview --open
       feeds digest preview --select "tag=Linux&translator=geekpi" --frequency daily
     """
-    with open_service(config_dir) as service:
-        digests = _digests(service)
+    with open_service(config_dir) as runtime:
+        digests = _digests(runtime)
         site = digests.config.site
         seen, message, anything = digests.preview(
             now or int(time.time()),
@@ -150,7 +151,7 @@ def preview(
             language=language or site.language,
             timezone=site.timezone,
         )
-        folder = out or service.environment.root / "var" / "preview"
+        folder = out or runtime.environment.root / "var" / "preview"
     for path in _write_preview(folder, seen, message.data):
         click.echo(path)
     if not anything:
@@ -197,8 +198,8 @@ def send(
       feeds digest send
     """
     instant = now or int(time.time())
-    with open_service(config_dir) as service:
-        digests = _digests(service)
+    with open_service(config_dir) as runtime:
+        digests = _digests(runtime)
         if to:
             words = language or digests.config.site.language
             message = digests.send_test(to, instant, frequency=frequency, select=select, language=words)
@@ -245,8 +246,8 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds digest status
       feeds digest status --json | jq .uncertain
     """
-    with open_service(config_dir) as service:
-        digests = _digests(service)
+    with open_service(config_dir) as runtime:
+        digests = _digests(runtime)
         counts, recent, troubled = digests.counts(), digests.recent(), digests.troubled()
     if as_json:
         rows = [{"issue": t.issue, "email": t.address, "status": t.status, "reply": t.reply} for t in troubled]
@@ -278,8 +279,8 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
       feeds digest retry
       feeds digest retry weekly-2026-06-01 --failed
     """
-    with open_service(config_dir) as service:
-        digests = _digests(service)
+    with open_service(config_dir) as runtime:
+        digests = _digests(runtime)
         again, problem = digests.retry(issue, failed=failed, now=int(time.time())), ""
         if again:
             with show_count("Sending") as progress:
@@ -302,8 +303,8 @@ def _action(name: str, text: str) -> None:
     @click.argument("issue")
     @command
     def act(config_dir: Path, issue: str) -> None:
-        with open_service(config_dir) as service:
-            getattr(_digests(service), name)(issue, now=int(time.time()))
+        with open_service(config_dir) as runtime:
+            getattr(_digests(runtime), name)(issue, now=int(time.time()))
         click.echo(f"{issue}: {name}d" if name.endswith("e") else f"{issue}: {name}led")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import click
 
-from ..config import Environment
+from ..config.models import Environment
 from ..model import FACETS, PLURALS, FeedState, Selection
+from ..static import site_files
+from ..syndication import editions, lookup
+from ..syndication import opml as _opml_module
 from .common import CONFIG, JSON, command, open_service, print_json, show_progress
 
 
@@ -26,8 +30,8 @@ def list_feeds(config_dir: Path, as_json: bool) -> None:
       feeds list | sort -k2 -n              # by number of articles
       feeds list --json
     """
-    with open_service(config_dir) as service:
-        rows = [listed(*row) for row in service.states()]
+    with open_service(config_dir) as runtime:
+        rows = [listed(*row) for row in runtime.read(lookup.states)]
     if as_json:
         print_json(rows)
         return
@@ -58,16 +62,18 @@ def show(config_dir: Path, path: str) -> None:
       feeds show tags/Linux.atom
       feeds show translators/geekpi.json | jq .items[0].title
     """
-    from ..service import AddressError, Document, Elsewhere, split_format
+    from ..errors import AddressError
+    from ..syndication.documents import split_format
+    from ..syndication.lookup import Document, Elsewhere
 
     stem, format = split_format(path.lstrip("/"))
     if format is None:
         raise AddressError(f"{path}: expected an address that ends in .atom, .rss or .json")
-    with open_service(config_dir) as service:
-        found = service.document(service.edition(), stem, format)
+    with open_service(config_dir) as runtime:
+        found = runtime.read(lookup.document, runtime.edition(), stem, format)
         if isinstance(found, Elsewhere):
             click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
-            found = service.document(service.edition(), found.path, format)
+            found = runtime.read(lookup.document, runtime.edition(), found.path, format)
     if not isinstance(found, Document) or found.body is None:
         raise AddressError(f"{path} is gone")
     sys.stdout.buffer.write(found.body)
@@ -85,16 +91,16 @@ def opml(config_dir: Path, facet: str | None) -> None:
       feeds opml > feeds.opml
       feeds opml translator
     """
-    from ..service import AddressError
+    from ..errors import AddressError
 
     chosen = FACETS.get(facet or "") or PLURALS.get(facet or "")
     if facet and chosen is None:
         raise AddressError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
-    with open_service(config_dir) as service:
-        config = service.edition().config
+    with open_service(config_dir) as runtime:
+        config = runtime.edition().config
         if config is None:
             raise AddressError("nothing is published yet: run `feeds rescan`")
-        sys.stdout.buffer.write(service.opml(config, chosen))
+        sys.stdout.buffer.write(runtime.read(_opml_module.document, config, chosen))
 
 
 @click.command()
@@ -121,13 +127,13 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
       feeds export --follow /srv/www/feeds
       feeds export s3://bucket/prefix
     """
-    from .following import generations
+    from .watch import generations
 
-    with open_service(config_dir) as service:
-        for _generation in generations(service.generation) if follow else (0,):
+    with open_service(config_dir) as runtime:
+        for _generation in generations(functools.partial(runtime.read, editions.generation)) if follow else (0,):
             with show_progress("Writing files") as progress:
-                report = service.export(
-                    target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
+                report = site_files.export(
+                    runtime, target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
                 )
             counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
             if as_json:
@@ -151,6 +157,6 @@ def _print_faults(faults: Mapping[str, str]) -> None:
 
 def renderer(environment: Environment) -> Callable[[str], bytes | None]:
     """What answers addresses; loaded only where something is to be rendered."""
-    from ..web.still import renderer as make
+    from ..static.render import renderer as make
 
     return make(environment)

@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from ..errors import FeedsError
+from ..newsletter.subscribers.signup import Consent
+from ..syndication import editions
 from .common import CONFIG, JSON, command, open_service, print_json, show_count
 
 
@@ -31,8 +33,8 @@ def subscribers() -> None:
 @contextlib.contextmanager
 def _consent(config_dir: Path) -> Iterator[Any]:
     """By the configuration in the files."""
-    with open_service(config_dir) as service:
-        yield service.consent(service.adopt_config())
+    with open_service(config_dir) as runtime:
+        yield Consent.of(runtime, editions.adopt(runtime.engine, runtime.environment))
 
 
 @subscribers.command()
@@ -66,7 +68,7 @@ def add(
       feeds subscribers add me@example.org --select tag=Linux --select translator=geekpi
       feeds subscribers add me@example.org --confirmed-at 2026-06-01T08:00:00+08:00
     """
-    from ..service.consent import Signup
+    from ..newsletter.subscribers.signup import Signup
 
     with _consent(config_dir) as consent:
         usual = "weekly" if "weekly" in consent.frequencies() else consent.frequencies()[0]

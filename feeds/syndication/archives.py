@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from .. import addresses
-from ..config import Config
-from ..library import catalog
-from ..library.catalog import Clauses
+from .. import urls
+from ..catalog import queries
+from ..catalog.queries import Clauses
+from ..config.models import Config
 from ..model import Feed
 
 _NAMES = {"year": re.compile(r"\d{4}"), "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])")}
@@ -33,7 +33,7 @@ class Bucket:
     end: int
 
     def path(self, feed: Feed) -> str:
-        return addresses.archive_path(feed.path, self.name)
+        return urls.archive_path(feed.path, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ def name_at(period: str, published: int, zone: ZoneInfo) -> str:
 
 def youngest(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses) -> Bucket | None:
     """The bucket of a feed's newest article, where a walk begins."""
-    published = catalog.newest(connection, clauses) if feed.archive else None
+    published = queries.newest(connection, clauses) if feed.archive else None
     return None if published is None else holding(feed.archive, published, config.zone)
 
 
 def neighbours(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, bucket: Bucket) -> Neighbours:
-    older, younger = catalog.newest(connection, clauses, bucket.first), catalog.oldest(connection, clauses, bucket.end)
+    older, younger = queries.newest(connection, clauses, bucket.first), queries.oldest(connection, clauses, bucket.end)
     zone, period = config.zone, feed.archive
     return Neighbours(
         None if older is None else holding(period, older, zone),

@@ -20,17 +20,16 @@ from typing import Any
 import brotli
 import sqlalchemy as sa
 
-from .. import addresses
-from ..config import Config
-from ..database import feeds, terms
-from ..library import catalog
-from ..library.catalog import Clauses, instant
+from .. import urls
+from ..catalog import queries
+from ..catalog.queries import Clauses, instant
+from ..config.models import Config
+from ..database.tables import feeds, terms
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState
 from . import archives
 from .archives import Bucket, Neighbours
-from .definitions import all_feed, clauses_of, every_feed, is_offered, named_feed, term_feed
-from .entries import Entry, entry_of
-from .formats import FORMATS, Content, Format
+from .feeds import all_feed, clauses_of, every_feed, is_offered, named_feed, term_feed
+from .formats import FORMATS, Content, Entry, Format, entry_of
 
 #: Raise it when rendering changes without a new version of any package.
 RENDERER = "2"
@@ -66,7 +65,7 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
     """Bring the rows of feeds up to date; `touched` keys of terms, or None for all feeds. Returns the paths that changed."""
     wanted: list[_Row] = []
     for feed in _affected(connection, config, touched):
-        if addresses.fold(feed.path) in config.retired:
+        if urls.fold(feed.path) in config.retired:
             continue  # moved or gone: in no list
         wanted.append(_Row(feed, clauses_of(connection, config, feed)))
     shared = _shared(config)
@@ -81,7 +80,7 @@ def _affected(connection: sa.Connection, config: Config, touched: Collection[int
         return
     yield all_feed(config)
     yield from (named_feed(config, named) for named in config.feeds.feeds)
-    for known in catalog.terms_by_key(connection, touched):
+    for known in queries.terms_by_key(connection, touched):
         if is_offered(config, known):
             yield term_feed(config, known)
 
@@ -99,8 +98,8 @@ def _shared(config: Config) -> str:
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
     feed = row.feed
-    window = catalog.digests(connection, row.clauses, feed.limit)
-    articles = catalog.count(connection, row.clauses)
+    window = queries.digests(connection, row.clauses, feed.limit)
+    articles = queries.count(connection, row.clauses)
     begins = archives.youngest(connection, config, feed, row.clauses) if articles > len(window) else None
     return {
         "path": feed.path,
@@ -217,7 +216,7 @@ def _state(row: Any) -> FeedState:
 
 def selected_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
     """Of a feed that only its address names; `clauses` are its selection's. `changed`: when anything last did (UTC seconds)."""
-    window = catalog.digests(connection, clauses, feed.limit)
+    window = queries.digests(connection, clauses, feed.limit)
     digest = _digest(_shared(config), feed, [config.hub_url], window)
     return FeedState(feed.path, feed.title, len(window), instant(_updated(config, window)), digest, changed)
 
@@ -238,7 +237,7 @@ def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, cha
     if bucket is None:
         return None
     clauses = clauses_of(connection, config, feed)
-    window = catalog.digests(connection, clauses, None, *catalog.between(bucket.first, bucket.end))
+    window = queries.digests(connection, clauses, None, *queries.between(bucket.first, bucket.end))
     if not window:
         return None
     beside = archives.neighbours(connection, config, feed, clauses, bucket)
@@ -295,8 +294,8 @@ def _articles(
     connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None, *, with_html: bool
 ) -> list[Article]:
     clauses = clauses_of(connection, config, feed)
-    window = catalog.between(bucket.first, bucket.end) if bucket else (None, None)
-    return catalog.select(connection, clauses, limit, *window, with_html=with_html)
+    window = queries.between(bucket.first, bucket.end) if bucket else (None, None)
+    return queries.select(connection, clauses, limit, *window, with_html=with_html)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +314,7 @@ def content_of(
     site = config.site
 
     def address(path: str) -> str:
-        return path and addresses.url(site.base_url, path, format.extension, feed.query)
+        return path and urls.url(site.base_url, path, format.extension, feed.query)
 
     return Content(
         id=feed.id,
@@ -325,7 +324,7 @@ def content_of(
         language=site.language,
         author=site.title,
         base=site.base_url,
-        page=f"{site.base_url}/" if feed.path == "all" else addresses.url(site.base_url, feed.path, query=feed.query),
+        page=f"{site.base_url}/" if feed.path == "all" else urls.url(site.base_url, feed.path, query=feed.query),
         address=address(history.own or feed.path),
         current=address(feed.path) if history.own else "",
         older=address(history.older),

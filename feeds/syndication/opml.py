@@ -10,11 +10,13 @@ import email.utils
 from collections.abc import Iterable
 from datetime import datetime
 
+import sqlalchemy as sa
 from lxml import etree
 
-from .. import addresses
-from ..config import Config
-from ..model import FACETS, FeedState
+from .. import urls
+from ..config.models import Config
+from ..model import FACETS, Facet, FeedState
+from . import documents
 
 MEDIA_TYPE = "text/x-opml"
 
@@ -49,10 +51,20 @@ def _group(config: Config, body: etree._Element, groups: dict[str, etree._Elemen
 
 
 def _outline(config: Config, parent: etree._Element, row: FeedState) -> None:
-    page = f"{config.site.base_url}/{addresses.encode(row.path)}"
+    page = f"{config.site.base_url}/{urls.encode(row.path)}"
     attributes = {"type": "rss", "text": row.title, "title": row.title, "xmlUrl": page + ".atom", "htmlUrl": page}
     etree.SubElement(parent, "outline", {**attributes, "language": config.site.language})
 
 
 def _date(when: datetime) -> str:
     return email.utils.format_datetime(when)
+
+
+def document(connection: sa.Connection, config: Config, facet: Facet | None) -> bytes:
+    """Return the list of all feeds, or of the feeds of one facet."""
+    rows = documents.states(connection)
+    title = config.site.title
+    if facet is not None:
+        rows = [row for row in rows if row.path.startswith(facet.plural + "/")]
+        title = f"{title} · {facet.zh if config.chinese else facet.en}"
+    return render(config, title, rows, nested=facet is None)

@@ -13,22 +13,29 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from .. import addresses, logs
-from ..config import Environment
-from ..measures import STARTS
+from .. import logs, urls
+from ..audience import requests
+from ..config.models import Environment
+from ..counters import STARTS
 from ..model import FACETS
-from ..service import FORMATS, Service, compress
-from ..share import templates
-from . import building, clients, coming, digests, drawing, faults, feeds, hub, operator, pages, readers, subscriptions, switch
-from .answers import Cache
-from .bodies import MAX_BODY, Bodies
+from ..monitoring import health as _health_module
+from ..resources import templates
+from ..runtime import Runtime
+from ..syndication import documents, editions
+from ..syndication.documents import compress
+from ..syndication.formats import FORMATS
+from . import admin, charts, errors, rate_limit
+from .access_log import PART, Journal
+from .body_limit import MAX_BODY, Bodies
+from .cache import Cache, renew
 from .conditional import choose_encoding
-from .journal import PART, Journal
-from .lane import Current, Lane
-from .languages import COOKIE, VARY, Languages, day, period
-from .renewal import renew
-from .state import KEY, Offered, State, state
-from .turnstile import Turnstile
+from .context import KEY, Offered, State, state
+from .fast_path import Current, Lane
+from .i18n import COOKIE, VARY, Languages, day, period
+from .rate_limit import Turnstile
+from .views import digests, feeds, hub, language, pages, select
+from .views import newsletter as coming
+from .views import newsletter as subscriptions
 
 CACHE_BYTES = 32 * 1024 * 1024
 #: How long style and scripts may be kept unasked: not much longer than pages that an upgrade changed with them.
@@ -59,32 +66,38 @@ def create_app(environment: Environment) -> Lane:
 
 def make_app(environment: Environment, *, still: bool = False) -> Flask:
     """`still` as in `State`."""
-    service = Service(environment)
+    runtime = Runtime(environment)
     cache = Cache(CACHE_BYTES)
-    current = Current(service.generation, service.edition, functools.partial(renew, cache, service.digests_at))
-    turnstile = Turnstile(service.note_audience)
+    current = Current(
+        lambda: runtime.read(editions.generation),
+        runtime.edition,
+        functools.partial(renew, cache, lambda paths: runtime.read(documents.digests_at, paths)),
+    )
+    turnstile = Turnstile(lambda batch: runtime.count(requests.add, batch))
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(service, cache, current, Languages(), turnstile, Offered(service.paths), still)
+    app.extensions[KEY] = State(
+        runtime, cache, current, Languages(), turnstile, Offered(lambda: runtime.read(documents.paths)), still
+    )
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.wsgi_app = Bodies(app.wsgi_app, lambda environ: clients.client(environ, turnstile.proxies))  # type: ignore[method-assign]
+    app.wsgi_app = Bodies(app.wsgi_app, lambda environ: rate_limit.client(environ, turnstile.proxies))  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(app, environment.root)
     app.register_blueprint(feeds.blueprint)
-    app.register_blueprint(building.blueprint)
+    app.register_blueprint(select.blueprint)
     app.register_blueprint(digests.blueprint)
     app.register_blueprint(subscriptions.blueprint)
-    app.register_blueprint(coming.blueprint)
+    app.register_blueprint(coming.preview_blueprint)
     app.register_blueprint(hub.blueprint)
-    app.register_blueprint(switch.blueprint)
+    app.register_blueprint(language.blueprint)
     if not still:
-        app.register_blueprint(operator.blueprint)
+        app.register_blueprint(admin.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.add_url_rule("/metrics", view_func=metrics)
-    app.register_error_handler(HTTPException if still else Exception, faults.answer)  # an export wants to know itself
+    app.register_error_handler(HTTPException if still else Exception, errors.answer)  # an export wants to know itself
     app.after_request(_finish)
     return app
 
@@ -95,14 +108,14 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     app.jinja_loader = jinja2.ChoiceLoader(loaders)
     app.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS, readers=readers.links)
+    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS, readers=pages.links)
     app.jinja_env.filters.update(
         day=lambda when: day(when, state().config.zone, g.language),
         local_day=lambda when: day(when, when.tzinfo, g.language),
-        bars=drawing.bars,
-        encode=addresses.encode,
+        bars=charts.bars,
+        encode=urls.encode,
         period=lambda one: period(one.year, one.month, g.language),
-        slug=addresses.slug,
+        slug=urls.slug,
     )
     app.before_request(_choose_language)
     app.context_processor(_context)
@@ -128,8 +141,8 @@ def _context() -> dict[str, object]:
     return {
         "_": lambda text: here.languages.translate(g.language, text),
         "language": g.language,
-        "spoken": {} if here.still else switch.NAMES,
-        "here": switch.here(request),
+        "spoken": {} if here.still else language.NAMES,
+        "here": language.here(request),
         "site": site,
         "shown_facets": [f for n, f in FACETS.items() if edition.config and edition.config.feeds.facet(n).enabled],
         "service": service,
@@ -145,7 +158,7 @@ def _context() -> dict[str, object]:
 def _finish(answered: Response) -> Response:
     """Headers of every answer; compression and validators of pages."""
     request.environ[PART] = request.blueprint or ("monitor" if request.endpoint in _MONITORS else request.endpoint or "none")
-    if request.method == "OPTIONS" and request.blueprint != operator.blueprint.name:
+    if request.method == "OPTIONS" and request.blueprint != admin.blueprint.name:
         answered.headers["Access-Control-Allow-Origin"] = "*"
         answered.headers["Access-Control-Allow-Methods"] = answered.headers.get("Allow", "GET, HEAD, OPTIONS")
         answered.headers["Access-Control-Allow-Headers"] = "If-None-Match, If-Modified-Since, Cache-Control"
@@ -162,7 +175,7 @@ def _finish(answered: Response) -> Response:
         answered.headers["Content-Language"] = g.language
     vary = answered.headers.get("Vary") or VARY
     answered.headers["Vary"] = vary
-    if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == operator.blueprint.name:
+    if answered.status_code != 200 or request.method not in ("GET", "HEAD") or request.blueprint == admin.blueprint.name:
         return answered  # what a session's key stands in is not compressed: its length would tell of it
     encoding = choose_encoding(request.headers.get("Accept-Encoding"))
     answered.set_data(compress(answered.get_data(), encoding))
@@ -181,8 +194,8 @@ def health() -> Answer:
 
 def ready() -> Answer:
     """Readiness: 503 where nothing can be served, else 200 with what is not as it should be; JSON for who accepts it."""
-    found = state().service.readiness(time.time())
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(faults.RETRY_AFTER)} if found.fault else {})
+    found = _health_module.readiness(state().runtime.engine, time.time())
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(errors.RETRY_AFTER)} if found.fault else {})
     status = 503 if found.fault else 200
     if request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json":
         return Response(json.dumps(found.as_json()) + "\n", status, content_type="application/json", headers=headers)
@@ -192,6 +205,6 @@ def ready() -> Answer:
 
 def metrics() -> Answer:
     """Figures for Prometheus; who may look is the setting `metrics`."""
-    from . import metrics as module  # only where somebody asks: its library is as large as Flask
+    from .views import monitoring as module  # only where somebody asks: its library is as large as Flask
 
     return module.figures()

@@ -19,12 +19,12 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .. import logs
-from ..config import Environment
+from ..config.models import Environment
 from ..errors import FeedsError
-from .bodies import THREADS
+from .body_limit import THREADS
 
 if TYPE_CHECKING:
-    from .lane import Lane
+    from .fast_path import Lane
 
 log: Any = structlog.get_logger("feeds.serve")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.audience.claims import MAX_READERS, OTHER, is_claim, read
+from feeds.audience.user_agents import MAX_READERS, OTHER, is_claim, read
 
 CASES = [
     line.split("\t")

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds import database, measures
-from feeds.audience import records
-from feeds.audience.records import Batch, Counts
-from feeds.measures import FEEDS
+from feeds import counters, database
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
+from feeds.counters import FEEDS
+from feeds.database import tables
 
 DAY = 740_000
 
@@ -26,16 +27,16 @@ def engine(tmp_path: Any) -> sa.Engine:
 
 def add(engine: sa.Engine, counts: dict[Any, Counts] | None = None, readers: dict[Any, int] | None = None) -> None:
     with database.writing(engine) as connection:
-        records.add(connection, Batch(counts or {}, readers or {}))
+        requests.add(connection, Batch(counts or {}, readers or {}))
 
 
-def report(engine: sa.Engine, since: int = DAY, limit: int = 10) -> records.Audience:
+def report(engine: sa.Engine, since: int = DAY, limit: int = 10) -> requests.Audience:
     with database.reading(engine) as connection:
-        return records.report(connection, since, limit)
+        return requests.report(connection, since, limit)
 
 
 def by_format(connection: sa.Connection) -> dict[str, Counts]:
-    found = measures.read(connection)
+    found = counters.read(connection)
     rows = {measure.name: {labels[0]: row.number for labels, row in found.get(measure.name, {}).items()} for measure in FEEDS}
     return {format: Counts(*(rows[measure.name][format] for measure in FEEDS)) for format in rows["requests"]}
 
@@ -72,8 +73,8 @@ def test_whoever_makes_up_names_of_feeds_fills_no_table(engine: sa.Engine) -> No
     for batch in range(5):
         add(engine, readers={(DAY, "all", "Feedly", f"x{batch}-{number}"): 2 for number in range(1000)})
     with database.reading(engine) as connection:
-        rows = connection.execute(sa.select(sa.func.count()).select_from(database.readers)).scalar()
-    assert rows == records.MAX_FEEDS + 1
+        rows = connection.execute(sa.select(sa.func.count()).select_from(tables.readers)).scalar()
+    assert rows == requests.MAX_FEEDS + 1
     assert report(engine).readers <= 2 * rows
 
 
@@ -89,13 +90,13 @@ def test_forgotten_days_stay_in_the_sums_of_all_time(engine: sa.Engine) -> None:
     add(engine, {(DAY - 400, "all", "atom"): Counts(7, 1, 0, 10)}, {(DAY - 400, "all", "Feedly", ""): 9})
     add(engine, {(DAY, "all", "atom"): Counts(2, 1, 0, 5), (DAY, "all", "rss"): Counts(1)})
     with database.writing(engine) as connection:
-        records.purge(connection, DAY - 399)
+        requests.purge(connection, DAY - 399)
     assert report(engine, since=0).counts == Counts(3, 1, 0, 5)
     assert report(engine, since=0).readers == 0
     with database.reading(engine) as connection:
         assert by_format(connection) == {"atom": Counts(9, 2, 0, 15), "rss": Counts(1)}
-        assert records.ever(connection, ["all", "none"]) == {"all": Counts(10, 2, 0, 15)}
-        assert records.most_requested(connection, 5) == {"all": Counts(10, 2, 0, 15)}
+        assert requests.ever(connection, ["all", "none"]) == {"all": Counts(10, 2, 0, 15)}
+        assert requests.most_requested(connection, 5) == {"all": Counts(10, 2, 0, 15)}
 
 
 KEYS = st.tuples(st.sampled_from([DAY, DAY + 1]), st.sampled_from(["all", "tags/内核", ""]), st.sampled_from(["atom", "rss"]))
@@ -115,6 +116,6 @@ def test_nothing_is_lost_or_counted_twice_in_whatever_order_it_comes(
     total = Counts(*map(sum, zip(*everything, strict=True))) if everything else Counts()
     assert report(engine).counts == total
     with database.reading(engine) as connection:
-        for ever in (records.ever(connection, ["all", "tags/内核", ""]), by_format(connection)):
+        for ever in (requests.ever(connection, ["all", "tags/内核", ""]), by_format(connection)):
             assert Counts(*map(sum, zip(*ever.values(), strict=True))) == total if ever else total == Counts()
     engine.dispose()

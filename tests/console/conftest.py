@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from feeds.config import Environment
-from feeds.service import Service
+from feeds.config.models import Environment
+from feeds.runtime import Runtime
 from feeds.web.app import create_app
 from tests.conftest import CHECKOUT
 
@@ -70,9 +70,9 @@ class Operator:
 def console_site(site: Any) -> Any:
     """A few articles, and the default feeds.yaml with all its comments."""
     site.environment = Environment.read(site.config_dir, {"FEEDS_OPERATOR_TOKEN": TOKEN})
-    site.service.close()
-    site.service = Service(site.environment)
-    site.service.prepare()
+    site.runtime.close()
+    site.runtime = Runtime(site.environment)
+    site.runtime.prepare()
     site.set("feeds.yaml", (CHECKOUT / "config" / "feeds.yaml").read_text("utf-8"))
     site.settle("site.yaml", base_url="http://localhost", article_url="")
     for number in range(1, 6):

@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import Client
 
-from feeds import database
-from feeds.config import Environment
-from feeds.service import Service
-from feeds.service.console import record, sessions
-from feeds.service.console.sessions import Guard
+from feeds import audit_log, database
+from feeds.admin import sessions
+from feeds.admin.sessions import Guard
+from feeds.config.models import Environment
+from feeds.database import tables
+from feeds.runtime import Runtime
 from feeds.web.app import create_app
 from tests.console.conftest import TOKEN, Operator
 
@@ -131,8 +132,8 @@ def test_another_token_or_secret_ends_every_session(operator: Operator, change: 
 
 def test_the_table_of_sessions_holds_no_key_that_opens(operator: Operator) -> None:
     value = operator.client.get_cookie("operator", path="/operator").value
-    with operator.site.service.snapshot() as connection:
-        rows = connection.execute(sa.select(database.operator_sessions.c.id)).scalars().all()
+    with operator.site.runtime.reading() as connection:
+        rows = connection.execute(sa.select(tables.operator_sessions.c.id)).scalars().all()
     assert len(rows) == 1 and value not in rows
     thief = Client(create_app(operator.site.environment))
     thief.set_cookie("operator", rows[0], path="/operator")
@@ -211,18 +212,18 @@ def test_another_worker_knows_of_the_tries(newcomer: Operator) -> None:
 
 @pytest.fixture
 def guard(console_site: Any) -> Guard:
-    return Guard(TOKEN, console_site.service.tokens())
+    return Guard(TOKEN, console_site.runtime.tokens())
 
 
-def attempt(service: Service, guard: Guard, given: str, ip: str, now: int) -> Any:
-    with database.writing(service.engine) as connection:
+def attempt(runtime: Runtime, guard: Guard, given: str, ip: str, now: int) -> Any:
+    with database.writing(runtime.engine) as connection:
         return sessions.sign_in(connection, guard, given, ip, now)
 
 
 def test_each_further_wrong_token_doubles_the_wait(console_site: Any, guard: Guard) -> None:
-    service, now, waits = console_site.service, 1_000_000, []
+    runtime, now, waits = console_site.runtime, 1_000_000, []
     for _try in range(sessions.FREE_TRIES + 4):
-        while (found := attempt(service, guard, "wrong", "192.0.2.1", now)).wait:
+        while (found := attempt(runtime, guard, "wrong", "192.0.2.1", now)).wait:
             waits.append(found.wait)
             now += found.wait
     assert waits == [60, 120, 240, 480]
@@ -230,44 +231,44 @@ def test_each_further_wrong_token_doubles_the_wait(console_site: Any, guard: Gua
 
 def test_one_network_does_not_lock_out_another(console_site: Any, guard: Guard) -> None:
     for _try in range(sessions.FREE_TRIES):
-        attempt(console_site.service, guard, "wrong", "192.0.2.1", 1_000_000)
-    assert attempt(console_site.service, guard, TOKEN, "192.0.2.200", 1_000_000).wait > 0, "the same /24"
-    assert attempt(console_site.service, guard, TOKEN, "198.51.100.1", 1_000_000).cookie
+        attempt(console_site.runtime, guard, "wrong", "192.0.2.1", 1_000_000)
+    assert attempt(console_site.runtime, guard, TOKEN, "192.0.2.200", 1_000_000).wait > 0, "the same /24"
+    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_000).cookie
 
 
 def test_many_networks_together_get_one_try_a_minute(console_site: Any, guard: Guard) -> None:
     for number in range(sessions.MANY_TRIES):
-        attempt(console_site.service, guard, "wrong", f"10.{number}.0.1", 1_000_000)
-    assert attempt(console_site.service, guard, TOKEN, "198.51.100.1", 1_000_000).wait == 60
-    assert attempt(console_site.service, guard, TOKEN, "198.51.100.1", 1_000_060).cookie
+        attempt(console_site.runtime, guard, "wrong", f"10.{number}.0.1", 1_000_000)
+    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_000).wait == 60
+    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_060).cookie
 
 
 def test_the_right_token_forgets_the_wrong_ones_before_it(console_site: Any, guard: Guard) -> None:
     for now in (1, 2):
         for _try in range(sessions.FREE_TRIES - 1):
-            assert not attempt(console_site.service, guard, "wrong", "192.0.2.1", now * 1000).wait
-        assert attempt(console_site.service, guard, TOKEN, "192.0.2.1", now * 1000).cookie
+            assert not attempt(console_site.runtime, guard, "wrong", "192.0.2.1", now * 1000).wait
+        assert attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", now * 1000).cookie
 
 
 def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(console_site: Any, guard: Guard) -> None:
-    cookie = attempt(console_site.service, guard, TOKEN, "192.0.2.1", 0).cookie
+    cookie = attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", 0).cookie
     now, step = 0, sessions.IDLE - 1
-    with database.writing(console_site.service.engine) as connection:
+    with database.writing(console_site.runtime.engine) as connection:
         while now + step < sessions.LONGEST:
             now += step
             assert sessions.is_open(connection, guard, cookie, now) == (True, True)
             sessions.mark(connection, guard, cookie, now)
         assert sessions.is_open(connection, guard, cookie, now + 10) == (True, False)
         assert sessions.is_open(connection, guard, cookie, sessions.LONGEST + 1) == (False, False)
-    idle = attempt(console_site.service, guard, TOKEN, "192.0.2.1", now).cookie
-    with database.reading(console_site.service.engine) as connection:
+    idle = attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", now).cookie
+    with database.reading(console_site.runtime.engine) as connection:
         assert not sessions.is_open(connection, guard, idle, now + sessions.IDLE + 1)[0]
 
 
 def test_the_log_keeps_networks_not_addresses_and_is_bounded(console_site: Any) -> None:
-    with database.writing(console_site.service.engine) as connection:
-        for number in range(record.LOGGED + 100):
-            record.note(connection, number, "test", "x" * 1000, "192.0.2.77")
-        assert record.count_entries(connection) <= record.LOGGED + 50
-        newest = record.entries(connection, 1)[0]
+    with database.writing(console_site.runtime.engine) as connection:
+        for number in range(audit_log.LOGGED + 100):
+            audit_log.note(connection, number, "test", "x" * 1000, "192.0.2.77")
+        assert audit_log.count_entries(connection) <= audit_log.LOGGED + 50
+        newest = audit_log.entries(connection, 1)[0]
     assert newest.network == "192.0.2.0/24" and len(newest.details) == 300

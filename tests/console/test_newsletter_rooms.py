@@ -10,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import deliveries, subscribers
-from feeds.service.console import console as cases
+from feeds.admin import pages as cases
+from feeds.database import tables
+from feeds.database.tables import deliveries, subscribers
+from feeds.newsletter.digests import Digests
 from tests.console.conftest import Operator
 from tests.console.test_rooms import facts, rows
 from tests.newsletter.conftest import MONDAY, Mailing
@@ -32,20 +34,20 @@ def mailing(console_site: Any) -> Mailing:
 
 @pytest.fixture
 def issue(mailing: Mailing) -> str:
-    digests = mailing.site.service.digests(mailing.site.service.edition().config)
+    digests = Digests.of(mailing.site.runtime, mailing.site.runtime.edition().config)
     [planned] = digests.plan(MONDAY + 60)
     return str(planned.id)
 
 
 def set_status(mailing: Mailing, *statuses: str) -> None:
-    with database.writing(mailing.site.service.engine) as connection:
+    with database.writing(mailing.site.runtime.engine) as connection:
         for number, status in enumerate(statuses, 1):
             change = sa.update(deliveries).where(deliveries.c.subscriber == number)
             connection.execute(change.values(status=status, reply="550 <b>no</b>"))
 
 
 def statuses(mailing: Mailing) -> list[str]:
-    with mailing.site.service.snapshot() as connection:
+    with mailing.site.runtime.reading() as connection:
         return list(connection.execute(sa.select(deliveries.c.status).order_by(deliveries.c.subscriber)).scalars())
 
 
@@ -53,11 +55,11 @@ def statuses(mailing: Mailing) -> list[str]:
 
 
 def test_growth_is_told_day_by_day(mailing: Mailing, operator: Operator) -> None:
-    with database.writing(mailing.site.service.engine) as connection:
+    with database.writing(mailing.site.runtime.engine) as connection:
         left = {"status": "unsubscribed", "ended": int(time.time()) - DAY}
         connection.execute(sa.update(subscribers).where(subscribers.c.key == 2).values(left))
         bounce = {"subscriber": 1, "issue": 1, "kind": "soft", "status": "4.0.0", "diagnostic": "", "at": int(time.time())}
-        connection.execute(sa.insert(database.bounces).values(message="x", **bounce))
+        connection.execute(sa.insert(tables.bounces).values(message="x", **bounce))
     operator.get("/subscribers")
     assert facts(operator.page) | {"active": "1", "unsubscribed": "1"} == facts(operator.page)
     days = [row[1:] for row in rows(operator.page)[1:]]
@@ -103,7 +105,7 @@ def test_an_issue_shows_how_far_it_has_come(mailing: Mailing, issue: str, operat
 
 
 def test_an_issue_can_be_paused_resumed_and_cancelled(mailing: Mailing, issue: str, operator: Operator) -> None:
-    digests = mailing.site.service.digests(mailing.site.service.edition().config)
+    digests = Digests.of(mailing.site.runtime, mailing.site.runtime.edition().config)
     for action, word, offered in (("pause", "paused", "Resume"), ("resume", "under way", "Pause"), ("cancel", "cancelled", "")):
         operator.get("/issues")
         assert operator.post(f"/issues/{action}").status_code == 303

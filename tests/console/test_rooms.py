@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from lxml import etree, html
 
-from feeds import database, origins
-from feeds.audience.records import Batch, Counts, add
-from feeds.config import Environment, load
-from feeds.service.console import record
+from feeds import audit_log, database
+from feeds.audience.requests import Batch, Counts, add
+from feeds.config import sources
+from feeds.config.models import Environment, load
+from feeds.syndication import lookup
 from tests.console.conftest import TOKEN, Operator
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -79,10 +80,10 @@ def test_a_rescan_that_failed_is_listed_once_however_often_it_is_tried(operator:
 
 
 def test_the_list_of_rescans_is_bounded(console_site: Any) -> None:
-    with database.writing(console_site.service.engine) as connection:
-        for number in range(record.RESCANS + 20):
-            record.note_rescan(connection, number, {"added": 1}, "")
-        assert len(record.last_rescans(connection, 1000)) == record.RESCANS
+    with database.writing(console_site.runtime.engine) as connection:
+        for number in range(audit_log.RESCANS + 20):
+            audit_log.note_rescan(connection, number, {"added": 1}, "")
+        assert len(audit_log.last_rescans(connection, 1000)) == audit_log.RESCANS
 
 
 def test_pages_speak_chinese(chinese: Operator) -> None:
@@ -130,7 +131,7 @@ def read_site(console_site: Any) -> Any:
     counts = {(today - back, "tags/Linux", "atom"): Counts(10, 7, 1, 1000) for back in range(3)}
     counts |= {(today, "all", "rss"): Counts(5, 0, 0, 10), (today - 30, "all", "rss"): Counts(100, 0, 0, 10)}
     readers = {(today, "tags/Linux", "Feedly", "f1"): 12, (today - 1, "tags/Linux", EVIL, ""): 3}
-    with database.writing(console_site.service.engine) as connection:
+    with database.writing(console_site.runtime.engine) as connection:
         add(connection, Batch(counts, readers))
     return console_site
 
@@ -198,7 +199,7 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
         "feeds.yaml", "facets:\n  tag:\n    limit: 5\nfeeds:\n  - {name: a, title: A}\n  - name: b\n    title: B\n"
     )
     environment = Environment.read(console_site.config_dir, {"FEEDS_STORE": str(console_site.store)})
-    found = {f"{one.file}:{one.name}": one for one in origins.settings(load(environment), environment)}
+    found = {f"{one.file}:{one.name}": one for one in sources.settings(load(environment), environment)}
     assert (found["site.yaml:title"].value, found["site.yaml:title"].line) == ("Here", 1)
     assert (found["site.yaml:store"].value, found["site.yaml:store"].variable) == (str(console_site.store), "FEEDS_STORE")
     assert (found["site.yaml:limits.documents"].value, found["site.yaml:limits.documents"].line) == ("7", 4)
@@ -210,9 +211,9 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
 
 def test_every_setting_there_is_is_listed(demo: Any) -> None:
     """By the reference of the files that the program ships: each line of them is some setting's."""
-    found = origins.settings(load(demo.environment), demo.environment)
+    found = sources.settings(load(demo.environment), demo.environment)
     listed = {(one.file, one.name.partition(".")[0]) for one in found}
-    for file in origins.SECTIONS:
+    for file in sources.SECTIONS:
         keys = re.findall(r"^([a-z_]+):", Path(demo.config_dir, file).read_text("utf-8"), re.MULTILINE)
         assert {(file, key) for key in keys} <= listed
     assert all(one.line for one in found if one.file == "newsletter.yaml")
@@ -231,7 +232,7 @@ def test_secrets_are_never_shown(console_site: Any) -> None:
     operator.get("/configuration")
     assert facts(operator.page)["FEEDS_SMTP_URL"] == "set" and "hunter" not in operator.text and TOKEN not in operator.text
     database_url = "postgresql://me:hunter5@db.example/feeds?password=hunter6"
-    told = origins.variables(Environment.read(console_site.config_dir, {"FEEDS_DATABASE_URL": database_url}))
+    told = sources.variables(Environment.read(console_site.config_dir, {"FEEDS_DATABASE_URL": database_url}))
     assert [one.value for one in told if one.name == "FEEDS_DATABASE_URL"] == ["postgresql://…@db.example/feeds"]
 
 
@@ -246,9 +247,9 @@ def test_words_of_articles_aggregators_and_configuration_are_never_markup(read_s
     site.settle("site.yaml", title=EVIL, rights=EVIL)
     site.settle("feeds.yaml", feeds=[{"name": "evil", "title": EVIL, "description": EVIL, "select": {"tag": [EVIL]}}])
     site.rescan()
-    with site.service.snapshot() as connection:
+    with site.runtime.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM quarantine").scalar() == 2
-    path = next(state.path for state, _ in site.service.states() if "script" in state.path)
+    path = next(state.path for state, _ in site.runtime.read(lookup.states) if "script" in state.path)
     pages = ["/", "/quarantine", "/feeds", "/feeds/own", "/feeds/new?edit=evil", "/configuration", "/log", "/subscribers"]
     pages += [
         f"/feeds/show?path={path}",

@@ -14,8 +14,11 @@ from typing import Any
 
 import yaml
 
-from feeds.config import Environment
-from feeds.service import Service
+from feeds import rescan
+from feeds.config.models import Environment
+from feeds.newsletter.digests import Digests
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.runtime import Runtime
 from tests.conftest import settle_database
 
 TOKEN = "a token that only the operator has"
@@ -33,11 +36,11 @@ class House:
         self._copy(port)
         settle_database(root)
         self.environment = Environment.read(root / "config", {})
-        service = Service(self.environment)
-        service.prepare()
-        service.rescan(now=ISSUE - 60 * 86400)
-        self._fill(service)
-        service.close()
+        runtime = Runtime(self.environment)
+        runtime.prepare()
+        rescan.rescan(runtime.engine, runtime.environment, now=ISSUE - 60 * 86400)
+        self._fill(runtime)
+        runtime.close()
         secrets = {"FEEDS_OPERATOR_TOKEN": TOKEN}
         self.running = start(root / "config", "--workers", "1", "--port", str(port), environment=secrets)
         self.running.port, self.running.base = port, f"http://127.0.0.1:{port}"
@@ -57,10 +60,10 @@ class House:
         found = yaml.safe_load(path.read_text("utf-8")) or {}
         path.write_text(yaml.safe_dump({**found, **settings}, allow_unicode=True, sort_keys=False), "utf-8")
 
-    def _fill(self, service: Service) -> None:
-        config = service.edition().config
+    def _fill(self, runtime: Runtime) -> None:
+        config = runtime.edition().config
         assert config is not None
-        consent, digests = service.consent(config), service.digests(config)
+        consent, digests = Consent.of(runtime, config), Digests.of(runtime, config)
         with (CHECKOUT / "demo" / "readers.csv").open("rb") as file:
             consent.import_csv(file, "readers.csv", now=ISSUE - 86400 * 400)
         for now in (ISSUE - 86400 * 300, ISSUE):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from feeds.web.subscriptions import FASTEST
+from feeds.web.views.newsletter import FASTEST
 
 from .house import House
 

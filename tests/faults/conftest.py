@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from feeds.config import Environment
-from feeds.service import Service
+from feeds.config.models import Environment
+from feeds.runtime import Runtime
 
 from .house import House
 
@@ -42,13 +42,13 @@ def move(site: Any) -> Iterator[Callable[[str], None]]:
     before = file.read_text("utf-8") if file.exists() else ""
 
     def to(url: str) -> None:
-        site.service.close()
+        site.runtime.close()
         file.write_text(f'FEEDS_DATABASE_URL="{url}"\n')
         site.environment = Environment.read(site.config_dir, {})
-        site.service = Service(site.environment)
+        site.runtime = Runtime(site.environment)
 
     yield to
-    site.service.close()
+    site.runtime.close()
     file.write_text(before)
 
 

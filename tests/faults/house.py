@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from feeds.syndication import lookup
 from tests.conftest import CHECKOUT, Running
 from tests.test_clock import children_of, command_of, is_alive
 
@@ -38,20 +39,20 @@ class House:
             "FAULTS_DISK_HANGS": str(self._flag),
             **settings,
         }
-        self.service: Running | None = None
+        self.runtime: Running | None = None
         self.port = 0
 
     def start(self) -> House:
         """At the same port as before. A predecessor may take a moment to let go of it."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            self.service = Running(
+            self.runtime = Running(
                 self.site.config_dir, self._log, *self.options, environment=self._environment, port=self.port
             )
-            self.port = self.service.port
-            while self.service.process.poll() is None:
+            self.port = self.runtime.port
+            while self.runtime.process.poll() is None:
                 with contextlib.suppress(OSError, http.client.HTTPException):
-                    if self.service.request("/ready")[0] == 200:
+                    if self.runtime.request("/ready")[0] == 200:
                         return self
                 time.sleep(0.03)
                 assert time.monotonic() < deadline, self.excerpt()
@@ -60,8 +61,8 @@ class House:
 
     def close(self) -> None:
         self.come_back()
-        if self.service:
-            self.service.stop()
+        if self.runtime:
+            self.runtime.stop()
 
     # -- what a test sets --------------------------------------------------
 
@@ -81,12 +82,12 @@ class House:
 
     @property
     def pid(self) -> int:
-        assert self.service
-        return self.service.process.pid
+        assert self.runtime
+        return self.runtime.process.pid
 
     @property
     def running(self) -> bool:
-        return self.service is not None and self.service.process.poll() is None
+        return self.runtime is not None and self.runtime.process.poll() is None
 
     def family(self) -> list[int]:
         return [self.pid, *children_of(self.pid)]
@@ -103,10 +104,10 @@ class House:
 
     def kill_parent(self) -> None:
         """As the system does when memory is short; what it leaves behind ends by itself."""
-        assert self.service
+        assert self.runtime
         family = self.family()
-        self.service.process.kill()
-        self.service.process.wait()
+        self.runtime.process.kill()
+        self.runtime.process.wait()
         self.wait(lambda: not any(is_alive(pid) for pid in family))
 
     # -- what readers get ---------------------------------------------------
@@ -119,8 +120,8 @@ class House:
         return "\n".join(line[:400] for line in self.log().splitlines()[-30:])
 
     def get(self, path: str, **headers: str) -> tuple[int, Any, bytes]:
-        assert self.service
-        return self.service.request(path, {name.replace("_", "-"): value for name, value in headers.items()})
+        assert self.runtime
+        return self.runtime.request(path, {name.replace("_", "-"): value for name, value in headers.items()})
 
     def wait(self, what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         deadline = time.monotonic() + seconds
@@ -137,7 +138,7 @@ class House:
 
     def everything(self) -> dict[str, tuple[int, str, str, str, bytes]]:
         """Every feed in every format and coding, as it comes over the wire: status, ETag, Last-Modified, coding, bytes."""
-        paths = [state.path for state, _selection in self.site.service.states()]
+        paths = [state.path for state, _selection in self.site.runtime.read(lookup.states)]
         assert len(paths) > 3
         addresses = [f"/{path}.{name}" for path in map(quote, paths) for name in FORMATS]
         addresses += ["/feeds.opml", "/select.atom?tag=Linux&not-tag=odd", "/all/archive/2020-01.atom"]

@@ -31,9 +31,9 @@ def kept_in_postgresql(site: Any, move: Callable[[str], None]) -> Iterator[tuple
     """The site in a server of its own, which may be stopped."""
     with postgresql.running() as cluster:
         move(postgresql.new(cluster.url(), ""))
-        site.service.prepare()
+        site.runtime.prepare()
         yield site, cluster
-        site.service.close()
+        site.runtime.close()
 
 
 @pytest.mark.interop
@@ -105,7 +105,7 @@ def test_a_full_disk_under_the_database(
     """SQLite's: where PostgreSQL has its files, and what it does then, is its own affair."""
     disk = mount(16384)
     move(f"sqlite:///{disk}/feeds.db")
-    site.service.prepare()
+    site.runtime.prepare()
     fill(site)
     site.rescan()
     house = make_house(site, "--workers", "1").start()
@@ -123,4 +123,4 @@ def test_a_full_disk_under_the_database(
     assert set(readers.statuses) == {200} and readers.wrong == [] and readers.unanswered == 0
     with contextlib.closing(sqlite3.connect(disk / "feeds.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    site.service.close()
+    site.runtime.close()

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from feeds import database
-from feeds.config import Environment
-from feeds.newsletter import progress, transports
-from feeds.newsletter.smtp import Smtp
-from feeds.schedule import Post
-from feeds.service.consent import Signup
+from feeds import check, database
+from feeds.config.models import Environment
+from feeds.newsletter.delivery import issue_status
+from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.newsletter.transports import choose
+from feeds.newsletter.transports.smtp import Smtp
+from feeds.scheduler import Post
 from tests.newsletter.sending import serving
 from tests.newsletter.servers import free_port, make_certificate
 
@@ -48,7 +49,7 @@ def now() -> Now:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run does not wait for a server that has just refused: the ticks here are of a clock that is driven."""
-    monkeypatch.setattr(transports, "Smtp", functools.partial(Smtp, patience=0.1))
+    monkeypatch.setattr(choose, "Smtp", functools.partial(Smtp, patience=0.1))
 
 
 def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:
@@ -60,18 +61,18 @@ def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:
     site.environment = Environment.read(site.config_dir, {})
     site.reopen()
     site.rescan(MONDAY - 30 * 86400)
-    consent = site.service.consent(site.service.edition().config)
+    consent = Consent.of(site.runtime, site.runtime.edition().config)
     rows = "".join(f"r{n}@example.org,weekly,tag=Linux,Asia/Shanghai,zh-CN,2024-06-01T00:00:00Z,x\n" for n in range(PEOPLE))
     head = "email,frequency,select,timezone,language,confirmed_at,source\n"
     consent.import_csv(io.BytesIO((head + rows).encode()), "readers.csv", MONDAY - 20 * 86400)
     site.write("7.md", tags=["Linux"], date="2026-01-03 00:00:00")
     site.rescan(MONDAY - 86400)
-    return Post(site.service, now, threading.Event())
+    return Post(site.runtime, now, threading.Event())
 
 
 def statuses(site: Any) -> dict[str, int]:
-    with database.reading(site.service.engine) as connection:
-        found = progress.counts(connection)
+    with database.reading(site.runtime.engine) as connection:
+        found = issue_status.counts(connection)
     return {name: number for name, number in found.items() if number and name != "issues"}
 
 
@@ -99,7 +100,7 @@ def test_a_mail_server_that_is_down_for_hours_delays_mail_and_loses_none(
 ) -> None:
     port = free_port()
     post = post_of(site, now, "transport: smtp", f"smtp://127.0.0.1:{port}?starttls=0")
-    consent = site.service.consent(site.service.edition().config)
+    consent = Consent.of(site.runtime, site.runtime.edition().config)
     consent.sign_up(
         Signup(
             "new@example.org", ("tag=Linux",), frequency="weekly", timezone="Asia/Shanghai", language="zh-CN", ip="192.0.2.7"
@@ -139,7 +140,7 @@ def test_an_expired_certificate_of_the_mail_server(site: Any, now: Now, tmp_path
         assert server.taken == [] and statuses(site) == {"pending": PEOPLE}
         [problem] = problems(said)
         assert "certificate has expired" in problem["fault"], "said once"
-        assert any("certificate has expired" in problem.reason for problem in site.service.check())
+        assert any("certificate has expired" in problem.reason for problem in check.check(site.runtime.environment))
     certificate.write_bytes(make_certificate())
     with serving(port=port, options={"tls_context": context(certificate), "require_starttls": True}) as server:
         tick(post, now, 1)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from feeds.monitoring import health
+from feeds.syndication import editions
+
 from . import disks
 from .house import House
 
@@ -24,7 +27,7 @@ def fill(site: Any, **settings: Any) -> None:
 
 
 def status(site: Any) -> dict[str, Any]:
-    found: dict[str, Any] = site.service.status()
+    found: dict[str, Any] = site.runtime.read(health.status)
     return found
 
 
@@ -45,7 +48,7 @@ def test_an_unmounted_store_takes_nothing_away(site: Any, make_house: Callable[.
     subprocess.run(["mount", "--bind", str(disk / "content"), str(site.store)], check=True)
     try:
         site.rescan()
-        before = site.service.generation()
+        before = site.runtime.read(editions.generation)
         house = make_house(site, "--workers", "1").start()
         expected = house.everything()
         with house.readers() as readers:
@@ -56,7 +59,7 @@ def test_an_unmounted_store_takes_nothing_away(site: Any, make_house: Callable[.
             assert house.everything() == expected
             subprocess.run(["mount", "--bind", str(disk / "content"), str(site.store)], check=True)
             house.wait(lambda: status(site)["held"] is None)
-        assert house.everything() == expected and site.service.generation() == before
+        assert house.everything() == expected and site.runtime.read(editions.generation) == before
         assert readers.wrong == [] and set(readers.statuses) == {200} and readers.unanswered == 0
     finally:
         disks.unmount(site.store)

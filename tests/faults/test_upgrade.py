@@ -12,9 +12,9 @@ from alembic import command
 from alembic.config import Config
 from click.testing import CliRunner
 
-from feeds import database
+from feeds import check, database
 from feeds.cli import main
-from feeds.database import HEAD
+from feeds.database import HEAD, tables
 
 from .house import House
 
@@ -44,12 +44,12 @@ def test_a_broken_configuration_keeps_the_last_good_one(site: Any, make_house: C
     with house.readers() as readers:
         site.set("feeds.yaml", good + "feeds: [{name: [}]\n")
         house.wait(lambda: "config_refused" in house.log())
-        [problem] = site.service.check()
+        [problem] = check.check(site.runtime.environment)
         assert f"{problem.path}:{problem.line}:" in house.log() and problem.path.endswith("feeds.yaml")
         assert house.everything() == expected
     assert set(readers.statuses) == {200} and readers.wrong == [] and readers.unanswered == 0
-    assert house.service is not None
-    house.service.stop()
+    assert house.runtime is not None
+    house.runtime.stop()
     house.start()
     assert house.everything() == expected, "after a restart"
     site.write("20.md", tags=["Linux"], title="an article edited meanwhile", date="2020-01-20 08:00:00")
@@ -82,7 +82,7 @@ def test_an_older_program_serves_on_and_refuses_to_start(site: Any, make_house: 
 
 
 def set_version(site: Any, version: str) -> None:
-    with database.writing(site.service.engine) as connection:
+    with database.writing(site.runtime.engine) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
 
@@ -120,8 +120,8 @@ def go_back(site: Any, url: str) -> None:
         command.upgrade(config, f"{int(HEAD) - 1:04}")
     known = sa.MetaData()
     known.reflect(old)
-    with database.reading(site.service.engine) as source, database.writing(old) as target:
-        for table in database.metadata.sorted_tables:
+    with database.reading(site.runtime.engine) as source, database.writing(old) as target:
+        for table in tables.metadata.sorted_tables:
             if table.name in known.tables:
                 columns = [column for column in table.columns if column.name in known.tables[table.name].columns]
                 rows = [row._asdict() for row in source.execute(sa.select(*columns))]

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import strategies as st
 from lxml import etree, html
 
-from feeds.library.reading import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, Rules, parse
+from feeds.catalog import queries
 from feeds.model import ParsedArticle, Problem
+from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, Rules, parse
+from feeds.syndication import lookup, opml, pages
 from feeds.syndication.formats import FORMATS
 
 from .mutating import damaged, noise, seeds
@@ -124,15 +126,15 @@ def test_whole_files_through_a_rescan(pile: Any, files: list[bytes]) -> None:
     for number, data in enumerate(files):
         pile.write(f"2020/01/{number}.md", data)
     pile.rescan()
-    edition = pile.service.edition()
-    told = {problem.path: problem for problem in pile.service.problems()}
+    edition = pile.runtime.edition()
+    told = {problem.path: problem for problem in pile.runtime.read(queries.problems)}
     for number, data in enumerate(files):
         if problem := told.get(f"2020/01/{number}.md"):
             is_told(problem, data)
-    for row, _selection in pile.service.states()[:20]:
+    for row, _selection in pile.runtime.read(lookup.states)[:20]:
         for format in FORMATS.values():
-            body = pile.service.document(edition, row.path, format).body
+            body = pile.runtime.read(lookup.document, edition, row.path, format).body
             if format.name != "json":
                 etree.fromstring(body)
-    etree.fromstring(pile.service.opml(edition.config, None))
-    assert pile.service.article("sound").article.title == "sound"
+    etree.fromstring(pile.runtime.read(opml.document, edition.config, None))
+    assert pile.runtime.read(pages.article, "sound").article.title == "sound"

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds import config as configuration
 from feeds import database
-from feeds.config import Environment
+from feeds.config import models as configuration
+from feeds.config.models import Environment
+from feeds.database import tables
 from feeds.errors import Fault
-from feeds.newsletter import mailboxes
-from feeds.newsletter.transfer import ImportFaults, Row, read
-from feeds.syndication.websub import asking
+from feeds.newsletter.subscribers import address as mailboxes
+from feeds.newsletter.subscribers.importer import ImportFaults, Row, read
 from feeds.web.app import create_app
-from feeds.web.lane import Lane
+from feeds.web.fast_path import Lane
+from feeds.websub import requests
 from tests.newsletter.club import NOW, Club
 
 from .asking import Answered, ask, is_sound
@@ -162,7 +163,7 @@ def test_no_spelling_of_a_private_address_is_called(host: str, path: bytes, port
     """Names are looked up, and what they mean refused, when they are called; an address is refused at once."""
     callback = f"http://{host}{port}/{path.decode('latin-1')}"
     form = {"hub.mode": ["subscribe"], "hub.topic": ["http://localhost/all.atom"], "hub.callback": [callback]}
-    found = asking.read(form, configuration.WebSub())
+    found = requests.read(form, configuration.WebSub())
     assert isinstance(found, str), found
 
 
@@ -232,8 +233,8 @@ def test_a_faulty_file_changes_nothing(club: Club, data: bytes) -> None:
         assert club.everything() == before
     else:
         assert report.faulty == 0
-    with database.reading(club.site.service.engine) as connection:
-        for (address,) in connection.execute(sa.select(database.subscribers.c.mailbox)):
+    with database.reading(club.site.runtime.engine) as connection:
+        for (address,) in connection.execute(sa.select(tables.subscribers.c.mailbox)):
             assert address.count("@") >= 1 and address.isprintable()
 
 

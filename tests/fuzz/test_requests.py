@@ -11,9 +11,9 @@ import pytest
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from feeds.config import Environment
+from feeds.config.models import Environment
 from feeds.web.app import create_app, make_app
-from feeds.web.lane import Lane
+from feeds.web.fast_path import Lane
 
 from .asking import Answered, ask, is_sound
 from .mutating import damaged, listed, noise, seeds

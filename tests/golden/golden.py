@@ -15,9 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from feeds.config import Environment
-from feeds.service import FORMATS, Document, Service
+from feeds import rescan
+from feeds.config.models import Environment
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
 from feeds.syndication.documents import program_version
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Document
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected"
@@ -33,17 +37,17 @@ def documents() -> dict[str, bytes]:
             shutil.copytree(HERE / name, root / name)
         for path in sorted((root / "store").rglob("*.md")):
             os.utime(path, (NOW - 86400, NOW - 86400))
-        service = Service(Environment.read(root / "config", {}))
+        runtime = Runtime(Environment.read(root / "config", {}))
         try:
-            service.prepare()
-            service.rescan(now=NOW)
-            return {f"{path}.{name}": _bytes(service, path, name) for path in FEEDS for name in FORMATS}
+            runtime.prepare()
+            rescan.rescan(runtime.engine, runtime.environment, now=NOW)
+            return {f"{path}.{name}": _bytes(runtime, path, name) for path in FEEDS for name in FORMATS}
         finally:
-            service.close()
+            runtime.close()
 
 
-def _bytes(service: Service, path: str, name: str) -> bytes:
-    found = service.document(service.edition(), path, FORMATS[name])
+def _bytes(runtime: Runtime, path: str, name: str) -> bytes:
+    found = runtime.read(lookup.document, runtime.edition(), path, FORMATS[name])
     assert isinstance(found, Document) and found.body is not None
     mine = f'version="{program_version()}"'.encode()
     return found.body.replace(mine, b'version="VERSION"')

@@ -125,7 +125,7 @@ HEAVY: dict[str, Make] = {
 
 def main() -> None:
     """Seconds of each, in this process."""
-    from feeds.library.reading import Rules, parse
+    from feeds.store.parse import Rules, parse
 
     rules = Rules("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
     for name, make in {**PUBLISHED, **REFUSED, **HEAVY}.items():

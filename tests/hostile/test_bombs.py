@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.library import reading
+from feeds.catalog import queries
+from feeds.store import parse
+from feeds.syndication import pages
 from feeds.web.app import create_app
 from tests.conftest import CHECKOUT
 from tests.hostile.bombs import HEAVY, PUBLISHED, REFUSED
@@ -41,7 +43,7 @@ def rescan(site: Any, *options: str) -> dict[str, Any]:
 
 
 def reasons(site: Any) -> dict[str, str]:
-    return {problem.path: problem.reason for problem in site.service.problems()}
+    return {problem.path: problem.reason for problem in site.runtime.read(queries.problems)}
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,8 @@ def test_bombs_go_to_quarantine_with_words_or_are_published_and_nothing_else_is_
 
 def test_what_is_published_of_a_bomb_is_short_where_others_show_it(bombed: Any) -> None:
     for name in ("title", "title-in-tags", "excerpt", "list-of-tags", "translators-in-brackets", "permalink", "original"):
-        article = bombed.service.article(name).article
-        assert len(article.title) <= reading.MAX_TITLE + 1 and len(article.summary) <= reading.MAX_SUMMARY + 1
+        article = bombed.runtime.read(pages.article, name).article
+        assert len(article.title) <= parse.MAX_TITLE + 1 and len(article.summary) <= parse.MAX_SUMMARY + 1
         assert len(article.url) < 2500 and len(article.original) < 2500
 
 

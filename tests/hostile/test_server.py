@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from feeds.web import bodies
+from feeds.web import body_limit
 
 from .conftest import Wire, read
 
@@ -105,10 +105,10 @@ def test_http_2_and_websockets_are_no_way_in(wire: Wire) -> None:
 
 
 def test_large_bodies_are_refused_before_they_are_read(wire: Wire) -> None:
-    for size in (bodies.MAX_BODY + 1, 10**15):
+    for size in (body_limit.MAX_BODY + 1, 10**15):
         found = wire.ask(FORM + b"Content-Length: %d\r\n\r\nemail=" % size)
         assert (found.statuses, found.closed) == ([413], True)
-    chunk = b"%x\r\n%s\r\n" % (bodies.MAX_BODY, b"a" * bodies.MAX_BODY)
+    chunk = b"%x\r\n%s\r\n" % (body_limit.MAX_BODY, b"a" * body_limit.MAX_BODY)
     assert wire.ask(FORM + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 2 + b"0\r\n\r\n").statuses == [413]
 
 
@@ -144,7 +144,7 @@ def test_headers_that_drip_have_no_more_time_than_others(wire: Wire) -> None:
 
 def test_forms_that_never_come_leave_threads_for_readers(wire: Wire) -> None:
     with contextlib.ExitStack() as waiting:
-        held = [waiting.enter_context(wire.connect()) for _number in range(4 * bodies.THREADS)]
+        held = [waiting.enter_context(wire.connect()) for _number in range(4 * body_limit.THREADS)]
         for connection in held:
             connection.sendall(FORM + b"Content-Length: 100\r\n\r\nemail=")
         for address in ("/all.atom", "/tags/Linux.rss", "/", "/health"):
@@ -152,7 +152,7 @@ def test_forms_that_never_come_leave_threads_for_readers(wire: Wire) -> None:
         for connection in held:
             connection.settimeout(0.3)
         answers = [read(connection, 0.1).statuses for connection in held]
-        assert answers.count([503]) == len(held) - bodies.EACH, "one client has so many places"
+        assert answers.count([503]) == len(held) - body_limit.EACH, "one client has so many places"
     for _time in range(100):  # until the server has seen that they are gone
         if wire.ask(FORM + b"Content-Length: 5\r\nConnection: close\r\n\r\nabcde", quiet=15).statuses == [200]:
             return

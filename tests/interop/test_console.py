@@ -14,9 +14,12 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
 
-from feeds import database
-from feeds.config import Environment
-from feeds.service import Service
+from feeds import database, rescan
+from feeds.config.models import Environment
+from feeds.database import tables
+from feeds.newsletter.digests import Digests
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.runtime import Runtime
 from tests.conftest import settle_database
 
 pytestmark = pytest.mark.interop
@@ -48,18 +51,18 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
         assert change[0] in text
         (root / "config" / file).write_text(text.replace(*change), "utf-8")
     settle_database(root)
-    service = Service(Environment.read(root / "config", {}))
-    service.prepare()
-    service.rescan(now=int(time.time()))
-    config = service.edition().config
+    runtime = Runtime(Environment.read(root / "config", {}))
+    runtime.prepare()
+    rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
+    config = runtime.edition().config
     assert config is not None
     with (Path(__file__).resolve().parents[2] / "demo" / "readers.csv").open("rb") as readers:
-        service.consent(config).import_csv(readers, "readers.csv", int(time.time()))
+        Consent.of(runtime, config).import_csv(readers, "readers.csv", int(time.time()))
     for day in ("2024-12-02", "2025-06-02", "2026-02-02", "2026-11-02"):
-        service.digests(config).plan(
+        Digests.of(runtime, config).plan(
             int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp()), written_at=int(time.time())
         )
-    service.close()
+    runtime.close()
     started = running(root / "config", "--workers", "1", environment={"FEEDS_OPERATOR_TOKEN": TOKEN}).ready()
     started.config_dir = root / "config"
     return started
@@ -172,11 +175,11 @@ def test_messages_in_doubt_are_sent_again_and_an_issue_is_cancelled(page: Any, s
 
 def _mark(served: Any, issue: str, status: str) -> None:
     """As a crash, or a server, would leave the messages of an issue."""
-    service = Service(Environment.read(served.config_dir, {}))
-    with database.writing(service.engine) as connection:
-        key = sa.select(database.issues.c.key).where(database.issues.c.id == issue).scalar_subquery()
-        connection.execute(sa.update(database.deliveries).where(database.deliveries.c.issue == key).values(status=status))
-    service.close()
+    runtime = Runtime(Environment.read(served.config_dir, {}))
+    with database.writing(runtime.engine) as connection:
+        key = sa.select(tables.issues.c.key).where(tables.issues.c.id == issue).scalar_subquery()
+        connection.execute(sa.update(tables.deliveries).where(tables.deliveries.c.issue == key).values(status=status))
+    runtime.close()
 
 
 def test_a_subscriber_and_a_feed_are_found_and_a_test_message_is_sent(page: Any, served: Any) -> None:

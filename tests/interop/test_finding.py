@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from feeds.web.still import renderer
+from feeds.static.render import renderer
 
 pytestmark = pytest.mark.interop
 

@@ -15,6 +15,9 @@ from typing import Any
 import feedparser
 import pytest
 
+from feeds.audience import requests
+from feeds.syndication import lookup
+
 pytestmark = pytest.mark.interop
 
 SAME = 6
@@ -83,7 +86,7 @@ def proxied(strict: Any, tool: Callable[[str], str], tmp_path: Path) -> Iterator
 def test_newsboat_imports_every_feed_and_reloads_them_again_and_again(
     proxied: str, strict: Any, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    paths = [row.path for row, _selection in strict.site.service.states() if row.articles]
+    paths = [row.path for row, _selection in strict.site.runtime.read(lookup.states) if row.articles]
     urls = [f"{proxied}/{urllib.parse.quote(path)}.{format}" for path in paths for format in ("atom", "rss")]
     assert len(urls) > 100
     folder = tmp_path / "reader"
@@ -97,7 +100,7 @@ def test_newsboat_imports_every_feed_and_reloads_them_again_and_again(
         read = {url for (url,) in database.execute("SELECT rssurl FROM rss_feed WHERE lastmodified > 0 OR etag != ''")}
     assert read == set(urls)
     strict.stop()  # it writes its last counts
-    found = strict.site.service.recent_audience(time.time(), 1)
+    found = strict.site.runtime.read(requests.recent_as_json, time.time(), 1)
     assert found["refused"] == 0 and found["requests"] == len(urls) * (SAME + 2)
     assert found["unchanged"] == len(urls) * SAME, "newsboat asks for a new feed twice before it names what it has"
 

@@ -18,9 +18,10 @@ from urllib.parse import quote
 import brotli
 import pytest
 
-from feeds.service import FORMATS
-from feeds.syndication.leaves import OWN
-from feeds.web.still import renderer
+from feeds.static import site_files
+from feeds.static.files import OWN
+from feeds.static.render import renderer
+from feeds.syndication.formats import FORMATS
 
 pytestmark = pytest.mark.interop
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "static.md"
@@ -44,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
         site.write(f"{number}.md", tags=[tag, "Linux"], body="正文 " * 200, permalink=f"/article-{number}-1.html")
     site.rescan()
     out = tmp_path_factory.mktemp("tree")
-    assert not site.service.export(str(out), renderer).faults
+    assert not site_files.export(site.runtime, str(out), renderer).faults
     site.close()
     return site, out
 
@@ -123,9 +124,9 @@ def server(
 
 
 def slug(tag: str) -> str:
-    from feeds import addresses
+    from feeds import urls
 
-    return addresses.encode(addresses.slug(tag))
+    return urls.encode(urls.slug(tag))
 
 
 @pytest.mark.parametrize(
@@ -193,26 +194,24 @@ def test_awkward_tags_have_their_page_and_their_feeds(server: Server, tag: str) 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
 def test_what_was_moved_is_301(server: Server, old: str, new: str) -> None:
-    from feeds import addresses
-    from feeds.config import feed_path
+    from feeds import urls
+    from feeds.config.models import feed_path
 
     for extension in ("", ".atom", ".rss", ".json"):
-        for written in dict.fromkeys((addresses.encode(feed_path(old)), quote(old))):
+        for written in dict.fromkeys((urls.encode(feed_path(old)), quote(old))):
             status, headers, _body = server.get(f"/{written}{extension}")
             assert status == 301, written
-            assert headers["Location"].replace("$", "%24") == f"/{addresses.encode(feed_path(new))}{extension}".replace(
-                "$", "%24"
-            )
+            assert headers["Location"].replace("$", "%24") == f"/{urls.encode(feed_path(new))}{extension}".replace("$", "%24")
             assert server.get(headers["Location"])[0] == 200
 
 
 @pytest.mark.parametrize("path", GONE)
 def test_what_is_gone_is_410_with_a_page(server: Server, path: str) -> None:
-    from feeds import addresses
-    from feeds.config import feed_path
+    from feeds import urls
+    from feeds.config.models import feed_path
 
     for extension in ("", ".atom"):
-        status, headers, body = server.get(f"/{addresses.encode(feed_path(path))}{extension}")
+        status, headers, body = server.get(f"/{urls.encode(feed_path(path))}{extension}")
         assert status == 410
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         assert "这个订阅源已经停用".encode() in body or b"410" in body

@@ -40,13 +40,13 @@ def test_the_wheel_holds_templates_configuration_migrations_words_and_the_demo(w
         "feeds/_share/config/site.yaml",
         "feeds/_share/config/feeds.yaml",
         "feeds/locale/zh_CN/LC_MESSAGES/feeds.po",
-        "feeds/migrations/env.py",
+        "feeds/database/migrations/env.py",
         "feeds/web/static/style.css",
         "feeds/web/static/icon.png",
     ):
         assert path in names
     assert sum(name.startswith("feeds/_share/demo/articles/") for name in names) >= 40
-    assert any(name.startswith("feeds/migrations/versions/0001") for name in names)
+    assert any(name.startswith("feeds/database/migrations/versions/0001") for name in names)
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
 
 

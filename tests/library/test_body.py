@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
-from feeds.library import body
+from feeds.store import markdown as body
 
 from ..syndication.rules import ASCII_URL
 

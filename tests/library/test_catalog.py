@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds import addresses
-from feeds.library import catalog
-from feeds.library.vocabulary import Names
+from feeds import urls
+from feeds.catalog import queries
+from feeds.catalog.terms import Names
 from feeds.model import FACETS, Article, Selection
+from feeds.monitoring import health
 
 NONE = Names.of({})
 TAGS = ["Linux", "LINUX", "内核", "C++", "TCP/IP", ".NET", "Ubuntu 11.04"]
@@ -22,8 +23,8 @@ NAMES = {"tag": TAGS, "translator": ["wxy", "geekpi", "Ada"], "category": ["技�
 
 
 def select(site: Any, selection: Selection, limit: int = 1000, before: int | None = None, **options: Any) -> list[Article]:
-    with site.service.snapshot() as connection:
-        return catalog.select(connection, catalog.resolve(connection, NONE, selection), limit, before, **options)
+    with site.runtime.reading() as connection:
+        return queries.select(connection, queries.resolve(connection, NONE, selection), limit, before, **options)
 
 
 def ids(found: list[Article]) -> list[str]:
@@ -80,10 +81,10 @@ SELECTION = st.builds(Selection, CLAUSES, CLAUSES, CLAUSES)
 def holds(fields: dict[str, Any], selection: Selection) -> bool:
     """The definition, word for word: any of these, all of those, none of these; every clause must hold."""
     written = {"tag": fields["tags"], "translator": fields["translator"].split(", "), "category": [fields["category"]]}
-    has = {facet: {addresses.fold(name) for name in names} for facet, names in written.items()}
-    some = all(has[facet] & {addresses.fold(name) for name in names} for facet, names in selection.any.items())
-    each = all(has[facet] >= {addresses.fold(name) for name in names} for facet, names in selection.all.items())
-    none = not any(has[facet] & {addresses.fold(name) for name in names} for facet, names in selection.none.items())
+    has = {facet: {urls.fold(name) for name in names} for facet, names in written.items()}
+    some = all(has[facet] & {urls.fold(name) for name in names} for facet, names in selection.any.items())
+    each = all(has[facet] >= {urls.fold(name) for name in names} for facet, names in selection.all.items())
+    none = not any(has[facet] & {urls.fold(name) for name in names} for facet, names in selection.none.items())
     return some and each and none
 
 
@@ -100,10 +101,10 @@ def test_a_selection_gives_what_a_filter_over_all_articles_gives(
         assert ids(found) == expected
         limit = data.draw(st.integers(1, 5))
         assert select(site, selection, limit) == found[:limit]
-        with site.service.snapshot() as connection:
-            clauses = catalog.resolve(connection, NONE, selection)
-            assert catalog.count(connection, clauses) == len(expected)
-            assert len(catalog.digests(connection, clauses, limit)) == len(expected[:limit])
+        with site.runtime.reading() as connection:
+            clauses = queries.resolve(connection, NONE, selection)
+            assert queries.count(connection, clauses) == len(expected)
+            assert len(queries.digests(connection, clauses, limit)) == len(expected[:limit])
         assert ids(_by_pages(site, selection, limit)) == expected
 
 
@@ -130,7 +131,7 @@ def test_pages_meet_each_article_once_even_when_all_have_one_date(site: Any) -> 
 
 def test_the_empty_selection_is_every_article_newest_first(demo: Any) -> None:
     found = select(demo, Selection())
-    assert len(found) == demo.service.status()["articles"] >= 40
+    assert len(found) == demo.runtime.read(health.status)["articles"] >= 40
     assert [article.published for article in found] == sorted((article.published for article in found), reverse=True)
 
 
@@ -185,40 +186,40 @@ def test_a_term_is_found_by_its_slug_its_name_and_any_case(site: Any, name: str)
     site.write("1.md", tags=[name])
     site.write("2.md", tags=["other"])
     site.rescan()
-    segments = [addresses.slug(name), name, name.upper(), name.lower(), unicodedata.normalize("NFD", name)]
-    with site.service.snapshot() as connection:
-        found = [catalog.term_at(connection, NONE, "tag", segment) for segment in segments]
+    segments = [urls.slug(name), name, name.upper(), name.lower(), unicodedata.normalize("NFD", name)]
+    with site.runtime.reading() as connection:
+        found = [queries.term_at(connection, NONE, "tag", segment) for segment in segments]
     assert len({known.key for known in found}) == 1 and found[0].term.articles == 1
 
 
 @given(segment=st.text(max_size=30))
 def test_an_unknown_term_is_no_term(demo: Any, segment: str) -> None:
-    with demo.service.snapshot() as connection:
+    with demo.runtime.reading() as connection:
         for facet in FACETS:
-            assert catalog.term_at(connection, NONE, facet, f"不存在{segment}") is None
-        catalog.similar(connection, "tag", segment)
+            assert queries.term_at(connection, NONE, facet, f"不存在{segment}") is None
+        queries.similar(connection, "tag", segment)
 
 
 def test_similar_terms_help_whoever_mistyped(demo: Any) -> None:
-    with demo.service.snapshot() as connection:
-        assert "Linux" in {term.name for term in catalog.similar(connection, "tag", "linu")}
-        assert catalog.similar(connection, "tag", "%") == []
+    with demo.runtime.reading() as connection:
+        assert "Linux" in {term.name for term in queries.similar(connection, "tag", "linu")}
+        assert queries.similar(connection, "tag", "%") == []
 
 
 def test_terms_come_most_used_first_and_never_without_articles(demo: Any) -> None:
-    with demo.service.snapshot() as connection:
-        counts = [known.term.articles for known in catalog.terms_of(connection, "tag")]
+    with demo.runtime.reading() as connection:
+        counts = [known.term.articles for known in queries.terms_of(connection, "tag")]
         assert counts == sorted(counts, reverse=True) and min(counts) >= 1
-        assert len(catalog.terms_of(connection, "tag", 2)) == sum(count >= 2 for count in counts)
-        assert len(catalog.terms_of(connection, "tag", 1, 5)) == 5
+        assert len(queries.terms_of(connection, "tag", 2)) == sum(count >= 2 for count in counts)
+        assert len(queries.terms_of(connection, "tag", 1, 5)) == 5
 
 
 def test_the_demo_store_shows_the_awkward_cases(demo: Any) -> None:
-    with demo.service.snapshot() as connection:
-        names = {known.term.name for known in catalog.terms_of(connection, "tag")}
+    with demo.runtime.reading() as connection:
+        names = {known.term.name for known in queries.terms_of(connection, "tag")}
     assert {"C++", "C#", ".NET", "TCP/IP"} <= names
     assert any(len(article.of("translator")) > 1 for article in select(demo, Selection()))
     assert any(not article.of("translator") for article in select(demo, Selection()))
     assert any("<ruby>" in article.html for article in select(demo, Selection()))
-    assert not demo.service.problems()
+    assert not demo.runtime.read(queries.problems)
     assert len(list(Path(demo.store).rglob("*.md"))) >= 40

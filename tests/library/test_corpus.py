@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from feeds.library import catalog
-from feeds.library.reading import Rules, parse
+from feeds.catalog import queries
 from feeds.model import ParsedArticle
+from feeds.store.parse import Rules, parse
 
 RULES = Rules(
     "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
@@ -49,10 +49,10 @@ def test_a_rescan_of_the_real_articles_leaves_no_file_in_quarantine(corpus: Path
     files = sum(1 for _path in corpus.rglob("*.md"))
     report = site.rescan()
     assert (report.articles, report.quarantined) == (files, 0)
-    with site.service.snapshot() as connection:
-        everything = catalog.select(connection, catalog.Clauses(), 10**6, with_html=False)
+    with site.runtime.reading() as connection:
+        everything = queries.select(connection, queries.Clauses(), 10**6, with_html=False)
         for facet in ("tag", "translator"):
-            terms = {known.term.name: known.term.articles for known in catalog.terms_of(connection, facet)}
+            terms = {known.term.name: known.term.articles for known in queries.terms_of(connection, facet)}
             recount: dict[str, int] = {}
             for article in everything:
                 for term in article.of(facet):

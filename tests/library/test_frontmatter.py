@@ -19,9 +19,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds.library import frontmatter
-from feeds.library.reading import Rules, parse
 from feeds.model import ParsedArticle, Problem
+from feeds.store import frontmatter
+from feeds.store.parse import Rules, parse
 
 CASES = Path(__file__).resolve().parents[1] / "cases" / "frontmatter"
 PATH = "2020/01/7.md"

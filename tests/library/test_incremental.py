@@ -18,11 +18,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from feeds import addresses
-from feeds.library import catalog
-from feeds.library.matching import Matcher
-from feeds.library.vocabulary import Names
+from feeds import urls
+from feeds.catalog import queries
+from feeds.catalog.matching import Matcher
+from feeds.catalog.terms import Names
 from feeds.model import Article, Selection
+from feeds.syndication import lookup
 from feeds.syndication.formats import FORMATS
 
 PATHS = [f"{folder}{name}.md" for folder in ("", "2020/01/", "深/") for name in ("a", "b", "c")]
@@ -53,18 +54,20 @@ SELECTIONS = [
 ]
 
 
-def everything(service: Any) -> dict[str, Any]:
+def everything(runtime: Any) -> dict[str, Any]:
     """All that can be read from a catalog, but for times of change and the paths of files."""
-    edition = service.edition()
-    with service.snapshot() as connection:
-        found = catalog.select(connection, catalog.Clauses(), 1000)
-        terms = [known.term for facet in ("tag", "translator", "author") for known in catalog.terms_of(connection, facet)]
-        kept = [known.feed_path for facet in ("tag", "translator") for known in catalog.terms_of(connection, facet)]
-        counts = dict(catalog.term_counts(connection))
+    edition = runtime.edition()
+    with runtime.reading() as connection:
+        found = queries.select(connection, queries.Clauses(), 1000)
+        terms = [known.term for facet in ("tag", "translator", "author") for known in queries.terms_of(connection, facet)]
+        kept = [known.feed_path for facet in ("tag", "translator") for known in queries.terms_of(connection, facet)]
+        counts = dict(queries.term_counts(connection))
         selected = [selected_ids(connection, edition.config, found, selection) for selection in SELECTIONS]
-    states = [(row.path, row.title, row.articles, row.updated, row.digest, selected) for row, selected in service.states()]
+    states = [
+        (row.path, row.title, row.articles, row.updated, row.digest, selected) for row, selected in runtime.read(lookup.states)
+    ]
     bytes_ = {
-        row[0] + format.extension: service.document(edition, row[0], format).body
+        row[0] + format.extension: runtime.read(lookup.document, edition, row[0], format).body
         for row in states
         for format in FORMATS.values()
     }
@@ -81,14 +84,14 @@ def everything(service: Any) -> dict[str, Any]:
 
 def selected_ids(connection: Any, config: Any, found: list[Article], selection: Selection) -> list[str]:
     """What the catalog selects, which is what a look at every article selects."""
-    clauses = catalog.resolve(connection, Names.of(config.feeds.aliases), selection)
-    ids = [article.id for article in catalog.select(connection, clauses, 1000)]
+    clauses = queries.resolve(connection, Names.of(config.feeds.aliases), selection)
+    ids = [article.id for article in queries.select(connection, clauses, 1000)]
     assert ids == [found[index].id for index in Matcher(found, config.feeds.aliases).take(selection)]
-    assert catalog.count(connection, clauses) == len(ids)
-    assert [article.id for article in catalog.select(connection, clauses, 2)] == ids[:2]
+    assert queries.count(connection, clauses) == len(ids)
+    assert [article.id for article in queries.select(connection, clauses, 2)] == ids[:2]
     if len(ids) > 1:
         cursor = next(article.position for article in found if article.id == ids[0])
-        assert [article.id for article in catalog.select(connection, clauses, 1, cursor)] == ids[1:2]
+        assert [article.id for article in queries.select(connection, clauses, 1, cursor)] == ids[1:2]
     return ids
 
 
@@ -187,7 +190,7 @@ class Store(RuleBasedStateMachine):
     def compare(self, broken: list[str]) -> None:
         report = self.site.rescan(accept_removals=True)
         assert report.articles == len(self.good)
-        assert [problem.path for problem in self.site.service.problems()] == broken
+        assert [problem.path for problem in self.site.runtime.read(queries.problems)] == broken
         shutil.rmtree(self.other.store)
         for path, text in self.good.items():
             self.other.write(path, text)
@@ -196,7 +199,7 @@ class Store(RuleBasedStateMachine):
         self.other.store.mkdir(exist_ok=True)
         self.other.reopen()
         self.other.rescan()
-        found, expected = everything(self.site.service), everything(self.other.service)
+        found, expected = everything(self.site.runtime), everything(self.other.runtime)
         for part in expected:
             if part != "ids":  # an id keeps the first address; with one spelling each that is the present one but for aliases
                 assert found[part] == expected[part], part
@@ -231,7 +234,7 @@ class Crowd(RuleBasedStateMachine):
         title = f"{next(self.numbers)}"
         self.site.write(path, id=id, title=title, tags=tags)
         self.files[path] = (id, title, tags)
-        first = {addresses.fold(tag): tag for tag in reversed(tags)}
+        first = {urls.fold(tag): tag for tag in reversed(tags)}
         self.ever.setdefault(path, set()).add((id, title, tuple(first.values())))
 
     @precondition(lambda self: self.files)
@@ -267,30 +270,30 @@ class Crowd(RuleBasedStateMachine):
         self.check()
 
     def check(self) -> None:
-        with self.site.service.snapshot() as connection:
-            found = catalog.select(connection, catalog.Clauses(), 100)
-            tags = {known.term.name: known.term.articles for known in catalog.terms_of(connection, "tag")}
-            for known in catalog.terms_of(connection, "tag"):
-                clauses = catalog.resolve(connection, catalog.Names.of({}), Selection({"tag": (known.term.name,)}))
-                assert len(catalog.select(connection, clauses, 100)) == known.term.articles
+        with self.site.runtime.reading() as connection:
+            found = queries.select(connection, queries.Clauses(), 100)
+            tags = {known.term.name: known.term.articles for known in queries.terms_of(connection, "tag")}
+            for known in queries.terms_of(connection, "tag"):
+                clauses = queries.resolve(connection, queries.Names.of({}), Selection({"tag": (known.term.name,)}))
+                assert len(queries.select(connection, clauses, 100)) == known.term.articles
         published = {int(article.id): article for article in found}
         claimed = {file[0] for file in self.files.values() if file is not None}
         assert claimed <= set(published), "an id that a good file claims is published"
         versions = {(id, title) for rows in self.ever.values() for id, title, _tags in rows}
         assert {(id, article.title) for id, article in published.items()} <= versions, "by a file that is there"
-        recount = Counter(addresses.fold(term.name) for article in found for term in article.of("tag"))
-        assert {addresses.fold(name): number for name, number in tags.items()} == recount
+        recount = Counter(urls.fold(term.name) for article in found for term in article.of("tag"))
+        assert {urls.fold(name): number for name, number in tags.items()} == recount
         # every file is an article or listed
-        listed = {problem.path for problem in self.site.service.problems()}
+        listed = {problem.path for problem in self.site.runtime.read(queries.problems)}
         assert {path for path, file in self.files.items() if file is None} <= listed <= set(self.files)
         assert len(published) >= len(self.files) - len(listed)
         spelled: dict[str, Counter[str]] = {}
         by_version = {(id, title): names for rows in self.ever.values() for id, title, names in rows}
         for id, article in published.items():
             for name in by_version[id, article.title]:
-                spelled.setdefault(addresses.fold(name), Counter())[name] += 1
+                spelled.setdefault(urls.fold(name), Counter())[name] += 1
         for name in tags:
-            counts = spelled[addresses.fold(name)]
+            counts = spelled[urls.fold(name)]
             assert counts[name] == max(counts.values()), "the commonest spelling"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.errors import StoreError
-from feeds.library.sweep import Sweep, compare, stamp_of, sweep
+from feeds.store.walk import Sweep, compare, stamp_of, sweep
 
 
 @pytest.fixture

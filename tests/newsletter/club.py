@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.service.consent import Consent, Signup
+from feeds.database import tables
+from feeds.newsletter.subscribers.signup import Consent, Signup
 
 Site = Any
 NOW = 1_767_571_200  # 2026-01-05T00:00:00Z
@@ -45,11 +46,11 @@ class Club:
 
     @property
     def config(self) -> Any:
-        return self.site.service.edition().config
+        return self.site.runtime.edition().config
 
     @property
     def consent(self) -> Consent:
-        return self.site.service.consent(self.config)
+        return Consent.of(self.site.runtime, self.config)
 
     def settle(self, **settings: Any) -> None:
         self.site.settle("newsletter.yaml", **settings)
@@ -71,7 +72,7 @@ class Club:
     # -- what they got ------------------------------------------------------
 
     def letters(self) -> list[EmailMessage]:
-        texts = self.rows(sa.select(database.outbox.c.message).order_by(database.outbox.c.key))
+        texts = self.rows(sa.select(tables.outbox.c.message).order_by(tables.outbox.c.key))
         return [email.message_from_bytes(text.encode("ascii"), policy=email.policy.default) for (text,) in texts]  # type: ignore[misc]
 
     def token(self) -> str:
@@ -81,7 +82,7 @@ class Club:
     # -- what is kept -------------------------------------------------------
 
     def rows(self, query: Any) -> list[Any]:
-        with database.reading(self.site.service.engine) as connection:
+        with database.reading(self.site.runtime.engine) as connection:
             return list(connection.execute(query).all())
 
     def count(self, table: sa.Table) -> int:
@@ -101,11 +102,11 @@ class Club:
     def everything(self) -> list[list[Any]]:
         """All that the newsletter's tables hold, to tell whether anything changed."""
         names = ("subscribers", "subscriptions", "requests", "suppressions", "outbox", "deliveries", "selections", "cohorts")
-        return [[tuple(row) for row in self.rows(sa.select(database.metadata.tables[name]))] for name in names]
+        return [[tuple(row) for row in self.rows(sa.select(tables.metadata.tables[name]))] for name in names]
 
     def dump(self) -> bytes:
         """All that is kept: every row, and where that is a file, the file with all that is in its log."""
-        with self.site.service.engine.connect() as connection:
+        with self.site.runtime.engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
                 connection.exec_driver_sql("VACUUM")

@@ -10,9 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import cohorts, deliveries, subscribers, subscriptions
+from feeds.database import tables
+from feeds.database.tables import cohorts, deliveries, subscribers, subscriptions
 from feeds.model import Issue
-from feeds.newsletter import issues as planning
+from feeds.newsletter.issues import planning
+from feeds.syndication import editions
 
 Site = Any
 WEEK = 7 * 86400
@@ -47,7 +49,7 @@ class Mailing:
     ) -> int:
         self._people += 1
         key, address = self._people, f"reader{self._people}@example.org"
-        with database.writing(self.site.service.engine) as connection:
+        with database.writing(self.site.runtime.engine) as connection:
             row = dict.fromkeys((column.name for column in subscribers.columns), 0)
             row |= {"key": key, "address": address, "mailbox": address, "status": "active", "language": "zh-CN"}
             row |= {"timezone": timezone, "reason": "", "source": "", "version": 1, "confirmed": confirmed, "ended": None}
@@ -59,10 +61,10 @@ class Mailing:
         return key
 
     def _selection(self, connection: sa.Connection, text: str) -> int:
-        c = database.selections.c
+        c = tables.selections.c
         found = connection.execute(sa.select(c.key).where(c.query == text)).scalar()
         if found is None:
-            made = connection.execute(sa.insert(database.selections).values(query=text)).inserted_primary_key
+            made = connection.execute(sa.insert(tables.selections).values(query=text)).inserted_primary_key
             assert made is not None
             found = made[0]
         return int(found)
@@ -80,19 +82,19 @@ class Mailing:
 
     def move(self, subscriber: int, day: int, timezone: str) -> None:
         """As the preference page does: another day or zone, with all that was covered so far."""
-        with database.writing(self.site.service.engine) as connection:
+        with database.writing(self.site.runtime.engine) as connection:
             cohort = self._cohort(connection, "weekly", day, timezone)
             connection.execute(sa.update(subscriptions).where(subscriptions.c.subscriber == subscriber).values(cohort=cohort))
 
     def plan(self, now: int, **options: Any) -> list[Issue]:
-        service = self.site.service
-        config = service.edition().config
-        with database.writing(service.engine) as connection:
-            return planning.plan(connection, config, now=now, arrival=service.generation(), **options)
+        runtime = self.site.runtime
+        config = runtime.edition().config
+        with database.writing(runtime.engine) as connection:
+            return planning.plan(connection, config, now=now, arrival=runtime.read(editions.generation), **options)
 
     def got(self, subscriber: int) -> list[list[str]]:
         """Ids of the articles of each issue, oldest issue first."""
-        with database.reading(self.site.service.engine) as connection:
+        with database.reading(self.site.runtime.engine) as connection:
             query = sa.select(deliveries.c.issue, deliveries.c.reach, deliveries.c.selections)
             query = query.where(deliveries.c.subscriber == subscriber).order_by(deliveries.c.issue)
             return [self._articles(connection, *row) for row in connection.execute(query)]
@@ -103,7 +105,7 @@ class Mailing:
         return [content.articles[rank].id for rank in sorted(ranks)]
 
     def count(self, table: sa.Table) -> int:
-        with database.reading(self.site.service.engine) as connection:
+        with database.reading(self.site.runtime.engine) as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() or 0)
 
 

@@ -10,13 +10,13 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from feeds.config import Config, NamedFeed, Newsletter, Select, Site
-from feeds.config import FeedSettings as Feeds
+from feeds.config.models import Config, NamedFeed, Newsletter, Select, Site
+from feeds.config.models import FeedSettings as Feeds
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
-from feeds.newsletter.compose import Press
-from feeds.newsletter.dkim import Signer
-from feeds.newsletter.tokens import Tokens
-from feeds.share import templates
+from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.messages.dkim import Signer
+from feeds.resources import templates
+from feeds.tokens import Tokens
 
 NOW = 1_767_571_200  # 2026-01-05T00:00:00Z: Monday 08:00 in Shanghai
 BASE = "https://feeds.example.org"

@@ -15,11 +15,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from feeds import database
-from feeds.config import Config
-from feeds.database import deliveries, issues, subscribers
+from feeds.config.models import Config
+from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome, Recipient
-from feeds.newsletter import deliver, progress, servers
-from feeds.newsletter.smtp import Smtp
+from feeds.newsletter.delivery import dispatcher, issue_status
+from feeds.newsletter.transports import smtp_session
+from feeds.newsletter.transports.smtp import Smtp
 
 from ..conftest import database_url, drop_database, settle_database
 from .servers import free_port
@@ -74,9 +75,9 @@ class Post:
             database.insert_rows(connection, deliveries, open_rows)
         return self
 
-    def deliver(self, transport: Any, config: Config | None = None, **options: Any) -> deliver.Tally:
+    def deliver(self, transport: Any, config: Config | None = None, **options: Any) -> dispatcher.Tally:
         options = {"press_of": lambda _connection, issue: Composer(issue), "now": lambda: self.now, **options}
-        return deliver.deliver(self.engine, config=config or settings(), transport=transport, **options)
+        return dispatcher.deliver(self.engine, config=config or settings(), transport=transport, **options)
 
     def write(self, statement: Any) -> None:
         with database.writing(self.engine) as connection:
@@ -96,12 +97,12 @@ class Post:
     def counts(self, issue: int | None = None) -> dict[str, int]:
         """Without what is 0."""
         with database.reading(self.engine) as connection:
-            found = progress.counts(connection, issue)
+            found = issue_status.counts(connection, issue)
         return {name: number for name, number in found.items() if number and name != "issues"}
 
     def retry(self, **options: Any) -> int:
         with database.writing(self.engine, durable=True) as connection:
-            return progress.retry(connection, int(self.now), **options)
+            return issue_status.retry(connection, int(self.now), **options)
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def log_in(user: bytes, password: bytes) -> Any:
 
 
 def smtp(*urls: str, connections: int = 2, per_connection: int = 100, patience: float = 0.2) -> Smtp:
-    return Smtp(servers.parse(" ".join(urls)), connections=connections, per_connection=per_connection, patience=patience)
+    return Smtp(smtp_session.parse(" ".join(urls)), connections=connections, per_connection=per_connection, patience=patience)
 
 
 class Recorder:

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from feeds import database
 from feeds.cli import main
-from feeds.config import Config, Environment
-from feeds.database import bounces as booked
-from feeds.database import deliveries, issues, subscribers, suppressions
-from feeds.newsletter import bounces, endings, reports
-from feeds.newsletter.mailbox import Account, MailboxError, Maildir
-from feeds.newsletter.tokens import Tokens
-from feeds.service import returns
+from feeds.config.models import Config, Environment
+from feeds.database.tables import bounces as booked
+from feeds.database.tables import deliveries, issues, subscribers, suppressions
+from feeds.newsletter.bounces import parse, process
+from feeds.newsletter.bounces.mailbox import Account, MailboxError, Maildir
+from feeds.newsletter.subscribers import suppression
+from feeds.tokens import Tokens
 from tests.conftest import settle_database
 
 CASES = Path(__file__).with_name("cases") / "bounces"
@@ -114,12 +114,12 @@ class Mailing:
         path.write_bytes(raw)
         return path
 
-    def book(self, raw: bytes, now: int = NOW) -> bounces.Booking:
+    def book(self, raw: bytes, now: int = NOW) -> process.Booking:
         with database.writing(self.engine) as connection:
-            return bounces.book(connection, TOKENS, self.config.newsletter, reports.read(raw), now)
+            return process.book(connection, TOKENS, self.config.newsletter, parse.read(raw), now)
 
     def collect(self, now: int = NOW) -> dict[str, Any]:
-        return returns.collect(self.engine, self.environment, self.config, TOKENS, now).as_json()
+        return process.collect(self.engine, self.environment, self.config, TOKENS, now).as_json()
 
     def rows(self, table: sa.Table) -> list[dict[str, Any]]:
         with database.reading(self.engine) as connection:
@@ -169,7 +169,7 @@ def test_every_case_is_expected_to_be_something() -> None:
 def test_a_report_is_booked_as_what_it_is(mailing: Mailing, name: str) -> None:
     what, status, after = EXPECTED[name]
     raw = case(name)
-    assert (mailing.book(raw).what, reports.read(raw).status) == (what, status)
+    assert (mailing.book(raw).what, parse.read(raw).status) == (what, status)
     assert mailing.subscriber()["status"] == after
     assert mailing.subscriber(2)["status"] == "active"
 
@@ -197,8 +197,8 @@ def test_without_a_valid_token_no_report_changes_anything(mailing: Mailing, name
 
 def test_a_long_report_is_the_same_by_imap_and_by_maildir() -> None:
     raw = case("mailbox-full") + b"a line of the message that is returned\n" * 40_000
-    by_imap = raw.replace(b"\n", b"\r\n")[: reports.MAX_BYTES]
-    assert reports.read(by_imap).id == reports.read(raw[: reports.MAX_BYTES]).id
+    by_imap = raw.replace(b"\n", b"\r\n")[: parse.MAX_BYTES]
+    assert parse.read(by_imap).id == parse.read(raw[: parse.MAX_BYTES]).id
 
 
 def test_a_token_survives_a_server_that_writes_capitals(mailing: Mailing) -> None:
@@ -237,7 +237,7 @@ def test_soft_bounces_end_a_subscription_on_the_day_that_reaches_the_limit(maili
     for day in range(5):
         assert mailing.subscriber()["status"] == "active"
         mailing.book(case("mailbox-full", issue=day + 1), NOW + day * DAY)
-    assert mailing.subscriber()["bounce_score"] == 5 * bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == 5 * process.POINT
     assert mailing.subscriber()["bounced_at"] == NOW + 4 * DAY
     assert mailing.subscriber()["status"] == "bounced"
 
@@ -245,7 +245,7 @@ def test_soft_bounces_end_a_subscription_on_the_day_that_reaches_the_limit(maili
 def test_at_most_one_soft_bounce_a_day_counts(mailing: Mailing) -> None:
     for issue in range(1, 40):
         mailing.book(case("postfix-delayed", issue=issue), NOW + issue)
-    assert mailing.subscriber()["bounce_score"] == bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == process.POINT
     assert mailing.subscriber()["status"] == "active"
 
 
@@ -262,7 +262,7 @@ def test_soft_bounces_of_before_a_new_consent_do_not_count(mailing: Mailing) -> 
     with database.writing(mailing.engine) as connection:
         connection.execute(sa.update(subscribers).values(confirmed=NOW + 4 * DAY))
     mailing.book(case("mailbox-full", issue=6), NOW + 5 * DAY)
-    assert mailing.subscriber()["bounce_score"] == bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == process.POINT
 
 
 def test_refusals_by_policy_are_recorded_and_never_count(mailing: Mailing) -> None:
@@ -338,8 +338,8 @@ def test_a_refusal_in_our_own_session_counts_at_once_and_once(
     mailing: Mailing, reply: str, what: str, code: str, after: str
 ) -> None:
     with database.writing(mailing.engine) as connection:
-        assert bounces.book_hard(connection, TOKENS, 1, 9, reply, NOW).what == what
-        assert bounces.book_hard(connection, TOKENS, 1, 9, reply, NOW + DAY).what == "repeated"
+        assert process.book_hard(connection, TOKENS, 1, 9, reply, NOW).what == what
+        assert process.book_hard(connection, TOKENS, 1, 9, reply, NOW + DAY).what == "repeated"
     assert mailing.subscriber()["status"] == after
     assert mailing.deliveries()[9] == "sending"  # whoever has it in hand marks it
     [row] = mailing.rows(booked)
@@ -350,10 +350,10 @@ def test_a_refusal_in_our_own_session_counts_at_once_and_once(
 
 
 def _no_harm(raw: bytes) -> None:
-    report = reports.read(raw)
+    report = parse.read(raw)
     assert not any(map(TOKENS.read_bounce, report.tokens))
     assert not any(map(TOKENS.read_preferences, (*report.wishes, *report.links)))
-    assert len(report.diagnostic) <= reports.MAX_DIAGNOSTIC
+    assert len(report.diagnostic) <= parse.MAX_DIAGNOSTIC
     assert not set(report.diagnostic) & set("\r\n\x00")
     report.diagnostic.encode()  # a database takes it
 
@@ -424,13 +424,13 @@ def test_a_report_that_comes_again_is_removed_and_counts_no_second_time(mailing:
     assert mailing.collect()["soft"] == 1
     mailing.put(case("mailbox-full"))
     assert mailing.collect(NOW + DAY)["repeated"] == 1
-    assert mailing.subscriber()["bounce_score"] == bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == process.POINT
     assert not [path for path in mailing.maildir.rglob("*") if path.is_file()]
 
 
 def test_a_message_stays_where_its_booking_is_not_committed(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = mailing.put(case("mailbox-full"), "1"), mailing.put(case("postfix-unknown-user"), "2")
-    monkeypatch.setattr(endings, "end", _fail)
+    monkeypatch.setattr(suppression, "end", _fail)
     with pytest.raises(OSError, match="no space left"):
         mailing.collect()
     assert good.exists() and bad.exists()
@@ -444,10 +444,10 @@ def test_a_crash_between_booking_and_removing_counts_nothing_twice(mailing: Mail
     monkeypatch.setattr(Maildir, "remove", _fail)
     with pytest.raises(OSError, match="no space left"):
         mailing.collect()
-    assert mailing.subscriber()["bounce_score"] == bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == process.POINT
     monkeypatch.undo()
     assert mailing.collect(NOW + DAY)["repeated"] == 1
-    assert mailing.subscriber()["bounce_score"] == bounces.POINT
+    assert mailing.subscriber()["bounce_score"] == process.POINT
     assert not [path for path in mailing.maildir.rglob("*") if path.is_file()]
 
 

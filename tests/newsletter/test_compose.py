@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from feeds import database
 from feeds.model import Credit, IssueContent
-from feeds.newsletter import drafts, layout
-from feeds.newsletter.compose import MAX_HTML, Press, TemplateFault
-from feeds.newsletter.pieces import Piece, base64, body, quoted_printable, text
+from feeds.newsletter.issues import preview as drafts
+from feeds.newsletter.messages import compose
+from feeds.newsletter.messages.compose import MAX_HTML, Press, TemplateFault
+from feeds.newsletter.messages.fragments import Piece, base64, body, quoted_printable, text
 
 from .pressing import BASE, FOLDER, NOW, TOKENS, article, config, content, press, read, recipient
 
@@ -26,7 +27,7 @@ TOKEN = TOKENS.preferences(7, 1)
 
 
 def shown(made: IssueContent, reader: Any, limit: int = 30) -> list[int]:
-    return [rank for section in layout.sections(made, reader.reach, reader.selections, limit) for rank in section.ranks]
+    return [rank for section in compose.sections_for(made, reader.reach, reader.selections, limit) for rank in section.ranks]
 
 
 # -- what is said ----------------------------------------------------------
@@ -348,8 +349,8 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 
 
 def _draft(site: Any, wanted: list[str], now: int, after: int) -> tuple[IssueContent, Any]:
-    settings_ = site.service.edition().config
-    with database.reading(site.service.engine) as connection:
+    settings_ = site.runtime.edition().config
+    with database.reading(site.runtime.engine) as connection:
         return drafts.newest(connection, settings_, "weekly", "Asia/Shanghai", wanted, now, after), settings_
 
 

@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import deliveries, issues, subscribers
+from feeds.database import tables
+from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome
-from feeds.newsletter import deliver, owners, progress, rates, rows
+from feeds.newsletter.delivery import dispatcher, issue_status, queue, throttle
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
 from .servers import free_port
@@ -125,7 +126,7 @@ def test_a_connection_cut_before_the_reply_leaves_the_message_uncertain_until_th
         assert (tally.sent, tally.uncertain) == (5, 1)
         assert post.issue().status == "done", "it does not keep the issue open"
         with database.reading(post.engine) as connection:
-            [unsure] = progress.uncertain_rows(connection)
+            [unsure] = issue_status.uncertain_rows(connection)
         assert unsure.address.startswith("reader") and "before the reply" in unsure.reply
         assert post.deliver(smtp(server.url)).done == 0, "held"
         assert post.retry() == 1 and post.issue().status == "open"
@@ -222,7 +223,7 @@ def test_a_refused_sender_pauses_the_issue_and_costs_no_subscriber_anything(post
         assert tally.failed == 0 and post.counts() == {"pending": 30}
         assert post.issue().status == "paused" and "553 5.7.1 sender not yours" in post.issue().reason
         with database.writing(post.engine) as connection:
-            assert progress.resume(connection, 1)
+            assert issue_status.resume(connection, 1)
         server.mail = lambda _from, _number: None
         assert post.deliver(smtp(server.url)).sent == 30
 
@@ -251,7 +252,7 @@ def test_an_issue_that_nobody_sent_for_too_long_waits_for_the_operator(post: Pos
     assert post.deliver(Recorder()).done == 0
     assert post.issue().status == "paused" and "48 hours" in post.issue().reason
     with database.writing(post.engine) as connection:
-        assert progress.resume(connection, 1) and not progress.resume(connection, 1)
+        assert issue_status.resume(connection, 1) and not issue_status.resume(connection, 1)
     assert post.deliver(Recorder()).sent == 3
 
 
@@ -310,19 +311,19 @@ def test_pause_resume_and_cancel_take_effect_during_a_send(post: Post) -> None:
     def act(_message: Message) -> Outcome:
         if len(recorder.sent) == 9:
             with database.writing(post.engine) as connection:
-                assert progress.pause(connection, 1, "by the operator")
+                assert issue_status.pause(connection, 1, "by the operator")
         return Outcome("sent")
 
     recorder = Recorder(act)
     assert post.deliver(recorder).sent == 10
     assert post.counts() == {"sent": 10, "pending": 90}
     with database.writing(post.engine) as connection:
-        assert progress.resume(connection, 1)
+        assert issue_status.resume(connection, 1)
     recorder.answer = lambda _message: Outcome("sent")
     assert post.deliver(recorder).sent == 90
     post.add(5, issue=2)
     with database.writing(post.engine) as connection:
-        assert progress.cancel(connection, 2, NOW) == 5
+        assert issue_status.cancel(connection, 2, NOW) == 5
     assert post.deliver(recorder).done == 0 and post.counts(2) == {"cancelled": 5}
     assert post.retry(failed=True) == 0, "a cancelled issue stays so"
 
@@ -341,7 +342,7 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
     post.add(6)
     gone = subprocess.run([sys.executable, "-c", "print(1)"], check=True, capture_output=True)
     assert gone.returncode == 0
-    living = owners.me()
+    living = queue.me()
     host, _pid, _start, number = living.split(":")
     dead = f"{host}:{2**22 - 3}:17:{number}"
     reused = f"{host}:{living.split(':')[1]}:1:{number}"
@@ -351,7 +352,7 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
     for key, status, owner, lease in held:
         post.write(sa.update(deliveries).where(deliveries.c.subscriber == key).values(status=status, owner=owner, lease=lease))
     with database.writing(post.engine) as connection:
-        assert rows.reap(connection, NOW) == 2
+        assert queue.reap(connection, NOW) == 2
     assert [post.row(key).status for key in range(1, 7)] == ["uncertain", "pending", "sending", "uncertain", "sending", "retry"]
     assert [bool(post.row(key).owner) for key in range(1, 7)] == [False, False, True, False, True, False]
 
@@ -359,7 +360,7 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
 def test_rows_of_a_dead_sender_are_sent_again_at_once_where_the_operator_says_so(post: Post) -> None:
     post.add(2)
     post.write(sa.update(deliveries).where(deliveries.c.subscriber == 1).values(status="sending", owner="far:1:1:1", lease=NOW))
-    assert deliver.reap(post.engine, settings(), NOW - 1) == 0, "its lease runs"
+    assert dispatcher.reap(post.engine, settings(), NOW - 1) == 0, "its lease runs"
     assert post.deliver(Recorder(), settings(on_uncertain="resend")).sent == 2
 
 
@@ -369,25 +370,25 @@ def test_a_single_slow_domain_among_many_leaves_no_row_behind(post: Post) -> Non
 
 
 def test_an_owner_is_alive_while_its_process_is() -> None:
-    me = owners.me()
-    assert owners.alive(me, NOW - 100, NOW) and not owners.alive(me, NOW - owners.STALLED, NOW)
-    assert me != owners.me(), "two runs are two owners"
+    me = queue.me()
+    assert queue.alive(me, NOW - 100, NOW) and not queue.alive(me, NOW - queue.STALLED, NOW)
+    assert me != queue.me(), "two runs are two owners"
     code = "from feeds.newsletter import owners; print(owners.me(), flush=True); input()"
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
     assert process.stdout and process.stdin
     other = process.stdout.readline().strip()
-    assert owners.alive(other, 0, 1)
+    assert queue.alive(other, 0, 1)
     process.kill()
     time.sleep(0.05)
-    assert not owners.alive(other, NOW + 99, NOW), "killed and not yet waited for"
+    assert not queue.alive(other, NOW + 99, NOW), "killed and not yet waited for"
     process.communicate()
-    assert not owners.alive(other, NOW + 99, NOW)
+    assert not queue.alive(other, NOW + 99, NOW)
 
 
 def test_reserved_rows_of_a_dead_sender_are_sent_in_the_next_run(post: Post) -> None:
     post.add(10)
-    dead = f"{owners.me().rpartition(':')[0]}:x".replace(f":{owners.me().split(':')[1]}:", f":{2**22 - 3}:")
+    dead = f"{queue.me().rpartition(':')[0]}:x".replace(f":{queue.me().split(':')[1]}:", f":{2**22 - 3}:")
     post.write(sa.update(deliveries).values(owner=dead, lease=NOW + 99))
     assert post.deliver(Recorder()).sent == 10
 
@@ -427,14 +428,14 @@ def test_a_database_that_others_hold_for_long_only_delays(post: Post, monkeypatc
 
 def test_a_database_that_breaks_ends_the_run_with_its_own_error(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     post.add(600)
-    real = rows.claim
+    real = queue.claim
 
     def broken(*what: Any, **options: Any) -> Any:
         if len(server.ids) > 100:
             raise sa.exc.OperationalError("SELECT", {}, Exception("disk I/O error"))
         return real(*what, **options)
 
-    monkeypatch.setattr(rows, "claim", broken)
+    monkeypatch.setattr(queue, "claim", broken)
     with serving() as server, pytest.raises(sa.exc.OperationalError, match="disk I/O error"):
         post.deliver(smtp(server.url))
     counts = post.counts()
@@ -444,7 +445,7 @@ def test_a_database_that_breaks_ends_the_run_with_its_own_error(post: Post, monk
 def test_whether_there_is_work_is_asked_cheaply_and_right(post: Post) -> None:
     def work(now: int) -> bool:
         with database.reading(post.engine) as connection:
-            return deliver.has_work(connection, now)
+            return dispatcher.has_work(connection, now)
 
     assert not work(NOW)
     post.add(1)
@@ -497,24 +498,24 @@ def test_a_server_has_a_rate_of_its_own(post: Post) -> None:
         assert post.deliver(smtp(f"{server.url}&rate=10")).sent == 12
         assert time.monotonic() - begun > 0.15
     with database.reading(post.engine) as connection:
-        names = {name for (name,) in connection.execute(sa.select(database.buckets.c.name))}
+        names = {name for (name,) in connection.execute(sa.select(tables.buckets.c.name))}
     assert names == {f"server:127.0.0.1:{server.port}"}
 
 
 def test_buckets_are_shared_and_never_give_more_than_the_rate(post: Post) -> None:
     def draw(now: float, wanted: int = 100) -> int:
         with database.writing(post.engine) as connection:
-            return rates.draw(connection, "all", 10, wanted, now)[0]
+            return throttle.draw(connection, "all", 10, wanted, now)[0]
 
     assert [draw(100.0), draw(100.0), draw(100.35), draw(100.4), draw(90.0), draw(90.1), draw(500.0)] == [10, 0, 3, 1, 0, 1, 10]
     with database.writing(post.engine) as connection:
-        granted, wait = rates.draw(connection, "slow", 0.5, 5, 100.0)
+        granted, wait = throttle.draw(connection, "slow", 0.5, 5, 100.0)
         assert granted == 1 and wait == pytest.approx(2.0)
-        assert rates.draw(connection, "slow", 0.5, 5, 101.0) == (0, pytest.approx(1.0))
+        assert throttle.draw(connection, "slow", 0.5, 5, 101.0) == (0, pytest.approx(1.0))
 
 
 def test_no_limit_asks_no_bucket(post: Post) -> None:
     post.add(3)
     post.deliver(Recorder())
     with database.reading(post.engine) as connection:
-        assert connection.execute(sa.select(database.buckets)).first() is None
+        assert connection.execute(sa.select(tables.buckets)).first() is None

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.config import Dkim
-from feeds.newsletter.dkim import DkimError, Signer
+from feeds.config.models import Dkim
+from feeds.newsletter.messages.dkim import DkimError, Signer
 
 from .pressing import NOW, press, recipient
 

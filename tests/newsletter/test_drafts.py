@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from feeds import database
-from feeds.newsletter import drafts, subscribers
+from feeds.database import tables
+from feeds.newsletter.issues import preview
+from feeds.newsletter.subscribers import records
 
 DAY, WEEK = 86400, 7 * 86400
 MONDAY = 1_767_571_200  # 2026-01-05T00:00:00Z: Monday 08:00 in Shanghai
@@ -17,11 +19,11 @@ Mailing = Any
 
 def coming(mailing: Mailing, reader: int, now: int) -> list[str]:
     """Ids of the articles, in their order."""
-    service = mailing.site.service
-    with database.reading(service.engine) as connection:
-        [subscription] = subscribers.subscriptions_of(connection, reader)
-        known = subscribers.by_key(connection, reader)
-        content = drafts.coming(connection, service.edition().config, subscription, known.timezone, now)
+    runtime = mailing.site.runtime
+    with database.reading(runtime.engine) as connection:
+        [subscription] = records.subscriptions_of(connection, reader)
+        known = records.by_key(connection, reader)
+        content = preview.coming(connection, runtime.edition().config, subscription, known.timezone, now)
     assert content.issue.due > now
     ranks = {rank for found in content.sections.values() for rank in found}
     return [content.articles[rank].id for rank in sorted(ranks)]
@@ -84,4 +86,4 @@ def test_nothing_is_written(mailing: Mailing) -> None:
     mailing.site.rescan(MONDAY - 10 * WEEK)
     reader = mailing.subscribe()
     coming(mailing, reader, MONDAY - 1)
-    assert mailing.count(database.issues) == mailing.count(database.plans) == 0
+    assert mailing.count(tables.issues) == mailing.count(tables.plans) == 0

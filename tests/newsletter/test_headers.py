@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.newsletter import mime
-from feeds.newsletter.mime import POLICY, HeaderError, MailPolicy
+from feeds.newsletter.messages import mime
+from feeds.newsletter.messages.mime import POLICY, HeaderError, MailPolicy
 
 from .pressing import BASE, NOW, TOKENS, article, config, content, press, read, recipient
 

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import database
 from feeds.cli import main
-from feeds.config import Config
-from feeds.newsletter import transfer
-from feeds.newsletter.transfer import ImportFaults, ImportReport, Row
+from feeds.config.models import Config
+from feeds.database import tables
+from feeds.newsletter.subscribers import importer
+from feeds.newsletter.subscribers.importer import ImportFaults, ImportReport, Row
 
 from .club import NOW, Club
 
@@ -71,7 +71,7 @@ def test_rows_with_a_date_of_consent_are_subscribers_at_once(club: Club) -> None
     assert (bob["timezone"], bob["language"], bob["source"]) == ("Asia/Shanghai", "zh-CN", "import")
     assert bob["confirmed"] == "2024-04-30T16:00:00+00:00", "a date without a zone is the site's"
     assert club.letters() == []
-    assert {row[0] for row in club.rows(sa.select(database.subscriptions.c.since))} == {NOW}
+    assert {row[0] for row in club.rows(sa.select(tables.subscriptions.c.since))} == {NOW}
 
 
 def test_rows_without_one_are_asked_once_for_all_they_want(club: Club) -> None:
@@ -119,7 +119,7 @@ def test_an_import_adds_to_what_is_there_and_takes_nothing_away(club: Club) -> N
 @pytest.mark.parametrize("how", ["unsubscribed", "erased", "bounced", "complained"])
 @pytest.mark.parametrize("consent", [WHEN, ""])
 def test_an_import_never_revives_anybody(club: Club, how: str, consent: str) -> None:
-    from feeds.newsletter import endings
+    from feeds.newsletter.subscribers import suppression
 
     token = club.join()
     if how == "unsubscribed":
@@ -127,8 +127,8 @@ def test_an_import_never_revives_anybody(club: Club, how: str, consent: str) -> 
     elif how == "erased":
         club.consent.erase(token, NOW + 100)
     else:
-        with club.site.service.engine.begin() as connection:
-            endings.end(connection, 1, how, "", NOW, club.site.service.tokens().salted("reader@example.org"))
+        with club.site.runtime.engine.begin() as connection:
+            suppression.end(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
     before = club.everything()
     report = load(club, f"\r\nReader@EXAMPLE.org,,,,,{consent},\r\n" * 2)
     assert club.everything() == before
@@ -217,7 +217,7 @@ def test_any_line_ends_a_byte_order_mark_and_columns_in_any_order_are_understood
 
 @given(st.binary(max_size=200) | st.text(',"\r\n;ab@.x', max_size=120).map(str.encode))
 def test_no_file_whatever_brings_the_reader_to_its_knees(data: bytes) -> None:
-    for found in transfer.read(io.BytesIO(b"email,select\r\n" + data), "x.csv", Config(), NOW):
+    for found in importer.read(io.BytesIO(b"email,select\r\n" + data), "x.csv", Config(), NOW):
         assert isinstance(found, Row) or found.line >= 1
 
 
@@ -237,7 +237,7 @@ def test_an_export_is_read_back_into_the_same(club: Club, new_site: Any) -> None
     load(club, f'"c@example.org",daily,"not-tag=a%2Cb&tag=Linux",UTC,en,{WHEN},"a, ""quoted"" fair"\r\n')
     club.consent.unsubscribe(club.join("gone@example.org"), "", NOW)
     rows = list(club.consent.export_csv())
-    assert rows[0] == transfer.COLUMNS and {row[0] for row in rows[1:]} == {"a+b@例子.中国", "c@example.org"}
+    assert rows[0] == importer.COLUMNS and {row[0] for row in rows[1:]} == {"a+b@例子.中国", "c@example.org"}
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     other = Club(new_site())
@@ -250,7 +250,7 @@ def test_a_day_that_somebody_chose_is_a_column_more(club: Club, new_site: Any) -
     club.join("a@example.org", day=4)
     club.join("b@example.org", frequency="daily")
     rows = list(club.consent.export_csv())
-    assert rows[0] == (*transfer.COLUMNS, "day") and [row[-1] for row in rows[1:]] == ["fri", ""]
+    assert rows[0] == (*importer.COLUMNS, "day") and [row[-1] for row in rows[1:]] == ["fri", ""]
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     other = Club(new_site())

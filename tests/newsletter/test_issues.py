@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from feeds import database
-from feeds.database import deliveries, issues, subscribers
-from feeds.newsletter import issues as planning
+from feeds.database import tables
+from feeds.database.tables import deliveries, issues, subscribers
+from feeds.newsletter.issues import planning
 
 Site = Any
 DAY, WEEK = 86400, 7 * 86400
@@ -65,7 +66,7 @@ def test_an_empty_digest_is_not_sent_and_leaves_no_issue(mailing: Mailing) -> No
     mailing.site.rescan(MONDAY - 10 * WEEK)
     mailing.subscribe("tag=Haskell")
     assert mailing.plan(MONDAY) == []
-    assert mailing.count(issues) == mailing.count(deliveries) == mailing.count(database.issue_articles) == 0
+    assert mailing.count(issues) == mailing.count(deliveries) == mailing.count(tables.issue_articles) == 0
     assert mailing.plan(MONDAY) == []
 
 
@@ -212,7 +213,7 @@ def test_every_zone_has_its_own_morning_and_days_may_be_chosen(mailing: Mailing)
     assert issue.id == "weekly-2026-01-05-utc-plus-0100"
     mailing.plan(MONDAY + 2 * DAY)
     assert arrived() == set(readers) - {"monthly"}
-    with database.reading(mailing.site.service.engine) as connection:
+    with database.reading(mailing.site.runtime.engine) as connection:
         shown = [issue.id for issue in planning.listed(connection, 100) if issue.frequency == "weekly"]
     assert shown == ["weekly-2026-01-07", "weekly-2026-01-05"]
 
@@ -230,7 +231,7 @@ def test_those_who_left_get_nothing(mailing: Mailing) -> None:
     mailing.write("1", MONDAY - DAY)
     mailing.site.rescan(MONDAY - 10 * WEEK)
     gone, there = mailing.subscribe(), mailing.subscribe()
-    with database.writing(mailing.site.service.engine) as connection:
+    with database.writing(mailing.site.runtime.engine) as connection:
         connection.execute(sa.update(subscribers).where(subscribers.c.key == gone).values(status="unsubscribed"))
     mailing.plan(MONDAY)
     assert (mailing.got(gone), mailing.got(there)) == ([], [["1"]])
@@ -246,7 +247,7 @@ def test_a_crash_in_the_middle_leaves_nothing_behind(mailing: Mailing, monkeypat
 
     with pytest.raises(KeyboardInterrupt):
         mailing.plan(MONDAY, progress=crash)
-    assert mailing.count(issues) == mailing.count(deliveries) == mailing.count(database.plans) == 0
+    assert mailing.count(issues) == mailing.count(deliveries) == mailing.count(tables.plans) == 0
     mailing.plan(MONDAY)
     assert mailing.got(reader) == [["1"]]
 

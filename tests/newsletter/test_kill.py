@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import deliveries
-from feeds.newsletter import owners, progress
+from feeds.database.tables import deliveries
+from feeds.newsletter.delivery import issue_status, queue
 
 from .sending import Post, Server, serving
 
@@ -94,7 +94,7 @@ def test_a_sender_that_is_killed_leaves_at_most_one_message_a_connection_in_doub
     assert counts["sent"] + counts["uncertain"] == people and post.issue().status == "done"
     assert max(Counter(server.ids).values()) == 1, "no duplicates"
     with database.reading(post.engine) as connection:
-        listed = progress.uncertain_rows(connection)
+        listed = issue_status.uncertain_rows(connection)
         sent = set(connection.execute(sa.select(deliveries.c.subscriber).where(deliveries.c.status == "sent")).scalars())
     assert len(listed) == counts["uncertain"], "every one in doubt is listed"
     assert {f"<weekly-1.{key}@example.org>" for key in sent} <= set(server.ids), "what is marked as sent was taken"
@@ -107,7 +107,7 @@ def test_a_sender_that_is_killed_leaves_at_most_one_message_a_connection_in_doub
 
 def progress_of(post: Post) -> dict[str, int]:
     with database.reading(post.engine) as connection:
-        return progress.counts(connection)
+        return issue_status.counts(connection)
 
 
 def test_two_senders_at_once_send_each_message_once_and_leave_each_other_alone(post: Post, server: Server) -> None:
@@ -163,4 +163,4 @@ def test_a_sender_that_dies_is_known_at_once(post: Post, server: Server) -> None
         held: Any = connection.execute(
             sa.select(deliveries.c.owner, deliveries.c.lease).where(deliveries.c.owner != "")
         ).first()
-    assert held is not None and not owners.alive(held.owner, held.lease, 0)
+    assert held is not None and not queue.alive(held.owner, held.lease, 0)

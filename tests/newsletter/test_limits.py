@@ -13,11 +13,12 @@ import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import database
-from feeds.newsletter import limits
-from feeds.newsletter.subscribers import WishError
-from feeds.newsletter.tokens import Tokens
-from feeds.service import Service
+from feeds.database import tables
+from feeds.newsletter.subscribers import signup_limits
+from feeds.newsletter.subscribers.records import WishError
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.runtime import Runtime
+from feeds.tokens import Tokens
 
 from .club import DAY, NOW, Club
 
@@ -77,9 +78,9 @@ def test_a_limited_sign_up_is_silent_and_its_log_names_no_address(club: Club) ->
 
 def test_neither_addresses_nor_networks_are_kept_by_the_limits(club: Club) -> None:
     club.sign_up()
-    ((mailbox_hash, network),) = club.rows(sa.select(database.requests.c.mailbox_hash, database.requests.c.network))
-    assert mailbox_hash == club.site.service.tokens().salted("reader@example.org")
-    assert network == club.site.service.tokens().salted("network:192.0.2.0/24")
+    ((mailbox_hash, network),) = club.rows(sa.select(tables.requests.c.mailbox_hash, tables.requests.c.network))
+    assert mailbox_hash == club.site.runtime.tokens().salted("reader@example.org")
+    assert network == club.site.runtime.tokens().salted("network:192.0.2.0/24")
     assert b"192.0.2" not in club.dump()
 
 
@@ -96,12 +97,12 @@ def test_neither_addresses_nor_networks_are_kept_by_the_limits(club: Club) -> No
     ],
 )
 def test_a_network_is_a_part_of_an_address(ip: str, network: str) -> None:
-    assert limits.network(ip) == network
+    assert signup_limits.network(ip) == network
 
 
 @given(st.text(max_size=50))
 def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
-    assert limits.network(text) == "" or "/" in limits.network(text)
+    assert signup_limits.network(text) == "" or "/" in signup_limits.network(text)
 
 
 # -- several processes -----------------------------------------------------
@@ -135,33 +136,33 @@ def test_limits_hold_for_two_processes_together(club: Club) -> None:
         child.stdin.write("go\n")
         child.stdin.flush()
     assert [child.wait(60) for child in children] == [0, 0]
-    recipients = [row[0] for row in club.rows(sa.select(database.outbox.c.recipient))]
+    recipients = [row[0] for row in club.rows(sa.select(tables.outbox.c.recipient))]
     assert recipients.count("victim@example.org") == 1
     assert len(recipients) == 15 + 1
 
 
 def test_limits_hold_for_threads(club: Club) -> None:
     start = threading.Barrier(6)
-    services = [Service(club.site.environment) for _ in range(6)]
+    services = [Runtime(club.site.environment) for _ in range(6)]
 
-    def work(service: Service) -> None:
-        consent = service.consent(club.config)
+    def work(runtime: Runtime) -> None:
+        consent = Consent.of(runtime, club.config)
         start.wait()
         for _ in range(5):
             consent.sign_up(_signup(), NOW)
 
-    threads = [threading.Thread(target=work, args=(service,)) for service in services]
+    threads = [threading.Thread(target=work, args=(runtime,)) for runtime in services]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(club.letters()) == 1
-    for service in services:
-        service.close()
+    for runtime in services:
+        runtime.close()
 
 
 def _signup() -> Any:
-    from feeds.service.consent import Signup
+    from feeds.newsletter.subscribers.signup import Signup
 
     return Signup("reader@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1")
 
@@ -171,15 +172,15 @@ def _signup() -> Any:
 
 def test_a_stamp_tells_its_age_and_cannot_be_made_by_others() -> None:
     tokens, others = Tokens("secret"), Tokens("other")
-    stamp = limits.stamp(tokens, "signup", NOW)
-    assert limits.age(tokens, "signup", stamp, NOW + 5) == 5
-    assert limits.age(others, "signup", stamp, NOW) is None and limits.age(tokens, "login", stamp, NOW) is None
+    stamp = signup_limits.stamp(tokens, "signup", NOW)
+    assert signup_limits.age(tokens, "signup", stamp, NOW + 5) == 5
+    assert signup_limits.age(others, "signup", stamp, NOW) is None and signup_limits.age(tokens, "login", stamp, NOW) is None
     for forged in ("", "x", stamp[:-1], stamp.replace(str(NOW), str(NOW - 10)), stamp + "0", "１" + stamp[1:]):
-        assert limits.age(tokens, "signup", forged, NOW) is None
+        assert signup_limits.age(tokens, "signup", forged, NOW) is None
 
 
 def solve(stamp: str, address: str) -> str:
-    return next(str(number) for number in range(10_000_000) if limits.proven(stamp, address, str(number)))
+    return next(str(number) for number in range(10_000_000) if signup_limits.proven(stamp, address, str(number)))
 
 
 def test_a_proof_of_work_is_asked_for_where_the_operator_wants_it(club: Club) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from feeds import database
-from feeds.newsletter import drafts
+from feeds.newsletter.issues import preview
 
 from .pressing import NOW, article, config, content, press, recipient
 
@@ -97,9 +97,9 @@ def test_a_digest_is_readable_with_pictures_blocked(chromium: Any) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_spamassassin_sees_no_spam(tool: Callable[[str], str], demo: Any, language: str) -> None:
     settings = config()
-    with database.reading(demo.service.engine) as connection:
+    with database.reading(demo.runtime.engine) as connection:
         wanted = ["feed=kernel", "tag=Linux", ""]
-        made = drafts.newest(connection, demo.service.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
+        made = preview.newest(connection, demo.runtime.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
     message = press(made, settings).message(recipient(1, 2, 3, language=language), NOW)
     command = [tool("spamassassin"), "-L", "-t"]
     said = subprocess.run(command, input=message.data, capture_output=True, timeout=120, check=True).stdout.decode(

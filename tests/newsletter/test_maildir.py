@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.database import deliveries, outbox
+from feeds.database.tables import deliveries, outbox
 from feeds.model import Message, Outcome
-from feeds.newsletter import outbox as post_office
-from feeds.newsletter.maildir import Maildir, file_name
-from feeds.newsletter.parcels import TransportError
-from feeds.newsletter.transports import carry
+from feeds.newsletter.delivery import outbox as post_office
+from feeds.newsletter.transports.base import TransportError
+from feeds.newsletter.transports.choose import carry
+from feeds.newsletter.transports.maildir import Maildir, file_name
 
 from .sending import NOW, Post, Recorder, serving, settings, smtp
 from .servers import free_port

@@ -14,9 +14,10 @@ import pytest
 import structlog.testing
 from werkzeug.test import Client
 
-from feeds.audience.records import Batch, Counts
-from feeds.schedule import Post
-from feeds.service.consent import Signup
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
+from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.scheduler import Post
 from feeds.web.app import create_app
 
 Mailing = Any
@@ -49,7 +50,7 @@ def now() -> Now:
 def post(mailing: Mailing, now: Now) -> Post:
     mailing.write("1", MONDAY - 3600, tags=["Linux"])
     mailing.site.rescan(MONDAY - 10**7)
-    return Post(mailing.site.service, now, threading.Event())
+    return Post(mailing.site.runtime, now, threading.Event())
 
 
 def test_an_issue_goes_out_at_its_instant_and_once(mailing: Mailing, post: Post, now: Now) -> None:
@@ -122,7 +123,7 @@ def test_from_the_form_to_the_digest_by_links_alone(mailing: Mailing, post: Post
 
 
 def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mailing, post: Post, now: Now) -> None:
-    consent = mailing.site.service.consent(mailing.site.service.edition().config)
+    consent = Consent.of(mailing.site.runtime, mailing.site.runtime.edition().config)
     consent.sign_up(Signup("never@example.org", ["tag=Linux"], "weekly"), now.seconds)
     for hours, kept in ((1, True), (24 * 30, False)):
         now.seconds = MONDAY + hours * 3600
@@ -132,10 +133,10 @@ def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mail
 
 
 def test_old_days_of_the_audience_are_forgotten_by_the_clock(mailing: Mailing, post: Post, now: Now) -> None:
-    service = mailing.site.service
+    runtime = mailing.site.runtime
     key = (datetime.fromtimestamp(MONDAY, UTC).toordinal(), "all", "atom")
-    service.note_audience(Batch({key: Counts(3)}))
+    runtime.count(requests.add, Batch({key: Counts(3)}))
     for days, kept in ((1, 3), (500, 0)):
         now.seconds = MONDAY + days * 86400
         post.forget()
-        assert service.recent_audience(MONDAY, 1)["requests"] == kept
+        assert runtime.read(requests.recent_as_json, MONDAY, 1)["requests"] == kept

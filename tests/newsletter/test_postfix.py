@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config import Config
-from feeds.database import bounces, deliveries, subscribers, suppressions
-from feeds.service import returns
-from feeds.service.digests import Digests
+from feeds.config.models import Config
+from feeds.database.tables import bounces, deliveries, subscribers, suppressions
+from feeds.newsletter.bounces import process
+from feeds.newsletter.digests import Digests
 
 from . import servers
 from .servers import GREY, HOST, NOUSER, REFUSED
@@ -77,17 +77,17 @@ class Post:
 
     @property
     def engine(self) -> sa.Engine:
-        engine: sa.Engine = self.mailing.site.service.engine
+        engine: sa.Engine = self.mailing.site.runtime.engine
         return engine
 
     @property
     def config(self) -> Config:
-        config: Config = self.mailing.site.service.edition().config
+        config: Config = self.mailing.site.runtime.edition().config
         return config
 
     def digests(self, **environment: str) -> Digests:
         changed = self.mailing.site.environment.model_copy(update={"smtp_url": self.url, **environment})
-        return Digests(self.engine, changed, self.config, self.mailing.site.service.tokens())
+        return Digests(self.engine, changed, self.config, self.mailing.site.runtime.tokens())
 
     def send(self, now: int = MONDAY, **environment: str) -> Any:
         digests = self.digests(**environment)
@@ -103,7 +103,7 @@ class Post:
                 update={"bounces": config.newsletter.bounces.model_copy(update={"maildir": ""})}
             )
             config = config.model_copy(update={"newsletter": letters})
-        return returns.collect(self.engine, environment, config, self.mailing.site.service.tokens(), now).as_json()
+        return process.collect(self.engine, environment, config, self.mailing.site.runtime.tokens(), now).as_json()
 
     def states(self) -> dict[int, str]:
         with database.reading(self.engine) as connection:
@@ -139,7 +139,7 @@ def test_what_arrives_is_the_message_that_was_made(post: Post) -> None:
     post.send()
     [path] = post.mta.wait_for_mail()
     message = message_from_bytes(path.read_bytes())
-    token = post.mailing.site.service.tokens().bounce(1, reader)
+    token = post.mailing.site.runtime.tokens().bounce(1, reader)
     assert message["Return-Path"] == f"<digest+{token}@bounces.test>"
     assert message["Delivered-To"] == "somebody@bounces.test"
     assert [part.get_content_type() for part in message.walk()] == ["multipart/alternative", "text/plain", "text/html"]
@@ -153,7 +153,7 @@ def test_a_report_of_postfix_ends_a_subscription_once(post: Post) -> None:
     assert post.send().sent == 2  # the next server refuses, later
     [path] = post.mta.wait_for_mail()
     report = message_from_bytes(path.read_bytes())
-    token = post.mailing.site.service.tokens().bounce(1, gone)
+    token = post.mailing.site.runtime.tokens().bounce(1, gone)
     fields = report.get_payload(1).get_payload()
     assert fields[0]["Original-Envelope-Id"] == token
     assert fields[1]["Original-Recipient"] == f"rfc822;nobody@{NOUSER}"
@@ -198,11 +198,11 @@ def test_many_reports_leave_an_imap_mailbox_in_batches(post: Post, imap: int) ->
 
 
 def test_a_wrong_password_is_a_fault_without_that_password(post: Post, imap: int) -> None:
-    from feeds.newsletter.mailbox import MailboxError
+    from feeds.newsletter.bounces.mailbox import MailboxError
 
     environment = post.mailing.site.environment.model_copy(update={"imap_url": f"imap://bounce:geheim@{HOST}:{imap}/INBOX"})
     with pytest.raises(MailboxError) as error:
-        returns.collect(post.engine, environment, post.config, post.mailing.site.service.tokens(), MONDAY)
+        process.collect(post.engine, environment, post.config, post.mailing.site.runtime.tokens(), MONDAY)
     assert "geheim" not in str(error.value)
     assert "bounce" in str(error.value)
 
@@ -250,7 +250,7 @@ def test_nothing_goes_to_a_server_without_encryption_unless_that_is_said(post: P
 def test_a_plain_client_gets_the_same_report(post: Post) -> None:
     """Whatever carries a message: its envelope is enough."""
     [gone] = post.subscribe(f"nobody@{NOUSER}")
-    token = post.mailing.site.service.tokens().bounce(4, gone)
+    token = post.mailing.site.runtime.tokens().bounce(4, gone)
     _send(post.mta, f"digest+{token}@bounces.test", f"nobody@{NOUSER}", b"Subject: x\r\n\r\ntext\r\n", envid=token)
     post.mta.wait_for_mail()
     assert post.collect()["hard"] == 1
@@ -259,7 +259,7 @@ def test_a_plain_client_gets_the_same_report(post: Post) -> None:
 
 def test_a_report_with_a_forged_token_is_kept_and_changes_nothing(post: Post) -> None:
     [reader] = post.subscribe("reader@example.org")
-    token = post.mailing.site.service.tokens().bounce(4, reader)
+    token = post.mailing.site.runtime.tokens().bounce(4, reader)
     forged = token[:-1] + ("0" if token[-1] != "0" else "1")
     _send(post.mta, f"digest+{forged}@bounces.test", f"nobody@{NOUSER}", b"Subject: x\r\n\r\ntext\r\n", envid=forged)
     [path] = post.mta.wait_for_mail()

@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.config import Config, Environment
+from feeds.config.models import Config, Environment
 from feeds.model import Message, Outcome
-from feeds.newsletter import deliver, replies, servers, transports
-from feeds.newsletter.parcels import TransportError
-from feeds.newsletter.smtp import EnvelopeError, Smtp, body, envelope
-from feeds.newsletter.transports import carry
+from feeds.newsletter.delivery import dispatcher
+from feeds.newsletter.transports import choose, smtp_session
+from feeds.newsletter.transports.base import TransportError
+from feeds.newsletter.transports.choose import carry
+from feeds.newsletter.transports.smtp import EnvelopeError, Smtp, body, envelope
 
 from .sending import log_in, serving, smtp
 from .servers import free_port, make_certificate
@@ -66,7 +67,7 @@ def wire(code: int, lines: list[str], end: bytes = b"\r\n") -> bytes:
 def test_replies_are_the_same_in_whatever_pieces_they_come(said: list[Any], cuts: list[int], end: bytes) -> None:
     stream = b"".join(wire(code, lines, end) for code, lines in said)
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    parser = replies.Replies()
+    parser = smtp_session.Replies()
     found = [reply for a, b in pairwise(places) for reply in parser.feed(stream[a:b])]
     assert [(reply.code, list(reply.lines)) for reply in found] == said
     assert parser.empty
@@ -75,8 +76,8 @@ def test_replies_are_the_same_in_whatever_pieces_they_come(said: list[Any], cuts
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_replies_or_a_reply_error(data: bytes) -> None:
-    parser = replies.Replies()
-    with contextlib.suppress(replies.ReplyError):
+    parser = smtp_session.Replies()
+    with contextlib.suppress(smtp_session.ReplyError):
         for reply in parser.feed(data):
             assert reply.text.isprintable()
 
@@ -86,12 +87,12 @@ def test_any_bytes_are_replies_or_a_reply_error(data: bytes) -> None:
     [b"HTTP/1.1 400 Bad\r\n", b"250-a\r\n251 b\r\n", b"99 x\r\n", b"2500 x\r\n", b"x" * 9000, b"250-a\r\n" * 300, b"250_x\r\n"],
 )
 def test_what_is_no_smtp_is_refused(data: bytes) -> None:
-    with pytest.raises(replies.ReplyError):
-        replies.Replies().feed(data)
+    with pytest.raises(smtp_session.ReplyError):
+        smtp_session.Replies().feed(data)
 
 
 def test_a_reply_is_shown_in_one_printable_line() -> None:
-    [reply] = replies.Replies().feed(b"550-5.1.1 no\x1b[31m\r\n550 user \xff\r\n")
+    [reply] = smtp_session.Replies().feed(b"550-5.1.1 no\x1b[31m\r\n550 user \xff\r\n")
     assert reply.text == "550 5.1.1 no [31m user \ufffd" and not reply.good and not reply.passing
 
 
@@ -164,7 +165,7 @@ def test_bad_messages_fail_alone() -> None:
 
 
 def test_addresses_of_servers_are_read_with_their_options() -> None:
-    one, two, three = servers.parse(
+    one, two, three = smtp_session.parse(
         f"smtp://me%40example.org:{QUOTED}@mail.example.org  smtps://b.example.org?ehlo=a.example.net&rate=2.5&timeout=9 "
         "smtp://[::1]?starttls=0"
     )
@@ -201,7 +202,7 @@ def test_addresses_of_servers_are_read_with_their_options() -> None:
 )
 def test_a_wrong_address_is_named_without_its_password(url: str, reason: str) -> None:
     with pytest.raises(TransportError, match=reason.replace("?", r"\?")) as caught:
-        servers.parse(url)
+        smtp_session.parse(url)
     assert "hidden" not in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -209,10 +210,10 @@ def test_the_transport_is_the_one_that_the_configuration_names(tmp_path: Path) -
     config = Config.model_validate({"newsletter": {"transport": "smtp", "connections": 7, "messages_per_connection": 9}})
     bare = Environment.read(tmp_path / "config", {})
     with pytest.raises(TransportError, match="FEEDS_SMTP_URL is not set"):
-        transports.choose(config, bare)
-    chosen = transports.choose(config, Environment.read(tmp_path / "config", {"FEEDS_SMTP_URL": "smtps://mail.example.org"}))
+        choose.choose(config, bare)
+    chosen = choose.choose(config, Environment.read(tmp_path / "config", {"FEEDS_SMTP_URL": "smtps://mail.example.org"}))
     assert isinstance(chosen, Smtp) and (chosen.connections, chosen.per_connection) == (7, 9)
-    assert "Maildir" in repr(transports.choose(Config(), bare))
+    assert "Maildir" in repr(choose.choose(Config(), bare))
 
 
 # -- TLS and log-in --------------------------------------------------------
@@ -499,4 +500,4 @@ def test_454_halves_the_connections_and_the_run_goes_on() -> None:
 
 def test_one_message_outside_of_every_issue() -> None:
     with serving() as server:
-        assert deliver.send_one(Config(), smtp(server.url), message()) == Outcome("sent", "250 OK", "body")
+        assert dispatcher.send_one(Config(), smtp(server.url), message()) == Outcome("sent", "250 OK", "body")

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import database
-from feeds.newsletter import endings, subscribers
-from feeds.newsletter.mailboxes import MailboxError
-from feeds.newsletter.subscribers import Wish, WishError
-from feeds.service.consent import Signup
+from feeds.database import tables
+from feeds.newsletter.subscribers import records, suppression
+from feeds.newsletter.subscribers.address import MailboxError
+from feeds.newsletter.subscribers.records import Wish, WishError
+from feeds.newsletter.subscribers.signup import Signup
 
 from .club import DAY, NOW, Club, link
 
@@ -31,8 +32,8 @@ def club(site: Any) -> Club:
 
 def test_nobody_is_a_subscriber_before_confirming(club: Club) -> None:
     club.sign_up()
-    assert club.count(database.subscribers) == club.count(database.subscriptions) == 0
-    assert club.count(database.requests) == len(club.letters()) == 1
+    assert club.count(tables.subscribers) == club.count(tables.subscriptions) == 0
+    assert club.count(tables.requests) == len(club.letters()) == 1
 
 
 def test_a_confirmation_makes_a_subscriber_with_what_was_chosen(club: Club) -> None:
@@ -86,14 +87,14 @@ def test_a_token_that_nobody_signed_opens_nothing(club: Club, token: str) -> Non
 def test_the_token_is_kept_as_a_hash_and_the_address_only_while_it_waits(club: Club) -> None:
     club.sign_up()
     token = club.token()
-    with club.site.service.engine.begin() as connection:
-        connection.execute(sa.delete(database.outbox))  # the mail itself holds both, of course
+    with club.site.runtime.engine.begin() as connection:
+        connection.execute(sa.delete(tables.outbox))  # the mail itself holds both, of course
     assert token.encode() not in club.dump() and READER.encode() in club.dump()
     club.sign_up("other@example.org", now=NOW + 73 * 3600)  # any sign-up tidies up
     assert READER.encode() not in club.dump()
-    assert club.count(database.requests) == 2
+    assert club.count(tables.requests) == 2
     club.sign_up("third@example.org", now=NOW + 20 * DAY)
-    assert club.count(database.requests) == 1
+    assert club.count(tables.requests) == 1
 
 
 def test_an_active_subscriber_who_confirms_again_gets_more_and_loses_nothing(club: Club) -> None:
@@ -139,7 +140,7 @@ def test_a_sign_up_can_name_only_what_exists_and_in_the_catalogs_own_spelling(cl
 def test_what_is_not_on_offer_is_refused_by_name(club: Club, field: str, values: dict[str, Any]) -> None:
     with pytest.raises(WishError) as found:
         club.sign_up(**values)
-    assert found.value.field == field and club.count(database.requests) == 0
+    assert found.value.field == field and club.count(tables.requests) == 0
 
 
 def test_a_frequency_that_is_not_offered_cannot_be_chosen(club: Club) -> None:
@@ -147,7 +148,7 @@ def test_a_frequency_that_is_not_offered_cannot_be_chosen(club: Club) -> None:
     with pytest.raises(WishError):
         club.sign_up(frequency="daily")
     club.join()
-    assert club.rows(sa.select(database.cohorts.c.frequency, database.cohorts.c.day)) == [("weekly", 1)]
+    assert club.rows(sa.select(tables.cohorts.c.frequency, tables.cohorts.c.day)) == [("weekly", 1)]
 
 
 # -- the mails -------------------------------------------------------------
@@ -156,7 +157,7 @@ def test_a_frequency_that_is_not_offered_cannot_be_chosen(club: Club) -> None:
 def test_a_confirmation_mail_is_whole_and_says_nothing_of_what_was_typed(club: Club) -> None:
     club.sign_up("Reader+x@例子.中国", "tag=内核")
     ((recipient, text, status),) = club.rows(
-        sa.select(database.outbox.c.recipient, database.outbox.c.message, database.outbox.c.status)
+        sa.select(tables.outbox.c.recipient, tables.outbox.c.message, tables.outbox.c.status)
     )
     (letter,) = club.letters()
     assert (recipient, status, letter["To"]) == ("Reader+x@xn--fsqu00a.xn--fiqs8s", "pending", recipient)
@@ -191,7 +192,7 @@ def test_an_operators_template_comes_first_and_its_faults_are_named(club: Club) 
     (folder / "confirm.txt").write_text("one\n{{ nothing }}\n")
     with pytest.raises(Exception, match=r"confirm\.txt:2: 'nothing' is undefined"):
         club.sign_up("other@example.org")
-    assert club.count(database.requests) == 1
+    assert club.count(tables.requests) == 1
 
 
 # -- one's own page --------------------------------------------------------
@@ -204,13 +205,13 @@ def save(club: Club, token: str, *wishes: tuple[str, str], now: int = NOW + 600,
 
 def cover(club: Club, frequency: str, covered: int, arrival: int) -> None:
     """As if issues up to then had been planned."""
-    with club.site.service.engine.begin() as connection:
-        mine = database.subscriptions.c.frequency == frequency
-        connection.execute(sa.update(database.subscriptions).where(mine).values(covered=covered, arrival=arrival))
+    with club.site.runtime.engine.begin() as connection:
+        mine = tables.subscriptions.c.frequency == frequency
+        connection.execute(sa.update(tables.subscriptions).where(mine).values(covered=covered, arrival=arrival))
 
 
 def reach(club: Club) -> dict[str, tuple[Any, ...]]:
-    s = database.subscriptions.c
+    s = tables.subscriptions.c
     return {row[0]: tuple(row[1:]) for row in club.rows(sa.select(s.frequency, s.since, s.covered, s.arrival))}
 
 
@@ -233,7 +234,7 @@ def test_another_day_or_zone_keeps_how_far_a_subscription_has_come(club: Club) -
     save(club, token, ("weekly", "tag=Linux"), day=5, timezone="America/New_York")
     assert reach(club) == before
     assert ("weekly", 5, "America/New_York") in club.rows(
-        sa.select(database.cohorts.c.frequency, database.cohorts.c.day, database.cohorts.c.timezone)
+        sa.select(tables.cohorts.c.frequency, tables.cohorts.c.day, tables.cohorts.c.timezone)
     )
 
 
@@ -290,18 +291,18 @@ def test_revoked_links_lead_nowhere_but_still_unsubscribe(club: Club) -> None:
 
 def deliver(club: Club, subscriber: int, *states: str) -> None:
     """Deliveries of as many issues, in these states."""
-    with club.site.service.engine.begin() as connection:
+    with club.site.runtime.engine.begin() as connection:
         for key, status in enumerate(states, 1):
-            issue = dict.fromkeys((column.name for column in database.issues.columns), 0)
+            issue = dict.fromkeys((column.name for column in tables.issues.columns), 0)
             issue |= {"key": key, "id": f"i{key}", "frequency": "weekly", "due": key, "timezone": "UTC"}
-            connection.execute(sa.insert(database.issues).values(issue | {"status": "open", "reason": ""}))
-            row = dict.fromkeys((column.name for column in database.deliveries.columns), 0)
+            connection.execute(sa.insert(tables.issues).values(issue | {"status": "open", "reason": ""}))
+            row = dict.fromkeys((column.name for column in tables.deliveries.columns), 0)
             row |= {"issue": key, "subscriber": subscriber, "selections": "1", "status": status, "owner": ""}
-            connection.execute(sa.insert(database.deliveries).values(row | {"reply": f"250 ok <{READER}>"}))
+            connection.execute(sa.insert(tables.deliveries).values(row | {"reply": f"250 ok <{READER}>"}))
 
 
 def states(club: Club) -> list[str]:
-    return [status for (status,) in club.rows(sa.select(database.deliveries.c.status).order_by(database.deliveries.c.issue))]
+    return [status for (status,) in club.rows(sa.select(tables.deliveries.c.status).order_by(tables.deliveries.c.issue))]
 
 
 def test_unsubscribing_takes_effect_for_all_that_was_not_handed_over(club: Club) -> None:
@@ -310,7 +311,7 @@ def test_unsubscribing_takes_effect_for_all_that_was_not_handed_over(club: Club)
     found = club.consent.unsubscribe(token, "too\r\nmany", NOW + 100)
     assert found is not None and found.state == "gone"
     assert states(club) == ["cancelled", "cancelled", "sending", "sent", "uncertain", "failed"]
-    assert club.rows(sa.select(database.suppressions.c.reason)) == [("unsubscribed",)]
+    assert club.rows(sa.select(tables.suppressions.c.reason)) == [("unsubscribed",)]
     (row,) = club.consent.everyone()
     assert (row["status"], row["reason"]) == ("unsubscribed", "too many")
 
@@ -328,7 +329,7 @@ def test_one_who_had_left_comes_back_by_confirming_and_begins_anew(club: Club) -
     club.consent.unsubscribe(token, "", NOW + 100)
     club.join(READER, "translator=wxy", now=NOW + 2 * DAY, language="en")
     assert club.wanted() == {READER: {"weekly": ["translator=wxy"]}}
-    assert club.count(database.suppressions) == 0
+    assert club.count(tables.suppressions) == 0
     assert reach(club) == {"weekly": (NOW + 2 * DAY + 60, None, None)}
 
 
@@ -337,10 +338,10 @@ def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Cl
     token = club.join()
     club.sign_up(READER, now=NOW + DAY + 1)  # a confirmation that is under way does not help either
     waiting, letters = club.token(), len(club.letters())
-    hashed = club.site.service.tokens().salted(READER)
-    with club.site.service.engine.begin() as connection:
-        endings.end(connection, 1, "complained", "arf", NOW + 100, hashed)
-        connection.execute(sa.update(database.suppressions).values(reason=reason))
+    hashed = club.site.runtime.tokens().salted(READER)
+    with club.site.runtime.engine.begin() as connection:
+        suppression.end(connection, 1, "complained", "arf", NOW + 100, hashed)
+        connection.execute(sa.update(tables.suppressions).values(reason=reason))
     assert club.consent.confirm(waiting, NOW + DAY + 100) is None
     club.sign_up(READER, now=NOW + 5 * DAY)
     assert club.status() == "complained" and len(club.letters()) == letters
@@ -350,11 +351,11 @@ def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Cl
 
 def test_a_bounced_address_that_confirms_again_is_active_with_a_clean_record(club: Club) -> None:
     club.join()
-    with club.site.service.engine.begin() as connection:
-        endings.end(connection, 1, "bounced", "550", NOW + 100, club.site.service.tokens().salted(READER))
-        connection.execute(sa.update(database.subscribers).values(bounce_score=500))
+    with club.site.runtime.engine.begin() as connection:
+        suppression.end(connection, 1, "bounced", "550", NOW + 100, club.site.runtime.tokens().salted(READER))
+        connection.execute(sa.update(tables.subscribers).values(bounce_score=500))
     club.join(READER, now=NOW + 2 * DAY)
-    assert club.rows(sa.select(database.subscribers.c.status, database.subscribers.c.bounce_score)) == [("active", 0)]
+    assert club.rows(sa.select(tables.subscribers.c.status, tables.subscribers.c.bounce_score)) == [("active", 0)]
 
 
 def test_it_was_not_me_ends_the_link_and_holds_back_further_mail(club: Club) -> None:
@@ -364,7 +365,7 @@ def test_it_was_not_me_ends_the_link_and_holds_back_further_mail(club: Club) -> 
     assert found is not None and (found.state, found.address) == ("active", "r***@example.org")
     assert club.consent.unsubscribe(token, "one-click", NOW + 2) is not None
     assert club.consent.confirm(token, NOW + 3) is None
-    assert READER.encode() not in json.dumps(club.rows(sa.select(database.requests.c.wanted))[0][0]).encode()
+    assert READER.encode() not in json.dumps(club.rows(sa.select(tables.requests.c.wanted))[0][0]).encode()
     letters = len(club.letters())
     for days in (2, 5, 20):
         club.sign_up(READER, now=NOW + days * DAY)
@@ -377,18 +378,16 @@ def test_erasing_leaves_nothing_but_the_hash(club: Club) -> None:
     token = club.join("Very.Special+Reader@example.org", language="en")
     club.sign_up("very.special+reader@example.org", now=NOW + 2 * DAY)
     deliver(club, 1, "sent", "pending")
-    with club.site.service.engine.begin() as connection:
+    with club.site.runtime.engine.begin() as connection:
         row = {"message": "m", "subscriber": 1, "issue": 1, "kind": "soft", "status": "4.0.0", "at": NOW}
-        connection.execute(sa.insert(database.bounces).values(row | {"diagnostic": "<Very.Special+Reader@example.org> full"}))
-        connection.execute(sa.update(database.deliveries).values(reply="250 <Very.Special+Reader@example.org>"))
+        connection.execute(sa.insert(tables.bounces).values(row | {"diagnostic": "<Very.Special+Reader@example.org> full"}))
+        connection.execute(sa.update(tables.deliveries).values(reply="250 <Very.Special+Reader@example.org>"))
     assert club.consent.erase(token, NOW + 3 * DAY)
     dump = club.dump().lower()
     assert b"very.special" not in dump and b"special+reader" not in dump
-    hashed = club.site.service.tokens().salted("very.special+reader@example.org")
-    assert club.rows(sa.select(database.suppressions.c.mailbox_hash, database.suppressions.c.reason)) == [
-        (hashed, "unsubscribed")
-    ]
-    assert club.count(database.subscribers) == club.count(database.requests) == club.count(database.outbox) == 0
+    hashed = club.site.runtime.tokens().salted("very.special+reader@example.org")
+    assert club.rows(sa.select(tables.suppressions.c.mailbox_hash, tables.suppressions.c.reason)) == [(hashed, "unsubscribed")]
+    assert club.count(tables.subscribers) == club.count(tables.requests) == club.count(tables.outbox) == 0
     assert states(club) == ["sent", "cancelled"]
 
 
@@ -468,7 +467,7 @@ class Life:
     def leave(self) -> None:
         if self.own:
             self.club.consent.unsubscribe(self.own, "", self.now)
-            self.suppressed = self.suppressed or self.club.count(database.subscribers) > 0
+            self.suppressed = self.suppressed or self.club.count(tables.subscribers) > 0
             self.active = False
 
     def save(self) -> None:
@@ -483,8 +482,8 @@ class Life:
         became = self.club.consent.add(Signup(READER, (), "weekly"), confirmed_at="2025-01-01", source="", now=self.now)
         assert (became == "suppressed") == self.suppressed
         self.active = self.active or not self.suppressed
-        known = self.club.rows(sa.select(database.subscribers.c.key, database.subscribers.c.version))
-        self.own = self.club.site.service.tokens().preferences(*known[0]) if known else ""
+        known = self.club.rows(sa.select(tables.subscribers.c.key, tables.subscribers.c.version))
+        self.own = self.club.site.runtime.tokens().preferences(*known[0]) if known else ""
 
 
 @settings(max_examples=30)
@@ -498,7 +497,7 @@ def test_whatever_happens_only_fresh_consent_makes_an_address_active(
         life.now += DAY + 1
         getattr(life, action)()
         assert (club.status() == "active") == life.active, action
-        assert bool(club.count(database.suppressions)) == life.suppressed, action
+        assert bool(club.count(tables.suppressions)) == life.suppressed, action
     club.site.close()
 
 
@@ -509,10 +508,10 @@ def _fresh(factory: pytest.TempPathFactory) -> Club:
 
 
 def test_selections_and_cohorts_are_kept_once(club: Club) -> None:
-    with database.writing(club.site.service.engine) as connection:
-        first = subscribers.selection_key(connection, "tag=Linux")
-        assert subscribers.selection_keys(connection, ["tag=AI", "tag=Linux", "tag=AI"])["tag=Linux"] == first
-        cohort = subscribers.cohort_key(connection, "daily", 3, "UTC")
-        assert subscribers.cohort_key(connection, "daily", -1, "UTC") == cohort, "the day counts for weekly only"
-        assert subscribers.cohort_key(connection, "weekly", 3, "UTC") != subscribers.cohort_key(connection, "weekly", 4, "UTC")
-    assert club.count(database.selections) == 2
+    with database.writing(club.site.runtime.engine) as connection:
+        first = records.selection_key(connection, "tag=Linux")
+        assert records.selection_keys(connection, ["tag=AI", "tag=Linux", "tag=AI"])["tag=Linux"] == first
+        cohort = records.cohort_key(connection, "daily", 3, "UTC")
+        assert records.cohort_key(connection, "daily", -1, "UTC") == cohort, "the day counts for weekly only"
+        assert records.cohort_key(connection, "weekly", 3, "UTC") != records.cohort_key(connection, "weekly", 4, "UTC")
+    assert club.count(tables.selections) == 2

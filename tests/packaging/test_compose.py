@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from feeds.cli import main
-from feeds.config import Environment
+from feeds.config.models import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "packaging" / "compose.yaml").read_text("utf-8"))

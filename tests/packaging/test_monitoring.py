@@ -15,7 +15,8 @@ import pytest
 import yaml
 from werkzeug.test import Client
 
-from feeds.service.readiness import FACTS
+from feeds.monitoring import gauges, health
+from feeds.monitoring.health import FACTS
 from feeds.web.app import create_app
 from tools.reference import metrics
 
@@ -69,8 +70,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     site = Site(tmp_path_factory.mktemp("monitored") / "site")
     site.write("1.md", tags=["Linux"])
     site.rescan()
-    site.service.beat(time.time())
-    site.service.count(time.time, threading.Event())
+    site.runtime.write(health.beat, time.time())
+    gauges.count_due(site.runtime.engine, time.time, threading.Event())
     yield Client(create_app(site.environment)).get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}).text
     site.close()
 

@@ -8,29 +8,33 @@ from typing import Any
 
 import pytest
 
-from feeds.service import FORMATS, Document, Service
+from feeds import rescan
+from feeds.runtime import Runtime
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
+from feeds.syndication.lookup import Document
 from tests.conftest import settle_database
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 Documents = Mapping[tuple[str, str], bytes]
 
 
-def body_of(service: Service, path: str, format: str) -> bytes:
-    found = service.document(service.edition(), path, FORMATS[format])
+def body_of(runtime: Runtime, path: str, format: str) -> bytes:
+    found = runtime.read(lookup.document, runtime.edition(), path, FORMATS[format])
     assert isinstance(found, Document), f"{path} is {found}"
     assert found.body is not None
     return found.body
 
 
-def all_documents(service: Service) -> Documents:
-    paths = [state.path for state, _selection in service.states()]
-    return {(path, format): body_of(service, path, format) for path in paths for format in FORMATS}
+def all_documents(runtime: Runtime) -> Documents:
+    paths = [state.path for state, _selection in runtime.read(lookup.states)]
+    return {(path, format): body_of(runtime, path, format) for path in paths for format in FORMATS}
 
 
 @pytest.fixture(scope="session")
 def demo_documents(demo: Any) -> Documents:
     """(path, format) -> bytes of every feed of the demo store."""
-    return all_documents(demo.service)
+    return all_documents(demo.runtime)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +43,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documents]:
     import os
     import shutil
 
-    from feeds.config import Environment
+    from feeds.config.models import Environment
 
     root = tmp_path_factory.mktemp("awkward")
     for name in ("config", "store"):
@@ -47,12 +51,12 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documents]:
     for path in (root / "store").rglob("*.md"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
     settle_database(root)
-    service = Service(Environment.read(root / "config", {}))
-    service.prepare()
-    report = service.rescan(now=1_767_225_600)
+    runtime = Runtime(Environment.read(root / "config", {}))
+    runtime.prepare()
+    report = rescan.rescan(runtime.engine, runtime.environment, now=1_767_225_600)
     assert (report.articles, report.quarantined) == (6, 0)
-    yield all_documents(service)
-    service.close()
+    yield all_documents(runtime)
+    runtime.close()
 
 
 @pytest.fixture(params=["demo", "awkward"])
@@ -63,6 +67,6 @@ def documents(request: pytest.FixtureRequest) -> Documents:
 
 
 @pytest.fixture(scope="session")
-def body() -> Callable[[Service, str, str], bytes]:
+def body() -> Callable[[Runtime, str, str], bytes]:
     """The bytes of one document: `body(service, "tags/Linux", "atom")`."""
     return body_of

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from feeds.service import FORMATS
+from feeds.syndication.formats import FORMATS
 
 Documents = Mapping[tuple[str, str], bytes]
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -72,10 +72,10 @@ def test_the_language_is_the_sites(site: Any, body: Any, language: str) -> None:
     site.write("1.md", tags=["Linux"], translator="geekpi")
     site.settle("site.yaml", language=language)
     site.rescan()
-    feed = etree.fromstring(body(site.service, "tags/Linux", "atom"))
+    feed = etree.fromstring(body(site.runtime, "tags/Linux", "atom"))
     assert feed.get(LANG) == language
-    assert f"<language>{language}</language>".encode() in body(site.service, "tags/Linux", "rss")
-    assert f'"language":"{language}"'.encode() in body(site.service, "tags/Linux", "json")
+    assert f"<language>{language}</language>".encode() in body(site.runtime, "tags/Linux", "rss")
+    assert f'"language":"{language}"'.encode() in body(site.runtime, "tags/Linux", "json")
     assert feed.findtext(f"{ATOM}title") == {"en": "Tag: Linux · Linux 中国", "zh-TW": "标签：Linux · Linux 中国"}[language]
 
 

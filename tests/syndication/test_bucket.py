@@ -14,11 +14,12 @@ import brotli
 import pytest
 
 from feeds.errors import FeedsError
-from feeds.service import FORMATS
-from feeds.syndication import bucket, export
-from feeds.syndication.leaves import OWN, key_of
-from feeds.syndication.manifest import Manifest
-from feeds.web.still import renderer
+from feeds.static import export, site_files, targets
+from feeds.static.files import OWN, key_of
+from feeds.static.manifest import Manifest
+from feeds.static.render import renderer
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
 
 SECRET = "0123456789secret0123456789"
 KEY = "AKIAEXAMPLEEXAMPLE00"
@@ -68,7 +69,7 @@ def filled(site: Any) -> Any:
 
 
 def run(site: Any, **options: Any) -> export.Report:
-    report: export.Report = site.service.export(URL, renderer, **options)
+    report: export.Report = site_files.export(site.runtime, URL, renderer, **options)
     assert not report.faults
     return report
 
@@ -92,9 +93,9 @@ def fetched(store: Any, key: str) -> tuple[bytes, dict[str, str]]:
 def test_objects_lie_at_their_addresses_with_type_coding_and_age(filled: Any, store: Any, body: Callable[..., bytes]) -> None:
     run(filled)
     age = "public, max-age=45, stale-while-revalidate=600, stale-if-error=86400"
-    for state, _selection in filled.service.states():
+    for state, _selection in filled.runtime.read(lookup.states):
         for format in FORMATS.values():
-            served = body(filled.service, state.path, format.name)
+            served = body(filled.runtime, state.path, format.name)
             data, attributes = fetched(store, state.path + format.extension)
             assert (data, attributes["Content-Type"], attributes["Cache-Control"]) == (served, format.content_type, age)
             assert "Content-Encoding" not in attributes
@@ -111,7 +112,7 @@ def test_objects_lie_at_their_addresses_with_type_coding_and_age(filled: Any, st
 
 def test_it_is_the_tree_of_a_folder(filled: Any, store: Any, tmp_path: Path) -> None:
     run(filled)
-    filled.service.export(str(tmp_path / "out"), renderer)
+    site_files.export(filled.runtime, str(tmp_path / "out"), renderer)
     own = {"lock", "manifest.db"}
     written = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     for path in written:
@@ -210,15 +211,15 @@ def test_of_two_exports_at_once_one_is_told_and_the_next_puts_all_right(
     assert ran[1].written > 0
     assert run(filled).written > 0, "what both may have written is written once more"
     assert run(filled).written == 0
-    for state, _selection in filled.service.states():
+    for state, _selection in filled.runtime.read(lookup.states):
         assert fetched(store, f"{state.path}.json")[0]
 
 
 def test_faults_of_the_storage_are_told_without_its_words(filled: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FeedsError) as missing:
-        filled.service.export("s3://no-such-bucket/x", renderer)
+        site_files.export(filled.runtime, "s3://no-such-bucket/x", renderer)
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setattr(bucket, "_RETRIES", {"max_retries": 0})
+    monkeypatch.setattr(targets, "_RETRIES", {"max_retries": 0})
     with pytest.raises(FeedsError) as unreachable:
         run(filled)
     assert str(missing.value) == "s3://no-such-bucket/x: no such bucket"

@@ -10,9 +10,10 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
-from feeds.addresses import encode
 from feeds.model import FACETS
-from feeds.service import FORMATS
+from feeds.syndication import lookup, opml
+from feeds.syndication.formats import FORMATS
+from feeds.urls import encode
 from feeds.web.app import create_app
 
 from .rules import Document, faults, history
@@ -27,9 +28,9 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
     site = new_site(store=str(corpus))
     site.settle("feeds.yaml", facets={facet: {"enabled": True} for facet in FACETS})
     assert site.rescan().articles > 100
-    for number, (state, _selection) in enumerate(site.service.states()):
+    for number, (state, _selection) in enumerate(site.runtime.read(lookup.states)):
         address = f"https://feeds.example/{encode(state.path)}"
-        made = {format: Document(f"{address}.{format}", body(site.service, state.path, format)) for format in FORMATS}
+        made = {format: Document(f"{address}.{format}", body(site.runtime, state.path, format)) for format in FORMATS}
         assert not [fault for format, document in made.items() for fault in faults(format, document, without=["J6"])]
         counts = (len(made["atom"].atom_entries), len(made["rss"].rss_items), len(made["json"].feed["items"]))
         assert len({*counts}) == 1, state.path
@@ -38,9 +39,9 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
             assert feedparser.parse(made["rss"].data).bozo == 0
     client = Client(create_app(site.environment))
     for format in FORMATS:
-        older = list(history(client, "https://feeds.example", format, body(site.service, "all", format)))
+        older = list(history(client, "https://feeds.example", format, body(site.runtime, "all", format)))
         assert len(older) > 10
         assert not [fault for address, data in older for fault in faults(format, Document(address, data), without=["J6"])]
-    config = site.service.edition().config
+    config = site.runtime.edition().config
     for facet in (None, *FACETS.values()):
-        assert not faults("opml", Document("a list", site.service.opml(config, facet)))
+        assert not faults("opml", Document("a list", site.runtime.read(opml.document, config, facet)))

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from feeds.errors import AddressError, FeedsError
-from feeds.service import FORMATS
-from feeds.syndication import export, folder
-from feeds.syndication.leaves import OWN, key_of, path_of
-from feeds.syndication.manifest import Manifest
+from feeds.static import export, site_files, targets
+from feeds.static.files import OWN, key_of, path_of
+from feeds.static.manifest import Manifest
+from feeds.static.render import renderer
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
-from feeds.web.still import renderer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +49,7 @@ def filled(site: Any) -> Any:
 
 
 def run(site: Any, folder: Path, **options: Any) -> export.Report:
-    report: export.Report = site.service.export(str(folder), renderer, **options)
+    report: export.Report = site_files.export(site.runtime, str(folder), renderer, **options)
     assert not report.faults
     return report
 
@@ -78,9 +79,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_every_document_is_there_with_the_bytes_that_are_served(filled: Any, place: Path, body: Callable[..., bytes]) -> None:
     run(filled, place / "out")
-    for state, _selection in filled.service.states():
+    for state, _selection in filled.runtime.read(lookup.states):
         for format in FORMATS:
-            assert (place / "out" / f"{state.path}.{format}").read_bytes() == body(filled.service, state.path, format)
+            assert (place / "out" / f"{state.path}.{format}").read_bytes() == body(filled.runtime, state.path, format)
     assert (place / "out" / "tags" / "TCP~2FIP.atom").is_file()
     assert {path.name for path in (place / "out").glob("*.opml")} == {"feeds.opml", "tags.opml", "translators.opml"}
 
@@ -120,7 +121,7 @@ def test_the_whole_history_is_there_where_a_feed_does_not_hold_it(site: Any, pla
     assert len(list(archive.iterdir())) == 8 * (len(FORMATS) + 1) * 3
     for format in FORMATS:
         written = (archive / f"2020-05.{format}").read_bytes()
-        assert written == body(site.service, "tags/Linux/archive/2020-05", format)
+        assert written == body(site.runtime, "tags/Linux/archive/2020-05", format)
     assert "T 5" in (archive / "2020-05.html").read_text()
     assert not (place / "translators" / "geekpi" / "archive").exists(), "that feed holds all of it"
     before = files(place)
@@ -229,7 +230,7 @@ def test_a_manifest_that_points_outside_removes_nothing_there(filled: Any, place
     (place / "linked").mkdir()
     (out / "elsewhere").symlink_to(place / "linked")
     (place / "linked" / "file").write_text("mine")
-    connection = sqlite3.connect(out / folder.MANIFEST)
+    connection = sqlite3.connect(out / targets.MANIFEST)
     rows = [(path, "x", "") for path in ("../precious", str(outside), "elsewhere/file")]
     connection.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
     connection.commit()
@@ -291,7 +292,7 @@ def test_a_broken_template_is_named_once_and_spoils_nothing_else(filled: Any, pl
     own = filled.root / "templates" / "web"
     own.mkdir(parents=True)
     (own / "article.html").write_text("<p>{{ article.no_such }}\n{{ 1 / 0 }}")
-    report = filled.service.export(str(place), renderer)
+    report = site_files.export(filled.runtime, str(place), renderer)
     assert set(report.faults) == {f"articles/{number}.html" for number in range(1, 6)}
     assert {reason.partition("article.html")[2] for reason in report.faults.values()} == {
         ":1: UndefinedError: 'feeds.model.Article object' has no attribute 'no_such'"
@@ -320,11 +321,11 @@ def test_the_time_stamps_of_two_contents_are_never_of_one_second(filled: Any, pl
 def test_a_broken_manifest_is_named_and_nothing_is_written(filled: Any, place: Path) -> None:
     out = place / "out"
     (out / OWN).mkdir(parents=True)
-    (out / folder.MANIFEST).write_bytes(b"no database" * 100)
+    (out / targets.MANIFEST).write_bytes(b"no database" * 100)
     with pytest.raises(FeedsError, match=r"manifest\.db: cannot be used .*; remove it to export everything anew"):
         run(filled, out)
     assert os.listdir(out) == [OWN]
-    (out / folder.MANIFEST).unlink()
+    (out / targets.MANIFEST).unlink()
     run(filled, out)
 
 
@@ -533,7 +534,7 @@ def test_feeds_alone_are_documents_and_lists_with_the_same_bytes(filled: Any, pl
     whole, alone = tree(place / "whole"), tree(place / "alone")
     kinds = {f".{kind}{coding}" for kind in ("atom", "rss", "json", "opml") for coding in ("", ".gz", ".br")}
     assert {"".join(Path(path).suffixes) for path in alone} == kinds
-    assert {f"{row.path}.atom" for row, _selection in filled.service.states()} <= alone.keys()
+    assert {f"{row.path}.atom" for row, _selection in filled.runtime.read(lookup.states)} <= alone.keys()
     assert alone.items() <= whole.items()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import feedparser
 import pytest
 
-from feeds.service import FORMATS
+from feeds.syndication.formats import FORMATS
 
 Documents = Mapping[tuple[str, str], bytes]
 
@@ -241,25 +241,25 @@ def test_ids_outlive_a_new_host_a_new_title_and_an_edit(site: Any, body: Callabl
         site.write(f"{number}.md", tags=["Linux", "C++"], title=f"Title {number}", translator="geekpi")
     site.rescan()
     paths = ("all", "tags/Linux", "tags/C++", "translators/geekpi")
-    before = {path: ids(body(site.service, path, "atom")) for path in paths}
+    before = {path: ids(body(site.runtime, path, "atom")) for path in paths}
     site.settle("site.yaml", base_url="https://elsewhere.example", title="Renamed", article_url="")
     site.write("1.md", tags=["Linux", "C++"], title="Edited", translator="geekpi", body="New text.")
     site.rescan()
     for path in paths:
-        data = body(site.service, path, "atom")
+        data = body(site.runtime, path, "atom")
         assert ids(data) == before[path]
         assert b"elsewhere.example" in data
-        assert [item["id"] for item in json.loads(body(site.service, path, "json"))["items"]] == before[path][1]
+        assert [item["id"] for item in json.loads(body(site.runtime, path, "json"))["items"]] == before[path][1]
 
 
 def test_a_term_keeps_its_feeds_id_when_another_spelling_becomes_the_commonest(site: Any, body: Callable[..., bytes]) -> None:
     site.write("1.md", tags=["ubuntu"])
     site.rescan()
-    before = ids(body(site.service, "tags/ubuntu", "atom"))[0]
+    before = ids(body(site.runtime, "tags/ubuntu", "atom"))[0]
     for number in range(2, 5):
         site.write(f"{number}.md", tags=["Ubuntu"])
     site.rescan()
-    assert ids(body(site.service, "tags/Ubuntu", "atom"))[0] == before
+    assert ids(body(site.runtime, "tags/Ubuntu", "atom"))[0] == before
 
 
 def test_an_article_has_one_id_in_all_feeds(demo_documents: Documents) -> None:

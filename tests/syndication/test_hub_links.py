@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from feeds.errors import ConfigError
+from feeds.syndication import lookup
 
 ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
 Body = Callable[[Any, str, str], bytes]
@@ -17,9 +18,9 @@ Body = Callable[[Any, str, str], bytes]
 
 def hubs(site: Any, body: Body) -> list[list[str]]:
     """What Atom, RSS and JSON Feed name."""
-    atom, rss = (etree.fromstring(body(site.service, "tags/Linux", format)) for format in ("atom", "rss"))
+    atom, rss = (etree.fromstring(body(site.runtime, "tags/Linux", format)) for format in ("atom", "rss"))
     named = [[link.get("href") for link in top.findall(ATOM_LINK) if link.get("rel") == "hub"] for top in (atom, rss[0])]
-    found = json.loads(body(site.service, "tags/Linux", "json"))
+    found = json.loads(body(site.runtime, "tags/Linux", "json"))
     assert all(hub["type"] == "WebSub" for hub in found.get("hubs", []))
     return [*named, [hub["url"] for hub in found.get("hubs", [])]]
 
@@ -32,7 +33,7 @@ def linux(site: Any) -> Any:
 
 
 def digest(site: Any) -> str:
-    return str(next(state.digest for state, _selection in site.service.states() if state.path == "tags/Linux"))
+    return str(next(state.digest for state, _selection in site.runtime.read(lookup.states) if state.path == "tags/Linux"))
 
 
 def test_every_format_names_the_built_in_hub(linux: Any, body: Body) -> None:
@@ -62,7 +63,7 @@ def test_bounds_of_the_hub_that_show_nowhere_change_no_feed(linux: Any) -> None:
     "hub", ["outside", "ftp://hub.example.org/", "https://", "https://hub.example.org/a b", "https://h/<x>"]
 )
 def test_what_is_no_address_of_a_hub_is_refused(linux: Any, hub: str) -> None:
-    from feeds.config import load
+    from feeds.config.models import load
 
     linux.settle("feeds.yaml", websub={"hub": hub})
     with pytest.raises(ConfigError, match=r"websub\.hub: expected builtin, none, or the address"):

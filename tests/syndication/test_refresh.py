@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.service import FORMATS
+from feeds.syndication import lookup
+from feeds.syndication.formats import FORMATS
 
 Marks = dict[str, tuple[str, int]]
 
 
 def marks(site: Any) -> Marks:
     """path -> (digest, time of change) of every feed."""
-    return {state.path: (state.digest, state.changed) for state, _selection in site.service.states()}
+    return {state.path: (state.digest, state.changed) for state, _selection in site.runtime.read(lookup.states)}
 
 
 def moved(before: Marks, after: Marks) -> set[str]:
@@ -245,10 +246,10 @@ EDIT = st.one_of(
 
 
 def site_bytes(site: Any) -> dict[tuple[str, str], bytes]:
-    edition = site.service.edition()
+    edition = site.runtime.edition()
     return {
-        (state.path, name): site.service.document(edition, state.path, format).body
-        for state, _selection in site.service.states()
+        (state.path, name): site.runtime.read(lookup.document, edition, state.path, format).body
+        for state, _selection in site.runtime.read(lookup.states)
         for name, format in FORMATS.items()
     }
 

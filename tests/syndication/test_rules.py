@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.addresses import encode
 from feeds.model import FACETS
-from feeds.service import FORMATS
+from feeds.syndication import opml
+from feeds.syndication.formats import FORMATS
+from feeds.urls import encode
 from feeds.web.app import create_app
 
 from .conftest import Documents
@@ -30,16 +31,16 @@ AWKWARD = ("V1", "V4")
 
 
 def of(site: Any, documents: Documents) -> Iterator[tuple[str, Document]]:
-    base = site.service.edition().config.site.base_url
+    base = site.runtime.edition().config.site.base_url
     for (path, format), data in documents.items():
         yield format, Document(f"{base}/{encode(path)}.{format}", data)
 
 
 def lists(site: Any) -> Iterator[Document]:
-    config = site.service.edition().config
+    config = site.runtime.edition().config
     for facet in (None, *FACETS.values()):
         if facet is None or config.feeds.facet(facet.name).enabled:
-            yield Document(facet.plural if facet else "feeds", site.service.opml(config, facet))
+            yield Document(facet.plural if facet else "feeds", site.runtime.read(opml.document, config, facet))
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -59,7 +60,7 @@ def archives_of(site: Any, documents: Documents, format: str) -> Iterator[tuple[
     client = Client(create_app(site.environment))
     for name, document in of(site, documents):
         if name == format:
-            yield from history(client, site.service.edition().config.site.base_url, format, document.data)
+            yield from history(client, site.runtime.edition().config.site.base_url, format, document.data)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -181,7 +182,7 @@ BROKEN_XML = [
 def one(demo: Any, demo_documents: Documents, format: str) -> Document:
     if format == "opml":
         return next(lists(demo))
-    base = demo.service.edition().config.site.base_url
+    base = demo.runtime.edition().config.site.base_url
     return Document(f"{base}/all.{format}", demo_documents["all", format])
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.library.overview import Overview
-from feeds.library.relation import MOST, Surroundings, rarities, related, related_to
-from feeds.web.still import renderer
+from feeds.catalog.related import MOST, Surroundings, rarities, related, related_to
+from feeds.catalog.snapshot import Overview
+from feeds.static import site_files
+from feeds.static.render import renderer
 
 
 @pytest.fixture
@@ -75,13 +76,13 @@ def test_an_article_alone_leads_nowhere(site: Any, make_client: Callable[[Any], 
 
 def test_an_edited_title_is_written_into_the_exported_pages_that_name_it_and_no_other(store: Any, tmp_path: Any) -> None:
     out = tmp_path / "out"
-    store.service.export(str(out), renderer, compressed=False)
+    site_files.export(store.runtime, str(out), renderer, compressed=False)
     before = {path.name: path.read_bytes() for path in (out / "articles").iterdir()}
     naming = {name for name, text in before.items() if b">No. 20<" in text}
     assert {"19.html", "20.html", "21.html", "25.html", "3.html", "39.html"} <= naming and len(naming) < 20
     write(store, 20, ["Linux", "Rust", "BSD"], title="Renamed")
     store.rescan()
-    store.service.export(str(out), renderer, compressed=False)
+    site_files.export(store.runtime, str(out), renderer, compressed=False)
     after = {path.name: path.read_bytes() for path in (out / "articles").iterdir()}
     assert {name for name in after if after[name] != before[name]} == naming
 
@@ -95,7 +96,7 @@ def test_what_is_exported_is_what_is_served_after_any_change(store: Any, tmp_pat
 
     def same() -> None:
         store.rescan()
-        store.service.export(str(out), renderer, compressed=False)
+        site_files.export(store.runtime, str(out), renderer, compressed=False)
         client = make_client(store)
         for path in (out / "articles").iterdir():
             assert main(client.get(f"/articles/{path.stem}").data) == main(path.read_bytes()), path.name
@@ -114,7 +115,7 @@ def test_what_is_exported_is_what_is_served_after_any_change(store: Any, tmp_pat
 def test_for_all_articles_at_once_or_for_one_the_answer_is_the_same(store: Any, demo: Any) -> None:
     for site in (store, demo):
         kept, overview = Surroundings(), Overview()
-        with site.service.snapshot() as connection:
+        with site.runtime.reading() as connection:
             overview.refresh(connection, [])
             kept.refresh(overview, rarities(connection))
             rows = connection.exec_driver_sql("SELECT key, position FROM articles").all()

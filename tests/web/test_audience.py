@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.audience.records import Batch, Counts
-from feeds.web import tally as module
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
+from feeds.monitoring import gauges
+from feeds.web import request_stats as module
 from feeds.web.app import create_app
-from feeds.web.tally import Tally, Today
+from feeds.web.request_stats import Tally, Today
 
 FEEDLY = "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 12 subscribers; like FeedFetcher-Google)"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 SecretAgent/115.0"
@@ -33,7 +35,7 @@ class Worker:
 
     def seen(self) -> dict[str, Any]:
         self.app.turnstile.tally.flush()
-        found: dict[str, Any] = self.site.service.recent_audience(time.time(), 100)
+        found: dict[str, Any] = self.site.runtime.read(requests.recent_as_json, time.time(), 100)
         return found
 
     def feed(self, path: str) -> dict[str, Any]:
@@ -122,12 +124,12 @@ def test_the_feed_of_past_digests_is_counted_too(worker: Worker) -> None:
 def test_old_days_are_forgotten_by_the_clock_and_the_sums_stay(worker: Worker) -> None:
     worker.get("/all.atom", User_Agent=FEEDLY)
     assert worker.seen()["requests"] == 1
-    service = worker.site.service
-    service.forget_audience(time.time() + 399 * 86400)
+    runtime = worker.site.runtime
+    runtime.write(requests.forget_old, time.time() + 399 * 86400)
     assert worker.seen()["requests"] == 1
-    service.forget_audience(time.time() + 401 * 86400)
+    runtime.write(requests.forget_old, time.time() + 401 * 86400)
     assert worker.seen()["requests"] == 0 and worker.seen()["readers"] == 0
-    figures = service.figures(service.edition().config, time.time())
+    figures = runtime.read(gauges.gather, runtime.edition().config, time.time())
     assert figures.measured["requests"]["atom",].number == 1 and figures.requested["all"].requests == 1
 
 
@@ -238,11 +240,11 @@ def small(web_site: Any, running: Callable[..., Any]) -> Iterator[Callable[..., 
 
 
 def requests_in(site: Any) -> int:
-    return int(site.service.recent_audience(time.time(), 1)["requests"])
+    return int(site.runtime.read(requests.recent_as_json, time.time(), 1)["requests"])
 
 
 def test_workers_write_their_counts_when_the_service_ends(small: Callable[..., Any], web_site: Any) -> None:
-    service = small(2)
+    runtime = small(2)
     for _ in range(40):
         assert service.request("/all.atom", {"User-Agent": FEEDLY})[0] == 200
     service.stop()
@@ -251,7 +253,7 @@ def test_workers_write_their_counts_when_the_service_ends(small: Callable[..., A
 
 
 def test_a_service_with_a_busy_database_ends_in_time(small: Callable[..., Any], web_site: Any) -> None:
-    service = small(1)
+    runtime = small(1)
     assert service.request("/all.atom")[0] == 200
     with web_site.held("audience"):
         service.process.terminate()

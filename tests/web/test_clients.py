@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.web.clients import Networks, client, parse, show
+from feeds.web.rate_limit import Networks, client, parse, show
 
 LOOPBACK = Networks(["loopback"])
 CHAIN = Networks(["loopback", "private", "198.51.100.0/24"])

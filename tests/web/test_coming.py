@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from feeds.newsletter.digests import Digests
+
 from ..newsletter.club import DAY, NOW, Club
 
 WEEK = 7 * DAY
@@ -41,7 +43,7 @@ def shown(club: Club, token: str, now: int) -> dict[str, list[str]]:
 
 def sent(club: Club, now: int) -> dict[str, list[str]]:
     """Frequency -> titles of the message that an issue due at `now` holds for the one subscriber there is."""
-    digests = club.site.service.digests(club.config)
+    digests = Digests.of(club.site.runtime, club.config)
     return {
         rehearsal.issue.frequency: [f"Article {id}" for recipient in rehearsal.recipients for id in recipient.articles]
         for rehearsal in digests.rehearse(now)
@@ -54,7 +56,7 @@ def test_it_shows_what_came_since_the_last_issue_and_is_chosen(club: Club) -> No
     publish(club, "11", NOW + DAY + 60, tags=["Windows"])
     assert shown(club, token, NOW + 2 * DAY) == {"weekly": ["Article 10"]}
     assert sent(club, NOW + WEEK) == {"weekly": ["Article 10"]}
-    club.site.service.digests(club.config).plan(NOW + WEEK)
+    Digests.of(club.site.runtime, club.config).plan(NOW + WEEK)
     assert shown(club, token, NOW + WEEK + 60) == {"weekly": []}
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.web import answers
-from feeds.web.answers import chosen_encoding
+from feeds.web import cache
+from feeds.web.cache import chosen_encoding
 from feeds.web.conditional import ENCODINGS, choose_encoding, decide, etag, http_date
 
 TAGS = tuple(etag("abc123", "atom", encoding) for encoding in ENCODINGS)
@@ -237,6 +237,4 @@ def test_codings_are_chosen_alike_whether_they_are_remembered_or_too_long_for_th
     for number in range(2000):
         asked_for = f"gzip;q=0.{number:03},br;q=0.5" + f", x{number}" * 40
         assert chosen_encoding(asked_for) == choose_encoding(asked_for)
-    assert chosen_encoding("gzip") == "gzip" and answers._remembered.cache_info().currsize < 512, (
-        "nobody can fill it with those"
-    )
+    assert chosen_encoding("gzip") == "gzip" and cache._remembered.cache_info().currsize < 512, "nobody can fill it with those"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.library import collation
+from feeds.catalog import terms as collation
 from feeds.model import Term
-from feeds.service import arrange
+from feeds.syndication.pages import arrange
 
 
 def names(page: Any) -> list[str]:

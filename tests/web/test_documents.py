@@ -14,8 +14,8 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
-from feeds.service import FORMATS
-from feeds.syndication import documents
+from feeds.syndication import documents, lookup
+from feeds.syndication.formats import FORMATS
 from feeds.web.conditional import ENCODINGS
 
 Answer = tuple[int, Any, bytes]
@@ -315,7 +315,7 @@ def test_the_cache_stays_within_its_bound(web_site: Any, make_client: Callable[[
     client = make_client(web_site)
     cache = client.application.cache
     cache.max_bytes = 40_000
-    paths = [f"/{state.path}.{format}" for state, _selection in web_site.service.states() for format in FORMATS]
+    paths = [f"/{state.path}.{format}" for state, _selection in web_site.runtime.read(lookup.states) for format in FORMATS]
     assert len(paths) > 30
     for _ in range(2):
         for path in paths:
@@ -364,10 +364,10 @@ def test_threads_that_ask_at_once_all_get_whole_documents(web_site: Any, make_cl
 def test_every_feed_of_the_demo_store_is_served_and_its_self_link_is_its_address(server: Any, demo: Any) -> None:
     from urllib.parse import urlsplit
 
-    from feeds import addresses
+    from feeds import urls
 
-    for state, _selection in demo.service.states():
-        path = f"/{addresses.encode(state.path)}.atom"
+    for state, _selection in demo.runtime.read(lookup.states):
+        path = f"/{urls.encode(state.path)}.atom"
         status, _headers, body = server.request(path)
         assert status == 200, path
         own = next(link.href for link in feedparser.parse(body).feed.links if link.rel == "self")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from feeds.web.lane import RECHECK_SECONDS
+from feeds.web.fast_path import RECHECK_SECONDS
 
 
 def test_documents_in_the_cache_are_served_while_the_database_is_broken(web_site: Any, make_client: Any) -> None:

@@ -9,8 +9,10 @@ import pytest
 import structlog.testing
 from werkzeug.test import Client
 
+from feeds.audience import requests
+from feeds.syndication import lookup
 from feeds.web.app import create_app
-from feeds.web.turnstile import Turnstile
+from feeds.web.rate_limit import Turnstile
 
 SAME = 5
 READER = "192.0.2.7"
@@ -96,7 +98,7 @@ def test_what_is_new_is_sent_to_whoever_names_what_it_had(door: Door) -> None:
 
 
 def test_an_import_of_every_feed_in_every_format_passes(door: Door) -> None:
-    paths = [f"/{row.path}" for row, _selection in door.site.service.states()]
+    paths = [f"/{row.path}" for row, _selection in door.site.runtime.read(lookup.states)]
     for path in paths:
         for extension in (".atom", ".rss", ".json"):
             for _ in range(2):
@@ -155,5 +157,5 @@ def test_new_limits_are_in_force_after_the_next_rescan_and_old_ones_survive_anot
 def test_refusals_are_counted(door: Door) -> None:
     door.hammer("/all.atom", SAME + 4)
     door.turnstile.tally.flush()
-    row = door.site.service.recent_audience(time.time(), 5)["feeds"][0]
+    row = door.site.runtime.read(requests.recent_as_json, time.time(), 5)["feeds"][0]
     assert (row["requests"], row["refused"]) == (SAME + 4, 4)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from feeds.syndication import editions
+
 
 @pytest.fixture
 def unborn(site: Any, make_client: Callable[[Any], Client]) -> Client:
     """Tables and a configuration, but no rescan yet."""
-    site.service.adopt_config()
+    editions.adopt(site.runtime.engine, site.runtime.environment)
     site.write("1.md", tags=["Linux"])
     return make_client(site)
 

@@ -12,10 +12,10 @@ import structlog
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from feeds.config import Environment
-from feeds.web import journal
+from feeds.config.models import Environment
+from feeds.web import access_log
 from feeds.web.app import create_app
-from feeds.web.lane import RECHECK_SECONDS
+from feeds.web.fast_path import RECHECK_SECONDS
 
 HEADER = "X-Request-ID"
 PATHS = (
@@ -112,7 +112,7 @@ def test_where_even_the_page_of_errors_is_wrong_words_say_so(failing: Client, we
 def test_answers_that_take_long_are_logged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     with capture_logs() as logged:
         client.get("/tags/")
-        monkeypatch.setattr(journal, "SLOW_SECONDS", 0.0)
+        monkeypatch.setattr(access_log, "SLOW_SECONDS", 0.0)
         name = client.get("/tags/").headers[HEADER]
     assert [(event["event"], event["request"], event["path"]) for event in said(logged)] == [("slow", name, "/tags/")]
 
@@ -152,7 +152,7 @@ class Away:
         self.kept.mkdir()
 
     def take(self) -> None:
-        self.site.service.close()
+        self.site.runtime.close()
         for path in self.folder.glob("away.db*"):
             path.rename(self.kept / path.name)
         (self.folder / "away.db").mkdir()  # what cannot be opened
@@ -195,7 +195,7 @@ def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_f
     before = client.get("/all.atom")
     away = Away(in_a_file)
     lane.turnstile.tally.flush()
-    web_service = lane.app.app.__self__.extensions["feeds"].service  # type: ignore[attr-defined]
+    web_service = lane.app.app.__self__.extensions["feeds"].runtime  # type: ignore[attr-defined]
     web_service.close()  # as a server that was stopped closes its connections
     away.take()
     lane.current.renew()

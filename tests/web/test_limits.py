@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.web.limits import HOUR, LEAST, Limits, Meter
+from feeds.web.rate_limit import HOUR, LEAST, Limits, Meter
 
 SAME, ALL = 60, 6000
 HOME = bytes([192, 0, 2, 7])

@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import Client
 
 from feeds import database
-from feeds.audience import records
-from feeds.audience.records import Batch, Counts
-from feeds.config import Environment
+from feeds.audience import requests
+from feeds.audience.requests import Batch, Counts
+from feeds.config.models import Environment
+from feeds.database import tables
 from feeds.errors import StoreError
-from feeds.service.census import MOST_REQUESTED
+from feeds.monitoring import health
+from feeds.monitoring.gauges import MOST_REQUESTED
 from feeds.web.app import create_app
 
 TOKEN = "a-token-of-the-operator"
@@ -47,7 +49,7 @@ def client(web_site: Any) -> Client:
 
 
 def count(site: Any, counts: Mapping[tuple[int, str, str], Counts], readers: Mapping[Any, int] | None = None) -> None:
-    site.service.note_audience(Batch(counts, readers or {}))
+    site.runtime.count(requests.add, Batch(counts, readers or {}))
 
 
 def today() -> int:
@@ -67,7 +69,7 @@ def test_a_monitor_reads_how_the_service_does(client: Client, web_site: Any) -> 
     assert answered.status_code == 200 and answered.headers["Cache-Control"] == "no-store"
     assert answered.content_type == "text/plain; version=0.0.4; charset=utf-8"
     found = values(answered.text)
-    status = web_site.service.status()
+    status = web_site.runtime.read(health.status)
     assert found["feeds_articles",] == status["articles"] == 30
     assert found["feeds_quarantined_files",] == 1 and found["feeds_feeds",] == status["feeds"]
     assert found["feeds_generation",] == status["generation"] and found["feeds_config_fault",] == 0
@@ -105,12 +107,10 @@ def test_subscribers_are_counted_by_state(client: Client, web_site: Any) -> None
         "bounce_score": 0,
         "bounced_at": 0,
     }
-    with database.writing(web_site.service.engine) as connection:
+    with database.writing(web_site.runtime.engine) as connection:
         for number, state in enumerate(["active", "active", "ended"]):
             name = f"{number}@example.org"
-            connection.execute(
-                sa.insert(database.subscribers).values(row | {"address": name, "mailbox": name, "status": state})
-            )
+            connection.execute(sa.insert(tables.subscribers).values(row | {"address": name, "mailbox": name, "status": state}))
     found = values(ask(client).text)
     assert found["feeds_subscribers", "active"] == 2 and found["feeds_subscribers", "ended"] == 1
     assert "@" not in ask(client).text
@@ -119,9 +119,9 @@ def test_subscribers_are_counted_by_state(client: Client, web_site: Any) -> None
 def test_counters_never_go_back_when_old_days_are_forgotten(client: Client, web_site: Any) -> None:
     count(web_site, {(today() - 500, "all", "atom"): Counts(10, 7, 0, 5000)})
     before = values(ask(client).text)
-    web_site.service.forget_audience(time.time())
-    with database.reading(web_site.service.engine) as connection:
-        assert records.report(connection, 1, 5).counts == Counts()
+    web_site.runtime.write(requests.forget_old, time.time())
+    with database.reading(web_site.runtime.engine) as connection:
+        assert requests.report(connection, 1, 5).counts == Counts()
     after = values(ask(client).text)
     assert {key: after[key] for key in before if key[0].endswith("_total")} == {
         key: value for key, value in before.items() if key[0].endswith("_total")

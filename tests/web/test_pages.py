@@ -14,7 +14,9 @@ import pytest
 from lxml import html
 from werkzeug.test import Client
 
-from feeds import share
+from feeds import resources
+from feeds.monitoring import health
+from feeds.syndication import lookup
 
 BASE = "http://127.0.0.1:8000"  # of the default configuration
 
@@ -55,14 +57,14 @@ def crawled(demo_client: Client) -> dict[str, Any]:
 
 def test_every_link_of_every_page_of_the_demo_answers_without_a_redirect(crawled: dict[str, Any], demo: Any) -> None:
     assert {"/", "/tags/", "/translators/", "/about/feeds", "/all"} <= crawled.keys()
-    assert sum(path.startswith("/articles/") for path in crawled) == demo.service.status()["articles"]
+    assert sum(path.startswith("/articles/") for path in crawled) == demo.runtime.read(health.status)["articles"]
     assert len(crawled) > 100
 
 
 def test_every_feed_has_a_page_that_can_be_reached(crawled: dict[str, Any], demo: Any) -> None:
-    from feeds import addresses
+    from feeds import urls
 
-    assert {f"/{addresses.encode(state.path)}" for state, _selection in demo.service.states()} <= crawled.keys()
+    assert {f"/{urls.encode(state.path)}" for state, _selection in demo.runtime.read(lookup.states)} <= crawled.keys()
 
 
 def test_every_page_names_its_language_title_and_viewport_and_has_one_heading(crawled: dict[str, Any]) -> None:
@@ -75,10 +77,11 @@ def test_every_page_names_its_language_title_and_viewport_and_has_one_heading(cr
 
 
 def test_titles_tell_pages_apart(crawled: dict[str, Any], demo: Any) -> None:
-    from feeds import addresses
+    from feeds import urls
 
     titles = [
-        crawled[f"/{addresses.encode(state.path)}"].findtext(".//title").strip() for state, _selection in demo.service.states()
+        crawled[f"/{urls.encode(state.path)}"].findtext(".//title").strip()
+        for state, _selection in demo.runtime.read(lookup.states)
     ]
     assert len(set(titles)) == len(titles)
 
@@ -132,7 +135,7 @@ def test_pages_of_many_articles_are_turned_and_together_show_each_once(demo_clie
         shown += [link for link in page.xpath("//main//a/@href") if urlsplit(link).path.startswith("/articles/")]
         following = page.xpath("//main//a[@rel='next']/@href")
         address = following[0] if following else ""
-    assert len(dict.fromkeys(shown)) == demo.service.status()["articles"]
+    assert len(dict.fromkeys(shown)) == demo.runtime.read(health.status)["articles"]
 
 
 def links_to_articles(data: bytes) -> list[str]:
@@ -328,7 +331,7 @@ def test_the_permalink_of_an_article_leads_to_its_page(web_site: Any, make_clien
 
 
 def test_style_and_scripts_stay_small(demo_client: Client) -> None:
-    found = {path.name: path.stat().st_size for path in share.static().iterdir()}
+    found = {path.name: path.stat().st_size for path in resources.static().iterdir()}
     assert sum(size for name, size in found.items() if name.endswith(".js")) < 20_000
     assert found["style.css"] < 24_000
     for name in found:

@@ -14,7 +14,7 @@ from werkzeug.test import Client
 
 from feeds import database
 from feeds.errors import StoreError
-from feeds.service import readiness
+from feeds.monitoring import health
 from feeds.web.app import create_app
 
 
@@ -35,12 +35,12 @@ def ask(site: Any) -> tuple[int, dict[str, Any], str]:
 
 
 def set_version(site: Any, version: str) -> None:
-    with site.service.engine.begin() as connection:
+    with site.runtime.engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
 
 def test_all_is_well(fresh: Any) -> None:
-    fresh.service.beat(time.time())
+    fresh.runtime.write(health.beat, time.time())
     assert ask(fresh) == (200, {"ready": True, "degraded": {}}, "ready\n")
 
 
@@ -79,16 +79,16 @@ def test_a_refused_configuration_is_told(fresh: Any) -> None:
 
 
 def test_a_catalog_that_nobody_renews_is_told(fresh: Any) -> None:
-    fresh.rescan(int(time.time()) - readiness.STALE_SECONDS - 10)
+    fresh.rescan(int(time.time()) - health.STALE_SECONDS - 10)
     status, said, _plain = ask(fresh)
     assert status == 200 and set(said["degraded"]) == {"rescan"}
 
 
 def test_a_clock_that_has_fallen_silent_is_told_and_one_that_never_was_is_not(fresh: Any) -> None:
     assert ask(fresh)[1]["degraded"] == {}
-    fresh.service.beat(time.time() - readiness.SILENT_SECONDS - 10)
+    fresh.runtime.write(health.beat, time.time() - health.SILENT_SECONDS - 10)
     assert set(ask(fresh)[1]["degraded"]) == {"clock"}
-    fresh.service.beat(time.time())
+    fresh.runtime.write(health.beat, time.time())
     assert ask(fresh)[1]["degraded"] == {}
 
 
@@ -109,6 +109,6 @@ def test_facts_depend_on_nothing_but_the_state_and_the_time(stale: int, silent: 
     stored |= {"config_fault": "x"} if config else {}
     expected = {"store"} if store else set()
     expected |= {"config"} if config else set()
-    expected |= {"rescan"} if stale > readiness.STALE_SECONDS else set()
-    expected |= {"clock"} if silent > readiness.SILENT_SECONDS else set()
-    assert set(readiness.facts(stored, database.HEAD, now)) == expected
+    expected |= {"rescan"} if stale > health.STALE_SECONDS else set()
+    expected |= {"clock"} if silent > health.SILENT_SECONDS else set()
+    assert set(health.facts(stored, database.HEAD, now)) == expected

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder
 
-from feeds.service.state import MOST_TOUCHED, REMEMBERED, Edition, touched
-from feeds.web.answers import Cache
+from feeds.syndication.editions import MOST_TOUCHED, REMEMBERED, Edition, touched
 from feeds.web.app import create_app
-from feeds.web.lane import Lane
+from feeds.web.cache import Cache
+from feeds.web.fast_path import Lane
 
 TAGS = ["Linux", "Ubuntu", "内核", "AI", "BSD"]
 PEOPLE = ["geekpi", "wxy"]

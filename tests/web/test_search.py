@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.library import finding
+from feeds.catalog import search
 
 ARTICLES = {
     1: ("内核模块入门", "从零开始"),
@@ -148,7 +148,7 @@ def test_more_terms_than_are_shown_are_in_their_directory(site: Any, make_client
 
 @given(st.text())
 def test_whatever_is_typed_becomes_a_few_printable_words(text: str) -> None:
-    plain = finding.plain(text)
-    assert len(plain.split()) <= finding.MAX_WORDS and plain == " ".join(plain.split())
+    plain = search.plain(text)
+    assert len(plain.split()) <= search.MAX_WORDS and plain == " ".join(plain.split())
     assert plain.isprintable()
-    assert len(plain) <= 3 * finding.MAX_LENGTH, "NFC makes three characters of one at the most"
+    assert len(plain) <= 3 * search.MAX_LENGTH, "NFC makes three characters of one at the most"

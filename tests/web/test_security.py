@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.syndication import lookup
+
 EVIL = [
     '"><script src=//evil.example.org></script>',
     "<img src=x onerror=alert(1)>",
@@ -43,7 +46,7 @@ def evil(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def pages(site: Any) -> list[str]:
-    terms = [row.path for row, _selection in site.service.states()]
+    terms = [row.path for row, _selection in site.runtime.read(lookup.states)]
     found = ["/", "/tags/", "/translators/", "/all", "/about/feeds", "/select", "/hub", "/digests/", "/subscribe"]
     found += [f"/{quote(path)}" for path in terms]
     found += [f"/articles/{number}" for number in range(len(EVIL))]
@@ -86,7 +89,7 @@ def test_words_of_articles_addresses_and_settings_never_run(
 
 def test_forms_that_come_back_with_faults_do_not_run_what_was_typed(evil: Any, make_client: Callable[[Any], Client]) -> None:
     client = make_client(evil)
-    stamp = evil.service.consent(evil.service.edition().config).stamp(0)
+    stamp = Consent.of(evil.runtime, evil.runtime.edition().config).stamp(0)
     for text in EVIL:
         names = ("email", "more", "select", "frequency", "day", "timezone", "language", "proof", "stamp")
         for given_stamp in (stamp, text):

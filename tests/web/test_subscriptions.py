@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
-from feeds import database
+from feeds import database, rescan
+from feeds.database import tables
 from feeds.model import FACETS
-from feeds.web.subscriptions import FASTEST, written
+from feeds.newsletter.subscribers.signup import Consent
+from feeds.web.views.newsletter import FASTEST, written
 from tests.conftest import settle_database
 
 from ..newsletter.club import NOW, Club, link
@@ -122,8 +124,8 @@ def test_the_page_is_the_same_for_known_unknown_limited_and_suppressed_addresses
     own = join(browser, club, "tag=Linux")
     pages = {post(browser, club, address, "tag=Linux").text for address in (READER, "a@example.org", "a@example.org")}
     browser.post(f"/unsubscribe/{own}", data="List-Unsubscribe=One-Click")
-    with club.site.service.engine.begin() as connection:
-        connection.execute(sa.update(database.suppressions).values(reason="complained"))
+    with club.site.runtime.engine.begin() as connection:
+        connection.execute(sa.update(tables.suppressions).values(reason="complained"))
     pages.add(post(browser, club, READER, "tag=Linux").text)
     assert len(pages) == 1
 
@@ -134,7 +136,7 @@ def test_a_small_form_elsewhere_leads_to_the_whole_one(browser: Client, club: Cl
     answered = browser.post("/subscribe", data={"email": READER, "select": "tag=Linux"})
     assert answered.status_code == 200 and f'value="{READER}"' in answered.text and 'name="stamp"' in answered.text
     assert re.search(r'value="tag=Linux" checked', answered.text)
-    assert club.count(database.requests) == 0
+    assert club.count(tables.requests) == 0
 
 
 def test_the_other_pages_stay_cacheable_and_link_to_the_form(browser: Client) -> None:
@@ -146,11 +148,11 @@ def test_the_other_pages_stay_cacheable_and_link_to_the_form(browser: Client) ->
 
 def test_robots_are_told_nothing_and_cause_nothing(browser: Client, club: Club) -> None:
     trapped = post(browser, club, website="https://example.com/")
-    assert trapped.status_code == 200 and club.count(database.requests) == 0
+    assert trapped.status_code == 200 and club.count(tables.requests) == 0
     for stamp in (club.consent.stamp(int(time.time()) + 100), club.consent.stamp(int(time.time()) - 2 * 86400), "forged"):
         assert post(browser, club, stamp=stamp).status_code == 400
     assert post(browser, club, stamp=club.consent.stamp(int(time.time()))).status_code == 400, f"under {FASTEST} s"
-    assert club.count(database.requests) == 0
+    assert club.count(tables.requests) == 0
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_typed_is_lost(
     assert f'aria-describedby="{marked}-fault"' in answered.text
     if address == READER:
         assert f'value="{READER}"' in answered.text
-    assert club.count(database.requests) == 0
+    assert club.count(tables.requests) == 0
 
 
 def test_markup_in_a_form_stays_text(browser: Client, club: Club) -> None:
@@ -188,19 +190,19 @@ def test_markup_in_a_form_stays_text(browser: Client, club: Club) -> None:
 def test_a_huge_form_is_refused(browser: Client, club: Club) -> None:
     assert post(browser, club, more="x" * 100_000).status_code == 413
     assert post(browser, club, READER, *(["tag=Linux"] * 1500)).status_code in (400, 413)
-    assert club.count(database.requests) == 0
+    assert club.count(tables.requests) == 0
 
 
 def test_the_network_is_that_of_the_reader_behind_a_proxy_of_our_own(browser: Client, club: Club) -> None:
     def network(headers: dict[str, str], peer: str) -> str:
-        with club.site.service.engine.begin() as connection:
-            connection.execute(sa.delete(database.requests))
+        with club.site.runtime.engine.begin() as connection:
+            connection.execute(sa.delete(tables.requests))
         stamp = club.consent.stamp(int(time.time()) - 30)
         form = {"email": READER, "frequency": "weekly", "stamp": stamp}
         browser.post("/subscribe", data=form, headers=headers, environ_base={"REMOTE_ADDR": peer})
-        return str(club.rows(sa.select(database.requests.c.network))[0][0])
+        return str(club.rows(sa.select(tables.requests.c.network))[0][0])
 
-    salted = club.site.service.tokens().salted
+    salted = club.site.runtime.tokens().salted
     assert network({"X-Forwarded-For": "10.0.0.1, 198.51.100.9"}, "127.0.0.1") == salted("network:198.51.100.0/24")
     assert network({"X-Forwarded-For": "198.51.100.9"}, "8.8.8.8") == salted("network:8.8.8.0/24"), "a stranger's word"
 
@@ -213,7 +215,7 @@ def test_proof_of_work_brings_its_script_and_says_why_without(browser: Client, c
     assert '<script src="/static/proof.js" defer>' in page.text and "<noscript>" in page.text
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert browser.get("/static/proof.js").status_code == 200
-    assert post(browser, club).status_code == 400 and club.count(database.requests) == 0
+    assert post(browser, club).status_code == 400 and club.count(tables.requests) == 0
 
 
 @given(st.text("ab:=：&;\n 译者tag", max_size=40))
@@ -261,7 +263,7 @@ def test_one_click_unsubscribes_whatever_the_content_type(browser: Client, club:
         answered = browser.post(f"/unsubscribe/{own}", data=body, content_type=kind, headers=headers)
         assert answered.status_code == 200 and "Location" not in answered.headers and "Set-Cookie" not in answered.headers
         assert club.status() == "unsubscribed"
-    assert club.rows(sa.select(database.suppressions.c.reason)) == [("unsubscribed",)]
+    assert club.rows(sa.select(tables.suppressions.c.reason)) == [("unsubscribed",)]
 
 
 @pytest.mark.parametrize(
@@ -324,16 +326,16 @@ def test_the_own_page_adds_removes_revokes_exports_and_erases(browser: Client, c
     assert browser.get(f"/preferences/{own}").status_code == 404
     renewed = link(club.letters()[-1], "preferences")
     erased = browser.post(f"/preferences/{renewed}", data={"action": "erase", "sure": "yes"})
-    assert erased.status_code == 200 and club.count(database.subscribers) == 0
+    assert erased.status_code == 200 and club.count(tables.subscribers) == 0
     assert browser.get(f"/preferences/{renewed}").status_code == 404
 
 
 def test_one_who_has_left_can_be_forgotten_from_the_same_page(browser: Client, club: Club) -> None:
     own = join(browser, club, "tag=Linux")
     page = browser.post(f"/unsubscribe/{own}", data={"confirm": "yes"})
-    assert 'name="erase"' in page.text and club.count(database.subscribers) == 1
+    assert 'name="erase"' in page.text and club.count(tables.subscribers) == 1
     assert 'name="erase"' not in browser.post(f"/unsubscribe/{own}", data={"erase": "yes"}).text
-    assert club.count(database.subscribers) == 0
+    assert club.count(tables.subscribers) == 0
 
 
 def test_an_active_subscriber_is_not_erased_by_the_unsubscribe_page_without_asking(browser: Client, club: Club) -> None:
@@ -408,22 +410,22 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     settings = root / "config" / "newsletter.yaml"
     chosen = {**yaml.safe_load(settings.read_text("utf-8")), "signup": {"per_network_an_hour": 1000}}
     settings.write_text(yaml.safe_dump(chosen, allow_unicode=True), "utf-8")
-    from feeds.config import Environment
-    from feeds.service import Service
+    from feeds.config.models import Environment
+    from feeds.runtime import Runtime
 
     settle_database(root)
-    service = Service(Environment.read(root / "config", {}))
-    service.prepare()
-    service.rescan(now=NOW)
+    runtime = Runtime(Environment.read(root / "config", {}))
+    runtime.prepare()
+    rescan.rescan(runtime.engine, runtime.environment, now=NOW)
     started = running(root / "config", "--workers", "1", "--no-clock").ready()
-    started.service = service
+    started.runtime = runtime
     return started
 
 
-def newest(service: Any, kind: str) -> str:
+def newest(runtime: Any, kind: str) -> str:
     """The token in the last letter that has a link of this kind."""
-    with database.reading(service.engine) as connection:
-        texts = connection.execute(sa.select(database.outbox.c.message).order_by(database.outbox.c.key.desc())).scalars().all()
+    with database.reading(runtime.engine) as connection:
+        texts = connection.execute(sa.select(tables.outbox.c.message).order_by(tables.outbox.c.key.desc())).scalars().all()
     import email
     import email.policy
 
@@ -432,7 +434,7 @@ def newest(service: Any, kind: str) -> str:
 
 
 def consent_of(served: Any) -> Any:
-    return served.service.consent(served.service.edition().config)
+    return Consent.of(served.runtime, served.runtime.edition().config)
 
 
 @pytest.mark.interop
@@ -502,10 +504,10 @@ def test_the_whole_path_in_a_browser_without_javascript(
 @pytest.mark.interop
 def test_the_proof_of_work_is_done_by_the_browser(chromium: Any, served: Any) -> None:
     """The page's own script against the service's own check."""
-    settings = served.service.environment.config_dir / "newsletter.yaml"
+    settings = served.runtime.environment.config_dir / "newsletter.yaml"
     before = settings.read_text("utf-8")
     settings.write_text(yaml.safe_dump({**yaml.safe_load(before), "signup": {"proof_of_work": True}}), "utf-8")
-    served.service.rescan(now=NOW + 60)
+    rescan.rescan(served.runtime.engine, served.runtime.environment, now=NOW + 60)
     page = chromium.new_page(locale="en")
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
@@ -521,4 +523,4 @@ def test_the_proof_of_work_is_done_by_the_browser(chromium: Any, served: Any) ->
     finally:
         page.close()
         settings.write_text(before, "utf-8")
-        served.service.rescan(now=NOW + 120)
+        rescan.rescan(served.runtime.engine, served.runtime.environment, now=NOW + 120)

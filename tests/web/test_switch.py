@@ -9,7 +9,7 @@ from lxml import html
 from werkzeug.test import Client, TestResponse
 
 from feeds.web.app import create_app
-from feeds.web.switch import local
+from feeds.web.views.language import local
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.config import ConfigError, Environment, load
-from feeds.library import portrait
-from feeds.library.position import position
-from feeds.service.portrait import MAX_MONTHS, activity
-from feeds.web import drawing
+from feeds.catalog import related
+from feeds.catalog.sort_key import position
+from feeds.config.models import ConfigError, Environment, load
+from feeds.syndication.pages import MAX_MONTHS, activity
+from feeds.web import charts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -130,14 +130,14 @@ def test_a_profile_that_is_no_address_with_a_name_in_it_is_refused(site: Any, pr
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 def test_company_is_the_same_by_articles_and_by_sets(demo: Any, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of the two is asked depends on the number of terms."""
-    monkeypatch.setattr(portrait, "_CHUNK", 4)  # as there were thousands of terms
-    with demo.service.snapshot() as connection:
+    monkeypatch.setattr(related, "_CHUNK", 4)  # as there were thousands of terms
+    with demo.runtime.reading() as connection:
         everything = connection.exec_driver_sql("SELECT key, facet, articles FROM terms WHERE articles > 0").all()
         for key, _facet, _articles in everything:
             for facet in ("tag", "translator"):
                 others = [(k, n) for k, f, n in sorted(everything, key=lambda row: -row.articles) if f == facet and k != key]
-                found = portrait._by_sets(connection, key, others, limit)
-                assert found == portrait._by_articles(connection, key, facet, limit)
+                found = related._by_sets(connection, key, others, limit)
+                assert found == related._by_articles(connection, key, facet, limit)
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30))
@@ -154,5 +154,5 @@ def test_every_article_is_in_one_period_and_no_period_is_left_out(published: lis
 
 
 def test_a_bar_of_one_among_thousands_can_still_be_seen() -> None:
-    assert drawing.bars([0, 1, 5000]) == "M4 40v-1h3v1zM8 40v-40h3v40z"
-    assert drawing.bars([]) == drawing.bars([0]) == ""
+    assert charts.bars([0, 1, 5000]) == "M4 40v-1h3v1zM8 40v-40h3v40z"
+    assert charts.bars([]) == charts.bars([0]) == ""

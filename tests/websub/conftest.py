@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from werkzeug.test import Client, TestResponse
 
 from feeds import database
-from feeds.database import hub_requests, hub_subscriptions
-from feeds.schedule import Push
+from feeds.database.tables import hub_requests, hub_subscriptions
+from feeds.scheduler import Push
 from feeds.web.app import create_app
 
 from .listening import Subscriber, subscriber, wait_for
@@ -35,7 +35,7 @@ class Hub:
 
     def start(self) -> Hub:
         self.stopped = threading.Event()
-        self.push = Push(self.site.service, self.now, self.stopped)
+        self.push = Push(self.site.runtime, self.now, self.stopped)
         self.push.start()
         return self
 
@@ -91,7 +91,7 @@ class Hub:
         self.tick()
 
     def rows(self, table: sa.Table) -> list[Any]:
-        with database.reading(self.site.service.engine) as connection:
+        with database.reading(self.site.runtime.engine) as connection:
             return list(connection.execute(sa.select(table).order_by(table.c.key)))
 
     @property

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds.config import Lease, WebSub
-from feeds.syndication.websub import asking
-from feeds.syndication.websub.asking import Asked, Published
+from feeds.config.models import Lease, WebSub
+from feeds.websub import requests
+from feeds.websub.requests import Asked, Published
 
 from .conftest import BASE, Hub
 
@@ -254,7 +254,7 @@ NAMES = st.sampled_from(["hub.mode", "hub.topic", "hub.callback", "hub.lease_sec
 @given(st.dictionaries(NAMES, st.lists(VALUES, min_size=1, max_size=2), max_size=8))
 @example({"hub.mode": ["subscribe"], "hub.topic": [TOPIC], "hub.callback": [CALLBACK], "hub.lease_seconds": ["00001"]})
 def test_any_form_is_understood_or_refused_in_words(settings: WebSub, form: dict[str, list[str]]) -> None:
-    found = asking.read(form, settings)
+    found = requests.read(form, settings)
     if isinstance(found, Asked):
         assert form["hub.mode"] == [found.mode] and form["hub.topic"] == [found.topic]
         assert form["hub.callback"] == [found.callback.url]
@@ -275,16 +275,16 @@ def test_any_bytes_get_an_answer_in_plain_text(still_hub: Hub, body: bytes) -> N
 @given(st.text(alphabet="abAB/%~.-_7eE2f:?=& é内", max_size=30))
 def test_two_topics_are_the_same_only_if_they_differ_in_needless_encoding(path: str) -> None:
     url = "https://feeds.example/" + path
-    assert asking.normal(asking.normal(url)) == asking.normal(url)
-    assert asking.normal("HTTPS://Feeds.Example/" + path) == asking.normal(url)
-    assert asking.normal(url + "%2F") != asking.normal(url + "/")
-    assert asking.normal(url + "%7e") == asking.normal(url + "~")
+    assert requests.normal(requests.normal(url)) == requests.normal(url)
+    assert requests.normal("HTTPS://Feeds.Example/" + path) == requests.normal(url)
+    assert requests.normal(url + "%2F") != requests.normal(url + "/")
+    assert requests.normal(url + "%7e") == requests.normal(url + "~")
 
 
 @given(st.none() | st.integers(1, 10**18), st.integers(1, 1000), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_lease_is_always_within_its_bounds(wanted: int | None, low: int, more: int, most: int) -> None:
     bounds = Lease(min=low, default=max(60, low + more), max=max(60, low + more) + most)
-    granted = asking.lease(wanted, bounds)
+    granted = requests.lease(wanted, bounds)
     assert bounds.min <= granted <= bounds.max
     if wanted is None or bounds.min <= wanted <= bounds.max:
         assert granted == (bounds.default if wanted is None else wanted)

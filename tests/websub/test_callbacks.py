@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds.syndication.websub.callbacks import Callback, is_allowed, parse
-from feeds.syndication.websub.rules import MAX_ANSWER, Answer
-from feeds.syndication.websub.wire import Wire
+from feeds.websub.http import Wire
+from feeds.websub.protocol import MAX_ANSWER, Answer
+from feeds.websub.requests import Callback, is_allowed, parse
 
 from .conftest import Hub
 from .listening import Subscriber, subscriber

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds import database
-from feeds.config import WebSub
-from feeds.database import hub_subscriptions
-from feeds.service.hub import Topics
-from feeds.syndication.websub import rules
-from feeds.syndication.websub.rules import Again, Answer, End, Record
-from feeds.syndication.websub.turns import Lane
+from feeds.config.models import WebSub
+from feeds.database.tables import hub_subscriptions
+from feeds.websub import protocol, subscriptions
+from feeds.websub.hub import Topics
+from feeds.websub.protocol import Again, Answer, End, Record
+from feeds.websub.worker import Lane
 
 from .conftest import BASE, Hub
 from .listening import Seen, Subscriber, subscriber
@@ -98,7 +98,7 @@ def test_a_change_during_a_delivery_is_delivered_next(hub: Hub, reader: Subscrib
     hub.change("The third title")
     hub.until(
         lambda: (
-            Topics(hub.site.service.engine).digests([BASE + "/tags/Linux.atom"])[BASE + "/tags/Linux.atom"]
+            Topics(hub.site.runtime.engine).digests([BASE + "/tags/Linux.atom"])[BASE + "/tags/Linux.atom"]
             == hub.subscriptions[0].wanted
         )
     )
@@ -357,12 +357,12 @@ def test_the_numbers_say_what_waits_and_what_fails(hub: Hub, reader: Subscriber)
     hub.subscribe(f"{reader.url}/bad")
     hub.subscribe(f"{reader.url}/good", "/all.rss")
     hub.change("The second title")
-    hub.until(lambda: hub.site.service.hub_counts()["failing"] == 1 and len(reader.deliveries("/good")) == 1)
+    hub.until(lambda: hub.site.runtime.read(subscriptions.counts)["failing"] == 1 and len(reader.deliveries("/good")) == 1)
     expected = {"subscriptions": 2, "topics": 2, "pending": 0, "due": 1, "failing": 1}
-    hub.until(lambda: hub.site.service.hub_counts() == expected)
+    hub.until(lambda: hub.site.runtime.read(subscriptions.counts) == expected)
     hub.stop()
     hub.ask(f"{reader.url}/later")
-    assert hub.site.service.hub_counts()["pending"] == 1
+    assert hub.site.runtime.read(subscriptions.counts)["pending"] == 1
 
 
 def test_callbacks_and_secrets_are_in_no_log(hub: Hub, reader: Subscriber) -> None:
@@ -380,7 +380,7 @@ def test_callbacks_and_secrets_are_in_no_log(hub: Hub, reader: Subscriber) -> No
 
 
 def test_an_error_of_the_database_does_not_tell_what_was_being_written(hub: Hub) -> None:
-    with pytest.raises(sa.exc.IntegrityError) as error, database.writing(hub.site.service.engine) as connection:
+    with pytest.raises(sa.exc.IntegrityError) as error, database.writing(hub.site.runtime.engine) as connection:
         connection.execute(sa.insert(hub_subscriptions).values(secret="sesame-open", callback="http://a.example/capability"))
     assert "sesame" not in str(error.value) and "capability" not in str(error.value)
 
@@ -390,10 +390,10 @@ def test_an_error_of_the_database_does_not_tell_what_was_being_written(hub: Hub)
 
 @given(st.integers(1, 10**6), st.integers(1, 10**9))
 def test_the_back_off_grows_to_a_bound_and_differs_between_subscriptions(failures: int, key: int) -> None:
-    delay = rules.back_off(failures, key)
-    assert rules.FIRST_RETRY <= delay <= rules.LAST_RETRY * 1.2
-    assert rules.back_off(failures + 1, key) >= delay or delay >= rules.LAST_RETRY
-    assert len({rules.back_off(9, number) for number in range(key, key + 50)}) > 25
+    delay = protocol.back_off(failures, key)
+    assert protocol.FIRST_RETRY <= delay <= protocol.LAST_RETRY * 1.2
+    assert protocol.back_off(failures + 1, key) >= delay or delay >= protocol.LAST_RETRY
+    assert len({protocol.back_off(9, number) for number in range(key, key + 50)}) > 25
 
 
 @given(st.integers(0, 599), st.integers(0, 20), st.integers(0, 50), st.none() | st.integers(0, 10**6))
@@ -401,7 +401,7 @@ def test_a_failure_leads_to_another_try_to_rest_or_to_the_end(
     status: int, attempts: int, failures: int, since: int | None
 ) -> None:
     settings, now = WebSub(), 10**6
-    outcome = rules.after_failure(Answer(status), Record(attempts, failures, since), key=1, now=now, settings=settings)
+    outcome = protocol.after_failure(Answer(status), Record(attempts, failures, since), key=1, now=now, settings=settings)
     long_enough = since is not None and now - since >= settings.drop_after_hours * 3600
     if status == 410:
         assert isinstance(outcome, End) and not outcome.denied
@@ -417,7 +417,7 @@ def test_a_failure_leads_to_another_try_to_rest_or_to_the_end(
     st.sampled_from(["http://a.example/", "http://a.example/?", "http://a.example/?x=1", "http://a.example/?x=1&"]), st.text()
 )
 def test_parameters_are_joined_to_the_callbacks_own(callback: str, topic: str) -> None:
-    url = rules.with_query(callback, mode="subscribe", topic=topic)
+    url = protocol.with_query(callback, mode="subscribe", topic=topic)
     assert url.startswith(callback) and url.isascii()
     added = url.removeprefix(callback).removeprefix("?").removeprefix("&")
     assert added.startswith("hub.mode=subscribe&hub.topic=") and url.count("?") == 1 and "&&" not in url

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from feeds.syndication.websub import announce
+from feeds.syndication import lookup
+from feeds.websub import subscriptions
 
 from .conftest import BASE, Hub
 from .listening import Seen, Subscriber
@@ -33,16 +34,17 @@ def told(hub: Hub) -> dict[str, str]:
     from sqlalchemy import select
 
     from feeds import database
+    from feeds.database import tables
 
-    with database.reading(hub.site.service.engine) as connection:
-        return {path: digest for path, digest in connection.execute(select(database.hub_announced))}
+    with database.reading(hub.site.runtime.engine) as connection:
+        return {path: digest for path, digest in connection.execute(select(tables.hub_announced))}
 
 
 def knows_all(hub: Hub) -> bool:
     """What the hub outside was told of is what there is."""
     known = told(hub)
     known.pop("", None)
-    return known == {state.path: state.digest for state, _selection in hub.site.service.states()}
+    return known == {state.path: state.digest for state, _selection in hub.site.runtime.read(lookup.states)}
 
 
 def urls(seen: Seen) -> list[str]:
@@ -87,7 +89,7 @@ def test_a_hub_that_does_not_listen_is_told_later(outside: Hub, reader: Subscrib
     outside.change("Edited", tags=["内核"], name="2.md")
     reader.receives = lambda _seen: 204
     assert len(reader.deliveries()) == 1
-    outside.until(lambda: outside.later(announce.AGAIN_SECONDS + 1) or knows_all(outside))
+    outside.until(lambda: outside.later(subscriptions.AGAIN_SECONDS + 1) or knows_all(outside))
     assert {f"{BASE}/tags/Linux.atom", f"{BASE}/tags/%E5%86%85%E6%A0%B8.atom"} <= set(urls(reader.deliveries()[1]))
 
 
@@ -105,7 +107,7 @@ def test_many_changes_are_announced_in_bounded_groups(outside: Hub, reader: Subs
     outside.site.rescan()
     outside.tick()
     outside.until(lambda: sum(len(urls(seen)) for seen in reader.deliveries()) == 3 * 71)
-    assert all(len(urls(seen)) <= 3 * announce.BATCH for seen in reader.deliveries())
+    assert all(len(urls(seen)) <= 3 * subscriptions.BATCH for seen in reader.deliveries())
     outside.until(lambda: len(told(outside)) == 1 + 3 + 70)
 
 

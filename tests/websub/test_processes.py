@@ -24,7 +24,7 @@ from flask_websub.subscriber import Subscriber as PeerSubscriber
 from werkzeug.serving import make_server
 
 from feeds import database
-from feeds.database import hub_subscriptions
+from feeds.database.tables import hub_subscriptions
 
 from .conftest import BASE, PATIENT, Hub
 from .listening import Seen, Subscriber, wait_for
@@ -38,7 +38,7 @@ def served(site: Any, running: Callable[..., Any]) -> Iterator[Any]:
     site.settle("feeds.yaml", websub=PATIENT)
     site.settle("site.yaml", article_url="", rescan_seconds=1)
     site.write("1.md", tags=["Linux"], title="The first title")
-    site.service.close()
+    site.runtime.close()
     service = running(site.config_dir, "--workers", "1")
     service.wait = functools.partial(service.wait, seconds=60)  # on a machine that has much else to do
     site.settle("site.yaml", base_url=service.base)

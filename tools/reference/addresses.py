@@ -10,9 +10,9 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.routing import Rule
 
-from feeds.config import Environment
+from feeds.config.models import Environment
 from feeds.model import FACETS
-from feeds.service import FORMATS
+from feeds.syndication.formats import FORMATS
 from feeds.web.app import make_app
 
 from .words import Unexplained, code, sentence, table

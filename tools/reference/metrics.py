@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import Metric
 
-from feeds.measures import COUNT, MEASURES, Series
-from feeds.service.audience import Counts
-from feeds.service.figures import Figures
-from feeds.web.metrics import Collector
+from feeds.audience.requests import Counts
+from feeds.counters import COUNT, MEASURES, Series
+from feeds.monitoring.gauges import Figures
+from feeds.web.views.monitoring import Collector
 
 from .words import code, explained, table
 

@@ -13,9 +13,9 @@ import click
 import yaml
 from pydantic import BaseModel
 
-from feeds import share
+from feeds import resources
 from feeds.cli import main
-from feeds.config import Environment, FeedSettings, Newsletter, Site
+from feeds.config.models import Environment, FeedSettings, Newsletter, Site
 from feeds.model import FACETS
 
 from .words import code, explained, table
@@ -39,7 +39,7 @@ class Setting:
 def page() -> str:
     parts = [_HEAD]
     for file, model in FILES.items():
-        text = (share.default_config() / file).read_text("utf-8")
+        text = (resources.default_config() / file).read_text("utf-8")
         words = comments(text)
         rows = [_row(file, one, words) for one in settings(model, yaml.safe_load(text))]
         parts.append(f"## {file}\n\n{table(('setting', 'default', 'values', 'what'), rows)}")

@@ -1,0 +1,84 @@
+"""The tables `operator_log` and `rescans`: what was done in the console, and what the last rescans did. Both are bounded.
+
+Law: no secret and no whole address goes in, neither of mail nor of a machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from .database.tables import operator_log, rescans
+from .newsletter.subscribers import signup_limits
+
+#: What stays of either.
+LOGGED, RESCANS = 2000, 50
+#: A purge for every so many rows is enough.
+_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log. `at` in UTC seconds; `network` is a /24 or a /48, "" where it is not known."""
+
+    at: int
+    event: str
+    details: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rescan:
+    """`report` as `model.RescanReport`, empty where the rescan failed with `fault`."""
+
+    at: int
+    report: dict[str, Any]
+    fault: str
+
+
+def note(connection: sa.Connection, now: int, event: str, details: str, ip: str) -> None:
+    row = {"at": now, "event": event, "details": details[:300], "network": signup_limits.network(ip)}
+    key = connection.execute(sa.insert(operator_log).values(**row)).inserted_primary_key
+    if key and key[0] % _EVERY == 0:
+        connection.execute(sa.delete(operator_log).where(operator_log.c.key <= key[0] - LOGGED))
+
+
+def entries(connection: sa.Connection, limit: int, skip: int = 0) -> Sequence[Entry]:
+    """The newest first."""
+    c = operator_log.c
+    query = sa.select(c.at, c.event, c.details, c.network).order_by(c.key.desc()).limit(limit).offset(skip)
+    return [Entry(*row) for row in connection.execute(query)]
+
+
+def count_entries(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(operator_log)).scalar() or 0)
+
+
+def count(connection: sa.Connection, event: str, since: int) -> int:
+    c = operator_log.c
+    query = sa.select(sa.func.count()).select_from(operator_log).where(c.event == event, c.at > since)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def note_rescan(connection: sa.Connection, now: int, report: dict[str, Any], fault: str) -> None:
+    """One that changed something, and each new fault: a fault that stays is one row, not one for each tick."""
+    c = rescans.c
+    before = connection.execute(sa.select(c.fault).order_by(c.key.desc()).limit(1)).scalar() or ""
+    changed = any(report.get(name) for name in ("added", "changed", "removed", "renamed", "feeds_changed"))
+    if not changed and fault == before:
+        return
+    text = json.dumps(report) if report else ""
+    key = connection.execute(sa.insert(rescans).values(at=now, report=text, fault=fault)).inserted_primary_key
+    if key:
+        connection.execute(sa.delete(rescans).where(c.key <= key[0] - RESCANS))
+
+
+def last_rescans(connection: sa.Connection, limit: int) -> Sequence[Rescan]:
+    """The newest first."""
+    c = rescans.c
+    rows = connection.execute(sa.select(c.at, c.report, c.fault).order_by(c.key.desc()).limit(limit))
+    return [Rescan(at, json.loads(report) if report else {}, fault) for at, report, fault in rows]

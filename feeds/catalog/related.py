@@ -1,0 +1,152 @@
+"""Which articles belong beside an article: the next ones in time, and those that share its rarest terms.
+
+Of the term that fewest articles have, those next to the article are taken, by turns from both sides, then of the next term,
+until there are enough. Only order and numbers decide, so the whole archive is gone through for the static tree in the time that
+a few pages take.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from ..database import whole_rows
+from ..database.tables import articles, memberships, terms
+from ..model import Term
+from . import bitmaps, queries
+from .snapshot import Overview
+
+#: How many related articles are named.
+MOST = 4
+#: The facets by which articles are related, and how many times its number of articles a term of each counts for: that two have
+#: a tag in common says more than that they have a translator. Reviewers and categories say nothing.
+FACETS: Mapping[str, int] = {"tag": 1, "author": 3, "translator": 3}
+
+
+def related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, ...]:
+    """Keys of the related articles. `sides`: for each term, the rarest first, its next older and newer articles."""
+    found: dict[int, None] = {}
+    for older, newer in sides:
+        for pair in itertools.zip_longest(older, newer):
+            found |= dict.fromkeys(key for key in pair if key is not None)
+        if len(found) >= MOST:
+            break
+    return tuple(itertools.islice(found, MOST))
+
+
+# -- of one article ---------------------------------------------------------
+
+
+def related_to(connection: sa.Connection, key: int, position: int) -> tuple[int, ...]:
+    """Keys of the articles related to one; only as many terms are asked as it takes."""
+    m, t = memberships.c, terms.c
+    rarity = t.articles * sa.case(FACETS, value=t.facet)
+    own = sa.select(t.key).join_from(memberships, terms, t.key == m.term_key).where(m.article_key == key)
+    ordered = connection.execute(own.where(t.facet.in_(FACETS)).order_by(rarity, t.key)).scalars().all()
+    return related(_sides(connection, term, position) for term in ordered)
+
+
+def _sides(connection: sa.Connection, term: int, position: int) -> tuple[Sequence[int], Sequence[int]]:
+    m = memberships.c
+    query = sa.select(m.article_key).where(m.term_key == term).limit(MOST)
+    older = query.where(m.position < position).order_by(m.position.desc())
+    newer = query.where(m.position > position).order_by(m.position)
+    return connection.execute(older).scalars().all(), connection.execute(newer).scalars().all()
+
+
+def neighbours(connection: sa.Connection, position: int) -> tuple[int | None, int | None]:
+    """Keys of the article published before, and of the one after, of all."""
+    c = articles.c
+    older = sa.select(c.key).where(c.position < position).order_by(c.position.desc()).limit(1)
+    newer = sa.select(c.key).where(c.position > position).order_by(c.position).limit(1)
+    return connection.execute(older).scalar(), connection.execute(newer).scalar()
+
+
+# -- of all articles ---------------------------------------------------------
+
+
+class Surroundings:
+    """`related`: keys of related articles by the key of an article, as `related_to` finds them."""
+
+    def __init__(self) -> None:
+        self.related: dict[int, tuple[int, ...]] = {}
+        self._members: dict[int, list[int]] = {}
+
+    def refresh(self, overview: Overview, counts: Mapping[int, int]) -> None:
+        """`counts`: what each term counts for, by its key, as `rarities` gives it."""
+        ordered = sorted((count, term) for term, count in counts.items() if term in overview.members)
+        members = {term: overview.members[term] for _count, term in ordered}
+        if list(members.items()) != list(self._members.items()):  # lists that are the same objects are compared at no cost
+            self._members = members
+            self.related = dict(_all_related(members))
+
+
+def rarities(connection: sa.Connection) -> dict[int, int]:
+    """The number of articles of each term that relates articles to each other, times what its facet counts for; by key."""
+    t = terms.c
+    query = sa.select(t.key, t.facet, t.articles).where(t.facet.in_(FACETS), t.articles > 0)
+    return {key: FACETS[facet] * count for key, facet, count in connection.execute(query)}
+
+
+def _all_related(members: Mapping[int, list[int]]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """`members`: keys of articles, newest first, by term, the rarest term first."""
+    places: dict[int, list[tuple[list[int], int]]] = defaultdict(list)
+    for keys in members.values():
+        for index, key in enumerate(keys):
+            places[key].append((keys, index))
+    for key, own in places.items():
+        yield key, related((keys[at + 1 : at + 1 + MOST], keys[max(0, at - MOST) : at][::-1]) for keys, at in own)
+
+
+# What a term's articles say about it: when they were published, and which other terms they have most.
+
+_CHUNK = 40
+
+
+def positions(connection: sa.Connection, key: int) -> list[int]:
+    """Of all articles of the term, oldest first: thousands, for a term of half the store."""
+    m = memberships.c
+    query = sa.select(m.position).where(m.term_key == sa.literal_column(str(key))).order_by(m.position)
+    return [position for (position,) in whole_rows(connection, query)]
+
+
+def company(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:
+    """The terms of `facet` that most of the term's articles have, too; `articles` is how many of them."""
+    own = connection.execute(sa.select(terms.c.articles).where(terms.c.key == key)).scalar() or 0
+    query = sa.select(terms.c.key, terms.c.articles).where(terms.c.facet == facet, terms.c.articles > 0)
+    others = [(other, number) for other, number in connection.execute(query.order_by(terms.c.articles.desc())) if other != key]
+    # Whichever is less work: to look each article's terms up, or to meet each term's set with the term's own.
+    most = _by_articles(connection, key, facet, limit) if own < len(others) else _by_sets(connection, key, others, limit)
+    rows = {row.key: row.term for row in queries.terms_by_key(connection, [other for other, _shared in most])}
+    return [Term(facet, rows[other].name, rows[other].slug, shared) for other, shared in most]
+
+
+def _by_articles(connection: sa.Connection, key: int, facet: str, limit: int) -> list[tuple[int, int]]:
+    own, other = memberships.alias(), memberships.alias()
+    query = (
+        sa.select(other.c.term_key, sa.func.count())
+        .join_from(own, other, other.c.article_key == own.c.article_key)
+        .join(terms, terms.c.key == other.c.term_key)
+        .where(own.c.term_key == key, other.c.term_key != key, terms.c.facet == facet)
+        .group_by(other.c.term_key)
+    )
+    return _most({term: shared for term, shared in connection.execute(query)}, limit)
+
+
+def _by_sets(connection: sa.Connection, key: int, others: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
+    """`others`: (key, articles), those with most articles first: in the end come those that cannot have enough in common."""
+    most: list[tuple[int, int]] = []
+    for start in range(0, len(others), _CHUNK):
+        if len(most) == limit and others[start][1] < most[-1][1]:
+            break
+        found = bitmaps.shared(connection, key, [other for other, _articles in others[start : start + _CHUNK]])
+        most = _most(dict(most) | found, limit)
+    return most
+
+
+def _most(shared: dict[int, int], limit: int) -> list[tuple[int, int]]:
+    return heapq.nsmallest(limit, shared.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,173 @@
+"""`feeds check`: every fault in the configuration, the store, the mails' templates and their transport. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from . import database, resources, urls
+from .catalog import ingest, queries
+from .config import models as configuration
+from .config.models import Config, Environment, feed_path
+from .database import tables
+from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
+from .model import FACETS, PLURALS, IssueContent, Problem, Recipient
+from .newsletter.issues import preview
+from .newsletter.messages.compose import Press
+from .newsletter.messages.dkim import Signer
+from .newsletter.messages.transactional import Letters
+from .newsletter.subscribers import address
+from .newsletter.transports import choose
+from .store import git as history
+from .store import git as pulling
+from .store.git import Git
+from .store.parse import Rules
+from .syndication import feeds
+from .tokens import Tokens, new_secret
+
+
+def check(environment: Environment) -> list[Problem]:
+    try:
+        config = configuration.load(environment)
+    except ConfigError as error:
+        return [_as_problem(fault) for fault in error.faults]
+    return [
+        *_check_addresses(environment, config),
+        *_check_git(environment, config),
+        *_check_store(environment, config),
+        *_check_newsletter(environment, config),
+    ]
+
+
+def _as_problem(fault: Fault) -> Problem:
+    return Problem(fault.path, fault.line, fault.column, fault.reason, "config")
+
+
+def _check_addresses(environment: Environment, config: Config) -> Iterator[Problem]:
+    """Addresses that no feed can have."""
+    written: list[tuple[str, tuple[str | int, ...]]] = []
+    for old, new in config.feeds.moved.items():
+        written += [(old, ("moved", old, "[key]")), (new, ("moved", old))]
+    written += [(path, ("gone", index)) for index, path in enumerate(config.feeds.gone)]
+    known = ", ".join(facet.plural for facet in FACETS.values())
+    for path, place in written:
+        if not _is_address(path):
+            reason = f"moved/gone: {path!r} is no feed's address; expected all, feeds/NAME or one of {known}"
+            yield _about_feeds(environment, place, reason)
+
+
+def _is_address(written: str) -> bool:
+    folder, _, name = written.strip("/").partition("/")
+    return folder == "all" or bool(name and (folder in PLURALS or folder == "feeds"))
+
+
+def _check_moves(environment: Environment, config: Config, connection: sa.Connection) -> Iterator[Problem]:
+    """A feed may be moved before its new address has an article, but hardly on purpose: its readers get a 404."""
+    for old, new in config.feeds.moved.items():
+        target = config.retired[urls.fold(feed_path(old))]
+        if not target or not (_is_address(old) and _is_address(new)):
+            continue
+        if feeds.feed_at(connection, config, target) is None:
+            reason = f"moved: {old!r} goes to {target!r}, and no feed is there"
+            yield _about_feeds(environment, ("moved", old), reason)
+
+
+def _about_feeds(environment: Environment, place: tuple[str | int, ...], reason: str) -> Problem:
+    path = environment.config_dir / "feeds.yaml"
+    return Problem(str(path), *configuration.place(path, *place), reason, "config")
+
+
+def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
+    """What can be known without asking the remote."""
+    settings = config.site.store_git
+    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
+        return
+    try:
+        git = Git(os.path.realpath(config.site.store))
+        pulling.head(git)
+        if settings.dates and history.shallow_ids(git):
+            yield _about_git(environment, "dates", f"a shallow clone {history.SHALLOW}: git fetch --unshallow")
+        if settings.pull:
+            pulling.upstream(git)
+    except GitError as error:
+        yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
+
+
+def _about_git(environment: Environment, setting: str, reason: str) -> Problem:
+    path = environment.config_dir / "site.yaml"
+    return Problem(str(path), *configuration.place(path, "store_git", setting), f"store_git.{setting}: {reason}", "config")
+
+
+def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
+    """Renders each template with the demo articles, reads the keys, and greets the mail server."""
+    if not config.newsletter.enabled:
+        return
+    settings = str(environment.config_dir / "newsletter.yaml")
+    try:
+        _render_all(environment, config)
+    except Fault as fault:
+        yield _as_problem(fault)
+    except FeedsError as error:
+        yield Problem(settings, 1, 1, str(error), "config")
+    try:
+        asyncio.run(choose.choose(config, environment).check())
+    except FeedsError as error:
+        yield Problem(settings, 1, 1, f"transport: {error}", "config")
+
+
+def _render_all(environment: Environment, config: Config) -> None:
+    """A digest and the letters, in both languages. Raises Fault and other FeedsErrors."""
+    content, now = _sample(config), int(time.time())
+    tokens = Tokens(new_secret())
+    folders = [environment.root / "templates" / "mail", resources.templates() / "mail"]
+    press = Press(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
+    letters = Letters(config, folders)
+    mailbox = address.parse("reader@example.org")
+    for language in ("zh-CN", "en"):
+        press.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
+        letters.confirmation(mailbox, tokens.confirm("sample"), language, now)
+        letters.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
+
+
+def _sample(config: Config) -> IssueContent:
+    """An issue of all demo articles."""
+    demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(resources.demo() / "articles")})})
+    with _catalog_of(demo) as connection:
+        return preview.newest(
+            connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0
+        )
+
+
+def _check_store(environment: Environment, config: Config) -> list[Problem]:
+    """Read every file of the store into a catalog that is thrown away, and ask it what the configuration takes for granted."""
+    try:
+        with _catalog_of(config) as connection:
+            problems = queries.problems(connection)
+            moves = list(_check_moves(environment, config, connection))
+    except StoreError as error:
+        return [Problem(config.site.store, 0, 0, str(error), "store")]
+    found = [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
+    return [*moves, *found]
+
+
+@contextlib.contextmanager
+def _catalog_of(config: Config) -> Iterator[sa.Connection]:
+    """A catalog of its own, gone afterwards. Raises StoreError."""
+    with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
+        engine = database.connect(f"sqlite:///{folder}/catalog.db")
+        tables.metadata.create_all(engine)
+        rules = Rules.of(config)
+        try:
+            with database.writing(engine) as connection:
+                found = ingest.look(connection, rules)
+                ingest.take_in(connection, rules, feeds.names_of(config), found, now=int(time.time()))
+                yield connection
+        finally:
+            engine.dispose()

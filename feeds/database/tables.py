@@ -1,0 +1,537 @@
+"""Define the tables of the database. Portable SQL: SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+)
+#: SQLite counts keys up only in a column of type INTEGER; PostgreSQL wants room beyond 2**31.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+#: Ordered and compared by code points everywhere: a feed must not change with the locale of a server.
+Text = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+#: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
+state = Table(
+    "state",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+#: Every file of the store as last seen. `article` is the id of the article it became, empty in quarantine.
+files = Table(
+    "files",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("stamp", BigInteger, nullable=False),
+    Column("article", Text, nullable=False),
+    Index("ix_files_article", "article"),
+    sqlite_with_rowid=False,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("line", Integer, nullable=False),
+    Column("column", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+#: `content` is the digest of the file's published fields, `digest` covers the canonical terms as well.
+#: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
+#: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
+#: the store's first) are what digests go by, and never change once they are past.
+articles = Table(
+    "articles",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("position", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("permalink", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("published", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("original", Text, nullable=False),
+    Column("picture", Text, nullable=False),
+    Column("comments", Integer, nullable=False),
+    Column("editor_choice", Integer, nullable=False),
+    Column("names", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("available", BigInteger, nullable=False, server_default="0"),
+    Column("arrival", BigInteger, nullable=False, server_default="0"),
+    Index("ix_articles_position", "position"),
+    Index("ix_articles_permalink", "permalink"),
+    Index("ix_articles_available", "available"),
+    Index("ix_articles_arrival", "arrival"),
+)
+
+#: Articles that are no more: should one come back, no digest brings it a second time.
+departed = Table(
+    "departed",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("available", BigInteger, nullable=False),
+    Column("arrival", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Bodies apart from headings, so that lists of articles never touch them.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
+    Column("html", Text, nullable=False),
+)
+
+#: When git saw files of the store come and change (UTC seconds, NULL where no commit says), so that only new commits are read.
+dated = Table(
+    "dated",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("first", BigInteger, nullable=True),
+    Column("last", BigInteger, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+#: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps;
+#: `adopted` the first slug of another term, whose feed this one goes on with since an alias renamed it ("" for none).
+terms = Table(
+    "terms",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("facet", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("feed_path", Text, nullable=False),
+    Column("articles", Integer, nullable=False),
+    Column("adopted", Text, nullable=False, server_default=""),
+    UniqueConstraint("facet", "folded"),
+    Index("ix_terms_slug", "facet", "slug"),
+)
+
+#: How many articles write a term how.
+spellings = Table(
+    "spellings",
+    metadata,
+    Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("articles", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The index that makes `select` a look-up: the articles of a term in the order of time.
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
+    Column("rank", Integer, nullable=False),
+    Index("ix_memberships_article", "article_key", "term_key"),
+    sqlite_with_rowid=False,
+)
+
+#: The articles of a term, and those of a span of time, as compressed sets of keys: see library/sets.py, which alone reads them.
+sets = Table(
+    "sets",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Key, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Every feed there is, as the last rescan left it. `changed` is its Last-Modified, `digest` decides its ETags.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("term_key", Key, nullable=True),
+    Column("articles", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+# -- newsletter ------------------------------------------------------------
+
+#: What people may want, as in an address (`tag=Linux&translator=geekpi`, `feed=kernel`), each text once.
+selections = Table(
+    "selections",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("query", Text, nullable=False, unique=True),
+)
+
+#: Addresses with consent. `address` as typed, `mailbox` as compared. Keys are never used again, so an old link means no other.
+#: `status`: active | unsubscribed | bounced | complained. `version` goes up to revoke the links sent so far.
+#: `bounce_score` is in hundredths, as of `bounced_at`.
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("mailbox", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("confirmed", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("bounce_score", Integer, nullable=False),
+    Column("bounced_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Those whose issues are due at the same instants. `day`: 0 (Monday) to 6 for weekly, else -1.
+cohorts = Table(
+    "cohorts",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("frequency", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("timezone", Text, nullable=False),
+    UniqueConstraint("frequency", "day", "timezone"),
+)
+
+#: What a subscriber wants, how often: keys of selections in the subscriber's order, joined by commas. `covered` (UTC seconds)
+#: and `arrival` say how far the issues so far have come; `since` is when the subscription was entered.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("subscriber", Key, ForeignKey("subscribers.key"), nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("cohort", Key, ForeignKey("cohorts.key"), nullable=False),
+    Column("selections", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("covered", BigInteger, nullable=True),
+    Column("arrival", BigInteger, nullable=True),
+    UniqueConstraint("subscriber", "frequency"),
+    Index("ix_subscriptions_cohort", "cohort", "key"),
+)
+
+#: Sign-ups that wait for their confirmation. `network` and `mailbox_hash` are salted hashes, for the limits; `wanted` is JSON.
+requests = Table(
+    "requests",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("mailbox_hash", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=True),
+    Column("wanted", Text, nullable=False),
+    Index("ix_requests_mailbox", "mailbox_hash", "created"),
+    Index("ix_requests_network", "network", "created"),
+    Index("ix_requests_created", "created"),
+)
+
+#: Addresses that nothing may be sent to, by salted hash: survives the erasure of the subscriber, and every import.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("mailbox_hash", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+#: Single messages (confirmations, receipts), whole, until a transport has taken them.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Which cohort was planned for which instant: a pair is planned once, whatever the clock does. `issue` is NULL where nothing
+#: was new.
+plans = Table(
+    "plans",
+    metadata,
+    Column("cohort", Key, ForeignKey("cohorts.key"), primary_key=True, autoincrement=False),
+    Column("due", BigInteger, primary_key=True, autoincrement=False),
+    Column("issue", Key, nullable=True),
+    Column("planned_at", BigInteger, nullable=False),
+)
+
+#: `id` is what its address ends in. `status`: open | paused | cancelled | done. `listed`: shown under /digests/.
+issues = Table(
+    "issues",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("frequency", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("planned_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("listed", Integer, nullable=False),
+    Column("articles", Integer, nullable=False),
+    UniqueConstraint("frequency", "due"),
+    Index("ix_issues_status", "status"),
+    sqlite_autoincrement=True,
+)
+
+#: The articles of an issue as they were when it was planned, editor's choice and newest first. `data`: model.IssueArticle.
+issue_articles = Table(
+    "issue_articles",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("article", Text, nullable=False),
+    Column("data", Text, nullable=False),
+)
+
+#: What each selection got in an issue, for each reach (subscriptions differ in how far they were covered): ranks and commas.
+issue_sections = Table(
+    "issue_sections",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("reach", Integer, primary_key=True, autoincrement=False),
+    Column("selection", Key, ForeignKey("selections.key"), primary_key=True, autoincrement=False),
+    Column("ranks", Text, nullable=False),
+)
+
+#: One issue to one subscriber. `status`: pending | sending | sent | retry | failed | uncertain | cancelled. `owner` is the
+#: process that has the row in hand, until `lease` (UTC seconds); `selections` as in subscriptions, when the issue was planned.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
+    Column("subscriber", Key, primary_key=True, autoincrement=False),
+    Column("reach", Integer, nullable=False),
+    Column("selections", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    Index("ix_deliveries_subscriber", "subscriber"),
+    Index(
+        "ix_deliveries_open",
+        "issue",
+        "status",
+        "next_at",
+        sqlite_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
+        postgresql_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+#: Rates of sending that outlive a restart: what is left (thousandths of a message) as of `at` (milliseconds).
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("left", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+#: What came back. `message` is the hash of the report, so that one read twice counts once. `kind`: hard | soft | complaint.
+bounces = Table(
+    "bounces",
+    metadata,
+    Column("message", Text, primary_key=True),
+    Column("subscriber", Key, nullable=False),
+    Column("issue", Key, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("diagnostic", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_bounces_subscriber", "subscriber", "at"),
+)
+
+#: Requests of a feed on a day (as `date.toordinal` counts; 0 sums up all days, also those that were purged). `requests` are
+#: all; of those, `unchanged` were answered 304, `refused` 429. `sent` in bytes. Nothing here tells one reader from another.
+audience = Table(
+    "audience",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("unchanged", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The highest number of readers that an aggregator told of on a day. `feed` is its own name for the feed.
+readers = Table(
+    "readers",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, primary_key=True),
+    Column("aggregator", Text, primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+# -- push (WebSub) ---------------------------------------------------------
+
+#: Verified subscriptions. `topic` is the rel=self address that was subscribed to; `wanted` is the digest of its feed as the hub
+#: last saw it, `delivered` the one that the callback has. `due` (UTC seconds) is NULL where nothing is owed; `attempts` counts
+#: for the digest that is wanted, `failures` in a row since `failing_since`. Callbacks and secrets go into no log.
+hub_subscriptions = Table(
+    "hub_subscriptions",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("callback", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("delivered", Text, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", BigInteger, nullable=True),
+    Column("problem", Text, nullable=False),
+    UniqueConstraint("topic", "callback"),
+    Index("ix_hub_subscriptions_host", "host"),
+    Index("ix_hub_subscriptions_expires", "expires"),
+    Index("ix_hub_subscriptions_due", "due"),
+    sqlite_autoincrement=True,
+)
+
+#: What subscribers asked for, until it is verified. `asked` is the topic as they wrote it, `seen` the digest of the feed then.
+#: `due` is NULL where verification has failed: such rows stay for a while and count against the limits.
+hub_requests = Table(
+    "hub_requests",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("callback", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Index("ix_hub_requests_host", "host"),
+    Index("ix_hub_requests_due", "due"),
+    sqlite_autoincrement=True,
+)
+
+#: What a hub outside has been told of: the digest of each feed.
+hub_announced = Table(
+    "hub_announced",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+# -- console ---------------------------------------------------------------
+
+#: Who is signed in at /operator/. `id` is a keyed hash of what the cookie holds, so the table opens no door.
+operator_sessions = Table(
+    "operator_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+
+#: What was done at /operator/, and refused: `event` is a word, `details` what it was about. `network` is a /24 or a /48.
+operator_log = Table(
+    "operator_log",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Index("ix_operator_log_event", "event", "at"),
+    sqlite_autoincrement=True,
+)
+
+#: The last rescans that changed something or failed. `report` is JSON, empty where `fault` says what went wrong.
+rescans = Table(
+    "rescans",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("fault", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+# -- figures ---------------------------------------------------------------
+
+#: What all processes measured, added up: see measures.py, which alone reads them. `slot` tells the parts of a histogram apart.
+measures = Table(
+    "measures",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Rows that are too many to be counted whenever a monitor asks: `subject` is a table, `part` an issue (0: all of it), `label` a
+#: status. `at` (UTC seconds) is when the clock counted them, `took` (milliseconds) how long that was.
+counted = Table(
+    "counted",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("part", Key, primary_key=True, autoincrement=False),
+    Column("label", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("took", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,162 @@
+"""Past issues for everyone: the archive's pages and its feed. Nothing in them is about any reader."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from ... import selections, urls
+from ...config.models import Config
+from ...model import FACETS, Issue, IssueArticle, IssueContent
+from ...syndication.documents import program_version
+from ...syndication.formats import FORMATS, Content, Entry
+from ...syndication.lookup import neighbours
+from . import planning
+
+PAGE = 50
+#: More issues than there will ever be.
+EVERY = 1_000_000
+_TITLES = {
+    "daily": ("每日文摘", "Daily digest"),
+    "weekly": ("每周文摘", "Weekly digest"),
+    "monthly": ("每月文摘", "Monthly digest"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """An issue in the list: `titles` of its first articles."""
+
+    issue: Issue
+    date: datetime
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Issues, and the numbers of the pages beside this one, as in `reading.TermPage`."""
+
+    rows: list[Archived]
+    number: int | None
+    older: int | None
+    newer: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Articles under one heading; without a heading where nothing was chosen."""
+
+    heading: str
+    link: str
+    articles: tuple[IssueArticle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IssuePage:
+    issue: Issue
+    date: datetime
+    parts: tuple[Part, ...]
+
+
+def listed(connection: sa.Connection, number: int | None = None) -> ArchivePage | None:
+    """A page of the archive, newest first; numbered ones are older, as with articles. None where there is none."""
+    count = planning.count_listed(connection)
+    last = urls.older_pages(count, PAGE)
+    if number is not None and number > last:
+        return None
+    skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
+    found = planning.listed(connection, limit, skip)
+    rows = [Archived(issue, _date(issue), planning.titles(connection, issue.key, 3)) for issue in found]
+    return ArchivePage(rows, number, *neighbours(number, last))
+
+
+def _date(issue: Issue) -> datetime:
+    """In the zone of those whom it was made for."""
+    return datetime.fromtimestamp(issue.due, ZoneInfo(issue.timezone))
+
+
+def page(
+    connection: sa.Connection, config: Config, id: str, *, reach: int, keys: Sequence[int], chinese: bool
+) -> IssuePage | None:
+    """An issue with all that was new, or what some selections take of it, as a message links to it."""
+    issue = planning.issue(connection, id)
+    if issue is None or issue.status == "cancelled":
+        return None
+    content = planning.content(connection, issue.key, keys)
+    parts = tuple(
+        _part(config, content, reach, key, chinese) for key in dict.fromkeys(keys) if (reach, key) in content.sections
+    )
+    return IssuePage(issue, _date(issue), parts or (Part("", "", content.articles),))
+
+
+def _part(config: Config, content: IssueContent, reach: int, key: int, chinese: bool) -> Part:
+    ranks = content.sections[reach, key]
+    heading, link = heading_of(config, content.queries[key], chinese=chinese)
+    return Part(heading, link, tuple(content.articles[rank] for rank in ranks))
+
+
+def heading_of(config: Config, query: str, *, chinese: bool) -> tuple[str, str]:
+    """What a selection is called, and the path of its page ("" where it has none)."""
+    wanted = selections.parse(query)
+    if isinstance(wanted, str):
+        named = config.named(wanted)
+        return (named.title, f"/feeds/{named.name}") if named else (wanted, "")
+    facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
+    path, own = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
+    return selections.title(wanted, chinese=chinese), urls.url("", path, query=own) if path else ""
+
+
+# -- the archive as a feed -------------------------------------------------
+
+
+def feed(connection: sa.Connection, config: Config) -> bytes:
+    """`/digests.atom`: an entry for each issue, with links to its articles."""
+    found = planning.listed(connection, 20)
+    site = config.site
+    return FORMATS["atom"].render(
+        Content(
+            id=urls.feed_id(site.id_authority, "digests"),
+            title=f"{'往期文摘' if config.chinese else 'Past digests'} · {site.title}",
+            subtitle=f"{site.title} 的邮件文摘" if config.chinese else f"Digests of {site.title}",
+            updated=datetime.fromtimestamp(max((issue.planned_at for issue in found), default=0), UTC),
+            language=site.language,
+            author=site.title,
+            base=site.base_url,
+            page=f"{site.base_url}/digests/",
+            address=f"{site.base_url}/digests.atom",
+            hub="",  # issues are pushed by mail
+            icon=site.icon or f"{site.base_url}/static/icon.png",
+            logo=site.logo,
+            rights=site.rights,
+            ttl_minutes=config.feeds.ttl_minutes,
+            version=program_version(),
+            entries=[_entry(connection, config, issue) for issue in found],
+        )
+    )
+
+
+def _entry(connection: sa.Connection, config: Config, issue: Issue) -> Entry:
+    articles = planning.content(connection, issue.key, ()).articles
+    links = "".join(f'<li><a href="{html.escape(one.url)}">{html.escape(one.title)}</a></li>\n' for one in articles)
+    when = datetime.fromtimestamp(issue.planned_at, UTC)
+    return Entry(
+        id=urls.feed_id(config.site.id_authority, f"digests/{issue.id}"),
+        url=f"{config.site.base_url}/digests/{issue.id}",
+        title=f"{_TITLES[issue.frequency][not config.chinese]} · {_date(issue):%Y-%m-%d}",
+        summary="",
+        content=f"<ul>\n{links}</ul>",
+        published=when,
+        updated=when,
+        authors=(),
+        translators=(),
+        credits=(),
+        categories=(),
+        via="",
+        enclosure=None,
+        comments=0,
+    )

@@ -1,0 +1,182 @@
+"""DKIM signatures (RFC 6376, 8301, 8463), made in the process where no mail server makes them.
+
+Our own 100 lines and not dkimpy, because dkimpy computes RSA in Python: about 100 signatures a second, where `cryptography`
+makes thousands; and its canonicalisation of 40 KB costs more than the signature. The tests verify with dkimpy and opendkim.
+
+`c=relaxed/simple`: header fields may be folded anew on the way; the bodies are encoded with short lines, and no server touches
+those. Every field of `SIGNED` is named once more than it is there, so that one which is added on the way breaks the signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ...config.models import Dkim
+from ...errors import FeedsError
+
+#: RFC 6376, 5.4.1, and what one-click unsubscribe needs (RFC 8058, 4).
+SIGNED = (
+    "from sender reply-to to cc subject date message-id in-reply-to references mime-version content-type "
+    "content-transfer-encoding content-language list-id list-unsubscribe list-unsubscribe-post list-archive list-help "
+    "list-owner list-post list-subscribe precedence auto-submitted feedback-id"
+).split()
+MIN_RSA_BITS = 2048
+_BLANKS = re.compile(rb"[ \t]+")
+_LABELS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+class DkimError(FeedsError):
+    """A key or a name that nothing can be signed with; says which setting, and never what is in a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """`sign` takes the octets that RFC 6376, 3.7 gives; `public` is the p= of the DNS record."""
+
+    algorithm: str
+    selector: str
+    sign: Callable[[bytes], bytes]
+    public: str
+
+
+class Signer:
+    """Signs with one key or with two."""
+
+    def __init__(self, domain: str, keys: Sequence[_Key]) -> None:
+        self._domain, self._keys = domain, keys
+
+    @classmethod
+    def of(cls, settings: Dkim, root: Path) -> Signer | None:
+        """With the keys that the settings name, paths from `root`; None where they name no domain. Raises DkimError."""
+        if not settings.domain:
+            return None
+        keys = []
+        if settings.rsa_key:
+            keys.append(_rsa(_label("rsa_selector", settings.rsa_selector), root / settings.rsa_key))
+        if settings.ed25519_key:
+            keys.append(_ed25519(_label("ed25519_selector", settings.ed25519_selector), root / settings.ed25519_key))
+        return cls(_label("domain", settings.domain), keys)
+
+    def records(self) -> list[tuple[str, str]]:
+        """What the DNS must say: names, and the text at each."""
+        return [
+            (f"{key.selector}._domainkey.{self._domain}", f"v=DKIM1; k={key.algorithm}; p={key.public}") for key in self._keys
+        ]
+
+    def sign(self, message: bytes, now: int) -> bytes:
+        """The message with a signature of each key in front. Its line ends are CRLF; `now` in UTC seconds."""
+        head, _, body = message.partition(b"\r\n\r\n")
+        fields = _fields(head)
+        body_hash = base64.b64encode(hashlib.sha256(_simple(body)).digest()).decode()
+        names, relaxed = _chosen(fields)
+        signatures = [self._signature(key, names, relaxed, body_hash, now) for key in self._keys]
+        return b"".join((*signatures, message))
+
+    def _signature(self, key: _Key, names: Sequence[str], relaxed: bytes, body_hash: str, now: int) -> bytes:
+        start = (
+            f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple; d={self._domain};\r\n"
+            f" s={key.selector}; t={now};\r\n h={_folded(names)};\r\n bh={body_hash};\r\n b="
+        ).encode("ascii")
+        # The field itself comes last, with an empty b= and without its line end.
+        signed = key.sign(relaxed + _relaxed(start)[1][:-2])
+        text = base64.b64encode(signed)
+        lines = [text[at : at + 72] for at in range(0, len(text), 72)]
+        return start + b"\r\n ".join(lines) + b"\r\n"
+
+
+# -- canonical forms -------------------------------------------------------
+
+
+def _fields(head: bytes) -> dict[str, list[bytes]]:
+    """Relaxed fields by name, in their order from the top."""
+    found: dict[str, list[bytes]] = {}
+    for field in re.split(rb"\r\n(?![ \t])", head):
+        name, relaxed = _relaxed(field)
+        found.setdefault(name, []).append(relaxed)
+    return found
+
+
+def _relaxed(field: bytes) -> tuple[str, bytes]:
+    """RFC 6376, 3.4.2"""
+    name, _, value = field.partition(b":")
+    lower = name.strip().lower()
+    return lower.decode("ascii"), lower + b":" + _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+
+
+def _simple(body: bytes) -> bytes:
+    """RFC 6376, 3.4.3: exactly one line end after the last line that is not empty."""
+    while body.endswith(b"\r\n\r\n"):
+        body = body[:-2]
+    return body if body.endswith(b"\r\n") else body + b"\r\n"
+
+
+def _chosen(fields: dict[str, list[bytes]]) -> tuple[list[str], bytes]:
+    """Names for h=, each once more than it occurs, and the fields that they stand for: from the bottom up (5.4.2)."""
+    names: list[str] = []
+    octets: list[bytes] = []
+    for name in SIGNED:
+        there = fields.get(name, [])
+        names += [name] * (len(there) + 1)
+        octets += reversed(there)
+    return names, b"".join(octets)
+
+
+def _folded(names: Iterable[str]) -> str:
+    lines = [""]
+    for name in names:
+        if len(lines[-1]) + len(name) > 70:
+            lines.append("")
+        lines[-1] += f"{name}:"
+    return "\r\n  ".join(lines)[:-1]
+
+
+# -- keys ------------------------------------------------------------------
+
+
+def _label(setting: str, name: str) -> str:
+    if not _LABELS.fullmatch(name):
+        raise DkimError(f"dkim.{setting}: {name!r} is no name for the DNS")
+    return name
+
+
+def _load(setting: str, path: Path) -> object:
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise DkimError(f"dkim.{setting}: {path}: {error.strerror or 'cannot be read'}") from None
+    except TypeError:
+        raise DkimError(f"dkim.{setting}: {path} is protected by a password; expected a plain PEM file") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise DkimError(f"dkim.{setting}: {path} holds no private key in PEM") from None
+
+
+def _rsa(selector: str, path: Path) -> _Key:
+    key = _load("rsa_key", path)
+    if not isinstance(key, RSAPrivateKey):
+        raise DkimError(f"dkim.rsa_key: {path} is no RSA key")
+    if key.key_size < MIN_RSA_BITS:
+        raise DkimError(f"dkim.rsa_key: {path} has {key.key_size} bits; receivers want {MIN_RSA_BITS} or more (RFC 8301)")
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    public = key.public_key().public_bytes(serialization.Encoding.DER, form)
+    padding, digest = PKCS1v15(), hashes.SHA256()
+    return _Key("rsa", selector, lambda data: key.sign(data, padding, digest), base64.b64encode(public).decode())
+
+
+def _ed25519(selector: str, path: Path) -> _Key:
+    key = _load("ed25519_key", path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise DkimError(f"dkim.ed25519_key: {path} is no Ed25519 key")
+    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    # RFC 8463, 3: the hash of the canonical form is what is signed.
+    return _Key("ed25519", selector, lambda data: key.sign(hashlib.sha256(data).digest()), base64.b64encode(public).decode())

@@ -1,0 +1,87 @@
+"""The context that doors hand on: one per process, with its environment, its engine, the secret of its links.
+
+What a command, a page or the clock does lives in the package that it serves; doors call it with a connection of this context,
+which `Runtime.read` opens: `runtime.read(lookup.home, config)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from . import database
+from .config.models import Environment
+from .database import backup
+from .errors import DatabaseError
+from .syndication import editions
+from .syndication.editions import Edition
+from .tokens import Tokens, new_secret
+
+P = ParamSpec("P")
+T = TypeVar("T")
+#: Seconds that a worker's counts wait for another writer. They are kept and tried again, and a worker that ends must not hold
+#: up the end of the service.
+COUNTING_SECONDS = 2.0
+
+
+class Runtime:
+    """Hold the engine and the environment of this process. Cheap to make; `close` it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.engine = database.connect(environment.database_url)
+        self._counting = database.connect(environment.database_url, busy_seconds=COUNTING_SECONDS)
+
+    def prepare(self) -> None:
+        """Make or check the tables. Raises DatabaseError, also for a database that was carried over to another."""
+        try:
+            database.ensure(self.engine)
+        except sa.exc.OperationalError as error:
+            raise DatabaseError(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}") from None
+        if self.read(backup.closed):
+            raise DatabaseError(backup.MOVED)
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self._counting.dispose()
+
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """Open a snapshot: all that is read in it is of one moment."""
+        return database.reading(self.engine)
+
+    def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return `query(connection, ...)` in a snapshot of its own.
+
+        >>> runtime.read(lookup.home, config)  # doctest: +SKIP
+        """
+        with database.reading(self.engine) as connection:
+            return query(connection, *args, **kwargs)
+
+    def write(self, change: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return `change(connection, ...)` in a transaction of its own."""
+        with database.writing(self.engine) as connection:
+            return change(connection, *args, **kwargs)
+
+    def count(self, change: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `write`, for sums that can wait: give up after COUNTING_SECONDS where another process writes."""
+        with database.writing(self._counting, together=True) as connection:
+            return change(connection, *args, **kwargs)
+
+    def edition(self) -> Edition:
+        """Return the generation of the catalog and the configuration that it was made with."""
+        return self.read(editions.edition)
+
+    def tokens(self) -> Tokens:
+        """Return the signer of links: with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
+        if self.environment.secret_key:
+            return Tokens(self.environment.secret_key)
+        return Tokens(self.read(editions.read).get("secret") or self._new_secret())
+
+    def _new_secret(self) -> str:
+        with database.writing(self.engine, durable=True) as connection:
+            secret = editions.read(connection).get("secret") or new_secret()
+            editions.put(connection, {"secret": secret})
+        return secret

@@ -1,0 +1,111 @@
+"""Pages and documents as files: what the service would answer to a reader who names no language of their own.
+
+Law: documents are the bytes that are served; pages differ only in that they offer nothing that needs the service, unless
+`service_url` says where one is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from flask import Flask, abort
+from werkzeug.test import create_environ
+from werkzeug.wrappers import Response
+
+from .. import urls
+from ..config.models import Environment
+from ..errors import AddressError, RenderError
+from ..newsletter.issues import archive
+from ..runtime import Runtime
+from ..syndication import lookup
+from ..syndication.documents import split_format
+from ..syndication.editions import Edition
+from ..syndication.lookup import Document
+from ..web.app import make_app
+from ..web.context import KEY, State
+
+Render = Callable[[str], bytes | None]
+_VOLUMES = "volumes"
+#: Addresses whose page is that of an error.
+_ERRORS = {"/404.html": 404, "/410.html": 410}
+
+
+def renderer(environment: Environment) -> Render:
+    """Answers by address, not encoded, from what is out now or later."""
+    app = _made(environment, os.getpid(), _stamps(environment.root / "templates" / "web"))
+    here: State = app.extensions[KEY]
+    here.current.renew()
+    return functools.partial(_render, app)
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int], ...]:
+    """An operator's templates: a new one takes the place of one that is loaded already."""
+    return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("*")))
+
+
+@functools.lru_cache(maxsize=1)  # reading templates and words takes longer than a page; no connection survives a fork
+def _made(environment: Environment, _process: int, _templates: tuple[tuple[str, int], ...]) -> Flask:
+    app = make_app(environment, still=True)
+    here: State = app.extensions[KEY]
+    app.extensions[_VOLUMES] = _Volumes(here.runtime)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    for address, code in _ERRORS.items():
+        app.add_url_rule(address, f"error-{code}", functools.partial(abort, code))
+    return app
+
+
+def _render(app: Flask, address: str) -> bytes | None:
+    return _document(app, address) or _page(app, address)
+
+
+def _document(app: Flask, address: str) -> bytes | None:
+    """A feed's bytes, not compressed on the way, and counted as nobody's visit."""
+    path, format = split_format(address[1:])
+    if format is None:
+        return None
+    here: State = app.extensions[KEY]
+    edition = here.current.edition()
+    if urls.split_archive(path)[1]:
+        volumes: _Volumes = app.extensions[_VOLUMES]
+        return volumes.get(edition, path).get(format.name)
+    if path == "digests":
+        return here.runtime.read(archive.feed, edition.config) if edition.config else None
+    try:
+        found = here.runtime.read(lookup.document, edition, path, format)
+    except AddressError:
+        return None
+    return found.body if isinstance(found, Document) else None
+
+
+class _Volumes:
+    """Archive documents: their formats are asked for one after the other, and made at once, for most of it is the same."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._last: tuple[int, str, dict[str, bytes]] = (-1, "", {})
+
+    def get(self, edition: Edition, path: str) -> dict[str, bytes]:
+        """By the name of the format; empty for what there is not."""
+        if self._last[:2] != (edition.generation, path):
+            found: dict[str, bytes] = {}
+            with contextlib.suppress(AddressError):
+                found = self._runtime.read(lookup.volume, edition, path)
+            self._last = (edition.generation, path, found)
+        return self._last[2]
+
+
+def _page(app: Flask, address: str) -> bytes | None:
+    """Raises RenderError with the place in the template."""
+    try:
+        answered = Response.from_app(app.wsgi_app, create_environ(quote(address)), buffered=True)
+    except Exception as error:
+        places = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".html")]
+        raise RenderError(": ".join([*places[-1:], f"{type(error).__name__}: {error}"])) from None
+    expected = _ERRORS.get(address, 200)
+    return answered.get_data() if answered.status_code == expected else None

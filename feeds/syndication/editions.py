@@ -1,0 +1,91 @@
+"""The `state` table: which edition is out, what it was made with, what the last rescan said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from .. import database
+from ..config.models import Config, Environment, load
+from ..database.tables import state
+from ..store.parse import Rules
+from . import documents
+
+#: How many of the last generations are known by what they touched, and how many terms one may have touched to be told of.
+REMEMBERED, MOST_TOUCHED = 16, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What is out: the catalog's generation, and the configuration it was made with (None before the first rescan).
+
+    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched` has, of the last
+    generations, the keys of all terms whose articles were other ones before.
+    """
+
+    generation: int
+    config: Config | None
+    changed: int = 0
+    touched: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    def touched_since(self, generation: int) -> frozenset[int] | None:
+        """Keys of terms; None where that is not known."""
+        if not 0 <= self.generation - generation <= REMEMBERED:
+            return None
+        missed = range(generation + 1, self.generation + 1)
+        if any(one not in self.touched for one in missed):
+            return None
+        return frozenset().union(*(self.touched[one] for one in missed))
+
+
+def read(connection: sa.Connection) -> dict[str, str]:
+    return {name: value for name, value in connection.execute(sa.select(state.c.name, state.c.value))}
+
+
+_GENERATION = sa.select(state.c.value).where(state.c.name == "generation")
+
+
+def generation(connection: sa.Connection) -> int:
+    value = connection.execute(_GENERATION).scalar()
+    return int(value) if value is not None else -1
+
+
+def edition(connection: sa.Connection) -> Edition:
+    stored = read(connection)
+    config = Config.model_validate_json(stored["config"]) if "config" in stored else None
+    touched = {int(one): frozenset(keys) for one, keys in json.loads(stored.get("touched", "{}")).items()}
+    return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")), touched)
+
+
+def touched(before: str, generation: int, keys: Collection[int] | None) -> str:
+    """What is stored as `touched`, with one generation more. `keys` None: all terms."""
+    known = {int(one): found for one, found in json.loads(before).items() if int(one) > generation - REMEMBERED}
+    if keys is not None and len(keys) <= MOST_TOUCHED:
+        known[generation] = sorted(keys)
+    return json.dumps(known)
+
+
+def put(connection: sa.Connection, values: Mapping[str, str]) -> None:
+    connection.execute(sa.delete(state).where(state.c.name.in_(list(values))))
+    connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
+
+
+def marks(config: Config, rules: Rules) -> dict[str, str]:
+    """What the catalog was made with: which part of it a new configuration asks to be made anew."""
+    text = config.model_dump_json(by_alias=True)
+    aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)
+    shown = hashlib.sha256((text + documents.versions()).encode()).hexdigest()[:16]
+    return {"config": text, "parse": rules.key, "aliases": aliases, "shown": shown}
+
+
+def adopt(engine: sa.Engine, environment: Environment) -> Config:
+    """Return the configuration of the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
+    config = load(environment)
+    with database.writing(engine) as connection:
+        if "config" not in read(connection):
+            put(connection, {"config": config.model_dump_json(by_alias=True), "generation": "0"})
+    return config

@@ -1,0 +1,447 @@
+"""Digests by e-mail: signing up, confirming, one's own page, leaving. GET only shows; POST acts.
+
+Pages under a token belong to one reader: they are cached nowhere, send no referrer, are not indexed, need no cookie. A POST to
+/unsubscribe/<token> with the body of RFC 8058 unsubscribes whatever its content type says, also where it says none; an empty
+one changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from flask import Blueprint, Response, abort, g, redirect, render_template, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as Answer
+
+from ...model import FACETS
+from ...newsletter.subscribers.signup import (
+    LANGUAGES,
+    Confirmation,
+    Consent,
+    Leaving,
+    MailboxError,
+    Preferences,
+    Signup,
+    Wish,
+    WishError,
+)
+from .. import rate_limit
+from ..context import state
+from ..i18n import COOKIE, city, zones
+from ..rate_limit import Networks
+
+# What all pages of one subscriber share: they are cached nowhere, send no referrer, are not indexed.
+
+MAX_BODY = 64 * 1024
+
+
+def consent_here() -> Consent:
+    """404 where there is no newsletter; bodies are bounded before they are read."""
+    here = state()
+    if not here.config.newsletter.enabled:
+        abort(404)
+    request.max_content_length = MAX_BODY
+    return Consent.of(here.runtime, here.config)
+
+
+def now_here() -> int:
+    """UTC seconds."""
+    return int(time.time())
+
+
+def words(text: str) -> str:
+    """In the reader's language."""
+    return state().languages.translate(g.language, text)
+
+
+def speak(language: str) -> None:
+    """The subscriber's own language, as chosen for the digests, unless the switch says another one."""
+    if language in LANGUAGES and COOKIE not in request.cookies:
+        g.language = language
+
+
+def dead_link() -> Answer:
+    return page("link.html", 404)
+
+
+def page(template: str, status: int, **values: Any) -> Answer:
+    body = render_template(template, **{"autodiscovery": (), "canonical": "", "renewed": False, "erased": False, **values})
+    return private(Response(body, status, content_type="text/html; charset=utf-8"))
+
+
+def private(answered: Answer) -> Answer:
+    answered.headers["Cache-Control"] = "no-store"
+    answered.headers["Referrer-Policy"] = "no-referrer"
+    answered.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return answered
+
+
+blueprint = Blueprint("subscriptions", __name__)
+
+#: Nobody fills in a form faster, or leaves it open for longer (in seconds).
+FASTEST, SLOWEST = 2, 86400
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_FACET_WORDS = {
+    word.casefold(): facet.name for facet in FACETS.values() for word in (facet.name, facet.plural, facet.zh, facet.en)
+}
+
+
+# -- signing up ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the sign-up form holds. `selects` are chosen ones, `more` is what was written by hand, one a line."""
+
+    email: str = ""
+    selects: tuple[str, ...] = ()
+    more: str = ""
+    frequency: str = ""
+    day: str = ""
+    timezone: str = ""
+    language: str = ""
+
+    @classmethod
+    def of(cls, values: MultiDict[str, str]) -> Form:
+        names = ("email", "more", "frequency", "day", "timezone", "language")
+        return cls(selects=tuple(values.getlist("select")), **{name: values.get(name, "") for name in names})
+
+    def wanted(self) -> list[str]:
+        return [*(text for text in self.selects if text.strip()), *written(self.more)]
+
+
+def written(text: str) -> list[str]:
+    """Selections of lines such as `Linux`, `translator: geekpi`, `tag=Linux&all-tag=AI`."""
+    return [_line(line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def _line(line: str) -> str:
+    if line.partition("=")[0].rpartition("-")[2] in (*FACETS, "feed"):
+        return line
+    word, colon, name = line.replace("：", ":", 1).partition(":")
+    facet = _FACET_WORDS.get(word.strip().casefold())
+    return f"{facet}={quote(name.strip())}" if colon and facet and name.strip() else f"tag={quote(line)}"
+
+
+@blueprint.get("/subscribe")
+def subscribe() -> Answer:
+    """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
+    consent = consent_here()
+    form = Form.of(request.args)
+    return _form(consent, replace(form, email="", selects=tuple(_existing(consent, form.selects))), {})
+
+
+def _existing(consent: Consent, selects: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for text in selects[:20]:
+        try:
+            found.append(consent.known(text))
+        except WishError:
+            continue
+    return list(dict.fromkeys(text for text in found if text))
+
+
+@blueprint.post("/subscribe")
+def sign_up() -> Answer:
+    """Sign up: a message that asks for confirmation goes out.
+
+    The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
+    have it, the whole form comes first.
+    """
+    consent, now = consent_here(), now_here()
+    form = Form.of(request.form)
+    stamp = request.form.get("stamp", "")
+    if not stamp:
+        return _form(consent, replace(form, selects=tuple(_existing(consent, form.selects))), {})
+    if request.form.get("website"):  # a field that people do not see
+        return page("subscribed.html", 200)
+    age = consent.filled_in(stamp, now)
+    if age is None or not FASTEST <= age <= SLOWEST:
+        return _form(consent, form, {"form": words("Please look at it once more and press the button again.")}, 400)
+    try:
+        consent.sign_up(_signup(form, stamp), now)
+    except (MailboxError, WishError) as error:
+        return _form(consent, form, _told(error), 400)
+    return page("subscribed.html", 200, hours=state().config.newsletter.confirm_hours)
+
+
+def _signup(form: Form, stamp: str) -> Signup:
+    return Signup(
+        form.email,
+        form.wanted(),
+        form.frequency,
+        _day(form.day),
+        form.timezone,
+        form.language or g.language,
+        _ip(),
+        stamp,
+        request.form.get("proof", ""),
+    )
+
+
+def _day(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) == 1 else None
+
+
+def _ip() -> str:
+    """The reader's; only a hash of its network is kept."""
+    return rate_limit.show(rate_limit.client(request.environ, Networks(state().config.site.trusted_proxies))) or "0.0.0.0"  # noqa: S104
+
+
+def _told(error: MailboxError | WishError) -> dict[str, str]:
+    """What is wrong, in the reader's language, under the field that it is about."""
+    if isinstance(error, MailboxError):
+        told = {
+            "empty": words("Please write your e-mail address."),
+            "international": words(
+                "Addresses with such letters before the @ cannot be reached from here. Please use another one."
+            ),
+        }
+        return {"email": told.get(error.kind, words("This is no e-mail address that mail can be sent to."))}
+    if error.field == "select" and error.value:
+        return {"select": words("Nothing here is called “%(name)s”.") % {"name": error.value[:80]}}
+    told = {
+        "proof": words("Your browser has not done the calculation that keeps robots out. It needs JavaScript for that."),
+        "frequency": words("Please choose how often."),
+        "timezone": words("No time zone has this name."),
+    }
+    return {error.field: told.get(error.field, words("This choice is not available. Please choose again."))}
+
+
+def _form(consent: Consent, form: Form, errors: dict[str, str], status: int = 200) -> Answer:
+    settings = state().config
+    proof = settings.newsletter.signup.proof_of_work
+    chosen = replace(form, frequency=form.frequency or _usual(consent), timezone=form.timezone or settings.site.timezone)
+    values = {
+        "form": chosen,
+        "errors": errors,
+        "stamp": consent.stamp(now_here()),
+        "proof": proof,
+        **_choices(consent, form.selects),
+    }
+    return page("subscribe.html", status, **values)
+
+
+def _usual(consent: Consent) -> str:
+    offered = consent.frequencies()
+    return "weekly" if "weekly" in offered else offered[0]
+
+
+def _choices(consent: Consent, chosen: Sequence[str]) -> dict[str, Any]:
+    """What forms offer. `groups`: (heading, [(selection, title, number of articles)]), what was chosen before in front."""
+    offers, chinese = consent.offers(), g.language == "zh-CN"
+    groups = [(words("Selected feeds"), [(select, title, 0) for select, title in offers.named])]
+    for name, terms in offers.terms.items():
+        heading = FACETS[name].zh if chinese else FACETS[name].plural.capitalize()
+        groups.append((heading, [(f"{name}={quote(term.name, safe='')}", term.name, term.articles) for term in terms]))
+    shown = {select for _heading, rows in groups for select, _title, _articles in rows}
+    others = [(text, _title_of(consent)(text), 0) for text in _existing(consent, chosen) if text not in shown]
+    return {
+        "groups": [(heading, rows) for heading, rows in [(words("Chosen"), others), *groups] if rows],
+        "frequencies": [(name, consent.rhythm(words, name, consent.usual_day())) for name in consent.frequencies()],
+        "days": list(enumerate(map(words, DAYS))),
+        "usual_day": consent.usual_day(),
+        "zones": zones(g.language),
+        "city": lambda name: city(name, g.language),
+        "languages": {"zh-CN": "简体中文", "en": "English"},
+    }
+
+
+def _title_of(consent: Consent) -> Callable[[str], str]:
+    return lambda select: consent.title(select, chinese=g.language == "zh-CN")
+
+
+# -- confirming ------------------------------------------------------------
+
+
+@blueprint.get("/confirm/<token>")
+def look_at_confirmation(token: str) -> Answer:
+    """What a link of a confirmation is about; the button on it confirms."""
+    consent = consent_here()
+    return _confirmation(consent, consent.look_at_confirmation(token, now_here()))
+
+
+@blueprint.post("/confirm/<token>")
+def confirm(token: str) -> Answer:
+    """Confirm a subscription."""
+    consent = consent_here()
+    return _confirmation(consent, consent.confirm(token, now_here()))
+
+
+def _confirmation(consent: Consent, found: Confirmation | None) -> Answer:
+    if found is None:
+        return dead_link()
+    speak(found.language)
+    wanted = _by_rhythm(consent, found.wishes, found.day)
+    return page("confirm.html", 200, found=found, wanted=wanted, city=city(found.timezone, g.language))
+
+
+def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
+    """How often and when, in words -> titles."""
+    found: dict[str, list[str]] = {}
+    for wish in wishes:
+        found.setdefault(consent.rhythm(words, wish.frequency, day), []).append(_title_of(consent)(wish.select))
+    return found
+
+
+# -- one's own page --------------------------------------------------------
+
+
+@blueprint.get("/preferences/<token>")
+def preferences(token: str) -> Answer:
+    """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
+    consent = consent_here()
+    return _preferences(consent, token, consent.preferences(token), {})
+
+
+@blueprint.get("/preferences/<token>/data.json")
+def own_data(token: str) -> Answer:
+    """All that is kept about a subscriber, to take along."""
+    found = consent_here().export_of(token)
+    if found is None:
+        return dead_link()
+    body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+    answered = Response(body, content_type="application/json; charset=utf-8")
+    answered.headers["Content-Disposition"] = 'attachment; filename="subscription.json"'
+    return private(answered)
+
+
+@blueprint.post("/preferences/<token>")
+def change(token: str) -> Answer:
+    """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
+    consent, now = consent_here(), now_here()
+    found = consent.preferences(token)
+    if found is None:
+        return dead_link()
+    speak(found.subscriber.language)
+    action = request.form.get("action", "save")
+    if action == "erase":
+        return _erase(consent, token, found, now)
+    if action == "revoke":
+        consent.revoke_links(token, now)
+        return page("subscribed.html", 200, renewed=True)
+    return _save(consent, token, found, now)
+
+
+def _save(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
+    form = request.form
+    wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
+    wishes += [(form.get("frequency", ""), select) for select in Form.of(form).wanted()]
+    try:
+        consent.save_preferences(
+            token,
+            wishes,
+            day=_day(form.get("day", "")),
+            timezone=form.get("timezone", ""),
+            language=form.get("language", ""),
+            now=now,
+        )
+    except WishError as error:
+        told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _told(error)
+        return _preferences(consent, token, found, told, 400)
+    return private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
+
+
+def _erase(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
+    if request.form.get("sure") != "yes":
+        return _preferences(consent, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
+    consent.erase(token, now)
+    return page("unsubscribe.html", 200, found=Leaving("gone", g.language), erased=True)
+
+
+def _preferences(consent: Consent, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200) -> Answer:
+    if found is None:
+        return dead_link()
+    speak(found.subscriber.language)
+    return page(
+        "preferences.html",
+        status,
+        found=found,
+        token=token,
+        errors=errors,
+        title_of=_title_of(consent),
+        rhythm_of=lambda name, day: consent.rhythm(words, name, day),
+        form=Form.of(request.form),
+        typed=request.form.getlist("how"),
+        **_choices(consent, ()),
+    )
+
+
+# -- leaving ---------------------------------------------------------------
+
+
+@blueprint.get("/unsubscribe/<token>")
+def look_at_leaving(token: str) -> Answer:
+    """What a link to unsubscribe is about; the button on it unsubscribes."""
+    return _leaving(token, consent_here().look_at_leaving(token, now_here()))
+
+
+@blueprint.post("/unsubscribe/<token>")
+def unsubscribe(token: str) -> Answer:
+    """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
+    consent, now = consent_here(), now_here()
+    if _one_click():
+        return _leaving(token, consent.unsubscribe(token, "one-click", now))
+    if request.form.get("erase") == "yes":
+        erased = consent.erase(token, now)
+        return _leaving(token, consent.look_at_leaving(token, now), erased=erased)
+    if request.form.get("confirm") == "yes":
+        return _leaving(token, consent.unsubscribe(token, request.form.get("reason", ""), now))
+    return _leaving(token, consent.look_at_leaving(token, now))
+
+
+def _one_click() -> bool:
+    """The body says so: as a form of either kind, or, where the content type is another or missing, as that very text."""
+    body = request.get_data(cache=True, parse_form_data=False)
+    if request.form.get("List-Unsubscribe", "").strip().casefold() == "one-click":
+        return True
+    if request.form or len(body) > 200:
+        return False
+    said = parse_qs(body.decode("utf-8", "replace").strip())
+    return said.get("List-Unsubscribe", [""])[0].casefold() == "one-click"
+
+
+def _leaving(token: str, found: Leaving | None, *, erased: bool = False) -> Answer:
+    if found is None:
+        return dead_link()
+    speak(found.language)
+    return page("unsubscribe.html", 200, found=found, token=token, erased=erased)
+
+
+# A subscriber's next digests as they would be now: a page, and each as the message itself.
+
+preview_blueprint = Blueprint("coming", __name__)
+#: A message brings its own styles, and neither scripts nor forms.
+_AS_MAIL = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src http: https: data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+@preview_blueprint.get("/preferences/<token>/next")
+def next_digests(token: str) -> Answer:
+    """A subscriber's next digests, as they would be now."""
+    consent = consent_here()
+    found = consent.preferences(token)
+    if found is None:
+        return dead_link()
+    speak(found.subscriber.language)
+    coming = consent.coming(token, now_here(), chinese=g.language == "zh-CN") or []
+    rhythms = {one.frequency: consent.rhythm(words, one.frequency, found.day) for one in coming}
+    return page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
+
+
+@preview_blueprint.get("/preferences/<token>/next/<frequency>")
+def as_mail(token: str, frequency: str) -> Answer:
+    """One of them, as the message itself."""
+    found = consent_here().coming_mail(token, frequency, now_here())
+    if found is None:
+        return dead_link()
+    answered = private(Response(found.html, content_type="text/html; charset=utf-8"))
+    answered.headers["Content-Security-Policy"] = _AS_MAIL
+    return answered
