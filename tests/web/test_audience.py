@@ -244,7 +244,7 @@ def requests_in(site: Any) -> int:
 
 
 def test_workers_write_their_counts_when_the_service_ends(small: Callable[..., Any], web_site: Any) -> None:
-    runtime = small(2)
+    service = small(2)
     for _ in range(40):
         assert service.request("/all.atom", {"User-Agent": FEEDLY})[0] == 200
     service.stop()
@@ -253,7 +253,7 @@ def test_workers_write_their_counts_when_the_service_ends(small: Callable[..., A
 
 
 def test_a_service_with_a_busy_database_ends_in_time(small: Callable[..., Any], web_site: Any) -> None:
-    runtime = small(1)
+    service = small(1)
     assert service.request("/all.atom")[0] == 200
     with web_site.held("audience"):
         service.process.terminate()
