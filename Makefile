@@ -53,25 +53,25 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix feeds tests benchmarks tools
 	$(BIN)/ruff format feeds tests benchmarks tools
 
-bench: $(VENV)/.dev ## every promised figure beside its bound, and docs/benchmarks.md anew (wants hugo, nginx, wrk, postfix)
+bench: $(VENV)/.dev ## every promised figure beside its bound, and docs/benchmarks.md again (wants hugo, nginx, wrk, postfix)
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md
 
-faults: $(VENV)/.dev ## docs/reliability.md anew: 100 rounds of kills, and every other fault (ten minutes; root, to mount disks)
+faults: $(VENV)/.dev ## regenerate docs/reliability.md: 100 rounds of kills, and every other fault (ten minutes; root, to mount disks)
 	FEEDS_FAULT_ROUNDS=$${FEEDS_FAULT_ROUNDS:-100} $(BIN)/pytest -m fault -p tests.faults.writing --write-reliability docs/reliability.md
 
-interop: $(VENV)/.dev ## who shows what of our feeds: docs/interoperability.md anew (wants newsboat, rss2email, sfeed, curl, node, npm)
+interop: $(VENV)/.dev ## what readers show of our feeds: regenerate docs/interoperability.md (wants newsboat, rss2email, sfeed, curl, node, npm)
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md
 
-pictures: $(VENV)/.dev ## docs/pictures/ anew, from a running demo (wants chromium)
+pictures: $(VENV)/.dev ## regenerate docs/pictures/, from a running demo (wants chromium)
 	$(BIN)/python -m tests.doors.pictures
 
-reference: $(VENV)/.dev ## docs/reference/ anew, from the code
+reference: $(VENV)/.dev ## regenerate docs/reference/ from the code
 	$(BIN)/python -m tools.reference
 
 docs: $(VENV)/.dev ## the documentation as a site, in var/docs
 	$(BIN)/python -m tools.site var/docs
 
-lock: $(VENV)/.dev ## resolve the dependencies anew
+lock: $(VENV)/.dev ## resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml --extra scale --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra scale --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
 

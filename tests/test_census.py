@@ -67,7 +67,7 @@ class Post:
 
     def count(self, after: int = 0) -> None:
         self.now += after
-        gauges.count_due(self.site.runtime.engine, lambda: self.now, threading.Event())
+        gauges.count(self.site.runtime.engine, self.site.runtime.edition().config, lambda: self.now, threading.Event())
 
     @property
     def figures(self) -> Figures:
@@ -136,7 +136,7 @@ def test_counting_ends_when_the_clock_does(post: Post) -> None:
     post.issue(1, sent=2)
     stop = threading.Event()
     stop.set()
-    gauges.count_due(post.site.runtime.engine, lambda: NOW, stop)
+    gauges.count(post.site.runtime.engine, post.site.runtime.edition().config, lambda: NOW, stop)
     assert post.figures.counted_at is None
 
 

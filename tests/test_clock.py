@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 import subprocess
@@ -196,23 +195,23 @@ def test_the_service_says_what_it_cannot_listen_on(live: Any) -> None:
 # -- in this process -------------------------------------------------------
 
 
-def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: Any) -> None:
+def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock over a real service whose rescans are made slow."""
     site.settle("site.yaml", rescan_seconds=3600)
     begun, overlapping, running = [], [], threading.Lock()
-    rescan = functools.partial(rescan_.rescan, site.runtime.engine, site.runtime.environment)
+    rescan = rescan_.rescan
 
-    def slow(**options: Any) -> Any:
+    def slow(*arguments: Any, **options: Any) -> Any:
         if not running.acquire(blocking=False):
             overlapping.append(time.monotonic())
         begun.append(time.monotonic())
         try:
             time.sleep(0.3)
-            return rescan(**options)
+            return rescan(*arguments, **options)
         finally:
             running.release()
 
-    site.runtime.rescan = slow
+    monkeypatch.setattr(rescan_, "rescan", slow)
     clock = Clock(site.runtime)
     thread = threading.Thread(target=clock.run)
     thread.start()

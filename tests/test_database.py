@@ -19,6 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from feeds import database
+from feeds.database import engine as engine_module
 from feeds.database import tables
 from feeds.errors import DatabaseError, SchemaError
 
@@ -263,7 +264,7 @@ def test_a_writer_gives_up_when_its_patience_is_over_and_may_try_again(server: s
 
 
 def test_a_connection_that_died_while_it_rested_is_replaced(server: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_RESTED", 0.0)
+    monkeypatch.setattr(engine_module, "_RESTED", 0.0)
     put_away = names(server)
     with server.connect() as connection:
         mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()

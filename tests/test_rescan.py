@@ -634,12 +634,13 @@ def test_feeds_remember_when_they_last_changed(site: Any) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from feeds.config import Environment
-from feeds.service import Service
-service = Service(Environment.read(Path(sys.argv[1]), {}))
-service.prepare()
+from feeds.config.models import Environment
+from feeds.rescan import rescan
+from feeds.runtime import Runtime
+runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))
+runtime.prepare()
 print("ready", flush=True)
-print(service.rescan(now=int(time.time()), workers=int(sys.argv[2])).articles, flush=True)
+print(rescan(runtime.engine, runtime.environment, now=int(time.time()), workers=int(sys.argv[2])).articles, flush=True)
 """
 
 

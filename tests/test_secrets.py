@@ -24,9 +24,9 @@ from feeds.config.models import Environment
 from feeds.errors import FeedsError
 from feeds.newsletter.bounces import mailbox
 from feeds.newsletter.transports import smtp_session
-from feeds.runtime import Runtime
 from feeds.static.targets import Bucket
 from feeds.store.git import in_words
+from feeds.syndication import lookup
 from feeds.web.app import create_app
 from feeds.web.fast_path import Lane
 
@@ -125,7 +125,7 @@ def test_a_fault_of_ours_says_nothing_of_them_to_readers_and_in_the_log(
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError(f"as never before: {SECRETS['FEEDS_SMTP_URL']} {TOKEN} {SECRETS['FEEDS_SECRET_KEY']}")
 
-    monkeypatch.setattr(Runtime, "home", fail)
+    monkeypatch.setattr(lookup, "home", fail)
     found = Client(_with_environment(application)).get("/", headers={"Cookie": "operator=x"})
     logging.getLogger("granian").error("a library says %s", f"Bearer {TOKEN}")
     said = capsys.readouterr().err

@@ -13,6 +13,7 @@ import click
 from .. import rescan as _rescan_module
 from ..audience import requests
 from ..catalog import queries
+from ..config.models import Config
 from ..model import FACETS, Problem, RescanReport
 from ..monitoring import health
 from ..newsletter.delivery import issue_status
@@ -257,7 +258,8 @@ def status(config_dir: Path, as_json: bool) -> None:
         found = runtime.read(health.status)
         problems = runtime.read(queries.problems)
         post = runtime.read(issue_status.counts)
-        audience = runtime.read(requests.recent_as_json, time.time(), 100 if as_json else 10)
+        zone = (runtime.edition().config or Config()).zone
+        audience = runtime.read(requests.recent_as_json, zone, time.time(), 100 if as_json else 10)
         hub = runtime.read(subscriptions.counts)
         published = [listed(*row) for row in runtime.read(lookup.states)] if as_json else []
     if as_json:

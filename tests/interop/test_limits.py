@@ -100,7 +100,7 @@ def test_newsboat_imports_every_feed_and_reloads_them_again_and_again(
         read = {url for (url,) in database.execute("SELECT rssurl FROM rss_feed WHERE lastmodified > 0 OR etag != ''")}
     assert read == set(urls)
     strict.stop()  # it writes its last counts
-    found = strict.site.runtime.read(requests.recent_as_json, time.time(), 1)
+    found = strict.site.runtime.read(requests.recent_as_json, strict.site.runtime.edition().config.zone, time.time(), 1)
     assert found["refused"] == 0 and found["requests"] == len(urls) * (SAME + 2)
     assert found["unchanged"] == len(urls) * SAME, "newsboat asks for a new feed twice before it names what it has"
 

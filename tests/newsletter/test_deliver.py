@@ -373,7 +373,7 @@ def test_an_owner_is_alive_while_its_process_is() -> None:
     me = queue.me()
     assert queue.alive(me, NOW - 100, NOW) and not queue.alive(me, NOW - queue.STALLED, NOW)
     assert me != queue.me(), "two runs are two owners"
-    code = "from feeds.newsletter import owners; print(owners.me(), flush=True); input()"
+    code = "from feeds.newsletter.delivery import queue; print(queue.me(), flush=True); input()"
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
     assert process.stdout and process.stdin

@@ -28,14 +28,15 @@ CONNECTIONS = 5
 SENDER = """
 import sys, time
 from feeds import database
-from feeds.newsletter import deliver, servers
-from feeds.newsletter.smtp import Smtp
+from feeds.newsletter.delivery import dispatcher
+from feeds.newsletter.transports import smtp_session
+from feeds.newsletter.transports.smtp import Smtp
 from tests.newsletter.sending import NOW, Composer, settings
 engine = database.connect(sys.argv[1])
-transport = Smtp(servers.parse(sys.argv[2]), connections=int(sys.argv[3]))
+transport = Smtp(smtp_session.parse(sys.argv[2]), connections=int(sys.argv[3]))
 print("ready", flush=True)
 sys.stdin.readline()
-tally = deliver.deliver(engine, config=settings(max_errors=10**6), transport=transport,
+tally = dispatcher.deliver(engine, config=settings(max_errors=10**6), transport=transport,
     press_of=lambda _connection, issue: Composer(issue), now=lambda: NOW)
 print(tally.sent, flush=True)
 """

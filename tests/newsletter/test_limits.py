@@ -110,11 +110,11 @@ def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from feeds.config import Environment
-from feeds.service import Service
-from feeds.service.consent import Signup
-service = Service(Environment.read(Path(sys.argv[1]), {}))
-consent = service.consent(service.edition().config)
+from feeds.config.models import Environment
+from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.runtime import Runtime
+runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))
+consent = Consent.of(runtime, runtime.edition().config)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):

@@ -139,4 +139,4 @@ def test_old_days_of_the_audience_are_forgotten_by_the_clock(mailing: Mailing, p
     for days, kept in ((1, 3), (500, 0)):
         now.seconds = MONDAY + days * 86400
         post.forget()
-        assert runtime.read(requests.recent_as_json, MONDAY, 1)["requests"] == kept
+        assert runtime.read(requests.recent_as_json, runtime.edition().config.zone, MONDAY, 1)["requests"] == kept

@@ -35,7 +35,9 @@ class Worker:
 
     def seen(self) -> dict[str, Any]:
         self.app.turnstile.tally.flush()
-        found: dict[str, Any] = self.site.runtime.read(requests.recent_as_json, time.time(), 100)
+        found: dict[str, Any] = self.site.runtime.read(
+            requests.recent_as_json, self.site.runtime.edition().config.zone, time.time(), 100
+        )
         return found
 
     def feed(self, path: str) -> dict[str, Any]:
@@ -125,9 +127,13 @@ def test_old_days_are_forgotten_by_the_clock_and_the_sums_stay(worker: Worker) -
     worker.get("/all.atom", User_Agent=FEEDLY)
     assert worker.seen()["requests"] == 1
     runtime = worker.site.runtime
-    runtime.write(requests.forget_old, time.time() + 399 * 86400)
+    runtime.write(
+        requests.forget, runtime.edition().config.zone, time.time() + 399 * 86400, runtime.edition().config.site.audience_days
+    )
     assert worker.seen()["requests"] == 1
-    runtime.write(requests.forget_old, time.time() + 401 * 86400)
+    runtime.write(
+        requests.forget, runtime.edition().config.zone, time.time() + 401 * 86400, runtime.edition().config.site.audience_days
+    )
     assert worker.seen()["requests"] == 0 and worker.seen()["readers"] == 0
     figures = runtime.read(gauges.gather, runtime.edition().config, time.time())
     assert figures.measured["requests"]["atom",].number == 1 and figures.requested["all"].requests == 1
@@ -240,7 +246,7 @@ def small(web_site: Any, running: Callable[..., Any]) -> Iterator[Callable[..., 
 
 
 def requests_in(site: Any) -> int:
-    return int(site.runtime.read(requests.recent_as_json, time.time(), 1)["requests"])
+    return int(site.runtime.read(requests.recent_as_json, site.runtime.edition().config.zone, time.time(), 1)["requests"])
 
 
 def test_workers_write_their_counts_when_the_service_ends(small: Callable[..., Any], web_site: Any) -> None:

@@ -157,5 +157,5 @@ def test_new_limits_are_in_force_after_the_next_rescan_and_old_ones_survive_anot
 def test_refusals_are_counted(door: Door) -> None:
     door.hammer("/all.atom", SAME + 4)
     door.turnstile.tally.flush()
-    row = door.site.runtime.read(requests.recent_as_json, time.time(), 5)["feeds"][0]
+    row = door.site.runtime.read(requests.recent_as_json, door.site.runtime.edition().config.zone, time.time(), 5)["feeds"][0]
     assert (row["requests"], row["refused"]) == (SAME + 4, 4)

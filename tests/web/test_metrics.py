@@ -119,7 +119,12 @@ def test_subscribers_are_counted_by_state(client: Client, web_site: Any) -> None
 def test_counters_never_go_back_when_old_days_are_forgotten(client: Client, web_site: Any) -> None:
     count(web_site, {(today() - 500, "all", "atom"): Counts(10, 7, 0, 5000)})
     before = values(ask(client).text)
-    web_site.runtime.write(requests.forget_old, time.time())
+    web_site.runtime.write(
+        requests.forget,
+        web_site.runtime.edition().config.zone,
+        time.time(),
+        web_site.runtime.edition().config.site.audience_days,
+    )
     with database.reading(web_site.runtime.engine) as connection:
         assert requests.report(connection, 1, 5).counts == Counts()
     after = values(ask(client).text)
