@@ -9,30 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 MODES = ("any", "all", "not")
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """A way to group articles. `name` is the configuration's word, `plural` the folder in addresses."""
+    """A way to group articles. `name` is the configuration's word, `plural` the folder in addresses.
+
+    `fields` are the header fields that carry an article's names; the first one with a value counts. `style` says how a field
+    is read: `plain` (each text is one name), `commas` (one text may list several names), `person` (one name, with links and
+    markup removed) or `people` (several names in one text, with links and markup removed).
+    """
 
     name: str
     plural: str
     zh: str
     en: str
+    fields: tuple[str, ...]
+    style: Literal["plain", "commas", "person", "people"] = "plain"
 
 
-#: The table to extend for a new facet; everything else (addresses, pages, OPML, selections) follows it.
+#: The table to extend for a new facet; everything else (parsing, addresses, pages, OPML, selections) follows it.
 FACETS: Mapping[str, Facet] = {
     facet.name: facet
     for facet in (
-        Facet("tag", "tags", "标签", "Tag"),
-        Facet("translator", "translators", "译者", "Translator"),
-        Facet("author", "authors", "作者", "Author"),
-        Facet("selector", "selectors", "选题", "Selector"),
-        Facet("reviewer", "reviewers", "校对", "Reviewer"),
-        Facet("category", "categories", "分类", "Category"),
+        Facet("tag", "tags", "标签", "Tag", ("tags", "tag"), "commas"),
+        Facet("translator", "translators", "译者", "Translator", ("translator",), "people"),
+        Facet("author", "authors", "作者", "Author", ("author", "authors"), "person"),
+        Facet("selector", "selectors", "选题", "Selector", ("selector",), "people"),
+        Facet("reviewer", "reviewers", "校对", "Reviewer", ("reviewer",), "people"),
+        Facet("category", "categories", "分类", "Category", ("category", "categories")),
     )
 }
 PLURALS: Mapping[str, Facet] = {facet.plural: facet for facet in FACETS.values()}

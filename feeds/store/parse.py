@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from .. import urls
 from ..config.models import Config
-from ..model import ParsedArticle, Problem
+from ..model import FACETS, Facet, ParsedArticle, Problem
 from . import markdown
 from .frontmatter import BadFrontMatter, Source, Value, read
 from .git import UNDATED, Dates
@@ -332,30 +332,25 @@ _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "n
 
 
 def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
-    found = {
-        "tag": _clean(_many(fields, "tags", "tag", split=_COMMAS)),
-        "translator": _people(fields, "translator"),
-        "author": _clean(_without_markup(name[:_MAX_FIELD]) for name in _many(fields, "author", "authors")),
-        "selector": _people(fields, "selector"),
-        "reviewer": _people(fields, "reviewer"),
-        "category": _clean(_many(fields, "category", "categories")),
-    }
+    found = {facet.name: _clean(_split(facet, _values(fields, facet))) for facet in FACETS.values()}
     return {facet: names for facet, names in found.items() if names}
 
 
-def _many(fields: Mapping[str, Value], *keys: str, split: re.Pattern[str] | None = None) -> list[str]:
-    """The values of the first key that has any; a list as it is, text split where `split` says so."""
-    for key in keys:
+def _values(fields: Mapping[str, Value], facet: Facet) -> list[str]:
+    """The texts of the facet's first field that has any."""
+    for key in facet.fields:
         value = fields.get(key)
         if isinstance(value, list):
             return [item for item in value if isinstance(item, str)][:_MAX_ITEMS]
         if isinstance(value, str) and value not in ("", "null", "~"):
-            return split.split(value)[:_MAX_ITEMS] if split else [value]
+            return _COMMAS.split(value)[:_MAX_ITEMS] if facet.style == "commas" else [value]
     return []
 
 
-def _people(fields: Mapping[str, Value], key: str) -> tuple[str, ...]:
-    return _clean(name for text in _many(fields, key) for name in _split_people(text[:_MAX_FIELD]))
+def _split(facet: Facet, values: list[str]) -> Iterable[str]:
+    if facet.style == "people":
+        return (name for text in values for name in _split_people(text[:_MAX_FIELD]))
+    return (_without_markup(name[:_MAX_FIELD]) for name in values) if facet.style == "person" else values
 
 
 @functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
