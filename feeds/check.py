@@ -167,7 +167,7 @@ def _catalog_of(config: Config) -> Iterator[sa.Connection]:
         try:
             with database.writing(engine) as connection:
                 found = ingest.look(connection, rules)
-                ingest.take_in(connection, rules, feeds.names_of(config), found, now=int(time.time()))
+                ingest.take_in(connection, rules, feeds.aliases_of(config), found, now=int(time.time()))
                 yield connection
         finally:
             engine.dispose()

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from . import audit_log, counters, database
 from .catalog import ingest
 from .catalog.ingest import Counts, Look, Progress, Taken
-from .catalog.terms import Names
 from .config import models as configuration
 from .config.models import Config, Environment
 from .counters import FILES, RESCAN, Gathered, Sums
 from .errors import ConfigError, StoreError
 from .model import RescanReport
+from .selections import Aliases
 from .store import git, walk
 from .store.git import Outlook
 from .store.parse import Rules
@@ -193,12 +193,12 @@ class _Rescan:
             return self._write(connection, rules, found, self._guard(accepted), marks), found.outlook
 
     def _write(self, connection: sa.Connection, rules: Rules, found: Look, rule: Guard, marks: dict[str, str]) -> RescanReport:
-        names = feeds.names_of(self.config)
+        aliases = feeds.aliases_of(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
         taken = ingest.take_in(
             connection,
             rules,
-            names,
+            aliases,
             found,
             now=self.now,
             arrival=0 if self._is_baseline() else generation,
@@ -223,9 +223,9 @@ class _Rescan:
     def _guard(self, accepted: bool) -> Guard:
         return guard_of(self.config, self.stored, self.now, accepted=accepted, moved=self._is_moved())
 
-    def _former_names(self, marks: Mapping[str, str]) -> Names | None:
+    def _former_names(self, marks: Mapping[str, str]) -> Aliases | None:
         before = self.stored.get("aliases", marks["aliases"])
-        return None if before == marks["aliases"] else Names.of(json.loads(before))
+        return None if before == marks["aliases"] else Aliases.from_config(json.loads(before))
 
     def _is_baseline(self) -> bool:
         """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""

@@ -1,17 +1,25 @@
-"""Selections as text: the grammar of `/select`, of `select` in CSV files, and of what subscribers want. Pure.
+"""Selections: their text form, their names resolved by aliases, and the predicate that says whether an article matches.
 
-`tag=Linux&tag=Ubuntu&all-tag=AI&translator=geekpi&not-tag=Windows`: `tag` any of, `all-tag` each of, `not-tag` none of; so for
-every facet; all must hold. `feed=kernel` is a feed that the operator named. One selection has one canonical text.
+The text form is that of `/select`, of `select` in CSV files and of subscriptions, for example
+`tag=Linux&tag=Ubuntu&all-tag=AI&translator=geekpi&not-tag=Windows`: `tag` any of, `all-tag` each of, `not-tag` none of; the
+same for every facet; all clauses must hold. `feed=kernel` is a feed that the operator named. Each selection has one canonical
+text.
+
+The predicate is for single articles and many selections. Questions to the whole index go to `catalog.queries`; both answer
+alike. Everything here is pure.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
 from . import urls
 from .errors import SelectionError
-from .model import FACETS, Selection
+from .model import FACETS, Article, Selection
 
 MAX_LENGTH = 2000
 MAX_TERMS = 50
@@ -105,3 +113,80 @@ def page(wanted: Selection, *, facets: Collection[str], builder: bool) -> tuple[
     if len(pairs) == 1 and not wanted.none and pairs[0][0] in facets:
         return urls.term_path(*pairs[0]), ""
     return ("select", canonical(wanted)) if builder else ("", "")
+
+
+# -- matching --------------------------------------------------------------
+
+TermKey = tuple[str, str]  # facet, folded name
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """The aliases of the configuration, followed to their ends: facet -> folded spelling -> the name that it stands for."""
+
+    names: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def from_config(cls, aliases: Mapping[str, Mapping[str, str]]) -> Aliases:
+        """Return the aliases of `feeds.yaml`. Raises ValueError where they go in a circle."""
+        found: dict[str, dict[str, str]] = {}
+        for facet, rows in aliases.items():
+            steps = {urls.fold(alias): name for alias, name in rows.items()}
+            found[facet] = {alias: urls.follow(steps, name) for alias, name in steps.items()}
+        return cls(found)
+
+    def resolve(self, facet: str, name: str) -> str:
+        """Return the name that `name` stands for: itself where no alias has this spelling.
+
+        >>> Aliases.from_config({"tag": {"K8s": "Kubernetes"}}).resolve("tag", "k8S")
+        'Kubernetes'
+        """
+        return self.names.get(facet, {}).get(urls.fold(name), name)
+
+    def key(self, facet: str, name: str) -> TermKey:
+        """Return the key of the term that a typed name means."""
+        return facet, urls.fold(self.resolve(facet, name.strip()))
+
+    def preferred(self, facet: str, folded: str) -> str:
+        """Return the operator's own spelling of a term, or "" where no alias leads to it."""
+        return next((name for name in self.names.get(facet, {}).values() if urls.fold(name) == folded), "")
+
+    def sources(self, facet: str) -> dict[str, frozenset[str]]:
+        """Return the folded spellings that aliases have merged into each term, by the term's folded name."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for alias, name in self.names.get(facet, {}).items():
+            if urls.fold(name) != alias:
+                found[urls.fold(name)].add(alias)
+        return {target: frozenset(merged) for target, merged in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A selection with its names resolved: an article needs a term of each group of `some` and no term of `none`."""
+
+    some: tuple[frozenset[TermKey], ...] = ()
+    none: frozenset[TermKey] = frozenset()
+
+
+def condition(wanted: Selection, aliases: Aliases) -> Condition:
+    """Return the condition that a selection puts on the terms of an article."""
+    some = [frozenset(aliases.key(facet, name) for name in names) for facet, names in wanted.any.items()]
+    some += [frozenset((aliases.key(facet, name),)) for facet, names in wanted.all.items() for name in names]
+    return Condition(tuple(some), frozenset(aliases.key(facet, name) for facet, names in wanted.none.items() for name in names))
+
+
+def matches(wanted: Condition, terms: AbstractSet[TermKey]) -> bool:
+    """Return whether an article with these terms is in the selection.
+
+    >>> linux_not_windows = condition(Selection({"tag": ("Linux",)}, none={"tag": ("Windows",)}), Aliases({}))
+    >>> matches(linux_not_windows, {("tag", "linux"), ("author", "ada")})
+    True
+    >>> matches(linux_not_windows, {("tag", "linux"), ("tag", "windows")})
+    False
+    """
+    return wanted.none.isdisjoint(terms) and not any(group.isdisjoint(terms) for group in wanted.some)
+
+
+def term_keys(article: Article) -> frozenset[TermKey]:
+    """Return the keys of an article's terms, as `matches` takes them."""
+    return frozenset((term.facet, urls.fold(term.name)) for term in article.terms)

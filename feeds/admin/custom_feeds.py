@@ -217,8 +217,8 @@ def draft(connection: sa.Connection, config: Config, text: str, *, everything: b
     if isinstance(wanted, str):
         named = config.named(wanted)
         wanted = named.select.selection() if named else Selection()
-    found = queries.respell(connection, feeds.names_of(config), wanted)
-    clauses = queries.resolve(connection, feeds.names_of(config), found.selection)
+    found = queries.respell(connection, feeds.aliases_of(config), wanted)
+    clauses = queries.resolve(connection, feeds.aliases_of(config), found.selection)
     if not selections.clauses(found.selection) and not everything:
         return Draft(found.selection, "", 0, (), ())
     articles = queries.select(connection, clauses, SHOWN, with_html=False)

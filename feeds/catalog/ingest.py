@@ -16,6 +16,7 @@ from .. import process_pool
 from ..database import insert_rows
 from ..database.tables import articles, bodies, departed, files, memberships, quarantine
 from ..model import ParsedArticle, Problem
+from ..selections import Aliases
 from ..store import git
 from ..store.git import Dates, Outlook
 from ..store.parse import NO_DATES, Reading, Rules, read_files
@@ -23,7 +24,7 @@ from ..store.walk import OPEN, UNSETTLED, Changes, Guard, Stamp, compare, sweep
 from . import terms
 from .bitmaps import Keeper
 from .sort_key import position
-from .terms import Member, Names, Spelled, Vocabulary
+from .terms import Member, Spelled, Vocabulary
 
 _CHUNK = 400  # SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535
 
@@ -40,7 +41,13 @@ class Intake:
     """Takes the readings of one rescan. Call `put` for all of them, then `finish` once."""
 
     def __init__(
-        self, connection: sa.Connection, names: Names, now: int, arrival: int, to_read: Iterable[str], removed: Sequence[str]
+        self,
+        connection: sa.Connection,
+        aliases: Aliases,
+        now: int,
+        arrival: int,
+        to_read: Iterable[str],
+        removed: Sequence[str],
     ) -> None:
         self.connection, self.now, self.arrival = connection, now, arrival
         self.counts = Counts()
@@ -49,8 +56,8 @@ class Intake:
         self._removed = set(removed)
         self._deferred: list[Reading] = []
         self._orphans: dict[str, str] = {id: path for path, id in self._owned(list(removed)).items() if id}
-        self._names = names
-        self._vocabulary = Vocabulary(connection, names)
+        self._aliases = aliases
+        self._vocabulary = Vocabulary(connection, aliases)
         self._sets = Keeper(connection)
         self._renamed_terms: list[terms.Place] = []
         self._renamed: dict[int, tuple[str, Spelled]] = {}
@@ -229,9 +236,9 @@ class Intake:
 
     # -- terms -------------------------------------------------------------
 
-    def rejoin(self, former: Names) -> None:
+    def rejoin(self, former: Aliases) -> None:
         """Give every article its terms anew from the spellings it was read with: after the aliases changed."""
-        self._renamed_terms = list(terms.differing(former, self._names))
+        self._renamed_terms = list(terms.differing(former, self._aliases))
         self.connection.execute(sa.delete(memberships))
         self._vocabulary.forget_counts()
         self._sets.forget_terms()
@@ -254,7 +261,7 @@ class Intake:
         rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._renamed.items()]
         for part in _parts(rows, 5000):
             _update(self.connection, articles, part)
-        terms.settle(self.connection, self._names, [*self._renamed_terms, *self._vocabulary.first_published])
+        terms.settle(self.connection, self._aliases, [*self._renamed_terms, *self._vocabulary.first_published])
 
     def _gather(self, term_key: int) -> None:
         """All members of a term are to be shown anew, and all of their terms are touched."""
@@ -467,13 +474,13 @@ def _known(connection: sa.Connection) -> dict[str, Stamp]:
 def take_in(
     connection: sa.Connection,
     rules: Rules,
-    names: Names,
+    aliases: Aliases,
     found: Look,
     *,
     now: int,
     arrival: int = 0,
     guard: Guard = OPEN,
-    former: Names | None = None,
+    former: Aliases | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Taken:
@@ -482,7 +489,7 @@ def take_in(
     `former` are the aliases of before, where they are others now.
     """
     changes = found.changes
-    intake = Intake(connection, names, now, arrival, changes.to_read, changes.removed)
+    intake = Intake(connection, aliases, now, arrival, changes.to_read, changes.removed)
     if former is not None:
         intake.rejoin(former)
     done = 0

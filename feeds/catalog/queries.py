@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +16,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .. import urls
+from .. import selections, urls
 from ..database.tables import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
+from ..selections import Aliases, TermKey
 from . import bitmaps
 from .sort_key import first_of, published_at
-from .terms import Names
 
 HEADINGS = (
     "key",
@@ -58,23 +59,26 @@ class Clauses:
         return not self.never and (self.alone or not (self.some or self.none))
 
 
-def resolve(connection: sa.Connection, names: Names, selection: Selection) -> Clauses:
-    """Groups of `some` must each hold: any of the group."""
-    groups: list[tuple[int, ...]] = []
-    wanted = [(facet, tuple(found)) for facet, found in selection.any.items()]
-    wanted += [(facet, (name,)) for facet, found in selection.all.items() for name in found]
-    for facet, spelled in wanted:
-        rows = _terms_named(connection, names, facet, spelled)
-        if not rows:
-            return Clauses(never=True)
-        groups.append(tuple(sorted(row.key for row in rows)))
-    none = [row.key for facet, found in selection.none.items() for row in _terms_named(connection, names, facet, found)]
-    return Clauses(tuple(groups), tuple(sorted(none)))
+def resolve(connection: sa.Connection, aliases: Aliases, selection: Selection) -> Clauses:
+    """Return the clauses of a selection by the keys of its terms."""
+    wanted = selections.condition(selection, aliases)
+    rows = _term_rows(connection, {*wanted.none}.union(*wanted.some))
+    some = [tuple(sorted(rows[key].key for key in group if key in rows)) for group in wanted.some]
+    if not all(some):
+        return Clauses(never=True)
+    return Clauses(tuple(some), tuple(sorted(rows[key].key for key in wanted.none if key in rows)))
 
 
-def _terms_named(connection: sa.Connection, names: Names, facet: str, spelled: Iterable[str]) -> Sequence[Any]:
-    folded = {urls.fold(names.resolve(facet, name.strip())) for name in spelled}
-    return connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(folded))).all()
+def _term_rows(connection: sa.Connection, keys: Iterable[TermKey]) -> dict[TermKey, Any]:
+    """Rows of `terms` by facet and folded name, without the terms that do not exist."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for facet, folded in keys:
+        names[facet].append(folded)
+    found: dict[TermKey, Any] = {}
+    for facet, wanted in names.items():
+        query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(wanted))
+        found.update({(facet, row.folded): row for row in connection.execute(query)})
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +91,23 @@ class Respelled:
     known: tuple[Term, ...]
 
 
-def respell(connection: sa.Connection, names: Names, selection: Selection) -> Respelled:
-    """Names that are no term (yet) stay as they were typed, in NFC."""
-    known = _known(connection, names, selection)
-
-    def found(facet: str, name: str) -> KnownTerm | None:
-        return known.get((facet, urls.fold(names.resolve(facet, name.strip()))))
+def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -> Respelled:
+    """Return a selection in canonical spellings. Names that are no term (yet) stay as they were typed, in NFC."""
+    pairs = selection.pairs()
+    rows = _term_rows(connection, {aliases.key(*pair) for pair in pairs})
+    known = {pair: _known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
 
     def written(facet: str, name: str) -> str:
-        term = found(facet, name)
-        return term.term.name if term else unicodedata.normalize("NFC", name.strip())
+        found = known.get((facet, name))
+        return found.term.name if found else unicodedata.normalize("NFC", name.strip())
 
     def lasting(facet: str, name: str) -> str:
-        term = found(facet, name)
-        return term.feed_path.partition("/")[2] if term else urls.slug(name.strip())
+        found = known.get((facet, name))
+        return found.feed_path.partition("/")[2] if found else urls.slug(name.strip())
 
-    pairs = selection.pairs()
-    unknown = tuple(pair for pair in pairs if found(*pair) is None)
-    terms = tuple(term.term for pair in pairs if (term := found(*pair)))
-    return Respelled(selection.renamed(written), selection.renamed(lasting), unknown, terms)
-
-
-def _known(connection: sa.Connection, names: Names, selection: Selection) -> dict[tuple[str, str], KnownTerm]:
-    """The terms that a selection names, by facet and folded name."""
-    spelled: dict[str, list[str]] = {}
-    for facet, name in selection.pairs():
-        spelled.setdefault(facet, []).append(name)
-    found = [(facet, row) for facet, given in spelled.items() for row in _terms_named(connection, names, facet, given)]
-    return {(facet, row.folded): _known_term(row) for facet, row in found}
+    unknown = tuple(pair for pair in pairs if pair not in known)
+    found = tuple(known[pair].term for pair in pairs if pair in known)
+    return Respelled(selection.renamed(written), selection.renamed(lasting), unknown, found)
 
 
 def select(
@@ -349,16 +342,14 @@ _TERM = sa.select(terms).where(
 )
 
 
-def term_at(connection: sa.Connection, names: Names, facet: str, segment: str) -> KnownTerm | None:
+def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: str) -> KnownTerm | None:
     """The term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
     exact = connection.execute(_TERM, {"facet": facet, "slug": segment}).first()
     if exact is not None:
         return _known_term(exact)
-    for name in dict.fromkeys((urls.unslug(segment), segment)):
-        found = _terms_named(connection, names, facet, [name])
-        if found:
-            return _known_term(found[0])
-    return None
+    keys = [aliases.key(facet, name) for name in (urls.unslug(segment), segment)]
+    rows = _term_rows(connection, set(keys))
+    return next((_known_term(rows[key]) for key in keys if key in rows), None)
 
 
 def terms_of(connection: sa.Connection, facet: str, min_articles: int = 1, limit: int | None = None) -> list[KnownTerm]:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from .. import urls
 from ..database.tables import articles, memberships, spellings, terms
 from ..model import FACETS
+from ..selections import Aliases
 
 Spelled = Mapping[str, Sequence[str]]  # facet -> names as written
 Member = tuple[int, int, int, int]  # a row of memberships
@@ -38,48 +39,14 @@ class _Term:
     spelled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Aliases of the configuration, folded: facet -> folded spelling -> the name it stands for in the end."""
-
-    aliases: Mapping[str, Mapping[str, str]]
-
-    @classmethod
-    def of(cls, aliases: Mapping[str, Mapping[str, str]]) -> Names:
-        return cls({facet: _followed(rows) for facet, rows in aliases.items()})
-
-    def resolve(self, facet: str, name: str) -> str:
-        return self.aliases.get(facet, {}).get(urls.fold(name), name)
-
-    def preferred(self, facet: str, folded: str) -> str:
-        """The operator's own spelling of a term, where an alias names it."""
-        for name in self.aliases.get(facet, {}).values():
-            if urls.fold(name) == folded:
-                return name
-        return ""
-
-    def sources(self, facet: str) -> dict[str, frozenset[str]]:
-        """Folded name of a term -> the folded spellings of other terms that an alias has made a part of it."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for alias, name in self.aliases.get(facet, {}).items():
-            if urls.fold(name) != alias:
-                found[urls.fold(name)].add(alias)
-        return {target: frozenset(aliases) for target, aliases in found.items()}
-
-
-def _followed(aliases: Mapping[str, str]) -> dict[str, str]:
-    steps = {urls.fold(alias): name for alias, name in aliases.items()}
-    return {alias: urls.follow(steps, name) for alias, name in steps.items()}
-
-
 class Vocabulary:
     """`touched` are the keys of all terms that any counted article has. Call `settle` once, at the end.
 
     `first_published` are then the terms (facet, folded name) that have a feed for the first time.
     """
 
-    def __init__(self, connection: sa.Connection, names: Names) -> None:
-        self.connection, self.names = connection, names
+    def __init__(self, connection: sa.Connection, aliases: Aliases) -> None:
+        self.connection, self.aliases = connection, aliases
         self.touched: set[int] = set()
         self.first_published: list[tuple[str, str]] = []
         self._terms: dict[tuple[str, str], _Term] = {}
@@ -121,7 +88,7 @@ class Vocabulary:
         """The term that a spelling stands for, and the spelling that counts (an alias counts as its target)."""
         known = self._spelled.get((facet, name))
         if known is None:
-            resolved = self.names.resolve(facet, name)
+            resolved = self.aliases.resolve(facet, name)
             place = (facet, urls.fold(resolved))
             if place not in self._terms:
                 self._terms[place] = self._find(*place) or self._make(*place, resolved)
@@ -155,7 +122,7 @@ class Vocabulary:
         if not term.change and not any(term.spelled.values()):
             return False
         counts = self._respell(term)
-        best = self.names.preferred(term.facet, term.folded) or _commonest(counts, term.name)
+        best = self.aliases.preferred(term.facet, term.folded) or _commonest(counts, term.name)
         slug = urls.slug(best)
         values: dict[str, object] = {"articles": terms.c.articles + term.change, "name": best, "slug": slug}
         if not term.published:
@@ -210,30 +177,30 @@ def _commonest(counts: Mapping[str, int], current: str) -> str:
 Place = tuple[str, str]  # facet, folded name
 
 
-def differing(before: Names, after: Names) -> Iterator[Place]:
+def differing(before: Aliases, after: Aliases) -> Iterator[Place]:
     """The terms that other spellings belong to now than before."""
-    for facet in sorted(before.aliases.keys() | after.aliases.keys()):
+    for facet in sorted(before.names.keys() | after.names.keys()):
         old, new = before.sources(facet), after.sources(facet)
         yield from ((facet, folded) for folded in sorted(old.keys() | new.keys()) if old.get(folded) != new.get(folded))
 
 
-def settle(connection: sa.Connection, names: Names, due: Iterable[Place]) -> None:
+def settle(connection: sa.Connection, aliases: Aliases, due: Iterable[Place]) -> None:
     """Decide for some terms. Call it when memberships and terms are written."""
     query = sa.select(terms.c.facet, terms.c.folded).where(terms.c.adopted != "")
     adopting = {(facet, folded) for facet, folded in connection.execute(query)}
-    sources = {facet: names.sources(facet) for facet in names.aliases}
+    sources = {facet: aliases.sources(facet) for facet in aliases.names}
     for facet, folded in due:
         if folded not in sources.get(facet, {}) and (facet, folded) not in adopting:
             continue  # it has no other names, as nearly all
         term = connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)).first()
         if term is not None:
-            adopted = _adopted(connection, names, term.key, facet, folded)
+            adopted = _adopted(connection, aliases, term.key, facet, folded)
             connection.execute(sa.update(terms).where(terms.c.key == term.key).values(adopted=adopted))
 
 
-def _adopted(connection: sa.Connection, names: Names, key: int, facet: str, folded: str) -> str:
+def _adopted(connection: sa.Connection, aliases: Aliases, key: int, facet: str, folded: str) -> str:
     """The first slug of the term whose feed goes on, "" for the term's own."""
-    sources = names.sources(facet).get(folded, frozenset())
+    sources = aliases.sources(facet).get(folded, frozenset())
     written = {urls.fold(name): name for name in _oldest(connection, key).get(facet, ())}
     candidates = sorted(written.keys() & sources)
     if folded in written or not candidates:

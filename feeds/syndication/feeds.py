@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm, Respelled
-from ..catalog.terms import Names
 from ..config.models import Config, NamedFeed
 from ..model import FACETS, PLURALS, Feed, Selection
+from ..selections import Aliases
 
 ALL = "all"
 NAMED = "feeds"
@@ -97,15 +97,15 @@ def enabled_facets(config: Config) -> list[str]:
     return [name for name in FACETS if config.feeds.facet(name).enabled]
 
 
-def names_of(config: Config) -> Names:
-    return Names.of(config.feeds.aliases)
+def aliases_of(config: Config) -> Aliases:
+    return Aliases.from_config(config.feeds.aliases)
 
 
 def clauses_of(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
     """A feed's selection, resolved; in the snapshot that the feed was found in."""
     if feed.term is not None:
         return Clauses(((feed.term,),))
-    return queries.resolve(connection, names_of(config), feed.selection)
+    return queries.resolve(connection, aliases_of(config), feed.selection)
 
 
 def every_feed(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed, KnownTerm | None]]:
@@ -134,5 +134,5 @@ def feed_at(connection: sa.Connection, config: Config, path: str) -> Feed | None
                 return named_feed(config, named)
         return None
     facet = PLURALS.get(folder.casefold())
-    known = queries.term_at(connection, names_of(config), facet.name, rest) if facet else None
+    known = queries.term_at(connection, aliases_of(config), facet.name, rest) if facet else None
     return term_feed(config, known) if known is not None and is_offered(config, known) else None

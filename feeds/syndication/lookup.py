@@ -195,7 +195,7 @@ def find_selected(connection: sa.Connection, config: Config, text: str) -> Feed 
         return Elsewhere(f"{feeds.NAMED}/{wanted}", "")
     if not selections.clauses(wanted):
         return Elsewhere(feeds.ALL, "")
-    found = queries.respell(connection, feeds.names_of(config), wanted)
+    found = queries.respell(connection, feeds.aliases_of(config), wanted)
     if not found.known:
         raise AddressError("no article has any of these terms")
     feed = feeds.selected_feed(config, found)
@@ -282,7 +282,7 @@ def terms(connection: sa.Connection, config: Config, facet: str, limit: int | No
 def _term_of(connection: sa.Connection, config: Config, feed: Feed) -> KnownTerm | None:
     if not feed.facet:
         return None
-    return queries.term_at(connection, feeds.names_of(config), feed.facet, feed.path.partition("/")[2])
+    return queries.term_at(connection, feeds.aliases_of(config), feed.facet, feed.path.partition("/")[2])
 
 
 # The feed builder's use cases: what a selection takes, and which terms there are to choose from.
@@ -324,7 +324,7 @@ def build(connection: sa.Connection, config: Config, text: str) -> Built | Elsew
         return Elsewhere(f"{feeds.NAMED}/{wanted}", "")
     if not selections.clauses(wanted):
         return None
-    found = queries.respell(connection, feeds.names_of(config), wanted)
+    found = queries.respell(connection, feeds.aliases_of(config), wanted)
     feed = feeds.selected_feed(config, found)
     if feed.query != text:
         return Elsewhere(feeds.SELECT, feed.query)

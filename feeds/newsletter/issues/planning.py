@@ -19,7 +19,6 @@ import sqlalchemy as sa
 
 from ... import selections, urls
 from ...catalog import queries
-from ...catalog.matching import Matcher
 from ...config.models import Config
 from ...database import insert_rows
 from ...database.tables import cohorts, deliveries, issue_articles, issue_sections, issues, plans, subscribers, subscriptions
@@ -302,7 +301,8 @@ class _Articles:
         self.articles = sorted(unique.values(), key=lambda article: (not article.editor_choice, -article.position))
         rank = {article.id: index for index, article in enumerate(self.articles)}
         self._new = [frozenset(rank[article.id] for article in articles) for articles in found]
-        self._matcher = Matcher(self.articles, config.feeds.aliases)
+        self._aliases = selections.Aliases.from_config(config.feeds.aliases)
+        self._terms = [selections.term_keys(article) for article in self.articles]
         self._taken: dict[int, frozenset[int]] = {}
         self._sections: dict[tuple[int, int], tuple[int, ...]] = {}
 
@@ -325,7 +325,10 @@ class _Articles:
             query = sa.select(selections_table.c.query).where(selections_table.c.key == key)
             text = self.connection.execute(query).scalar()
             selection = wanted(self.config, str(text)) if text is not None else None
-            self._taken[key] = frozenset(self._matcher.take(selection)) if selection is not None else frozenset()
+            self._taken[key] = frozenset()
+            if selection is not None:
+                asked = selections.condition(selection, self._aliases)
+                self._taken[key] = frozenset(rank for rank, terms in enumerate(self._terms) if selections.matches(asked, terms))
         return self._taken[key]
 
     def write(self, issue: int) -> None:

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from ...catalog import queries
-from ...catalog.matching import Matcher
 from ...config.models import Config
 from ...model import Article, Issue, IssueContent, Recipient, Section
+from ...selections import Aliases, condition, matches, term_keys
 from ..messages import compose
 from ..subscribers import records
 from ..subscribers.records import Subscriber, Subscription
@@ -61,9 +61,14 @@ def _content(
     config: Config, frequency: str, due: int, timezone: str, texts: Sequence[str], articles: Sequence[Article]
 ) -> IssueContent:
     """Selections are numbered 1, 2, ..."""
-    matcher = Matcher(articles, config.feeds.aliases)
-    taken = {number: wanted(config, text) for number, text in enumerate(texts, 1)}
-    sections = {(0, number): matcher.take(selection) for number, selection in taken.items() if selection is not None}
+    aliases = Aliases.from_config(config.feeds.aliases)
+    terms = [term_keys(article) for article in articles]
+    sections: dict[tuple[int, int], tuple[int, ...]] = {}
+    for number, text in enumerate(texts, 1):
+        selection = wanted(config, text)
+        if selection is not None:
+            asked = condition(selection, aliases)
+            sections[0, number] = tuple(rank for rank, found in enumerate(terms) if matches(asked, found))
     id = f"{frequency}-{datetime.fromtimestamp(due, ZoneInfo(timezone)):%Y-%m-%d}"
     return IssueContent(
         Issue(0, id, frequency, due, timezone, articles=len(articles)),

@@ -166,7 +166,7 @@ class Consent:
         return {facet: tuple(self._term(connection, facet, name) for name in names) for facet, names in clauses.items()}
 
     def _term(self, connection: sa.Connection, facet: str, name: str) -> str:
-        term = queries.term_at(connection, feeds.names_of(self.config), facet, urls.slug(name))
+        term = queries.term_at(connection, feeds.aliases_of(self.config), facet, urls.slug(name))
         if term is None:
             raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
         return term.term.name

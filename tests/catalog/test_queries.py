@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from feeds import urls
 from feeds.catalog import queries
-from feeds.catalog.terms import Names
 from feeds.model import FACETS, Article, Selection
 from feeds.monitoring import health
+from feeds.selections import Aliases
 
-NONE = Names.of({})
+NONE = Aliases.from_config({})
 TAGS = ["Linux", "LINUX", "内核", "C++", "TCP/IP", ".NET", "Ubuntu 11.04"]
 NAMES = {"tag": TAGS, "translator": ["wxy", "geekpi", "Ada"], "category": ["技术", "新闻"]}
 

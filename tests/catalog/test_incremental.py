@@ -20,9 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from feeds import urls
 from feeds.catalog import queries
-from feeds.catalog.matching import Matcher
-from feeds.catalog.terms import Names
 from feeds.model import Article, Selection
+from feeds.selections import Aliases, condition, matches, term_keys
 from feeds.syndication import lookup
 from feeds.syndication.formats import FORMATS
 
@@ -84,9 +83,10 @@ def everything(runtime: Any) -> dict[str, Any]:
 
 def selected_ids(connection: Any, config: Any, found: list[Article], selection: Selection) -> list[str]:
     """What the catalog selects, which is what a look at every article selects."""
-    clauses = queries.resolve(connection, Names.of(config.feeds.aliases), selection)
+    aliases = Aliases.from_config(config.feeds.aliases)
+    clauses = queries.resolve(connection, aliases, selection)
     ids = [article.id for article in queries.select(connection, clauses, 1000)]
-    assert ids == [found[index].id for index in Matcher(found, config.feeds.aliases).take(selection)]
+    assert ids == [article.id for article in found if matches(condition(selection, aliases), term_keys(article))]
     assert queries.count(connection, clauses) == len(ids)
     assert [article.id for article in queries.select(connection, clauses, 2)] == ids[:2]
     if len(ids) > 1:
@@ -274,7 +274,7 @@ class Crowd(RuleBasedStateMachine):
             found = queries.select(connection, queries.Clauses(), 100)
             tags = {known.term.name: known.term.articles for known in queries.terms_of(connection, "tag")}
             for known in queries.terms_of(connection, "tag"):
-                clauses = queries.resolve(connection, queries.Names.of({}), Selection({"tag": (known.term.name,)}))
+                clauses = queries.resolve(connection, Aliases.from_config({}), Selection({"tag": (known.term.name,)}))
                 assert len(queries.select(connection, clauses, 100)) == known.term.articles
         published = {int(article.id): article for article in found}
         claimed = {file[0] for file in self.files.values() if file is not None}
