@@ -8,6 +8,8 @@ PORT   ?= 8000
 CONFIG ?= config
 DATABASE ?= sqlite
 FUZZ_SECONDS ?= 600
+# The compiled words of pages and mails: what the program reads.
+WORDS := feeds/locale/zh_CN/LC_MESSAGES/feeds.mo
 
 # The demo's readers and their first digests, once, into var/maildir: only where nothing of one's own is at stake.
 DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "$(CONFIG)" = config ] && [ ! -e var/.demo-mail ] && \
@@ -21,7 +23,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
 
-run: $(VENV)/.run ## set up, rescan the store, serve on http://127.0.0.1:8000  (FEEDS_STORE=DIR make run)
+run: $(VENV)/.run $(WORDS) ## set up, rescan the store, serve on http://127.0.0.1:8000  (FEEDS_STORE=DIR make run)
 	$(BIN)/feeds rescan --config $(CONFIG)
 	@$(DEMO_MAIL)
 	$(BIN)/feeds serve --config $(CONFIG) --host $(HOST) --port $(PORT)
@@ -91,6 +93,9 @@ $(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock | $(WORDS)
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+$(WORDS): $(WORDS:.mo=.po) | $(VENV)/.run
+	$(BIN)/pybabel --quiet compile --directory feeds/locale --domain feeds

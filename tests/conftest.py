@@ -25,6 +25,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 import yaml
+from babel.messages.frontend import CommandLineInterface
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
@@ -38,6 +39,7 @@ from feeds.runtime import Runtime
 from . import postgresql
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+LOCALES = CHECKOUT / "feeds" / "locale"
 WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first file
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
@@ -111,8 +113,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what all sites of the tests keep")
 
 
+def _compile_words() -> None:
+    """A checkout is installed once and edited often."""
+    sources = [(po, po.with_suffix(".mo")) for po in LOCALES.rglob("*.po")]
+    if any(not mo.exists() or mo.stat().st_mtime < po.stat().st_mtime for po, mo in sources):
+        CommandLineInterface().run(["pybabel", "--quiet", "compile", "--directory", str(LOCALES), "--domain", "feeds"])
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """One server for all processes of this run, gone with the first of them."""
+    """Words that are newer than what was compiled last; one database server for all processes of this run."""
+    if not hasattr(config, "workerinput"):
+        _compile_words()
     if config.getoption("--database") == "postgresql" and not hasattr(config, "workerinput"):
         server = contextlib.ExitStack()
         url = server.enter_context(postgresql.running()).url()

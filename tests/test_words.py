@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import html
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +15,16 @@ import pytest
 from babel.messages.pofile import read_po
 from jinja2.ext import extract_from_ast
 
-from feeds.web.i18n import zones
+from feeds import i18n
+from feeds.errors import FeedsError
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCALE = ROOT / "feeds" / "locale" / "zh_CN" / "LC_MESSAGES"
+CATALOG = i18n.LOCALES / "zh_CN" / "LC_MESSAGES" / "feeds.po"
 TEMPLATES = sorted((ROOT / "templates").rglob("*.*"))
-#: Catalog -> templates and code whose words are in it.
+#: Context (msgctxt) -> templates and code that look words up in it, and without it where it has none of them.
 SOURCES = {
-    "feeds.po": ("templates/web", ("feeds/web", "feeds/newsletter/messages/transactional.py")),
-    "mail.po": ("templates/mail", ("feeds/newsletter",)),
+    "": ("templates/web", ("feeds/web", "feeds/newsletter")),
+    i18n.MAIL: ("templates/mail", ("feeds/newsletter",)),
 }
 #: What is the same in every language: names of formats and of things, and what is typed.
 SAME = re.compile(
@@ -44,9 +47,17 @@ _NOT_SAID = [
 ]
 
 
-def catalog(name: str) -> dict[str, str]:
-    with (LOCALE / name).open("rb") as file:
-        return {str(message.id): str(message.string) for message in read_po(file, locale="zh_CN") if message.id}
+def entries() -> dict[tuple[str, str], str]:
+    """(context, English) -> Chinese, as translators write it."""
+    with CATALOG.open("rb") as file:
+        return {
+            (message.context or "", str(message.id)): str(message.string) for message in read_po(file, "zh_CN") if message.id
+        }
+
+
+def catalog(context: str) -> dict[str, str]:
+    """What the program shows: English -> Chinese, as it looks words up in a context."""
+    return {word: i18n.translate("zh-CN", word, context) for _context, word in entries()}
 
 
 def of_templates(folder: str) -> Iterator[str]:
@@ -79,29 +90,54 @@ def constants() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_word_is_there_in_chinese_with_the_same_fields(name: str) -> None:
-    folder, code = SOURCES[name]
-    known = catalog(name)
+@pytest.mark.parametrize("context", SOURCES, ids=lambda context: context or "pages")
+def test_every_word_is_there_in_chinese_with_the_same_fields(context: str) -> None:
+    folder, code = SOURCES[context]
+    known = catalog(context)
     used = {*of_templates(folder), *(word for part in code for word in of_code(part))}
     assert len(used) > 20
-    assert sorted(word for word in used if not known.get(word)) == []
+    assert sorted(word for word in used if word not in known) == []
     for word in used:
         assert sorted(re.findall(r"%\(\w+\)s", known[word])) == sorted(re.findall(r"%\(\w+\)s", word)), word
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_no_catalog_keeps_a_word_that_nobody_says(name: str) -> None:
-    folder, _code = SOURCES[name]
-    areas = {area for area, _rows in zones("en")}
-    assert sorted(set(catalog(name)) - set(of_templates(folder)) - constants() - areas) == []
+def test_the_catalog_keeps_no_word_that_is_never_shown() -> None:
+    areas = {area for area, _rows in i18n.list_zones("en")}
+    shown = {context: {*of_templates(folder), *constants(), *areas} for context, (folder, _code) in SOURCES.items()}
+    shown[""] |= shown[i18n.MAIL]
+    assert sorted((context, word) for context, word in entries() if word not in shown[context]) == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_the_chinese_words_are_chinese(name: str) -> None:
+def test_a_context_has_only_what_reads_otherwise_in_it() -> None:
+    found = entries()
+    assert [word for context, word in found if context and found.get(("", word)) in (None, found[context, word])] == []
+    assert i18n.translate("zh-CN", "Change what you get") != i18n.translate("zh-CN", "Change what you get", i18n.MAIL)
+
+
+def test_the_chinese_words_are_chinese() -> None:
     """A translation without a Han character is a name, or a mistake."""
-    odd = {word for word, chinese in catalog(name).items() if not re.search(r"[\u4e00-\u9fff]", chinese)}
+    odd = {word for (_context, word), chinese in entries().items() if not re.search(r"[\u4e00-\u9fff]", chinese)}
     assert {word for word in odd if re.search(r"[a-z]{3}", SAME.sub("", re.sub(r"%\(\w+\)s", "", word)))} == set()
+
+
+def test_the_compiled_words_are_those_of_the_catalog() -> None:
+    for (context, word), chinese in entries().items():
+        assert i18n.translate("zh-CN", word, context) == chinese
+        assert i18n.translate("en", word, context) == word
+    assert i18n.translate("zh-CN", "") == ""
+
+
+def test_words_that_were_not_compiled_are_an_error_that_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i18n, "LOCALES", tmp_path)
+    with pytest.raises(FeedsError, match="run `pybabel compile -d"):
+        i18n.load_catalog.__wrapped__("zh-CN")
+
+
+def test_no_command_that_only_reads_loads_babel() -> None:
+    code = "import sys, feeds.cli, feeds.cli.digest, feeds.web.app; sys.exit('babel' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.name}/{path.name}")

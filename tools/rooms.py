@@ -28,6 +28,7 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("database", "tables, migrations, backup, jobs"), ("urls", "the grammar of addresses")],
     [
         ("model", "the nouns"),
+        ("i18n", "words and dates"),
         ("logs", "events without secrets"),
         ("resources", "files that travel along"),
         ("process_pool", "CPU work"),

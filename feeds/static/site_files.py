@@ -259,7 +259,7 @@ def _program() -> str:
 
 def _digest_of_folder(folder: Path) -> str:
     found = hashlib.blake2b(digest_size=12)
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".po", ".py")):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".mo", ".py")):
         found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()
 

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from .. import logs, urls
+from .. import i18n, logs, urls
 from ..audience import requests
 from ..config.models import Environment
 from ..counters import STARTS
@@ -28,10 +28,9 @@ from . import admin, charts, errors, rate_limit
 from .access_log import PART, Journal
 from .body_limit import MAX_BODY, Bodies
 from .cache import Cache, renew
-from .conditional import choose_encoding
+from .conditional import VARY, choose_encoding
 from .context import KEY, Offered, State, state
 from .fast_path import Current, Lane
-from .i18n import COOKIE, VARY, Languages, day, period
 from .rate_limit import Turnstile
 from .views import digests, feeds, hub, language, pages, select
 from .views import newsletter as coming
@@ -75,9 +74,7 @@ def make_app(environment: Environment, *, still: bool = False) -> Flask:
     )
     turnstile = Turnstile(lambda batch: runtime.count(requests.add, batch))
     app = Flask(__name__, template_folder=None, static_folder="static")
-    app.extensions[KEY] = State(
-        runtime, cache, current, Languages(), turnstile, Offered(lambda: runtime.read(documents.paths)), still
-    )
+    app.extensions[KEY] = State(runtime, cache, current, turnstile, Offered(lambda: runtime.read(documents.paths)), still)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.wsgi_app = Bodies(app.wsgi_app, lambda environ: rate_limit.client(environ, turnstile.proxies))  # type: ignore[method-assign]
@@ -110,11 +107,11 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals.update(facets=FACETS, formats=FORMATS, readers=pages.links)
     app.jinja_env.filters.update(
-        day=lambda when: day(when, state().config.zone, g.language),
-        local_day=lambda when: day(when, when.tzinfo, g.language),
+        day=lambda when: i18n.format_day(when.astimezone(state().config.zone), g.language),
+        local_day=lambda when: i18n.format_day(when, g.language),
         bars=charts.bars,
         encode=urls.encode,
-        period=lambda one: period(one.year, one.month, g.language),
+        period=lambda one: i18n.format_period(one.year, one.month, g.language),
         slug=urls.slug,
     )
     app.before_request(_choose_language)
@@ -128,7 +125,7 @@ def _choose_language() -> None:
     config = here.current.edition().config
     here.turnstile.adopt(config)
     default = config.site.language if config else "en"
-    g.language = here.languages.choose(request.cookies.get(COOKIE, ""), request.accept_languages, default)
+    g.language = language.choose_language(request, default)
 
 
 def _context() -> dict[str, object]:
@@ -139,7 +136,7 @@ def _context() -> dict[str, object]:
     newsletter = edition.config is not None and edition.config.newsletter.enabled
     service = "" if not here.still else (site.service_url if site else "") or None
     return {
-        "_": lambda text: here.languages.translate(g.language, text),
+        "_": lambda text: i18n.translate(g.language, text),
         "language": g.language,
         "spoken": {} if here.still else language.NAMES,
         "here": language.here(request),

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 
 ENCODINGS = ("br", "gzip", "identity")  # on equal quality the first one is chosen
+#: What a page's bytes depend on besides its address.
+VARY = "Accept-Encoding, Accept-Language, Cookie"
 SUFFIX = {"identity": "", "gzip": ".gz", "br": ".br"}
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')

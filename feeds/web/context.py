@@ -14,7 +14,6 @@ from ..runtime import Runtime
 from ..syndication.editions import Edition
 from .cache import Cache
 from .fast_path import Current
-from .i18n import Languages
 from .rate_limit import Turnstile
 
 KEY = "feeds"
@@ -41,7 +40,6 @@ class State:
     runtime: Runtime
     cache: Cache
     current: Current
-    languages: Languages
     turnstile: Turnstile
     offered: Offered
     still: bool = False

@@ -16,7 +16,7 @@ from ..monitoring.health import is_away
 from ..syndication.documents import split_format
 from .access_log import NAME
 from .context import State, state
-from .i18n import COOKIE
+from .views.language import choose_language
 
 log: Any = structlog.get_logger("feeds.web")
 
@@ -74,7 +74,7 @@ def _rendered(error: HTTPException, away: bool) -> Response:
 def _choose_language() -> None:
     """Where a fault came before that."""
     if "language" not in g:
-        g.language = state().languages.choose(request.cookies.get(COOKIE, ""), request.accept_languages, "en")
+        g.language = choose_language(request, "en")
 
 
 def _keep(code: int) -> str:

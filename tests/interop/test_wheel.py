@@ -39,7 +39,7 @@ def test_the_wheel_holds_templates_configuration_migrations_words_and_the_demo(w
         "feeds/_share/templates/web/base.html",
         "feeds/_share/config/site.yaml",
         "feeds/_share/config/feeds.yaml",
-        "feeds/locale/zh_CN/LC_MESSAGES/feeds.po",
+        "feeds/locale/zh_CN/LC_MESSAGES/feeds.mo",
         "feeds/database/migrations/env.py",
         "feeds/web/static/style.css",
         "feeds/web/static/icon.png",

@@ -33,7 +33,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "asgiref": ("BSD-3-Clause", "of Procrastinate"),
     "atpublic": ("Apache-2.0", "of flufl.bounce"),
     "attrs": ("MIT", "of aiohttp"),
-    "babel": ("BSD-3-Clause", "words of pages and mails, names of time zones"),
+    "babel": ("BSD-3-Clause", "names of time zones, and at build time the words of pages and mails"),
     "blinker": ("MIT", "of Flask"),
     "brotli": ("MIT", "compression of documents"),
     "cffi": ("MIT-0", "of cryptography"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ... import selections, urls
+from ... import i18n, selections, urls
 from ...config.models import Config
 from ...errors import AddressError
 from ...model import FACETS, Credit, IssueArticle, IssueContent, Message, Recipient, Section
@@ -23,7 +23,6 @@ from . import fragments, mime
 from .dkim import Signer
 from .fragments import Piece
 from .headers import Headers
-from .i18n import Words
 from .templates import Form, Mould, SectionTitle, TemplateFault, Templates, html_form, text_form
 
 # Which articles one reader gets, under which headings. Pure: the same content and selections give the same sections.
@@ -86,7 +85,7 @@ class Preview:
 class _Edition:
     """An issue in one language and time zone."""
 
-    words: Words
+    language: str
     zone: ZoneInfo
     html: Form
     text: Form
@@ -125,7 +124,7 @@ class Press:
         html, text = self._parts(edition, sections, recipient, links)
         subject = self._subject(edition, *_lead(sections))
         message_id = self._headers.message_id(recipient.subscriber)
-        head = self._headers.write(recipient, message_id, subject, edition.words.tag, links, now)
+        head = self._headers.write(recipient, message_id, subject, edition.language, links, now)
         data = self._headers.join(head, fragments.body(text), fragments.body(html))
         if self._signer:
             data = self._signer.sign(data, now)
@@ -146,14 +145,13 @@ class Press:
     # -- the same for many -------------------------------------------------
 
     def _of(self, recipient: Recipient) -> _Edition:
-        chinese = recipient.language.lower().startswith("zh")
-        return self._edition("zh-CN" if chinese else "en", recipient.timezone)
+        return self._edition(i18n.match_language(recipient.language), recipient.timezone)
 
     def _make_edition(self, language: str, timezone: str) -> _Edition:
-        words, zone = Words(language), _zone(timezone, self._config)
+        zone = _zone(timezone, self._config)
         values, articles = self._values(), self._content.articles
-        html = html_form(self._templates, words, zone, articles, values)
-        return _Edition(words, zone, html, text_form(self._templates, words, zone, articles, values))
+        html = html_form(self._templates, language, zone, articles, values)
+        return _Edition(language, zone, html, text_form(self._templates, language, zone, articles, values))
 
     def _values(self) -> dict[str, Any]:
         base = self._config.site.base_url
@@ -169,18 +167,18 @@ class Press:
 
     def _subject_text(self, edition: _Edition, first: int, count: int) -> str:
         values = {**self._values(), "count": count, "first": self._content.articles[first] if count else None}
-        return self._templates.subject(edition.words, edition.zone, values)
+        return self._templates.subject(edition.language, edition.zone, values)
 
     def _make_heads(self, edition: _Edition, html: bool, selection: int, one: bool) -> tuple[Mould, Mould]:
         """The heading of a section and the line that counts what it leaves out."""
         form = edition.html if html else edition.text
-        section = self._titled(selection, edition.words)
+        section = self._titled(selection, edition.language)
         return form.heading(section), form.more(section, one=one)
 
-    def _titled(self, selection: int, words: Words) -> SectionTitle:
+    def _titled(self, selection: int, language: str) -> SectionTitle:
         """In the reader's language; with a page where the site has one for exactly this selection."""
         query, site = self._content.queries.get(selection, ""), self._config.site
-        title, path, own = _named(self._config, query, words)
+        title, path, own = _named(self._config, query, language)
         if not path:
             return SectionTitle(_line(title), "", "")
         page, feed = (urls.url(site.base_url, path, extension, own) for extension in ("", ".atom"))
@@ -278,7 +276,7 @@ def _lead(sections: Sequence[Section]) -> tuple[int, int]:
     return (ranks[0] if ranks else -1), len(ranks)
 
 
-def _named(config: Config, query: str, words: Words) -> tuple[str, str, str]:
+def _named(config: Config, query: str, language: str) -> tuple[str, str, str]:
     """The title of what is selected, the path and the query of its page: "" where it has none."""
     try:
         wanted = selections.parse(query)
@@ -289,7 +287,7 @@ def _named(config: Config, query: str, words: Words) -> tuple[str, str, str]:
         return (feed.title, f"feeds/{feed.name}", "") if feed else (wanted, "", "")
     facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
     path = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
-    return selections.title(wanted, chinese=words.chinese), *path
+    return selections.title(wanted, chinese=language == "zh-CN"), *path
 
 
 def _clean(article: IssueArticle) -> IssueArticle:

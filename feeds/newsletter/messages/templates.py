@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,10 +21,10 @@ import css_inline
 import jinja2
 from markupsafe import Markup, escape
 
+from ... import i18n
 from ...errors import Fault
 from ...model import IssueArticle
 from .fragments import Piece
-from .i18n import Words
 
 #: What differs from reader to reader. A template finds the first three in `links`.
 PERSONAL = ("browser", "preferences", "unsubscribe", "address")
@@ -68,11 +69,11 @@ class Templates:
         self.html = _environment(loader, autoescape=True)
         self.text = _environment(loader, autoescape=False)
 
-    def subject(self, words: Words, zone: ZoneInfo, values: Mapping[str, Any]) -> str:
+    def subject(self, language: str, zone: ZoneInfo, values: Mapping[str, Any]) -> str:
         """One line, made for one set of `values`."""
         with _Blame(_get(self.text, "digest.subject")) as template:
             # Not `render`, which rewrites tracebacks so that `_Blame` would not know its template in them.
-            rendered = str(template.make_module({**_helpers(words, zone), **values}))
+            rendered = str(template.make_module({**_helpers(language, zone), **values}))
         return " ".join(rendered.split())
 
 
@@ -98,12 +99,12 @@ def _shorten(text: str, length: int) -> str:
     return f"{kept[:blank] if blank > 0 else kept}…"
 
 
-def _helpers(words: Words, zone: ZoneInfo) -> dict[str, Any]:
+def _helpers(language: str, zone: ZoneInfo) -> dict[str, Any]:
     return {
-        "_": words.translate,
-        "language": words.tag,
-        "day": lambda when: words.day(when, zone),
-        "date": lambda when: words.date(when, zone),
+        "_": lambda text: i18n.translate(language, text, context=i18n.MAIL),
+        "language": language,
+        "day": lambda when: i18n.format_day(datetime.fromtimestamp(when, zone), language),
+        "date": lambda when: i18n.format_date(datetime.fromtimestamp(when, zone), language),
     }
 
 
@@ -199,28 +200,28 @@ class Form:
 
 
 def html_form(
-    templates: Templates, words: Words, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
+    templates: Templates, language: str, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
 ) -> Form:
-    return _Workshop(_get(templates.html, "digest.html"), words, zone, values, html=True).form(articles)
+    return _Workshop(_get(templates.html, "digest.html"), language, zone, values, html=True).form(articles)
 
 
 def text_form(
-    templates: Templates, words: Words, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
+    templates: Templates, language: str, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
 ) -> Form:
-    return _Workshop(_get(templates.text, "digest.txt"), words, zone, values, html=False).form(articles)
+    return _Workshop(_get(templates.text, "digest.txt"), language, zone, values, html=False).form(articles)
 
 
 class _Workshop:
     """Renders one template with marks in it, and cuts."""
 
     def __init__(
-        self, template: jinja2.Template, words: Words, zone: ZoneInfo, values: Mapping[str, Any], *, html: bool
+        self, template: jinja2.Template, language: str, zone: ZoneInfo, values: Mapping[str, Any], *, html: bool
     ) -> None:
         self.template, self.html, self.marks = template, html, _Marks()
         personal = {name: self.marks.value(name) for name in PERSONAL}
         links = {**values["links"], **{name: text for name, text in personal.items() if name != "address"}}
         slots = {name: self._fence(f"slot.{name}") for name in _SLOTS}
-        self.context = {**_helpers(words, zone), **values, **slots, "links": links, "address": personal["address"]}
+        self.context = {**_helpers(language, zone), **values, **slots, "links": links, "address": personal["address"]}
 
     def _fence(self, name: str) -> str:
         """In HTML a comment, which may stand anywhere between elements."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -21,14 +21,13 @@ from typing import Any
 import jinja2
 import sqlalchemy as sa
 
+from ... import i18n
 from ...config.models import Config
 from ...database.tables import outbox
 from ...errors import FeedsError
 from ..subscribers.address import Mailbox
-from .i18n import Words
 from .mime import POLICY, plain
 
-Translate = Callable[[str], str]
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -64,15 +63,18 @@ def post(connection: sa.Connection, letters: Sequence[Letter], now: int) -> None
         connection.execute(sa.insert(outbox), rows)
 
 
-def rhythm(config: Config, translate: Translate, frequency: str, day: int) -> str:
+def rhythm(config: Config, language: str, frequency: str, day: int) -> str:
     """How often and when, in words: `every Monday at 08:00`. `day` of weekly digests only."""
     cron = config.newsletter.cron(frequency, day)
     time = f"{cron.hour:02}:{cron.minute:02}"
     if frequency == "weekly":
-        return translate("every %(day)s at %(time)s") % {"day": translate(DAYS[cron.day]), "time": time}
+        return i18n.translate(language, "every %(day)s at %(time)s") % {
+            "day": i18n.translate(language, DAYS[cron.day]),
+            "time": time,
+        }
     if frequency == "monthly":
-        return translate("on day %(day)s of every month at %(time)s") % {"day": cron.day, "time": time}
-    return translate("every day at %(time)s") % {"time": time}
+        return i18n.translate(language, "on day %(day)s of every month at %(time)s") % {"day": cron.day, "time": time}
+    return i18n.translate(language, "every day at %(time)s") % {"time": time}
 
 
 @dataclass(slots=True)
@@ -82,7 +84,6 @@ class Letters:
     config: Config
     folders: Sequence[Path]
     _moulds: dict[tuple[str, int], _Mould] = field(default_factory=dict)
-    _words: dict[str, Words] = field(default_factory=dict)
 
     def confirmation(self, mailbox: Mailbox, token: str, language: str, now: int) -> Letter:
         """Of `token` are made the link and the address that says "it was not me". Fast enough for many at a time."""
@@ -110,11 +111,6 @@ class Letters:
         message["Date"] = _date(now)
         return Letter(mailbox.envelope, message["Message-ID"], message.as_bytes().decode("ascii"))
 
-    def words(self, language: str) -> Words:
-        if language not in self._words:
-            self._words[language] = Words(language)
-        return self._words[language]
-
     @property
     def _base(self) -> str:
         return self.config.site.base_url
@@ -129,8 +125,8 @@ class Letters:
 
     def _message(self, template: str, language: str, unsubscribe: str, values: Mapping[str, Any]) -> EmailMessage:
         """Without the fields that differ from one recipient to the next."""
-        words = self.words(language)
-        environment = self._environment(words)
+        tag = i18n.match_language(language)
+        environment = self._environment(tag)
         found = [_render(environment, f"{template}.{end}", values) for end in ("subject", "txt", "html")]
         message = EmailMessage(policy=POLICY)
         message["From"] = _address(self._sender())
@@ -143,10 +139,10 @@ class Letters:
         message["X-Auto-Response-Suppress"] = "All"
         message.set_content(found[1], cte="quoted-printable")
         message.add_alternative(found[2], subtype="html", cte="quoted-printable")
-        message["Content-Language"] = words.tag  # `set_content` takes away what begins with Content-
+        message["Content-Language"] = tag  # `set_content` takes away what begins with Content-
         return message
 
-    def _environment(self, words: Words) -> jinja2.Environment:
+    def _environment(self, language: str) -> jinja2.Environment:
         made = jinja2.Environment(
             loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder) for folder in self.folders]),
             undefined=jinja2.StrictUndefined,
@@ -156,7 +152,8 @@ class Letters:
             keep_trailing_newline=True,
         )
         site = self.config.site
-        made.globals.update(_=words.translate, language=words.tag, chinese=words.chinese, site=site)
+        made.globals.update(_=lambda text: i18n.translate(language, text, context=i18n.MAIL), language=language, site=site)
+        made.globals.update(chinese=language == "zh-CN")
         made.globals.update(postal_address=self.config.newsletter.postal_address)
         return made
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 import structlog
 
-from ... import database, urls
+from ... import database, i18n, urls
 from ... import selections as grammar
 from ...catalog import queries
 from ...config.models import FREQUENCIES, Config, Environment
@@ -137,9 +137,9 @@ class Consent:
     def usual_day(self) -> int:
         return records.usual_day(self.config)
 
-    def rhythm(self, translate: Callable[[str], str], frequency: str, day: int) -> str:
+    def rhythm(self, language: str, frequency: str, day: int) -> str:
         """How often and when, in words; "" for a frequency that is not offered any more."""
-        return rhythm(self.config, translate, frequency, day) if frequency in self.config.newsletter.frequencies else ""
+        return rhythm(self.config, language, frequency, day) if frequency in self.config.newsletter.frequencies else ""
 
     def title(self, select: str, *, chinese: bool) -> str:
         """What a selection is called."""
@@ -288,10 +288,9 @@ class Consent:
     def _receipt(self, connection: sa.Connection, subscriber: Subscriber, now: int) -> Any:
         wanted: dict[str, list[str]] = {}
         chinese = subscriber.language == "zh-CN"
-        translate = self.letters.words(subscriber.language).translate
         for one in records.subscriptions_of(connection, subscriber.key):
             titles = [self.title(select, chinese=chinese) for select in one.selects]
-            wanted[self.rhythm(translate, one.frequency, one.day) or one.frequency] = titles
+            wanted[self.rhythm(i18n.match_language(subscriber.language), one.frequency, one.day) or one.frequency] = titles
         mailbox = parse_mailbox(subscriber.address)
         return self.letters.receipt(mailbox, self._token(subscriber), subscriber.language, wanted, now)
 

@@ -11,11 +11,11 @@ from urllib.parse import quote, unquote, urlsplit
 from flask import Blueprint, Response, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
+from ... import i18n
 from ...admin.pages import Console
 from ...config.models import Config
 from .. import rate_limit
 from ..context import state
-from ..i18n import day
 from ..rate_limit import Networks
 from ..views import language
 
@@ -134,7 +134,7 @@ def moment(when: datetime | int | None) -> str:
     zone = config().zone
     local = (datetime.fromtimestamp(when, zone) if isinstance(when, int) else when).astimezone(zone)
     gap = " " if g.language == "zh-CN" else ", "
-    return f"{day(local, zone, g.language)}{gap}{local:%H:%M}"
+    return f"{i18n.format_day(local, g.language)}{gap}{local:%H:%M}"
 
 
 @blueprint.app_template_filter("decode")
@@ -144,7 +144,7 @@ def decode(select: str) -> str:
 
 
 def words(text: str) -> str:
-    return state().languages.translate(g.language, text)
+    return i18n.translate(g.language, text)
 
 
 def back(path: str, said: str = "") -> Answer:

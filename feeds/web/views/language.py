@@ -7,14 +7,28 @@ from urllib.parse import quote
 from flask import Blueprint, Request, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
+from ... import i18n
 from ..context import state
-from ..i18n import COOKIE, COOKIE_SECONDS
 
 blueprint = Blueprint("switch", __name__)
 
+#: The name of the cookie that keeps the reader's choice, and for how long (seconds).
+COOKIE, COOKIE_SECONDS = "language", 365 * 86400
 #: Each language in its own words.
 NAMES = {"zh-CN": "中文", "en": "English"}
 MAX_BODY = 16 * 1024
+
+
+def choose_language(asked: Request, default: str) -> str:
+    """Return the reader's choice (a cookie), else the best of Accept-Language, else the site's, whose tag is `default`."""
+    chosen = asked.cookies.get(COOKIE, "")
+    if chosen in i18n.LANGUAGES:
+        return chosen
+    for tag, quality in asked.accept_languages:
+        for known in i18n.LANGUAGES:
+            if quality > 0 and tag.lower().split("-")[0] == known.split("-")[0]:
+                return known
+    return i18n.match_language(default)
 
 
 def here(asked: Request) -> str:

@@ -18,6 +18,7 @@ from flask import Blueprint, Response, abort, g, redirect, render_template, requ
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Answer
 
+from ... import i18n
 from ...model import FACETS
 from ...newsletter.subscribers.signup import (
     LANGUAGES,
@@ -32,8 +33,8 @@ from ...newsletter.subscribers.signup import (
 )
 from .. import rate_limit
 from ..context import state
-from ..i18n import COOKIE, city, zones
 from ..rate_limit import Networks
+from .language import COOKIE
 
 # What all pages of one subscriber share: they are cached nowhere, send no referrer, are not indexed.
 
@@ -56,7 +57,7 @@ def now_here() -> int:
 
 def words(text: str) -> str:
     """In the reader's language."""
-    return state().languages.translate(g.language, text)
+    return i18n.translate(g.language, text)
 
 
 def speak(language: str) -> None:
@@ -243,11 +244,11 @@ def _choices(consent: Consent, chosen: Sequence[str]) -> dict[str, Any]:
     others = [(text, _title_of(consent)(text), 0) for text in _existing(consent, chosen) if text not in shown]
     return {
         "groups": [(heading, rows) for heading, rows in [(words("Chosen"), others), *groups] if rows],
-        "frequencies": [(name, consent.rhythm(words, name, consent.usual_day())) for name in consent.frequencies()],
+        "frequencies": [(name, consent.rhythm(g.language, name, consent.usual_day())) for name in consent.frequencies()],
         "days": list(enumerate(map(words, DAYS))),
         "usual_day": consent.usual_day(),
-        "zones": zones(g.language),
-        "city": lambda name: city(name, g.language),
+        "zones": i18n.list_zones(g.language),
+        "city": lambda name: i18n.format_zone(name, g.language),
         "languages": {"zh-CN": "简体中文", "en": "English"},
     }
 
@@ -278,14 +279,14 @@ def _confirmation(consent: Consent, found: Confirmation | None) -> Answer:
         return dead_link()
     speak(found.language)
     wanted = _by_rhythm(consent, found.wishes, found.day)
-    return page("confirm.html", 200, found=found, wanted=wanted, city=city(found.timezone, g.language))
+    return page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
 
 
 def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
     """How often and when, in words -> titles."""
     found: dict[str, list[str]] = {}
     for wish in wishes:
-        found.setdefault(consent.rhythm(words, wish.frequency, day), []).append(_title_of(consent)(wish.select))
+        found.setdefault(consent.rhythm(g.language, wish.frequency, day), []).append(_title_of(consent)(wish.select))
     return found
 
 
@@ -365,7 +366,7 @@ def _preferences(consent: Consent, token: str, found: Preferences | None, errors
         token=token,
         errors=errors,
         title_of=_title_of(consent),
-        rhythm_of=lambda name, day: consent.rhythm(words, name, day),
+        rhythm_of=lambda name, day: consent.rhythm(g.language, name, day),
         form=Form.of(request.form),
         typed=request.form.getlist("how"),
         **_choices(consent, ()),
@@ -432,7 +433,7 @@ def next_digests(token: str) -> Answer:
         return dead_link()
     speak(found.subscriber.language)
     coming = consent.coming(token, now_here(), chinese=g.language == "zh-CN") or []
-    rhythms = {one.frequency: consent.rhythm(words, one.frequency, found.day) for one in coming}
+    rhythms = {one.frequency: consent.rhythm(g.language, one.frequency, found.day) for one in coming}
     return page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
 
 

@@ -17,8 +17,8 @@ from ...syndication.documents import split_format
 from ...syndication.formats import FORMATS
 from ...syndication.lookup import Elsewhere, Gone
 from ...syndication.pages import MAX_PAGES, SORTS, arrange
+from ..conditional import VARY
 from ..context import state
-from ..i18n import VARY
 from .feeds import document, max_age, permanently
 
 blueprint = Blueprint("pages", __name__)

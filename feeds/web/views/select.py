@@ -20,8 +20,8 @@ from ...model import FACETS, Facet, Selection
 from ...syndication import lookup
 from ...syndication.formats import FORMATS
 from ...syndication.lookup import Built, Elsewhere
+from ..conditional import VARY
 from ..context import state
-from ..i18n import VARY
 from .feeds import answer_with, max_age, permanently
 
 blueprint = Blueprint("building", __name__)
