@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from feeds.config.environment import Environment
 from feeds.config.init import make_site
-from feeds.config.models import Environment
 from feeds.runtime import Runtime
 
 from . import stores

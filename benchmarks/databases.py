@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from feeds import rescan, urls
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.formats import FORMATS

@@ -15,7 +15,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config.models import Config, Environment
+from feeds.config.environment import Environment
+from feeds.config.models import Config
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
 from feeds.newsletter.delivery import dispatcher
@@ -74,7 +75,7 @@ def _ours(bench: Bench, mta: servers.Postfix, number: int) -> float:
     settings = {"transport": "smtp", "connections": CONNECTIONS}
     config = Config.model_validate({"newsletter": settings})
     smtp_url = f"smtp://{servers.HOST}:{mta.port}?starttls=0"
-    environment = Environment(config_dir=bench.folder / "config", database_url=url, smtp_url=smtp_url)
+    environment = Environment.read(bench.folder / "config", {"FEEDS_DATABASE_URL": url, "FEEDS_SMTP_URL": smtp_url})
     transport = choose.choose(config, environment)
     composer = _Composer((b"x" * 72 + b"\r\n") * (SIZE // 74 + 1))
     engine = database.connect(url)

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 import yaml
 
 from feeds import database
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database import jobs, tables
 from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.digests import Digests

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from . import database, resources, urls
 from .catalog import ingest, queries
-from .config import models as configuration
-from .config.models import Config, Environment, feed_path
+from .config.environment import Environment
+from .config.load import load_config, positions
+from .config.models import Config, feed_path
 from .database import tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
 from .model import FACETS, PLURALS, IssueContent, Problem, Recipient
@@ -35,7 +36,7 @@ from .tokens import Tokens, new_secret
 
 def check(environment: Environment) -> list[Problem]:
     try:
-        config = configuration.load(environment)
+        config = load_config(environment)
     except ConfigError as error:
         return [_as_problem(fault) for fault in error.faults]
     return [
@@ -81,7 +82,7 @@ def _check_moves(environment: Environment, config: Config, connection: sa.Connec
 
 def _about_feeds(environment: Environment, place: tuple[str | int, ...], reason: str) -> Problem:
     path = environment.config_dir / "feeds.yaml"
-    return Problem(str(path), *configuration.place(path, *place), reason, "config")
+    return Problem(str(path), *positions(path).get(place, (1, 1)), reason, "config")
 
 
 def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
@@ -102,7 +103,7 @@ def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
 
 def _about_git(environment: Environment, setting: str, reason: str) -> Problem:
     path = environment.config_dir / "site.yaml"
-    return Problem(str(path), *configuration.place(path, "store_git", setting), f"store_git.{setting}: {reason}", "config")
+    return Problem(str(path), *positions(path).get(("store_git", setting), (1, 1)), f"store_git.{setting}: {reason}", "config")
 
 
 def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:

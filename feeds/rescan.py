@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from . import audit_log, counters, database
 from .catalog import ingest
 from .catalog.ingest import Counts, Look, Progress, Taken
-from .config import models as configuration
-from .config.models import Config, Environment
+from .config.environment import Environment
+from .config.load import load_config
+from .config.models import Config
 from .counters import FILES, RESCAN, Gathered, Sums
 from .errors import ConfigError, StoreError
 from .model import RescanReport
@@ -136,7 +137,7 @@ def rescan(
 def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
     """The files' configuration, or the last good one and what is wrong with the files."""
     try:
-        return configuration.load(environment), ""
+        return load_config(environment), ""
     except ConfigError as error:
         if "config" not in stored:
             raise

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from . import database
-from .config.models import Environment
+from .config.environment import Environment
 from .database import backup
 from .errors import DatabaseError
 from .syndication import editions
@@ -32,8 +32,8 @@ class Runtime:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.engine = database.connect(environment.database_url)
-        self._counting = database.connect(environment.database_url, busy_seconds=COUNTING_SECONDS)
+        self.engine = database.connect(environment.database_url.get_secret_value())
+        self._counting = database.connect(environment.database_url.get_secret_value(), busy_seconds=COUNTING_SECONDS)
 
     def prepare(self) -> None:
         """Make or check the tables. Raises DatabaseError, also for a database that was carried over to another."""
@@ -77,7 +77,7 @@ class Runtime:
     def tokens(self) -> Tokens:
         """Return the signer of links: with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
         if self.environment.secret_key:
-            return Tokens(self.environment.secret_key)
+            return Tokens(self.environment.secret_key.get_secret_value())
         return Tokens(self.read(editions.read).get("secret") or self._new_secret())
 
     def _new_secret(self) -> str:

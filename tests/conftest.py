@@ -30,7 +30,7 @@ from dotenv import dotenv_values
 from hypothesis import HealthCheck, settings
 
 from feeds import rescan as rescan_
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database import backup, connect, ensure, reading, writing
 from feeds.database.tables import metadata
 from feeds.model import RescanReport

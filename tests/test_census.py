@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from feeds import database
 from feeds.audience import requests
 from feeds.audience.requests import Batch, Counts
-from feeds.config.models import Config, Environment
+from feeds.config.environment import Environment
+from feeds.config.models import Config
 from feeds.database import jobs
 from feeds.database.tables import counted, deliveries, issues, outbox
 from feeds.monitoring import gauges

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from feeds import resources
-from feeds.config.models import Config, Environment, FacetSettings, FeedSettings, Site, feed_path, load, parse
+from feeds.config.environment import Environment
+from feeds.config.load import load_config, parse_yaml
+from feeds.config.models import Config, FacetSettings, FeedSettings, Site, feed_path
 from feeds.errors import ConfigError
 from feeds.model import FACETS
 
@@ -28,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, **environ: str) -> Config:
-    return load(Environment.read(folder, environ))
+    return load_config(Environment.read(folder, environ))
 
 
 def faults(folder: Path, **environ: str) -> list[str]:
@@ -45,7 +47,7 @@ def test_the_default_files_name_every_setting_with_its_default(file: str, model:
     text = (resources.default_config() / file).read_text("utf-8")
     assert set(yaml.safe_load(text)) == set(model.model_fields)
     problems: list[Any] = []
-    found = parse(text, file, model, problems)
+    found = parse_yaml(text, file, model, problems)
     assert not problems and isinstance(found, model)
     plain = model()
     for name in set(model.model_fields) - {"facets", "feeds"}:
@@ -241,7 +243,7 @@ def test_any_text_is_a_configuration_or_a_fault_with_a_place(text: str) -> None:
 def _check(text: str) -> None:
     for kind in (Site, FeedSettings):
         problems: list[Any] = []
-        found = parse(text, "x.yaml", kind, problems)
+        found = parse_yaml(text, "x.yaml", kind, problems)
         assert (found is None) == bool(problems)
         assert all(problem.line >= 1 and problem.column >= 1 and problem.reason for problem in problems)
 
@@ -251,10 +253,19 @@ def _check(text: str) -> None:
 
 def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
     assert read(folder).site.store == str(folder.parent / "articles")
-    assert Environment.read(folder, {}).database_url == f"sqlite:///{folder.parent}/var/feeds.db"
-    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:///x.db"}).database_url == f"sqlite:///{folder.parent}/x.db"
-    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////x/y.db"}).database_url == "sqlite:////x/y.db"
-    assert Environment.read(folder, {"FEEDS_DATABASE_URL": "postgresql://h/d"}).database_url == "postgresql://h/d"
+    assert Environment.read(folder, {}).database_url.get_secret_value() == f"sqlite:///{folder.parent}/var/feeds.db"
+    assert (
+        Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:///x.db"}).database_url.get_secret_value()
+        == f"sqlite:///{folder.parent}/x.db"
+    )
+    assert (
+        Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////x/y.db"}).database_url.get_secret_value()
+        == "sqlite:////x/y.db"
+    )
+    assert (
+        Environment.read(folder, {"FEEDS_DATABASE_URL": "postgresql://h/d"}).database_url.get_secret_value()
+        == "postgresql://h/d"
+    )
 
 
 def test_an_absolute_store_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
@@ -305,6 +316,9 @@ def test_the_file_beside_config_speaks_where_the_environment_says_nothing(folder
         "# a comment\nFEEDS_SECRET_KEY='pa$$word ${HOME}'\nexport FEEDS_DATABASE_URL=sqlite:////a/b.db\nOTHER=1\n"
     )
     found = Environment.read(folder, {})
-    assert (found.secret_key, found.database_url) == ("pa$$word ${HOME}", "sqlite:////a/b.db")
+    assert (found.secret_key.get_secret_value(), found.database_url.get_secret_value()) == (
+        "pa$$word ${HOME}",
+        "sqlite:////a/b.db",
+    )
     over = Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////c.db", "FEEDS_SECRET_KEY": ""})
-    assert (over.secret_key, over.database_url) == ("pa$$word ${HOME}", "sqlite:////c.db")
+    assert (over.secret_key.get_secret_value(), over.database_url.get_secret_value()) == ("pa$$word ${HOME}", "sqlite:////c.db")

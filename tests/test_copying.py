@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from feeds import database
 from feeds.cli import main
@@ -216,8 +217,9 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
     counts = backup.carry_over(old, empty)
     assert rows(empty) == kept and counts["subscribers"] == 20
     full.runtime.close()
-    full.environment = full.environment.model_copy(update={"database_url": empty.url.render_as_string(hide_password=False)})
-    before = documents(Runtime(full.environment.model_copy(update={"database_url": str(old.url)})))
+    url = SecretStr(empty.url.render_as_string(hide_password=False))
+    full.environment = full.environment.model_copy(update={"database_url": url})
+    before = documents(Runtime(full.environment.model_copy(update={"database_url": SecretStr(str(old.url))})))
     moved = Runtime(full.environment)
     assert documents(moved) == before
     report = moved.rescan(now=full.now + 60)
@@ -268,7 +270,7 @@ def test_a_password_is_in_no_message(tmp_path: Path) -> None:
     for url in ("postgresql://me:hunter2@127.0.0.1:1/x", "mysql://me:hunter2@127.0.0.1/x", "hunter2"):
         with pytest.raises(DatabaseError) as caught:
             (tmp_path / "config").mkdir(exist_ok=True)
-            from feeds.config.models import Environment
+            from feeds.config.environment import Environment
 
             Runtime(Environment.read(tmp_path / "config", {"FEEDS_DATABASE_URL": url})).prepare()
         assert "hunter2" not in str(caught.value)

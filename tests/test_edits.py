@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.config import edit
-from feeds.config.models import Environment, FeedSettings, load, parse
+from feeds.config.environment import Environment
+from feeds.config.load import load_config, parse_yaml
+from feeds.config.models import FeedSettings
 from feeds.errors import EditError
 from tests.conftest import CHECKOUT
 
@@ -47,7 +49,7 @@ ENTRIES = st.fixed_dictionaries(
 
 def read(text: str) -> FeedSettings:
     faults: list[Any] = []
-    found = parse(text, "feeds.yaml", FeedSettings, faults)
+    found = parse_yaml(text, "feeds.yaml", FeedSettings, faults)
     assert found is not None, faults
     return found
 
@@ -231,6 +233,6 @@ def test_files_of_any_style_keep_every_other_entry(
 
 
 def test_what_would_be_in_force_is_known_before_it_is_written(site: Any) -> None:
-    found = load(Environment.read(Path(site.config_dir), {}), {"feeds.yaml": edit.put("", ENTRY)})
+    found = load_config(Environment.read(Path(site.config_dir), {}), {"feeds.yaml": edit.put("", ENTRY)})
     assert [feed.name for feed in found.feeds.feeds] == ["new"]
-    assert load(site.environment).feeds.feeds == ()
+    assert load_config(site.environment).feeds.feeds == ()

@@ -16,7 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from feeds.cli import main
-from feeds.config.models import Config, Environment, load
+from feeds.config.environment import Environment
+from feeds.config.load import load_config
+from feeds.config.models import Config
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Result = subprocess.CompletedProcess[str]
@@ -33,7 +35,7 @@ def invoke(*arguments: str | Path) -> Any:
 
 
 def made(site: Path) -> Config:
-    return load(Environment.read(site / "config", {}))
+    return load_config(Environment.read(site / "config", {}))
 
 
 class Terminal:

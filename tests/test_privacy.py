@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from werkzeug.test import Client
 
 from feeds.catalog import queries
@@ -66,7 +67,7 @@ def everything_published(site: Any) -> bytes:
 
 def console_pages(site: Any) -> list[bytes]:
     """What the operator sees: above all the lines of files in quarantine."""
-    client = Client(create_app(site.environment.model_copy(update={"operator_token": "a token"})))
+    client = Client(create_app(site.environment.model_copy(update={"operator_token": SecretStr("a token")})))
     client.post("/operator/sign-in", data={"token": "a token"})
     answers = [client.get(f"/operator/{room}") for room in ("", "quarantine", "feeds", "configuration", "log")]
     assert [answered.status_code for answered in answers] == [200] * 5

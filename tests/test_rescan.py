@@ -634,7 +634,7 @@ def test_feeds_remember_when_they_last_changed(site: Any) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.rescan import rescan
 from feeds.runtime import Runtime
 runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))

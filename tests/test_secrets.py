@@ -20,7 +20,7 @@ from werkzeug.test import Client
 
 from feeds import database, logs
 from feeds.cli import main
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.errors import FeedsError
 from feeds.newsletter.bounces import mailbox
 from feeds.newsletter.transports import smtp_session

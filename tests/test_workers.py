@@ -19,7 +19,8 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.config.models import Environment, load
+from feeds.config.environment import Environment
+from feeds.config.load import load_config
 from feeds.database import jobs
 from feeds.database.tables import hub_subscriptions
 from feeds.errors import ConfigError
@@ -160,7 +161,7 @@ def test_workers_want_postgresql(new_site: Callable[..., Any], tmp_path: Path) -
         folder = tmp_path / "config"
         folder.mkdir()
         (folder / "site.yaml").write_text("workers: true\n")
-        load(Environment.read(folder, {}))
+        load_config(Environment.read(folder, {}))
 
 
 # -- workers -------------------------------------------------------------------

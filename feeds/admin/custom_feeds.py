@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from .. import database, selections, urls
 from ..catalog import queries
-from ..config import models as configuration
-from ..config.models import Config, Environment, NamedFeed
+from ..config.environment import Environment
+from ..config.load import load_config
+from ..config.models import Config, NamedFeed
 from ..errors import EditError
 from ..model import Article, Selection
 from ..syndication import feeds
@@ -79,9 +80,9 @@ class Sheets:
         `mark` is of the text that the operator saw.
         """
         with self._locked(mark) as sheet:
-            before = configuration.load(self.environment)
+            before = load_config(self.environment)
             text, meant = change(before, sheet.text)
-            after = configuration.load(self.environment, {FILE: text})
+            after = load_config(self.environment, {FILE: text})
             expected = before.feeds.model_dump() | meant
             if after.feeds.model_dump() != expected:
                 raise EditError("feeds.yaml is written in a way that only people understand: please edit the file by hand")

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from .. import audit_log, database, rescan
 from ..audit_log import Rescan, last_rescans
 from ..catalog import ingest, queries
-from ..config import models as configuration
 from ..config import sources
-from ..config.models import FREQUENCIES, Config, Environment
+from ..config.environment import Environment
+from ..config.load import load_config
+from ..config.models import FREQUENCIES, Config
 from ..errors import AddressError, ConfigError
 from ..model import Issue, Problem
 from ..newsletter.delivery import issue_status
@@ -116,7 +117,7 @@ class Console:
 
     @property
     def guard(self) -> Guard:
-        return Guard(self.environment.operator_token, self.tokens())
+        return Guard(self.environment.operator_token.get_secret_value(), self.tokens())
 
     def sign_in(self, given: str, ip: str, now: int) -> Admission:
         guard = self.guard  # the first one may have to write a secret, in a transaction of its own
@@ -246,14 +247,14 @@ class Console:
     def written(self, config: Config) -> Config:
         """What the files say; `config`, which is in force, where they are faulty."""
         try:
-            return configuration.load(self.environment)
+            return load_config(self.environment)
         except ConfigError:
             return config
 
     def is_live(self, config: Config) -> bool:
         """Whether `config`, which is in force, says what feeds.yaml says now."""
         try:
-            return configuration.load(self.environment).feeds == config.feeds
+            return load_config(self.environment).feeds == config.feeds
         except ConfigError:
             return False
 

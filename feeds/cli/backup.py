@@ -41,7 +41,7 @@ def migrate(config_dir: Path, source: str | None) -> None:
         click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
             with show_count("carrying over") as progress:
-                counts = copying.carry_over_from(runtime.environment.located(source), runtime.engine, progress)
+                counts = copying.carry_over_from(runtime.environment.locate(source), runtime.engine, progress)
             click.echo(f"carried over: {copying.told(counts)}")
             click.echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from .. import logs
-from ..config.models import Environment
+from ..config.environment import Environment
 from ..errors import FeedsError
 
 Command = Callable[..., Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..config.models import Environment
+from ..config.environment import Environment
 from ..model import FACETS, PLURALS, FeedState, Selection
 from ..static import site_files
 from ..syndication import editions, lookup

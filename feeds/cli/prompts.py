@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from ..config.models import Newsletter, Site, refusal
+from ..config.load import setting_fault
+from ..config.models import Newsletter, Site
 
 #: Answer of who wants no newsletter.
 NONE = "none"
@@ -39,7 +40,7 @@ class Question:
             return answer
         if self.name == "store":
             answer = str(Path(answer).expanduser().absolute())
-        if reason := refusal(self.model, self.setting, answer):
+        if reason := setting_fault(self.model, self.setting, answer):
             raise click.BadParameter(reason)
         return answer
 

@@ -11,7 +11,8 @@ from typing import Self
 import sqlalchemy as sa
 
 from .. import counters, database
-from ..config.models import Config, Environment
+from ..config.environment import Environment
+from ..config.models import Config
 from ..database import jobs
 from ..errors import AddressError
 from ..model import Issue, IssueContent, Message, Recipient, Section

@@ -19,7 +19,7 @@ from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
 from .. import urls
-from ..config.models import Environment
+from ..config.environment import Environment
 from ..errors import AddressError, RenderError
 from ..newsletter.issues import archive
 from ..runtime import Runtime

@@ -26,7 +26,8 @@ from ..catalog import related as relation
 from ..catalog.related import Surroundings
 from ..catalog.snapshot import Known, Overview
 from ..catalog.sort_key import published_at
-from ..config.models import Config, Environment
+from ..config.environment import Environment
+from ..config.models import Config
 from ..database import tables
 from ..errors import AddressError
 from ..model import FACETS, Feed, FeedState, Term

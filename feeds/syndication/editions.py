@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from .. import database
-from ..config.models import Config, Environment, load
+from ..config.environment import Environment
+from ..config.load import load_config
+from ..config.models import Config
 from ..database.tables import state
 from ..store.parse import Rules
 from . import documents
@@ -84,7 +86,7 @@ def marks(config: Config, rules: Rules) -> dict[str, str]:
 
 def adopt(engine: sa.Engine, environment: Environment) -> Config:
     """Return the configuration of the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
-    config = load(environment)
+    config = load_config(environment)
     with database.writing(engine) as connection:
         if "config" not in read(connection):
             put(connection, {"config": config.model_dump_json(by_alias=True), "generation": "0"})

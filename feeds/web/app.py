@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as Answer
 
 from .. import i18n, logs, urls
 from ..audience import requests
-from ..config.models import Environment
+from ..config.environment import Environment
 from ..counters import STARTS
 from ..model import FACETS
 from ..monitoring import health as _health_module

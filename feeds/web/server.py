@@ -19,7 +19,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from .. import logs
-from ..config.models import Environment
+from ..config.environment import Environment, variable
 from ..errors import FeedsError
 from .body_limit import THREADS
 
@@ -73,7 +73,7 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
 def _for_children(environment: Environment) -> dict[str, str]:
     """What workers and clock have to know of the command's options."""
     access = "1" if environment.access_log else ""
-    return {"FEEDS_CONFIG": str(environment.config_dir), "FEEDS_LOG": environment.log, "FEEDS_ACCESS_LOG": access}
+    return {"FEEDS_CONFIG": str(environment.config_dir), variable("log"): environment.log, variable("access_log"): access}
 
 
 class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is chosen when it is imported

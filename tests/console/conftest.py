@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.runtime import Runtime
 from feeds.web.app import create_app
 from tests.conftest import CHECKOUT

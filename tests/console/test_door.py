@@ -12,7 +12,7 @@ from werkzeug.test import Client
 from feeds import audit_log, database
 from feeds.admin import sessions
 from feeds.admin.sessions import Guard
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database import tables
 from feeds.runtime import Runtime
 from feeds.web.app import create_app

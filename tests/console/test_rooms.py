@@ -15,7 +15,8 @@ from lxml import etree, html
 from feeds import audit_log, database
 from feeds.audience.requests import Batch, Counts, add
 from feeds.config import sources
-from feeds.config.models import Environment, load
+from feeds.config.environment import Environment
+from feeds.config.load import load_config
 from feeds.syndication import lookup
 from tests.console.conftest import TOKEN, Operator
 
@@ -199,7 +200,7 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
         "feeds.yaml", "facets:\n  tag:\n    limit: 5\nfeeds:\n  - {name: a, title: A}\n  - name: b\n    title: B\n"
     )
     environment = Environment.read(console_site.config_dir, {"FEEDS_STORE": str(console_site.store)})
-    found = {f"{one.file}:{one.name}": one for one in sources.settings(load(environment), environment)}
+    found = {f"{one.file}:{one.name}": one for one in sources.settings(load_config(environment), environment)}
     assert (found["site.yaml:title"].value, found["site.yaml:title"].line) == ("Here", 1)
     assert (found["site.yaml:store"].value, found["site.yaml:store"].variable) == (str(console_site.store), "FEEDS_STORE")
     assert (found["site.yaml:limits.documents"].value, found["site.yaml:limits.documents"].line) == ("7", 4)
@@ -211,7 +212,7 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
 
 def test_every_setting_there_is_is_listed(demo: Any) -> None:
     """By the reference of the files that the program ships: each line of them is some setting's."""
-    found = sources.settings(load(demo.environment), demo.environment)
+    found = sources.settings(load_config(demo.environment), demo.environment)
     listed = {(one.file, one.name.partition(".")[0]) for one in found}
     for file in sources.SECTIONS:
         keys = re.findall(r"^([a-z_]+):", Path(demo.config_dir, file).read_text("utf-8"), re.MULTILINE)

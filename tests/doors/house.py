@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from feeds import rescan
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.newsletter.digests import Digests
 from feeds.newsletter.subscribers.signup import Consent
 from feeds.runtime import Runtime

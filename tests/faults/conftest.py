@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.runtime import Runtime
 
 from .house import House

@@ -15,7 +15,7 @@ import pytest
 import structlog.testing
 
 from feeds import check, database
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.subscribers.signup import Consent, Signup
 from feeds.newsletter.transports import choose

@@ -17,8 +17,9 @@ from lxml import html
 from werkzeug.test import Client
 
 from feeds import database
-from feeds.config import models as configuration
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
+from feeds.config.load import load_config
+from feeds.config.models import WebSub
 from feeds.database import tables
 from feeds.errors import Fault
 from feeds.newsletter.subscribers import address as mailboxes
@@ -163,7 +164,7 @@ def test_no_spelling_of_a_private_address_is_called(host: str, path: bytes, port
     """Names are looked up, and what they mean refused, when they are called; an address is refused at once."""
     callback = f"http://{host}{port}/{path.decode('latin-1')}"
     form = {"hub.mode": ["subscribe"], "hub.topic": ["http://localhost/all.atom"], "hub.callback": [callback]}
-    found = requests.read(form, configuration.WebSub())
+    found = requests.read(form, WebSub())
     assert isinstance(found, str), found
 
 
@@ -191,7 +192,7 @@ def test_the_operators_forms(club: Club, lane: Lane, operator: dict[str, str], r
     mark = page.xpath("//input[@name='mark']/@value")
     filled = {"mark": mark[0].encode() if mark else b"", **form, "key": operator["key"].encode()}
     post(lane, f"/operator/{room}", filled, Cookie=operator["cookie"])
-    assert configuration.load(club.site.environment).feeds.feeds
+    assert load_config(club.site.environment).feeds.feeds
 
 
 @fuzz(20, room=st.sampled_from(ROOMS), form=fields("key", *KEPT), cookie=VALUE)

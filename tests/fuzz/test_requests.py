@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.web.app import create_app, make_app
 from feeds.web.fast_path import Lane
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from feeds import rescan
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.documents import program_version

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.web.app import create_app
 from tests.conftest import CHECKOUT, settle_database
 

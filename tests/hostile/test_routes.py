@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import pytest
 from werkzeug.test import Client
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.web.app import create_app, make_app
 from tests.fuzz.asking import ask
 from tests.fuzz.mutating import listed

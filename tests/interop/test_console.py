@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from feeds import database, rescan
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database import tables
 from feeds.newsletter.digests import Digests
 from feeds.newsletter.subscribers.signup import Consent

@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from feeds import database
 from feeds.cli import main
-from feeds.config.models import Config, Environment
+from feeds.config.environment import Environment
+from feeds.config.models import Config
 from feeds.database.tables import bounces as booked
 from feeds.database.tables import deliveries, issues, subscribers, suppressions
 from feeds.newsletter.bounces import parse, process
@@ -86,7 +88,7 @@ class Mailing:
         settle_database(root)
         self.environment = Environment.read(root / "config", {"FEEDS_SECRET_KEY": "a secret of the tests"})
         self.config = Config.model_validate({"newsletter": _settings(root)})
-        self.engine = database.connect(self.environment.database_url)
+        self.engine = database.connect(self.environment.database_url.get_secret_value())
         database.ensure(self.engine)
         with database.writing(self.engine) as connection:
             for key in (5, 7, 8, 9):
@@ -553,7 +555,7 @@ def test_a_password_leaves_this_machine_encrypted_only(url: str) -> None:
 
 def test_a_server_that_is_not_there_is_a_fault_without_a_password(mailing: Mailing) -> None:
     url = "imap://me:geheim@127.0.0.1:1/INBOX"
-    mailing.environment = mailing.environment.model_copy(update={"imap_url": url})
+    mailing.environment = mailing.environment.model_copy(update={"imap_url": SecretStr(url)})
     with pytest.raises(MailboxError, match=r"INBOX of me on 127\.0\.0\.1") as error:
         mailing.collect()
     assert "geheim" not in str(error.value)

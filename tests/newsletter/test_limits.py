@@ -110,7 +110,7 @@ def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.newsletter.subscribers.signup import Consent, Signup
 from feeds.runtime import Runtime
 runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))

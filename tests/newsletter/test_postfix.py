@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from feeds import database
 from feeds.config.models import Config
@@ -86,7 +87,9 @@ class Post:
         return config
 
     def digests(self, **environment: str) -> Digests:
-        changed = self.mailing.site.environment.model_copy(update={"smtp_url": self.url, **environment})
+        changed = self.mailing.site.environment.model_copy(
+            update={name: SecretStr(url) for name, url in {"smtp_url": self.url, **environment}.items()}
+        )
         return Digests(self.engine, changed, self.config, self.mailing.site.runtime.tokens())
 
     def send(self, now: int = MONDAY, **environment: str) -> Any:
@@ -98,7 +101,7 @@ class Post:
         config, environment = self.config, self.mailing.site.environment
         if imap:
             user = f"bounce:{quote(servers.PASSWORD, safe='')}"
-            environment = environment.model_copy(update={"imap_url": f"imap://{user}@{HOST}:{imap}/INBOX"})
+            environment = environment.model_copy(update={"imap_url": SecretStr(f"imap://{user}@{HOST}:{imap}/INBOX")})
             letters = config.newsletter.model_copy(
                 update={"bounces": config.newsletter.bounces.model_copy(update={"maildir": ""})}
             )
@@ -200,7 +203,9 @@ def test_many_reports_leave_an_imap_mailbox_in_batches(post: Post, imap: int) ->
 def test_a_wrong_password_is_a_fault_without_that_password(post: Post, imap: int) -> None:
     from feeds.newsletter.bounces.mailbox import MailboxError
 
-    environment = post.mailing.site.environment.model_copy(update={"imap_url": f"imap://bounce:geheim@{HOST}:{imap}/INBOX"})
+    environment = post.mailing.site.environment.model_copy(
+        update={"imap_url": SecretStr(f"imap://bounce:geheim@{HOST}:{imap}/INBOX")}
+    )
     with pytest.raises(MailboxError) as error:
         process.collect(post.engine, environment, post.config, post.mailing.site.runtime.tokens(), MONDAY)
     assert "geheim" not in str(error.value)

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.config.models import Config, Environment
+from feeds.config.environment import Environment
+from feeds.config.models import Config
 from feeds.model import Message, Outcome
 from feeds.newsletter.delivery import dispatcher
 from feeds.newsletter.transports import choose, smtp_session

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from feeds.catalog import ingest, queries
 from feeds.cli import main
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database.tables import articles
 from feeds.monitoring import health
 from feeds.runtime import Runtime

@@ -43,7 +43,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documents]:
     import os
     import shutil
 
-    from feeds.config.models import Environment
+    from feeds.config.environment import Environment
 
     root = tmp_path_factory.mktemp("awkward")
     for name in ("config", "store"):

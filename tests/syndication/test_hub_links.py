@@ -63,8 +63,8 @@ def test_bounds_of_the_hub_that_show_nowhere_change_no_feed(linux: Any) -> None:
     "hub", ["outside", "ftp://hub.example.org/", "https://", "https://hub.example.org/a b", "https://h/<x>"]
 )
 def test_what_is_no_address_of_a_hub_is_refused(linux: Any, hub: str) -> None:
-    from feeds.config.models import load
+    from feeds.config.load import load_config
 
     linux.settle("feeds.yaml", websub={"hub": hub})
     with pytest.raises(ConfigError, match=r"websub\.hub: expected builtin, none, or the address"):
-        load(linux.environment)
+        load_config(linux.environment)

@@ -12,7 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.web import access_log
 from feeds.web.app import create_app
 from feeds.web.fast_path import RECHECK_SECONDS

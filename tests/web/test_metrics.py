@@ -14,7 +14,7 @@ from werkzeug.test import Client
 from feeds import database
 from feeds.audience import requests
 from feeds.audience.requests import Batch, Counts
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.database import tables
 from feeds.errors import StoreError
 from feeds.monitoring import health

@@ -410,7 +410,7 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     settings = root / "config" / "newsletter.yaml"
     chosen = {**yaml.safe_load(settings.read_text("utf-8")), "signup": {"per_network_an_hour": 1000}}
     settings.write_text(yaml.safe_dump(chosen, allow_unicode=True), "utf-8")
-    from feeds.config.models import Environment
+    from feeds.config.environment import Environment
     from feeds.runtime import Runtime
 
     settle_database(root)

@@ -17,7 +17,9 @@ from werkzeug.test import Client
 
 from feeds.catalog import related
 from feeds.catalog.sort_key import position
-from feeds.config.models import ConfigError, Environment, load
+from feeds.config.environment import Environment
+from feeds.config.load import load_config
+from feeds.errors import ConfigError
 from feeds.syndication.pages import MAX_MONTHS, activity
 from feeds.web import charts
 
@@ -124,7 +126,7 @@ def test_a_feed_opens_in_the_readers_own_app_and_in_those_on_the_web(ask: Callab
 def test_a_profile_that_is_no_address_with_a_name_in_it_is_refused(site: Any, profile: str) -> None:
     site.settle("feeds.yaml", facets={"translator": {"profile": profile}})
     with pytest.raises(ConfigError, match=r"feeds\.yaml:.*\{name\}"):
-        load(Environment.read(site.config_dir, {}))
+        load_config(Environment.read(site.config_dir, {}))
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])

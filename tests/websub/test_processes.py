@@ -62,7 +62,7 @@ def write_now(path: Path, text: str) -> None:
 
 
 def subscriptions(site: Any) -> list[Any]:
-    engine = database.connect(site.environment.database_url)
+    engine = database.connect(site.environment.database_url.get_secret_value())
     try:
         with database.reading(engine) as connection:
             return list(connection.execute(sa.select(hub_subscriptions)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.routing import Rule
 
-from feeds.config.models import Environment
+from feeds.config.environment import Environment
 from feeds.model import FACETS
 from feeds.syndication.formats import FORMATS
 from feeds.web.app import make_app

@@ -11,11 +11,12 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from feeds import resources
 from feeds.cli import main
-from feeds.config.models import Environment, FeedSettings, Newsletter, Site
+from feeds.config.environment import Environment, variable
+from feeds.config.models import FeedSettings, Newsletter, Site
 from feeds.model import FACETS
 
 from .words import code, explained, table
@@ -137,9 +138,9 @@ def _variables() -> Iterator[tuple[str, str, str]]:
     plain = Environment.read(Path("/site/config"), {})
     for name, field in Environment.model_fields.items():
         if name != "config_dir":
-            default = str(getattr(plain, name)).replace("/site/", "")
-            variable = f"FEEDS_{name.upper()}"
-            yield code(variable), code(default) if default else "", explained(variable, field.description)
+            value = getattr(plain, name)
+            default = str(value.get_secret_value() if isinstance(value, SecretStr) else value).replace("/site/", "")
+            yield code(variable(name)), code(default) if default else "", explained(variable(name), field.description)
 
 
 _HEAD = """\

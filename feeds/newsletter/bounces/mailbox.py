@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from ...config.models import Environment, Newsletter
+from ...config.environment import Environment
+from ...config.models import Newsletter
 from ...errors import FeedsError
 from .parse import MAX_BYTES
 
@@ -60,7 +61,7 @@ def open_mailboxes(settings: Newsletter, environment: Environment) -> Iterator[l
             folder = environment.root / Path(settings.bounces.maildir).expanduser()
             found.append((str(folder), Maildir(folder)))
         if environment.imap_url:
-            account = Account.parse(environment.imap_url)
+            account = Account.parse(environment.imap_url.get_secret_value())
             found.append((str(account), stack.enter_context(Imap.open(account))))
         yield found
 

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 import structlog
 
 from ... import database
-from ...config.models import BounceSettings, Config, Environment, Newsletter
+from ...config.environment import Environment
+from ...config.models import BounceSettings, Config, Newsletter
 from ...database.tables import bounces, deliveries, issues, subscribers
 from ...runtime import Runtime
 from ...tokens import Tokens

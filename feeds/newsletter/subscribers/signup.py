@@ -19,7 +19,8 @@ import structlog
 from ... import database, i18n, urls
 from ... import selections as grammar
 from ...catalog import queries
-from ...config.models import FREQUENCIES, Config, Environment
+from ...config.environment import Environment
+from ...config.models import FREQUENCIES, Config
 from ...model import Selection, Term
 from ...resources import templates
 from ...runtime import Runtime

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ...config.models import Config, Environment
+from ...config.environment import Environment
+from ...config.models import Config
 from ...counters import Gathered
 from ...model import Message, Outcome
 from . import smtp_session
@@ -26,7 +27,7 @@ def choose(config: Config, environment: Environment, gathered: Gathered | None =
         return Maildir(environment.root / settings.maildir, together=settings.connections)
     if not environment.smtp_url:
         raise TransportError("newsletter.yaml says `transport: smtp`, and FEEDS_SMTP_URL is not set")
-    found = smtp_session.parse(environment.smtp_url)
+    found = smtp_session.parse(environment.smtp_url.get_secret_value())
     return Smtp(
         found,
         connections=settings.connections,

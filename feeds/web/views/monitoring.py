@@ -36,7 +36,7 @@ _LOOPBACK = Networks(("loopback",))
 def figures() -> Answer:
     here = state()
     site = here.config.site
-    if (status := _refusal(site, here.runtime.environment.operator_token)) is not None:
+    if (status := _refusal(site, here.runtime.environment.operator_token.get_secret_value())) is not None:
         return status
     now = time.time()
     registry = CollectorRegistry(auto_describe=False)

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, render_template
 from werkzeug.wrappers import Response as Answer
 
 from ... import selections, urls
-from ...config.models import as_yaml
+from ...config.load import selection_yaml
 from ...errors import AddressError, SelectionError
 from ...model import FACETS, Facet, Selection
 from ...syndication import lookup
@@ -137,7 +137,7 @@ def _page(built: Built | None, query: str, fault: str, status: int) -> Answer:
         console=bool(here.runtime.environment.operator_token),
         adding=lambda term: _address([*parse_qsl(query), (term.facet, term.name)]),
         modes=MODES,
-        yaml=as_yaml(feed.selection, selections.title(feed.selection, chinese=here.config.chinese)) if feed else "",
+        yaml=selection_yaml(feed.selection, selections.title(feed.selection, chinese=here.config.chinese)) if feed else "",
         urls=[(made, urls.url(base, _PATH, made.extension, query)) for made in FORMATS.values()],
         autodiscovery=[
             (made.media_type, f"{feed.title} ({made.label})", urls.url(base, _PATH, made.extension, query))

@@ -1,0 +1,168 @@
+"""Read config/*.yaml into a `Config`. The only reader of these files.
+
+Unknown settings and bad values are named by file:line:column, all at once. The environment overrides two settings of site.yaml
+(`environment.OVERRIDES`). A file that is not read as a whole is not read at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..errors import ConfigError, Fault
+from ..model import Selection
+from .environment import Environment, variable
+from .models import Config, FeedSettings, Newsletter, Site
+
+Model = TypeVar("Model", bound=BaseModel)
+#: Names and indexes from the top of a file to a setting; "[key]" at the end means its name, not its value.
+Keys = tuple[str | int, ...]
+#: Line and column, counted from 1.
+Position = tuple[int, int]
+#: File of config/ -> the section of `Config` that it holds.
+SECTIONS: Mapping[str, str] = {"site.yaml": "site", "feeds.yaml": "feeds", "newsletter.yaml": "newsletter"}
+
+
+def load_config(environment: Environment, texts: Mapping[str, str] | None = None) -> Config:
+    """Return the configuration of the three files. `site.store` is absolute. Raises ConfigError with every fault found.
+
+    `texts` stand for files, by name: the result is what would be in force if they were written.
+    """
+    faults: list[Fault] = []
+    given = texts or {}
+    site = _load_file(environment.config_dir / "site.yaml", Site, given, faults)
+    feeds = _load_file(environment.config_dir / "feeds.yaml", FeedSettings, given, faults)
+    newsletter = _load_file(environment.config_dir / "newsletter.yaml", Newsletter, given, faults)
+    overrides: dict[str, str] = {}
+    if environment.store:  # from where the command was given, as a shell user expects
+        overrides["store"] = os.path.abspath(os.path.expanduser(environment.store))
+    if environment.base_url:
+        if reason := setting_fault(Site, "base_url", environment.base_url):
+            faults.append(Fault(variable("base_url"), 1, 1, reason))
+        overrides["base_url"] = environment.base_url.rstrip("/")
+    if site is not None and site.workers and environment.database_url.get_secret_value().startswith("sqlite"):
+        faults.append(Fault("site.yaml", 1, 1, "workers: true needs PostgreSQL, and FEEDS_DATABASE_URL names an SQLite file"))
+    if faults or site is None or feeds is None or newsletter is None:
+        raise ConfigError(faults)
+    store = overrides.get("store") or str(environment.root / Path(site.store).expanduser())
+    site = site.model_copy(update={**overrides, "store": os.path.normpath(store)})
+    return Config(site=site, feeds=feeds, newsletter=newsletter)
+
+
+def _load_file(path: Path, model: type[Model], texts: Mapping[str, str], faults: list[Fault]) -> Model | None:
+    if path.name in texts:
+        return parse_yaml(texts[path.name], str(path), model, faults)
+    try:
+        return parse_yaml(path.read_text("utf-8"), str(path), model, faults)
+    except FileNotFoundError:
+        if path.name == "newsletter.yaml":  # sites that are older than the newsletter go on without one
+            return model.model_validate({"enabled": False})
+        reason = "no such file; `feeds init DIR` writes one with every setting"
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 (byte {error.start})"
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+    faults.append(Fault(str(path), 1, 1, reason))
+    return None
+
+
+def parse_yaml(text: str, path: str, model: type[Model], faults: list[Fault]) -> Model | None:
+    """Return one YAML text as a `model`; where it is faulty, None, and `faults` gets each fault with its position.
+
+    Aliases are refused: they could make a small file a huge value, and hide where a setting is written.
+    """
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                alias: Any = event.start_mark
+                raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=alias)
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        positions = dict(_positions_below(node)) if node else {}
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        faults.append(Fault(path, line, column, f"not YAML: {error.problem or error.context}"))
+        return None
+    except (yaml.YAMLError, ValueError) as error:
+        faults.append(Fault(path, 1, 1, f"not YAML: {error}".splitlines()[0]))
+        return None
+    try:
+        return model.model_validate({} if value is None else value)
+    except ValidationError as error:
+        found = error.errors()
+        outer = {item["loc"][:length] for item in found for length in range(len(item["loc"]))}
+        # Where every member of a list is bad, the list counts as empty, too; that says nothing new.
+        faults.extend(_as_fault(path, positions, item) for item in found if item["loc"] not in outer)
+        return None
+
+
+def _as_fault(path: str, positions: Mapping[Keys, Position], item: Any) -> Fault:
+    """Return what pydantic found, at the setting or at the innermost one around it that the file writes."""
+    keys: Keys = tuple(item["loc"])
+    unknown = item["type"] == "extra_forbidden"
+    around = [keys[:length] for length in range(len(keys), -1, -1)]
+    wanted = [(*keys, "[key]"), *around] if unknown else around
+    line, column = next((positions[place] for place in wanted if place in positions), (1, 1))
+    name = ".".join(map(str, keys))
+    reason = "unknown setting" if unknown else item["msg"].removeprefix("Value error, ")
+    return Fault(path, line, column, f"{name}: {reason}" if name else reason)
+
+
+def setting_fault(model: type[BaseModel], setting: str, value: object) -> str:
+    """Return what is wrong with a value of one setting of `model`; "" if nothing.
+
+    >>> setting_fault(Site, "timezone", "Moon")
+    "no time zone is called 'Moon'; expected a name such as Asia/Shanghai"
+    """
+    try:
+        model.model_validate({setting: value})
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return ""
+
+
+def positions(path: Path) -> Mapping[Keys, Position]:
+    """Return where each setting that a file writes is, by its keys; {} for a file that cannot be read."""
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
+        return dict(_positions_below(node)) if node else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+
+
+def _positions_below(node: yaml.Node, at: Keys = ()) -> Iterator[tuple[Keys, Position]]:
+    """Raises MarkedYAMLError for a key that is not text, or is written twice."""
+    yield at, (node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(problem="a key must be text; put it in quotes", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is set twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            yield (*at, key.value, "[key]"), (key.start_mark.line + 1, key.start_mark.column + 1)
+            yield from _positions_below(value, (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _positions_below(value, (*at, index))
+
+
+def selection_yaml(selection: Selection, title: str) -> str:
+    """Return a selection as an entry of `feeds:` in feeds.yaml, for people to copy."""
+    names = [name for part in (selection.any, selection.all) for clause in part.values() for name in clause]
+    words = re.findall(r"[A-Za-z0-9]+", " ".join(names).lower())
+    head = {"name": "-".join(words)[:40].strip("-") or "selection", "title": title}
+    lines = _dump_lines(head, flow=False) + _dump_lines({"select": selection.as_json()}, flow=None)
+    return "feeds:\n" + "".join(f"  {'  ' if number else '- '}{line}\n" for number, line in enumerate(lines))
+
+
+def _dump_lines(value: Mapping[str, object], *, flow: bool | None) -> list[str]:
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=flow, width=1000).splitlines()
