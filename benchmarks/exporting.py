@@ -2,8 +2,8 @@
 
 What both do: a page of each article, pages of 20 articles of each tag and translator with a feed of the newest 20, lists of
 terms, a home page, 404. What only we do: three feeds instead of one, OPML, `.gz` and `.br` beside each file, redirects; what
-only Hugo does: a sitemap. Hugo's templates (`hugo-site`) are a few lines each. It has no catalog and rebuilds everything each time; its
-time is that of its process, which uses all cores. Ours is that of an export in a process that follows the rescans
+only Hugo does: a sitemap. Hugo's templates (`hugo-site`) are a few lines each. It has no catalog and rebuilds everything each
+time; its time is that of its process, which uses all cores. Ours is that of an export in a process that follows the rescans
 (`feeds export --follow`); the same by two commands, with the rescan, is told beside it. The catalog's own cost of a change is
 measured in `change`.
 """
