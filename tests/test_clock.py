@@ -137,7 +137,7 @@ def test_a_second_clock_stands_by_and_takes_over(site: Any, tmp_path: Path) -> N
 
 def settled(site: Any, logs: list[Path], started: int) -> bool:
     """The first clock has rescanned; the second has said that it stands by."""
-    return site.reopen().generation() > 0 if started == 1 else "standby" in logs[1].read_text()
+    return site.reopen().read(editions.generation) > 0 if started == 1 else "standby" in logs[1].read_text()
 
 
 def wait_until(what: Callable[[], Any], seconds: float) -> None:

@@ -22,6 +22,7 @@ from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
 from feeds.newsletter.digests import Digests
 from feeds.newsletter.subscribers.signup import Consent
+from feeds.rescan import rescan
 from feeds.runtime import Runtime
 from feeds.syndication import editions, lookup
 from feeds.syndication.formats import FORMATS
@@ -222,9 +223,9 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
     before = documents(Runtime(full.environment.model_copy(update={"database_url": SecretStr(str(old.url))})))
     moved = Runtime(full.environment)
     assert documents(moved) == before
-    report = moved.rescan(now=full.now + 60)
+    report = rescan(moved.engine, moved.environment, now=full.now + 60)
     assert (report.added, report.changed, report.removed, report.feeds_changed) == (0, 0, 0, 0)
-    digests = moved.digests(moved.edition().config)
+    digests = Digests.of(moved, moved.edition().config)
     assert digests.plan(NOW + 8 * 86400, written_at=NOW + 8 * 86400) == [], "what was planned is not planned again"
     moved.close()
 

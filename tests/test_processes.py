@@ -13,9 +13,9 @@ from feeds import process_pool
 #: Documents come and go beside small things that stay, in threads that stay, too. Says how many MB more it holds in the end.
 _WORK = """
 import queue, threading
-from feeds import processes
+from feeds import process_pool
 if {settled}:
-    processes.give_memory_back()
+    process_pool.give_memory_back()
 
 def held():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024

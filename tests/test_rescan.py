@@ -770,6 +770,6 @@ def test_files_read_in_processes_give_the_same_catalog(site: Any, new_site: Any,
 def test_the_report_of_the_last_rescan_can_be_asked_for(site: Any) -> None:
     site.write("1.md")
     report = site.rescan(now=1_770_000_000)
-    status = site.reopen().status()
+    status = site.reopen().read(health.status)
     assert status["rescan"]["at"] == 1_770_000_000 and status["rescan"]["added"] == report.added == 1
     json.dumps(status)

@@ -131,7 +131,7 @@ def test_jobs_are_there_when_the_deliveries_are_and_not_before(scaled: Any, monk
 
 
 def test_a_large_issue_is_many_jobs(scaled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.service.digests.JOB", 7)
+    monkeypatch.setattr("feeds.newsletter.digests.JOB", 7)
     subscribe(scaled, 30)
     plan(scaled)
     assert waiting(scaled)["todo"] == 5
@@ -191,7 +191,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_gets_a_message_twice(
     scaled: Any, mails: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """20 seconds without a sign of life, then the job is somebody else's; rows in hand are told apart by their owner."""
-    monkeypatch.setattr("feeds.service.digests.JOB", 200)
+    monkeypatch.setattr("feeds.newsletter.digests.JOB", 200)
     mails.data = lambda _id, _number: time.sleep(0.005)  # type: ignore[assignment,func-returns-value]
     subscribe(scaled, 600)
     plan(scaled)

@@ -345,4 +345,4 @@ def test_the_guard_is_a_setting(site: Any) -> None:
 
 def test_a_store_that_was_never_filled_is_no_fault(site: Any) -> None:
     assert site.rescan().held == 0
-    assert Runtime(Environment.read(site.config_dir, {})).status()["held"] is None
+    assert Runtime(Environment.read(site.config_dir, {})).read(health.status)["held"] is None
