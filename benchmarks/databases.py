@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from feeds import rescan, urls
 from feeds.config.environment import Environment
+from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Document
 from tests import postgresql
 
@@ -27,7 +27,7 @@ from .stores import retitle
 BOUND = 1.5
 #: Feeds of all sizes, asked for in a row; other ones in each round, as a server keeps what it has answered.
 FEEDS = 60
-ATOM = FORMATS["atom"]
+ATOM = load_formats()["atom"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Any
 
 from feeds import rescan
 from feeds.catalog import ingest
+from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Document
 
 from .bench import Bench, Site
@@ -89,13 +89,13 @@ def _leave_alone(runtime: Runtime, costs: Costs) -> None:
     costs.looking.append(looking)
     costs.idle.append(rest)
     for _again in range(3):
-        costs.serving.append(_spent(lambda: _serve(runtime)) / len(_FEEDS) / len(FORMATS))
+        costs.serving.append(_spent(lambda: _serve(runtime)) / len(_FEEDS) / len(load_formats()))
 
 
 def _serve(runtime: Runtime) -> None:
     edition = runtime.edition()
     for path in _FEEDS:
-        for format in FORMATS.values():
+        for format in load_formats().values():
             assert isinstance(runtime.read(lookup.document, edition, path, format), Document)
 
 

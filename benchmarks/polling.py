@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import selections, urls
+from feeds.formats import load_formats
 from feeds.model import FACETS, Selection
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 
 from .bench import Bench, Site, clean_environ
 from .figures import need
@@ -47,8 +47,8 @@ def addresses_of(site: Site, wanted: int) -> list[str]:
     tags = [selection.any["tag"][0] for state, selection in states if state.path.startswith("tags/")]
     pairs = (selections.canonical(Selection(any={"tag": pair})) for pair in _pairs(tags))
     found = itertools.chain(
-        (f"/{urls.encode(state.path)}{format.extension}" for state, _selection in states for format in FORMATS.values()),
-        (f"/select{format.extension}?{pair}" for pair in pairs for format in FORMATS.values()),
+        (f"/{urls.encode(state.path)}{format.extension}" for state, _selection in states for format in load_formats().values()),
+        (f"/select{format.extension}?{pair}" for pair in pairs for format in load_formats().values()),
     )
     return list(itertools.islice(found, wanted))
 

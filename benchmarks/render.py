@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from feeds.config.models import Config
+from feeds.formats import load_formats
 from feeds.model import Feed, FeedState
 from feeds.syndication import documents
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Found, find
 
 from .bench import Bench
@@ -26,7 +26,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     assert config is not None
     with runtime.reading() as connection:
         chosen = _feeds(connection, config, 15)
-        for format in FORMATS.values():
+        for format in load_formats().values():
             spent, sizes = [], []
             for _round in range(bench.rounds(4)):
                 for feed, state in chosen:

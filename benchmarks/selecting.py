@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 
 from feeds.errors import AddressError
+from feeds.formats import load_formats
 from feeds.model import Selection
 from feeds.runtime import Runtime
 from feeds.selections import canonical, clauses, parse
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Elsewhere
 
 from .bench import Bench
@@ -42,7 +42,7 @@ def _spent(runtime: Runtime, text: str, rounds: int) -> float:
     for _round in range(rounds):
         before = time.process_time()
         try:
-            answered = runtime.read(lookup.selected, edition, text, FORMATS["atom"], known=lambda _state: True)
+            answered = runtime.read(lookup.selected, edition, text, load_formats()["atom"], known=lambda _state: True)
         except AddressError:
             raise RuntimeError(f"no article has any of {text}") from None
         found.append(1000 * (time.process_time() - before))
@@ -71,6 +71,6 @@ def _selections(runtime: Runtime) -> list[str]:
 
 def _canonical(runtime: Runtime, text: str) -> str:
     answered = runtime.read(
-        lookup.selected, runtime.edition(), canonical(parse(text)), FORMATS["atom"], known=lambda _state: True
+        lookup.selected, runtime.edition(), canonical(parse(text)), load_formats()["atom"], known=lambda _state: True
     )
     return str(answered.query) if isinstance(answered, Elsewhere) else text

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import urls
+from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.documents import compress
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Document
 
 from . import nginx
@@ -93,7 +93,7 @@ def _path_of_size(runtime: Runtime, feeds: int) -> str:
     sizes: dict[str, int] = {}
     states = runtime.read(lookup.states)
     for state, _selection in states[:: max(1, len(states) // feeds)]:
-        for format in FORMATS.values():
+        for format in load_formats().values():
             found = runtime.read(lookup.document, edition, state.path, format)
             assert isinstance(found, Document) and found.body is not None
             sizes[f"/{urls.encode(state.path)}{format.extension}"] = len(compress(found.body, "gzip"))

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator
 
 from feeds import urls
+from feeds.formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 
 from .bench import Bench, Site
 from .figures import Figure
@@ -42,7 +42,7 @@ def _settings(site: Site, wanted: int) -> dict[str, object]:
     runtime = site.runtime()
     tags = [state.path.partition("/")[2] for state, _selection in runtime.read(lookup.states) if state.path.startswith("tags/")]
     runtime.close()
-    pairs = itertools.islice(itertools.combinations(map(urls.unslug, tags), 2), wanted // len(FORMATS))
+    pairs = itertools.islice(itertools.combinations(map(urls.unslug, tags), 2), wanted // len(load_formats()))
     feeds = [
         {"name": f"pair-{number}", "title": f"{one} / {two}", "select": {"tag": [one, two]}}
         for number, (one, two) in enumerate(pairs)
@@ -57,7 +57,7 @@ def _addresses(site: Site) -> Iterator[str]:
         (state for state, _selection in runtime.read(lookup.states)), key=lambda state: state.path.startswith("feeds/")
     )
     runtime.close()
-    for state, extension in itertools.product(states, [format.extension for format in FORMATS.values()]):
+    for state, extension in itertools.product(states, [format.extension for format in load_formats().values()]):
         yield f"/{urls.encode(state.path)}{extension}"
 
 

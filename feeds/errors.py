@@ -6,6 +6,7 @@ FeedsError
 ├── EditError             feeds.yaml cannot be changed as asked, in words
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── GitError              git has no answer, in words without addresses of remotes
+├── FormatError           a feed format of another package that cannot be used
 ├── RenderError           a page cannot be made: an operator's template, as a rule
 ├── DatabaseError         FEEDS_DATABASE_URL names no database that this program can use
 │   └── SchemaError       the database is older or newer than this program
@@ -54,6 +55,10 @@ class StoreError(FeedsError):
 
 class GitError(FeedsError):
     """The store's repository cannot be asked or brought up to date; the store stays as it is."""
+
+
+class FormatError(FeedsError):
+    """A feed format cannot be used; names the package that it belongs to."""
 
 
 class RenderError(FeedsError):

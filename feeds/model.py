@@ -20,7 +20,8 @@ class Facet:
 
     `fields` are the header fields that carry an article's names; the first one with a value counts. `style` says how a field
     is read: `plain` (each text is one name), `commas` (one text may list several names), `person` (one name, with links and
-    markup removed) or `people` (several names in one text, with links and markup removed).
+    markup removed) or `people` (several names in one text, with links and markup removed). `credit` is the place of a person's
+    role in credits, 0 where the terms are not people: such terms are categories of an entry.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Facet:
     en: str
     fields: tuple[str, ...]
     style: Literal["plain", "commas", "person", "people"] = "plain"
+    credit: int = 0
 
 
 #: The table to extend for a new facet; everything else (parsing, addresses, pages, OPML, selections) follows it.
@@ -36,15 +38,16 @@ FACETS: Mapping[str, Facet] = {
     facet.name: facet
     for facet in (
         Facet("tag", "tags", "标签", "Tag", ("tags", "tag"), "commas"),
-        Facet("translator", "translators", "译者", "Translator", ("translator",), "people"),
-        Facet("author", "authors", "作者", "Author", ("author", "authors"), "person"),
-        Facet("selector", "selectors", "选题", "Selector", ("selector",), "people"),
-        Facet("reviewer", "reviewers", "校对", "Reviewer", ("reviewer",), "people"),
+        Facet("translator", "translators", "译者", "Translator", ("translator",), "people", credit=3),
+        Facet("author", "authors", "作者", "Author", ("author", "authors"), "person", credit=1),
+        Facet("selector", "selectors", "选题", "Selector", ("selector",), "people", credit=2),
+        Facet("reviewer", "reviewers", "校对", "Reviewer", ("reviewer",), "people", credit=4),
         Facet("category", "categories", "分类", "Category", ("category", "categories")),
     )
 }
 PLURALS: Mapping[str, Facet] = {facet.plural: facet for facet in FACETS.values()}
-PEOPLE = ("author", "selector", "translator", "reviewer")
+#: Facets whose terms are people, in the order of credits.
+PEOPLE = tuple(sorted((name for name, facet in FACETS.items() if facet.credit), key=lambda name: FACETS[name].credit))
 
 
 @dataclass(frozen=True, slots=True)

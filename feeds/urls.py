@@ -6,21 +6,20 @@ mapping is reversible and two terms never meet: ``TCP/IP`` -> ``TCP~2FIP``, ``.N
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from .formats import OTHER_EXTENSIONS, Format, load_formats
 from .model import FACETS
 
-#: Extensions that an address may carry; a term that ends like one has its last dot escaped.
-EXTENSIONS = ("atom", "rss", "json", "xml", "html", "opml", "gz", "br")
 MAX_SLUG_BYTES = 200  # a file name holds 255 bytes, and ".atom.gz" comes on top
 
 _UNSAFE = re.compile(r"[~/\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LIKE_EXTENSION = re.compile(r"\.(?=(?:%s)$)" % "|".join(EXTENSIONS), re.IGNORECASE)
 _ESCAPE = re.compile(r"(?:~[0-9A-Fa-f]{2})+")
 _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
 
@@ -54,8 +53,50 @@ def slug(name: str) -> str:
     text = _UNSAFE.sub(_escape, text)
     if text.startswith("."):
         text = "~2E" + text[1:]
-    text = _LIKE_EXTENSION.sub("~2E", text)
+    if "." in text:
+        text = _last_dot_of_extension().sub("~2E", text)
     return text if len(text.encode()) <= MAX_SLUG_BYTES else _shorten(text)
+
+
+@functools.cache  # of formats, which are loaded once per process
+def _last_dot_of_extension() -> re.Pattern[str]:
+    """Return what finds the last dot of a term that ends like a document or a file of the static export.
+
+    With a format `.mf2.html`, the file of a page `x.mf2` would be that of the document `x.mf2.html`; so `.mf2` counts, too.
+    """
+    documents = [format.extension for format in load_formats().values()]
+    pages = [extension.removesuffix(".html") for extension in documents if extension.endswith(".html")]
+    endings = [extension.rpartition(".") for extension in (*documents, *pages, *OTHER_EXTENSIONS)]
+    return re.compile("|".join(rf"(?<={re.escape(head)})\.(?={tail}$)" for head, _dot, tail in endings), re.IGNORECASE)
+
+
+def split_format(path: str) -> tuple[str, Format | None]:
+    """Return a document's path without its extension, and its format; the path and None where it has no extension.
+
+    Any case of the extension is understood; of several that fit, the longest counts.
+
+    >>> stem, format = split_format("tags/Linux.Atom")
+    >>> stem, format.name
+    ('tags/Linux', 'atom')
+    >>> split_format("tags/Node.js")
+    ('tags/Node.js', None)
+    """
+    lower = path.lower()
+    fitting = [format for format in load_formats().values() if lower.endswith(format.extension) and lower != format.extension]
+    if not fitting:
+        return path, None
+    format = max(fitting, key=lambda format: len(format.extension))
+    return path[: -len(format.extension)], format
+
+
+def list_extensions() -> str:
+    """Return the extensions of all formats in words, for messages.
+
+    >>> list_extensions()
+    '.atom, .rss or .json'
+    """
+    *some, last = (format.extension for format in load_formats().values())
+    return f"{', '.join(some)} or {last}"
 
 
 def unslug(segment: str) -> str:

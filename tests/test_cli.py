@@ -317,11 +317,14 @@ def test_list_for_people_has_a_line_for_each_feed(published: Path) -> None:
 
 @pytest.mark.parametrize("format", ["atom", "rss", "json"])
 def test_show_prints_the_bytes_of_a_document(site: Any, published: Path, format: str) -> None:
-    from feeds.syndication.formats import FORMATS
+    from feeds.formats import load_formats
 
     found = CliRunner().invoke(main, ["show", f"tags/C++.{format}", "--config", str(published)])
     assert found.exit_code == 0
-    assert found.stdout_bytes == site.runtime.read(lookup.document, site.runtime.edition(), "tags/C++", FORMATS[format]).body
+    assert (
+        found.stdout_bytes
+        == site.runtime.read(lookup.document, site.runtime.edition(), "tags/C++", load_formats()[format]).body
+    )
     assert found.stderr == ""
 
 

@@ -20,12 +20,12 @@ from feeds.database import backup, tables
 from feeds.database import backup as backup_
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
+from feeds.formats import load_formats
 from feeds.newsletter.digests import Digests
 from feeds.newsletter.subscribers.signup import Consent
 from feeds.rescan import rescan
 from feeds.runtime import Runtime
 from feeds.syndication import editions, lookup
-from feeds.syndication.formats import FORMATS
 
 from . import postgresql
 from .conftest import NOW
@@ -72,7 +72,7 @@ def documents(runtime: Runtime) -> dict[str, Any]:
     edition = runtime.edition()
     found: dict[str, Any] = {}
     for state, _selection in runtime.read(lookup.states):
-        for name, format in FORMATS.items():
+        for name, format in load_formats().items():
             document = runtime.read(lookup.document, edition, state.path, format)
             found[f"{state.path}.{name}"] = (document.body, document.digest, document.changed)
     assert found

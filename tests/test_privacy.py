@@ -24,13 +24,13 @@ from werkzeug.test import Client
 
 from feeds.catalog import queries
 from feeds.cli import main
+from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
 from feeds.static import site_files
 from feeds.static.render import renderer
 from feeds.store.parse import Rules, parse
 from feeds.syndication import lookup, opml
-from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
 
 FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译者：[wxy](https://b) 校对：[geekpi](https://c)\n"
@@ -42,7 +42,7 @@ def everything_published(site: Any) -> bytes:
     edition = site.runtime.edition()
     states = [row.path for row, _selection in site.runtime.read(lookup.states)]
     for path in states:
-        parts += [site.runtime.read(lookup.document, edition, path, format).body for format in FORMATS.values()]
+        parts += [site.runtime.read(lookup.document, edition, path, format).body for format in load_formats().values()]
     parts.append(site.runtime.read(opml.document, edition.config, None))
     client = Client(create_app(site.environment))
     with site.runtime.reading() as connection:
@@ -223,7 +223,7 @@ def test_addresses_and_names_in_bodies_are_content_and_stay(site: Any) -> None:
     words = ["0.0.0.0:9090", "172.17.81.26", "10.0.2.15:2377", "alan@pibox", "tux@example.com", "xShow@Home", "4.4.11"]
     site.write("1.md", body="、".join(f"`{word}`" for word in words) + "，" + "，".join(words))
     site.rescan()
-    document = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["json"]).body.decode()
+    document = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["json"]).body.decode()
     assert all(document.count(word) >= 2 for word in words)
 
 
@@ -280,7 +280,7 @@ def test_no_comment_of_the_real_articles_is_in_any_feed_or_in_the_database(corpu
     parts = [site.kept(), *(path.read_bytes().decode("utf-8", "replace") for path in (site.root / "var").iterdir())]
     edition = site.runtime.edition()
     for row, _selection in site.runtime.read(lookup.states):
-        parts.append(site.runtime.read(lookup.document, edition, row.path, FORMATS["json"]).body.decode())
+        parts.append(site.runtime.read(lookup.document, edition, row.path, load_formats()["json"]).body.decode())
     for text in parts:
         assert not addresses & set(address.findall(text))
     database = "\n".join(parts[: len(parts) - len(site.runtime.read(lookup.states))])

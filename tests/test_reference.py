@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from feeds.cli import main
 from feeds.config.models import FeedSettings, Newsletter, Site
+from feeds.formats import load_formats
 from feeds.model import FACETS
-from feeds.syndication.formats import FORMATS
 from feeds.web.app import make_app
 from feeds.web.views.monitoring import Collector
 from tools.reference import PAGES, Unexplained, addresses, commands, metrics, settings
@@ -126,7 +126,7 @@ def test_examples_of_addresses_are_answered(app: Flask, example: str) -> None:
 def test_the_grammar_names_every_facet_and_format() -> None:
     text = PAGES["addresses"]()
     assert all(f"`/{facet.plural}/`" in text for facet in FACETS.values())
-    assert all(f"`{format.extension}`" in text for format in FORMATS.values())
+    assert all(f"`{format.extension}`" in text for format in load_formats().values())
 
 
 # -- metrics -----------------------------------------------------------------

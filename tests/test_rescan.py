@@ -23,11 +23,11 @@ from feeds import database
 from feeds.catalog import queries
 from feeds.database import tables
 from feeds.errors import ConfigError, StoreError
+from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
 from feeds.store import parse
 from feeds.syndication import editions, lookup
-from feeds.syndication.formats import FORMATS
 
 
 def articles(site: Any) -> dict[str, str]:
@@ -57,7 +57,7 @@ def contents(runtime: Runtime) -> dict[str, Any]:
     documents = {
         path + format.extension: runtime.read(lookup.document, edition, path, format).body
         for path, *_rest in states
-        for format in FORMATS.values()
+        for format in load_formats().values()
     }
     named = {facet: [(known.term, known.feed_path) for known in rows] for facet, rows in facets.items()}
     return {"articles": found, "terms": named, "states": states, "documents": documents}
@@ -487,7 +487,7 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
     def id_and_path() -> tuple[str, str]:
         with site.runtime.reading() as connection:
             [known] = queries.terms_of(connection, "tag")
-        document = site.runtime.read(lookup.document, site.runtime.edition(), known.term.path, FORMATS["atom"])
+        document = site.runtime.read(lookup.document, site.runtime.edition(), known.term.path, load_formats()["atom"])
         assert f"<id>tag:linux.cn,2003:{known.feed_path}</id>".encode() in document.body
         assert known.term.name.encode() in document.body
         return known.feed_path, known.term.path
@@ -520,7 +520,7 @@ def test_articles_untouched_by_a_new_spelling_still_show_it(site: Any) -> None:
     site.rescan()
     after = {row.path: row.digest for row, _ in site.runtime.read(lookup.states)}
     assert before["tags/桌面"] != after["tags/桌面"], "the feed of another tag shows the article's categories"
-    document = site.runtime.read(lookup.document, site.runtime.edition(), "tags/桌面", FORMATS["json"])
+    document = site.runtime.read(lookup.document, site.runtime.edition(), "tags/桌面", load_formats()["json"])
     assert b"Gnome" in document.body and b"GNOME" not in document.body
 
 

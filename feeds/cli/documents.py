@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..config.environment import Environment
+from .. import urls
 from ..model import FACETS, PLURALS, FeedState, Selection
 from ..static import site_files
 from ..syndication import editions, lookup
@@ -63,12 +64,11 @@ def show(config_dir: Path, path: str) -> None:
       feeds show translators/geekpi.json | jq .items[0].title
     """
     from ..errors import AddressError
-    from ..syndication.documents import split_format
     from ..syndication.lookup import Document, Elsewhere
 
-    stem, format = split_format(path.lstrip("/"))
+    stem, format = urls.split_format(path.lstrip("/"))
     if format is None:
-        raise AddressError(f"{path}: expected an address that ends in .atom, .rss or .json")
+        raise AddressError(f"{path}: expected an address that ends in {urls.list_extensions()}")
     with open_service(config_dir) as runtime:
         found = runtime.read(lookup.document, runtime.edition(), stem, format)
         if isinstance(found, Elsewhere):

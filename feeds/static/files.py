@@ -9,27 +9,24 @@ from typing import NamedTuple
 
 from .. import urls
 from ..config.models import Config, feed_path
-from ..syndication.formats import FORMATS
+from ..formats import content_type, load_formats
 
 #: The export's own notes, below the tree. No address begins with a dot, so nothing published is ever called so.
 OWN = ".feeds-export"
 #: Content codings, each with what it appends to a file's name.
 CODINGS = {"identity": "", "gzip": ".gz", "br": ".br"}
-TYPES = {
+#: Media types of files that are not feeds; feeds have those of their formats.
+_CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
-    "atom": "application/atom+xml; charset=utf-8",
-    "rss": "application/rss+xml; charset=utf-8",
-    "json": "application/feed+json; charset=utf-8",
     "opml": "text/x-opml; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml; charset=utf-8",
     "xml": "application/xml; charset=utf-8",
-    "txt": "text/plain; charset=utf-8",
     "png": "image/png",
 }
-#: A term that ends like one of these has its dot escaped (`addresses.EXTENSIONS`), so these addresses are no pages of terms.
-_DOCUMENTS = {"html", "atom", "rss", "json", "opml", "xml"}
+#: Addresses with these extensions are documents, as those of feeds are: no term's path ends like that (`urls.slug`).
+_DOCUMENTS = ("html", "opml", "xml")
 _PACKED_ALREADY = (".png",)
 
 #: The bytes that an address answers; None where there is nothing any more.
@@ -77,7 +74,7 @@ def path_of(address: str) -> str:
     last = path.rpartition("/")[2]
     if not last:
         return f"{path}index.html"
-    if extension_of(last) in _DOCUMENTS:
+    if extension_of(last) in _DOCUMENTS or urls.split_format(last)[1]:
         return path
     return f"{path}/index.html" if last == "index" else f"{path}.html"
 
@@ -87,13 +84,19 @@ def key_of(path: str) -> str:
     if path.endswith("/index/index.html"):
         return path.removesuffix("/index.html")
     stem, _dot, extension = path.rpartition(".")
-    if extension != "html" or stem.rpartition("/")[2] == "index" or stem in ("404", "410"):
+    if extension != "html" or urls.split_format(path)[1] or stem.rpartition("/")[2] == "index" or stem in ("404", "410"):
         return path
     return stem
 
 
 def extension_of(path: str) -> str:
     return path.rpartition(".")[2] if "." in path else ""
+
+
+def content_type_of(path: str) -> str:
+    """Return the Content-Type that a file is served with."""
+    format = urls.split_format(path)[1]
+    return content_type(format) if format else _CONTENT_TYPES.get(extension_of(path), "text/plain; charset=utf-8")
 
 
 def codings_of(path: str, wanted: Collection[str]) -> Iterator[str]:
@@ -129,7 +132,7 @@ def of_config(config: Config) -> dict[str, str]:
     moves = [*config.feeds.moved.items(), *((path, "") for path in config.feeds.gone)]
     for written, new in moves:
         for old in (written.strip("/"), feed_path(written)):
-            for extension in ("", *(format.extension for format in FORMATS.values())):
+            for extension in ("", *(format.extension for format in load_formats().values())):
                 target = urls.encode(feed_path(new)) if new else ""
                 found[f"/{old}{extension}"] = f"/{target}{extension}" if new else GONE
     return found

@@ -24,7 +24,6 @@ from ..errors import AddressError, RenderError
 from ..newsletter.issues import archive
 from ..runtime import Runtime
 from ..syndication import lookup
-from ..syndication.documents import split_format
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document
 from ..web.app import make_app
@@ -66,7 +65,7 @@ def _render(app: Flask, address: str) -> bytes | None:
 
 def _document(app: Flask, address: str) -> bytes | None:
     """A feed's bytes, not compressed on the way, and counted as nobody's visit."""
-    path, format = split_format(address[1:])
+    path, format = urls.split_format(address[1:])
     if format is None:
         return None
     here: State = app.extensions[KEY]

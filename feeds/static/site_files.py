@@ -30,13 +30,13 @@ from ..config.environment import Environment
 from ..config.models import Config
 from ..database import tables
 from ..errors import AddressError
+from ..formats import load_formats
 from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter.issues import archive, planning
 from ..runtime import Runtime
 from ..syndication import archives, documents, editions, lookup
 from ..syndication import feeds as definitions
 from ..syndication.editions import Edition
-from ..syndication.formats import FORMATS
 from . import export as exporting
 from . import files
 from .export import Progress, Report, Target
@@ -191,7 +191,7 @@ class Reader:
             address = f"/{urls.archive_path(feed.path, name)}"
             shows = shelf.shows(inside)
             mark = mark_of(common, name, older, younger, shows)
-            for format in FORMATS.values():
+            for format in load_formats().values():
                 yield Leaf(path_of(address + format.extension), mark, address + format.extension)
             yield Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, name, older, younger, shows), address)
 
@@ -293,7 +293,7 @@ def _newest_page(shelf: Shelf, feed: Feed, keys: list[int]) -> Leaf:
 
 def _feed_documents(shelf: Shelf) -> Iterator[Leaf]:
     for feed, _keys in shelf.feeds:
-        for format in FORMATS.values():
+        for format in load_formats().values():
             address = f"/{feed.path}{format.extension}"
             yield Leaf(path_of(address), shelf.states[feed.path].digest, address)
 
@@ -304,7 +304,7 @@ def _feeds_alone(connection: sa.Connection, config: Config, root: Path) -> list[
     made = [
         Leaf(path_of(f"/{row.path}{format.extension}"), row.digest, f"/{row.path}{format.extension}")
         for row in rows
-        for format in FORMATS.values()
+        for format in load_formats().values()
     ]
     return [*made, *_opml(rows, definitions.enabled_facets(config), shared_mark(config, root))]
 

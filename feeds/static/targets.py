@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FeedsError
-from .files import CODINGS, OWN, TYPES, File, extension_of, key_of, names_of
+from .files import CODINGS, OWN, File, content_type_of, key_of, names_of
 from .manifest import UNKNOWN, Manifest, opened
 
 MANIFEST = f"{OWN}/manifest.db"
@@ -229,7 +229,7 @@ class Bucket:
 
     def _attributes(self, file: File) -> dict[str, str]:
         found = {
-            "Content-Type": TYPES.get(extension_of(file.path), "text/plain; charset=utf-8"),
+            "Content-Type": content_type_of(file.path),
             "Cache-Control": f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
         }
         return found if file.coding == "identity" else found | {"Content-Encoding": file.coding}

@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import html
 import importlib.metadata
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import brotli
 import sqlalchemy as sa
@@ -25,11 +27,11 @@ from ..catalog import queries
 from ..catalog.queries import Clauses, instant
 from ..config.models import Config
 from ..database.tables import feeds, terms
-from ..model import FACETS, PEOPLE, Article, Feed, FeedState
+from ..formats import Category, Content, Enclosure, Entry, Format, Person, installed_formats
+from ..model import FACETS, PEOPLE, Article, Feed, FeedState, Term
 from . import archives
 from .archives import Bucket, Neighbours
 from .feeds import all_feed, clauses_of, every_feed, is_offered, named_feed, term_feed
-from .formats import FORMATS, Content, Entry, Format, entry_of
 
 #: Raise it when rendering changes without a new version of any package.
 RENDERER = "2"
@@ -44,7 +46,8 @@ _NOT_SHOWN = {
 def versions() -> str:
     """Of what writes the bytes: a strong ETag must not survive an upgrade that changes them."""
     packages = ("feedgen", "lxml", "brotli")
-    return "/".join((RENDERER, program_version(), *(importlib.metadata.version(name) for name in packages)))
+    own = (RENDERER, program_version(), *(importlib.metadata.version(name) for name in packages))
+    return "/".join((*own, *installed_formats()))
 
 
 @functools.cache
@@ -308,6 +311,88 @@ class History:
     younger: str = ""
 
 
+def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
+    full = feed.content == "full"
+    terms = _by_facet(article)
+    people = {role: tuple(Person(term.name, term_url(config, term)) for term in terms.get(role, ())) for role in PEOPLE}
+    return Entry(
+        id=urls.article_id(config.site.id_authority, article.id),
+        url=article.url,
+        title=article.title,
+        summary=article.summary if full else _with_note(config, article.summary, people["translator"]),
+        content=f"{article.html.rstrip()}\n{_byline(config, people, article.original)}".strip() if full else "",
+        published=article.published,
+        updated=article.updated,
+        authors=tuple(Person(person.name) for person in people["author"]),
+        translators=people["translator"],
+        credits=tuple((role, people[role]) for role in PEOPLE if role != "author" and people[role]),
+        categories=tuple(
+            Category(term.name, f"{config.site.base_url}/{FACETS[facet].plural}/")
+            for facet in FACETS
+            if facet not in PEOPLE
+            for term in terms.get(facet, ())
+        ),
+        via=article.original,
+        enclosure=_enclosure(article.picture),
+        comments=article.comments,
+    )
+
+
+def _by_facet(article: Article) -> dict[str, list[Term]]:
+    found: dict[str, list[Term]] = {}
+    for term in article.terms:
+        found.setdefault(term.facet, []).append(term)
+    return found
+
+
+def term_url(config: Config, term: Term) -> str:
+    """The page of a term, or "" where it has none."""
+    return f"{config.site.base_url}/{urls.encode(term.path)}" if config.has_feed(term.facet, term.path) else ""
+
+
+def _byline(config: Config, people: Mapping[str, tuple[Person, ...]], original: str) -> str:
+    """Few readers show contributors, so the content says who translated, and from what."""
+    parts = [
+        _label(config, role) + _join(config, [_linked(person) for person in people[role]])
+        for role in ("author", "translator")
+        if people[role]
+    ]
+    if original:
+        word = "原文：" if config.chinese else "Original: "
+        host = urlsplit(original).hostname or original
+        parts.append(f'{word}<a href="{html.escape(original)}">{html.escape(host)}</a>')
+    return f"<p>{' · '.join(parts)}</p>" if parts else ""
+
+
+def _label(config: Config, facet: str) -> str:
+    return f"{FACETS[facet].zh}：" if config.chinese else f"{FACETS[facet].en}: "
+
+
+def _join(config: Config, names: list[str]) -> str:
+    return ("、" if config.chinese else ", ").join(names)
+
+
+def _linked(person: Person) -> str:
+    name = html.escape(person.name)
+    return f'<a href="{html.escape(person.url)}">{name}</a>' if person.url else name
+
+
+def _with_note(config: Config, summary: str, translators: tuple[Person, ...]) -> str:
+    if not translators:
+        return summary
+    note = _label(config, "translator") + _join(config, [person.name for person in translators])
+    return f"{summary}（{note}）" if config.chinese else f"{summary} ({note})"
+
+
+#: Fixed, because the tables of the operating system differ from one machine to the next.
+_PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
+
+
+def _enclosure(url: str) -> Enclosure | None:
+    extension = urlsplit(url).path.rpartition(".")[2].lower()
+    return Enclosure(url, _PICTURES.get(extension, "image/jpeg")) if url else None
+
+
 def content_of(
     config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format, history: History
 ) -> Content:
@@ -345,10 +430,3 @@ def compress(data: bytes, encoding: str) -> bytes:
     if encoding == "gzip":
         return gzip.compress(data, 6, mtime=0)
     return brotli.compress(data, quality=5) if encoding == "br" else data
-
-
-def split_format(path: str) -> tuple[str, Format | None]:
-    """`tags/Linux.atom` -> (`tags/Linux`, Atom); any case of the extension is understood."""
-    stem, dot, extension = path.rpartition(".")
-    found = FORMATS.get(extension.lower()) if dot and stem else None
-    return (stem, found) if found else (path, None)

@@ -12,11 +12,11 @@ from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm
 from ..config.models import Config
 from ..errors import AddressError
+from ..formats import Format, content_type, load_formats
 from ..model import FACETS, Article, Feed, FeedState, Selection, Term
 from . import documents, editions, feeds
 from .documents import Volume
 from .editions import Edition
-from .formats import FORMATS, Format
 from .pages import Portrait, portray
 
 PAGE = 20
@@ -50,6 +50,11 @@ class Document:
     def address(self) -> str:
         """Its rel=self, which is also its topic in WebSub."""
         return urls.url(self.base_url, self.path, self.format.extension, self.query)
+
+    @property
+    def content_type(self) -> str:
+        """Return the Content-Type header of its bytes."""
+        return content_type(self.format)
 
     @property
     def links(self) -> str:
@@ -133,7 +138,7 @@ def volume(connection: sa.Connection, edition: Edition, path: str) -> dict[str, 
     found = find_volume(connection, config, path, now.changed)
     if not isinstance(found, Volume):
         raise AddressError(f"no archive document has the address /{path}")
-    return dict(zip(FORMATS, documents.render_volume(connection, config, found, FORMATS.values()), strict=True))
+    return dict(zip(load_formats(), documents.render_volume(connection, config, found, load_formats().values()), strict=True))
 
 
 def _now(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:

@@ -17,13 +17,13 @@ from .. import i18n, logs, urls
 from ..audience import requests
 from ..config.environment import Environment
 from ..counters import STARTS
+from ..formats import load_formats
 from ..model import FACETS
 from ..monitoring import health as _health_module
 from ..resources import templates
 from ..runtime import Runtime
 from ..syndication import documents, editions
 from ..syndication.documents import compress
-from ..syndication.formats import FORMATS
 from . import admin, charts, errors, rate_limit
 from .access_log import PART, Journal
 from .body_limit import MAX_BODY, Bodies
@@ -105,7 +105,7 @@ def _prepare_templates(app: Flask, root: Path) -> None:
     app.jinja_loader = jinja2.ChoiceLoader(loaders)
     app.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     app.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    app.jinja_env.globals.update(facets=FACETS, formats=FORMATS, readers=pages.links)
+    app.jinja_env.globals.update(facets=FACETS, formats=load_formats(), readers=pages.links)
     app.jinja_env.filters.update(
         day=lambda when: i18n.format_day(when.astimezone(state().config.zone), g.language),
         local_day=lambda when: i18n.format_day(when, g.language),

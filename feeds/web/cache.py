@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .. import urls
+from ..formats import Format
 from ..model import FeedState
 from ..syndication.documents import compress
 from ..syndication.editions import Edition
-from ..syndication.formats import Format
 from ..syndication.lookup import Document
 from .conditional import ENCODINGS, choose_encoding, decide, etag, http_date
 
@@ -91,7 +91,7 @@ _FAILED = [
 def serve(document: Document, body: bytes | None, max_age: int) -> Served:
     """`max_age` in seconds; of a closed archive document it is for ever. `body` None: as far as validators go."""
     age = FOR_EVER if document.closed else max_age
-    headers = [*_common_headers(document.format.content_type, age), ("Link", document.links)]
+    headers = [*_common_headers(document.content_type, age), ("Link", document.links)]
     tags = _tags(document.digest, document.format)
     key = (urls.split_archive(document.path)[0], document.format.name)  # its history is a feed's own
     packed = None if body is None else compress(body, "gzip")

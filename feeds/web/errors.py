@@ -13,7 +13,6 @@ from .. import urls
 from ..catalog import queries
 from ..model import PLURALS, Term
 from ..monitoring.health import is_away
-from ..syndication.documents import split_format
 from .access_log import NAME
 from .context import State, state
 from .views.language import choose_language
@@ -92,6 +91,6 @@ def _similar() -> list[Term]:
     config = here.current.edition().config
     if facet is None or not name or config is None or len(name) > 200 or not urls.is_text(name):
         return []
-    stem, format = split_format(name)
+    stem, format = urls.split_format(name)
     found = here.runtime.read(queries.similar, facet.name, urls.unslug(stem if format else name))
     return [term for term in found if config.has_feed(term.facet, term.path)]

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from .. import database, urls
 from ..config.models import Config, WebSub
 from ..errors import AddressError
+from ..formats import Format
 from ..model import FeedState
 from ..syndication import editions, feeds, lookup
-from ..syndication.documents import split_format
 from ..syndication.editions import Edition
-from ..syndication.formats import Format
 from ..syndication.lookup import Document, Elsewhere, Gone
 from . import requests, subscriptions
 from .protocol import Payload
@@ -36,9 +35,9 @@ def document_at(
         parts = urlsplit(topic)
     except ValueError:
         raise AddressError("hub.topic is not an address") from None
-    path, format = split_format(unquote(parts.path).lstrip("/"))
+    path, format = urls.split_format(unquote(parts.path).lstrip("/"))
     if format is None:
-        raise AddressError("hub.topic must be the address of a feed, which ends in .atom, .rss or .json")
+        raise AddressError(f"hub.topic must be the address of a feed, which ends in {urls.list_extensions()}")
     if urls.split_archive(path)[1]:
         raise AddressError("an archive document is not pushed; subscribe to the feed itself")
     found = _at(connection, edition, Elsewhere(path, parts.query), format, known)
@@ -178,7 +177,7 @@ class Topics:
                 return None
         if isinstance(found, Gone) or found.body is None:
             return None
-        return Payload(found.digest, found.format.content_type, found.links, found.body)
+        return Payload(found.digest, found.content_type, found.links, found.body)
 
 
 def _digest(connection: sa.Connection, edition: Edition, topic: str) -> str | None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from .. import urls as addresses
 from ..config.models import Config
 from ..database.tables import feeds, hub_announced, hub_requests, hub_subscriptions
-from ..syndication.formats import FORMATS
+from ..formats import load_formats
 from .protocol import Again, Record
 from .requests import Asked
 
@@ -310,7 +310,7 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 
 def _batch(config: Config, digests: Mapping[str, str]) -> Batch:
     pages = (f"{config.site.base_url}/{addresses.encode(path)}" for path in digests)
-    urls = [("hub.url", page + format.extension) for page in pages for format in FORMATS.values()]
+    urls = [("hub.url", page + format.extension) for page in pages for format in load_formats().values()]
     return Batch(digests, urlencode([("hub.mode", "publish"), *urls]).encode())
 
 

@@ -20,10 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from feeds import urls
 from feeds.catalog import queries
+from feeds.formats import load_formats
 from feeds.model import Article, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 
 PATHS = [f"{folder}{name}.md" for folder in ("", "2020/01/", "深/") for name in ("a", "b", "c")]
 #: One spelling each: which of several is shown depends on what was published first, on purpose.
@@ -68,7 +68,7 @@ def everything(runtime: Any) -> dict[str, Any]:
     bytes_ = {
         row[0] + format.extension: runtime.read(lookup.document, edition, row[0], format).body
         for row in states
-        for format in FORMATS.values()
+        for format in load_formats().values()
     }
     return {
         "articles": found,

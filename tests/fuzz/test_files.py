@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from feeds.catalog import queries
+from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, Rules, parse
 from feeds.syndication import lookup, opml, pages
-from feeds.syndication.formats import FORMATS
 
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
@@ -132,7 +132,7 @@ def test_whole_files_through_a_rescan(pile: Any, files: list[bytes]) -> None:
         if problem := told.get(f"2020/01/{number}.md"):
             is_told(problem, data)
     for row, _selection in pile.runtime.read(lookup.states)[:20]:
-        for format in FORMATS.values():
+        for format in load_formats().values():
             body = pile.runtime.read(lookup.document, edition, row.path, format).body
             if format.name != "json":
                 etree.fromstring(body)

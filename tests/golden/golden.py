@@ -17,10 +17,10 @@ from pathlib import Path
 
 from feeds import rescan
 from feeds.config.environment import Environment
+from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.documents import program_version
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Document
 
 HERE = Path(__file__).resolve().parent
@@ -41,13 +41,13 @@ def documents() -> dict[str, bytes]:
         try:
             runtime.prepare()
             rescan.rescan(runtime.engine, runtime.environment, now=NOW)
-            return {f"{path}.{name}": _bytes(runtime, path, name) for path in FEEDS for name in FORMATS}
+            return {f"{path}.{name}": _bytes(runtime, path, name) for path in FEEDS for name in load_formats()}
         finally:
             runtime.close()
 
 
 def _bytes(runtime: Runtime, path: str, name: str) -> bytes:
-    found = runtime.read(lookup.document, runtime.edition(), path, FORMATS[name])
+    found = runtime.read(lookup.document, runtime.edition(), path, load_formats()[name])
     assert isinstance(found, Document) and found.body is not None
     mine = f'version="{program_version()}"'.encode()
     return found.body.replace(mine, b'version="VERSION"')

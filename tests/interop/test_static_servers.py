@@ -18,10 +18,10 @@ from urllib.parse import quote
 import brotli
 import pytest
 
+from feeds.formats import content_type, load_formats
 from feeds.static import site_files
 from feeds.static.files import OWN
 from feeds.static.render import renderer
-from feeds.syndication.formats import FORMATS
 
 pytestmark = pytest.mark.interop
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "static.md"
@@ -131,7 +131,7 @@ def slug(tag: str) -> str:
 
 @pytest.mark.parametrize(
     ("address", "media_type"),
-    [(f"/all{format.extension}", format.content_type) for format in FORMATS.values()]
+    [(f"/all{format.extension}", content_type(format)) for format in load_formats().values()]
     + [
         ("/feeds.opml", "text/x-opml; charset=utf-8"),
         ("/", "text/html; charset=utf-8"),

@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import check as check_
+from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.store import git
 from feeds.store import git as dating
 from feeds.store.git import Change, Commit
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
 
 START = 1_600_000_000  # 2020-09-13T12:26:40Z: the first commit; each is a day later than the one before
@@ -129,7 +129,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def titles(site: Any) -> set[str]:
-    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["json"]).body
+    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["json"]).body
     return {item["title"] for item in json.loads(body)["items"]}
 
 
@@ -669,7 +669,7 @@ def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(
     third = dated.commit()
     site.rescan()
     assert dates(site) == {"a": (first, third), "b": (second, second)}
-    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", FORMATS["atom"]).body.decode()
+    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["atom"]).body.decode()
     assert f"<published>{datetime.fromtimestamp(first, UTC).isoformat()}</published>" in body
     assert f"<updated>{datetime.fromtimestamp(third, UTC).isoformat()}</updated>" in body
 

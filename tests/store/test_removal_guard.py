@@ -17,11 +17,11 @@ from feeds.catalog import ingest, queries
 from feeds.cli import main
 from feeds.config.environment import Environment
 from feeds.database.tables import articles
+from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
 from feeds.store.walk import WINDOW_SECONDS, Guard, mark
 from feeds.syndication import editions, lookup, pages
-from feeds.syndication.formats import FORMATS
 from tests.conftest import Site
 
 RULE = Guard(percent=20, articles=10)
@@ -86,7 +86,7 @@ def served(runtime: Runtime) -> dict[str, bytes]:
     """All feeds in all formats, with their validators."""
     edition, found = runtime.edition(), {}
     for state, _selection in runtime.read(lookup.states):
-        for name, format in FORMATS.items():
+        for name, format in load_formats().items():
             document = runtime.read(lookup.document, edition, state.path, format)
             found[f"{state.path}.{name}"] = document.body + f"{document.digest} {document.changed}".encode()
     return found
@@ -142,7 +142,7 @@ def test_what_comes_and_changes_is_taken_in_while_others_are_held(site: Any) -> 
     site.write("new/99.md", title="新来的", tags=["Linux"], date="2024-01-01 00:00:00")
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.removed, report.held) == (31, 1, 1, 0, 20)
-    text = site.runtime.read(lookup.document, site.runtime.edition(), "tags/Linux", FORMATS["atom"]).body.decode()
+    text = site.runtime.read(lookup.document, site.runtime.edition(), "tags/Linux", load_formats()["atom"]).body.decode()
     assert "新来的" in text and "改过的" in text
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from feeds import rescan
+from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.syndication.lookup import Document
 from tests.conftest import settle_database
 
@@ -20,7 +20,7 @@ Documents = Mapping[tuple[str, str], bytes]
 
 
 def body_of(runtime: Runtime, path: str, format: str) -> bytes:
-    found = runtime.read(lookup.document, runtime.edition(), path, FORMATS[format])
+    found = runtime.read(lookup.document, runtime.edition(), path, load_formats()[format])
     assert isinstance(found, Document), f"{path} is {found}"
     assert found.body is not None
     return found.body
@@ -28,7 +28,7 @@ def body_of(runtime: Runtime, path: str, format: str) -> bytes:
 
 def all_documents(runtime: Runtime) -> Documents:
     paths = [state.path for state, _selection in runtime.read(lookup.states)]
-    return {(path, format): body_of(runtime, path, format) for path in paths for format in FORMATS}
+    return {(path, format): body_of(runtime, path, format) for path in paths for format in load_formats()}
 
 
 @pytest.fixture(scope="session")

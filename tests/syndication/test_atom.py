@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from feeds.syndication.formats import FORMATS
+from feeds.formats import load_formats
 
 Documents = Mapping[tuple[str, str], bytes]
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -94,7 +94,7 @@ def test_the_rights_and_the_logo_are_the_sites(awkward: Documents) -> None:
 
 
 def test_the_media_types_are_those_of_the_standards() -> None:
-    assert {name: made.media_type for name, made in FORMATS.items()} == {
+    assert {name: made.media_type for name, made in load_formats().items()} == {
         "atom": "application/atom+xml",
         "rss": "application/rss+xml",
         "json": "application/feed+json",

@@ -14,12 +14,12 @@ import brotli
 import pytest
 
 from feeds.errors import FeedsError
+from feeds.formats import content_type, load_formats
 from feeds.static import export, site_files, targets
 from feeds.static.files import OWN, key_of
 from feeds.static.manifest import Manifest
 from feeds.static.render import renderer
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 
 SECRET = "0123456789secret0123456789"
 KEY = "AKIAEXAMPLEEXAMPLE00"
@@ -94,15 +94,15 @@ def test_objects_lie_at_their_addresses_with_type_coding_and_age(filled: Any, st
     run(filled)
     age = "public, max-age=45, stale-while-revalidate=600, stale-if-error=86400"
     for state, _selection in filled.runtime.read(lookup.states):
-        for format in FORMATS.values():
+        for format in load_formats().values():
             served = body(filled.runtime, state.path, format.name)
             data, attributes = fetched(store, state.path + format.extension)
-            assert (data, attributes["Content-Type"], attributes["Cache-Control"]) == (served, format.content_type, age)
+            assert (data, attributes["Content-Type"], attributes["Cache-Control"]) == (served, content_type(format), age)
             assert "Content-Encoding" not in attributes
             for suffix, coding, unpack in ((".gz", "gzip", gzip.decompress), (".br", "br", brotli.decompress)):
                 data, attributes = fetched(store, state.path + format.extension + suffix)
                 assert unpack(data) == served
-                assert (attributes["Content-Type"], attributes["Content-Encoding"]) == (format.content_type, coding)
+                assert (attributes["Content-Type"], attributes["Content-Encoding"]) == (content_type(format), coding)
     for key in ("index.html", "tags/index.html", "tags/TCP~2FIP", "articles/1", "about/feeds", "404.html"):
         data, attributes = fetched(store, key)
         assert b"<!doctype html>" in data and attributes["Content-Type"] == "text/html; charset=utf-8"

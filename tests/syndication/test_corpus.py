@@ -10,9 +10,9 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
+from feeds.formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import lookup, opml
-from feeds.syndication.formats import FORMATS
 from feeds.urls import encode
 from feeds.web.app import create_app
 
@@ -30,7 +30,7 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
     assert site.rescan().articles > 100
     for number, (state, _selection) in enumerate(site.runtime.read(lookup.states)):
         address = f"https://feeds.example/{encode(state.path)}"
-        made = {format: Document(f"{address}.{format}", body(site.runtime, state.path, format)) for format in FORMATS}
+        made = {format: Document(f"{address}.{format}", body(site.runtime, state.path, format)) for format in load_formats()}
         assert not [fault for format, document in made.items() for fault in faults(format, document, without=["J6"])]
         counts = (len(made["atom"].atom_entries), len(made["rss"].rss_items), len(made["json"].feed["items"]))
         assert len({*counts}) == 1, state.path
@@ -38,7 +38,7 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
             assert feedparser.parse(made["atom"].data).bozo == 0
             assert feedparser.parse(made["rss"].data).bozo == 0
     client = Client(create_app(site.environment))
-    for format in FORMATS:
+    for format in load_formats():
         older = list(history(client, "https://feeds.example", format, body(site.runtime, "all", format)))
         assert len(older) > 10
         assert not [fault for address, data in older for fault in faults(format, Document(address, data), without=["J6"])]

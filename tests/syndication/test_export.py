@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from feeds.errors import AddressError, FeedsError
+from feeds.formats import load_formats
 from feeds.static import export, site_files, targets
 from feeds.static.files import OWN, key_of, path_of
 from feeds.static.manifest import Manifest
 from feeds.static.render import renderer
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 from feeds.web.app import create_app
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_every_document_is_there_with_the_bytes_that_are_served(filled: Any, place: Path, body: Callable[..., bytes]) -> None:
     run(filled, place / "out")
     for state, _selection in filled.runtime.read(lookup.states):
-        for format in FORMATS:
+        for format in load_formats():
             assert (place / "out" / f"{state.path}.{format}").read_bytes() == body(filled.runtime, state.path, format)
     assert (place / "out" / "tags" / "TCP~2FIP.atom").is_file()
     assert {path.name for path in (place / "out").glob("*.opml")} == {"feeds.opml", "tags.opml", "translators.opml"}
@@ -118,8 +118,8 @@ def test_the_whole_history_is_there_where_a_feed_does_not_hold_it(site: Any, pla
     site.rescan()
     run(site, place)
     archive = place / "tags" / "Linux" / "archive"
-    assert len(list(archive.iterdir())) == 8 * (len(FORMATS) + 1) * 3
-    for format in FORMATS:
+    assert len(list(archive.iterdir())) == 8 * (len(load_formats()) + 1) * 3
+    for format in load_formats():
         written = (archive / f"2020-05.{format}").read_bytes()
         assert written == body(site.runtime, "tags/Linux/archive/2020-05", format)
     assert "T 5" in (archive / "2020-05.html").read_text()
@@ -206,7 +206,7 @@ def test_files_of_a_term_that_is_gone_are_removed_and_foreign_files_stay(filled:
     (filled.store / "1.md").unlink()
     filled.rescan()
     report = run(filled, place)
-    assert report.removed == (len(FORMATS) + 2) * 3, "three feeds, two pages, each in three codings"
+    assert report.removed == (len(load_formats()) + 2) * 3, "three feeds, two pages, each in three codings"
     assert not list(place.glob("*/once*")) and not list(place.glob("articles/1.*"))
     assert foreign.read_text() == "not ours"
 

@@ -10,7 +10,7 @@ from typing import Any
 import feedparser
 import pytest
 
-from feeds.syndication.formats import FORMATS
+from feeds.formats import load_formats
 
 Documents = Mapping[tuple[str, str], bytes]
 
@@ -142,7 +142,7 @@ def test_a_title_with_markup_characters_arrives_as_it_was_written(awkward: Docum
     assert titles["tag:linux.cn,2003:article/2"] == "Control characters and separators 🐧"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_the_demo_has_a_title_with_markup_and_no_reader_sees_a_tag_in_it(demo_documents: Documents, format: str) -> None:
     data = demo_documents["tags/HTML", format]
     entries = json.loads(data)["items"] if format == "json" else parsed(data).entries
@@ -157,7 +157,7 @@ def test_several_translators_are_each_named_and_linked_to(awkward: Documents) ->
     ]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_the_content_shows_who_translated_for_readers_that_know_no_contributors(awkward: Documents, format: str) -> None:
     data = awkward["translators/geekpi", format]
     if format == "json":
@@ -199,7 +199,7 @@ def test_a_feed_without_articles_is_a_valid_feed(awkward: Documents) -> None:
     assert parsed(awkward["feeds/empty", "atom"]).feed.updated == "2003-01-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_an_article_with_nothing_but_an_id_is_an_entry_that_readers_can_show(awkward: Documents, format: str) -> None:
     data = awkward["all", format]
     entries = json.loads(data)["items"] if format == "json" else parsed(data).entries
@@ -211,7 +211,7 @@ def test_an_article_with_nothing_but_an_id_is_an_entry_that_readers_can_show(awk
         assert "content" not in entry
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_no_document_holds_a_character_that_xml_forbids_or_a_script(documents: Documents, format: str) -> None:
     forbidden = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), "\ufffe", "\uffff"} - set("\t\n\r")  # NotHtml: C1, too
     for path, data in of(documents, format):
@@ -221,7 +221,7 @@ def test_no_document_holds_a_character_that_xml_forbids_or_a_script(documents: D
         assert "&lt;script" not in text or "&amp;lt;script" in text.replace("&lt;script", "&amp;lt;script")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_control_characters_are_gone_and_other_separators_stay(awkward: Documents, format: str) -> None:
     text = awkward["tags/Linux", format].decode()
     assert "A bell , a vertical  tab" in text

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feeds.formats import load_formats
 from feeds.syndication import lookup
-from feeds.syndication.formats import FORMATS
 
 Marks = dict[str, tuple[str, int]]
 
@@ -250,7 +250,7 @@ def site_bytes(site: Any) -> dict[tuple[str, str], bytes]:
     return {
         (state.path, name): site.runtime.read(lookup.document, edition, state.path, format).body
         for state, _selection in site.runtime.read(lookup.states)
-        for name, format in FORMATS.items()
+        for name, format in load_formats().items()
     }
 
 
@@ -270,7 +270,7 @@ def test_documents_that_differ_never_have_the_same_digest(new_site: Callable[...
         site.rescan()
         made = site_bytes(site)
         for path, (digest, _changed) in marks(site).items():
-            bodies = tuple(made[path, name] for name in FORMATS)
+            bodies = tuple(made[path, name] for name in load_formats())
             known = seen.setdefault(path, {})
             assert known.setdefault(digest, bodies) == bodies, f"{path}: one digest, two documents"
     site.close()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from feeds.formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import opml
-from feeds.syndication.formats import FORMATS
 from feeds.urls import encode
 from feeds.web.app import create_app
 
@@ -43,13 +43,13 @@ def lists(site: Any) -> Iterator[Document]:
             yield Document(facet.plural if facet else "feeds", site.runtime.read(opml.document, config, facet))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_every_feed_of_the_demo_keeps_to_every_rule(demo: Any, demo_documents: Documents, format: str) -> None:
     found = [fault for name, document in of(demo, demo_documents) if name == format for fault in faults(format, document)]
     assert not found
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_every_archive_of_the_demo_keeps_to_every_rule(demo: Any, demo_documents: Documents, format: str) -> None:
     found = [Document(address, data) for (address, data) in archives_of(demo, demo_documents, format)]
     assert len(found) > 5
@@ -63,7 +63,7 @@ def archives_of(site: Any, documents: Documents, format: str) -> Iterator[tuple[
             yield from history(client, site.runtime.edition().config.site.base_url, format, document.data)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_every_feed_of_the_golden_store_keeps_to_every_rule(awkward: Documents, format: str) -> None:
     found = [
         fault

@@ -14,8 +14,8 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
+from feeds.formats import load_formats
 from feeds.syndication import documents, lookup
-from feeds.syndication.formats import FORMATS
 from feeds.web.conditional import ENCODINGS
 
 Answer = tuple[int, Any, bytes]
@@ -54,7 +54,7 @@ def ask(request: pytest.FixtureRequest, demo: Any, make_client: Callable[[Any], 
 # -- a document ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_a_document_has_its_media_type_and_the_headers_that_readers_and_caches_need(ask: Any, format: str) -> None:
     status, headers, body = ask(f"/tags/Linux.{format}")
     assert status == 200
@@ -71,7 +71,7 @@ def test_a_document_has_its_media_type_and_the_headers_that_readers_and_caches_n
     assert headers["ETag"].startswith('"')
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", load_formats())
 def test_each_coding_unpacks_to_the_same_bytes_and_has_an_etag_of_its_own(ask: Any, format: str) -> None:
     answers = {encoding: ask(f"/tags/Linux.{format}", {"Accept-Encoding": encoding}) for encoding in ENCODINGS}
     for encoding, (status, headers, body) in answers.items():
@@ -315,7 +315,9 @@ def test_the_cache_stays_within_its_bound(web_site: Any, make_client: Callable[[
     client = make_client(web_site)
     cache = client.application.cache
     cache.max_bytes = 40_000
-    paths = [f"/{state.path}.{format}" for state, _selection in web_site.runtime.read(lookup.states) for format in FORMATS]
+    paths = [
+        f"/{state.path}.{format}" for state, _selection in web_site.runtime.read(lookup.states) for format in load_formats()
+    ]
     assert len(paths) > 30
     for _ in range(2):
         for path in paths:

@@ -11,15 +11,15 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from feeds.config.environment import Environment
+from feeds.formats import load_formats
 from feeds.model import FACETS
-from feeds.syndication.formats import FORMATS
 from feeds.web.app import make_app
 
 from .words import Unexplained, code, sentence, table
 
 #: The rule that stands for all of GRAMMAR.
 CATCH_ALL = "/<path:address>"
-_ENDINGS = ", ".join(f"`{format.extension}`" for format in FORMATS.values())
+_ENDINGS = ", ".join(f"`{format.extension}`" for format in load_formats().values())
 #: (as it is written, an example of the demo, what it is). A test asks the demo for each example.
 GRAMMAR: list[tuple[str, str, str]] = [
     ("/<facet>/", "/tags/", "all terms of a facet, with counts"),

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from ... import selections, urls
 from ...config.models import Config
+from ...formats import Content, Entry, load_formats
 from ...model import FACETS, Issue, IssueArticle, IssueContent
 from ...syndication.documents import program_version
-from ...syndication.formats import FORMATS, Content, Entry
 from ...syndication.lookup import neighbours
 from . import planning
 
@@ -118,7 +118,7 @@ def feed(connection: sa.Connection, config: Config) -> bytes:
     """`/digests.atom`: an entry for each issue, with links to its articles."""
     found = planning.listed(connection, 20)
     site = config.site
-    return FORMATS["atom"].render(
+    return load_formats()["atom"].render(
         Content(
             id=urls.feed_id(site.id_authority, "digests"),
             title=f"{'往期文摘' if config.chinese else 'Past digests'} · {site.title}",

@@ -13,10 +13,10 @@ from ... import urls
 from ...config.models import Config
 from ...counters import RENDER
 from ...errors import AddressError, SelectionError
+from ...formats import Format
 from ...model import PLURALS, FeedState
 from ...syndication import lookup, opml
 from ...syndication.documents import compress
-from ...syndication.formats import Format
 from ...syndication.lookup import Document, Elsewhere, Gone
 from ..cache import Served, chosen_encoding, needs_no_body, serve
 from ..context import State, state

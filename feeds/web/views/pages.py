@@ -11,10 +11,9 @@ from werkzeug.wrappers import Response as Answer
 from ... import urls
 from ...catalog import queries
 from ...errors import AddressError
+from ...formats import load_formats
 from ...model import PLURALS
 from ...syndication import lookup, pages
-from ...syndication.documents import split_format
-from ...syndication.formats import FORMATS
 from ...syndication.lookup import Elsewhere, Gone
 from ...syndication.pages import MAX_PAGES, SORTS, arrange
 from ..conditional import VARY
@@ -82,7 +81,7 @@ def anything(address: str) -> Answer:
         abort(404)
     if address.rstrip("/").casefold() in PLURALS:
         return _directory(address)
-    path, format = split_format(address)
+    path, format = urls.split_format(address)
     if format is None:
         return feed_page(address)
     # Only browsers say that they navigate (https://www.w3.org/TR/fetch-metadata/): a person gets a page, a reader the feed.
@@ -178,7 +177,7 @@ def _article_elsewhere(path: str) -> Answer:
 def _autodiscovery(path: str, title: str) -> list[tuple[str, str, str]]:
     """(media type, title, address) of each format, for <link rel=alternate>."""
     base = f"{state().config.site.base_url}/{urls.encode(path)}"
-    return [(made.media_type, f"{title} ({made.label})", base + made.extension) for made in FORMATS.values()]
+    return [(made.media_type, f"{title} ({made.label})", base + made.extension) for made in load_formats().values()]
 
 
 def _page(template: str, **values: object) -> Answer:

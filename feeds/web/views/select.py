@@ -16,9 +16,9 @@ from werkzeug.wrappers import Response as Answer
 from ... import selections, urls
 from ...config.load import selection_yaml
 from ...errors import AddressError, SelectionError
+from ...formats import load_formats
 from ...model import FACETS, Facet, Selection
 from ...syndication import lookup
-from ...syndication.formats import FORMATS
 from ...syndication.lookup import Built, Elsewhere
 from ..conditional import VARY
 from ..context import state
@@ -57,8 +57,8 @@ class Clause:
 @blueprint.get("/select.<extension>")
 def document(extension: str) -> Answer:
     """The feed of a selection. The cache knows it under a key that no path can have, which the lane makes, too."""
-    format = FORMATS.get(extension)
-    if format is None:
+    format = urls.split_format(f"{_PATH}.{extension}")[1]
+    if format is None or format.extension != f".{extension}":
         abort(404)
     if request.headers.get("Sec-Fetch-Dest") == "document":  # a person, as in pages.anything
         answered = page()
@@ -138,10 +138,10 @@ def _page(built: Built | None, query: str, fault: str, status: int) -> Answer:
         adding=lambda term: _address([*parse_qsl(query), (term.facet, term.name)]),
         modes=MODES,
         yaml=selection_yaml(feed.selection, selections.title(feed.selection, chinese=here.config.chinese)) if feed else "",
-        urls=[(made, urls.url(base, _PATH, made.extension, query)) for made in FORMATS.values()],
+        urls=[(made, urls.url(base, _PATH, made.extension, query)) for made in load_formats().values()],
         autodiscovery=[
             (made.media_type, f"{feed.title} ({made.label})", urls.url(base, _PATH, made.extension, query))
-            for made in FORMATS.values()
+            for made in load_formats().values()
         ]
         if feed
         else (),

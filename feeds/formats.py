@@ -1,0 +1,456 @@
+"""Render feed content as Atom, RSS or JSON Feed, or as any format that an installed package adds. Pure.
+
+`BUILT_IN` is the table to extend for a format of the project; other packages add theirs through the entry point group
+`feeds.formats`. Addresses, media types, autodiscovery, the static export, `feeds show` and the escaping of tag names all follow
+`load_formats()`. Invariant: equal content gives equal bytes. Only user of feedgen; feedgen 1.0.0 needs help in seven places,
+each marked below.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import importlib.metadata
+import json
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import EntryPoint
+from typing import Any, Protocol
+
+from feedgen.entry import FeedEntry
+from feedgen.ext.base import BaseEntryExtension, BaseExtension
+from feedgen.feed import FeedGenerator
+from lxml import etree
+
+from .errors import FormatError
+
+#: Entry point group in which a package registers a format: a class without arguments, or an object, that follows `Format`.
+GROUP = "feeds.formats"
+#: Extensions of files that are not feeds. A format must not take one of them.
+OTHER_EXTENSIONS = (".xml", ".html", ".opml", ".gz", ".br")
+
+# -- what a format gets ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An author or contributor. `url` is the absolute address of the person's page, "" without one."""
+
+    name: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A term of a facet that does not name people. `scheme` is the absolute address of the facet's directory."""
+
+    term: str
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """An article's picture: absolute address and media type."""
+
+    url: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An article as an entry of a feed, the same for all formats.
+
+    `id` is a tag: URI that never changes. `content` is sanitised HTML with the visible byline, "" in a feed of summaries;
+    `summary` is plain text. Times are aware and in UTC. `credits` lists the people of every other role: (facet, people).
+    `via` is the address of the original that was translated, "" without one. `comments` counts them.
+    """
+
+    id: str
+    url: str
+    title: str
+    published: datetime
+    updated: datetime
+    summary: str = ""
+    content: str = ""
+    authors: tuple[Person, ...] = ()
+    translators: tuple[Person, ...] = ()
+    credits: tuple[tuple[str, tuple[Person, ...]], ...] = ()
+    categories: tuple[Category, ...] = ()
+    via: str = ""
+    enclosure: Enclosure | None = None
+    comments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that a format needs to render a feed. Addresses are absolute, "" where there is none.
+
+    `address` is the document's own address (rel=self), `page` the web page with the same articles, `base` the site's root.
+    `current`, `older` and `younger` are `current`, `prev-archive` and `next-archive` of RFC 5005, section 4; only an archive
+    document has a `current`. `closed`: an archive document that will not change any more. `hub` is the WebSub hub's address,
+    `version` the program's version. `entries` are in the order of the feed, newest first.
+    """
+
+    id: str
+    title: str
+    subtitle: str
+    updated: datetime
+    language: str
+    author: str
+    base: str
+    page: str
+    address: str
+    icon: str
+    logo: str
+    rights: str
+    ttl_minutes: int
+    version: str
+    entries: Sequence[Entry]
+    current: str = ""
+    older: str = ""
+    younger: str = ""
+    closed: bool = False
+    hub: str = ""
+
+
+class Format(Protocol):
+    """A feed format: the interface of `Atom`, `Rss` and `JsonFeed`, and of formats in other packages.
+
+    `name` is what counters and options call the format. `extension` is the end of its addresses, in lower case, and may have a
+    dot inside (`.mf2.html`). `media_type` has no parameters: documents are UTF-8. `label` is shown to readers.
+
+    A package for Gemini's text format, complete:
+
+        class Gemtext:
+            name, extension, media_type, label = "gemtext", ".gmi", "text/gemini", "Gemini"
+
+            def render(self, content: Content) -> bytes:
+                lines = [f"# {content.title}"]
+                lines += [f"=> {entry.url} {entry.published:%Y-%m-%d} {entry.title}" for entry in content.entries]
+                return "\n".join(lines).encode() + b"\n"
+
+    and in its `pyproject.toml`:
+
+        [project.entry-points."feeds.formats"]
+        gemtext = "feeds_gemini:Gemtext"
+    """
+
+    name: str
+    extension: str
+    media_type: str
+    label: str
+
+    def render(self, content: Content, /) -> bytes:
+        """Return the document in UTF-8. Must be a pure function of `content`: its ETag is known before it is rendered."""
+
+
+# -- Atom and RSS by feedgen -----------------------------------------------
+
+
+ATOM = "http://www.w3.org/2005/Atom"
+NAMESPACES = {
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "fh": "http://purl.org/syndication/history/1.0",
+    "media": "http://search.yahoo.com/mrss/",
+    "slash": "http://purl.org/rss/1.0/modules/slash/",
+    "thr": "http://purl.org/syndication/thread/1.0",
+}
+GENERATOR = "feeds"
+
+
+@dataclass
+class _Extras(BaseExtension):  # type: ignore[misc]
+    """Declares the namespaces that entries use; writes what belongs to the feed as a whole."""
+
+    links: list[dict[str, str]] = field(default_factory=list)
+    archive: bool = False
+
+    def extend_ns(self) -> dict[str, str]:
+        return NAMESPACES
+
+    def extend_atom(self, feed: Any) -> Any:
+        return self._mark(feed)
+
+    def extend_rss(self, rss: Any) -> Any:
+        # 7. Of a channel's links feedgen writes `self` only.
+        for attributes in self.links:
+            etree.SubElement(rss[0], f"{{{ATOM}}}link", attributes)
+        self._mark(rss[0])
+        return rss
+
+    def _mark(self, element: Any) -> Any:
+        if self.archive:
+            etree.SubElement(element, f"{{{NAMESPACES['fh']}}}archive")
+        return element
+
+
+@dataclass
+class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
+    links: list[dict[str, str]] = field(default_factory=list)
+    creators: list[str] = field(default_factory=list)
+    contributors: list[str] = field(default_factory=list)
+    thumbnail: str = ""
+    comments: int = 0
+    edited: str = ""
+
+    def extend_atom(self, entry: Any) -> Any:
+        # 1. feedgen drops rel, type and title of an entry's links: https://github.com/lkiesow/python-feedgen/issues/135
+        for broken in entry.findall("link"):
+            entry.remove(broken)
+        for attributes in self.links:
+            etree.SubElement(entry, "link", attributes)  # its tree has no namespace before it is written
+        self._extend_both(entry)
+        etree.SubElement(entry, f"{{{NAMESPACES['thr']}}}total").text = str(self.comments)
+        return entry
+
+    def extend_rss(self, item: Any) -> Any:
+        # 2. RSS names people by e-mail address only; feedgen leaves out those without.
+        for name in self.creators:
+            etree.SubElement(item, f"{{{NAMESPACES['dc']}}}creator").text = name
+        for name in self.contributors:
+            etree.SubElement(item, f"{{{NAMESPACES['dc']}}}contributor").text = name
+        for attributes in self.links:
+            if attributes["rel"] == "via":
+                etree.SubElement(item, f"{{{ATOM}}}link", attributes)
+        if self.edited:  # RSS has one date, the publication's
+            etree.SubElement(item, f"{{{ATOM}}}updated").text = self.edited
+        self._extend_both(item)
+        etree.SubElement(item, f"{{{NAMESPACES['slash']}}}comments").text = str(self.comments)
+        return item
+
+    def _extend_both(self, element: Any) -> None:
+        if self.thumbnail:
+            etree.SubElement(element, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
+
+
+def _generator(content: Content, media_type: str) -> FeedGenerator:
+    made = FeedGenerator()
+    made.register_extension("extras", _Extras, _EntryExtras)
+    made.id(content.id)
+    made.title(content.title)
+    made.subtitle(content.subtitle)
+    made.updated(content.updated)  # 3. the default is now, which would change the bytes with every second
+    made.language(content.language)
+    made.author(name=content.author, uri=content.base + "/")
+    made.generator(GENERATOR, version=content.version)
+    made.icon(content.icon)
+    if content.logo:
+        made.logo(content.logo)
+    if content.rights:
+        made.rights(content.rights)
+    made.link(href=content.address, rel="self", type=media_type)
+    made.extras.archive = content.closed
+    made.extras.links = _feed_links(content, media_type)
+    for attributes in made.extras.links:
+        made.link(**attributes)
+    made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
+    for entry in content.entries:
+        _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
+    return made
+
+
+def _feed_links(content: Content, media_type: str) -> list[dict[str, str]]:
+    """Return the links to the WebSub hub and those of RFC 5005, section 4."""
+    hub = [{"rel": "hub", "href": content.hub}] if content.hub else []
+    history = (("current", content.current), ("prev-archive", content.older), ("next-archive", content.younger))
+    return hub + [{"rel": rel, "href": href, "type": media_type} for rel, href in history if href]
+
+
+def _fill(made: FeedEntry, entry: Entry) -> None:
+    made.id(entry.id)
+    made.title(entry.title)
+    made.link(href=entry.url)
+    made.published(entry.published)
+    made.updated(entry.updated)
+    for person in entry.authors:
+        made.author(name=person.name)
+    for person in entry.translators:
+        made.contributor({"name": person.name, "uri": person.url} if person.url else {"name": person.name})
+    # All at once: one by one, feedgen goes over those before each time.
+    made.category([{"term": category.term, "scheme": category.scheme} for category in entry.categories])
+    extras: _EntryExtras = made.extras
+    extras.links = [{"rel": "alternate", "type": "text/html", "href": entry.url}]
+    if entry.via:
+        extras.links.append({"rel": "via", "href": entry.via})
+    extras.creators = [person.name for person in entry.authors]
+    extras.contributors = [person.name for person in entry.translators]
+    extras.comments = entry.comments
+    extras.edited = entry.updated.isoformat() if entry.updated > entry.published else ""
+    if entry.enclosure:
+        extras.thumbnail = entry.enclosure.url
+        # The size of a picture on another host is not known; RSS wants a number (RSS Advisory Board profile: 0 then).
+        enclosure = {"type": entry.enclosure.type, "length": "0"}
+        extras.links.append({"rel": "enclosure", **enclosure, "href": entry.enclosure.url})
+        made.enclosure(url=entry.enclosure.url, **enclosure)
+
+
+class Atom:
+    """Atom (RFC 4287) with threading, media thumbnails and archives."""
+
+    name, extension, media_type, label = "atom", ".atom", "application/atom+xml", "Atom"
+
+    def render(self, content: Content) -> bytes:
+        """Return the feed as Atom."""
+        made = _generator(content, self.media_type)
+        for filled, entry in zip(made.entry(), content.entries, strict=True):
+            if entry.summary:
+                filled.summary(entry.summary)
+            if entry.content:
+                filled.content(entry.content, type="html")
+        text: bytes = made.atom_str()
+        return text
+
+
+#: feedgen calls setlocale for each RSS date, which changes the whole process; two threads at once could leave it in "C".
+_LOCALE = threading.Lock()
+#: What RSS holds as plain text for people: titles, and the channel's description.
+_TITLE = re.compile(rb"<title>[^<]*")
+_CHANNEL_TEXT = re.compile(rb"<(?:title|description)>[^<]*")
+
+
+class Rss:
+    """RSS 2.0 as the RSS Advisory Board's profile recommends it, with Dublin Core names."""
+
+    name, extension, media_type, label = "rss", ".rss", "application/rss+xml", "RSS"
+
+    def render(self, content: Content) -> bytes:
+        """Return the feed as RSS."""
+        made = _generator(content, self.media_type)
+        made.ttl(content.ttl_minutes)
+        made.image(url=content.icon, title=content.title, link=content.page)
+        made.description(content.subtitle)
+        for filled, entry in zip(made.entry(), content.entries, strict=True):
+            if entry.summary:
+                filled.description(html.escape(entry.summary, quote=False))
+            if entry.content:
+                filled.content(entry.content, type="CDATA")
+        with _LOCALE:
+            text: bytes = made.rss_str()
+        channel, item, items = text.partition(b"<item>")
+        return _CHANNEL_TEXT.sub(_hexadecimal, channel) + item + _TITLE.sub(_hexadecimal, items)
+
+
+def _hexadecimal(match: re.Match[bytes]) -> bytes:
+    """6. Some readers take `&lt;b&gt;` in a title for a tag, but not `&#x3C;b&gt;` (RSS Advisory Board profile, 3.1)."""
+    return match[0].replace(b"&lt;", b"&#x3C;").replace(b"&amp;", b"&#x26;")
+
+
+class JsonFeed:
+    """JSON Feed 1.1; what it has no place for is in the extensions `_feed` and `_article`."""
+
+    name, extension, media_type, label = "json", ".json", "application/feed+json", "JSON Feed"
+
+    def render(self, content: Content) -> bytes:
+        """Return the feed as JSON in one line."""
+        feed: dict[str, object] = {
+            "version": "https://jsonfeed.org/version/1.1",
+            "title": content.title,
+            "home_page_url": content.page,
+            "feed_url": content.address,
+            **({"next_url": content.older} if content.older else {}),
+            "description": content.subtitle,
+            "icon": content.icon,
+            "favicon": content.icon,
+            "authors": [{"name": content.author, "url": content.base + "/"}],
+            "language": content.language,
+            **({"hubs": [{"type": "WebSub", "url": content.hub}]} if content.hub else {}),
+            "_feed": {
+                "about": content.base + "/about/feeds",
+                "id": content.id,
+                "rights": content.rights,
+                "ttl": content.ttl_minutes,
+            },
+            "items": [_json_item(content, entry) for entry in content.entries],
+        }
+        return json.dumps(feed, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _json_item(content: Content, entry: Entry) -> dict[str, object]:
+    item: dict[str, object] = {"id": entry.id, "url": entry.url, "title": entry.title}
+    if entry.via:
+        item["external_url"] = entry.via
+    if entry.content:
+        item["content_html"] = entry.content
+    else:
+        item["content_text"] = entry.summary or entry.title
+    if entry.summary:
+        item["summary"] = entry.summary
+    item["date_published"] = entry.published.isoformat()
+    item["date_modified"] = entry.updated.isoformat()
+    people = {person.name: person for person in (*entry.authors, *entry.translators)}
+    if people:
+        item["authors"] = _json_people(people.values())
+    if entry.categories:
+        item["tags"] = list(dict.fromkeys(category.term for category in entry.categories))
+    item["language"] = content.language
+    if entry.enclosure:
+        item["image"] = entry.enclosure.url
+        item["attachments"] = [{"url": entry.enclosure.url, "mime_type": entry.enclosure.type}]
+    roles = {role: _json_people(people) for role, people in entry.credits}
+    item["_article"] = {"about": content.base + "/about/feeds", "comments": entry.comments, **roles}
+    return item
+
+
+def _json_people(people: Iterable[Person]) -> list[dict[str, str]]:
+    return [{"name": person.name, "url": person.url} if person.url else {"name": person.name} for person in people]
+
+
+# -- the table -------------------------------------------------------------
+
+#: The formats of the project, in the order in which readers see them. Add a row for a new one.
+BUILT_IN: tuple[Format, ...] = (Atom(), Rss(), JsonFeed())
+
+
+@functools.cache
+def load_formats() -> Mapping[str, Format]:
+    """Return all formats by their names: the built-in ones, then those of installed packages in the order of their names.
+
+    Loaded once per process, on the first call. Raises FormatError, which names the package, where one cannot be used.
+    """
+    found = {format.name: format for format in BUILT_IN}
+    for point in _entry_points():
+        try:
+            loaded = point.load()
+            format: Format = loaded() if isinstance(loaded, type) else loaded
+            _check(format, found)
+        except Exception as error:  # another package's code may raise anything
+            reason = str(error) if isinstance(error, FormatError) else f"{type(error).__name__}: {error}"
+            where = f"the feed format {point.name!r} of the package {_package(point)}"
+            raise FormatError(f"{where} cannot be used: {reason}") from None
+        found[format.name] = format
+    return found
+
+
+def content_type(format: Format) -> str:
+    """Return the Content-Type header of a format's documents."""
+    return f"{format.media_type}; charset=utf-8"
+
+
+def installed_formats() -> tuple[str, ...]:
+    """Return name, package and version of every format that another package adds, without loading their code."""
+    return tuple(f"{point.name}={_package(point)}" for point in _entry_points())
+
+
+def _entry_points() -> list[EntryPoint]:
+    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+
+
+def _check(format: Format, known: Mapping[str, Format]) -> None:
+    """Raise FormatError where a format does not follow the interface or takes what another one has."""
+    if not re.fullmatch(r"[a-z0-9]{1,20}", format.name):
+        raise FormatError(f"its name is {format.name!r}; expected lower-case letters and digits")
+    if not re.fullmatch(r"(\.[a-z0-9]{1,10}){1,3}", format.extension) or format.extension.endswith((".gz", ".br")):
+        raise FormatError(f"its extension is {format.extension!r}; expected one like .gmi or .mf2.html")
+    if format.extension in (*OTHER_EXTENSIONS, *(other.extension for other in known.values())) or format.name in known:
+        raise FormatError(f"{format.name} ({format.extension}) is taken already")
+    if not re.fullmatch(r"[a-z]+/[\w.+-]+", format.media_type):
+        raise FormatError(f"its media_type is {format.media_type!r}; expected one like text/gemini")
+    if not format.label or not callable(format.render):
+        raise FormatError("it has no label or no function render")
