@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from ..config.environment import Environment
 from .. import urls
+from ..config.environment import Environment
 from ..model import FACETS, PLURALS, FeedState, Selection
 from ..static import site_files
 from ..syndication import editions, lookup
