@@ -18,7 +18,7 @@ DEMO_MAIL = if [ -z "$$FEEDS_STORE$$FEEDS_SMTP_URL$$FEEDS_DATABASE_URL" ] && [ "
 	$(BIN)/feeds digest send --now 2025-01-01T08:00:00+08:00 --config $(CONFIG) >/dev/null && \
 	$(BIN)/feeds digest send --now 2026-11-02T00:00:00+08:00 --config $(CONFIG) && touch var/.demo-mail; fi
 
-.PHONY: help run test test-fast fuzz audit advisories lint format types bench faults interop pictures reference docs lock dist clean
+.PHONY: help run test test-fast fuzz audit advisories lint format types bench faults interop pictures reference rendering docs lock dist clean
 
 help:             ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ pictures: $(VENV)/.dev ## regenerate docs/pictures/, from a running demo (wants 
 
 reference: $(VENV)/.dev ## regenerate docs/reference/ from the code
 	$(BIN)/python -m tools.reference
+
+rendering: $(VENV)/.dev ## record that the sources of feeds write the golden documents, so that ETags stay
+	$(BIN)/python -m tools.rendering
 
 docs: $(VENV)/.dev ## the documentation as a site, in var/docs
 	$(BIN)/python -m tools.site var/docs

@@ -247,20 +247,21 @@ def _here(config: Config, known: Known, mark: str) -> _Here:
 def shared_mark(config: Config, root: Path) -> str:
     """Of templates, words, code and settings."""
     site, feeds = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
-    templates = [_digest_of_folder(folder) for folder in (root / "templates" / "web", resources.templates() / "web")]
+    templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.templates() / "web")]
     return mark_of(_program(), site, feeds, str(config.newsletter.enabled), *templates)
 
 
-@functools.cache  # as `documents.versions`; and what this process runs is what there was when it began
+@functools.cache  # what a process runs is what there was when it began
 def _program() -> str:
+    """Return a mark of everything in the program that may show on a page: all of its code and words, and the libraries."""
     versions = map(importlib.metadata.version, ("flask", "jinja2", "markupsafe"))
-    folders = (resources.words(), resources.code() / "web", resources.code() / "service")
-    return "/".join((documents.versions(), *versions, *map(_digest_of_folder, folders)))
+    return "/".join((documents.versions(), *versions, digest_of_folder(resources.code())))
 
 
-def _digest_of_folder(folder: Path) -> str:
+def digest_of_folder(folder: Path) -> str:
+    """Return a digest of the names and bytes of all templates, catalogs of words and sources below a folder."""
     found = hashlib.blake2b(digest_size=12)
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".mo", ".py")):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".mo", ".po", ".py")):
         found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()
 

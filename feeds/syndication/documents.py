@@ -16,6 +16,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,8 +34,15 @@ from . import archives
 from .archives import Bucket, Neighbours
 from .feeds import all_feed, clauses_of, every_feed, is_offered, named_feed, term_feed
 
-#: Raise it when rendering changes without a new version of any package.
-RENDERER = "2"
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: The sources that decide the bytes of a feed, below the package.
+SOURCES = (
+    *("config/models.py", "formats.py", "model.py", "selections.py", "urls.py"),
+    *("syndication/archives.py", "syndication/documents.py", "syndication/feeds.py"),
+)
+LIBRARIES = ("feedgen", "lxml", "brotli")
+#: What `make rendering` recorded of a program whose documents are proved equal to those of the program before it.
+RECORD = "syndication/rendering.txt"
 #: Pages and files that only name these settings do not change any feed.
 _NOT_SHOWN = {
     *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
@@ -42,12 +50,30 @@ _NOT_SHOWN = {
 }
 
 
-@functools.cache  # reading packages' metadata takes longer than rendering an entry
+def source_hash(package: Path = _PACKAGE) -> str:
+    """Return a hash of the bytes of SOURCES below `package`."""
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        digest.update((package / name).read_bytes())
+    return digest.hexdigest()
+
+
+def rendering(package: Path = _PACKAGE) -> str:
+    """Return the id of how the code below `package` writes feeds.
+
+    The recorded id where the record is about exactly these sources, else their hash: nobody has to remember to raise anything,
+    and a release whose documents are the same keeps its ETags.
+    """
+    sources = source_hash(package)
+    record = dict(line.split() for line in (package / RECORD).read_text("utf-8").splitlines())
+    return record["id"] if record["sources"] == sources else sources[:16]
+
+
+@functools.cache  # reading sources and the metadata of packages takes longer than rendering an entry
 def versions() -> str:
-    """Of what writes the bytes: a strong ETag must not survive an upgrade that changes them."""
-    packages = ("feedgen", "lxml", "brotli")
-    own = (RENDERER, program_version(), *(importlib.metadata.version(name) for name in packages))
-    return "/".join((*own, *installed_formats()))
+    """Return all that decides the bytes besides content and configuration: a strong ETag must not outlive a change of it."""
+    libraries = (importlib.metadata.version(name) for name in LIBRARIES)
+    return "/".join((rendering(), program_version(), *libraries, *installed_formats()))
 
 
 @functools.cache

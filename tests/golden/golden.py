@@ -25,29 +25,47 @@ from feeds.syndication.lookup import Document
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected"
-FEEDS = ("all", "feeds/brief", "feeds/empty", "tags/Linux", "translators/geekpi")
+#: Configuration -> what is rendered with it: feeds, archive documents, and selections (`?...`).
+SITES = {
+    "config": ("all", "feeds/brief", "feeds/empty", "tags/Linux", "translators/geekpi"),
+    "config.en": ("all", "all/archive/2020-01", "tags/Linux", "tags/Linux/archive/2020", "?tag=Linux&not-translator=geekpi"),
+}
 NOW = 1_767_225_600  # no document contains it
 
 
 def documents() -> dict[str, bytes]:
-    """File name -> bytes, from a catalog of its own."""
+    """Return file name -> bytes, each configuration with a catalog of its own."""
+    return {name: data for config in SITES for name, data in _documents(config).items()}
+
+
+def _documents(config: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for name in ("config", "store"):
-            shutil.copytree(HERE / name, root / name)
+        shutil.copytree(HERE / config, root / "config")
+        shutil.copytree(HERE / "store", root / "store")
         for path in sorted((root / "store").rglob("*.md")):
             os.utime(path, (NOW - 86400, NOW - 86400))
         runtime = Runtime(Environment.read(root / "config", {}))
         try:
             runtime.prepare()
             rescan.rescan(runtime.engine, runtime.environment, now=NOW)
-            return {f"{path}.{name}": _bytes(runtime, path, name) for path in FEEDS for name in load_formats()}
+            below = config.removeprefix("config").removeprefix(".")
+            made = {
+                f"{'select' if '?' in path else path}.{name}": _bytes(runtime, path, name)
+                for path in SITES[config]
+                for name in load_formats()
+            }
+            return {str(Path(below, name)): data for name, data in made.items()}
         finally:
             runtime.close()
 
 
 def _bytes(runtime: Runtime, path: str, name: str) -> bytes:
-    found = runtime.read(lookup.document, runtime.edition(), path, load_formats()[name])
+    format = load_formats()[name]
+    if path.startswith("?"):
+        found = runtime.read(lookup.selected, runtime.edition(), path[1:], format)
+    else:
+        found = runtime.read(lookup.document, runtime.edition(), path, format)
     assert isinstance(found, Document) and found.body is not None
     mine = f'version="{program_version()}"'.encode()
     return found.body.replace(mine, b'version="VERSION"')

@@ -44,7 +44,7 @@ def test_documents_are_byte_for_byte_the_expected_ones_wherever_they_are_made(
 def test_the_golden_store_shows_every_format_and_every_kind_of_feed() -> None:
     names = sorted(files_below(HERE / "expected"))
     assert {Path(name).suffix for name in names} == {".atom", ".rss", ".json"}
-    assert {Path(name).parent.name for name in names} == {"", "feeds", "tags", "translators"}
+    assert {Path(name).parent.name for name in names} == {"", "archive", "en", "feeds", "tags", "translators"}
 
 
 def test_nothing_of_a_comment_is_in_any_golden_document() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -272,6 +273,17 @@ def test_without_packed_forms_those_of_before_are_removed(filled: Any, place: Pa
     assert counts(run(filled, place, compressed=False))[0] == 0
     run(filled, place)
     assert {path for path in files(place) if path.endswith((".gz", ".br"))} == {*packed, "mine.gz"}
+
+
+@pytest.mark.parametrize("kind", ["web/views/pages.py", "syndication/pages.py", "catalog/*.py", "locale/**/*.po", "urls.py"])
+def test_whatever_source_of_the_program_decides_a_page_decides_its_mark(tmp_path: Path, kind: str) -> None:
+    program = tmp_path / "feeds"
+    shutil.copytree(CHECKOUT / "feeds", program, ignore=shutil.ignore_patterns("__pycache__"))
+    before = site_files.digest_of_folder(program)
+    assert before == site_files.digest_of_folder(CHECKOUT / "feeds")
+    changed = sorted(program.glob(kind))[0]
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    assert site_files.digest_of_folder(program) != before
 
 
 def test_an_edit_of_a_template_writes_pages_and_no_feed(filled: Any, place: Path) -> None:

@@ -88,7 +88,7 @@ def test_formats_of_a_package_are_served_exported_listed_and_typed_like_our_own(
         listed = feeds("list")
         assert all(f"tags/{name}" in listed for name in ("notes~2Egmi", "page~2Emf2", "x.mf2~2Ehtml")), listed
 
-        from feeds.config.models import Environment
+        from feeds.config.environment import Environment
         from feeds.web.app import create_app
         from werkzeug.test import Client
         client = Client(create_app(Environment.read(Path(os.environ["CONFIG"]), {})))
