@@ -19,8 +19,8 @@ from feeds.config.environment import Environment
 from feeds.config.models import Config
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter.delivery import dispatcher
-from feeds.newsletter.transports import choose
+from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
+from feeds.newsletter.transports import choose_transport
 from tests.newsletter import servers
 
 from .bench import Bench
@@ -76,15 +76,13 @@ def _ours(bench: Bench, mta: servers.Postfix, number: int) -> float:
     config = Config.model_validate({"newsletter": settings})
     smtp_url = f"smtp://{servers.HOST}:{mta.port}?starttls=0"
     environment = Environment.read(bench.folder / "config", {"FEEDS_DATABASE_URL": url, "FEEDS_SMTP_URL": smtp_url})
-    transport = choose.choose(config, environment)
+    transport = choose_transport(config, environment)
     composer = _Composer((b"x" * 72 + b"\r\n") * (SIZE // 74 + 1))
     engine = database.connect(url)
     try:
         _fill(engine, number)
         started = time.perf_counter()
-        tally = dispatcher.deliver(
-            engine, config=config, transport=transport, press_of=lambda _connection, _key: composer, now=lambda: NOW
-        )
+        tally = send_issues(IssueLedger(engine, config, lambda _connection, _key: composer, lambda: NOW), transport)
         seconds = time.perf_counter() - started
     finally:
         engine.dispose()

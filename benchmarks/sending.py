@@ -25,10 +25,10 @@ from feeds import database
 from feeds.config.models import Config, Newsletter
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter.delivery import dispatcher
+from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
 from feeds.newsletter.messages.compose import Press
-from feeds.newsletter.transports import smtp_session
 from feeds.newsletter.transports.smtp import Smtp
+from feeds.newsletter.transports.smtp_session import parse_servers
 from feeds.resources import templates
 from feeds.tokens import Tokens
 from tests.newsletter import servers as mail_servers
@@ -171,12 +171,10 @@ def main(path: str, url: str, connections: str, *modes: str) -> None:
         database.writing = _not_durable  # type: ignore[assignment]
     engine = database.connect(f"sqlite:///{path}")
     composer = _press() if "composed" in modes else Ready()
-    transport = Smtp(smtp_session.parse(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
+    transport = Smtp(parse_servers(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
     print("ready", flush=True)
     started, cpu = time.perf_counter(), time.process_time()
-    tally = dispatcher.deliver(
-        engine, config=Config(), transport=transport, press_of=lambda _connection, _key: composer, now=lambda: NOW
-    )
+    tally = send_issues(IssueLedger(engine, Config(), lambda _connection, _key: composer, lambda: NOW), transport)
     print(time.perf_counter() - started, tally.sent, time.process_time() - cpu, flush=True)
     print(f"{tally} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB", file=sys.stderr)
 

@@ -25,7 +25,7 @@ from .newsletter.messages.compose import Press
 from .newsletter.messages.dkim import Signer
 from .newsletter.messages.transactional import Letters
 from .newsletter.subscribers import address
-from .newsletter.transports import choose
+from .newsletter.transports import choose_transport
 from .store import git as history
 from .store import git as pulling
 from .store.git import Git
@@ -118,7 +118,7 @@ def _check_newsletter(environment: Environment, config: Config) -> Iterator[Prob
     except FeedsError as error:
         yield Problem(settings, 1, 1, str(error), "config")
     try:
-        asyncio.run(choose.choose(config, environment).check())
+        asyncio.run(choose_transport(config, environment).check())
     except FeedsError as error:
         yield Problem(settings, 1, 1, f"transport: {error}", "config")
 

@@ -21,7 +21,7 @@ from feeds.database import jobs
 from feeds.database.tables import counted, deliveries, issues, outbox
 from feeds.monitoring import gauges
 from feeds.monitoring.gauges import AGE, LEAST, SHARE, Count, Figures, is_due
-from feeds.newsletter.delivery import issue_status, queue
+from feeds.newsletter.delivery import issue_status
 
 from . import postgresql
 
@@ -208,21 +208,21 @@ def ask(post: Post, question: Callable[[sa.Connection, int], int]) -> int:
 
 def test_a_message_waits_since_it_was_planned_or_since_its_next_try(post: Post) -> None:
     post.issue(1, pending=2, sent=1)
-    assert ask(post, queue.oldest_delivery) == 100
+    assert ask(post, issue_status.oldest_delivery) == 100
     post.move(1, "pending", status="retry", next_at=NOW - 30)
-    assert ask(post, queue.oldest_delivery) == 30
+    assert ask(post, issue_status.oldest_delivery) == 30
     post.move(1, "retry", next_at=NOW + 30)
-    assert ask(post, queue.oldest_delivery) == 0
+    assert ask(post, issue_status.oldest_delivery) == 0
 
 
 def test_an_issue_that_waits_for_the_operator_is_not_late(post: Post) -> None:
     post.issue(1, "paused", pending=2)
-    assert ask(post, queue.oldest_delivery) == 0
+    assert ask(post, issue_status.oldest_delivery) == 0
     assert post.figures.issues == {"all": 1, "open": 0, "paused": 1}
 
 
 def test_a_confirmation_waits_since_it_was_written(post: Post) -> None:
-    assert ask(post, queue.oldest_message) == 0
+    assert ask(post, issue_status.oldest_message) == 0
     row = {"recipient": "x", "message_id": "x", "message": "x", "attempts": 0, "reply": ""}
     for status, created, next_at in (
         ("failed", 1, 0),
@@ -231,7 +231,7 @@ def test_a_confirmation_waits_since_it_was_written(post: Post) -> None:
         ("pending", NOW - 5, 0),
     ):
         post.write(sa.insert(outbox).values(status=status, created=created, next_at=next_at, **row))
-    assert ask(post, queue.oldest_message) == 40
+    assert ask(post, issue_status.oldest_message) == 40
 
 
 def test_counts_that_nobody_asks_for_any_more_do_not_pile_up(post: Post) -> None:

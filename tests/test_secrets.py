@@ -173,7 +173,7 @@ def told(call: Callable[[str], object], url: str) -> str:
 @settings(max_examples=200)
 @given(scheme=st.sampled_from(["smtp", "smtps", "http", ""]), shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_mail_server_is_never_quoted(scheme: str, shape: str, password: str) -> None:
-    is_free_of_secrets(told(smtp_session.parse, shape.format(scheme, password)))
+    is_free_of_secrets(told(smtp_session.parse_servers, shape.format(scheme, password)))
 
 
 @settings(max_examples=200)
@@ -191,11 +191,13 @@ def test_an_address_of_a_database_is_never_quoted(scheme: str, shape: str, passw
     is_free_of_secrets(told(database.connect, shape.format(scheme, password)))
 
 
-@pytest.mark.parametrize("read", [smtp_session.parse, mailbox.Account.parse, database.connect])
+@pytest.mark.parametrize("read", [smtp_session.parse_servers, mailbox.Account.parse, database.connect])
 def test_what_a_right_address_is_shown_as_leaves_the_password_out(read: Callable[[str], object]) -> None:
-    scheme = {smtp_session.parse: "smtps", mailbox.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
+    scheme = {smtp_session.parse_servers: "smtps", mailbox.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
     found = read(
-        f"{scheme}://user:{WORD}@mail.example.org/feeds" if read is not smtp_session.parse else f"smtps://user:{WORD}@mail"
+        f"{scheme}://user:{WORD}@mail.example.org/feeds"
+        if read is not smtp_session.parse_servers
+        else f"smtps://user:{WORD}@mail"
     )
     is_free_of_secrets(found, repr(found))
     assert "mail" in repr(found)

@@ -94,7 +94,7 @@ def parse_yaml(text: str, path: str, model: type[Model], faults: list[Fault]) ->
         faults.append(Fault(path, 1, 1, f"not YAML: {error}".splitlines()[0]))
         return None
     try:
-        return model.model_validate({} if value is None else value)
+        return model.model_validate({} if value is None else value, context={"path": path})
     except ValidationError as error:
         found = error.errors()
         outer = {item["loc"][:length] for item in found for length in range(len(item["loc"]))}

@@ -13,13 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from .. import urls
 from ..model import FACETS, PLURALS, Selection
+
+#: Our own transports; `transport_entry_points` has those of other packages.
+TRANSPORTS = ("maildir", "smtp")
 
 
 class _Strict(BaseModel):
@@ -407,6 +411,20 @@ class SignupLimits(_Strict):
     proof_of_work: bool = False
 
 
+def transport_entry_points(name: str = "") -> list[EntryPoint]:
+    """Return the transports that other installed packages provide; with `name`, those of that name."""
+    return [found for found in entry_points(group="feeds.transports") if name in ("", found.name)]
+
+
+def _transport(value: str, info: ValidationInfo) -> str:
+    """Accept an installed transport. Only files are held to it: another process may read a stored one without the package."""
+    if value in TRANSPORTS or info.context is None or transport_entry_points(value):
+        return value
+    others = sorted({found.name for found in transport_entry_points()} - {*TRANSPORTS})
+    expected = [repr(name) for name in (*TRANSPORTS, *others)]
+    raise ValueError(f"Input should be {', '.join(expected[:-1])} or {expected[-1]}: no other transport is installed")
+
+
 class Newsletter(_Strict):
     """The settings of newsletter.yaml."""
 
@@ -417,7 +435,7 @@ class Newsletter(_Strict):
     postal_address: str = ""
     list_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)?$")] = ""
     unsubscribe_mailto: Sender = ""
-    transport: Literal["maildir", "smtp"] = "maildir"
+    transport: Annotated[str, AfterValidator(_transport), Field(examples=list(TRANSPORTS))] = "maildir"
     maildir: str = "var/maildir"
     frequencies: Annotated[Mapping[str, str], AfterValidator(_frequencies)] = Field(default_factory=lambda: dict(_EXAMPLES))
     max_articles: Annotated[int, Field(ge=1, le=200)] = 30

@@ -18,7 +18,7 @@ from ..config.models import Config
 from ..counters import Series
 from ..database import jobs
 from ..database.tables import counted, feeds, issues
-from ..newsletter.delivery import issue_status, queue
+from ..newsletter.delivery import issue_status
 from ..syndication import editions
 from ..websub import subscriptions as hub_rows
 from . import health
@@ -179,7 +179,7 @@ def gather(connection: sa.Connection, config: Config, now: int) -> Figures:
         readers=requests.aggregators_audience(connection, config.zone, now) if readers is None else readers,
         subscribers=issue_status.subscriber_counts(connection) if subscribers is None else subscribers,
         deliveries=_deliveries(connection, deliveries),
-        issues={"all": _number(connection, issues), **queue.issues_by_status(connection)},
+        issues={"all": _number(connection, issues), **issue_status.issues_by_status(connection)},
         waiting=_waiting(connection, now),
         hub=hub_rows.counts(connection),
         jobs=(found := jobs.counts(connection)),
@@ -208,7 +208,7 @@ def _requested(connection: sa.Connection) -> dict[str, Counts]:
 
 def _waiting(connection: sa.Connection, now: int) -> dict[str, int]:
     return {
-        "deliveries": queue.oldest_delivery(connection, now),
-        "outbox": queue.oldest_message(connection, now),
+        "deliveries": issue_status.oldest_delivery(connection, now),
+        "outbox": issue_status.oldest_message(connection, now),
         "pushes": hub_rows.oldest(connection, now),
     }

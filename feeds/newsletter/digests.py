@@ -21,14 +21,16 @@ from ..runtime import Runtime
 from ..syndication import editions
 from ..tokens import Tokens
 from .bounces import process
-from .delivery import dispatcher, issue_status, outbox
+from .delivery import issue_status, outbox
+from .delivery.dispatcher import send_now
+from .delivery.issue_ledger import IssueLedger, Tally, send_issues
 from .issues import planning
 from .issues import preview as drafts
 from .messages import compose
 from .messages.compose import Press, Preview
 from .messages.dkim import Signer
 from .subscribers.address import parse as parse_mailbox
-from .transports import choose
+from .transports import Transport, choose_transport
 
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
@@ -165,13 +167,13 @@ class Digests:
             self._offer(connection, now)
 
     def _offer(self, connection: sa.Connection, now: int) -> None:
-        for issue in dispatcher.open_issues(connection):
-            if dispatcher.has_work_of(connection, issue, now) and not jobs.under_way(connection, "send", issue=issue):
-                number = dispatcher.free(connection, issue, now)
+        for issue in [issue.key for issue in issue_status.due_issues(connection)]:
+            if issue_status.has_work(connection, now, issue) and not jobs.under_way(connection, "send", issue=issue):
+                number = issue_status.count_due(connection, issue, now)
                 one = jobs.Job("send", {"issue": issue}, at=0 if number else now + _UNCLEAR)
                 jobs.enqueue(connection, [one] * max(1, -(-number // JOB)))
 
-    def send_some(self, issue: int, now: Callable[[], float], *, stop: Event | None = None) -> dispatcher.Tally:
+    def send_some(self, issue: int, now: Callable[[], float], *, stop: Event | None = None) -> Tally:
         """What one job does: some of the messages of an issue, whichever are free."""
         with self._transport() as transport:
             return self._deliver(transport, now, stop, None, issue, JOB)
@@ -179,47 +181,44 @@ class Digests:
     def send_letters(self, now: Callable[[], float], *, stop: Event | None = None) -> str:
         """Single messages (confirmations, receipts) that are due. Returns why they wait, "" where they do not."""
         with self._transport() as transport:
-            return outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
+            return outbox.send_due(self.engine, config=self.config, transport=transport, now=now, stop=stop)
 
     # -- sending -----------------------------------------------------------
 
-    def send(
-        self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None
-    ) -> dispatcher.Tally:
+    def send(self, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None) -> Tally:
         """Hand over whatever is open and due now: single messages first, then issues. Returns when nothing is left."""
         with self._transport() as transport:
-            problem = outbox.deliver(self.engine, config=self.config, transport=transport, now=now, stop=stop)
+            problem = outbox.send_due(self.engine, config=self.config, transport=transport, now=now, stop=stop)
             tally = self._deliver(transport, now, stop, progress)
         tally.problem = tally.problem or problem
         return tally
 
     def _deliver(
         self,
-        transport: choose.Transport,
+        transport: Transport,
         now: Callable[[], float],
         stop: Event | None,
         progress: Progress | None,
         only: int | None = None,
         limit: int | None = None,
-    ) -> dispatcher.Tally:
-        return dispatcher.deliver(
+    ) -> Tally:
+        ledger = IssueLedger(
             self.engine,
-            config=self.config,
-            transport=transport,
-            press_of=lambda connection, key: self._press(planning.content(connection, key)),
-            now=now,
-            stop=stop,
+            self.config,
+            lambda connection, key: self._press(planning.content(connection, key)),
+            now,
             progress=progress,
             on_hard_failure=self._book_hard,
             only=only,
             limit=limit,
         )
+        return send_issues(ledger, transport, stop)
 
     @contextlib.contextmanager
-    def _transport(self) -> Iterator[choose.Transport]:
+    def _transport(self) -> Iterator[Transport]:
         """How servers answer is measured."""
         with counters.gathered(self.engine) as gathered:
-            yield choose.choose(self.config, self.environment, gathered)
+            yield choose_transport(self.config, self.environment, gathered)
 
     def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
         process.book_hard(connection, self.tokens, subscriber, issue, reply, now)
@@ -229,7 +228,7 @@ class Digests:
         with database.reading(self.engine) as connection:
             return bool(
                 planning.due_cohorts(connection, self.config, now)
-                or dispatcher.has_work(connection, now)
+                or issue_status.has_work(connection, now)
                 or outbox.has_work(connection, now)
             )
 
@@ -243,7 +242,7 @@ class Digests:
             timezone=self.config.site.timezone,
             address=parse_mailbox(address).envelope,
         )
-        [outcome] = choose.carry(choose.choose(self.config, self.environment), [message])
+        [outcome] = send_now(choose_transport(self.config, self.environment), [message])
         if outcome.status != "sent":
             raise AddressError(f"{address}: not sent: {outcome.reply}")
         return message

@@ -16,9 +16,9 @@ import structlog.testing
 
 from feeds import check, database
 from feeds.config.environment import Environment
+from feeds.newsletter import transports
 from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.subscribers.signup import Consent, Signup
-from feeds.newsletter.transports import choose
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.scheduler import Post
 from tests.newsletter.sending import serving
@@ -49,7 +49,7 @@ def now() -> Now:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run does not wait for a server that has just refused: the ticks here are of a clock that is driven."""
-    monkeypatch.setattr(choose, "Smtp", functools.partial(Smtp, patience=0.1))
+    monkeypatch.setattr(transports, "Smtp", functools.partial(Smtp, patience=0.1))
 
 
 def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:

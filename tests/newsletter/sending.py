@@ -18,9 +18,11 @@ from feeds import database
 from feeds.config.models import Config
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome, Recipient
-from feeds.newsletter.delivery import dispatcher, issue_status
-from feeds.newsletter.transports import smtp_session
+from feeds.newsletter.delivery import issue_status
+from feeds.newsletter.delivery.issue_ledger import IssueLedger, Tally, send_issues
+from feeds.newsletter.transports.base import PerMessageTransport
 from feeds.newsletter.transports.smtp import Smtp
+from feeds.newsletter.transports.smtp_session import parse_servers
 
 from ..conftest import database_url, drop_database, settle_database
 from .servers import free_port
@@ -75,9 +77,11 @@ class Post:
             database.insert_rows(connection, deliveries, open_rows)
         return self
 
-    def deliver(self, transport: Any, config: Config | None = None, **options: Any) -> dispatcher.Tally:
-        options = {"press_of": lambda _connection, issue: Composer(issue), "now": lambda: self.now, **options}
-        return dispatcher.deliver(self.engine, config=config or settings(), transport=transport, **options)
+    def deliver(
+        self, transport: Any, config: Config | None = None, stop: threading.Event | None = None, **options: Any
+    ) -> Tally:
+        options = {"composer_for": lambda _connection, issue: Composer(issue), "now": lambda: self.now, **options}
+        return send_issues(IssueLedger(self.engine, config or settings(), **options), transport, stop)
 
     def write(self, statement: Any) -> None:
         with database.writing(self.engine) as connection:
@@ -203,11 +207,13 @@ def log_in(user: bytes, password: bytes) -> Any:
 
 
 def smtp(*urls: str, connections: int = 2, per_connection: int = 100, patience: float = 0.2) -> Smtp:
-    return Smtp(smtp_session.parse(" ".join(urls)), connections=connections, per_connection=per_connection, patience=patience)
+    return Smtp(parse_servers(" ".join(urls)), connections=connections, per_connection=per_connection, patience=patience)
 
 
-class Recorder:
-    """A transport for tests of the desk alone: says to each message what `answer` says, in order."""
+class Recorder(PerMessageTransport):
+    """A transport for tests of the dispatcher alone: says to each message what `answer` says, in order."""
+
+    concurrency = 1
 
     def __init__(self, answer: Callable[[Message], Outcome] = lambda _message: Outcome("sent", "250 ok", "body")) -> None:
         self.answer = answer
@@ -216,15 +222,7 @@ class Recorder:
     async def check(self) -> str:
         return "a recorder"
 
-    async def run(self, desk: Any) -> None:
-        import asyncio
-
-        while not desk.finished:
-            if parcel := desk.take():
-                noted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-                desk.move(None, parcel, noted.set_result)
-                if await noted:
-                    outcome = self.answer(parcel.message)
-                    self.sent.append(parcel.message.message_id)
-                    desk.move((parcel, outcome), None, None)
-            await asyncio.sleep(min(desk.pause(), 0.01))
+    async def send(self, message: Message) -> Outcome:
+        outcome = self.answer(message)
+        self.sent.append(message.message_id)
+        return outcome

@@ -1,4 +1,4 @@
-"""What becomes of each delivery: against an SMTP server that answers as told, and for the desk alone."""
+"""What becomes of each delivery: against an SMTP server that answers as told, and for the dispatcher alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feeds import database
 from feeds.database import tables
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome
-from feeds.newsletter.delivery import dispatcher, issue_status, queue, throttle
+from feeds.newsletter.delivery import delivery_rows, issue_status, throttle
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
 from .servers import free_port
@@ -182,7 +182,7 @@ def test_a_message_that_makes_the_server_hang_up_is_put_off_and_the_others_go(po
 
 def test_a_message_that_cannot_be_made_fails_alone(post: Post) -> None:
     post.add(5)
-    tally = post.deliver(Recorder(), press_of=lambda _connection, issue: Composer(issue, broken=(3,)))
+    tally = post.deliver(Recorder(), composer_for=lambda _connection, issue: Composer(issue, broken=(3,)))
     assert (tally.sent, tally.failed) == (4, 1)
     assert post.row(3).reply == "not composed: ValueError: no such article"
 
@@ -195,7 +195,7 @@ def test_an_issue_whose_messages_cannot_be_made_at_all_is_paused_and_others_go_o
             raise LookupError("no template digest.html")
         return Composer(issue)
 
-    tally = post.deliver(Recorder(), press_of=press)
+    tally = post.deliver(Recorder(), composer_for=press)
     assert tally.sent == 3 and post.counts(1) == {"pending": 3} and post.counts(2) == {"sent": 3}
     assert post.issue(1).status == "paused" and "no template digest.html" in post.issue(1).reason
 
@@ -342,7 +342,7 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
     post.add(6)
     gone = subprocess.run([sys.executable, "-c", "print(1)"], check=True, capture_output=True)
     assert gone.returncode == 0
-    living = queue.me()
+    living = delivery_rows.new_owner()
     host, _pid, _start, number = living.split(":")
     dead = f"{host}:{2**22 - 3}:17:{number}"
     reused = f"{host}:{living.split(':')[1]}:1:{number}"
@@ -352,7 +352,7 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
     for key, status, owner, lease in held:
         post.write(sa.update(deliveries).where(deliveries.c.subscriber == key).values(status=status, owner=owner, lease=lease))
     with database.writing(post.engine) as connection:
-        assert queue.reap(connection, NOW) == 2
+        assert delivery_rows.reap(connection, NOW) == 2
     assert [post.row(key).status for key in range(1, 7)] == ["uncertain", "pending", "sending", "uncertain", "sending", "retry"]
     assert [bool(post.row(key).owner) for key in range(1, 7)] == [False, False, True, False, True, False]
 
@@ -360,7 +360,8 @@ def test_rows_of_a_dead_sender_become_uncertain_or_free_and_those_of_a_living_on
 def test_rows_of_a_dead_sender_are_sent_again_at_once_where_the_operator_says_so(post: Post) -> None:
     post.add(2)
     post.write(sa.update(deliveries).where(deliveries.c.subscriber == 1).values(status="sending", owner="far:1:1:1", lease=NOW))
-    assert dispatcher.reap(post.engine, settings(), NOW - 1) == 0, "its lease runs"
+    with database.writing(post.engine) as connection:
+        assert delivery_rows.reap(connection, NOW - 1, reserved=False) == 0, "its lease runs"
     assert post.deliver(Recorder(), settings(on_uncertain="resend")).sent == 2
 
 
@@ -370,25 +371,27 @@ def test_a_single_slow_domain_among_many_leaves_no_row_behind(post: Post) -> Non
 
 
 def test_an_owner_is_alive_while_its_process_is() -> None:
-    me = queue.me()
-    assert queue.alive(me, NOW - 100, NOW) and not queue.alive(me, NOW - queue.STALLED, NOW)
-    assert me != queue.me(), "two runs are two owners"
-    code = "from feeds.newsletter.delivery import queue; print(queue.me(), flush=True); input()"
+    me = delivery_rows.new_owner()
+    assert delivery_rows.is_alive(me, NOW - 100, NOW) and not delivery_rows.is_alive(me, NOW - delivery_rows.STALLED, NOW)
+    assert me != delivery_rows.new_owner(), "two runs are two owners"
+    code = "from feeds.newsletter.delivery import delivery_rows; print(delivery_rows.new_owner(), flush=True); input()"
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
     assert process.stdout and process.stdin
     other = process.stdout.readline().strip()
-    assert queue.alive(other, 0, 1)
+    assert delivery_rows.is_alive(other, 0, 1)
     process.kill()
     time.sleep(0.05)
-    assert not queue.alive(other, NOW + 99, NOW), "killed and not yet waited for"
+    assert not delivery_rows.is_alive(other, NOW + 99, NOW), "killed and not yet waited for"
     process.communicate()
-    assert not queue.alive(other, NOW + 99, NOW)
+    assert not delivery_rows.is_alive(other, NOW + 99, NOW)
 
 
 def test_reserved_rows_of_a_dead_sender_are_sent_in_the_next_run(post: Post) -> None:
     post.add(10)
-    dead = f"{queue.me().rpartition(':')[0]}:x".replace(f":{queue.me().split(':')[1]}:", f":{2**22 - 3}:")
+    dead = f"{delivery_rows.new_owner().rpartition(':')[0]}:x".replace(
+        f":{delivery_rows.new_owner().split(':')[1]}:", f":{2**22 - 3}:"
+    )
     post.write(sa.update(deliveries).values(owner=dead, lease=NOW + 99))
     assert post.deliver(Recorder()).sent == 10
 
@@ -397,10 +400,10 @@ def test_a_run_that_an_exception_ends_leaves_nothing_in_hand(post: Post) -> None
     post.add(20)
 
     class Broken(Recorder):
-        async def run(self, desk: Any) -> None:
-            desk.take()
-            desk.move(None, desk.take(), lambda _granted: None)
-            await desk.settled()
+        async def run(self, source: Any) -> None:
+            source.take()
+            source.begin(source.take(), lambda _granted: None)
+            await source.settled()
             raise RuntimeError("a fault of ours")
 
     with pytest.raises(RuntimeError, match="a fault of ours"):
@@ -428,14 +431,14 @@ def test_a_database_that_others_hold_for_long_only_delays(post: Post, monkeypatc
 
 def test_a_database_that_breaks_ends_the_run_with_its_own_error(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     post.add(600)
-    real = queue.claim
+    real = delivery_rows.claim
 
     def broken(*what: Any, **options: Any) -> Any:
         if len(server.ids) > 100:
             raise sa.exc.OperationalError("SELECT", {}, Exception("disk I/O error"))
         return real(*what, **options)
 
-    monkeypatch.setattr(queue, "claim", broken)
+    monkeypatch.setattr(delivery_rows, "claim", broken)
     with serving() as server, pytest.raises(sa.exc.OperationalError, match="disk I/O error"):
         post.deliver(smtp(server.url))
     counts = post.counts()
@@ -445,7 +448,7 @@ def test_a_database_that_breaks_ends_the_run_with_its_own_error(post: Post, monk
 def test_whether_there_is_work_is_asked_cheaply_and_right(post: Post) -> None:
     def work(now: int) -> bool:
         with database.reading(post.engine) as connection:
-            return dispatcher.has_work(connection, now)
+            return issue_status.has_work(connection, now)
 
     assert not work(NOW)
     post.add(1)
@@ -505,13 +508,13 @@ def test_a_server_has_a_rate_of_its_own(post: Post) -> None:
 def test_buckets_are_shared_and_never_give_more_than_the_rate(post: Post) -> None:
     def draw(now: float, wanted: int = 100) -> int:
         with database.writing(post.engine) as connection:
-            return throttle.draw(connection, "all", 10, wanted, now)[0]
+            return throttle.draw_tokens(connection, "all", 10, wanted, now)[0]
 
     assert [draw(100.0), draw(100.0), draw(100.35), draw(100.4), draw(90.0), draw(90.1), draw(500.0)] == [10, 0, 3, 1, 0, 1, 10]
     with database.writing(post.engine) as connection:
-        granted, wait = throttle.draw(connection, "slow", 0.5, 5, 100.0)
+        granted, wait = throttle.draw_tokens(connection, "slow", 0.5, 5, 100.0)
         assert granted == 1 and wait == pytest.approx(2.0)
-        assert throttle.draw(connection, "slow", 0.5, 5, 101.0) == (0, pytest.approx(1.0))
+        assert throttle.draw_tokens(connection, "slow", 0.5, 5, 101.0) == (0, pytest.approx(1.0))
 
 
 def test_no_limit_asks_no_bucket(post: Post) -> None:

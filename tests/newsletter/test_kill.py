@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from feeds import database
 from feeds.database.tables import deliveries
-from feeds.newsletter.delivery import issue_status, queue
+from feeds.newsletter.delivery import delivery_rows, issue_status
 
 from .sending import Post, Server, serving
 
@@ -28,17 +28,16 @@ CONNECTIONS = 5
 SENDER = """
 import sys, time
 from feeds import database
-from feeds.newsletter.delivery import dispatcher
-from feeds.newsletter.transports import smtp_session
+from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
 from feeds.newsletter.transports.smtp import Smtp
+from feeds.newsletter.transports.smtp_session import parse_servers
 from tests.newsletter.sending import NOW, Composer, settings
 engine = database.connect(sys.argv[1])
-transport = Smtp(smtp_session.parse(sys.argv[2]), connections=int(sys.argv[3]))
+transport = Smtp(parse_servers(sys.argv[2]), connections=int(sys.argv[3]))
 print("ready", flush=True)
 sys.stdin.readline()
-tally = dispatcher.deliver(engine, config=settings(max_errors=10**6), transport=transport,
-    press_of=lambda _connection, issue: Composer(issue), now=lambda: NOW)
-print(tally.sent, flush=True)
+ledger = IssueLedger(engine, settings(max_errors=10**6), lambda _connection, issue: Composer(issue), lambda: NOW)
+print(send_issues(ledger, transport).sent, flush=True)
 """
 
 
@@ -164,4 +163,4 @@ def test_a_sender_that_dies_is_known_at_once(post: Post, server: Server) -> None
         held: Any = connection.execute(
             sa.select(deliveries.c.owner, deliveries.c.lease).where(deliveries.c.owner != "")
         ).first()
-    assert held is not None and not queue.alive(held.owner, held.lease, 0)
+    assert held is not None and not delivery_rows.is_alive(held.owner, held.lease, 0)

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from feeds import database
 from feeds.database.tables import deliveries, outbox
 from feeds.model import Message, Outcome
-from feeds.newsletter.delivery import outbox as post_office
+from feeds.newsletter.delivery import outbox as single_messages
+from feeds.newsletter.delivery.dispatcher import send_now
 from feeds.newsletter.transports.base import TransportError
-from feeds.newsletter.transports.choose import carry
 from feeds.newsletter.transports.maildir import Maildir, file_name
 
 from .sending import NOW, Post, Recorder, serving, settings, smtp
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_made_is_said_and_changes_no_row(post: Post, tmp
 
 
 def test_test_messages_need_no_row(tmp_path: Path) -> None:
-    assert carry(Maildir(tmp_path), [Message("a@example.org", "b@example.org", "<1@x>", b"x\r\n")]) == [
+    assert send_now(Maildir(tmp_path), [Message("a@example.org", "b@example.org", "<1@x>", b"x\r\n")]) == [
         Outcome("sent", "new/1@x", "body")
     ]
 
@@ -97,7 +97,7 @@ def letters(post: Post, *recipients: str) -> None:
 def outbox_rows(post: Post) -> list[tuple[str, str, str]]:
     with database.reading(post.engine) as connection:
         rows = connection.execute(sa.select(outbox).order_by(outbox.c.key)).all()
-        assert post_office.has_work(connection, int(post.now)) == any(
+        assert single_messages.has_work(connection, int(post.now)) == any(
             row.next_at <= post.now for row in rows if row.status != "failed"
         )
     return [(row.status, row.reply, row.message) for row in rows]
@@ -105,7 +105,7 @@ def outbox_rows(post: Post) -> list[tuple[str, str, str]]:
 
 def send(post: Post, transport: Any) -> str:
     """Why the rest waits."""
-    return post_office.deliver(post.engine, config=settings(confirm_hours=1), transport=transport, now=lambda: post.now)
+    return single_messages.send_due(post.engine, config=settings(confirm_hours=1), transport=transport, now=lambda: post.now)
 
 
 def test_single_messages_are_sent_and_forgotten(post: Post) -> None:

@@ -21,11 +21,10 @@ from hypothesis import strategies as st
 from feeds.config.environment import Environment
 from feeds.config.models import Config
 from feeds.model import Message, Outcome
-from feeds.newsletter.delivery import dispatcher
-from feeds.newsletter.transports import choose, smtp_session
+from feeds.newsletter.delivery.dispatcher import send_now
+from feeds.newsletter.transports import choose_transport, smtp_session
 from feeds.newsletter.transports.base import TransportError
-from feeds.newsletter.transports.choose import carry
-from feeds.newsletter.transports.smtp import EnvelopeError, Smtp, body, envelope
+from feeds.newsletter.transports.smtp import EnvelopeError, Smtp, encode_body, encode_envelope
 
 from .sending import log_in, serving, smtp
 from .servers import free_port, make_certificate
@@ -68,16 +67,16 @@ def wire(code: int, lines: list[str], end: bytes = b"\r\n") -> bytes:
 def test_replies_are_the_same_in_whatever_pieces_they_come(said: list[Any], cuts: list[int], end: bytes) -> None:
     stream = b"".join(wire(code, lines, end) for code, lines in said)
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    parser = smtp_session.Replies()
+    parser = smtp_session.ReplyParser()
     found = [reply for a, b in pairwise(places) for reply in parser.feed(stream[a:b])]
     assert [(reply.code, list(reply.lines)) for reply in found] == said
-    assert parser.empty
+    assert parser.is_empty
     assert all("\n" not in reply.text and reply.text.startswith(str(reply.code)) for reply in found)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_replies_or_a_reply_error(data: bytes) -> None:
-    parser = smtp_session.Replies()
+    parser = smtp_session.ReplyParser()
     with contextlib.suppress(smtp_session.ReplyError):
         for reply in parser.feed(data):
             assert reply.text.isprintable()
@@ -89,21 +88,21 @@ def test_any_bytes_are_replies_or_a_reply_error(data: bytes) -> None:
 )
 def test_what_is_no_smtp_is_refused(data: bytes) -> None:
     with pytest.raises(smtp_session.ReplyError):
-        smtp_session.Replies().feed(data)
+        smtp_session.ReplyParser().feed(data)
 
 
 def test_a_reply_is_shown_in_one_printable_line() -> None:
-    [reply] = smtp_session.Replies().feed(b"550-5.1.1 no\x1b[31m\r\n550 user \xff\r\n")
-    assert reply.text == "550 5.1.1 no [31m user \ufffd" and not reply.good and not reply.passing
+    [reply] = smtp_session.ReplyParser().feed(b"550-5.1.1 no\x1b[31m\r\n550 user \xff\r\n")
+    assert reply.text == "550 5.1.1 no [31m user \ufffd" and not reply.is_positive and not reply.is_transient
 
 
 # -- envelopes and bodies --------------------------------------------------
 
 
 def test_the_envelope_names_size_and_asks_for_reports_only_where_that_is_offered() -> None:
-    assert envelope(message(), {}) == (b"MAIL FROM:<digest+1.1@example.org>\r\n", b"RCPT TO:<r1@example.org>\r\n")
+    assert encode_envelope(message(), {}) == (b"MAIL FROM:<digest+1.1@example.org>\r\n", b"RCPT TO:<r1@example.org>\r\n")
     size = len(message().data)
-    mail, rcpt = envelope(message(recipient="a+b=c@example.org"), {"DSN": "", "SIZE": "1000"})
+    mail, rcpt = encode_envelope(message(recipient="a+b=c@example.org"), {"DSN": "", "SIZE": "1000"})
     assert mail == f"MAIL FROM:<digest+1.1@example.org> SIZE={size} RET=HDRS ENVID=1.1\r\n".encode()
     assert rcpt == b"RCPT TO:<a+b=c@example.org> NOTIFY=FAILURE ORCPT=rfc822;a+2Bb+3Dc@example.org\r\n"
 
@@ -121,30 +120,30 @@ def test_the_envelope_names_size_and_asks_for_reports_only_where_that_is_offered
 )
 def test_an_address_that_smtp_cannot_carry_fails_without_touching_the_line(address: str, status: str) -> None:
     with pytest.raises(EnvelopeError, match=status):
-        envelope(message(recipient=address), {})
+        encode_envelope(message(recipient=address), {})
 
 
 def test_a_message_above_the_servers_limit_fails_before_it_is_sent() -> None:
-    envelope(message(), {"SIZE": "0"})
+    encode_envelope(message(), {"SIZE": "0"})
     with pytest.raises(EnvelopeError, match=r"5\.3\.4"):
-        envelope(message(), {"SIZE": "20"})
+        encode_envelope(message(), {"SIZE": "20"})
 
 
 def test_dots_are_stuffed_and_the_end_is_added() -> None:
-    assert body(b".a\r\n.\r\n..b\r\nc.") == b"..a\r\n..\r\n...b\r\nc.\r\n.\r\n"
-    assert body(b"a\r\n") == b"a\r\n.\r\n"
+    assert encode_body(b".a\r\n.\r\n..b\r\nc.") == b"..a\r\n..\r\n...b\r\nc.\r\n.\r\n"
+    assert encode_body(b"a\r\n") == b"a\r\n.\r\n"
 
 
 @pytest.mark.parametrize("data", [b"a\nb\r\n", b"a\rb\r\n", b"a\r\r\nb", b"a\n\r\n", b"a\r\n.\n.\r\n", b"a\r"])
 def test_bare_line_ends_never_leave(data: bytes) -> None:
     with pytest.raises(EnvelopeError, match=r"5\.6\.0"):
-        body(data)
+        encode_body(data)
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), max_size=8))
 def test_a_server_reads_the_lines_that_were_sent_and_no_command(lines: list[bytes]) -> None:
     data = b"".join(line + b"\r\n" for line in lines)
-    sent = body(data).split(b"\r\n")
+    sent = encode_body(data).split(b"\r\n")
     end = sent.index(b".")
     assert sent[end:] == [b".", b""]
     assert [line.removeprefix(b".") for line in sent[:end]] == lines
@@ -157,7 +156,7 @@ def test_bad_messages_fail_alone() -> None:
             message(3, recipient="用户@example.org"),
             message(4, recipient="a\r\nb@c"),
         ]
-        outcomes = carry(smtp(server.url), [message(1), *bad, message(5)])
+        outcomes = send_now(smtp(server.url), [message(1), *bad, message(5)])
     assert [outcome.status for outcome in outcomes] == ["sent", "failed", "failed", "failed", "sent"]
     assert len(server.ids) == 2
 
@@ -166,7 +165,7 @@ def test_bad_messages_fail_alone() -> None:
 
 
 def test_addresses_of_servers_are_read_with_their_options() -> None:
-    one, two, three = smtp_session.parse(
+    one, two, three = smtp_session.parse_servers(
         f"smtp://me%40example.org:{QUOTED}@mail.example.org  smtps://b.example.org?ehlo=a.example.net&rate=2.5&timeout=9 "
         "smtp://[::1]?starttls=0"
     )
@@ -178,7 +177,7 @@ def test_addresses_of_servers_are_read_with_their_options() -> None:
         True,
     )
     assert (two.port, two.implicit_tls, two.ehlo, two.rate, two.timeout) == (465, True, "a.example.net", 2.5, 9)
-    assert (three.host, three.port, three.starttls, three.loopback) == ("::1", 25, False, True)
+    assert (three.host, three.port, three.starttls, three.is_loopback) == ("::1", 25, False, True)
     assert PASSWORD not in repr(one)
 
 
@@ -203,7 +202,7 @@ def test_addresses_of_servers_are_read_with_their_options() -> None:
 )
 def test_a_wrong_address_is_named_without_its_password(url: str, reason: str) -> None:
     with pytest.raises(TransportError, match=reason.replace("?", r"\?")) as caught:
-        smtp_session.parse(url)
+        smtp_session.parse_servers(url)
     assert "hidden" not in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -211,20 +210,20 @@ def test_the_transport_is_the_one_that_the_configuration_names(tmp_path: Path) -
     config = Config.model_validate({"newsletter": {"transport": "smtp", "connections": 7, "messages_per_connection": 9}})
     bare = Environment.read(tmp_path / "config", {})
     with pytest.raises(TransportError, match="FEEDS_SMTP_URL is not set"):
-        choose.choose(config, bare)
-    chosen = choose.choose(config, Environment.read(tmp_path / "config", {"FEEDS_SMTP_URL": "smtps://mail.example.org"}))
+        choose_transport(config, bare)
+    chosen = choose_transport(config, Environment.read(tmp_path / "config", {"FEEDS_SMTP_URL": "smtps://mail.example.org"}))
     assert isinstance(chosen, Smtp) and (chosen.connections, chosen.per_connection) == (7, 9)
-    assert "Maildir" in repr(choose.choose(Config(), bare))
+    assert "Maildir" in repr(choose_transport(Config(), bare))
 
 
 # -- TLS and log-in --------------------------------------------------------
 
 
 def problem(url: str) -> str:
-    """What `check` says against a server; `carry` says the same and sends nothing."""
+    """What `check` says against a server; `send_now` says the same and sends nothing."""
     with pytest.raises(TransportError) as caught:
         asyncio.run(smtp(url).check())
-    [outcome] = carry(smtp(url), [message()])
+    [outcome] = send_now(smtp(url), [message()])
     assert outcome.status == "retry" and outcome.reply == str(caught.value)
     assert "\n" not in outcome.reply and "s3cret" not in outcome.reply
     return outcome.reply
@@ -238,17 +237,17 @@ def test_starttls_is_required_and_its_absence_is_said_clearly() -> None:
 def test_mail_goes_through_starttls_with_a_certificate_that_is_verified(certificate: Path, tls: ssl.SSLContext) -> None:
     with serving(options={"tls_context": tls, "require_starttls": True}) as server:
         url = f"smtp://localhost:{server.port}?cafile={certificate}"
-        outcomes = carry(smtp(url), [message(number) for number in range(1, 6)])
+        outcomes = send_now(smtp(url), [message(number) for number in range(1, 6)])
         assert asyncio.run(smtp(url).check()) == f"localhost:{server.port}: TLS, no log-in"
     assert [outcome.status for outcome in outcomes] == ["sent"] * 5 and all(taken.tls for taken in server.taken)
 
 
 def test_mail_goes_through_tls_from_the_start(certificate: Path, tls: ssl.SSLContext) -> None:
     with serving(options={"ssl_context": tls}) as server:
-        [outcome] = carry(smtp(f"smtps://127.0.0.1:{server.port}?cafile={certificate}"), [message()])
+        [outcome] = send_now(smtp(f"smtps://127.0.0.1:{server.port}?cafile={certificate}"), [message()])
         assert outcome.status == "sent"
         assert "certificate is not accepted" in problem(f"smtps://127.0.0.1:{server.port}")
-        [outcome] = carry(smtp(f"smtps://127.0.0.1:{server.port}?verify=0"), [message()])
+        [outcome] = send_now(smtp(f"smtps://127.0.0.1:{server.port}?verify=0"), [message()])
         assert outcome.status == "sent"
 
 
@@ -299,7 +298,7 @@ def test_it_logs_in_with_plain_or_login(certificate: Path, tls: ssl.SSLContext, 
     options = {"tls_context": tls, "authenticator": known, "auth_required": True, "auth_exclude_mechanism": excluded}
     with serving(options=options) as server:
         url = f"smtp://me%40example.org:{QUOTED}@localhost:{server.port}?cafile={certificate}"
-        assert [outcome.status for outcome in carry(smtp(url), [message()])] == ["sent"]
+        assert [outcome.status for outcome in send_now(smtp(url), [message()])] == ["sent"]
         assert asyncio.run(smtp(url).check()).endswith("TLS, logged in")
         assert "535" in problem(url.replace(QUOTED, "s3cret"))
     assert server.taken[0].user == "me@example.org"
@@ -431,7 +430,7 @@ def sinking(sink: Sink) -> Iterator[str]:
 
 def send_to(sink: Sink, number: int, **options: Any) -> list[Outcome]:
     with sinking(sink) as url:
-        return carry(smtp(url, connections=1, **options), [message(one) for one in range(1, number + 1)])
+        return send_now(smtp(url, connections=1, **options), [message(one) for one in range(1, number + 1)])
 
 
 def test_the_end_of_one_message_and_the_envelope_of_the_next_share_a_write() -> None:
@@ -489,16 +488,16 @@ def test_a_connection_carries_so_many_messages_and_says_goodbye() -> None:
 def test_a_reply_that_does_not_come_leaves_the_message_uncertain() -> None:
     sink = Sink(refuse={(b".", 1): b""})
     with sinking(sink) as url:
-        outcomes = carry(smtp(f"{url}&timeout=0.3", connections=1), [message(1), message(2)])
+        outcomes = send_now(smtp(f"{url}&timeout=0.3", connections=1), [message(1), message(2)])
     assert outcomes[0].status == "uncertain" and "no reply in time" in outcomes[0].reply
 
 
 def test_454_halves_the_connections_and_the_run_goes_on() -> None:
     with serving(data=lambda _id, number: "454 Throttling failure" if number == 5 else None) as server:
-        outcomes = carry(smtp(server.url, connections=8), [message(number) for number in range(1, 60)])
+        outcomes = send_now(smtp(server.url, connections=8), [message(number) for number in range(1, 60)])
     assert sorted(outcome.status for outcome in outcomes) == ["retry", *["sent"] * 58]
 
 
 def test_one_message_outside_of_every_issue() -> None:
     with serving() as server:
-        assert dispatcher.send_one(Config(), smtp(server.url), message()) == Outcome("sent", "250 OK", "body")
+        assert send_now(smtp(server.url), [message()]) == [Outcome("sent", "250 OK", "body")]

@@ -118,6 +118,8 @@ def _values(member: dict[str, Any]) -> str:
         return _values(either[0])
     if "enum" in member:
         return ", ".join(map(code, member["enum"]))
+    if "examples" in member:
+        return ", ".join(map(code, member["examples"])) + ", or the name of an installed one"
     if member.get("type") in ("integer", "number"):
         return _range(member)
     if member.get("additionalProperties") == {"type": "string"}:

@@ -1,14 +1,13 @@
 """Single messages (confirmations, receipts): sent one after the other by one process at a time.
 
 A second confirmation does no harm and a missing one does, so a message that a crash leaves in doubt goes again, with the same
-Message-ID. One that was taken is deleted: it holds somebody's address and links.
+Message-ID. One that was taken is deleted: it holds a person's address and links.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import parseaddr
 from threading import Event
 from typing import Any
@@ -19,91 +18,99 @@ from ... import database
 from ...config.models import Config
 from ...database.tables import outbox
 from ...model import Message, Outcome
-from ..transports.base import Parcel, Transport, TransportError
-from .queue import DELAYS
+from ..transports.base import OutgoingMessage, Transport
+from .delivery_rows import DELAYS
+from .dispatcher import Ledger, dispatch
 
-#: Messages that could not be sent are shown so long (days); their text goes at once.
+#: Messages that could not be sent are shown so long (days); their text is deleted at once.
 KEEP_DAYS = 7
-#: In one run; what is left goes with the next.
+#: Messages of one run; what is left goes with the next.
 LIMIT = 1000
 _ENDS = re.compile(r"\r\n|\r|\n")
-_WAITING = ("pending", "retry", "sending")
-
-
-def has_work(connection: sa.Connection, now: int) -> bool:
-    return connection.execute(_due(now).limit(1)).first() is not None
-
-
-def deliver(
-    engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float], stop: Event | None = None
-) -> str:
-    """Send what is due `now` (UTC seconds), until `stop`. Returns why the rest waits; "" where none does, or another sends."""
-    with database.exclusive(engine, "outbox", wait=False) as mine:
-        if not mine:
-            return ""
-        moment = int(now())
-        with database.writing(engine, together=True) as connection:
-            connection.execute(
-                sa.delete(outbox).where(outbox.c.status == "failed", outbox.c.next_at < moment - KEEP_DAYS * 86400)
-            )
-            rows = connection.execute(_due(moment).limit(LIMIT)).all()
-        desk = _Desk(engine, config, rows, now, stop or Event())
-        try:
-            if rows:
-                asyncio.run(transport.run(desk))
-        except TransportError as error:
-            return str(error)
-        return desk.problem
 
 
 def _due(now: int) -> sa.Select[Any]:
     c = outbox.c
-    return sa.select(outbox).where(c.status.in_(_WAITING), c.next_at <= now).order_by(c.key)
+    return sa.select(outbox).where(c.status.in_(("pending", "retry", "sending")), c.next_at <= now).order_by(c.key)
 
 
-class _Desk:
-    """The rows of one run, under the lock of the outbox."""
+def has_work(connection: sa.Connection, now: int) -> bool:
+    """Return whether a single message is due."""
+    return connection.execute(_due(now).limit(1)).first() is not None
 
-    def __init__(self, engine: sa.Engine, config: Config, rows: Any, now: Callable[[], float], stop: Event) -> None:
-        self._engine, self._config, self._now, self._stop = engine, config, now, stop
-        self._waiting = [Parcel(row, _message(config, row)) for row in rows][::-1]
-        self.problem = ""
+
+def send_due(
+    engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float], stop: Event | None = None
+) -> str:
+    """Send single messages that are due `now` (UTC seconds), until `stop`.
+
+    Returns why the rest waits; "" where none does, or where another process is sending them.
+    """
+    with database.exclusive(engine, "outbox", wait=False) as is_ours:
+        if not is_ours:
+            return ""
+        moment, c = int(now()), outbox.c
+        with database.writing(engine, together=True) as connection:
+            connection.execute(sa.delete(outbox).where(c.status == "failed", c.next_at < moment - KEEP_DAYS * 86400))
+            rows = connection.execute(_due(moment).limit(LIMIT)).all()
+        return dispatch(OutboxLedger(engine, config, rows, now), transport, stop) if rows else ""
+
+
+class OutboxLedger(Ledger):
+    """The outbox rows of one run, under the lock of the outbox."""
+
+    def __init__(self, engine: sa.Engine, config: Config, rows: Sequence[Any], now: Callable[[], float]) -> None:
+        self._engine, self._config, self._now = engine, config, now
+        self._ended: list[tuple[Any, Outcome]] = []
+        settings = config.newsletter
+        # The envelope's sender is where bounces go, else who the message is from.
+        sender = parseaddr(settings.bounces.address or settings.confirmations_from or settings.sender)[1]
+        self._waiting = []
+        for row in reversed(rows):
+            data = _ENDS.sub("\r\n", row.message).encode("utf-8")
+            self._waiting.append(OutgoingMessage(row, Message(sender, row.recipient, row.message_id, data)))
 
     @property
-    def finished(self) -> bool:
-        return not self._waiting or self.stopping
-
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
+    def is_exhausted(self) -> bool:
+        """See Ledger."""
+        return not self._waiting
 
     def ready(self) -> int:
-        return 0 if self.stopping else min(len(self._waiting), 2)  # few messages, few connections
+        """See Ledger: few messages, few connections."""
+        return min(len(self._waiting), 2)
 
-    def pause(self) -> float:
-        return 0.05
+    def take(self, server: str, rate: float) -> OutgoingMessage | None:
+        """See Ledger; rates do not hold these up."""
+        return self._waiting.pop() if self._waiting else None
 
-    def take(self, server: str = "", rate: float = 0.0) -> Parcel | None:
-        return None if self.finished else self._waiting.pop()
+    def give_back(self, outgoing: OutgoingMessage) -> None:
+        """See Ledger."""
+        self._waiting.append(outgoing)
 
-    def move(self, ended: tuple[Parcel, Outcome] | None, begun: Parcel | None, then: Callable[[bool], None] | None) -> None:
-        granted = True
+    def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
+        """See Ledger."""
+        self._ended.append((outgoing.key, outcome))
+
+    def commit(self, begun: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
+        """See Ledger. Rows of a subscriber who was erased meanwhile are gone, and not sent."""
+        granted = []
         with database.writing(self._engine, durable=True, together=True) as connection:
-            if ended:
-                self._end(connection, ended[0].key, ended[1])
-            if begun:
-                values = {"status": "sending", "attempts": begun.key.attempts + 1}
-                granted = self._update(connection, begun.key, values) > 0  # an erased subscriber's are gone
-        if then:
-            asyncio.get_running_loop().call_soon(then, granted)
+            for row, outcome in self._ended:
+                self._record(connection, row, outcome)
+            for outgoing in begun:
+                values = {"status": "sending", "attempts": outgoing.key.attempts + 1}
+                if self._update(connection, outgoing.key, values):
+                    granted.append(outgoing)
+        self._ended.clear()
+        return granted
 
-    def _end(self, connection: sa.Connection, row: Any, outcome: Outcome) -> None:
+    def _record(self, connection: sa.Connection, row: Any, outcome: Outcome) -> None:
         now = int(self._now())
         next_at = now + 60 * DELAYS[min(row.attempts, len(DELAYS) - 1)]
-        late = next_at > row.created + self._config.newsletter.confirm_hours * 3600
+        is_late = next_at > row.created + self._config.newsletter.confirm_hours * 3600
         if outcome.status == "sent":
             connection.execute(sa.delete(outbox).where(outbox.c.key == row.key))
-        elif outcome.status == "failed" or late:
+        elif outcome.status == "failed" or is_late:
             self._update(connection, row, {"status": "failed", "next_at": now, "reply": outcome.reply, "message": ""})
         else:
             values = {"status": "retry", "next_at": next_at, "reply": outcome.reply, "attempts": row.attempts + 1}
@@ -112,20 +119,7 @@ class _Desk:
     def _update(self, connection: sa.Connection, row: Any, values: dict[str, Any]) -> int:
         return connection.execute(sa.update(outbox).where(outbox.c.key == row.key).values(values)).rowcount
 
-    def give_back(self, parcel: Parcel, *, tried: bool = True) -> None:
-        parcel.returns += tried
-        if parcel.returns < 3:
-            self._waiting.append(parcel)
-        else:
-            self.move((parcel, Outcome("retry", "the connection was lost three times")), None, None)
-
-    def give_up(self, reason: str) -> None:
-        self.problem = reason
-        self._waiting.clear()
-
-
-def _message(config: Config, row: Any) -> Message:
-    """The envelope's sender is where bounces go, else who the message is from."""
-    settings = config.newsletter
-    sender = parseaddr(settings.bounces.address or settings.confirmations_from or settings.sender)[1]
-    return Message(sender, row.recipient, row.message_id, _ENDS.sub("\r\n", row.message).encode("utf-8"))
+    def close(self) -> None:
+        """See Ledger: one that was begun and not answered goes again in the next run."""
+        if self._ended:
+            self.commit([])

@@ -17,8 +17,8 @@ import structlog
 
 from ...counters import LOST, OUTCOMES, REPLY, Gathered
 from ...model import Message, Outcome
-from .base import Desk, Parcel, TransportError
-from .smtp_session import Reply, Server, ServerError, Session, connect
+from .base import STOP_SECONDS, MessageSource, OutgoingMessage, TransportError
+from .smtp_session import Reply, Server, ServerError, SmtpSession, connect
 
 log: Any = structlog.get_logger("feeds.smtp")
 
@@ -26,17 +26,19 @@ _PATH = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{3,254}")
 _XTEXT = re.compile(r"[^\x21-\x2a\x2c-\x3c\x3e-\x7e]")
 _DOT = re.compile(rb"\n\.")
 _NO_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
-#: Made at the same time; more would look like an attack.
+#: Connections opened at the same time; more would look like an attack.
 _OPENING = 20
-#: When the process is to end, servers have so long (seconds) to reply to the messages that they have in hand.
-STOP_SECONDS = 10.0
 #: An idle connection is kept so long (seconds).
 _IDLE = 20.0
 #: So many messages that went well give a server that asked for less one connection more.
 _RECOVERY = 100
-_Step = tuple[bytes, Callable[[Reply], None]]
-#: A parcel, its MAIL and RCPT, its body.
-_Prepared = tuple[Parcel, tuple[bytes, bytes], bytes]
+_BUSY = float("inf")
+_Command = tuple[bytes, Callable[[Reply], None]]
+#: A message, its MAIL and RCPT, its body.
+_Encoded = tuple[OutgoingMessage, tuple[bytes, bytes], bytes]
+
+
+# -- what goes over the wire -------------------------------------------------
 
 
 class EnvelopeError(TransportError):
@@ -52,12 +54,16 @@ def _path(address: str) -> str:
 
 
 def _xtext(text: str) -> str:
-    """RFC 3461, 4."""
+    """Encode text as RFC 3461, 4 asks for."""
     return _XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", text)
 
 
-def envelope(message: Message, features: dict[str, str]) -> tuple[bytes, bytes]:
-    """MAIL and RCPT, with what the server offers of SIZE (RFC 1870) and DSN (RFC 3461). Raises EnvelopeError."""
+def encode_envelope(message: Message, features: dict[str, str]) -> tuple[bytes, bytes]:
+    r"""Return MAIL and RCPT, with what the server offers of SIZE (RFC 1870) and DSN (RFC 3461). Raises EnvelopeError.
+
+    >>> encode_envelope(Message("digest@example.org", "a@example.net", "<1@x>", b"text"), {"SIZE": "1000"})
+    (b'MAIL FROM:<digest@example.org> SIZE=4\r\n', b'RCPT TO:<a@example.net>\r\n')
+    """
     mail, rcpt = f"MAIL FROM:<{_path(message.sender)}>", f"RCPT TO:<{_path(message.recipient)}>"
     if "SIZE" in features:
         limit = int(features["SIZE"]) if features["SIZE"].isdecimal() else 0
@@ -71,8 +77,14 @@ def envelope(message: Message, features: dict[str, str]) -> tuple[bytes, bytes]:
     return f"{mail}\r\n".encode("ascii"), f"{rcpt}\r\n".encode("ascii")
 
 
-def body(data: bytes) -> bytes:
-    """Dot-stuffed (RFC 5321, 4.5.2) and ended. Raises EnvelopeError for a bare CR or LF, which servers read differently."""
+def encode_body(data: bytes) -> bytes:
+    r"""Return the message dot-stuffed (RFC 5321, 4.5.2) and ended.
+
+    Raises EnvelopeError for a bare CR or LF, which servers read differently.
+
+    >>> encode_body(b".signature\r\n")
+    b'..signature\r\n.\r\n'
+    """
     ends = data.translate(None, _NO_END)
     if ends != b"\r\n" * (len(ends) // 2):
         raise EnvelopeError("5.6.0 the message holds a bare CR or LF")
@@ -83,196 +95,11 @@ def body(data: bytes) -> bytes:
     return data + (b".\r\n" if not data or data.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-class Lane(Session):
-    """One connection that carries messages. At most one of them is noted as being sent at any time.
-
-    A parcel goes: `next` (envelope written) -> `begun` (being noted as sent) -> `body` (handed over) -> `ended`.
-    """
-
-    def __init__(self, server: Server, pool: _Pool) -> None:
-        super().__init__(server)
-        self.pool, self.desk = pool, pool.desk
-        self.idle_since = float("inf")
-        self.count = 0
-        self._next: Parcel | None = None
-        self._begun: Parcel | None = None
-        self._body: Parcel | None = None
-        self._ended: tuple[Parcel, Outcome] | None = None
-        self._refusal: tuple[Reply, str] | None = None
-        self._reset = False
-        self._later: list[_Step] = []
-        self._data = b""
-        self._handed = 0.0
-        self._following: _Prepared | None = None
-        self.started = False
-
-    def start(self) -> None:
-        self.started = True
-        self.pipelining = "PIPELINING" in self.features
-        self.advance()
-
-    def body_time(self) -> bool:
-        return self._body is not None
-
-    # -- envelopes ---------------------------------------------------------
-
-    def advance(self) -> None:
-        """Nothing is under way: the next message, or rest."""
-        self.idle_since = float("inf")
-        if prepared := self._prepare():
-            self.write(self._open(prepared))
-        elif self._surplus() or self.desk.finished:
-            self.quit()
-        else:
-            self.idle_since = self._loop.time()
-
-    def _surplus(self, carried: int = 0) -> bool:
-        return self.count + carried >= self.pool.per_connection or self.pool.too_many(self.server)
-
-    def _prepare(self, carried: int = 0) -> _Prepared | None:
-        """The next message that this server can take, made ready; `carried`: messages that go before it."""
-        while not self._surplus(carried) and (parcel := self.desk.take(self.server.name, self.server.rate)):
-            try:
-                return parcel, envelope(parcel.message, self.features), body(parcel.message.data)
-            except EnvelopeError as error:
-                self.desk.move((parcel, Outcome("failed", str(error))), None, None)
-        return None
-
-    def _open(self, prepared: _Prepared) -> bytes:
-        """What begins the message's transaction; RSET only after an error."""
-        self._next, (mail, rcpt), self._data = prepared
-        self._refusal = None
-        commands: list[_Step] = [(mail, self._on_mail), (rcpt, self._on_rcpt), (b"DATA\r\n", self._on_data)]
-        if self._reset:
-            commands.insert(0, (b"RSET\r\n", self._on_reset))
-            self._reset = False
-        if self.pipelining:
-            self.expect(*(handler for _command, handler in commands))
-            return b"".join(command for command, _handler in commands)
-        self._later = commands[:0:-1]
-        self.expect(commands[0][1])
-        return commands[0][0]
-
-    def _on_reset(self, _reply: Reply) -> None:
-        self._step()
-
-    def _on_mail(self, reply: Reply) -> None:
-        self._weigh(reply, "mail")
-
-    def _on_rcpt(self, reply: Reply) -> None:
-        self._weigh(reply, "recipient")
-
-    def _weigh(self, reply: Reply, stage: str) -> None:
-        if not reply.good and self._refusal is None:
-            self._refusal = reply, stage
-        if self._refusal and not self.pipelining:
-            self._later.clear()
-            self._refuse()
-        else:
-            self._step()
-
-    def _step(self) -> None:
-        """Without pipelining: the next command, now that the one before is answered."""
-        if self._later:
-            command, handler = self._later.pop()
-            self.expect(handler)
-            self.write(command)
-
-    def _on_data(self, reply: Reply) -> None:
-        if reply.code != 354:
-            self._refusal = self._refusal or (reply, "data")
-            self._refuse()
-        elif self._refusal:  # refused, and yet asked for a body: a lone dot ends it (RFC 2920, 3.1)
-            self.expect(lambda _reply: self._refuse())
-            self.write(b".\r\n")
-        else:
-            self._begun, self._next = self._next, None
-            self.desk.move(self._pop_ended(), self._begun, self._granted)
-            if self.pipelining:  # made while the row is being noted
-                self._following = self._prepare(carried=1)
-
-    def _refuse(self) -> None:
-        assert self._next is not None and self._refusal is not None
-        reply, stage = self._refusal
-        if reply.code == 421:
-            return  # the connection ends, and the message goes by another
-        parcel, self._next, self._reset = self._next, None, True
-        self.pool.count(self.server, outcome := _outcome(reply, stage))
-        self.desk.move((parcel, outcome), None, None)
-        self.pool.heed(self.server, reply)
-        self.advance()
-
-    # -- bodies ------------------------------------------------------------
-
-    def _granted(self, granted: bool) -> None:
-        parcel, self._begun = self._begun, None
-        assert parcel is not None
-        if not granted:
-            self.fail("")  # the server waits for a body that must not be sent any more: only this takes the message back
-        elif self.closed:
-            self.desk.move((parcel, Outcome("retry", "the connection was lost before the message was handed over")), None, None)
-        else:
-            self._hand_over(parcel)
-
-    def _hand_over(self, parcel: Parcel) -> None:
-        self._body = parcel
-        self._handed = self._loop.time()
-        self.count += 1
-        data = self._data
-        self.expect(self._on_end)
-        if self._following:
-            following, self._following = self._following, None
-            data += self._open(following)
-        self.write(data)
-
-    def _on_end(self, reply: Reply) -> None:
-        assert self._body is not None
-        self._ended, self._body = (self._body, _outcome(reply, "body")), None
-        self.pool.gathered.observe(REPLY, self._loop.time() - self._handed, self.server.name)
-        self.pool.count(self.server, self._ended[1])
-        if reply.good:
-            self.pool.went_well(self.server)
-        elif reply.code != 421:
-            self.pool.heed(self.server, reply)
-        if self._next is None and reply.code != 421:
-            self.settle()
-            self.advance()
-
-    def leaving(self, reply: Reply) -> None:
-        self.pool.heed(self.server, reply)
-
-    def settle(self) -> None:
-        """The end of one message is noted with the beginning of the next where both are known together, else at once."""
-        if self._ended:
-            self.desk.move(self._pop_ended(), None, None)
-
-    def _pop_ended(self) -> tuple[Parcel, Outcome] | None:
-        ended, self._ended = self._ended, None
-        return ended
-
-    def dropped(self, reason: str) -> None:
-        self.settle()
-        if self._body:
-            text = f"{reason or 'connection closed'}, after the message was handed over and before the reply"
-            self.pool.count(self.server, outcome := Outcome("uncertain", text, "body"))
-            self.desk.move((self._body, outcome), None, None)
-            self._body = None
-        if self._next:
-            self.desk.give_back(self._next)
-            self._next = None
-        if self._following:
-            self.desk.give_back(self._following[0], tried=False)
-            self._following = None
-        self.pool.lost(self, reason)
+# -- connections -------------------------------------------------------------
 
 
-def _outcome(reply: Reply, stage: str) -> Outcome:
-    status = "sent" if reply.good else "retry" if reply.passing else "failed"
-    return Outcome(status, reply.text, stage)
-
-
-@dataclass(slots=True)
-class _State:
+@dataclass(slots=True, eq=False)
+class _ServerState:
     """What is known of one server in this run. `rest` is the loop's time until which it is left alone."""
 
     server: Server
@@ -284,146 +111,296 @@ class _State:
     good: int = 0
 
 
+class SmtpConnection(SmtpSession):
+    """One connection that carries messages. At most one of them is recorded as being sent at any time.
+
+    A message goes: `_next` (envelope written) -> `_begun` (being recorded as sent) -> `_body` (handed over) -> ended.
+    """
+
+    def __init__(self, state: _ServerState, pool: _ConnectionPool) -> None:
+        super().__init__(state.server)
+        self.state, self.pool, self.source = state, pool, pool.source
+        self.idle_since = _BUSY
+        self.count = 0
+        self.started = False
+        self._next: OutgoingMessage | None = None
+        self._begun: OutgoingMessage | None = None
+        self._body: OutgoingMessage | None = None
+        self._refusal: tuple[Reply, str] | None = None
+        self._reset = False
+        self._later: list[_Command] = []
+        self._data = b""
+        self._handed_over = 0.0
+        self._following: _Encoded | None = None
+
+    def start(self) -> None:
+        """Begin with messages: the session has been greeted."""
+        self.started = True
+        self.pipelining = "PIPELINING" in self.features
+        self.advance()
+
+    @property
+    def awaits_body_reply(self) -> bool:
+        """Return whether a message has been handed over and not been answered."""
+        return self._body is not None
+
+    def advance(self) -> None:
+        """Write the envelope of the next message, or be idle; nothing may be under way."""
+        self.idle_since = _BUSY
+        if encoded := self._take():
+            self.write(self._open(encoded))
+        elif self._is_surplus() or self.source.finished:
+            self.quit()
+        else:
+            self.idle_since = self._loop.time()
+
+    def _is_surplus(self, before: int = 0) -> bool:
+        return self.count + before >= self.pool.per_connection or self.state.used > self.state.limit
+
+    def _take(self, before: int = 0) -> _Encoded | None:
+        """Return the next message that this server can take, encoded; `before`: messages that go before it."""
+        while not self._is_surplus(before) and (outgoing := self.source.take(self.server.name, self.server.rate)):
+            message = outgoing.message
+            try:
+                return outgoing, encode_envelope(message, self.features), encode_body(message.data)
+            except EnvelopeError as error:
+                self.source.end(outgoing, Outcome("failed", str(error)))
+        return None
+
+    def _open(self, encoded: _Encoded) -> bytes:
+        """Return what opens the message's transaction; RSET only after an error."""
+        self._next, (mail, rcpt), self._data = encoded
+        self._refusal = None
+        commands: list[_Command] = [
+            (mail, partial(self._on_envelope_reply, "mail")),
+            (rcpt, partial(self._on_envelope_reply, "recipient")),
+            (b"DATA\r\n", self._on_data_reply),
+        ]
+        if self._reset:
+            commands.insert(0, (b"RSET\r\n", partial(self._on_envelope_reply, "")))
+            self._reset = False
+        if self.pipelining:
+            self.expect(*(handler for _command, handler in commands))
+            return b"".join(command for command, _handler in commands)
+        self._later = commands[:0:-1]
+        self.expect(commands[0][1])
+        return commands[0][0]
+
+    def _on_envelope_reply(self, stage: str, reply: Reply) -> None:
+        """Remember a refusal; without pipelining, write the next command now that this one is answered."""
+        if stage and not reply.is_positive and self._refusal is None:
+            self._refusal = reply, stage
+        if self._refusal and not self.pipelining:
+            self._later.clear()
+            self._refuse()
+        elif self._later:
+            command, handler = self._later.pop()
+            self.expect(handler)
+            self.write(command)
+
+    def _on_data_reply(self, reply: Reply) -> None:
+        if reply.code != 354:
+            self._refusal = self._refusal or (reply, "data")
+            self._refuse()
+        elif self._refusal:  # refused, and yet asked for a body: a lone dot ends it (RFC 2920, 3.1)
+            self.expect(lambda _reply: self._refuse())
+            self.write(b".\r\n")
+        else:
+            assert self._next is not None
+            self._begun, self._next = self._next, None
+            self.source.begin(self._begun, self._on_begun)
+            if self.pipelining:  # encoded while the row is being recorded
+                self._following = self._take(before=1)
+
+    def _refuse(self) -> None:
+        assert self._next is not None and self._refusal is not None
+        reply, stage = self._refusal
+        if reply.code == 421:
+            return  # the connection ends, and the message goes by another
+        outgoing, self._next, self._reset = self._next, None, True
+        self._end(outgoing, _outcome(reply, stage))
+        self.pool.on_negative_reply(self.state, reply)
+        self.advance()
+
+    def _end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
+        self.pool.gathered.count(OUTCOMES, self.server.name, outcome.status)
+        self.source.end(outgoing, outcome)
+
+    def _on_begun(self, granted: bool) -> None:
+        """Hand the body over, with the envelope of the next message where that is known."""
+        outgoing, self._begun = self._begun, None
+        assert outgoing is not None
+        if not granted:
+            self.fail("")  # the server waits for a body that must not be sent any more: only this takes the message back
+            return
+        if self.closed:
+            self.source.end(outgoing, Outcome("retry", "the connection was lost before the message was handed over"))
+            return
+        self._body, self._handed_over = outgoing, self._loop.time()
+        self.count += 1
+        data = self._data
+        self.expect(self._on_body_reply)
+        if self._following:
+            following, self._following = self._following, None
+            data += self._open(following)
+        self.write(data)
+
+    def _on_body_reply(self, reply: Reply) -> None:
+        assert self._body is not None
+        self.pool.gathered.observe(REPLY, self._loop.time() - self._handed_over, self.server.name)
+        outgoing, self._body = self._body, None
+        self._end(outgoing, _outcome(reply, "body"))
+        if reply.is_positive:
+            self.pool.on_accepted(self.state)
+        elif reply.code != 421:
+            self.pool.on_negative_reply(self.state, reply)
+        if self._next is None and reply.code != 421:
+            self.advance()
+
+    def on_closing(self, reply: Reply) -> None:
+        """Use fewer connections to this server."""
+        self.pool.on_negative_reply(self.state, reply)
+
+    def on_closed(self, reason: str) -> None:
+        """End or give back each message that this connection has in hand."""
+        if self._body:
+            text = f"{reason or 'connection closed'}, after the message was handed over and before the reply"
+            self._end(self._body, Outcome("uncertain", text, "body"))
+            self._body = None
+        if self._next:
+            self.source.give_back(self._next)
+            self._next = None
+        if self._following:
+            self.source.give_back(self._following[0], tried=False)
+            self._following = None
+        if self.started:  # else `connect` raises the reason
+            self.pool.on_lost(self, reason)
+
+
+def _outcome(reply: Reply, stage: str) -> Outcome:
+    status = "sent" if reply.is_positive else "retry" if reply.is_transient else "failed"
+    return Outcome(status, reply.text, stage)
+
+
 @dataclass(slots=True)
-class _Pool:
+class _ConnectionPool:
     """The connections of one run: opened as there is work, on the first server that answers."""
 
-    desk: Desk
-    states: list[_State]
+    source: MessageSource
+    states: list[_ServerState]
     connections: int
     per_connection: int
     patience: float
     gathered: Gathered
-    lanes: set[Lane] = field(default_factory=set)
-    opening: set[asyncio.Task[None]] = field(default_factory=set)
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    _last_call: float = float("inf")
+    connected: set[SmtpConnection] = field(default_factory=set)
+    connecting: set[asyncio.Task[None]] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
+        """Carry messages until the source is finished.
+
+        STOP_SECONDS after the process was told to stop, what a server has not answered is uncertain, and recorded so.
+        """
+        last_call = float("inf")
         try:
-            while self.lanes or self.opening or not self.desk.finished:
-                self._watch()
-                if self._must_end():
+            while self.connected or self.connecting or not self.source.finished:
+                self._close_silent()
+                if self.source.stopping:
+                    last_call = min(last_call, _time() + STOP_SECONDS)
+                if _time() >= last_call:
                     break
                 self._open_more()
-                if self._hopeless():
-                    self.desk.give_up("; ".join(state.reason for state in self.states))
+                if not (self.connected or self.connecting or self.source.finished):
+                    soon = _time() + self.patience
+                    if all(state.rest > soon for state in self.states):
+                        self.source.give_up("; ".join(state.reason for state in self.states))
                 await self._wait()
         finally:
-            for task in self.opening:
+            for task in self.connecting:
                 task.cancel()
-            for lane in list(self.lanes):
-                lane.fail("the sender had to stop" if self.desk.stopping and lane.body_time() else "")
+            for connection in list(self.connected):
+                connection.fail("the sender had to stop" if self.source.stopping and connection.awaits_body_reply else "")
+
+    def _close_silent(self) -> None:
+        now = _time()
+        for connection in list(self.connected):
+            if connection.deadline < now:
+                connection.fail("no reply in time")
+            elif connection.idle_since < now and (self.source.finished or now - connection.idle_since > _IDLE):
+                connection.quit()
 
     async def _wait(self) -> None:
-        pause = min(0.25, max(self.desk.pause(), 0.001)) if any(lane.idle_since < 1e300 for lane in self.lanes) else 0.25
+        """Wait until a connection changes, or until an idle one may have a message to take."""
+        is_any_idle = any(connection.idle_since != _BUSY for connection in self.connected)
         try:
-            async with asyncio.timeout(pause):
-                await self.bell.wait()
+            async with asyncio.timeout(min(0.25, max(self.source.pause(), 0.001)) if is_any_idle else 0.25):
+                await self.changed.wait()
         except TimeoutError:
             pass
-        self.bell.clear()
-
-    def _watch(self) -> None:
-        now = _time()
-        for lane in list(self.lanes):
-            if lane.deadline < now:
-                lane.fail("no reply in time")
-            elif lane.idle_since < now and (self.desk.finished or now - lane.idle_since > _IDLE):
-                lane.quit()
-
-    def _must_end(self) -> bool:
-        """STOP_SECONDS after the process was told to stop: what a server has not answered then is uncertain, and noted so."""
-        if self.desk.stopping:
-            self._last_call = min(self._last_call, _time() + STOP_SECONDS)
-        return _time() >= self._last_call
-
-    # -- connections -------------------------------------------------------
+        self.changed.clear()
 
     def _open_more(self) -> None:
-        wanted = self.desk.ready() - len(self.opening)
-        for lane in [lane for lane in self.lanes if lane.idle_since < 1e300][: max(wanted, 0)]:
-            lane.advance()
+        """Use idle connections and open new ones, on the first server that is not left alone.
+
+        So the preferred server has its connections back once it answers again.
+        """
+        wanted = self.source.ready() - len(self.connecting)
+        for connection in [one for one in self.connected if one.idle_since != _BUSY][: max(wanted, 0)]:
+            connection.advance()
             wanted -= 1
-        room = min(self.connections - len(self.lanes) - len(self.opening), _OPENING - len(self.opening), wanted)
-        for _number in range(room):
-            if state := self._choose():
-                self._open(state)
-
-    def _choose(self) -> _State | None:
-        """The first that is not left alone: so the preferred one has its connections back once it answers again."""
         now = _time()
-        return next((state for state in self.states if state.rest <= now and state.used < state.limit), None)
+        room = min(self.connections - len(self.connected) - len(self.connecting), _OPENING - len(self.connecting), wanted)
+        for _number in range(room):
+            state = next((state for state in self.states if state.rest <= now and state.used < state.limit), None)
+            if state is None:
+                return
+            state.used += 1
+            task = asyncio.get_running_loop().create_task(self._connect(state))
+            self.connecting.add(task)
+            task.add_done_callback(self.connecting.discard)
+            task.add_done_callback(lambda _task: self.changed.set())
 
-    def _open(self, state: _State) -> None:
-        state.used += 1
-        task = asyncio.get_running_loop().create_task(self._connect(state))
-        self.opening.add(task)
-        task.add_done_callback(self.opening.discard)
-        task.add_done_callback(lambda _task: self.bell.set())
-
-    async def _connect(self, state: _State) -> None:
+    async def _connect(self, state: _ServerState) -> None:
         try:
-            lane = await connect(state.server, lambda: Lane(state.server, self))
+            connection = await connect(state.server, lambda: SmtpConnection(state, self))
         except TransportError as error:
             state.used -= 1
-            self._failed(state, str(error), lasting=isinstance(error, ServerError) and error.lasting)
+            self._on_failure(state, str(error), lasting=isinstance(error, ServerError) and error.lasting)
             return
-        self.lanes.add(lane)
-        lane.start()
+        self.connected.add(connection)
+        connection.start()
 
-    def lost(self, lane: Lane, reason: str) -> None:
-        if not lane.started:
-            return  # `_connect` hears of it
-        state = self._state(lane.server)
-        state.used -= 1
-        self.lanes.discard(lane)
-        if reason and not lane.count:
-            self._failed(state, f"{lane.server.name}: {reason}")
-        self.bell.set()
+    def on_lost(self, connection: SmtpConnection, reason: str) -> None:
+        """Forget a connection; one that is lost before its first message counts against its server."""
+        connection.state.used -= 1
+        self.connected.discard(connection)
+        if reason and not connection.count:
+            self._on_failure(connection.state, f"{connection.server.name}: {reason}")
+        self.changed.set()
 
-    # -- what servers ask for ----------------------------------------------
-
-    def _state(self, server: Server) -> _State:
-        return next(state for state in self.states if state.server is server)
-
-    def _failed(self, state: _State, reason: str, lasting: bool = False) -> None:
-        """Left alone for half a second, one, two ... five minutes."""
+    def _on_failure(self, state: _ServerState, reason: str, lasting: bool = False) -> None:
+        """Leave a server alone for half a second, one, two ... five minutes."""
         if state.rest > _time():
             return  # of several connections that failed together the first counts
         self.gathered.count(LOST, state.server.name)
         state.failures = 12 if lasting else min(state.failures + 1, 12)
         state.rest = _time() + min(300.0, 0.25 * 2**state.failures)
-        if reason != state.reason and len(self.states) > 1:  # of an only one the tally tells
+        if reason != state.reason and len(self.states) > 1:  # for a single server the result of the run says it
             log.warning("server", server=state.server.name, reason=reason)
         state.reason = reason
 
-    def count(self, server: Server, outcome: Outcome) -> None:
-        self.gathered.count(OUTCOMES, server.name, outcome.status)
-
-    def heed(self, server: Server, reply: Reply) -> None:
-        """421 and 454 ask for less (SES: "454 Throttling failure"): half of the connections."""
-        state = self._state(server)
+    def on_negative_reply(self, state: _ServerState, reply: Reply) -> None:
+        """Use half of the connections after 421 and 454, which ask for less (SES: "454 Throttling failure")."""
         if reply.code in (421, 454) and state.rest <= _time():
             state.limit, state.good = max(1, state.used // 2), 0
             if reply.code == 421:
-                self._failed(state, f"{server.name}: {reply.text}")
+                self._on_failure(state, f"{state.server.name}: {reply.text}")
 
-    def went_well(self, server: Server) -> None:
-        state = self._state(server)
+    def on_accepted(self, state: _ServerState) -> None:
+        """Give a server that asked for less one connection more after _RECOVERY messages."""
         state.failures, state.good = 0, state.good + 1
         if state.good >= _RECOVERY:
             state.limit, state.good = min(state.limit + 1, self.connections), 0
-
-    def too_many(self, server: Server) -> bool:
-        state = self._state(server)
-        return state.used > state.limit
-
-    def _hopeless(self) -> bool:
-        if self.lanes or self.opening or self.desk.finished:
-            return False
-        soon = _time() + self.patience
-        return all(state.rest > soon for state in self.states)
 
 
 def _time() -> float:
@@ -432,7 +409,7 @@ def _time() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
-    """The transport. `patience`: seconds to wait for the first server that may answer again before the run ends."""
+    """Transport over SMTP. `patience`: seconds to wait for the first server that may answer again before the run ends."""
 
     servers: tuple[Server, ...]
     connections: int = 10
@@ -440,16 +417,17 @@ class Smtp:
     patience: float = 10.0
     gathered: Gathered = field(default_factory=Gathered)
 
-    async def run(self, desk: Desk) -> None:
-        states = [_State(server, self.connections) for server in self.servers]
-        await _Pool(desk, states, self.connections, self.per_connection, self.patience, self.gathered).run()
+    async def run(self, source: MessageSource) -> None:
+        """Carry messages over at most `connections` connections, `per_connection` messages over each."""
+        states = [_ServerState(server, self.connections) for server in self.servers]
+        await _ConnectionPool(source, states, self.connections, self.per_connection, self.patience, self.gathered).run()
 
     async def check(self) -> str:
-        """Connect to each and log in. Raises TransportError for the first that fails."""
-        said = []
+        """Connect to each server and log in. Raises TransportError for the first that fails."""
+        found = []
         for server in self.servers:
-            session = await connect(server, partial(Session, server))
+            session = await connect(server, partial(SmtpSession, server))
             tls = "TLS" if server.implicit_tls or server.starttls else "no TLS"
-            said.append(f"{server.name}: {tls}, {'logged in' if server.user else 'no log-in'}")
+            found.append(f"{server.name}: {tls}, {'logged in' if server.user else 'no log-in'}")
             session.quit()
-        return "; ".join(said)
+        return "; ".join(found)

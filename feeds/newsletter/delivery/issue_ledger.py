@@ -1,0 +1,340 @@
+"""Messages of issues: claim delivery rows, hold them back by rate, compose, settle. `send_issues` sends all that is due.
+
+A row is recorded as being sent before its message is handed over. All commits are on disk before anything goes on
+(`database.writing(durable=True)`, SQLite's synchronous=FULL), so a power cut undoes none; rows of killed processes are found by
+`delivery_rows.reap`. Several processes may do this at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+import structlog
+
+from ... import database
+from ...config.models import Config
+from ...model import Message, Outcome, Recipient
+from ..transports.base import OutgoingMessage, Transport, one_line
+from . import delivery_rows, issue_status
+from .delivery_rows import DeliveryRow, Result
+from .dispatcher import Ledger, dispatch
+from .throttle import SendQueue, Throttle
+
+log: Any = structlog.get_logger("feeds.newsletter")
+
+#: Rows claimed at once.
+BATCH = 500
+#: Refusals of the sender (5xx to MAIL) with nothing accepted in between: then it is not the messages' fault.
+SENDER_REFUSALS = 10
+
+
+class Composer(Protocol):
+    """Composes the messages of one issue."""
+
+    def message(self, recipient: Recipient, now: int) -> Message:
+        """Return the message for one recipient."""
+        ...
+
+
+#: Called with (connection, issue).
+ComposerFor = Callable[[sa.Connection, int], Composer]
+#: Called with (connection, subscriber, issue, the server's reply, now): a recipient was refused for good.
+HardFailure = Callable[[sa.Connection, int, int, str, int], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run did; `cancelled`: rows of people who had left. `problem`: why it ended early, "" if it did not."""
+
+    sent: int = 0
+    retry: int = 0
+    failed: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+    problem: str = ""
+
+    @property
+    def done(self) -> int:
+        """Return how many deliveries came to an end, for now."""
+        return self.sent + self.retry + self.failed + self.uncertain + self.cancelled
+
+
+@dataclass(eq=False)
+class IssueLedger(Ledger):
+    """Delivery rows of open issues, the oldest issue first.
+
+    `composer_for` gives the composer of an issue; `now` the time (UTC seconds), which may stand still; `progress` is called
+    with the number of deliveries done. `only` and `limit`: messages of one issue, about so many: what one job of several does.
+    """
+
+    engine: sa.Engine
+    config: Config
+    composer_for: ComposerFor
+    now: Callable[[], float]
+    progress: Callable[[int], None] | None = None
+    on_hard_failure: HardFailure | None = None
+    owner: str = field(default_factory=delivery_rows.new_owner)
+    only: int | None = None
+    limit: int | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._start, self._started = self.now(), time.monotonic()
+        settings = self.config.newsletter
+        self._resend = settings.on_uncertain == "resend"
+        self._throttle = Throttle(self.engine, self._clock)
+        self._queue = SendQueue(self._throttle, self._clock, settings.rate, settings.domain_rate)
+        self._claimed, self._is_all_claimed = 0, False
+        self._composers: dict[int, Composer] = {}
+        #: Messages that are out, or were given back.
+        self._in_hand: set[OutgoingMessage] = set()
+        self._returned: list[OutgoingMessage] = []
+        #: Issues of which nothing more is sent in this run, and those of them that are to be paused.
+        self._closed: set[int] = set()
+        self._pauses: dict[int, str] = {}
+        self._results: list[Result] = []
+        self._hard_failures: list[Result] = []
+        self._errors = 0
+        self._suspects: list[tuple[OutgoingMessage, str]] = []
+        self._renewed = time.monotonic()
+
+    def _clock(self) -> float:
+        """For rates: goes on where the operator's `now` stands still."""
+        return max(self.now(), self._start + time.monotonic() - self._started)
+
+    # -- claiming and composing ----------------------------------------------
+
+    @property
+    def is_exhausted(self) -> bool:
+        """See Ledger."""
+        return self._is_all_claimed and not self._returned and not len(self._queue)
+
+    def ready(self) -> int:
+        """See Ledger."""
+        self._fill()
+        return len(self._returned) + self._queue.ready()
+
+    def pause(self) -> float:
+        """See Ledger."""
+        return self._queue.pause()
+
+    def take(self, server: str, rate: float) -> OutgoingMessage | None:
+        """See Ledger. A message that cannot be composed fails alone."""
+        while not self._returned:
+            self._fill()
+            row = self._queue.pop(server, rate)
+            if row is None:
+                return None
+            try:
+                message = self._composers[row.issue].message(row.recipient, int(self.now()))
+            except Exception as error:
+                self._fail(row, Outcome("failed", one_line(f"not composed: {type(error).__name__}: {error}")))
+                self.is_changed = True
+                continue
+            outgoing = OutgoingMessage(row, message)
+            self._in_hand.add(outgoing)
+            return outgoing
+        return self._returned.pop()
+
+    def give_back(self, outgoing: OutgoingMessage) -> None:
+        """See Ledger. One of a closed issue is freed at the end of the run."""
+        if outgoing.key.issue not in self._closed:
+            self._returned.append(outgoing)
+
+    def _fill(self) -> None:
+        """Claim rows while the queue wants more, from the oldest open issue that has any."""
+        while self._queue.wants_more and not self._is_all_claimed:
+            with database.writing(self.engine, together=True) as connection:
+                found = self._claim(connection)
+                if not found:
+                    delivery_rows.reap(connection, int(self.now()), resend=self._resend)
+                    found = self._claim(connection)
+            self._queue.add(found)
+            self._claimed += len(found)
+            self._is_all_claimed = not found or (self.limit is not None and self._claimed >= self.limit)
+
+    def _claim(self, connection: sa.Connection) -> list[DeliveryRow]:
+        for issue in issue_status.due_issues(connection, self.only):
+            deadline = issue.planned_at + self.config.newsletter.retry_hours * 3600
+            while issue.key not in self._closed and self._can_compose(connection, issue.key):
+                now = int(self.now())
+                found, gone = delivery_rows.claim(connection, issue.key, deadline, owner=self.owner, now=now, limit=BATCH)
+                self.tally.cancelled += gone
+                if found:
+                    return found
+                if not gone:
+                    break
+        return []
+
+    def _can_compose(self, connection: sa.Connection, issue: int) -> bool:
+        """Return whether an issue has a composer; one whose messages cannot be composed at all is paused."""
+        if issue not in self._composers:
+            try:
+                self._composers[issue] = self.composer_for(connection, issue)
+            except Exception as error:
+                self._pause(issue, one_line(f"its messages cannot be composed: {type(error).__name__}: {error}"))
+        return issue in self._composers
+
+    # -- outcomes ------------------------------------------------------------
+
+    def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
+        """See Ledger: decide what an outcome means for the row, and for its issue."""
+        row: DeliveryRow = outgoing.key
+        if outcome.status == "failed" and outcome.stage == "mail":
+            self._suspects.append((outgoing, outcome.reply))
+            self._count_error(row, outcome)
+            return
+        self._in_hand.discard(outgoing)
+        if outcome.status == "sent":
+            self._errors = 0
+            self._add(Result(row, "sent", outcome.reply))
+            self._fail_suspects()
+        elif outcome.status == "retry" or (outcome.status == "uncertain" and self._resend):
+            self._add(delivery_rows.put_off(row, outcome.reply, int(self.now())))
+            if outcome.status == "uncertain":
+                self._count_error(row, outcome)
+        else:
+            self._fail(row, outcome)
+
+    def _fail(self, row: DeliveryRow, outcome: Outcome) -> None:
+        result = Result(row, outcome.status, outcome.reply)
+        self._add(result)
+        if outcome.status == "failed" and outcome.stage == "recipient":
+            self._hard_failures.append(result)
+        self._count_error(row, outcome)
+
+    def _add(self, result: Result) -> None:
+        self._results.append(result)
+        setattr(self.tally, result.status, getattr(self.tally, result.status) + 1)
+
+    def _count_error(self, row: DeliveryRow, outcome: Outcome) -> None:
+        """Pause the issue after too many errors in a row, or where the sender is refused whatever the message."""
+        self._errors += 1
+        most = self.config.newsletter.max_errors
+        if len(self._suspects) >= min(SENDER_REFUSALS, most):
+            self._clear_suspects()
+        elif self._errors >= most:
+            self._pause(row.issue, f"{self._errors} errors in a row; the last: {outcome.reply}")
+            self._errors = 0
+
+    def _fail_suspects(self) -> None:
+        """Fail messages whose sender was refused: another message was accepted, so they were refused for themselves."""
+        for outgoing, reply in self._suspects:
+            self._in_hand.discard(outgoing)
+            self._add(Result(outgoing.key, "failed", reply))
+        self._suspects.clear()
+
+    def _clear_suspects(self) -> None:
+        """Pause their issues instead: no row is to blame, all stay as they are, or are retried where they were begun."""
+        for outgoing, reply in self._suspects:
+            self._pause(outgoing.key.issue, f"the server refuses the sender: {reply}")
+            if outgoing.begun:
+                self._in_hand.discard(outgoing)
+                self._add(delivery_rows.put_off(outgoing.key, reply, int(self.now())))
+        self._suspects.clear()
+
+    def _pause(self, issue: int, reason: str) -> None:
+        if issue not in self._closed:
+            self._closed.add(issue)
+            self._pauses[issue] = reason[:500]
+            self.is_changed = True
+
+    # -- recording -----------------------------------------------------------
+
+    def commit(self, begun: Sequence[OutgoingMessage]) -> set[OutgoingMessage]:
+        """See Ledger. Rows of closed issues are freed, except those that a connection holds."""
+        now, held = int(self.now()), set(begun)
+        back = [outgoing for outgoing in self._returned if outgoing.key.issue in self._closed]
+        with database.writing(self.engine, durable=True, together=True) as connection:
+            delivery_rows.end(connection, self._results, owner=self.owner, now=now)
+            for result in self._hard_failures:
+                self._book(connection, result, now)
+            for issue, reason in self._pauses.items():
+                issue_status.pause(connection, issue, reason)
+            if self._closed:
+                shed = [row for row in self._queue if row.issue in self._closed]
+                delivery_rows.release(connection, [*shed, *(outgoing.key for outgoing in back)], self.owner)
+            rows: list[DeliveryRow] = [outgoing.key for outgoing in begun]
+            keys = delivery_rows.begin(connection, rows, owner=self.owner, now=now)
+        for issue, reason in self._pauses.items():
+            log.error("issue paused", issue=issue, reason=reason)
+        if self._closed:
+            self._queue.drop(self._closed)
+            self._returned = [outgoing for outgoing in self._returned if outgoing not in back]
+        self._results, self._hard_failures, self._pauses, self.is_changed = [], [], {}, False
+        granted = {outgoing for outgoing in begun if (outgoing.key.issue, outgoing.key.recipient.subscriber) in keys}
+        self._in_hand -= held - granted
+        self._in_hand.difference_update(back)
+        if self.progress:
+            self.progress(self.tally.done)
+        return granted
+
+    def _book(self, connection: sa.Connection, result: Result, now: int) -> None:
+        """Report a refused recipient; an error there is no reason to stop."""
+        if self.on_hard_failure is None:
+            return
+        subscriber = result.row.recipient.subscriber
+        try:
+            with connection.begin_nested():
+                self.on_hard_failure(connection, subscriber, result.row.issue, result.reply, now)
+        except Exception:
+            log.exception("hard failure not booked", subscriber=subscriber)
+
+    # -- begin, middle and end of a run ----------------------------------------
+
+    def open(self) -> None:
+        """See Ledger. Reaps rows of dead senders, and pauses late issues.
+
+        After a long outage or from a restored backup, an issue waits for the operator (S7).
+        """
+        now, hours = int(self.now()), self.config.newsletter.late_hours
+        late = now - hours * 3600
+        with database.writing(self.engine, durable=True, together=True) as connection:
+            delivery_rows.reap(connection, now, resend=self._resend, reserved=False)
+            for issue in issue_status.due_issues(connection):
+                if issue.planned_at < late and not issue.reason and issue_status.last_change(connection, issue.key) < late:
+                    issue_status.pause(connection, issue.key, f"nothing of it was sent for more than {hours} hours")
+                    log.error("issue paused", issue=issue.key, reason=f"nothing was sent for more than {hours} hours")
+
+    def refresh(self) -> None:
+        """See Ledger: close issues that an operator has stopped; now and then renew leases, and reap rows of dead senders."""
+        with database.reading(self.engine) as connection:
+            live = {issue.key for issue in issue_status.due_issues(connection)}
+        if stopped := self._composers.keys() - live - self._closed:
+            self._closed |= stopped
+            self.is_changed = True
+        if time.monotonic() - self._renewed > delivery_rows.LEASE / 4:
+            self._renewed = time.monotonic()
+            with database.writing(self.engine, together=True) as connection:
+                delivery_rows.renew(connection, self._rows_left(), self.owner, int(self.now()))
+                delivery_rows.reap(connection, int(self.now()), resend=self._resend, reserved=False)
+
+    def _rows_left(self) -> list[DeliveryRow]:
+        return [*self._queue, *(outgoing.key for outgoing in self._in_hand)]
+
+    def close(self) -> None:
+        """See Ledger: what is left in hand is free again, or uncertain where it was begun."""
+        if self._suspects and not self.tally.sent:
+            self._clear_suspects()
+        else:
+            self._fail_suspects()
+        for outgoing in [outgoing for outgoing in self._in_hand if outgoing.begun]:
+            self._in_hand.discard(outgoing)
+            self._add(Result(outgoing.key, "uncertain", "the sender stopped while sending it"))
+        left = self._rows_left()
+        self.commit([])
+        with database.writing(self.engine, durable=True, together=True) as connection:
+            delivery_rows.release(connection, left, self.owner)
+            issue_status.close_finished(connection)
+        self._throttle.close()
+
+
+def send_issues(ledger: IssueLedger, transport: Transport, stop: Event | None = None) -> Tally:
+    """Send whatever is open and due; return what was done when nothing is left that is due now, or after `stop`."""
+    ledger.tally.problem = dispatch(ledger, transport, stop)
+    return ledger.tally
