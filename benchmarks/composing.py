@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from feeds.config.models import Config, Dkim, Newsletter, Site
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
-from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.messages.dkim import Signer
 from feeds.resources import templates
 from feeds.tokens import Tokens
@@ -34,21 +34,21 @@ def measure(bench: Bench) -> Iterator[Figure]:
     content = _content()
     for name, settings, bound in _cases(bench):
         signer = Signer.of(settings, bench.folder)
-        press = Press(_config(), content, Tokens("benchmark"), [templates() / "mail"], signer)
-        press.message(_recipient(0), NOW)  # the forms: once an issue and language
+        composer = DigestComposer(_config(), content, Tokens("benchmark"), [templates() / "mail"], signer)
+        composer.message(_recipient(0), NOW)  # the forms: once an issue and language
         number = messages if bound == UNSIGNED else messages // 4
-        rounds = [_round(press, number) for _round_ in range(bench.rounds(5))]
-        size = len(press.message(_recipient(1), NOW).data)
+        rounds = [_round(composer, number) for _round_ in range(bench.rounds(5))]
+        size = len(composer.message(_recipient(1), NOW).data)
         note = f"{size / 1000:.0f} KB, {SHOWN} of {ARTICLES} articles each, CPU of one core; {spread(rounds)}"
         yield Figure(f"messages made, {name}", middle(rounds), "/s", bound, at_least=True, note=note)
 
 
-def _round(press: Press, number: int) -> float:
+def _round(composer: DigestComposer, number: int) -> float:
     """Messages in a second of CPU, no two of them alike."""
     recipients = [_recipient(key) for key in range(number)]
     before = time.process_time()
     for recipient in recipients:
-        press.message(recipient, NOW)
+        composer.message(recipient, NOW)
     return number / (time.process_time() - before)
 
 

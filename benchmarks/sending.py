@@ -26,7 +26,7 @@ from feeds.config.models import Config, Newsletter
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
 from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
-from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.newsletter.transports.smtp_session import parse_servers
 from feeds.resources import templates
@@ -155,8 +155,8 @@ class Ready:
         return Message(sender, recipient.address, id, head + self._body)
 
 
-def _press() -> Press:
-    return Press(composing._config(), composing._content(), Tokens("benchmark"), [templates() / "mail"])
+def _composer() -> DigestComposer:
+    return DigestComposer(composing._config(), composing._content(), Tokens("benchmark"), [templates() / "mail"])
 
 
 def _not_durable(engine: sa.Engine, *, durable: bool = False, together: bool = False) -> Any:
@@ -170,7 +170,7 @@ def main(path: str, url: str, connections: str, *modes: str) -> None:
     if "normal" in modes:
         database.writing = _not_durable  # type: ignore[assignment]
     engine = database.connect(f"sqlite:///{path}")
-    composer = _press() if "composed" in modes else Ready()
+    composer = _composer() if "composed" in modes else Ready()
     transport = Smtp(parse_servers(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
     print("ready", flush=True)
     started, cpu = time.perf_counter(), time.process_time()

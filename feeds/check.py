@@ -21,9 +21,10 @@ from .database import tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
 from .model import FACETS, PLURALS, IssueContent, Problem, Recipient
 from .newsletter.issues import preview
-from .newsletter.messages.compose import Press
+from .newsletter.messages.composer import DigestComposer
 from .newsletter.messages.dkim import Signer
-from .newsletter.messages.transactional import Letters
+from .newsletter.messages.templates import template_folders
+from .newsletter.messages.transactional import TransactionalComposer
 from .newsletter.subscribers import address
 from .newsletter.transports import choose_transport
 from .store import git as history
@@ -124,17 +125,17 @@ def _check_newsletter(environment: Environment, config: Config) -> Iterator[Prob
 
 
 def _render_all(environment: Environment, config: Config) -> None:
-    """A digest and the letters, in both languages. Raises Fault and other FeedsErrors."""
+    """A digest and the transactional messages, in both languages. Raises Fault and other FeedsErrors."""
     content, now = _sample(config), int(time.time())
     tokens = Tokens(new_secret())
-    folders = [environment.root / "templates" / "mail", resources.templates() / "mail"]
-    press = Press(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
-    letters = Letters(config, folders)
+    folders = template_folders(environment.root)
+    digest = DigestComposer(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
+    single = TransactionalComposer(config, folders)
     mailbox = address.parse("reader@example.org")
     for language in ("zh-CN", "en"):
-        press.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
-        letters.confirmation(mailbox, tokens.confirm("sample"), language, now)
-        letters.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
+        digest.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
+        single.confirmation(mailbox, tokens.confirm("sample"), language, now)
+        single.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
 
 
 def _sample(config: Config) -> IssueContent:

@@ -16,7 +16,6 @@ from ..config.models import Config
 from ..database import jobs
 from ..errors import AddressError
 from ..model import Issue, IssueContent, Message, Recipient, Section
-from ..resources import templates
 from ..runtime import Runtime
 from ..syndication import editions
 from ..tokens import Tokens
@@ -26,9 +25,10 @@ from .delivery.dispatcher import send_now
 from .delivery.issue_ledger import IssueLedger, Tally, send_issues
 from .issues import planning
 from .issues import preview as drafts
-from .messages import compose
-from .messages.compose import Press, Preview
+from .issues.sections import arrange_sections
+from .messages.composer import DigestComposer, MessagePreview
 from .messages.dkim import Signer
+from .messages.templates import template_folders
 from .subscribers.address import parse as parse_mailbox
 from .transports import Transport, choose_transport
 
@@ -126,7 +126,7 @@ class Digests:
 
     def _sections(self, content: IssueContent, recipient: Recipient) -> tuple[Section, ...]:
         limit = self.config.newsletter.max_articles
-        return compose.sections_for(content, recipient.reach, recipient.selections, limit)
+        return arrange_sections(content, recipient.reach, recipient.selections, limit)
 
     # -- looking -----------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Digests:
         language: str,
         timezone: str,
         address: str = "reader@example.org",
-    ) -> tuple[Preview, Message, bool]:
+    ) -> tuple[MessagePreview, Message, bool]:
         """The newest digest that someone with these selections would have got: as seen, as sent, and whether it is true.
 
         Where nothing was new, it shows the last articles there are instead.
@@ -151,13 +151,13 @@ class Digests:
             if not anything:
                 content = drafts.newest(*wanted, after=0, limit=_LOOKED_AT)
         recipient = Recipient(0, address, language, timezone, 0, 0, tuple(content.queries))
-        press = self._press(content)
-        return press.preview(recipient, now), press.message(recipient, now), anything
+        composer = self._composer(content)
+        return composer.preview(recipient), composer.message(recipient, now), anything
 
-    def _press(self, content: IssueContent) -> Press:
-        folders = [self.environment.root / "templates" / "mail", templates() / "mail"]
+    def _composer(self, content: IssueContent) -> DigestComposer:
+        folders = template_folders(self.environment.root)
         signer = Signer.of(self.config.newsletter.dkim, self.environment.root)
-        return Press(self.config, content, self.tokens, folders, signer)
+        return DigestComposer(self.config, content, self.tokens, folders, signer)
 
     # -- sending by workers --------------------------------------------------
 
@@ -205,7 +205,7 @@ class Digests:
         ledger = IssueLedger(
             self.engine,
             self.config,
-            lambda connection, key: self._press(planning.content(connection, key)),
+            lambda connection, key: self._composer(planning.content(connection, key)),
             now,
             progress=progress,
             on_hard_failure=self._book_hard,

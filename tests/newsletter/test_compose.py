@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import quopri
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,18 +18,18 @@ from hypothesis import strategies as st
 from feeds import database
 from feeds.model import Credit, IssueContent
 from feeds.newsletter.issues import preview as drafts
-from feeds.newsletter.messages import compose
-from feeds.newsletter.messages.compose import MAX_HTML, Press, TemplateFault
-from feeds.newsletter.messages.fragments import Piece, base64, body, quoted_printable, text
+from feeds.newsletter.issues.sections import arrange_sections
+from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer, TemplateFault
+from feeds.newsletter.messages.fragments import Fragment, encode_base64, encode_part, encode_quoted_printable, join_text
 
-from .pressing import BASE, FOLDER, NOW, TOKENS, article, config, content, press, read, recipient
+from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
 LANGUAGES = ("zh-CN", "en")
 TOKEN = TOKENS.preferences(7, 1)
 
 
 def shown(made: IssueContent, reader: Any, limit: int = 30) -> list[int]:
-    return [rank for section in compose.sections_for(made, reader.reach, reader.selections, limit) for rank in section.ranks]
+    return [rank for section in arrange_sections(made, reader.reach, reader.selections, limit) for rank in section.ranks]
 
 
 # -- what is said ----------------------------------------------------------
@@ -35,15 +37,15 @@ def shown(made: IssueContent, reader: Any, limit: int = 30) -> list[int]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_message_decodes_to_its_preview(language: str) -> None:
-    one, reader = press(), recipient(language=language)
-    found, preview = read(one.message(reader, NOW).data), one.preview(reader, NOW)
+    one, reader = composer(), recipient(language=language)
+    found, preview = read(one.message(reader, NOW).data), one.preview(reader)
     assert (found.subject, found.html, found.text) == (preview.subject, preview.html, preview.text)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_both_parts_have_every_article_with_its_address(language: str) -> None:
     made = content(6)
-    found = read(press(made).message(recipient(language=language), NOW).data)
+    found = read(composer(made).message(recipient(language=language), NOW).data)
     for one in made.articles:
         assert one.title in found.text and one.url in found.text
         assert html.escape(one.title, quote=False) in found.html and html.escape(one.url) in found.html
@@ -51,9 +53,9 @@ def test_both_parts_have_every_article_with_its_address(language: str) -> None:
 
 
 def test_personal_links_are_the_readers_own() -> None:
-    one = press(content(6, s1=(0, 1), s2=(2, 3)))
-    first = one.preview(recipient(2, 1), NOW)
-    second = one.preview(recipient(1, subscriber=8, version=4, reach=0, address="other@example.net"), NOW)
+    one = composer(content(6, s1=(0, 1), s2=(2, 3)))
+    first = one.preview(recipient(2, 1))
+    second = one.preview(recipient(1, subscriber=8, version=4, reach=0, address="other@example.net"))
     for part in (first.html, first.text):
         assert f"{BASE}/unsubscribe/{TOKEN}" in part and f"{BASE}/preferences/{TOKEN}" in part
         assert "reader@example.net" in part and "other@example.net" not in part
@@ -65,35 +67,35 @@ def test_personal_links_are_the_readers_own() -> None:
 
 def test_a_reader_gets_the_chosen_articles_under_their_headings() -> None:
     made = content(6, s1=(0, 1), s2=(1, 2), s3=(4,), s4=(5,))
-    found = press(made).preview(recipient(2, 1, 3), NOW)
+    found = composer(made).preview(recipient(2, 1, 3))
     places = [
         found.text.index(word) for word in ("内核与系统", "第 1 篇", "第 2 篇", "== Linux", "第 0 篇", "== a、b", "第 4 篇")
     ]
     assert places == sorted(places)
     assert "第 5 篇" not in found.text and "第 3 篇" not in found.html
     assert f'href="{BASE}/feeds/kernel.atom"' in found.html and f'href="{BASE}/tags/Linux"' in found.html
-    assert "All articles" in press(made).preview(recipient(4, language="en"), NOW).text
+    assert "All articles" in composer(made).preview(recipient(4, language="en")).text
 
 
 def test_one_word_is_singular_and_more_are_plural() -> None:
-    one = press(content(6, s1=(0,), s2=(1, 2)), config(max_articles=2))
-    assert "1 article\n" in one.preview(recipient(1, language="en"), NOW).text
-    assert "2 articles" in one.preview(recipient(2, language="en"), NOW).text
-    assert "1 more article on the web" in one.preview(recipient(1, 2, language="en"), NOW).text
-    assert "5 more articles on the web" in press(content(6), config(max_articles=1)).preview(recipient(language="en"), NOW).html
+    one = composer(content(6, s1=(0,), s2=(1, 2)), config(max_articles=2))
+    assert "1 article\n" in one.preview(recipient(1, language="en")).text
+    assert "2 articles" in one.preview(recipient(2, language="en")).text
+    assert "1 more article on the web" in one.preview(recipient(1, 2, language="en")).text
+    assert "5 more articles on the web" in composer(content(6), config(max_articles=1)).preview(recipient(language="en")).html
 
 
 def test_the_subject_names_the_readers_first_article_and_counts_the_others() -> None:
-    one = press(content(6, s1=(0,), s2=(1, 2), s3=(3, 4, 5)))
-    assert one.preview(recipient(1), NOW).subject == "每周文摘：第 0 篇：用 systemd 定时器代替 crontab"
-    assert one.preview(recipient(2), NOW).subject.endswith("另有 1 篇")
-    subject = one.preview(recipient(3, language="en"), NOW).subject
+    one = composer(content(6, s1=(0,), s2=(1, 2), s3=(3, 4, 5)))
+    assert one.preview(recipient(1)).subject == "每周文摘：第 0 篇：用 systemd 定时器代替 crontab"
+    assert one.preview(recipient(2)).subject.endswith("另有 1 篇")
+    subject = one.preview(recipient(3, language="en")).subject
     assert subject == "Weekly digest: 第 3 篇：用 systemd 定时器代替 crontab, and 2 more"
 
 
 def test_long_words_are_cut_near_the_end_in_any_script() -> None:
     chinese, english = "用 " + "很长的标题" * 40, "many words " * 40
-    found = [press(content([article(1, title=title, summary=title)])).preview(recipient(), NOW) for title in (chinese, english)]
+    found = [composer(content([article(1, title=title, summary=title)])).preview(recipient()) for title in (chinese, english)]
     assert [f"每周文摘：{title}" in one.subject for title, one in zip((chinese[:60], english[:50]), found, strict=True)] == [
         True
     ] * 2
@@ -102,24 +104,24 @@ def test_long_words_are_cut_near_the_end_in_any_script() -> None:
 
 
 def test_dates_are_in_the_readers_zone_and_language() -> None:
-    one = press(content([article(1, published=NOW - 9 * 3600 + 60)]))  # 23:01 of Sunday in Shanghai, 15:01 in UTC
-    assert "2026 年 1 月 4 日" in one.preview(recipient(), NOW).text
-    assert "2026 年 1 月 5 日 星期一" in one.preview(recipient(), NOW).html
-    auckland = one.preview(recipient(timezone="Pacific/Auckland", language="en"), NOW).text
+    one = composer(content([article(1, published=NOW - 9 * 3600 + 60)]))  # 23:01 of Sunday in Shanghai, 15:01 in UTC
+    assert "2026 年 1 月 4 日" in one.preview(recipient()).text
+    assert "2026 年 1 月 5 日 星期一" in one.preview(recipient()).html
+    auckland = one.preview(recipient(timezone="Pacific/Auckland", language="en")).text
     assert "5 January 2026 |" in auckland and "Monday, 5 January 2026" in auckland
-    assert "4 January 2026" in one.preview(recipient(timezone="No/Such_Zone", language="en"), NOW).text
+    assert "4 January 2026" in one.preview(recipient(timezone="No/Such_Zone", language="en")).text
 
 
 def test_the_translator_is_credited_with_page_and_feed() -> None:
-    found = press().preview(recipient(), NOW)
+    found = composer().preview(recipient())
     assert f'href="{BASE}/translators/geekpi"' in found.html and f'href="{BASE}/translators/geekpi.atom"' in found.html
     assert "译者：geekpi" in found.text and f"{BASE}/translators/geekpi.atom" in found.text
-    plain = press(content([article(1, translators=(Credit("nobody"),))])).preview(recipient(), NOW)
+    plain = composer(content([article(1, translators=(Credit("nobody"),))])).preview(recipient())
     assert "译者 nobody" in plain.html and "nobody.atom" not in plain.html
 
 
 def test_the_html_part_has_what_mail_programs_and_readers_need() -> None:
-    found = press().preview(recipient(language="en"), NOW).html
+    found = composer().preview(recipient(language="en")).html
     assert found.startswith("<!DOCTYPE html>") and '<html lang="en"' in found
     assert found.count("<style") == 2  # media queries, and Outlook's
     assert "prefers-color-scheme: dark" in found or "prefers-color-scheme:dark" in found
@@ -134,14 +136,14 @@ def test_the_html_part_has_what_mail_programs_and_readers_need() -> None:
 
 
 def test_the_hidden_preheader_is_in_the_html_part_only() -> None:
-    found = press(content(6, s1=(2, 3, 4, 5))).preview(recipient(1), NOW)
+    found = composer(content(6, s1=(2, 3, 4, 5))).preview(recipient(1))
     hidden = re.search(r'<div class="preheader"[^>]*display:\s*none[^>]*>(.*?)</div>', found.html, re.DOTALL)
     assert hidden and [f"第 {number} 篇" in hidden[1] for number in range(6)] == [False, False, True, True, True, False]
     assert found.text.count(article(2).title) == 1
 
 
 def test_an_issue_without_articles_can_be_previewed() -> None:
-    found = press(content([], s1=())).preview(recipient(1, language="en"), NOW)
+    found = composer(content([], s1=())).preview(recipient(1, language="en"))
     assert found.subject == "Weekly digest" and "0 articles" in found.text
 
 
@@ -150,7 +152,7 @@ def test_an_issue_without_articles_can_be_previewed() -> None:
 
 def test_equal_input_gives_equal_bytes() -> None:
     made = content(6, s1=(0, 1), s2=(2, 3))
-    first, second = press(made), press(made)
+    first, second = composer(made), composer(made)
     first.message(recipient(1, subscriber=1), NOW)  # what was made before does not matter
     assert first.message(recipient(2, 1), NOW) == second.message(recipient(2, 1), NOW)
 
@@ -158,7 +160,7 @@ def test_equal_input_gives_equal_bytes() -> None:
 def test_a_long_digest_is_cut_at_an_article_and_says_how_many_are_left() -> None:
     made = content([article(number, summary="长" * 190, title="题" * 100) for number in range(120)])
     settings_ = config(max_articles=200)
-    found = press(made, settings_).preview(recipient(language="en"), NOW)
+    found = composer(made, settings_).preview(recipient(language="en"))
     assert MAX_HTML * 0.9 < len(found.html.encode()) <= MAX_HTML
     there = found.html.count('class="title"')
     assert f"{120 - there} more articles on the web" in found.html
@@ -168,14 +170,14 @@ def test_a_long_digest_is_cut_at_an_article_and_says_how_many_are_left() -> None
 @pytest.mark.parametrize(("words", "encoding"), [("汉" * 150, "base64"), ("plain words " * 14, "quoted-printable")])
 def test_the_smaller_encoding_is_taken(words: str, encoding: str) -> None:
     made = content([article(number, title=words, summary=words, tags=()) for number in range(12)])
-    found = read(press(made).message(recipient(language="en"), NOW).data)
+    found = read(composer(made).message(recipient(language="en"), NOW).data)
     assert next(part["Content-Transfer-Encoding"] for part in found.message.iter_parts()) == encoding
 
 
 def test_lines_are_short_and_of_seven_bits() -> None:
     made = content([article(number, title="Ünïcode " * 9, url=f"https://example.org/{'x' * 1500}") for number in range(9)])
     for language in LANGUAGES:
-        data = press(made).message(recipient(language=language), NOW).data
+        data = composer(made).message(recipient(language=language), NOW).data
         head, _, rest = data.partition(b"\r\n\r\n")
         assert data.isascii() and b"\n" not in data.replace(b"\r\n", b"") and b"\r" not in data.replace(b"\r\n", b"")
         assert max(map(len, head.split(b"\r\n"))) <= 998
@@ -188,18 +190,15 @@ texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r
 
 
 @given(parts=st.lists(texts, max_size=12))
-def test_pieces_in_any_order_decode_to_their_text(parts: list[str]) -> None:
-    import base64 as library
-    import quopri
-
-    made = [Piece(part, personal=at % 3 == 0) for at, part in enumerate(parts)] + [Piece("\n")]
+def test_fragments_in_any_order_decode_to_their_text(parts: list[str]) -> None:
+    made = [Fragment(part, personal=at % 3 == 0) for at, part in enumerate(parts)] + [Fragment("\n")]
     whole = "".join(parts) + "\n"
-    assert text(made) == whole
-    for lines, decode in ((base64(made), library.b64decode), (quoted_printable(made), quopri.decodestring)):
+    assert join_text(made) == whole
+    for lines, decode in ((encode_base64(made), base64.b64decode), (encode_quoted_printable(made), quopri.decodestring)):
         encoded = b"".join(lines)
         assert decode(encoded).replace(b"\r\n", b"\n").decode() == whole
         assert max(map(len, encoded.split(b"\r\n"))) <= 76 and encoded.endswith(b"\r\n") and encoded.isascii()
-    assert b"".join(body(made)).startswith(b"Content-Transfer-Encoding: ")
+    assert encode_part("plain", made)[0].startswith(b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: ")
 
 
 # -- strangers' text -------------------------------------------------------
@@ -237,12 +236,12 @@ strange = st.lists(nasty | st.text(max_size=20), max_size=6).map("".join)
 def test_no_text_becomes_markup_or_a_field_or_a_template(title: str, summary: str, name: str, site: str) -> None:
     made = article(1, title=title, summary=summary, authors=(Credit(name),), translators=(), tags=(Credit(name),))
     ordinary = {"title": "A site"} if not site.strip() or not site.isprintable() else {"title": site[:100]}
-    one = press(content([made, article(2)], {1: f"tag={'x'}"}), config(ordinary))
-    expected = press(content([article(1, authors=(Credit("n"),), translators=(), tags=(Credit("n"),)), article(2)]))
+    one = composer(content([made, article(2)], {1: f"tag={'x'}"}), config(ordinary))
+    expected = composer(content([article(1, authors=(Credit("n"),), translators=(), tags=(Credit("n"),)), article(2)]))
     message, plain = one.message(recipient(), NOW), expected.message(recipient(), NOW)
     found = read(message.data)
     assert found.message.keys() == read(plain.data).message.keys()
-    preview = one.preview(recipient(), NOW)
+    preview = one.preview(recipient())
     assert (found.html, found.text) == (preview.html, preview.text)
     assert " ".join(found.subject.split()) == " ".join(preview.subject.split())
     tags = re.compile(r"<(/?[a-z0-9]+)")
@@ -268,13 +267,13 @@ def _with_link(found: str, summary: bool) -> str:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Callable[..., Press]:
-    """A press with an operator's own templates: `own(**{"digest.txt": text})`."""
+def own(tmp_path: Path) -> Callable[..., DigestComposer]:
+    """A composer with an operator's own templates: `own(**{"digest.txt": text})`."""
 
-    def make(**files: str) -> Press:
+    def make(**files: str) -> DigestComposer:
         for name, words in files.items():
             (tmp_path / name).write_text(words, "utf-8")
-        return press(folders=(tmp_path, FOLDER))
+        return composer(folders=(tmp_path, FOLDER))
 
     return make
 
@@ -285,9 +284,9 @@ def changed(name: str, old: str, new: str) -> str:
     return text_.replace(old, new)
 
 
-def test_an_operators_template_comes_first(own: Callable[..., Press]) -> None:
+def test_an_operators_template_comes_first(own: Callable[..., DigestComposer]) -> None:
     one = own(**{"digest.subject": "{{ site.title }}\n  No. {{ count }}\n"})
-    assert one.preview(recipient(), NOW).subject == "Linux 中国 No. 6"
+    assert one.preview(recipient()).subject == "Linux 中国 No. 6"
     assert "Linux 中国 No. 6" in read(one.message(recipient(), NOW).data).subject
 
 
@@ -306,7 +305,7 @@ def _line_of(name: str, word: str, text_: str) -> int:
     ],
 )
 def test_a_fault_in_a_template_is_named_by_file_and_line(
-    own: Callable[..., Press], name: str, old: str, new: str, reason: str
+    own: Callable[..., DigestComposer], name: str, old: str, new: str, reason: str
 ) -> None:
     text_ = changed(name, old, new)
     with pytest.raises(TemplateFault, match=reason) as caught:
@@ -334,7 +333,7 @@ def test_a_fault_in_a_template_is_named_by_file_and_line(
     ],
 )
 def test_a_template_that_lacks_what_a_digest_must_have_is_refused(
-    own: Callable[..., Press], name: str, old: str, new: str, reason: str
+    own: Callable[..., DigestComposer], name: str, old: str, new: str, reason: str
 ) -> None:
     with pytest.raises(TemplateFault, match=reason):
         own(**{name: changed(name, old, new)}).message(recipient(), NOW)
@@ -342,7 +341,7 @@ def test_a_template_that_lacks_what_a_digest_must_have_is_refused(
 
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(TemplateFault, match=r"digest\.html"):
-        press(folders=(tmp_path,)).message(recipient(), NOW)
+        composer(folders=(tmp_path,)).message(recipient(), NOW)
 
 
 # -- real articles ---------------------------------------------------------
@@ -359,10 +358,10 @@ def _read_again(made: IssueContent, settings_: Any) -> int:
     number = 0
     for start in range(0, len(made.articles), 30):
         part = replace(made, sections={(0, 1): tuple(range(start, min(start + 30, len(made.articles))))})
-        one = press(part, settings_)
+        one = composer(part, settings_)
         for language in LANGUAGES:
             reader = recipient(language=language)
-            found, preview = read(one.message(reader, NOW).data), one.preview(reader, NOW)
+            found, preview = read(one.message(reader, NOW).data), one.preview(reader)
             assert (found.subject, found.text, found.html) == (preview.subject, preview.text, preview.html)
             assert len(found.html.encode()) <= MAX_HTML
             seen = html.unescape(found.html)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from feeds.config.models import Dkim
 from feeds.newsletter.messages.dkim import DkimError, Signer
 
-from .pressing import NOW, press, recipient
+from .composing import NOW, composer, recipient
 
 BOTH = Dkim(domain="example.org", rsa_selector="r1", rsa_key="rsa.pem", ed25519_selector="e1", ed25519_key="ed.pem")
 RSA = Dkim(domain="example.org", rsa_selector="r1", rsa_key="rsa.pem")
@@ -52,7 +52,7 @@ def signer(settings: Dkim, keys: Path) -> Signer:
 
 
 def signed(settings: Dkim, keys: Path, language: str = "zh-CN") -> bytes:
-    return press(signer=signer(settings, keys)).message(recipient(language=language), NOW).data
+    return composer(signer=signer(settings, keys)).message(recipient(language=language), NOW).data
 
 
 class _VerifyKey:
@@ -91,7 +91,7 @@ def verified(data: bytes, by: Signer) -> list[bool]:
 
 def test_without_a_domain_nothing_is_signed(keys: Path) -> None:
     assert Signer.of(Dkim(), keys) is None
-    assert b"DKIM-Signature" not in press().message(recipient(), NOW).data
+    assert b"DKIM-Signature" not in composer().message(recipient(), NOW).data
 
 
 @pytest.mark.parametrize(("settings", "number"), [(RSA, 1), (ED, 1), (BOTH, 2)])
@@ -119,7 +119,7 @@ def test_a_signature_says_what_it_should(keys: Path) -> None:
 
 
 def test_what_is_signed_is_what_is_sent(keys: Path) -> None:
-    assert signed(BOTH, keys).endswith(press().message(recipient(), NOW).data)
+    assert signed(BOTH, keys).endswith(composer().message(recipient(), NOW).data)
     assert signed(BOTH, keys) == signed(BOTH, keys)
 
 

@@ -6,7 +6,6 @@ import email
 import email.policy
 import re
 from email.header import decode_header, make_header
-from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
@@ -15,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.newsletter.messages import mime
-from feeds.newsletter.messages.mime import POLICY, HeaderError, MailPolicy
+from feeds.newsletter.messages.mime import HeaderError
+from feeds.newsletter.messages.transactional import TransactionalComposer
+from feeds.newsletter.subscribers.address import parse
 
-from .pressing import BASE, NOW, TOKENS, article, config, content, press, read, recipient
+from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
 TOKEN = TOKENS.preferences(7, 1)
+TRANSACTIONAL = TransactionalComposer(config(), [FOLDER])
 
 
 def fields(data: bytes) -> dict[str, list[str]]:
@@ -33,7 +35,7 @@ def fields(data: bytes) -> dict[str, list[str]]:
 
 
 def message(reader: Any = None, **newsletter: Any) -> dict[str, list[str]]:
-    return fields(press(settings=config(**newsletter)).message(reader or recipient(), NOW).data)
+    return fields(composer(settings=config(**newsletter)).message(reader or recipient(), NOW).data)
 
 
 def test_there_is_exactly_one_of_each_field() -> None:
@@ -77,26 +79,26 @@ def test_settings_name_the_list_and_the_senders() -> None:
 
 
 def test_the_message_id_is_the_same_however_often_the_message_is_made() -> None:
-    one = press()
-    first, later = one.message(recipient(), NOW), press().message(recipient(language="en", version=2), NOW + 9999)
+    one = composer()
+    first, later = one.message(recipient(), NOW), composer().message(recipient(language="en", version=2), NOW + 9999)
     other = one.message(recipient(subscriber=8), NOW)
     assert first.message_id == later.message_id == fields(later.data)["message-id"][0] != other.message_id
     assert re.fullmatch(r"<weekly-2026-01-05\.7\.[0-9a-f]{12}@example\.org>", first.message_id)
 
 
 def test_what_comes_back_says_whom_it_was_for() -> None:
-    sender = press().message(recipient(), NOW).sender
+    sender = composer().message(recipient(), NOW).sender
     token = re.fullmatch(r"digest\+(.+)@example\.org", sender)
     assert token and TOKENS.read_bounce(token[1]) == (3, 7)
-    own = press(settings=config(bounces={"address": "bounce@b.example.org"})).message(recipient(), NOW).sender
+    own = composer(settings=config(bounces={"address": "bounce@b.example.org"})).message(recipient(), NOW).sender
     assert own == f"bounce+{token[1]}@b.example.org"
-    long = press(settings=config(bounces={"address": f"{'b' * 60}@example.org"}))
+    long = composer(settings=config(bounces={"address": f"{'b' * 60}@example.org"}))
     with pytest.raises(HeaderError, match="too long"):
         long.message(recipient(), NOW)
 
 
 def test_a_domain_of_other_scripts_is_sent_in_a_labels() -> None:
-    made = press().message(recipient(address="reader+x@例子.中国"), NOW)
+    made = composer().message(recipient(address="reader+x@例子.中国"), NOW)
     assert made.recipient == "reader+x@xn--fsqu00a.xn--fiqs8s"
     assert fields(made.data)["to"] == ["<reader+x@xn--fsqu00a.xn--fiqs8s>"]
     assert "reader+x@例子.中国" in read(made.data).text  # a reader sees it as typed
@@ -121,17 +123,17 @@ def test_a_domain_of_other_scripts_is_sent_in_a_labels() -> None:
 )
 def test_an_address_that_mail_cannot_be_sent_to_is_refused_without_naming_it(address: str) -> None:
     with pytest.raises(HeaderError) as caught:
-        press().message(recipient(address=address), NOW)
+        composer().message(recipient(address=address), NOW)
     assert address.partition("@")[0] not in str(caught.value) or len(address.partition("@")[0]) < 2
 
 
 def test_a_site_whose_title_breaks_a_line_is_refused() -> None:
     with pytest.raises(HeaderError, match="List-Id"):
-        press(settings=config({"title": "News\r\nBcc: victim@example.org"}))
+        composer(settings=config({"title": "News\r\nBcc: victim@example.org"}))
 
 
 def test_a_long_title_makes_a_subject_of_short_words() -> None:
-    one = press(content([article(1, title="内核与系统更新" * 20)]))
+    one = composer(content([article(1, title="内核与系统更新" * 20)]))
     raw = one.message(recipient(), NOW).data
     lines = raw[raw.index(b"Subject:") : raw.index(b"Message-ID:")].split(b"\r\n")[:-1]
     assert len(lines) > 3 and all(len(line) <= 76 for line in lines)
@@ -184,29 +186,32 @@ def test_no_field_takes_a_control_character(value: str, control: str, at: int) -
 @given(address=st.text(max_size=60) | st.emails())
 def test_an_envelope_address_is_one_word_of_ascii(address: str) -> None:
     try:
-        found = mime.envelope(address)
+        found = mime.ascii_address(address)
     except HeaderError:
         return
     assert re.fullmatch(r"[!-;=?A-~]+@[A-Za-z0-9.-]+", found)
     assert found.partition("@")[0] == address.rpartition("@")[0]
 
 
-def test_the_policy_leaves_tokens_alone_and_encodes_what_is_text() -> None:
-    made = EmailMessage(policy=MailPolicy(linesep="\r\n"))
-    token = "<https://news.example.org/unsubscribe/" + "a1b2c3d4" * 12 + ">"
-    made["List-Unsubscribe"] = token
-    made["Subject"] = "内核与系统更新" * 20
-    made.set_content("你好。\n")
-    written = made.as_bytes()
-    assert f"List-Unsubscribe: {token}\r\n".encode() in written
-    assert max(map(len, written.partition(b"Subject:")[2].split(b"\r\n"))) <= 78
-    again = email.message_from_bytes(written, policy=email.policy.default)
-    assert again["Subject"] == "内核与系统更新" * 20 and again["List-Unsubscribe"] == token
-
-
 @pytest.mark.parametrize("name", ("List-Unsubscribe", "List-Id", "Feedback-ID"))
-def test_the_policy_refuses_a_token_that_is_no_ascii(name: str) -> None:
-    made = EmailMessage(policy=POLICY)
-    with pytest.raises((HeaderError, ValueError)):
-        made[name] = "<https://例子.example/>"
-        made.as_bytes()
+def test_a_token_that_is_no_ascii_or_longer_than_a_line_is_refused(name: str) -> None:
+    for value in ("<https://例子.example/>", "<https://example.org/" + "a" * 998 + ">"):
+        with pytest.raises(HeaderError):
+            mime.token_field(name, value)
+
+
+def test_a_transactional_message_leaves_tokens_alone_and_encodes_what_is_text() -> None:
+    title, token = "内核与系统更新" * 20, "a1b2c3d4" * 12
+    one, other = (TransactionalComposer(config({"title": title}), [FOLDER]) for _again in range(2))
+    made = one.confirmation(parse("a@example.org"), token, "zh-CN", NOW)
+    assert made == other.confirmation(parse("a@example.org"), token, "zh-CN", NOW)
+    assert f"List-Unsubscribe: <{BASE}/unsubscribe/{token}>\r\n".encode() in made.data
+    assert max(map(len, made.data.partition(b"Subject:")[2].partition(b"List-")[0].split(b"\r\n"))) <= 78
+    assert read(made.data).subject == f"请确认订阅：{title} 文摘"
+
+
+@given(token=st.from_regex(r"[A-Za-z0-9_-]{24,150}", fullmatch=True), language=st.sampled_from(("zh-CN", "en")))
+def test_a_token_of_any_length_stands_in_both_parts(token: str, language: str) -> None:
+    found = read(TRANSACTIONAL.confirmation(parse("a@example.org"), token, language, NOW).data)
+    assert f"{BASE}/confirm/{token}\n" in found.text and f'"{BASE}/confirm/{token}"' in found.html
+    assert found.message["List-Unsubscribe"] == f"<{BASE}/unsubscribe/{token}>"

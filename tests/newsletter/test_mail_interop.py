@@ -13,7 +13,7 @@ import pytest
 from feeds import database
 from feeds.newsletter.issues import preview
 
-from .pressing import NOW, article, config, content, press, recipient
+from .composing import NOW, article, composer, config, content, recipient
 
 pytestmark = pytest.mark.interop
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
@@ -48,7 +48,7 @@ def digest(language: str) -> str:
         article(6, picture="", summary="https://example.org/" + "very-long-address/" * 12),
     ]
     made = content(articles, s1=(0, 1, 2), s2=(3, 4), s3=(5, 6))
-    return press(made, config(max_articles=6)).preview(recipient(1, 2, 3, language=language), NOW).html
+    return composer(made, config(max_articles=6)).preview(recipient(1, 2, 3, language=language)).html
 
 
 @pytest.mark.parametrize("scheme", ("light", "dark"))
@@ -100,7 +100,7 @@ def test_spamassassin_sees_no_spam(tool: Callable[[str], str], demo: Any, langua
     with database.reading(demo.runtime.engine) as connection:
         wanted = ["feed=kernel", "tag=Linux", ""]
         made = preview.newest(connection, demo.runtime.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
-    message = press(made, settings).message(recipient(1, 2, 3, language=language), NOW)
+    message = composer(made, settings).message(recipient(1, 2, 3, language=language), NOW)
     command = [tool("spamassassin"), "-L", "-t"]
     said = subprocess.run(command, input=message.data, capture_output=True, timeout=120, check=True).stdout.decode(
         "utf-8", "replace"

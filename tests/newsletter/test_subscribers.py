@@ -190,7 +190,7 @@ def test_an_operators_template_comes_first_and_its_faults_are_named(club: Club) 
     club.sign_up()
     assert club.letters()[-1]["Subject"] == "Hello from Linux 中国"
     (folder / "confirm.txt").write_text("one\n{{ nothing }}\n")
-    with pytest.raises(Exception, match=r"confirm\.txt:2: 'nothing' is undefined"):
+    with pytest.raises(Exception, match=r"confirm\.txt:2:1: 'nothing' is undefined"):
         club.sign_up("other@example.org")
     assert club.count(tables.requests) == 1
 

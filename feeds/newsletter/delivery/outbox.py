@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from email.utils import parseaddr
 from threading import Event
 from typing import Any
 
@@ -18,6 +17,7 @@ from ... import database
 from ...config.models import Config
 from ...database.tables import outbox
 from ...model import Message, Outcome
+from ..messages.transactional import envelope_sender
 from ..transports.base import OutgoingMessage, Transport
 from .delivery_rows import DELAYS
 from .dispatcher import Ledger, dispatch
@@ -62,9 +62,7 @@ class OutboxLedger(Ledger):
     def __init__(self, engine: sa.Engine, config: Config, rows: Sequence[Any], now: Callable[[], float]) -> None:
         self._engine, self._config, self._now = engine, config, now
         self._ended: list[tuple[Any, Outcome]] = []
-        settings = config.newsletter
-        # The envelope's sender is where bounces go, else who the message is from.
-        sender = parseaddr(settings.bounces.address or settings.confirmations_from or settings.sender)[1]
+        sender = envelope_sender(config)
         self._waiting = []
         for row in reversed(rows):
             data = _ENDS.sub("\r\n", row.message).encode("utf-8")

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from ... import selections, urls
+from ... import urls
 from ...config.models import Config
 from ...formats import Content, Entry, load_formats
-from ...model import FACETS, Issue, IssueArticle, IssueContent
+from ...model import Issue, IssueArticle, IssueContent
 from ...syndication.documents import program_version
 from ...syndication.lookup import neighbours
 from . import planning
+from .sections import title_and_page
 
 PAGE = 50
 #: More issues than there will ever be.
@@ -96,19 +97,14 @@ def page(
 
 def _part(config: Config, content: IssueContent, reach: int, key: int, chinese: bool) -> Part:
     ranks = content.sections[reach, key]
-    heading, link = heading_of(config, content.queries[key], chinese=chinese)
+    heading, link = heading_of(config, content.queries[key], "zh-CN" if chinese else "en")
     return Part(heading, link, tuple(content.articles[rank] for rank in ranks))
 
 
-def heading_of(config: Config, query: str, *, chinese: bool) -> tuple[str, str]:
-    """What a selection is called, and the path of its page ("" where it has none)."""
-    wanted = selections.parse(query)
-    if isinstance(wanted, str):
-        named = config.named(wanted)
-        return (named.title, f"/feeds/{named.name}") if named else (wanted, "")
-    facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
-    path, own = selections.page(wanted, facets=facets, builder=config.feeds.select.enabled)
-    return selections.title(wanted, chinese=chinese), urls.url("", path, query=own) if path else ""
+def heading_of(config: Config, query: str, language: str) -> tuple[str, str]:
+    """Return what a selection is called, and the path of its page ("" where it has none)."""
+    title, path, own = title_and_page(config, query, language)
+    return title, urls.url("", path, query=own) if path else ""
 
 
 # -- the archive as a feed -------------------------------------------------

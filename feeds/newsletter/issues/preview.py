@@ -13,12 +13,12 @@ from ...catalog import queries
 from ...config.models import Config
 from ...model import Article, Issue, IssueContent, Recipient, Section
 from ...selections import Aliases, condition, matches, term_keys
-from ..messages import compose
 from ..subscribers import records
 from ..subscribers.records import Subscriber, Subscription
 from . import calendar as clock
 from .archive import Part, heading_of
 from .planning import issue_article, wanted
+from .sections import arrange_sections
 
 
 def newest(
@@ -123,12 +123,12 @@ def _recipient(known: Subscriber, made: IssueContent) -> Recipient:
 
 
 def _coming(config: Config, made: IssueContent, known: Subscriber, chinese: bool) -> Coming:
-    found = compose.sections_for(made, 0, tuple(made.queries), config.newsletter.max_articles)
+    found = arrange_sections(made, 0, tuple(made.queries), config.newsletter.max_articles)
     at = datetime.fromtimestamp(made.issue.due, ZoneInfo(known.timezone))
     parts = tuple(_part(config, made, section, chinese) for section in found)
     return Coming(made.issue.frequency, at, parts, sum(section.more for section in found))
 
 
 def _part(config: Config, made: IssueContent, section: Section, chinese: bool) -> Part:
-    heading, link = heading_of(config, made.queries[section.selection], chinese=chinese)
+    heading, link = heading_of(config, made.queries[section.selection], "zh-CN" if chinese else "en")
     return Part(heading, link, tuple(made.articles[rank] for rank in section.ranks))

@@ -1,35 +1,26 @@
-"""Messages as bytes: header fields that survive Python's folding, and the check that nothing smuggles a line into one."""
+"""Build messages as bytes: header fields that no value can break a line of, and one builder that joins them with two parts.
+
+Digests and transactional messages are built by `build_message`; they differ in their header fields and in what their parts say.
+"""
 
 from __future__ import annotations
 
 import base64
 import email.policy
 import re
-from email.utils import parseaddr
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 
 import idna
 
 from ...errors import FeedsError
+from ...model import Message
+from .dkim import Signer
 
-#: Fields of structured tokens (RFC 2369, 2919, 8058, 5322). Python's folding encodes any of them that is longer than a line
-#: (python/cpython#85725), and one-click unsubscribe is gone without an error: they are written as they are, in ASCII.
-AS_IS = frozenset(
-    (
-        "list-id",
-        "list-unsubscribe",
-        "list-unsubscribe-post",
-        "list-archive",
-        "list-help",
-        "list-owner",
-        "list-post",
-        "list-subscribe",
-        "message-id",
-        "references",
-        "in-reply-to",
-        "feedback-id",
-    )
-)
 CRLF = "\r\n"
 #: RFC 5322, 2.1.1: octets of a line, without its end.
 MAX_LINE = 998
@@ -39,56 +30,62 @@ _LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_POLICY = email.policy.EmailPolicy(linesep=CRLF, cte_type="7bit")
 
 
 class HeaderError(FeedsError):
     """A value that no header field may have; its text names the field and not the value."""
 
 
-class MailPolicy(email.policy.EmailPolicy):
-    """RFC 5322 with CRLF line ends; what `AS_IS` names is neither folded nor encoded.
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a message is from and for, in ASCII as in SMTP; its Message-ID; `date` in UTC seconds, also of the signature."""
 
-    Everything else is Python's: RFC 2047 words of at most 75 characters, each with whole characters in it.
+    sender: str
+    recipient: str
+    message_id: str
+    date: int
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The header fields of a message, each with its CRLF, and the boundary that one of them announces."""
+
+    fields: Sequence[bytes]
+    boundary: bytes
+
+
+def build_message(
+    envelope: Envelope, headers: Headers, text: Sequence[bytes], html: Sequence[bytes], signer: Signer | None = None
+) -> Message:
+    """Return a message of a text part and an HTML part, with a DKIM signature of each key of `signer`.
+
+    A part comes encoded, in bytes to be joined: its own header fields, an empty line, its body. A boundary that begins with
+    `=_` or `==` cannot be a line of a part: base64 has no `--`, and quoted-printable has two hexadecimal digits after a `=`.
     """
-
-    def fold(self, name: str, value: Any) -> str:
-        if name.lower() not in AS_IS:
-            return str(super().fold(name, value))
-        return f"{name}: {_token_line(name, str(value))}{self.linesep}"
-
-    def fold_binary(self, name: str, value: Any) -> bytes:
-        if name.lower() not in AS_IS:
-            return super().fold_binary(name, value)
-        return self.fold(name, value).encode("ascii")
+    start = b"\r\n--%b\r\n" % headers.boundary
+    data = b"".join((*headers.fields, start, *text, start, *html, b"\r\n--%b--\r\n" % headers.boundary))
+    if signer:
+        data = signer.sign(data, envelope.date)
+    return Message(envelope.sender, envelope.recipient, envelope.message_id, data)
 
 
-def _token_line(name: str, value: str) -> str:
-    if not value.isascii() or len(name) + 2 + len(value) > MAX_LINE:
-        raise HeaderError(f"{name} is not ASCII or is longer than {MAX_LINE} octets")
-    return plain(name, value)
-
-
-#: For every message of ours: CRLF line ends, 7 bits.
-POLICY = MailPolicy(linesep="\r\n", cte_type="7bit")
-
-
-def plain(name: str, value: str) -> str:
-    """`value`, which holds no control character and no kind of line end; raises HeaderError (RFC 5322, 2.2; checklist M11)."""
-    if _CONTROL.search(value):
-        raise HeaderError(f"{name} holds a control character or a line break")
-    return value
+# -- header fields, each with its CRLF ---------------------------------------
 
 
 def text_field(name: str, value: str) -> bytes:
-    """A field of free text with its CRLF: ASCII is folded at its blanks, everything else is RFC 2047 words.
+    """Return a field of free text: ASCII is folded at its blanks, everything else is RFC 2047 words.
 
     Python's own folding glued words together in some versions (python/cpython#144156), and takes text that looks like an
-    encoded word for one; here text comes back as it went in, but for blanks, which are one space each.
+    encoded word for one; here text comes back as it went in, except that each run of blanks is one space.
+
+    >>> text_field("Subject", "New articles")
+    b'Subject: New articles\\r\\n'
     """
-    text = " ".join(plain(name, value).split())
+    text = " ".join(_checked(name, value).split())
     words = text.split(" ")
     if not text.isascii() or "=?" in text or max(map(len, words)) > _WIDTH - 2 - len(name):
-        return f"{name}: {encoded(text, len(name) + 2)}\r\n".encode("ascii")
+        return f"{name}: {_encode_words(text, len(name) + 2)}\r\n".encode("ascii")
     lines = [f"{name}:"]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > _WIDTH:
@@ -98,20 +95,60 @@ def text_field(name: str, value: str) -> bytes:
 
 
 def token_field(name: str, value: str) -> bytes:
-    """A field that must stay as it is, in one line."""
-    return f"{name}: {_token_line(name, value)}\r\n".encode("ascii")
+    """Return a field of structured tokens (RFC 2369, 2919, 8058, 5322), as it is, in one line of ASCII.
+
+    Python's folding encodes any of them that is longer than a line (python/cpython#85725), and one-click unsubscribe is gone
+    without an error.
+    """
+    if not value.isascii() or len(name) + 2 + len(value) > MAX_LINE:
+        raise HeaderError(f"{name} is not ASCII or is longer than {MAX_LINE} octets")
+    return f"{name}: {_checked(name, value)}\r\n".encode("ascii")
+
+
+def mailbox_field(name: str, written: str) -> bytes:
+    """Return a From, Reply-To or the like of `Name <local@domain>`, as an operator wrote it."""
+    display, address = parseaddr(_checked(name, written))
+    bare = f"<{ascii_address(address)}>"
+    if not display:
+        return f"{name}: {bare}\r\n".encode("ascii")
+    named = f"{name}: {phrase(name, display, len(name) + 2)}"
+    return f"{named}{' ' if len(named) + 1 + len(bare) <= _WIDTH else CRLF + ' '}{bare}\r\n".encode("ascii")
+
+
+def folded_field(name: str, value: str | Address) -> bytes:
+    """Return a field of text or of an address as Python's email package folds and encodes it."""
+    checked = _checked(name, value) if isinstance(value, str) else value
+    return _POLICY.fold_binary(*_POLICY.header_store_parse(name, checked))
+
+
+def multipart_field(boundary: bytes) -> bytes:
+    """Return the Content-Type of a message in two alternatives."""
+    return b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\n' % boundary
+
+
+@lru_cache(16)
+def date_field(now: int) -> bytes:
+    """Return the Date for UTC seconds."""
+    return f"Date: {format_datetime(datetime.fromtimestamp(now, UTC))}\r\n".encode("ascii")
 
 
 def phrase(name: str, value: str, used: int = 0) -> str:
-    """A display name: quoted, or in encoded words after `used` characters of the line."""
-    text = " ".join(plain(name, value).split())
+    """Return a display name: quoted, or in encoded words after `used` characters of the line."""
+    text = " ".join(_checked(name, value).split())
     if text.isascii() and "=?" not in text and len(text) < 300:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return encoded(text, used)
+    return _encode_words(text, used)
 
 
-def encoded(text: str, used: int = 0) -> str:
-    """RFC 2047 words on folded lines of at most 76 characters, each word of whole characters."""
+def _checked(name: str, value: str) -> str:
+    """Return `value`, which holds no control character and no kind of line end (RFC 5322, 2.2; checklist M11)."""
+    if _CONTROL.search(value):
+        raise HeaderError(f"{name} holds a control character or a line break")
+    return value
+
+
+def _encode_words(text: str, used: int) -> str:
+    """Return RFC 2047 words on folded lines of at most 76 characters, each word of whole characters."""
     words: list[bytes] = []
     chunk = b""
     for character in text:
@@ -125,19 +162,12 @@ def encoded(text: str, used: int = 0) -> str:
     return "\r\n ".join(_FRAME.format(base64.b64encode(word).decode()) for word in words)
 
 
-def mailbox_field(name: str, written: str) -> bytes:
-    """`Name <local@domain>` as an operator wrote it, as a From, Reply-To or the like."""
-    display, address = parseaddr(plain(name, written))
-    bare = f"<{envelope(address)}>"
-    if not display:
-        return f"{name}: {bare}\r\n".encode("ascii")
-    named = f"{name}: {phrase(name, display, len(name) + 2)}"
-    short = len(named) + 1 + len(bare) <= _WIDTH
-    return f"{named}{' ' if short else CRLF + ' '}{bare}\r\n".encode("ascii")
+def ascii_address(address: str) -> str:
+    """Return an address in ASCII, its domain in A-labels (RFC 5890). Raises HeaderError, also for other scripts before the @.
 
-
-def envelope(address: str) -> str:
-    """An address in ASCII, its domain in A-labels (RFC 5890). Raises HeaderError, also for a local part beyond ASCII (E1)."""
+    >>> ascii_address("reader@例子.中国")
+    'reader@xn--fsqu00a.xn--fiqs8s'
+    """
     local, _at, domain = address.rpartition("@")
     if not domain.isascii():
         try:

@@ -1,15 +1,16 @@
-"""Templates -> forms: the whole digest of an issue in one language and time zone, rendered once and cut into pieces.
+"""Render mail templates, and cut the parts of a digest into fragments that are joined for each reader.
 
-A template is rendered with every article of the issue; style sheets are inlined once; then the text is cut at marks that
-nobody can guess (they are random) into the frame, the articles, the headings and the places of what is personal. What an
-article says passes through a template as a value only, never as a template.
+A digest's template is rendered once for an issue, a language and a time zone, with every article; style sheets are inlined
+once; then the text is cut at marks that nobody can guess (they are random) into the frame, the articles, the headings and the
+places of what is personal. What an article says passes through a template as a value only, never as a template.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,27 +25,13 @@ from markupsafe import Markup, escape
 from ... import i18n
 from ...errors import Fault
 from ...model import IssueArticle
-from .fragments import Piece
+from ...resources import templates
+from .fragments import Fragment
 
-#: What differs from reader to reader. A template finds the first three in `links`.
-PERSONAL = ("browser", "preferences", "unsubscribe", "address")
 _SLOTS = ("content", "teasers", "tally")
 _PAIRED = ("table", "tbody", "tr", "td", "div", "p", "ul", "ol", "li", "h2", "h3")
-
-#: What a personal value takes, at most about; for the size of a part before it is made.
+#: What a personal value takes, at most about (octets); for the size of a part before it is made.
 _ROOM = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Mould:
-    """Pieces, and names of personal values between them. `size` in octets, with room for those."""
-
-    parts: tuple[Piece | str, ...]
-    size: int
-
-    @classmethod
-    def of(cls, parts: Sequence[Piece | str]) -> Mould:
-        return cls(tuple(parts), sum(len(part.raw) if isinstance(part, Piece) else _ROOM for part in parts))
 
 
 class TemplateFault(Fault):
@@ -61,33 +48,61 @@ class SectionTitle:
     more: int | str = 0
 
 
+def template_folders(root: Path) -> list[Path]:
+    """Return where the templates of mails are, the operator's own first; `root` is the folder of the site."""
+    return [root / "templates" / "mail", templates() / "mail"]
+
+
 class Templates:
-    """The templates of one issue; `folders` in order of preference."""
+    """The templates of mails; `folders` in order of preference, the operator's first.
+
+    Texts are looked up as words of mails. Raises TemplateFault for a template that is missing, faulty or not UTF-8.
+    """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         loader = jinja2.FileSystemLoader(folders)
-        self.html = _environment(loader, autoescape=True)
-        self.text = _environment(loader, autoescape=False)
+        self._html, self._text = (
+            jinja2.Environment(
+                loader=loader,
+                autoescape=autoescape,  # noqa: S701  a text part and a subject are no HTML
+                undefined=jinja2.StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                keep_trailing_newline=True,
+            )
+            for autoescape in (True, False)
+        )
+        self._html.filters["shorten"] = self._text.filters["shorten"] = _shorten
 
-    def subject(self, language: str, zone: ZoneInfo, values: Mapping[str, Any]) -> str:
-        """One line, made for one set of `values`."""
-        with _Blame(_get(self.text, "digest.subject")) as template:
-            # Not `render`, which rewrites tracebacks so that `_Blame` would not know its template in them.
-            rendered = str(template.make_module({**_helpers(language, zone), **values}))
-        return " ".join(rendered.split())
+    def get(self, name: str) -> jinja2.Template:
+        """Return a template by the name of its file: `digest.html`, `confirm.subject`."""
+        try:
+            return (self._html if name.endswith(".html") else self._text).get_template(name)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateFault(
+                error.filename or error.name or name, error.lineno, 1, error.message or "not a template"
+            ) from None
+        except jinja2.TemplateNotFound as error:
+            raise TemplateFault(name, 1, 1, f"no such template: {error.message}") from None
+        except UnicodeDecodeError:
+            raise TemplateFault(name, 1, 1, "not UTF-8") from None
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return what a template makes of `values`, with those of `base_values` among them."""
+        template = self.get(name)
+        with _faults_located(template):
+            # Not `render`, which rewrites tracebacks so that `_faults_located` would not know its template in them.
+            return str(template.make_module(dict(values)))
 
 
-def _environment(loader: jinja2.BaseLoader, *, autoescape: bool) -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=loader,
-        autoescape=autoescape,  # noqa: S701  a text part and a subject are no HTML
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["shorten"] = _shorten
-    return made
+def base_values(language: str, zone: ZoneInfo) -> dict[str, Any]:
+    """Return what every template of a mail finds: `_` looks a text up, `day` and `date` write UTC seconds."""
+    return {
+        "_": lambda text: i18n.translate(language, text, context=i18n.MAIL),
+        "language": language,
+        "day": lambda when: i18n.format_day(datetime.fromtimestamp(when, zone), language),
+        "date": lambda when: i18n.format_date(datetime.fromtimestamp(when, zone), language),
+    }
 
 
 def _shorten(text: str, length: int) -> str:
@@ -99,56 +114,39 @@ def _shorten(text: str, length: int) -> str:
     return f"{kept[:blank] if blank > 0 else kept}…"
 
 
-def _helpers(language: str, zone: ZoneInfo) -> dict[str, Any]:
-    return {
-        "_": lambda text: i18n.translate(language, text, context=i18n.MAIL),
-        "language": language,
-        "day": lambda when: i18n.format_day(datetime.fromtimestamp(when, zone), language),
-        "date": lambda when: i18n.format_date(datetime.fromtimestamp(when, zone), language),
-    }
-
-
-def _get(environment: jinja2.Environment, name: str) -> jinja2.Template:
+@contextlib.contextmanager
+def _faults_located(template: jinja2.Template) -> Iterator[None]:
+    """Turn what goes wrong while a template is rendered into a fault at the innermost line of a template."""
     try:
-        return environment.get_template(name)
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateFault(error.filename or error.name or name, error.lineno, 1, error.message or "not a template") from None
-    except jinja2.TemplateNotFound as error:
-        raise TemplateFault(name, 1, 1, f"no such template: {error.message}") from None
-    except UnicodeDecodeError:
-        raise TemplateFault(name, 1, 1, "not UTF-8") from None
+        yield
+    except Fault:
+        raise
+    except jinja2.TemplateSyntaxError as error:  # of a template that this one includes
+        raise TemplateFault(error.filename or str(error.name), error.lineno, 1, str(error.message)) from None
+    except Exception as error:
+        path, line = template.filename or str(template.name), 1
+        trace: TracebackType | None = error.__traceback__
+        while trace is not None:
+            if found := trace.tb_frame.f_globals.get("__jinja_template__"):
+                path, line = found.filename or str(found.name), found.get_corresponding_lineno(trace.tb_lineno)
+            trace = trace.tb_next
+        raise TemplateFault(path, line, 1, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
 
 
-class _Blame:
-    """Turns what goes wrong while a template is rendered into a fault at the template's line."""
-
-    def __init__(self, template: jinja2.Template) -> None:
-        self._template = template
-
-    def __enter__(self) -> jinja2.Template:
-        return self._template
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not isinstance(error, Exception) or isinstance(error, Fault):
-            return
-        if isinstance(error, jinja2.TemplateSyntaxError):  # of a template that this one includes
-            raise TemplateFault(error.filename or str(error.name), error.lineno, 1, str(error.message)) from None
-        path, line = self._template.filename or str(self._template.name), 1
-        for found in _frames(trace):
-            path, line = found
-        raise TemplateFault(path, line, 1, f"{error}".splitlines()[0] if str(error) else type(error).__name__) from None
+# -- a digest's part, cut into fragments -------------------------------------
 
 
-def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int]]:
-    """Places in templates, the outermost first."""
-    while trace is not None:
-        template = trace.tb_frame.f_globals.get("__jinja_template__")
-        if template is not None:
-            yield template.filename or str(template.name), template.get_corresponding_lineno(trace.tb_lineno)
-        trace = trace.tb_next
+@dataclass(frozen=True, slots=True)
+class FragmentTemplate:
+    """Fragments, and names of personal values between them. `size` in octets, with room for those."""
 
+    items: tuple[Fragment | str, ...]
+    size: int
 
-# -- marks -----------------------------------------------------------------
+    @classmethod
+    def join(cls, items: Sequence[Fragment | str]) -> FragmentTemplate:
+        """Return a template of these items, with its size."""
+        return cls(tuple(items), sum(len(item.raw) if isinstance(item, Fragment) else _ROOM for item in items))
 
 
 class _Marks:
@@ -160,111 +158,103 @@ class _Marks:
         self.fences = re.compile(rf"(?:<!--)?{self.secret}:([a-z0-9.]+);(?:-->)?")
 
     def value(self, name: str) -> str:
+        """Return the mark of a personal value."""
         return f"{self.secret}_{name}_"
 
-    def fence(self, name: str) -> str:
-        return f"{self.secret}:{name};"
+    def fence(self, name: str, html: bool) -> str:
+        """Return the mark where something begins or ends: in HTML a comment, which may stand anywhere between elements."""
+        mark = f"{self.secret}:{name};"
+        return Markup("<!--{}-->").format(mark) if html else mark
 
-    def mould(self, text: str) -> Mould:
-        """Cut at the personal values."""
-        cut = self.find.split(text)
-        return Mould.of([part if at % 2 else Piece(part) for at, part in enumerate(cut) if part])
-
-
-# -- forms -----------------------------------------------------------------
+    def cut(self, text: str) -> FragmentTemplate:
+        """Return a text cut at its personal values."""
+        found = self.find.split(text)
+        return FragmentTemplate.join([part if at % 2 else Fragment(part) for at, part in enumerate(found) if part])
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """One part (HTML or text) of an issue in one language and time zone. `articles` and `teasers` by rank."""
+class PartTemplate:
+    """One part (HTML or text) of an issue in one language and time zone. `articles` and `teasers` by rank.
 
-    frame: Mould
-    articles: Sequence[Mould]
-    teasers: Sequence[Mould]
-    tally: tuple[Mould, Mould]
-    escape: Callable[[str], str]
+    `tally`: the line that counts all articles, for one and for many.
+    """
+
+    html: bool
+    frame: FragmentTemplate
+    articles: Sequence[FragmentTemplate]
+    teasers: Sequence[FragmentTemplate]
+    tally: tuple[FragmentTemplate, FragmentTemplate]
     _marks: _Marks
     _texts: Mapping[str, str]
 
-    def heading(self, section: SectionTitle) -> Mould:
-        return self._filled("section", section, "many")
+    def escape(self, text: str) -> str:
+        """Return a text as this part must write it."""
+        return str(escape(text)) if self.html else text
 
-    def more(self, section: SectionTitle, *, one: bool) -> Mould:
-        return self._filled("more", section, "one" if one else "many")
-
-    def _filled(self, macro: str, section: SectionTitle, number: str) -> Mould:
+    def fill_macro(self, macro: str, section: SectionTitle, number: str) -> FragmentTemplate:
+        """Return the `section` or the `more` of a heading; `number`: the wording for `one` or for `many`."""
         text = self._texts[f"{macro}.{'linked' if section.url else 'plain'}.{number}"]
         for name in ("title", "url", "feed"):
             text = text.replace(self._marks.value(name), self.escape(getattr(section, name)))
-        return self._marks.mould(text)
+        return self._marks.cut(text)
 
 
-def html_form(
-    templates: Templates, language: str, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
-) -> Form:
-    return _Workshop(_get(templates.html, "digest.html"), language, zone, values, html=True).form(articles)
+def cut_part(template: jinja2.Template, articles: Sequence[IssueArticle], values: Mapping[str, Any]) -> PartTemplate:
+    """Return the part that a digest's template (`digest.html`, `digest.txt`) makes of all articles of an issue."""
+    return _Cutter(template, values).cut_part(articles)
 
 
-def text_form(
-    templates: Templates, language: str, zone: ZoneInfo, articles: Sequence[IssueArticle], values: Mapping[str, Any]
-) -> Form:
-    return _Workshop(_get(templates.text, "digest.txt"), language, zone, values, html=False).form(articles)
-
-
-class _Workshop:
+class _Cutter:
     """Renders one template with marks in it, and cuts."""
 
-    def __init__(
-        self, template: jinja2.Template, language: str, zone: ZoneInfo, values: Mapping[str, Any], *, html: bool
-    ) -> None:
-        self.template, self.html, self.marks = template, html, _Marks()
-        personal = {name: self.marks.value(name) for name in PERSONAL}
-        links = {**values["links"], **{name: text for name, text in personal.items() if name != "address"}}
-        slots = {name: self._fence(f"slot.{name}") for name in _SLOTS}
-        self.context = {**_helpers(language, zone), **values, **slots, "links": links, "address": personal["address"]}
+    def __init__(self, template: jinja2.Template, values: Mapping[str, Any]) -> None:
+        self.template, self.html, self.marks = template, str(template.name).endswith(".html"), _Marks()
+        links = {name: self.marks.value(name) for name in ("browser", "preferences", "unsubscribe")}
+        slots = {name: self.marks.fence(f"slot.{name}", self.html) for name in _SLOTS}
+        self.context = {**values, **slots, "links": {**values["links"], **links}, "address": self.marks.value("address")}
+        # Languages differ for one and many; which number it is, a message says.
+        self.numbers: tuple[tuple[str, int | str], ...] = (("one", 1), ("many", self.marks.value("count")))
 
-    def _fence(self, name: str) -> str:
-        """In HTML a comment, which may stand anywhere between elements."""
-        return Markup("<!--{}-->").format(self.marks.fence(name)) if self.html else self.marks.fence(name)
-
-    def form(self, articles: Sequence[IssueArticle]) -> Form:
-        with _Blame(self.template):
+    def cut_part(self, articles: Sequence[IssueArticle]) -> PartTemplate:
+        with _faults_located(self.template):
             module = self.template.make_module(self.context)
             rendered = str(module)
             for slot in _SLOTS:
-                if self._shows(rendered, slot):
-                    rendered = self._fill(rendered, slot, dict(self._fragments(module, slot, articles)))
-        rendered = _inline(rendered) if self.html else rendered
-        frame, texts = self._cut(f"{rendered.strip()}\n")
-        return Form(
+                fence = str(self.marks.fence(f"slot.{slot}", self.html))
+                if slot == "content" and rendered.count(fence) != 1:
+                    raise self._fault("expected {{ content }} once")
+                if fence in rendered:
+                    texts = dict(self._render_macros(module, slot, articles))
+                    filled = "".join(f"{self.marks.fence(name, self.html)}{text}" for name, text in texts.items())
+                    # The texts are in the part once; where a slot is shown again, its fence stays and is enough.
+                    rendered = rendered.replace(fence, f"{filled}{self.marks.fence(f'end.{slot}', self.html)}", 1)
+        frame, texts = self._cut(f"{(_inline_styles(rendered) if self.html else rendered).strip()}\n")
+        return PartTemplate(
+            html=self.html,
             frame=frame,
-            articles=[self.marks.mould(texts[f"article.{rank}"]) for rank in range(len(articles))],
-            teasers=[self.marks.mould(texts.get(f"teaser.{rank}", "")) for rank in range(len(articles))],
-            tally=(self.marks.mould(texts.get("tally.one", "")), self.marks.mould(texts.get("tally.many", ""))),
-            escape=(lambda text: str(escape(text))) if self.html else str,
+            articles=[self.marks.cut(texts[f"article.{rank}"]) for rank in range(len(articles))],
+            teasers=[self.marks.cut(texts.get(f"teaser.{rank}", "")) for rank in range(len(articles))],
+            tally=(self.marks.cut(texts.get("tally.one", "")), self.marks.cut(texts.get("tally.many", ""))),
             _marks=self.marks,
             _texts={name: text for name, text in texts.items() if name.startswith(("section.", "more."))},
         )
 
-    def _fragments(
+    def _render_macros(
         self, module: jinja2.environment.TemplateModule, slot: str, articles: Sequence[IssueArticle]
     ) -> Iterator[tuple[str, str]]:
+        """Yield (name, text) of all that a slot can show."""
         if slot == "teasers":
             yield from ((f"teaser.{rank}", self._call(module, "teaser", article)) for rank, article in enumerate(articles))
         elif slot == "tally":
-            yield from ((f"tally.{name}", self._call(module, "total", count)) for name, count in self._numbers())
+            yield from ((f"tally.{name}", self._call(module, "total", count)) for name, count in self.numbers)
         else:
             yield from ((f"article.{rank}", self._call(module, "article", article)) for rank, article in enumerate(articles))
-            for name, number in self._numbers():
+            for name, number in self.numbers:
                 title, url, feed = map(self.marks.value, ("title", "url", "feed"))
                 linked = SectionTitle(title, url, feed, number)
                 for kind, section in (("linked", linked), ("plain", SectionTitle(title, more=number))):
                     for macro in ("section", "more"):
                         yield f"{macro}.{kind}.{name}", self._call(module, macro, section)
-
-    def _numbers(self) -> tuple[tuple[str, int | str], ...]:
-        """Languages differ for one and many; which number it is, a message says."""
-        return (("one", 1), ("many", self.marks.value("count")))
 
     def _call(self, module: jinja2.environment.TemplateModule, macro: str, value: object) -> str:
         found = getattr(module, macro, None)
@@ -275,44 +265,30 @@ class _Workshop:
             raise self._fault(f"the macro {macro} opens an element that it does not close, or closes one that it did not open")
         return text
 
-    def _shows(self, rendered: str, slot: str) -> bool:
-        count = rendered.count(str(self._fence(f"slot.{slot}")))
-        if slot == "content" and count != 1:
-            raise self._fault("expected {{ content }} once")
-        return count > 0
-
-    def _fill(self, rendered: str, slot: str, fragments: Mapping[str, str]) -> str:
-        fence = str(self._fence(f"slot.{slot}"))
-        filled = "".join(f"{self._fence(name)}{text}" for name, text in fragments.items())
-        # The fragments are in the text once; where a slot is shown again, its fence stays and is enough.
-        return rendered.replace(fence, f"{filled}{self._fence(f'end.{slot}')}", 1)
-
-    def _cut(self, rendered: str) -> tuple[Mould, dict[str, str]]:
+    def _cut(self, rendered: str) -> tuple[FragmentTemplate, dict[str, str]]:
+        """Return the frame, with the names of slots in it, and the texts of the macros. Raises TemplateFault."""
         first, *rest = self.marks.fences.split(rendered)
-        frame = list(self.marks.mould(first).parts)
+        frame = list(self.marks.cut(first).items)
         texts: dict[str, str] = {}
         for name, text in zip(rest[::2], rest[1::2], strict=True):
             kind, _, what = name.partition(".")
             if kind in ("end", "slot"):
-                frame += [what, *self.marks.mould(text).parts]
+                frame += [what, *self.marks.cut(text).items]
             else:
                 texts[name] = text
-        self._check(frame, texts)
-        return Mould.of(frame), texts
-
-    def _check(self, frame: Sequence[Piece | str], texts: Mapping[str, str]) -> None:
         for name in ("unsubscribe", "preferences"):
             if name not in frame:
                 raise self._fault(f"expected {{{{ links.{name} }}}}: readers must find it in every digest")
-        whole = [part.raw.decode() for part in frame if isinstance(part, Piece)] + list(texts.values())
+        whole = [item.raw.decode() for item in frame if isinstance(item, Fragment)] + list(texts.values())
         if any(self.marks.secret in self.marks.find.sub("", text).lower() for text in whole):
             raise self._fault("a filter has changed a link, an address or a number that is filled in later")
+        return FragmentTemplate.join(frame), texts
 
     def _fault(self, reason: str) -> TemplateFault:
         return TemplateFault(self.template.filename or str(self.template.name), 1, 1, reason)
 
 
-def _inline(html: str) -> str:
+def _inline_styles(html: str) -> str:
     """Style sheets become style attributes; one marked `data-css-inline="keep"` stays, for @media. Nothing is fetched."""
     inlined = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True, preallocate_node_capacity=1024).inline(html)
     return inlined.replace(' data-css-inline="keep"', "")

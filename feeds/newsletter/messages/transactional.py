@@ -1,7 +1,7 @@
-"""Single mails: the confirmation that a sign-up asks for, the receipt with a subscriber's own links. Whole, into the outbox.
+"""Compose transactional messages: the confirmation that a sign-up asks for, the receipt with a subscriber's own links.
 
-Rendered from `confirm.*` and `receipt.*` (subject, html, txt), the operator's templates first. A confirmation names nothing
-that whoever filled in the form has written, so that nobody can send words of his own with it.
+Rendered from `confirm.*` and `receipt.*` (subject, html, txt), the operator's templates first, and put into the outbox whole. A
+confirmation names nothing that was typed into the form, so that nobody can send words of their own with it.
 """
 
 from __future__ import annotations
@@ -9,204 +9,178 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from email import quoprimime
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
-from itertools import pairwise
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import sqlalchemy as sa
 
 from ... import i18n
 from ...config.models import Config
 from ...database.tables import outbox
-from ...errors import FeedsError
+from ...model import Message
 from ..subscribers.address import Mailbox
-from .mime import POLICY, plain
+from . import mime
+from .templates import Templates, base_values
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_LINE = 78  # of a body in quoted-printable, with the `=` of a soft break
+_SOFT_BREAK = b"=\r\n"
 
 
-class LetterError(FeedsError):
-    """A template of a mail is faulty; names the file and the line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """`data` is a whole message in ASCII; `recipient` the envelope's."""
-
-    recipient: str
-    message_id: str
-    data: str
-
-
-def post(connection: sa.Connection, letters: Sequence[Letter], now: int) -> None:
-    """Into the outbox, to be sent with the next round."""
+def enqueue(connection: sa.Connection, messages: Sequence[Message], now: int) -> None:
+    """Put messages into the outbox, to be sent with the next round; the outbox settles the envelope's sender then."""
     rows = [
         {
-            "recipient": letter.recipient,
-            "message_id": letter.message_id,
-            "message": letter.data,
+            "recipient": message.recipient,
+            "message_id": message.message_id,
+            "message": message.data.decode("ascii"),
             "status": "pending",
             "attempts": 0,
             "next_at": now,
             "created": now,
             "reply": "",
         }
-        for letter in letters
+        for message in messages
     ]
     if rows:
         connection.execute(sa.insert(outbox), rows)
 
 
-def rhythm(config: Config, language: str, frequency: str, day: int) -> str:
-    """How often and when, in words: `every Monday at 08:00`. `day` of weekly digests only."""
+def envelope_sender(config: Config) -> str:
+    """Return where bounces of transactional messages go: the bounce mailbox, else who the message is from."""
+    settings = config.newsletter
+    return parseaddr(settings.bounces.address or settings.confirmations_from or settings.sender)[1]
+
+
+def describe_schedule(config: Config, language: str, frequency: str, day: int) -> str:
+    """Return how often and when a digest is sent, in words: `every Monday at 08:00`. `day` of weekly digests only."""
     cron = config.newsletter.cron(frequency, day)
     time = f"{cron.hour:02}:{cron.minute:02}"
     if frequency == "weekly":
-        return i18n.translate(language, "every %(day)s at %(time)s") % {
-            "day": i18n.translate(language, DAYS[cron.day]),
-            "time": time,
-        }
+        day_name = i18n.translate(language, DAYS[cron.day])
+        return i18n.translate(language, "every %(day)s at %(time)s") % {"day": day_name, "time": time}
     if frequency == "monthly":
         return i18n.translate(language, "on day %(day)s of every month at %(time)s") % {"day": cron.day, "time": time}
     return i18n.translate(language, "every day at %(time)s") % {"time": time}
 
 
-@dataclass(slots=True)
-class Letters:
-    """Of one configuration. `folders`: where templates are looked for, the operator's first."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a message says: header fields that are the same for all recipients, two encoded parts."""
 
-    config: Config
-    folders: Sequence[Path]
-    _moulds: dict[tuple[str, int], _Mould] = field(default_factory=dict)
+    language: str
+    fields: bytes
+    text: bytes
+    html: bytes
 
-    def confirmation(self, mailbox: Mailbox, token: str, language: str, now: int) -> Letter:
-        """Of `token` are made the link and the address that says "it was not me". Fast enough for many at a time."""
-        mould = self._moulds.get((language, len(token))) or self._moulds.setdefault(
-            (language, len(token)), self._mould(language, len(token))
-        )
-        message_id = self._message_id("confirm", token)
-        fields = {"To": mailbox.envelope, "Message-ID": message_id, "Date": _date(now)}
-        heads = "".join(f"{name}: {plain(name, value)}\r\n" for name, value in fields.items())
-        return Letter(mailbox.envelope, message_id, heads + mould.cast(token))
+    def for_token(self, marker: str, token: str) -> _Content:
+        """Return the content with a token, as long as the marker, where the marker stands.
 
-    def _mould(self, language: str, length: int) -> _Mould:
+        A marker in a body may be broken by soft line ends, which stay in their places.
+        """
+
+        def broken(found: re.Match[bytes]) -> bytes:
+            lines, at = [], 0
+            for part in found[0].split(_SOFT_BREAK):
+                lines.append(token[at : at + len(part)].encode("ascii"))
+                at += len(part)
+            return _SOFT_BREAK.join(lines)
+
+        pattern = re.compile(rb"(?:=\r\n)?".join(re.escape(marker[at].encode()) for at in range(len(marker))))
+        return _Content(self.language, *(pattern.sub(broken, part) for part in (self.fields, self.text, self.html)))
+
+
+class TransactionalComposer:
+    """Makes single messages of one configuration. `folders` of templates in order of preference, the operator's first.
+
+    Raises TemplateFault for a faulty template, HeaderError for a setting that no header can carry.
+    """
+
+    def __init__(self, config: Config, folders: Sequence[Path]) -> None:
+        self._config, self._templates = config, Templates(folders)
+        self._with_markers: dict[tuple[str, int], _Content] = {}
+
+    def confirmation(self, mailbox: Mailbox, token: str, language: str, now: int) -> Message:
+        """Return the message with the link to confirm and the one that says "it was not me", both made of `token`.
+
+        Templates are rendered once for a language and a length of tokens: an import asks many at a time.
+        """
         # Letters of base64 that no text has in a row; as long as the token, so that lines are broken alike.
-        marker = ("Zq9xJ7vK" * (length // 8 + 1))[:length]
-        values = {"link": f"{self._base}/confirm/{marker}", "hours": self.config.newsletter.confirm_hours}
-        message = self._message("confirm", language, f"{self._base}/unsubscribe/{marker}", values)
-        return _Mould.of(message.as_bytes().decode("ascii"), marker)
+        marker = ("Zq9xJ7vK" * (len(token) // 8 + 1))[: len(token)]
+        known = self._with_markers.get((language, len(token)))
+        if known is None:
+            base = self._config.site.base_url
+            values = {"link": f"{base}/confirm/{marker}", "hours": self._config.newsletter.confirm_hours}
+            known = self._render("confirm", language, f"{base}/unsubscribe/{marker}", values)
+            self._with_markers[language, len(token)] = known
+        content = known.for_token(marker, token)
+        envelope = self._envelope("confirm", token, mailbox, now)
+        above = mime.token_field("To", mailbox.envelope), *_id_and_date(envelope)
+        return _build(envelope, content, above=above)
 
-    def receipt(self, mailbox: Mailbox, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int) -> Letter:
-        """`wanted`: how often and when, in words -> titles of selections; `token` of the subscriber's own links."""
-        values = {"preferences": f"{self._base}/preferences/{token}", "unsubscribe": f"{self._base}/unsubscribe/{token}"}
-        message = self._message("receipt", language, values["unsubscribe"], {**values, "wanted": wanted})
-        message["To"] = Address(addr_spec=mailbox.envelope)
-        message["Message-ID"] = self._message_id("receipt", f"{token}:{now}")
-        message["Date"] = _date(now)
-        return Letter(mailbox.envelope, message["Message-ID"], message.as_bytes().decode("ascii"))
+    def receipt(self, mailbox: Mailbox, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int) -> Message:
+        """Return the message that says what is `wanted`: how often and when, in words -> titles of selections.
 
-    @property
-    def _base(self) -> str:
-        return self.config.site.base_url
+        `token` is that of the subscriber's own links.
+        """
+        base = self._config.site.base_url
+        values = {"preferences": f"{base}/preferences/{token}", "unsubscribe": f"{base}/unsubscribe/{token}"}
+        content = self._render("receipt", language, values["unsubscribe"], {**values, "wanted": wanted})
+        envelope = self._envelope("receipt", f"{token}:{now}", mailbox, now)
+        below = mime.folded_field("To", Address(addr_spec=mailbox.envelope)), *_id_and_date(envelope)
+        return _build(envelope, content, below=below)
 
-    def _message_id(self, kind: str, text: str) -> str:
-        """Of a hash: mail servers log message ids, and tokens are nobody else's business."""
+    def _envelope(self, kind: str, text: str, mailbox: Mailbox, now: int) -> mime.Envelope:
+        """The Message-ID is a hash: mail servers log message ids, and tokens are nobody else's business."""
         domain = self._sender().rpartition("@")[2].strip(">")
-        return f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"
+        message_id = f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"
+        return mime.Envelope(envelope_sender(self._config), mailbox.envelope, message_id, now)
 
     def _sender(self) -> str:
-        return self.config.newsletter.confirmations_from or self.config.newsletter.sender
+        return self._config.newsletter.confirmations_from or self._config.newsletter.sender
 
-    def _message(self, template: str, language: str, unsubscribe: str, values: Mapping[str, Any]) -> EmailMessage:
-        """Without the fields that differ from one recipient to the next."""
-        tag = i18n.match_language(language)
-        environment = self._environment(tag)
-        found = [_render(environment, f"{template}.{end}", values) for end in ("subject", "txt", "html")]
-        message = EmailMessage(policy=POLICY)
-        message["From"] = _address(self._sender())
-        message["Subject"] = plain("Subject", " ".join(found[0].split()))
-        if self.config.newsletter.reply_to:
-            message["Reply-To"] = _address(self.config.newsletter.reply_to)
-        message["List-Unsubscribe"] = f"<{unsubscribe}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        message["Auto-Submitted"] = "auto-generated"
-        message["X-Auto-Response-Suppress"] = "All"
-        message.set_content(found[1], cte="quoted-printable")
-        message.add_alternative(found[2], subtype="html", cte="quoted-printable")
-        message["Content-Language"] = tag  # `set_content` takes away what begins with Content-
-        return message
-
-    def _environment(self, language: str) -> jinja2.Environment:
-        made = jinja2.Environment(
-            loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder) for folder in self.folders]),
-            undefined=jinja2.StrictUndefined,
-            autoescape=jinja2.select_autoescape(("html",)),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        site = self.config.site
-        made.globals.update(_=lambda text: i18n.translate(language, text, context=i18n.MAIL), language=language, site=site)
-        made.globals.update(chinese=language == "zh-CN")
-        made.globals.update(postal_address=self.config.newsletter.postal_address)
-        return made
+    def _render(self, name: str, language: str, unsubscribe: str, values: Mapping[str, Any]) -> _Content:
+        site, settings = self._config.site, self._config.newsletter
+        language = i18n.match_language(language)
+        known = base_values(language, self._config.zone) | {"site": site, "postal_address": settings.postal_address}
+        known |= {"chinese": language == "zh-CN", **values}
+        subject, text, html = (self._templates.render(f"{name}.{end}", known) for end in ("subject", "txt", "html"))
+        fields = [_folded_address("From", self._sender()), mime.folded_field("Subject", " ".join(subject.split()))]
+        if settings.reply_to:
+            fields.append(_folded_address("Reply-To", settings.reply_to))
+        fields += [
+            mime.token_field("List-Unsubscribe", f"<{unsubscribe}>"),
+            mime.token_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\nMIME-Version: 1.0\r\n",
+        ]
+        return _Content(language, b"".join(fields), _encode("plain", text), _encode("html", html, b"MIME-Version: 1.0\r\n"))
 
 
-def _date(now: int) -> str:
-    return format_datetime(datetime.fromtimestamp(now, UTC))
+def _build(envelope: mime.Envelope, content: _Content, *, above: Sequence[bytes] = (), below: Sequence[bytes] = ()) -> Message:
+    """The boundary is of the Message-ID, so that equal input gives equal bytes."""
+    number = int(hashlib.sha256(envelope.message_id.encode()).hexdigest()[:15], 16)
+    boundary = f"{'=' * 15}{number:019}==".encode("ascii")
+    tongue = b"Content-Language: %b\r\n" % content.language.encode("ascii")
+    fields = (*above, content.fields, mime.multipart_field(boundary), tongue, *below)
+    return mime.build_message(envelope, mime.Headers(fields, boundary), [content.text], [content.html])
 
 
-def _address(text: str) -> Address:
-    name, address = parseaddr(text)
-    return Address(display_name=name, addr_spec=address)
+def _id_and_date(envelope: mime.Envelope) -> tuple[bytes, bytes]:
+    return mime.token_field("Message-ID", envelope.message_id), mime.date_field(envelope.date)
 
 
-def _render(environment: jinja2.Environment, name: str, values: Mapping[str, Any]) -> str:
-    try:
-        return environment.get_template(name).render(values)
-    except jinja2.TemplateSyntaxError as error:
-        raise LetterError(f"{error.filename or name}:{error.lineno}: {error.message}") from None
-    except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
-        raise LetterError(f"{name}:{_line_of(error)}: {error}".splitlines()[0]) from None
+def _folded_address(name: str, written: str) -> bytes:
+    display, address = parseaddr(written)
+    return mime.folded_field(name, Address(display_name=display, addr_spec=address))
 
 
-def _line_of(error: Exception) -> int:
-    """The line of the template, which Jinja2 puts into the traceback."""
-    line, trace = 1, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith((".subject", ".txt", ".html")):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
-
-
-@dataclass(frozen=True, slots=True)
-class _Mould:
-    """A message cut where its token stands. A token may be broken by soft line ends of quoted-printable; they stay in place."""
-
-    pieces: tuple[str, ...]
-    breaks: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def of(cls, text: str, marker: str) -> _Mould:
-        pattern = re.compile("(?:=\r\n)?".join(map(re.escape, marker)))
-        pieces, breaks, end = [], [], 0
-        for found in pattern.finditer(text):
-            pieces.append(text[end : found.start()])
-            parts = found[0].split("=\r\n")
-            breaks.append(tuple(sum(map(len, parts[:number])) for number in range(len(parts) + 1)))
-            end = found.end()
-        return cls((*pieces, text[end:]), tuple(breaks))
-
-    def cast(self, token: str) -> str:
-        made = [self.pieces[0]]
-        for piece, cuts in zip(self.pieces[1:], self.breaks, strict=True):
-            made.append("=\r\n".join(token[start:stop] for start, stop in pairwise(cuts)))
-            made.append(piece)
-        return "".join(made)
+def _encode(subtype: str, text: str, fields: bytes = b"") -> bytes:
+    """Return a part in quoted-printable; `fields` are further header fields of it."""
+    plain = b"\n".join(text.encode("utf-8").splitlines()) + b"\n"
+    body = quoprimime.body_encode(plain.decode("latin-1"), _LINE).replace("\n", "\r\n")
+    head = b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n%b\r\n'
+    return head % (subtype.encode("ascii"), fields) + body.encode("ascii")

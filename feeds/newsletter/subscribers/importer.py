@@ -22,7 +22,7 @@ from ...config.models import Config
 from ...database.tables import cohorts, subscribers, subscriptions, suppressions
 from ...errors import Fault, FeedsError
 from ...tokens import Tokens
-from ..messages.transactional import Letters, post
+from ..messages.transactional import TransactionalComposer, enqueue
 from . import requests as signups
 from .address import Mailbox, MailboxError, parse
 from .records import Settings, Wish, WishError, cohort_key, keys_in, selection_keys, settings, texts_of, usual_day, wish
@@ -221,7 +221,7 @@ class Import:
     connection: sa.Connection
     config: Config
     tokens: Tokens
-    letters: Letters
+    messages: TransactionalComposer
     now: int
     skip_faulty: bool = False
     report: ImportReport = field(default_factory=ImportReport)
@@ -378,9 +378,9 @@ class Import:
                 continue
             token, request = self._request(rows, hashes[mailbox])
             requests.append(request)
-            mails.append(self.letters.confirmation(rows[0].mailbox, token, rows[0].chosen.language, self.now))
+            mails.append(self.messages.confirmation(rows[0].mailbox, token, rows[0].chosen.language, self.now))
         signups.insert(self.connection, requests)
-        post(self.connection, mails, self.now)
+        enqueue(self.connection, mails, self.now)
         self.report.confirmations += len(mails)
 
     def _request(self, rows: Sequence[Row], mailbox_hash: str) -> tuple[str, dict[str, Any]]:

@@ -22,13 +22,13 @@ from ...catalog import queries
 from ...config.environment import Environment
 from ...config.models import FREQUENCIES, Config
 from ...model import Selection, Term
-from ...resources import templates
 from ...runtime import Runtime
 from ...syndication import feeds, lookup
 from ...tokens import Tokens
 from ..issues import preview
 from ..issues.preview import Coming
-from ..messages.transactional import Letters, post, rhythm
+from ..messages.templates import template_folders
+from ..messages.transactional import TransactionalComposer, describe_schedule, enqueue
 from . import importer, records, requests, signup_limits, suppression
 from .address import Mailbox, MailboxError
 from .address import parse as parse_mailbox
@@ -37,7 +37,7 @@ from .records import LANGUAGES, Settings, Subscriber, Subscription, Wish, WishEr
 from .requests import Asked, Request
 
 if TYPE_CHECKING:
-    from ..messages.compose import Preview
+    from ..messages.composer import MessagePreview
 
 log: Any = structlog.get_logger("feeds.consent")
 #: Of one form: more is no reader's wish.
@@ -121,8 +121,8 @@ class Consent:
         return cls(runtime.engine, runtime.environment, config, runtime.tokens())
 
     @cached_property
-    def letters(self) -> Letters:
-        return Letters(self.config, [self.environment.root / "templates" / "mail", templates() / "mail"])
+    def messages(self) -> TransactionalComposer:
+        return TransactionalComposer(self.config, template_folders(self.environment.root))
 
     # -- what there is to choose -------------------------------------------
 
@@ -140,7 +140,9 @@ class Consent:
 
     def rhythm(self, language: str, frequency: str, day: int) -> str:
         """How often and when, in words; "" for a frequency that is not offered any more."""
-        return rhythm(self.config, language, frequency, day) if frequency in self.config.newsletter.frequencies else ""
+        return (
+            describe_schedule(self.config, language, frequency, day) if frequency in self.config.newsletter.frequencies else ""
+        )
 
     def title(self, select: str, *, chinese: bool) -> str:
         """What a selection is called."""
@@ -210,7 +212,7 @@ class Consent:
         place = signup_limits.network(ip)
         network = self.tokens.salted(f"network:{place}") if place else ""
         token, row = requests.row(self.tokens, asked, hashed, network, hours=self.config.newsletter.confirm_hours, now=now)
-        letter = self.letters.confirmation(mailbox, token, asked.chosen.language, now)
+        message = self.messages.confirmation(mailbox, token, asked.chosen.language, now)
         with database.writing(self.engine, durable=True) as connection:
             signup_limits.serialise(connection)
             signup_limits.purge(connection, now)
@@ -219,7 +221,7 @@ class Consent:
             if ip and (held := signup_limits.exceeded(connection, self.config.newsletter.signup, hashed, network, now)):
                 return held
             requests.insert(connection, [row])
-            post(connection, [letter], now)
+            enqueue(connection, [message], now)
         return ""
 
     # -- confirming --------------------------------------------------------
@@ -264,7 +266,7 @@ class Consent:
         entered = self._with_consent(connection, mailbox, asked, now, now)
         if entered is not None:
             requests.use(connection, request, entered, now)
-            post(connection, [self._receipt(connection, entered, now)], now)
+            enqueue(connection, [self._receipt(connection, entered, now)], now)
         return entered
 
     def _with_consent(
@@ -293,7 +295,7 @@ class Consent:
             titles = [self.title(select, chinese=chinese) for select in one.selects]
             wanted[self.rhythm(i18n.match_language(subscriber.language), one.frequency, one.day) or one.frequency] = titles
         mailbox = parse_mailbox(subscriber.address)
-        return self.letters.receipt(mailbox, self._token(subscriber), subscriber.language, wanted, now)
+        return self.messages.receipt(mailbox, self._token(subscriber), subscriber.language, wanted, now)
 
     # -- one's own page ----------------------------------------------------
 
@@ -309,17 +311,17 @@ class Consent:
             known = self._subscriber(connection, token)
             return preview.digests(connection, self.config, known, now, chinese=chinese) if known else None
 
-    def coming_mail(self, token: str, frequency: str, now: int) -> Preview | None:
+    def coming_mail(self, token: str, frequency: str, now: int) -> MessagePreview | None:
         """The next message itself. None for a link that does not work, and where there is no such digest."""
         with database.reading(self.engine) as connection:
             known = self._subscriber(connection, token)
             found = preview.content(connection, self.config, known, frequency, now) if known else None
         if found is None:
             return None
-        from ..messages.compose import Press  # what composes mail is of use to few pages
+        from ..messages.composer import DigestComposer  # what composes mail is of use to few pages
 
         content, recipient = found
-        return Press(self.config, content, self.tokens, self.letters.folders).preview(recipient, now)
+        return DigestComposer(self.config, content, self.tokens, template_folders(self.environment.root)).preview(recipient)
 
     def _subscriber(self, connection: sa.Connection, token: str) -> Subscriber | None:
         known = self._owner(connection, token)
@@ -375,7 +377,7 @@ class Consent:
             records.revoke(connection, known.key)
             renewed = records.by_key(connection, known.key)
             assert renewed is not None
-            post(connection, [self._receipt(connection, renewed, now)], now)
+            enqueue(connection, [self._receipt(connection, renewed, now)], now)
         return True
 
     def export_of(self, token: str) -> dict[str, Any] | None:
@@ -479,7 +481,7 @@ class Consent:
         """
         rows = importer.read(file, path, self.config, now)
         with suppress(_TakenBack), database.writing(self.engine, durable=True) as connection:
-            work = importer.Import(connection, self.config, self.tokens, self.letters, now, skip_faulty)
+            work = importer.Import(connection, self.config, self.tokens, self.messages, now, skip_faulty)
             report = work.run(rows, progress)
             if dry_run:
                 raise _TakenBack

@@ -1,4 +1,4 @@
-"""What the tests of composed messages share: an issue made by hand, its press, and a message read as a mail program would."""
+"""What the tests of messages share: an issue made by hand, its composer, and a message read as a mail program would."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from feeds.config.models import Config, NamedFeed, Newsletter, Select, Site
 from feeds.config.models import FeedSettings as Feeds
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
-from feeds.newsletter.messages.compose import Press
+from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.messages.dkim import Signer
 from feeds.resources import templates
 from feeds.tokens import Tokens
@@ -66,13 +66,13 @@ def content(
     return IssueContent(issue, made, found, known | (queries or {}))
 
 
-def press(
+def composer(
     of: IssueContent | None = None,
     settings: Config | None = None,
     folders: Sequence[Path] = (FOLDER,),
     signer: Signer | None = None,
-) -> Press:
-    return Press(settings or config(), of or content(), TOKENS, folders, signer)
+) -> DigestComposer:
+    return DigestComposer(settings or config(), of or content(), TOKENS, folders, signer)
 
 
 def recipient(*selections: int, **fields: Any) -> Recipient:

@@ -1,0 +1,62 @@
+"""Decide which articles of an issue one reader gets, under which headings. Pure.
+
+Invariant: the same content and selections give the same sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ... import selections
+from ...config.models import Config
+from ...errors import AddressError
+from ...model import FACETS, IssueContent, Section
+
+
+def arrange_sections(content: IssueContent, reach: int, chosen: Sequence[int], limit: int) -> tuple[Section, ...]:
+    """Return the sections of a reader who has come to `reach` and has `chosen` selections (keys), in the reader's order.
+
+    Each article stands once, in its first section; at most `limit` in all, the others are counted in `more`. Ranks stay in
+    their order (editor's choice, then the newest). A selection with nothing new has no section; one that the limit leaves
+    nothing for still has, so that its articles are counted.
+    """
+    seen: set[int] = set()
+    new: dict[int, list[int]] = {}
+    for key in dict.fromkeys(chosen):
+        if ranks := [rank for rank in content.sections.get((reach, key), ()) if rank not in seen]:
+            new[key] = sorted(ranks)
+            seen.update(ranks)
+    shares = _divide([len(ranks) for ranks in new.values()], limit)
+    return tuple(
+        Section(key, tuple(ranks[:share]), len(ranks) - share) for (key, ranks), share in zip(new.items(), shares, strict=True)
+    )
+
+
+def _divide(sizes: Sequence[int], limit: int) -> list[int]:
+    """Return room for each section: as even as the sizes allow; what does not divide goes to those in front."""
+    shares = [0] * len(sizes)
+    left = limit
+    while left > 0 and (unfilled := [at for at, size in enumerate(sizes) if shares[at] < size]):
+        each = max(1, left // len(unfilled))
+        for at in unfilled:
+            given = min(each, sizes[at] - shares[at], left)
+            shares[at] += given
+            left -= given
+    return shares
+
+
+def title_and_page(config: Config, query: str, language: str) -> tuple[str, str, str]:
+    """Return what a selection is called, and the path and the query string of its page ("" where the site has none).
+
+    A query that no longer parses, or names a feed that is gone, is its own title.
+    """
+    try:
+        found = selections.parse(query)
+    except AddressError:
+        return query, "", ""
+    if isinstance(found, str):
+        feed = config.named(found)
+        return (feed.title, f"feeds/{feed.name}", "") if feed else (found, "", "")
+    facets = [facet for facet in FACETS if config.feeds.facet(facet).enabled]
+    path, own = selections.page(found, facets=facets, builder=config.feeds.select.enabled)
+    return selections.title(found, chinese=language == "zh-CN"), path, own
