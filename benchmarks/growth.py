@@ -101,7 +101,7 @@ def _serve(runtime: Runtime) -> None:
 
 def _rescan(runtime: Runtime) -> tuple[float, float]:
     """CPU seconds of a rescan: of looking, and of the rest."""
-    look: Callable[..., Any] = ingest.look
+    look: Callable[..., Any] = ingest.find_changes
     spent: list[float] = []
 
     def timed(*words: Any, **more: Any) -> Any:
@@ -111,11 +111,11 @@ def _rescan(runtime: Runtime) -> tuple[float, float]:
         finally:
             spent.append(cpu_seconds() - before)
 
-    ingest.look = timed
+    ingest.find_changes = timed
     try:
         whole = _spent(lambda: rescan.rescan(runtime.engine, runtime.environment, now=int(time.time())))
     finally:
-        ingest.look = look
+        ingest.find_changes = look
     return sum(spent), whole - sum(spent)
 
 

@@ -30,7 +30,7 @@ from .newsletter.transports import choose_transport
 from .store import git as history
 from .store import git as pulling
 from .store.git import Git
-from .store.parse import Rules
+from .store.parse import ParseSettings
 from .syndication import feeds
 from .tokens import Tokens, new_secret
 
@@ -93,11 +93,11 @@ def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
         return
     try:
         git = Git(os.path.realpath(config.site.store))
-        pulling.head(git)
-        if settings.dates and history.shallow_ids(git):
+        pulling.head_commit(git)
+        if settings.dates and history.shallow_commits(git):
             yield _about_git(environment, "dates", f"a shallow clone {history.SHALLOW}: git fetch --unshallow")
         if settings.pull:
-            pulling.upstream(git)
+            pulling.upstream_branch(git)
     except GitError as error:
         yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
 
@@ -151,7 +151,7 @@ def _check_store(environment: Environment, config: Config) -> list[Problem]:
     """Read every file of the store into a catalog that is thrown away, and ask it what the configuration takes for granted."""
     try:
         with _catalog_of(config) as connection:
-            problems = queries.problems(connection)
+            problems = queries.list_problems(connection)
             moves = list(_check_moves(environment, config, connection))
     except StoreError as error:
         return [Problem(config.site.store, 0, 0, str(error), "store")]
@@ -165,11 +165,11 @@ def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
         engine = database.connect(f"sqlite:///{folder}/catalog.db")
         tables.metadata.create_all(engine)
-        rules = Rules.of(config)
+        rules = ParseSettings.from_config(config)
         try:
             with database.writing(engine) as connection:
-                found = ingest.look(connection, rules)
-                ingest.take_in(connection, rules, feeds.aliases_of(config), found, now=int(time.time()))
+                found = ingest.find_changes(connection, rules)
+                ingest.apply_changes(connection, rules, feeds.aliases_of(config), found, now=int(time.time()))
                 yield connection
         finally:
             engine.dispose()

@@ -22,8 +22,8 @@ from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
-from .store.git import Outlook
-from .store.parse import Rules
+from .store.git import DateChanges
+from .store.parse import ParseSettings
 from .store.walk import Guard
 from .syndication import documents, editions, feeds
 
@@ -64,7 +64,7 @@ def is_let_go(stored: Mapping[str, str]) -> bool:
 
 def is_accepted(stored: Mapping[str, str], found: Look) -> bool:
     """Whether the files that are gone now are those, and no others, that were let go."""
-    return is_let_go(stored) and stored[ACCEPTED] == walk.mark(found.changes.removed)
+    return is_let_go(stored) and stored[ACCEPTED] == walk.paths_digest(found.changes.removed)
 
 
 def let_go(stored: Mapping[str, str], mark: str) -> dict[str, str]:
@@ -85,7 +85,7 @@ def removal_marks(stored: Mapping[str, str], taken: Taken, rule: Guard, publishe
     held = ""
     if taken.held:
         since = before.since if before else now
-        held = json.dumps(asdict(Held(len(taken.held), published, since, walk.mark(taken.held))))
+        held = json.dumps(asdict(Held(len(taken.held), published, since, walk.paths_digest(taken.held))))
     lately = [] if rule.accepted else [*_lately(stored, now), *([(now, taken.counts.removed)] if taken.counts.removed else [])]
     word = {ACCEPTED: ""} if stored.get(ACCEPTED) else {}  # one that was given meanwhile is the next rescan's
     return {STATE: held, LATELY: json.dumps(lately), **word}
@@ -119,18 +119,18 @@ def rescan(
         with database.reading(engine) as connection:
             stored = editions.read(connection)
         config, fault = _configuration(environment, stored)
-        found, moved = git.brought_up_to_date(config, stored, now, at_once=pull, stop=stop)
+        found, moved = git.pull_if_due(config, stored, now, at_once=pull, stop=stop)
         if moved:  # the configuration may lie in the same repository
             config, fault = _configuration(environment, stored)
         try:
             report, outlook = _Rescan(engine, config, stored, now, full, accept_removals, progress, workers, started).run()
         except StoreError as error:
-            said = {"rescan_fault": str(error), "config_fault": fault, git.STATE: found.written()}
+            said = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: found.written()}
             _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))), time.perf_counter() - started)
             raise
         done = asdict(report)
         said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, git.STATE: found.with_dates(outlook).written()}, now, done, fault, report.seconds)
+        _note(engine, {**said, git.STATE_NAME: found.with_dates(outlook).written()}, now, done, fault, report.seconds)
     return report
 
 
@@ -177,14 +177,14 @@ class _Rescan:
     workers: int | None
     started: float
 
-    def run(self) -> tuple[RescanReport, Outlook]:
-        rules = Rules.of(self.config)
+    def run(self) -> tuple[RescanReport, DateChanges]:
+        rules = ParseSettings.from_config(self.config)
         marks = editions.marks(self.config, rules)
         held = Held.read(self.stored)
         gone = held.mark if held else ""
         with database.reading(self.engine) as connection:
             anew = self.full or self.stored.get("parse") != marks["parse"]
-            found = ingest.look(connection, rules, everything=anew, mark=self.stored.get("dated", ""), held=gone)
+            found = ingest.find_changes(connection, rules, everything=anew, mark=self.stored.get("dated", ""), held=gone)
             marks["dated"] = found.outlook.mark
             accepted = self.accept_removals or is_accepted(self.stored, found)
             idle = found.idle and not (held and accepted)
@@ -193,10 +193,10 @@ class _Rescan:
         with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
             return self._write(connection, rules, found, self._guard(accepted), marks), found.outlook
 
-    def _write(self, connection: sa.Connection, rules: Rules, found: Look, rule: Guard, marks: dict[str, str]) -> RescanReport:
+    def _write(self, connection: sa.Connection, rules: ParseSettings, found: Look, rule: Guard, marks: dict[str, str]) -> RescanReport:
         aliases = feeds.aliases_of(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
-        taken = ingest.take_in(
+        taken = ingest.apply_changes(
             connection,
             rules,
             aliases,

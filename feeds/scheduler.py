@@ -207,7 +207,7 @@ class Clock:
         self._say("config_refused", status["config_fault"])
         self._say("removals_held", status["held_fault"])
         self._log_git(status["store_git"] or {})
-        self._warn(self.runtime.read(queries.problems))
+        self._warn(self.runtime.read(queries.list_problems))
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
             log.info(
                 "rescan",

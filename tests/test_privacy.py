@@ -29,7 +29,7 @@ from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
 from feeds.static import site_files
 from feeds.static.render import renderer
-from feeds.store.parse import Rules, parse
+from feeds.store.parse import ParseSettings, parse
 from feeds.syndication import lookup, opml
 from feeds.web.app import create_app
 
@@ -55,7 +55,7 @@ def everything_published(site: Any) -> bytes:
         parts += [result.stdout_bytes, result.stderr_bytes, repr(result.exception).encode()]
     site_files.export(site.runtime, str(site.root / "out"), renderer, compressed=False)
     parts += [path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()]
-    for problem in site.runtime.read(queries.problems):
+    for problem in site.runtime.read(queries.list_problems):
         parts.append(repr(problem).encode())
     parts.append(json.dumps(site.runtime.read(health.status)).encode())
     files = list((site.root / "var").iterdir())
@@ -167,7 +167,7 @@ DAMAGES = {
 
 
 def _read(text: str) -> ParsedArticle | Problem | None:
-    rules = Rules("/s", "UTC", "", "https://feeds.example", "https://img.example", 65536)
+    rules = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", 65536)
     return parse(rules, "1.md", text.encode("utf-8", "surrogateescape"), 0)
 
 
@@ -241,7 +241,7 @@ def test_faults_in_comments_are_reported_without_a_word_of_them(site: Any) -> No
     for number, broken in enumerate(breaks):
         site.write(f"{number}.md", f"---\n{header.replace('message: zqsecret', broken)}---\n正文")
     site.rescan()
-    problems = site.runtime.read(queries.problems)
+    problems = site.runtime.read(queries.list_problems)
     assert len(problems) == len(breaks) and all(problem.line for problem in problems)
     assert not SECRETS.search(everything_published(site))
 

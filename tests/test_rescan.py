@@ -37,7 +37,7 @@ def articles(site: Any) -> dict[str, str]:
 
 
 def quarantine(site: Any) -> dict[str, str]:
-    return {problem.path: problem.reason for problem in site.runtime.read(queries.problems)}
+    return {problem.path: problem.reason for problem in site.runtime.read(queries.list_problems)}
 
 
 def terms(site: Any, facet: str = "tag") -> dict[str, int]:
@@ -355,7 +355,7 @@ def test_a_broken_file_is_not_read_again_until_it_changes(site: Any, reads: list
 def test_the_place_of_a_fault_is_a_line_and_a_column_of_the_file(site: Any) -> None:
     site.write("1.md", "---\ntitle: x\nauthor: [a, b\ntags: []\n---\n")
     site.rescan()
-    [problem] = site.runtime.read(queries.problems)
+    [problem] = site.runtime.read(queries.list_problems)
     assert (problem.path, problem.line, problem.column) == ("1.md", 4, 5)
 
 

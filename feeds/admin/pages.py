@@ -26,7 +26,7 @@ from ..newsletter.subscribers.address import parse as parse_mailbox
 from ..newsletter.subscribers.signup import Consent, masked
 from ..rescan import Held, is_let_go
 from ..runtime import Runtime
-from ..store.git import Repository
+from ..store.git import RepositoryStatus
 from ..syndication import documents, editions
 from ..tokens import Tokens
 from ..websub import subscriptions as hub_rows
@@ -57,7 +57,7 @@ class Overview:
     config_fault: str
     held: Held | None
     going: bool
-    git: Repository | None
+    git: RepositoryStatus | None
     due: Mapping[str, int]
     deliveries: Mapping[str, int]
     subscribers: Mapping[str, int]
@@ -77,7 +77,7 @@ def look(connection: sa.Connection, now: int) -> Overview:
         config_fault=stored.get("config_fault", ""),
         held=Held.read(stored),
         going=is_let_go(stored),
-        git=Repository.read(stored),
+        git=RepositoryStatus.from_state(stored),
         due=_due(config, now) if config else {},
         deliveries=issue_status.counts(connection),
         subscribers=issue_status.subscriber_counts(connection),
@@ -147,7 +147,7 @@ class Console:
     def problems(self, page: int) -> tuple[Sequence[Problem], int, int]:
         """One page of the files in quarantine, how many there are, and on how many pages."""
         with database.reading(self.engine) as connection:
-            found = queries.problems(connection)
+            found = queries.list_problems(connection)
         pages = max(1, -(-len(found) // PROBLEMS))
         page = min(max(page, 1), pages)
         return found[(page - 1) * PROBLEMS : page * PROBLEMS], len(found), pages

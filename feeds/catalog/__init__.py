@@ -1,6 +1,5 @@
-"""Files -> catalog. Law: nothing here knows of feeds, mail or HTTP; `catalog` is the only door the other departments use.
+"""The catalog: an index of the articles in the database. It knows nothing of feeds, mail or HTTP.
 
-Reading order: git, pull (a store in git is brought up to date) -> sweep (which files changed) -> history, dating (what git says
-of their dates) -> frontmatter, body, reading (one file -> ParsedArticle or Problem) -> intake and vocabulary (rows) -> scan
-(the whole way, in one transaction) -> catalog (what readers ask).
+A changed file goes `store.walk` -> `store.parse` (by `store.frontmatter` and `store.markdown`) -> `ingest`. `terms` and
+`bitmaps` write what belongs to articles; `queries`, `related` and `search` answer; `snapshot` holds all articles without text.
 """

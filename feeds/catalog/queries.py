@@ -1,7 +1,7 @@
-"""What the catalog answers: select articles, resolve and count terms, list quarantine. Reads only; the one door to the library.
+"""Questions to the catalog: select articles, resolve and count terms, list quarantine. Reads only.
 
-`select` is index look-ups: one term's memberships, or all articles, are read in the order of time; what combines terms is
-answered from sets of articles (`sets`), at a cost that grows with what is asked for and hardly with what exists.
+A selection is index look-ups: one term's memberships, or all articles, are read in the order of time; a combination of terms is
+answered from sets of articles (`bitmaps`), at a cost that grows with what is asked for and hardly with what exists.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from .. import selections, urls
+from ..database import chunks
 from ..database.tables import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from . import bitmaps
-from .sort_key import first_of, published_at
+from .bitmaps import Window
+from .sort_key import first_position, published_at
 
 HEADINGS = (
     "key",
@@ -39,6 +41,8 @@ HEADINGS = (
     "terms",
 )
 
+# -- selections ------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Clauses:
@@ -50,12 +54,12 @@ class Clauses:
 
     @property
     def alone(self) -> bool:
-        """One term, and nothing besides."""
+        """Whether the selection is one term and nothing else."""
         return len(self.some) == 1 and len(self.some[0]) == 1 and not self.none
 
     @property
     def straight(self) -> bool:
-        """One term, or everything: its articles lie in an index in their order."""
+        """Whether an index has the articles in their order: those of one term, or all."""
         return not self.never and (self.alone or not (self.some or self.none))
 
 
@@ -83,7 +87,10 @@ def _term_rows(connection: sa.Connection, keys: Iterable[TermKey]) -> dict[TermK
 
 @dataclass(frozen=True, slots=True)
 class Respelled:
-    """A selection in the catalog's own spellings; in those that ids keep; and the names that are no term (facet, name)."""
+    """A selection in the catalog's spellings (`selection`), and in those that ids keep (`lasting`).
+
+    `unknown` are the (facet, name) that are not a term, `known` the terms of the others.
+    """
 
     selection: Selection
     lasting: Selection
@@ -110,99 +117,81 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     return Respelled(selection.renamed(written), selection.renamed(lasting), unknown, found)
 
 
-def select(
-    connection: sa.Connection,
-    clauses: Clauses,
-    limit: int | None,
-    before: int | None = None,
-    after: int | None = None,
-    *,
-    skip: int = 0,
-    with_html: bool = True,
-) -> list[Article]:
-    """The newest `limit` articles; those below position `before` and at or above position `after` if given.
-
-    `skip` leaves out so many of the newest.
-    """
-    if limit is not None and before is None and after is None and clauses.straight:
-        return _newest(connection, clauses, limit, skip, with_html=with_html)
-    keys = [key for key, _position in _keys(connection, clauses, limit, before, after, skip=skip)]
-    return [found for part in _parts(keys) for found in load(connection, part, with_html=with_html)]
+def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:
+    """Return the articles of a selection in a window of time."""
+    if window.limit is not None and window.before is None and window.after is None and clauses.straight:
+        query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
+        given = {"term": clauses.some[0][0]} if clauses.some else {}
+        rows = connection.execute(query, {**given, "limit": window.limit, "skip": window.skip}).all()
+        return [_article(row, row.html if with_html else "") for row in rows]
+    keys = [key for key, _position in _positions(connection, clauses, window)]
+    return [found for part in chunks(keys) for found in load_articles(connection, part, with_html=with_html)]
 
 
-def digests(
-    connection: sa.Connection, clauses: Clauses, limit: int | None, before: int | None = None, after: int | None = None
-) -> list[tuple[str, int]]:
-    """(digest, updated) of what `select` would give: all that decides a feed's bytes, at the cost of no body."""
-    keys = [key for key, _position in _keys(connection, clauses, limit, before, after)]
+def article_digests(connection: sa.Connection, clauses: Clauses, window: Window) -> list[tuple[str, int]]:
+    """Return (digest, updated) of what `select` would return: all that decides a feed's bytes, at the cost of no body."""
+    keys = article_keys(connection, clauses, window)
     found: dict[int, tuple[str, int]] = {}
     c = articles.c
-    for part in _parts(keys):
+    for part in chunks(keys):
         rows = connection.execute(sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)))
         found.update({key: (digest, updated) for key, digest, updated in rows})
     return [found[key] for key in keys]
 
 
-def between(first: int, end: int) -> tuple[int, int]:
-    """`before` and `after` for what was published from `first` to before `end`, in UTC seconds."""
-    return first_of(end), first_of(first)
+def article_keys(connection: sa.Connection, clauses: Clauses, window: Window = Window()) -> list[int]:
+    """Return the keys of the articles of a selection; of all of them, newest first, by default."""
+    return [key for key, _position in _positions(connection, clauses, window)]
 
 
-def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    """As many as a statement may have parameters."""
-    return (keys[start : start + 400] for start in range(0, len(keys), 400))
+def period(first: int, end: int) -> Window:
+    """Return the window of what was published from `first` to before `end`, in UTC seconds."""
+    return Window(before=first_position(end), after=first_position(first))
 
 
-def newest(connection: sa.Connection, clauses: Clauses, before: int | None = None) -> int | None:
-    """When the newest article, or the newest published before `before`, was published; all in UTC seconds."""
-    found = _keys(connection, clauses, 1, None if before is None else first_of(before), None)
+def newest_published(connection: sa.Connection, clauses: Clauses, before: int | None = None) -> int | None:
+    """Return when the newest article, or the newest before `before`, was published; all in UTC seconds."""
+    window = Window(1, before=None if before is None else first_position(before))
+    found = _positions(connection, clauses, window)
     return published_at(found[0][1]) if found else None
 
 
-def oldest(connection: sa.Connection, clauses: Clauses, after: int) -> int | None:
-    """When the oldest article that was published at or after `after` was published; all in UTC seconds."""
-    found = _keys(connection, clauses, 1, None, first_of(after), newest_first=False)
+def oldest_published(connection: sa.Connection, clauses: Clauses, after: int) -> int | None:
+    """Return when the oldest article at or after `after` was published; all in UTC seconds."""
+    found = _positions(connection, clauses, Window(1, after=first_position(after), newest_first=False))
     return published_at(found[0][1]) if found else None
 
 
 def count(connection: sa.Connection, clauses: Clauses) -> int:
-    """How many articles a selection has in all."""
+    """Return how many articles a selection has in all."""
     if clauses.never:
         return 0
     if clauses.alone:
         return int(connection.execute(sa.select(terms.c.articles).where(terms.c.key == clauses.some[0][0])).scalar() or 0)
     if not clauses.some and not clauses.none:
         return int(connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar() or 0)
-    return bitmaps.count(connection, bitmaps.members(connection, clauses.some, clauses.none))
+    return bitmaps.count(connection, bitmaps.select_articles(connection, clauses.some, clauses.none))
 
 
-def _keys(
-    connection: sa.Connection,
-    clauses: Clauses,
-    limit: int | None,
-    before: int | None,
-    after: int | None,
-    *,
-    skip: int = 0,
-    newest_first: bool = True,
-) -> list[tuple[int, int]]:
-    """(key, position), in order of position."""
+def _positions(connection: sa.Connection, clauses: Clauses, window: Window) -> list[tuple[int, int]]:
+    """(key, position) of a selection's articles, from an index where it has their order, else from sets."""
     if clauses.never:
         return []
     if not clauses.straight:
-        found = bitmaps.members(connection, clauses.some, clauses.none)
-        most = limit if limit is None else skip + limit
-        return bitmaps.window(connection, found, most, before, after, newest_first=newest_first)[skip:]
+        found = bitmaps.select_articles(connection, clauses.some, clauses.none)
+        return bitmaps.articles_in(connection, found, window)
     m, c = memberships.c, articles.c
     key, position = (m.article_key, m.position) if clauses.alone else (c.key, c.position)
     query = sa.select(key, position)
     query = query.where(m.term_key == clauses.some[0][0]) if clauses.alone else query
-    query = query if before is None else query.where(position < before)
-    query = query if after is None else query.where(position >= after)
-    query = query.limit(limit).offset(skip) if skip else query.limit(limit)
-    order = (position.desc(), key) if newest_first else (position, key)
+    query = query if window.before is None else query.where(position < window.before)
+    query = query if window.after is None else query.where(position >= window.after)
+    query = query.limit(window.limit).offset(window.skip) if window.skip else query.limit(window.limit)
+    order = (position.desc(), key) if window.newest_first else (position, key)
     return [(found, place) for found, place in connection.execute(query.order_by(*order))]
 
+
+# -- articles --------------------------------------------------------------
 
 # Built once: putting them together takes SQLAlchemy as long as SQLite needs for the answer.
 _HEADINGS = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c.key.in_(sa.bindparam("keys", expanding=True)))
@@ -210,7 +199,7 @@ _WHOLE = _HEADINGS.add_columns(bodies.c.html).join_from(articles, bodies, bodies
 
 
 def _window_of(key: sa.Column[int], position: sa.Column[int], *where: sa.ColumnElement[bool]) -> dict[bool, sa.Select[Any]]:
-    """The newest articles with and without bodies, as one question: what is known of so few rows needs no plan of its own."""
+    """The newest articles with and without bodies, as one statement: so few rows need no plan of their own."""
     rows = sa.select(key.label("key"), position.label("position")).where(*where).order_by(position.desc(), key)
     window = rows.limit(sa.bindparam("limit", type_=sa.Integer, literal_execute=True)).offset(sa.bindparam("skip")).subquery()
     found = sa.select(*(articles.c[name] for name in HEADINGS)).join_from(window, articles, articles.c.key == window.c.key)
@@ -222,16 +211,8 @@ _NEWEST = _window_of(articles.c.key, articles.c.position)
 _NEWEST_OF = _window_of(memberships.c.article_key, memberships.c.position, memberships.c.term_key == sa.bindparam("term"))
 
 
-def _newest(connection: sa.Connection, clauses: Clauses, limit: int, skip: int, *, with_html: bool) -> list[Article]:
-    """What of a term, or of everything, `limit` articles are after the `skip` newest."""
-    query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
-    given = {"term": clauses.some[0][0]} if clauses.some else {}
-    rows = connection.execute(query, {**given, "limit": limit, "skip": skip}).all()
-    return [_article(row, row.html if with_html else "") for row in rows]
-
-
-def load(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
-    """Articles by key, in the order of `keys`."""
+def load_articles(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
+    """Return articles by key, in the order of `keys`."""
     if not keys:
         return []
     rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
@@ -247,8 +228,8 @@ def _article(row: Any, html: str) -> Article:
         title=row.title,
         summary=row.summary,
         html=html,
-        published=instant(row.published),
-        updated=instant(row.updated),
+        published=utc_datetime(row.published),
+        updated=utc_datetime(row.updated),
         original=row.original,
         picture=row.picture,
         comments=row.comments,
@@ -257,33 +238,24 @@ def _article(row: Any, html: str) -> Article:
     )
 
 
-def keys(connection: sa.Connection, clauses: Clauses) -> list[int]:
-    """All articles of a selection, newest first."""
-    return [key for key, _position in _keys(connection, clauses, None, None, None)]
-
-
-def instant(seconds: int) -> datetime:
+def utc_datetime(seconds: int) -> datetime:
+    """Return the time of some UTC seconds."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def key_of(connection: sa.Connection, id: str) -> int | None:
-    """The key of the article with this id."""
+def article_key(connection: sa.Connection, id: str) -> int | None:
+    """Return the key of the article with this id."""
     return connection.execute(sa.select(articles.c.key).where(articles.c.id == id)).scalar()
 
 
-def article(connection: sa.Connection, id: str) -> Article | None:
-    key = key_of(connection, id)
-    return next(iter(load(connection, [key])), None) if key is not None else None
-
-
-def url_of(connection: sa.Connection, permalink: str) -> str:
-    """Where the article with this permalink is published; "" if there is none."""
+def article_url(connection: sa.Connection, permalink: str) -> str:
+    """Return where the article with this permalink is published; "" if there is none."""
     c = articles.c
     query = sa.select(c.url).where(c.permalink == permalink).order_by(c.position.desc()).limit(1)
     return str(connection.execute(query).scalar() or "")
 
 
-def news(
+def new_articles(
     connection: sa.Connection,
     after: int,
     until: int,
@@ -292,7 +264,7 @@ def news(
     *,
     settled: int | None = None,
 ) -> list[Article]:
-    """Headings of what became available in (after, until] (UTC seconds), or came with a rescan later than `arrival`.
+    """Return headings of what became available in (after, until] (UTC seconds), or came with a rescan later than `arrival`.
 
     The editor's choice first, then the newest; of more than `limit`, those that came last. `settled`: only what came with that
     rescan or before.
@@ -306,15 +278,11 @@ def news(
     latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
     found = connection.execute(latest.limit(limit)).all()
     keys = [row.key for row in sorted(found, key=lambda row: (not row.editor_choice, -row.position))]
-    return [
-        article
-        for start in range(0, len(keys), 400)
-        for article in load(connection, keys[start : start + 400], with_html=False)
-    ]
+    return [article for part in chunks(keys) for article in load_articles(connection, part, with_html=False)]
 
 
 def first_arrival(connection: sa.Connection, after: int, until: int, arrival: int) -> int | None:
-    """The first rescan later than `arrival` with an article that becomes available in (after, until] (UTC seconds)."""
+    """Return the first rescan later than `arrival` with an article that becomes available in (after, until] (UTC seconds)."""
     c = articles.c
     query = sa.select(sa.func.min(c.arrival)).where(c.available > after, c.available <= until, c.arrival > arrival)
     return connection.execute(query).scalar()
@@ -343,7 +311,7 @@ _TERM = sa.select(terms).where(
 
 
 def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: str) -> KnownTerm | None:
-    """The term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
+    """Return the term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
     exact = connection.execute(_TERM, {"facet": facet, "slug": segment}).first()
     if exact is not None:
         return _known_term(exact)
@@ -353,29 +321,26 @@ def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: st
 
 
 def terms_of(connection: sa.Connection, facet: str, min_articles: int = 1, limit: int | None = None) -> list[KnownTerm]:
-    """The terms of a facet, most used first."""
+    """Return the terms of a facet, most used first."""
     query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles >= min_articles)
     query = query.order_by(terms.c.articles.desc(), terms.c.folded)
     return [_known_term(row) for row in connection.execute(query.limit(limit) if limit else query)]
 
 
 def terms_by_key(connection: sa.Connection, keys: Iterable[int]) -> list[KnownTerm]:
-    wanted = sorted(keys)
-    found: list[KnownTerm] = []
-    for start in range(0, len(wanted), 400):
-        query = sa.select(terms).where(terms.c.key.in_(wanted[start : start + 400]))
-        found += [_known_term(row) for row in connection.execute(query)]
-    return found
+    """Return terms by their keys, in no order."""
+    parts = chunks(sorted(keys))
+    return [_known_term(row) for part in parts for row in connection.execute(sa.select(terms).where(terms.c.key.in_(part)))]
 
 
 def term_counts(connection: sa.Connection) -> Mapping[str, int]:
-    """How many terms in use each facet has."""
+    """Return how many terms in use each facet has."""
     query = sa.select(terms.c.facet, sa.func.count()).where(terms.c.articles > 0).group_by(terms.c.facet)
     return {facet: number for facet, number in connection.execute(query)}
 
 
-def similar(connection: sa.Connection, facet: str, name: str, limit: int = 8) -> list[Term]:
-    """Terms whose name has something of a name that does not exist: for a 404 that helps."""
+def similar_terms(connection: sa.Connection, facet: str, name: str, limit: int = 8) -> list[Term]:
+    """Return terms whose names resemble a name that does not exist, for a 404 page."""
     folded = urls.fold(name)
     if not folded:
         return []
@@ -386,15 +351,15 @@ def similar(connection: sa.Connection, facet: str, name: str, limit: int = 8) ->
     return [_known_term(row).term for row in connection.execute(query.order_by(terms.c.articles.desc()).limit(limit))]
 
 
-def containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
-    """Terms in use that have `folded` in their folded name, most used first."""
+def terms_containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
+    """Return terms in use that have `folded` in their folded name, most used first."""
     query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles > 0)
     query = query.where(terms.c.folded.contains(folded, autoescape=True)).order_by(terms.c.articles.desc(), terms.c.folded)
     return [_known_term(row).term for row in connection.execute(query.limit(limit))]
 
 
-def problems(connection: sa.Connection) -> list[Problem]:
-    """Quarantine, by path."""
+def list_problems(connection: sa.Connection) -> list[Problem]:
+    """Return the files in quarantine, by path."""
     c = quarantine.c
     rows = connection.execute(sa.select(c.path, c.line, c.column, c.reason, c.kind).order_by(c.path))
     return [Problem(*row) for row in rows]

@@ -1,7 +1,7 @@
-"""Which articles belong beside an article: the next ones in time, and those that share its rarest terms.
+"""Related articles and related terms: what stands beside an article, and what a term's articles say about the term.
 
 Of the term that fewest articles have, those next to the article are taken, by turns from both sides, then of the next term,
-until there are enough. Only order and numbers decide, so the whole archive is gone through for the static tree in the time that
+until there are enough. Only order and numbers decide, so that the static site goes through the whole archive in the time that
 a few pages take.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -18,17 +18,21 @@ from ..database import whole_rows
 from ..database.tables import articles, memberships, terms
 from ..model import Term
 from . import bitmaps, queries
-from .snapshot import Overview
+from .snapshot import Snapshot
 
 #: How many related articles are named.
 MOST = 4
-#: The facets by which articles are related, and how many times its number of articles a term of each counts for: that two have
-#: a tag in common says more than that they have a translator. Reviewers and categories say nothing.
-FACETS: Mapping[str, int] = {"tag": 1, "author": 3, "translator": 3}
+#: The facets by which articles are related, and how many times its number of articles a term of each counts for: a common tag
+#: says more than a common translator. Reviewers and categories say nothing.
+WEIGHTS: Mapping[str, int] = {"tag": 1, "author": 3, "translator": 3}
 
 
-def related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, ...]:
-    """Keys of the related articles. `sides`: for each term, the rarest first, its next older and newer articles."""
+def pick_related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, ...]:
+    """Return keys of related articles. `sides`: for each term, the rarest first, its next older and newer articles. Pure.
+
+    >>> pick_related([([3, 2], [5]), ([1], [9])])
+    (3, 5, 2, 1)
+    """
     found: dict[int, None] = {}
     for older, newer in sides:
         for pair in itertools.zip_longest(older, newer):
@@ -38,84 +42,81 @@ def related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, 
     return tuple(itertools.islice(found, MOST))
 
 
-# -- of one article ---------------------------------------------------------
+# -- of one article --------------------------------------------------------
 
 
-def related_to(connection: sa.Connection, key: int, position: int) -> tuple[int, ...]:
-    """Keys of the articles related to one; only as many terms are asked as it takes."""
+def related_articles(connection: sa.Connection, key: int, position: int) -> tuple[int, ...]:
+    """Return keys of the articles related to one; only as many terms are asked as it takes."""
     m, t = memberships.c, terms.c
-    rarity = t.articles * sa.case(FACETS, value=t.facet)
+    rarity = t.articles * sa.case(WEIGHTS, value=t.facet)
     own = sa.select(t.key).join_from(memberships, terms, t.key == m.term_key).where(m.article_key == key)
-    ordered = connection.execute(own.where(t.facet.in_(FACETS)).order_by(rarity, t.key)).scalars().all()
-    return related(_sides(connection, term, position) for term in ordered)
+    ordered = connection.execute(own.where(t.facet.in_(WEIGHTS)).order_by(rarity, t.key)).scalars().all()
+
+    def sides(term: int) -> tuple[Sequence[int], Sequence[int]]:
+        query = sa.select(m.article_key).where(m.term_key == term).limit(MOST)
+        older = query.where(m.position < position).order_by(m.position.desc())
+        newer = query.where(m.position > position).order_by(m.position)
+        return connection.execute(older).scalars().all(), connection.execute(newer).scalars().all()
+
+    return pick_related(map(sides, ordered))
 
 
-def _sides(connection: sa.Connection, term: int, position: int) -> tuple[Sequence[int], Sequence[int]]:
-    m = memberships.c
-    query = sa.select(m.article_key).where(m.term_key == term).limit(MOST)
-    older = query.where(m.position < position).order_by(m.position.desc())
-    newer = query.where(m.position > position).order_by(m.position)
-    return connection.execute(older).scalars().all(), connection.execute(newer).scalars().all()
-
-
-def neighbours(connection: sa.Connection, position: int) -> tuple[int | None, int | None]:
-    """Keys of the article published before, and of the one after, of all."""
+def adjacent_articles(connection: sa.Connection, position: int) -> tuple[int | None, int | None]:
+    """Return keys of the articles published before and after a position, of all."""
     c = articles.c
     older = sa.select(c.key).where(c.position < position).order_by(c.position.desc()).limit(1)
     newer = sa.select(c.key).where(c.position > position).order_by(c.position).limit(1)
     return connection.execute(older).scalar(), connection.execute(newer).scalar()
 
 
-# -- of all articles ---------------------------------------------------------
+# -- of all articles -------------------------------------------------------
 
 
-class Surroundings:
-    """`related`: keys of related articles by the key of an article, as `related_to` finds them."""
+class RelatedArticles:
+    """`by_article`: keys of related articles by the key of an article, as `related_articles` finds them."""
 
     def __init__(self) -> None:
-        self.related: dict[int, tuple[int, ...]] = {}
+        self.by_article: dict[int, tuple[int, ...]] = {}
         self._members: dict[int, list[int]] = {}
 
-    def refresh(self, overview: Overview, counts: Mapping[int, int]) -> None:
-        """`counts`: what each term counts for, by its key, as `rarities` gives it."""
-        ordered = sorted((count, term) for term, count in counts.items() if term in overview.members)
-        members = {term: overview.members[term] for _count, term in ordered}
-        if list(members.items()) != list(self._members.items()):  # lists that are the same objects are compared at no cost
-            self._members = members
-            self.related = dict(_all_related(members))
+    def refresh(self, snapshot: Snapshot, rarities: Mapping[int, int]) -> None:
+        """Follow a snapshot. `rarities`: what each term counts for, by its key."""
+        ordered = sorted((count, term) for term, count in rarities.items() if term in snapshot.members)
+        members = {term: snapshot.members[term] for _count, term in ordered}
+        if list(members.items()) == list(self._members.items()):  # lists that are the same objects are compared at no cost
+            return
+        self._members = members
+        places: dict[int, list[tuple[list[int], int]]] = defaultdict(list)
+        for keys in members.values():
+            for index, key in enumerate(keys):
+                places[key].append((keys, index))
+        self.by_article = {
+            key: pick_related((keys[at + 1 : at + 1 + MOST], keys[max(0, at - MOST) : at][::-1]) for keys, at in own)
+            for key, own in places.items()
+        }
 
 
-def rarities(connection: sa.Connection) -> dict[int, int]:
-    """The number of articles of each term that relates articles to each other, times what its facet counts for; by key."""
+def term_rarities(connection: sa.Connection) -> dict[int, int]:
+    """Return the number of articles of each term that relates articles, times what its facet counts for; by key."""
     t = terms.c
-    query = sa.select(t.key, t.facet, t.articles).where(t.facet.in_(FACETS), t.articles > 0)
-    return {key: FACETS[facet] * count for key, facet, count in connection.execute(query)}
+    query = sa.select(t.key, t.facet, t.articles).where(t.facet.in_(WEIGHTS), t.articles > 0)
+    return {key: WEIGHTS[facet] * count for key, facet, count in connection.execute(query)}
 
 
-def _all_related(members: Mapping[int, list[int]]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """`members`: keys of articles, newest first, by term, the rarest term first."""
-    places: dict[int, list[tuple[list[int], int]]] = defaultdict(list)
-    for keys in members.values():
-        for index, key in enumerate(keys):
-            places[key].append((keys, index))
-    for key, own in places.items():
-        yield key, related((keys[at + 1 : at + 1 + MOST], keys[max(0, at - MOST) : at][::-1]) for keys, at in own)
-
-
-# What a term's articles say about it: when they were published, and which other terms they have most.
+# -- of a term -------------------------------------------------------------
 
 _CHUNK = 40
 
 
-def positions(connection: sa.Connection, key: int) -> list[int]:
-    """Of all articles of the term, oldest first: thousands, for a term of half the store."""
+def term_positions(connection: sa.Connection, key: int) -> list[int]:
+    """Return the positions of all articles of a term, oldest first: thousands, for a term of half the store."""
     m = memberships.c
     query = sa.select(m.position).where(m.term_key == sa.literal_column(str(key))).order_by(m.position)
     return [position for (position,) in whole_rows(connection, query)]
 
 
-def company(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:
-    """The terms of `facet` that most of the term's articles have, too; `articles` is how many of them."""
+def related_terms(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:
+    """Return the terms of `facet` that most of the term's articles have, too; `Term.articles` is how many of them."""
     own = connection.execute(sa.select(terms.c.articles).where(terms.c.key == key)).scalar() or 0
     query = sa.select(terms.c.key, terms.c.articles).where(terms.c.facet == facet, terms.c.articles > 0)
     others = [(other, number) for other, number in connection.execute(query.order_by(terms.c.articles.desc())) if other != key]
@@ -143,7 +144,7 @@ def _by_sets(connection: sa.Connection, key: int, others: Sequence[tuple[int, in
     for start in range(0, len(others), _CHUNK):
         if len(most) == limit and others[start][1] < most[-1][1]:
             break
-        found = bitmaps.shared(connection, key, [other for other, _articles in others[start : start + _CHUNK]])
+        found = bitmaps.count_shared(connection, key, [other for other, _articles in others[start : start + _CHUNK]])
         most = _most(dict(most) | found, limit)
     return most
 

@@ -14,26 +14,33 @@ from . import queries
 MAX_LENGTH, MAX_WORDS = 100, 8
 
 
-def plain(text: str) -> str:
-    """What of a typed text is searched for: printable, in NFC, within bounds."""
+def clean_query(text: str) -> str:
+    """Return the part of a typed text that is searched for: printable, in NFC, within bounds.
+
+    >>> clean_query("  Linux\\t内核 ")
+    'Linux 内核'
+    """
     printable = "".join(one if one.isprintable() else " " for one in unicodedata.normalize("NFC", text[:MAX_LENGTH]))
     return " ".join(printable.split()[:MAX_WORDS])
 
 
-def search(connection: sa.Connection, text: str, limit: int, skip: int = 0) -> list[Article]:
-    """Headings of the articles that have every word of `text`, made by `plain`: in titles first, then the newest first."""
+def search_articles(connection: sa.Connection, text: str, limit: int, skip: int = 0) -> list[Article]:
+    """Return the headings of articles that have every word of `text`: first by title, then the newest first.
+
+    `text` must come from `clean_query`.
+    """
     c = articles.c
     words = text.split()
     if not words:
         return []
-    titled = sa.and_(*(_has(connection, c.title, word) for word in words))
-    found = sa.and_(*(_has(connection, c.title, word) | _has(connection, c.summary, word) for word in words))
+    titled = sa.and_(*(_contains(connection, c.title, word) for word in words))
+    found = sa.and_(*(_contains(connection, c.title, word) | _contains(connection, c.summary, word) for word in words))
     query = sa.select(c.key).where(found).order_by(sa.case((titled, 0), else_=1), c.position.desc(), c.key)
     keys = connection.execute(query.limit(limit).offset(skip)).scalars().all()
-    return queries.load(connection, keys, with_html=False)
+    return queries.load_articles(connection, keys, with_html=False)
 
 
-def _has(connection: sa.Connection, column: sa.Column[Any], word: str) -> sa.ColumnElement[bool]:
+def _contains(connection: sa.Connection, column: sa.Column[Any], word: str) -> sa.ColumnElement[bool]:
     """Without regard to case. SQLite's LIKE has none for ASCII, and takes half the time of comparing what `lower` made."""
     if connection.dialect.name == "sqlite":
         return column.contains(word, autoescape=True)

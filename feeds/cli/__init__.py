@@ -184,7 +184,7 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
             pull=pull,
             accept_removals=accept_removals,
         )
-        problems = runtime.read(queries.problems)
+        problems = runtime.read(queries.list_problems)
         found = runtime.read(health.status)
         fault, others = found["config_fault"], _store_faults(found)
     if as_json:
@@ -256,7 +256,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     """
     with open_service(config_dir) as runtime:
         found = runtime.read(health.status)
-        problems = runtime.read(queries.problems)
+        problems = runtime.read(queries.list_problems)
         post = runtime.read(issue_status.counts)
         zone = (runtime.edition().config or Config()).zone
         audience = runtime.read(requests.recent_as_json, zone, time.time(), 100 if as_json else 10)

@@ -6,6 +6,7 @@ date, `backup` copies one, `jobs` queues work for other processes.
 
 from .engine import (
     HEAD,
+    chunks,
     connect,
     conninfo,
     count_on,
@@ -24,6 +25,7 @@ from .engine import (
 
 __all__ = [
     "HEAD",
+    "chunks",
     "connect",
     "conninfo",
     "count_on",

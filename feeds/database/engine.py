@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import (
@@ -27,6 +28,8 @@ from sqlalchemy import (
 
 from ..errors import DatabaseError, SchemaError
 from .tables import metadata
+
+Item = TypeVar("Item")
 
 #: The newest migration; `migrations/versions` holds them all. A test compares.
 HEAD = "0008"
@@ -225,6 +228,13 @@ def is_passing(error: BaseException) -> bool:
 #: Serialization failure, deadlock, too many connections, lock not available, the server stops, was killed, starts
 #: (https://www.postgresql.org/docs/15/errcodes-appendix.html).
 _PASSING = ("40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
+
+
+def chunks(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:
+    """Yield `items` in lists that are short enough for one statement (SQLite allows 32,766 parameters, PostgreSQL 65,535)."""
+    rest = iter(items)
+    while part := list(itertools.islice(rest, size)):
+        yield part
 
 
 def insert_rows(connection: sa.Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

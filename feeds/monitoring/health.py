@@ -14,7 +14,7 @@ from ..catalog import ingest, queries
 from ..config.models import Config
 from ..errors import DatabaseError
 from ..rescan import Held
-from ..store.git import Repository
+from ..store.git import RepositoryStatus
 from ..syndication import documents, editions
 
 #: The clock says that it is there every BEAT_SECONDS; silent after that many seconds, which a long rescan may take, too.
@@ -108,7 +108,7 @@ def beat(connection: sa.Connection, now: float) -> None:
 def status(connection: sa.Connection) -> dict[str, Any]:
     """Return what `feeds status` says of catalog, store and configuration, as it is printed as JSON."""
     stored = editions.read(connection)
-    held, git = Held.read(stored), Repository.read(stored)
+    held, git = Held.read(stored), RepositoryStatus.from_state(stored)
     return {
         "articles": ingest.count_articles(connection),
         "quarantined": ingest.count_problems(connection),

@@ -145,7 +145,7 @@ class Reader:
         states = {row.path: row for row in documents.states(connection)}
         self._overview.refresh(connection, documents.terms_without_feed(connection, facets))
         if not config.site.article_url:  # else there are no pages of articles
-            self._surroundings.refresh(self._overview, relation.rarities(connection))
+            self._surroundings.refresh(self._overview, relation.term_rarities(connection))
         shared = shared_mark(config, self._root)
         return Shelf(
             config,
@@ -233,7 +233,7 @@ def _feeds(connection: sa.Connection, config: Config, overview: Overview) -> Ite
         elif feed.path == definitions.ALL:
             yield feed, overview.newest
         else:
-            yield feed, queries.keys(connection, definitions.clauses_of(connection, config, feed))
+            yield feed, queries.article_keys(connection, definitions.clauses_of(connection, config, feed))
 
 
 def _here(config: Config, known: Known, mark: str) -> _Here:

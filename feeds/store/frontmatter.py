@@ -1,6 +1,7 @@
-"""One file's text -> its fields and its Markdown. Pure.
+"""Front matter: parse the text of one file into header fields and a Markdown body.
 
-A dialect is a row in `DIALECTS`; the first that recognises a file wins.
+A way of writing headers is a `Kind`. The first kind that recognizes a file reads it: `BUILT_IN`, in order, then those that
+installed packages bring through the entry point group `feeds.kinds`.
 
 YAML is read from libyaml's events in one pass that refuses bombs while it builds: aliases, explicit tags, merge keys, repeated
 keys and deep nesting end the file, every scalar stays text (so `No`, `1.10` and `007` are what was written). The reasons:
@@ -10,12 +11,17 @@ for dates that do not exist.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from importlib.metadata import EntryPoint, distributions
+from typing import Any, Protocol, Union
 
 import yaml
+
+from ..errors import StoreError
 
 Value = Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  # a name in quotes has no |
 
@@ -30,7 +36,7 @@ _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
 
 
 class BadFrontMatter(ValueError):
-    """Why a header cannot be read; `line` and `column` count from 1 in the file. Quotes nothing of it."""
+    """A header that cannot be read. `line` and `column` count from 1 in the file; `reason` quotes nothing of it."""
 
     def __init__(self, line: int, column: int, reason: str) -> None:
         super().__init__(line, column, reason)
@@ -39,24 +45,54 @@ class BadFrontMatter(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a dialect found: fields under the archive's names, and the Markdown body."""
+    """The content of one file: header fields under the archive's names (`title`, `date`, `tags` ...), and the Markdown body.
+
+    Values are text, or lists and dicts of text. Every field may be missing: `store.parse` has fallbacks.
+    """
 
     fields: Mapping[str, Value]
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    name: str
-    recognises: Callable[[str], bool]
-    read: Callable[[str], Source]
+class Kind(Protocol):
+    """A way of writing headers. An installed package adds one by an entry point of the group `feeds.kinds`.
+
+    The entry point names an object with these three members, or a class that makes one without arguments. For a header
+    between lines of three plus signs, with `[project.entry-points."feeds.kinds"]` and `toml = "my_package:Toml"`:
+
+    >>> import tomllib
+    >>> class Toml:
+    ...     name = "toml"
+    ...
+    ...     def recognizes(self, text: str) -> bool:
+    ...         return text.startswith("+++\\n")
+    ...
+    ...     def read(self, text: str, path: str) -> Source:
+    ...         header, _, body = text[4:].partition("\\n+++\\n")
+    ...         try:
+    ...             return Source(tomllib.loads(header), body)
+    ...         except tomllib.TOMLDecodeError:
+    ...             raise BadFrontMatter(1, 1, "not TOML") from None
+    >>> Toml().read('+++\\ntitle = "Hello"\\n+++\\nText', "hello.md")
+    Source(fields={'title': 'Hello'}, body='Text')
+    """
+
+    @property
+    def name(self) -> str:
+        """The kind's name, for messages."""
+
+    def recognizes(self, text: str) -> bool:
+        """Return whether this kind reads the file. `text` has LF line ends and no byte order mark."""
+
+    def read(self, text: str, path: str) -> Source:
+        """Return the content of the file at `path` (relative to the store). Raises BadFrontMatter."""
 
 
-def read(text: str) -> Source:
-    """`text` with LF line ends. Raises BadFrontMatter."""
-    for dialect in DIALECTS:
-        if dialect.recognises(text):
-            source = dialect.read(text)
+def read_source(text: str, path: str, kinds: Iterable[Kind]) -> Source:
+    """Return the content of a file by the first of `kinds` that recognizes it. Raises BadFrontMatter."""
+    for kind in kinds:
+        if kind.recognizes(text):
+            source = kind.read(text, path)
             if any(key in source.body for key in _PRIVATE) and _PRIVATE_LINE.search(source.body):
                 raise BadFrontMatter(1, 1, "header lines outside the front matter (is it damaged?)")
             return source
@@ -66,32 +102,41 @@ def read(text: str) -> Source:
 # -- YAML between two lines of three hyphens -------------------------------
 
 
-def _read_yaml(text: str) -> Source:
-    start = text.find("\n") + 1 or len(text)
-    end = _closing_fence(text, start - 1)
-    if end is None:
-        raise BadFrontMatter(1, 1, "the front matter is not closed by a line of three hyphens (half-written?)")
-    return Source(load_mapping(text[start : end.start()]), text[end.end() + 1 :])
+class YamlKind:
+    """A YAML header between two lines of three hyphens, as Hugo and Jekyll have it."""
+
+    name = "yaml"
+
+    def recognizes(self, text: str) -> bool:
+        """Return whether the first line is a fence."""
+        return text.startswith("---") and _FENCE.match(text) is not None
+
+    def read(self, text: str, path: str) -> Source:
+        """Return the header's mapping and the rest. `---` within a line of the header is content."""
+        start = text.find("\n") + 1 or len(text)
+        at, end = start - 1, None
+        while end is None and (at := text.find("\n---", at)) >= 0:
+            at += 1
+            end = _FENCE.match(text, at)
+        if end is None:
+            raise BadFrontMatter(1, 1, "the front matter is not closed by a line of three hyphens (half-written?)")
+        return Source(parse_yaml(text[start : end.start()]), text[end.end() + 1 :])
 
 
-def _closing_fence(text: str, at: int) -> re.Match[str] | None:
-    """A line of three hyphens; `---` within a line of the header is content."""
-    while (at := text.find("\n---", at)) >= 0:
-        if match := _FENCE.match(text, at + 1):
-            return match
-        at += 1
-    return None
+def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
+    """Return a YAML mapping whose leaves are all text. Raises BadFrontMatter with places in the file it was cut from.
 
-
-def load_mapping(text: str, *, first_line: int = 2) -> dict[str, Value]:
-    """A YAML mapping whose leaves are all text. Raises BadFrontMatter with places in the file that `text` was cut from."""
+    >>> parse_yaml("title: 007\\ntags: [No, 1.10]")
+    {'title': '007', 'tags': ['No', '1.10']}
+    """
     loader = yaml.CSafeLoader(text)
     try:
-        return _Builder().run(loader)
+        return _Builder().build(loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column + 1) if mark else (0, 1)
-        raise BadFrontMatter(line + first_line, column, f"not YAML: {_public(error)}") from None
+        reason = str(error.problem or error.context or "unreadable")  # libyaml names tokens, not content; so do we
+        raise BadFrontMatter(line + first_line, column, f"not YAML: {reason}") from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n")  # libyaml counts bytes
         raise BadFrontMatter(line + first_line, 1, "a character that YAML does not allow") from None
@@ -99,13 +144,8 @@ def load_mapping(text: str, *, first_line: int = 2) -> dict[str, Value]:
         loader.dispose()
 
 
-def _public(error: yaml.MarkedYAMLError) -> str:
-    """libyaml's messages name tokens, not content; ours too."""
-    return str(error.problem or error.context or "unreadable")
-
-
 class _Builder:
-    """A stack machine over the events: builds what they say and refuses what could harm.
+    """Build a document from the events of libyaml by a stack, refusing what could do harm.
 
     `key` waits for its value in the innermost mapping; `skip` counts the open collections of a private key.
     """
@@ -116,7 +156,7 @@ class _Builder:
         self.key: str | None = None
         self.skip = 0
 
-    def run(self, loader: Any) -> dict[str, Value]:
+    def build(self, loader: Any) -> dict[str, Value]:
         steps: dict[type, Callable[[Any], None]] = {
             yaml.ScalarEvent: self.scalar,
             yaml.MappingStartEvent: self.start,
@@ -137,11 +177,16 @@ class _Builder:
     def scalar(self, event: Any) -> None:
         if event.tag is not None:
             raise _refused(event, "explicit tags are not allowed")
-        if not self.skip:
-            if type(self.inner) is dict and self.key is None:
-                self.key = _new_key(self.inner, event)
-            else:
-                self.put(event.value)
+        if self.skip:
+            return
+        if type(self.inner) is not dict or self.key is not None:
+            self.put(event.value)
+            return
+        if event.value in self.inner:
+            raise _refused(event, "a key is repeated")
+        if event.value == "<<" and event.implicit[0]:
+            raise _refused(event, "merge keys are not allowed")
+        self.key = event.value
 
     def put(self, value: Value) -> None:
         if type(self.inner) is list:
@@ -180,20 +225,11 @@ class _Builder:
             raise _refused(event, "a second document")
 
 
-def _new_key(mapping: dict[str, Value], event: Any) -> str:
-    key: str = event.value
-    if key in mapping:
-        raise _refused(event, "a key is repeated")
-    if key == "<<" and event.implicit[0]:
-        raise _refused(event, "merge keys are not allowed")
-    return key
-
-
 def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=reason, problem_mark=event.start_mark)
 
 
-# -- LCTT's own files: header lines, a heading, a credit footer ------------
+# -- files of LCTT's own: header lines, a heading, a credit footer ---------
 
 _MAX_VALUE = 1000  # of one that is searched in a way that is quadratic
 _HEADER_LINE = re.compile(r"""^\[#\]:[ \t]*(?P<key>[A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*)$""")
@@ -222,24 +258,30 @@ _LCTT_KEYS = {
 }
 
 
-def _is_lctt(text: str) -> bool:
-    return text.startswith("[#]:") or (_VIA.search(text) is not None and _CREDITS["translator"].search(text) is not None)
+class LcttKind:
+    """A file of the LCTT project: `[#]:` header lines, the title as a heading, and a footer with credits."""
 
+    name = "lctt"
 
-def _read_lctt(text: str) -> Source:
-    header, body = _header_lines(text)
-    fields: dict[str, Value] = _credits(body)
-    for theirs, ours in _LCTT_KEYS.items():
-        if value := header.get(theirs, ""):
-            fields[ours] = re.sub(r"[ \t]+https?://\S+$", "", value[:_MAX_VALUE]) if ours == "author" else value
-    heading = _TITLE.search(body[:2000])
-    if heading and not body[: heading.start()].strip():
-        # The translated heading is the title; `subject` may still hold the original's.
-        fields["title"] = (heading["title"] or heading["atx"]).strip()
-        body = body[heading.end() :]
-    if number := _ARTICLE_NUMBER.search(str(fields.get("permalink", ""))):
-        fields["id"] = number[1]
-    return Source(fields, body)
+    def recognizes(self, text: str) -> bool:
+        """Return whether a file begins with header lines, or has both parts of the footer."""
+        return text.startswith("[#]:") or (_VIA.search(text) is not None and _CREDITS["translator"].search(text) is not None)
+
+    def read(self, text: str, path: str) -> Source:
+        """Return the fields of the header, and those of the footer where the header leaves them empty."""
+        header, body = _header_lines(text)
+        fields = _credits(body)
+        for theirs, ours in _LCTT_KEYS.items():
+            if value := header.get(theirs, ""):
+                fields[ours] = re.sub(r"[ \t]+https?://\S+$", "", value[:_MAX_VALUE]) if ours == "author" else value
+        heading = _TITLE.search(body[:2000])
+        if heading and not body[: heading.start()].strip():
+            # The translated heading is the title; `subject` may still hold the original's.
+            fields["title"] = (heading["title"] or heading["atx"]).strip()
+            body = body[heading.end() :]
+        if number := _ARTICLE_NUMBER.search(str(fields.get("permalink", ""))):
+            fields["id"] = number[1]
+        return Source(fields, body)
 
 
 def _header_lines(text: str) -> tuple[dict[str, str], str]:
@@ -250,21 +292,15 @@ def _header_lines(text: str) -> tuple[dict[str, str], str]:
         match = _HEADER_LINE.match(line)
         if match is None:
             break
-        found[match["key"].lower()] = _unquote(match["value"].rstrip(" \t"))
+        value = match["value"].rstrip(" \t")
+        if len(value) >= 2 and value[0] + value[-1] in ('""', "()", "''"):
+            value = value[1:-1]
+        found[match["key"].lower()] = value.strip()
         count += 1
     return found, "\n".join(lines[count:]).lstrip("\n")
 
 
-def _unquote(value: str) -> str:
-    for left, right in (('"', '"'), ("(", ")"), ("'", "'")):
-        if len(value) >= 2 and value.startswith(left) and value.endswith(right):
-            value = value[1:-1]
-            break
-    return value.strip()
-
-
 def _credits(body: str) -> dict[str, Value]:
-    """What the footer says, for fields that the header leaves empty."""
     footer = body[-3000:]
     fields: dict[str, Value] = {}
     for field, pattern in _CREDITS.items():
@@ -277,7 +313,55 @@ def _credits(body: str) -> dict[str, Value]:
     return fields
 
 
-DIALECTS: tuple[Dialect, ...] = (
-    Dialect("yaml", lambda text: text.startswith("---") and _FENCE.match(text) is not None, _read_yaml),
-    Dialect("lctt", _is_lctt, _read_lctt),
-)
+# -- the table of kinds ----------------------------------------------------
+
+BUILT_IN: tuple[Kind, ...] = (YamlKind(), LcttKind())
+GROUP = "feeds.kinds"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InstalledKind:
+    """The entry point of a kind in another package: which, of which version, and where it is (`module:attribute`)."""
+
+    package: str
+    version: str
+    name: str
+    target: str
+
+
+@functools.cache
+def find_kinds() -> tuple[InstalledKind, ...]:
+    """Return the kinds that installed packages bring, sorted; without importing them. Once per process.
+
+    `importlib.metadata.entry_points` would take twice the time, because it reads the names of all distributions.
+    """
+    found: set[InstalledKind] = set()
+    for package in distributions():
+        if f"[{GROUP}]" in (package.read_text("entry_points.txt") or ""):
+            points: Iterable[EntryPoint] = package.entry_points.select(group=GROUP)
+            found.update(InstalledKind(package.name, package.version, point.name, point.value) for point in points)
+    return tuple(sorted(found))
+
+
+@functools.cache
+def load_kinds(installed: tuple[InstalledKind, ...]) -> tuple[Kind, ...]:
+    """Return the table of kinds: the built-in ones, then `installed`. Raises StoreError that names a broken package.
+
+    Worker processes are handed `installed`, so they load the same table as the process that began them.
+    """
+    kinds = list(BUILT_IN)
+    for one in installed:
+        module, _, attribute = one.target.partition(":")
+        try:
+            found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+            found = found() if isinstance(found, type) else found
+            if not (isinstance(found.name, str) and callable(found.recognizes) and callable(found.read)):
+                raise TypeError("it has not got the members name, recognizes and read")
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise StoreError(
+                f"package {one.package} {one.version}: its front-matter kind {one.name} ({one.target}) "
+                f"cannot be loaded ({reason}); repair the package or uninstall it"
+            ) from None
+        kinds.append(found)
+    return tuple(kinds)

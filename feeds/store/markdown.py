@@ -1,4 +1,4 @@
-"""Markdown -> HTML that any reader may show: sanitised, every address absolute, legal in XML. Pure and total.
+"""Markdown -> HTML that any feed reader may show: sanitized, every address absolute, legal in XML. Pure and total.
 
 CommonMark with tables and strikethrough, and the rule for emphasis beside CJK punctuation that CommonMark lacks
 (https://github.com/commonmark/commonmark-spec/issues/650). The only user of comrak and nh3.
@@ -15,7 +15,7 @@ import comrak
 import nh3
 
 MAX_NESTING = 200
-#: An address longer than this is none: every relative link of a body is written out with it.
+#: A longer address is dropped: every relative link of a body is written out with it.
 MAX_ADDRESS = 2000
 #: Of one line: comrak's time for a table grows with the square of them.
 MAX_COLUMNS = 4000
@@ -61,60 +61,42 @@ _OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)  # up to ">
 _VOID = frozenset({"br", "hr", "img", "wbr", "col", "input", "meta", "link", "area", "source", "track", "embed", "base"})
 
 
-class Unreasonable(ValueError):
-    """Sanitising it would take time that grows with the square; the message says of what there is too much."""
+class TooComplex(ValueError):
+    """A text that would take time by the square of its length; the message says of what it has too much."""
 
 
-def _options() -> tuple[comrak.ExtensionOptions, comrak.RenderOptions]:
-    extension = comrak.ExtensionOptions()
-    extension.table = True
-    extension.strikethrough = True
-    extension.cjk_friendly_emphasis = True
-    render = comrak.RenderOptions()
-    render.unsafe_ = True  # raw HTML (ruby) passes; the sanitiser follows
-    return extension, render
+_EXTENSION = comrak.ExtensionOptions()
+_EXTENSION.table = True
+_EXTENSION.strikethrough = True
+_EXTENSION.cjk_friendly_emphasis = True
+_RENDER = comrak.RenderOptions()
+_RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 
 
-_EXTENSION, _RENDER = _options()
+def render_html(markdown: str, url: str, image_url: str) -> str:
+    """Return safe HTML of a Markdown body. Raises TooComplex; on any other failure the text comes back escaped, in <pre>.
 
-
-def legal(text: str) -> str:
-    """Without the characters that XML forbids: one of them takes a whole feed down."""
-    return _ILLEGAL.sub("", text)
-
-
-def render(markdown: str, url: str, image_url: str) -> str:
-    """`url` is the article's own address, against which links resolve; `image_url` the base of root-relative pictures.
-
-    Raises Unreasonable; on anything else that goes wrong the text comes back escaped, in <pre>.
+    `url` is the article's own address, against which links resolve; `image_url` the base of root-relative pictures.
     """
-    if markdown.count("|") > MAX_COLUMNS and any(map(_is_wide, markdown.split("\n"))):
-        raise Unreasonable(f"a table of more than {MAX_COLUMNS} columns")
+    # A table has as many columns as the row below its head has hyphens.
+    if markdown.count("|") > MAX_COLUMNS and any(
+        min(line.count("|"), line.count("-")) > MAX_COLUMNS for line in markdown.split("\n")
+    ):
+        raise TooComplex(f"a table of more than {MAX_COLUMNS} columns")
     raw = _to_html(markdown)
-    _check(raw)
+    if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
+        raise TooComplex(f"HTML nested deeper than {MAX_NESTING} levels")
+    if len(raw) > 200_000:
+        # The serializer of html5ever stops at "&", and at what begins like a no-break blank in UTF-8.
+        escapes = raw.count("&") + raw.encode("utf-8", "replace").count(b"\xc2")
+        if escapes * len(raw) > _MAX_ESCAPES:
+            raise TooComplex("more & and no-break blanks, or the like, than can be made safe in time")
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
     if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
         raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
-    return legal(clean) if _may_be_illegal(markdown) else clean
-
-
-def _is_wide(line: str) -> bool:
-    """Whether it makes a table too wide: below its head, each column has a hyphen."""
-    return min(line.count("|"), line.count("-")) > MAX_COLUMNS
-
-
-def _check(raw: str) -> None:
-    if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
-        raise Unreasonable(f"HTML nested deeper than {MAX_NESTING} levels")
-    if len(raw) > 200_000 and _escapes(raw) * len(raw) > _MAX_ESCAPES:
-        raise Unreasonable("more & and no-break blanks, or the like, than can be made safe in time")
-
-
-def _escapes(raw: str) -> int:
-    """How often the serialiser of html5ever stops: at "&", and at what begins like a no-break blank in UTF-8."""
-    return raw.count("&") + raw.encode("utf-8", "replace").count(b"\xc2")
+    return _ILLEGAL.sub("", clean) if _may_be_illegal(markdown) else clean
 
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
@@ -122,7 +104,7 @@ _MARKS = (b"\xc2", b"\xef\xbf", b"\xed", b"&#")  # what the others begin with in
 
 
 def _may_be_illegal(markdown: str) -> bool:
-    """A quick look that spares most articles the search for illegal characters; an entity can make one, too."""
+    """Spare most articles the search for illegal characters, which an entity can make, too."""
     data = markdown.encode("utf-8", "surrogatepass")
     return len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
 
@@ -132,19 +114,15 @@ def _to_html(markdown: str) -> str:
     if tildes:
         # comrak strikes out between single tildes too, and "5~10" is how Chinese writes a range.
         markdown = _SINGLE_TILDE.sub(_STAND_IN, markdown)
-    raw = _markdown(markdown)
+    try:
+        raw = comrak.render_markdown(markdown, _EXTENSION, None, _RENDER)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException:  # a Rust panic arrives as BaseException; the article is published nevertheless
+        raw = f"<pre>{html.escape(markdown)}</pre>"
     if tildes:
         raw = raw.replace(_STAND_IN, "~").replace(_STAND_IN_ENCODED, "~")
     return _NOT_HTML.sub("&lt;", raw) if "<" in markdown and _NOT_HTML.search(markdown) else raw
-
-
-def _markdown(text: str) -> str:
-    try:
-        return comrak.render_markdown(text, _EXTENSION, None, _RENDER)
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException:  # a Rust panic arrives as BaseException; the article is published all the same
-        return f"<pre>{html.escape(text)}</pre>"
 
 
 @functools.lru_cache(maxsize=8)  # most articles of a site share a folder, and making a cleaner costs half of using it
@@ -172,30 +150,39 @@ _TEXT = nh3.Cleaner(tags=set())
 _RUBY_TEXT = re.compile(r"<(rt|rp)\b[^>]*>.*?</\1>", re.DOTALL)
 
 
-def text_of(fragment: str) -> str:
-    """The words of sanitised HTML in one line, ruby readings left out."""
-    return plain(html.unescape(_TEXT.clean(_RUBY_TEXT.sub("", fragment))))
+def plain_text(fragment: str) -> str:
+    """Return the words of sanitized HTML in one line, without ruby readings.
 
-
-def plain(text: str) -> str:
-    """One line of legal text: blanks of any kind (the ideographic one too) become one.
-
-    Without what turns the direction of text that follows: it would turn the page's own words, too.
+    >>> plain_text("<p>Hello &amp; <ruby>世界<rt>shìjiè</rt></ruby></p>")
+    'Hello & 世界'
     """
-    return " ".join((legal(text) if text.isascii() else _TURNING.sub("", legal(text))).split())
+    return one_line(html.unescape(_TEXT.clean(_RUBY_TEXT.sub("", fragment))))
 
 
-def opening(fragment: str, limit: int = 200) -> str:
-    """The first words of a body, for an article without excerpt."""
-    return shorten(text_of(fragment[: limit * 20]), limit)
+def one_line(text: str) -> str:
+    """Return one line of text that is legal in XML: blanks of any kind (the ideographic one too) become one.
+
+    Characters that change the direction of text are dropped: they would turn the words of the page that follow, too.
+
+    >>> one_line(" a\\u3000\\x00\\u202eb\\n")
+    'a b'
+    """
+    legal = _ILLEGAL.sub("", text)
+    return " ".join((legal if text.isascii() else _TURNING.sub("", legal)).split())
+
+
+def excerpt(fragment: str, limit: int = 200) -> str:
+    """Return the first words of a body, for an article without a summary."""
+    return shorten(plain_text(fragment[: limit * 20]), limit)
 
 
 def shorten(text: str, limit: int) -> str:
+    """Return `text`, cut to `limit` characters and an ellipsis where it is longer."""
     return text if len(text) <= limit else text[:limit].rstrip() + "…"
 
 
 def unescape(text: str) -> str:
-    """Without entities, but for text that means none (a number of thousands of digits)."""
+    """Return text with its entities replaced; unchanged where Python cannot (a number of thousands of digits)."""
     try:
         return html.unescape(text)
     except ValueError:
@@ -206,18 +193,17 @@ _FIRST_IMAGE = re.compile(r'\s*(?:<blockquote>.*?</blockquote>\s*)?<p>\s*(?:<a [
 
 
 def opens_with_picture(fragment: str, picture: str) -> bool:
-    """Whether the body shows the cover by itself before any other picture (`x.png` and `x.png.large.jpg` are one picture)."""
+    """Return whether the body begins with the cover picture (`x.png` and `x.png.large.jpg` are one picture)."""
     match = _FIRST_IMAGE.match(fragment[:4000])
-    return bool(match and picture and _stem(html.unescape(match[1])) == _stem(picture))
+    return bool(match and picture and _SIZES.sub("", html.unescape(match[1])) == _SIZES.sub("", picture))
 
 
-def _stem(url: str) -> str:
-    return re.sub(r"(?:\.(?:large|thumb|jpe?g|png|gif|webp))+$", "", url, flags=re.IGNORECASE)
+_SIZES = re.compile(r"(?:\.(?:large|thumb|jpe?g|png|gif|webp))+$", re.IGNORECASE)
 
 
 def opens_with_summary(fragment: str, summary: str) -> bool:
-    """Whether the body begins by repeating the excerpt, as most of the archive does since 2018."""
-    head = re.sub(r"[\s\W]+", "", text_of(fragment[:6000]))
+    """Return whether the body begins by repeating the summary, as most of the archive does since 2018."""
+    head = re.sub(r"[\s\W]+", "", plain_text(fragment[:6000]))
     start = re.sub(r"[\s\W]+", "", summary)[:40]
     return bool(start) and head.startswith(start)
 
@@ -231,8 +217,14 @@ _NETLOC = re.compile(
 )
 
 
-def absolute(reference: str, base: str) -> str:
-    """`reference` against `base` as an http(s) address in ASCII (RSS allows no other), or "" where it is none."""
+def absolute_url(reference: str, base: str) -> str:
+    """Return `reference` against `base` as an http(s) address in ASCII (RSS allows no other), or "" where it is not one.
+
+    >>> absolute_url("/图 1.png", "https://example.org/a/")
+    'https://example.org/%E5%9B%BE%201.png'
+    >>> absolute_url("mailto:ada@example.org", "")
+    ''
+    """
     if len(reference) > MAX_ADDRESS:
         return ""
     if _PLAIN_URL.fullmatch(reference):

@@ -1,33 +1,33 @@
-"""One file -> ParsedArticle or Problem. Total: whatever lies in a file, this returns.
+"""Parse the files of the store: one file -> ParsedArticle, Problem or draft, whatever the file contains.
 
-Articles are made safe here, once. Only the fields named below are looked at; everything else in a header ends here.
+Articles are made safe here, once. Only the header fields named here and in `model.FACETS` are looked at.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import email.utils
 import functools
 import hashlib
+import itertools
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
 
-from .. import urls
+from .. import process_pool, urls
 from ..config.models import Config
 from ..model import FACETS, Facet, ParsedArticle, Problem
 from . import markdown
-from .frontmatter import BadFrontMatter, Source, Value, read
-from .git import UNDATED, Dates
-from .walk import UNSETTLED, Stamp, stamp_of
-
-#: Raise it when a change in this department makes other articles of the same files: every store is then read anew.
-PARSER = "4"
+from .frontmatter import BadFrontMatter, InstalledKind, Source, Value, find_kinds, load_kinds, read_source
+from .git import UNDATED, FileDates
+from .walk import UNSETTLED, Stamp, file_stamp
 
 MAX_NAME = 300
 MAX_TERMS = 100
@@ -41,10 +41,26 @@ _MAX_ITEMS = 1000
 _MAX_GROWTH = 8
 PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
 
+# -- what decides how a file is parsed -------------------------------------
+
+#: The sources and libraries that decide what becomes of a file: when one of them changes, stores are read again.
+SOURCES = ("model.py", "urls.py", "store/frontmatter.py", "store/markdown.py", "store/parse.py")
+LIBRARIES = ("comrak", "nh3", "PyYAML")
+
+
+@functools.cache
+def source_key(package: Path = Path(__file__).parents[1]) -> str:
+    """Return a hash of the code that parses: the bytes of SOURCES below `package`, the versions of LIBRARIES."""
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        digest.update((package / name).read_bytes())
+    digest.update(repr([(name, version(name)) for name in LIBRARIES]).encode())
+    return digest.hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What of the configuration decides how a file reads."""
+class ParseSettings:
+    """The part of the configuration that decides how a file is parsed, and the installed front-matter kinds."""
 
     root: str
     timezone: str
@@ -53,24 +69,37 @@ class Rules:
     image_url: str
     max_bytes: int
     dates: bool = False
+    kinds: tuple[InstalledKind, ...] = ()
 
     @classmethod
-    def of(cls, config: Config) -> Rules:
-        site = config.site
+    def from_config(cls, config: Config) -> ParseSettings:
+        """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
+        site, kinds = config.site, find_kinds()
+        load_kinds(kinds)
         image_url = site.image_url or site.base_url
         return cls(
-            site.store, site.timezone, site.article_url, site.base_url, image_url, site.max_file_bytes, site.store_git.dates
+            site.store,
+            site.timezone,
+            site.article_url,
+            site.base_url,
+            image_url,
+            site.max_file_bytes,
+            dates=site.store_git.dates,
+            kinds=kinds,
         )
 
     @property
     def key(self) -> str:
-        """Differs when the same file would read otherwise."""
-        return hashlib.sha256(repr((PARSER, self)).encode()).hexdigest()[:16]
+        """The key of stored results: it differs wherever the same file might be parsed to something else."""
+        return hashlib.sha256(repr((source_key(), self)).encode()).hexdigest()[:16]
+
+
+# -- files -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What came of one file: None is a draft, which is not for publication.
+class ParsedFile:
+    """The result of one file: None is a draft, which must not be published.
 
     `settled` is False while the file may still be being written or could not be read at all.
     """
@@ -81,42 +110,74 @@ class Reading:
     settled: bool = True
 
 
+#: Below this many files the start of a second process costs more than it saves.
+PARALLEL_FROM = 400
+_BATCH = 100
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
 UNSETTLED_NS = 2_000_000_000
-NO_DATES: Mapping[str, Dates] = {}
+NO_DATES: Mapping[str, FileDates] = {}
 
 
-def read_files(rules: Rules, paths: Iterable[str], now_ns: int, dates: Mapping[str, Dates] = NO_DATES) -> list[Reading]:
-    """Read files by their paths below the store's root; `dates` are git's. Never raises for what is in them."""
-    return [read_file(rules, path, now_ns, dates.get(path, UNDATED)) for path in paths]
+def parse_files(
+    settings: ParseSettings, paths: Iterable[str], now_ns: int, dates: Mapping[str, FileDates] = NO_DATES
+) -> list[ParsedFile]:
+    """Parse files by their paths below the store's root; `dates` are git's. Never raises for what is in them."""
+    return [parse_file(settings, path, now_ns, dates.get(path, UNDATED)) for path in paths]
 
 
-def read_file(rules: Rules, path: str, now_ns: int, dates: Dates = UNDATED) -> Reading:
+def parse_all(
+    settings: ParseSettings,
+    paths: Sequence[str],
+    now: int,
+    workers: int | None = None,
+    dates: Mapping[str, FileDates] = NO_DATES,
+) -> Iterator[list[ParsedFile]]:
+    """Yield batches in the order of `paths`, parsed in several processes where there is enough to do. `now` in UTC seconds."""
+    settings = dataclasses.replace(settings, root=os.path.realpath(settings.root))
+    count = workers or min(os.cpu_count() or 1, 8)
+    work = [
+        (settings, batch, now * 1_000_000_000, {path: dates[path] for path in batch if path in dates})
+        for batch in (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
+    ]
+    if len(paths) < PARALLEL_FROM or count < 2:
+        yield from (parse_files(*part) for part in work)
+        return
+    with process_pool.pool(count) as pool:
+        # The parent reads too slowly to keep up with all results at once, so only a few batches are under way.
+        pending = [pool.submit(parse_files, *part) for part in work[: 3 * count]]
+        for part in itertools.chain(work[3 * count :], [None] * len(pending)):
+            ready = pending.pop(0)
+            if part is not None:
+                pending.append(pool.submit(parse_files, *part))
+            yield ready.result()
+
+
+def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates = UNDATED) -> ParsedFile:
+    """Parse one file. `now_ns` (nanoseconds, UTC) decides whether it is settled."""
     try:
-        descriptor = os.open(os.path.join(rules.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(os.path.join(settings.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            regular = stat.S_ISREG(status.st_mode)  # it may have been replaced since the walk
+            data = file.read(settings.max_bytes + 1) if regular else b""
     except OSError as error:
-        return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):  # since the sweep
-            return Reading(path, UNSETTLED, Problem(path, 0, 0, "not a file any more", "unreadable"), settled=False)
-        try:
-            data = file.read(rules.max_bytes + 1)
-        except OSError as error:
-            return Reading(path, UNSETTLED, Problem(path, 0, 0, _io_reason(error), "unreadable"), settled=False)
-    settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
-    result = parse(rules, path, data, status.st_mtime, dates)
-    return Reading(path, stamp_of(status), result, settled)
+        reason = f"cannot be read: {error.strerror or type(error).__name__}"
+        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, reason, "unreadable"), settled=False)
+    if not regular:
+        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, "not a file any more", "unreadable"), settled=False)
+    result = parse_article(settings, path, data, status.st_mtime, dates)
+    return ParsedFile(path, file_stamp(status), result, settled=now_ns - status.st_mtime_ns > UNSETTLED_NS)
 
 
-def _io_reason(error: OSError) -> str:
-    return f"cannot be read: {error.strerror or type(error).__name__}"
+def parse_article(
+    settings: ParseSettings, path: str, data: bytes, mtime: float, dates: FileDates = UNDATED
+) -> ParsedArticle | Problem | None:
+    """Parse the bytes of the file at `path`; None for a draft. Total: never raises for what is in `data`.
 
-
-def parse(rules: Rules, path: str, data: bytes, mtime: float, dates: Dates = UNDATED) -> ParsedArticle | Problem | None:
-    """Git's dates, then `mtime` (seconds), are the last fallbacks for an article without any date. None for a draft."""
-    if len(data) > rules.max_bytes:
-        return Problem(path, 0, 0, f"larger than {rules.max_bytes} bytes", "oversized")
+    Git's dates, then `mtime` (seconds), are the last fallbacks for an article without any date.
+    """
+    if len(data) > settings.max_bytes:
+        return Problem(path, 0, 0, f"larger than {settings.max_bytes} bytes", "oversized")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,63 +185,57 @@ def parse(rules: Rules, path: str, data: bytes, mtime: float, dates: Dates = UND
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         return Problem(path, line, column, "not UTF-8", "encoding")
     try:
-        source = read(text.replace("\r\n", "\n").replace("\r", "\n"))
-        return None if _is_draft(source.fields) else _article(rules, path, source, mtime, dates)
+        source = read_source(text.replace("\r\n", "\n").replace("\r", "\n"), path, load_kinds(settings.kinds))
+        # Hugo marks what must not be published by `draft: true`, Jekyll by `published: false`.
+        if _text(source.fields, "draft").lower() in _YES or _text(source.fields, "published").lower() in _NO:
+            return None
+        return _article(settings, path, source, mtime, dates)
     except BadFrontMatter as error:
         return Problem(path, error.line, error.column, error.reason)
-    except markdown.Unreasonable as error:
+    except markdown.TooComplex as error:
         return Problem(path, 0, 0, str(error))
     except Exception as error:  # the message could quote the file, the type cannot
         return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
 
 
-def _article(rules: Rules, path: str, source: Source, mtime: float, dates: Dates) -> ParsedArticle:
+_YES = ("true", "yes", "on", "1")
+_NO = ("false", "no", "off")
+
+
+def _article(settings: ParseSettings, path: str, source: Source, mtime: float, dates: FileDates) -> ParsedArticle:
     fields = source.fields
-    id = _id(fields, path)
-    url = _url(rules, fields, id)
-    content = _content(rules, source, url)
-    summary = _excerpt(fields) or markdown.opening(content)
-    published = _published(rules, fields, path, mtime, dates)
-    original = markdown.absolute(_text(fields, "fromurl"), "")
-    updated = max(published, _date(rules, fields.get("updated")) or _committed(dates.last) or published)
+    file = PurePosixPath(path)
+    # Of `hello/index.md`, a folder that is one article, the folder's name counts.
+    name = file.parent.name if file.stem in ("index", "_index") and file.parent.name else file.stem
+    id = _text(fields, "id")[:MAX_NAME] or markdown.one_line(name) or path
+    url = _url(settings, fields, id)
+    html = markdown.render_html(source.body, url, settings.image_url)
+    if len(html) > _MAX_GROWTH * settings.max_bytes:
+        raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
+    published = _published(settings, fields, path, mtime, dates)
+    original = markdown.absolute_url(_text(fields, "fromurl"), "")
+    pictures = (_text(fields, "largepic"), _text(fields, "pic"))
+    picture = next((one for one in pictures if one and not one.endswith(PLACEHOLDERS)), "")
+    count = fields.get("count")
+    comments = count.get("commentnum") if isinstance(count, dict) else None
     article = ParsedArticle(
         id=id,
         url=url,
         permalink=_text(fields, "permalink")[:MAX_NAME],
-        title=_title(fields) or _name_of_file(path),
-        summary=summary,
-        html=content,
+        title=_title(fields) or name,
+        summary=_summary(fields) or markdown.excerpt(html),
+        html=html,
         published=published,
-        updated=updated,
+        updated=max(published, _date(settings, fields.get("updated")) or _commit_date(dates.last) or published),
         original=original if original != url else "",
-        picture=_picture(rules, fields),
-        comments=_comment_count(fields),
+        picture=markdown.absolute_url(picture, settings.image_url + "/") if picture else "",
+        comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
         editor_choice=_text(fields, "editorchoice").lower() in _YES,
         names=_names(fields),
         digest="",
     )
-    return _with_digest(article)
-
-
-def _content(rules: Rules, source: Source, url: str) -> str:
-    found = markdown.render(source.body, url, rules.image_url)
-    if len(found) > _MAX_GROWTH * rules.max_bytes:
-        raise markdown.Unreasonable(f"more than {_MAX_GROWTH * rules.max_bytes} bytes as HTML")
-    return found
-
-
-def _is_draft(fields: Mapping[str, Value]) -> bool:
-    """As Hugo (`draft: true`) and Jekyll (`published: false`) mark what is not for publication."""
-    return _text(fields, "draft").lower() in _YES or _text(fields, "published").lower() in ("false", "no", "off")
-
-
-_YES = ("true", "yes", "on", "1")
-
-
-def _with_digest(article: ParsedArticle) -> ParsedArticle:
-    values = {name: getattr(article, name) for name in ParsedArticle.__slots__ if name != "digest"}
-    published = "\0".join(str(value) for value in values.values())
-    return ParsedArticle(**values, digest=hashlib.sha256(published.encode()).hexdigest()[:32])
+    shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name != "digest")
+    return dataclasses.replace(article, digest=hashlib.sha256(shown.encode()).hexdigest()[:32])
 
 
 # -- fields: each may be missing, empty or of another type -----------------
@@ -188,33 +243,21 @@ def _with_digest(article: ParsedArticle) -> ParsedArticle:
 
 def _text(fields: Mapping[str, Value], name: str) -> str:
     value = fields.get(name)
-    return markdown.plain(value) if isinstance(value, str) and value not in ("null", "~") else ""
+    return markdown.one_line(value) if isinstance(value, str) and value not in ("null", "~") else ""
 
 
-def _id(fields: Mapping[str, Value], path: str) -> str:
-    return _text(fields, "id")[:MAX_NAME] or markdown.plain(_name_of_file(path)) or path
-
-
-def _name_of_file(path: str) -> str:
-    """`2024/01/5.md` -> `5`; of `hello/index.md`, a folder that is one article, the folder's name."""
-    file = PurePosixPath(path)
-    return file.parent.name if file.stem in ("index", "_index") and file.parent.name else file.stem
-
-
-def _url(rules: Rules, fields: Mapping[str, Value], id: str) -> str:
-    """The article's own address: absolute in the header, made by `article_url`, or a page of this service."""
-    own = f"{rules.base_url}/articles/{urls.encode(urls.slug(id))}"
+def _url(settings: ParseSettings, fields: Mapping[str, Value], id: str) -> str:
+    """Return the article's own address: absolute in the header, made by `article_url`, or a page of this service."""
+    own = f"{settings.base_url}/articles/{urls.encode(urls.slug(id))}"
     permalink = _text(fields, "permalink")
-    if not rules.article_url:
-        return own
-    if len(permalink) > MAX_NAME:
+    if not settings.article_url or len(permalink) > MAX_NAME:
         return own
     if permalink.startswith(("http://", "https://")):
-        return markdown.absolute(permalink, "") or own
-    if "{permalink}" in rules.article_url and not permalink:
+        return markdown.absolute_url(permalink, "") or own
+    if "{permalink}" in settings.article_url and not permalink:
         return own
-    joined = rules.article_url.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", urls.encode(id))
-    return markdown.absolute(joined, "") or own
+    joined = settings.article_url.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", urls.encode(id))
+    return markdown.absolute_url(joined, "") or own
 
 
 _WRAPPED = re.compile(
@@ -230,24 +273,10 @@ def _title(fields: Mapping[str, Value]) -> str:
     return markdown.shorten(text, MAX_TITLE)
 
 
-def _excerpt(fields: Mapping[str, Value]) -> str:
-    """Entities are the archive's leftovers: taken away once."""
+def _summary(fields: Mapping[str, Value]) -> str:
+    """Entities are the archive's leftovers: they are replaced once."""
     text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
-    return markdown.shorten(markdown.plain(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
-
-
-def _picture(rules: Rules, fields: Mapping[str, Value]) -> str:
-    for name in ("largepic", "pic"):
-        reference = _text(fields, name)
-        if reference and not reference.endswith(PLACEHOLDERS):
-            return markdown.absolute(reference, rules.image_url + "/")
-    return ""
-
-
-def _comment_count(fields: Mapping[str, Value]) -> int:
-    count = fields.get("count")
-    number = count.get("commentnum") if isinstance(count, dict) else None
-    return int(number) if isinstance(number, str) and re.fullmatch(r"[0-9]{1,9}", number) else 0
+    return markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
 
 
 # -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---
@@ -258,59 +287,45 @@ _DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
 _DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?")
 
 
-def _published(rules: Rules, fields: Mapping[str, Value], path: str, mtime: float, dates: Dates) -> datetime:
-    return (
-        _date(rules, fields.get("date"))
-        or _dated(rules, _DATED_NAME.search(PurePosixPath(path).name))
-        or _dated(rules, _DATED_FOLDER.search(path))
-        or _committed(dates.first)
-        or datetime.fromtimestamp(min(max(int(mtime), 0), int(_LATEST.timestamp())), UTC)
-    )
+def _published(settings: ParseSettings, fields: Mapping[str, Value], path: str, mtime: float, dates: FileDates) -> datetime:
+    if found := _date(settings, fields.get("date")):
+        return found
+    for match in (_DATED_NAME.search(PurePosixPath(path).name), _DATED_FOLDER.search(path)):
+        if match:
+            year, month, day = (int(part or 1) for part in match.groups())
+            with contextlib.suppress(ValueError):
+                if found := _in_utc(settings, datetime(year, month, day)):
+                    return found
+    seconds = min(max(int(mtime), 0), int(_LATEST.timestamp()))
+    return _commit_date(dates.first) or datetime.fromtimestamp(seconds, UTC)
 
 
-def _committed(seconds: int | None) -> datetime | None:
+def _commit_date(seconds: int | None) -> datetime | None:
     """A commit can claim any time; the bounds are those of all dates."""
     if seconds is None or not _EARLIEST.timestamp() <= seconds < _LATEST.timestamp():
         return None
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _date(rules: Rules, value: Value | None) -> datetime | None:
-    """A date in UTC, to the second; None for what is no date or lies outside 1970 to 2200. Naive ones are site time."""
+def _date(settings: ParseSettings, value: Value | None) -> datetime | None:
+    """Return a date in UTC, to the second; None for other text and for dates outside 1970 to 2200. Naive ones are site time."""
     if not isinstance(value, str) or not value.strip():
         return None
-    found = _first(value.strip(), (datetime.fromisoformat, _slashed, email.utils.parsedate_to_datetime))
-    return _in_utc(rules, found) if found else None
+    for read in (datetime.fromisoformat, _slashed_date, email.utils.parsedate_to_datetime):
+        with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
+            return _in_utc(settings, read(value.strip()))
+    return None
 
 
-def _slashed(text: str) -> datetime:
-    dashed = re.sub(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", _dashed, text)
+def _slashed_date(text: str) -> datetime:
+    """Read `2020/1/2 3:04` and the like. Raises ValueError."""
+    dashed = re.sub(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", lambda m: f"{m[1]}-{int(m[2]):02}-{int(m[3]):02}", text)
     return datetime.fromisoformat(re.sub(r"(?<=\d[ T])(?=\d:)", "0", dashed))
 
 
-def _dashed(match: re.Match[str]) -> str:
-    return f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
-
-
-def _first(text: str, readers: tuple[Callable[[str], datetime], ...]) -> datetime | None:
-    for reader in readers:
-        with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
-            return reader(text)
-    return None
-
-
-def _dated(rules: Rules, match: re.Match[str] | None) -> datetime | None:
-    if match is None:
-        return None
-    year, month, day = (int(part or 1) for part in match.groups())
-    with contextlib.suppress(ValueError):
-        return _in_utc(rules, datetime(year, month, day))
-    return None
-
-
-def _in_utc(rules: Rules, when: datetime) -> datetime | None:
+def _in_utc(settings: ParseSettings, when: datetime) -> datetime | None:
     with contextlib.suppress(ValueError, OverflowError):
-        aware = when if when.tzinfo else when.replace(tzinfo=ZoneInfo(rules.timezone))
+        aware = when if when.tzinfo else when.replace(tzinfo=ZoneInfo(settings.timezone))
         instant = aware.astimezone(UTC).replace(microsecond=0)
         if _EARLIEST <= instant < _LATEST:
             return instant
@@ -332,30 +347,38 @@ _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "n
 
 
 def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
-    found = {facet.name: _clean(_split(facet, _values(fields, facet))) for facet in FACETS.values()}
-    return {facet: names for facet, names in found.items() if names}
+    """Return the names of each facet, without empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
+    found: dict[str, tuple[str, ...]] = {}
+    for facet in FACETS.values():
+        kept: dict[str, str] = {}
+        for text, folded in (_clean_name(name[:_MAX_FIELD]) for name in _written_names(fields, facet)):
+            if text and folded not in _UNSIGNED:
+                kept.setdefault(folded, text)
+        if kept:
+            found[facet.name] = tuple(kept.values())[:MAX_TERMS]
+    return found
 
 
-def _values(fields: Mapping[str, Value], facet: Facet) -> list[str]:
-    """The texts of the facet's first field that has any."""
-    for key in facet.fields:
-        value = fields.get(key)
-        if isinstance(value, list):
-            return [item for item in value if isinstance(item, str)][:_MAX_ITEMS]
-        if isinstance(value, str) and value not in ("", "null", "~"):
-            return _COMMAS.split(value)[:_MAX_ITEMS] if facet.style == "commas" else [value]
-    return []
+def _written_names(fields: Mapping[str, Value], facet: Facet) -> Iterator[str]:
+    """Yield the names in the facet's first field that has a value, as `Facet.style` says."""
+    values = (fields.get(name) for name in facet.fields)
+    value = next((one for one in values if isinstance(one, list) or (isinstance(one, str) and one not in _EMPTY)), "")
+    texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else [value]
+    if facet.style == "commas" and isinstance(value, str):
+        texts = _COMMAS.split(value)
+    for text in texts[:_MAX_ITEMS]:
+        if facet.style == "people":
+            yield from _split_people(text[:_MAX_FIELD])
+        else:
+            yield _without_markup(text[:_MAX_FIELD]) if facet.style == "person" else text
 
 
-def _split(facet: Facet, values: list[str]) -> Iterable[str]:
-    if facet.style == "people":
-        return (name for text in values for name in _split_people(text[:_MAX_FIELD]))
-    return (_without_markup(name[:_MAX_FIELD]) for name in values) if facet.style == "person" else values
+_EMPTY = ("", "null", "~")
 
 
 @functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
 def _split_people(text: str) -> tuple[str, ...]:
-    """One field, several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
+    """Split a field that names several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
     names = _SEPARATORS.split(_without_markup(text))
     return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in names)
 
@@ -364,16 +387,8 @@ def _without_markup(text: str) -> str:
     return _MARKUP.sub("", _LINK.sub(r"\1", text))
 
 
-def _clean(names: Iterable[str]) -> tuple[str, ...]:
-    """Without blanks at the ends, empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
-    kept: dict[str, str] = {}
-    for text, folded in (_clean_name(name[:_MAX_FIELD]) for name in names):
-        if text and folded not in _UNSIGNED:
-            kept.setdefault(folded, text)
-    return tuple(kept.values())[:MAX_TERMS]
-
-
 @functools.lru_cache(maxsize=8192)
 def _clean_name(name: str) -> tuple[str, str]:
-    text = markdown.plain(name if name.isascii() else _INVISIBLE.sub("", name))[:MAX_NAME].rstrip()
+    """Return a name without blanks at its ends and invisible characters, and its folded spelling."""
+    text = markdown.one_line(name if name.isascii() else _INVISIBLE.sub("", name))[:MAX_NAME].rstrip()
     return text, urls.fold(text)

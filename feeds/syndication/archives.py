@@ -74,12 +74,12 @@ def name_at(period: str, published: int, zone: ZoneInfo) -> str:
 
 def youngest(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses) -> Bucket | None:
     """The bucket of a feed's newest article, where a walk begins."""
-    published = queries.newest(connection, clauses) if feed.archive else None
+    published = queries.newest_published(connection, clauses) if feed.archive else None
     return None if published is None else holding(feed.archive, published, config.zone)
 
 
 def neighbours(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, bucket: Bucket) -> Neighbours:
-    older, younger = queries.newest(connection, clauses, bucket.first), queries.oldest(connection, clauses, bucket.end)
+    older, younger = queries.newest_published(connection, clauses, bucket.first), queries.oldest_published(connection, clauses, bucket.end)
     zone, period = config.zone, feed.archive
     return Neighbours(
         None if older is None else holding(period, older, zone),

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from .. import urls
 from ..catalog import queries
-from ..catalog.queries import Clauses, instant
+from ..catalog.queries import Clauses, utc_datetime
 from ..config.models import Config
 from ..database.tables import feeds, terms
 from ..formats import Category, Content, Enclosure, Entry, Format, Person, installed_formats
@@ -127,7 +127,7 @@ def _shared(config: Config) -> str:
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
     feed = row.feed
-    window = queries.digests(connection, row.clauses, feed.limit)
+    window = queries.article_digests(connection, row.clauses, feed.limit)
     articles = queries.count(connection, row.clauses)
     begins = archives.youngest(connection, config, feed, row.clauses) if articles > len(window) else None
     return {
@@ -237,7 +237,7 @@ def states(connection: sa.Connection) -> list[FeedState]:
 
 
 def _state(row: Any) -> FeedState:
-    return FeedState(row.path, row.title, row.articles, instant(row.updated), row.digest, row.changed)
+    return FeedState(row.path, row.title, row.articles, utc_datetime(row.updated), row.digest, row.changed)
 
 
 # -- state: of what no rescan keeps ----------------------------------------
@@ -245,9 +245,9 @@ def _state(row: Any) -> FeedState:
 
 def selected_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
     """Of a feed that only its address names; `clauses` are its selection's. `changed`: when anything last did (UTC seconds)."""
-    window = queries.digests(connection, clauses, feed.limit)
+    window = queries.article_digests(connection, clauses, feed.limit)
     digest = _digest(_shared(config), feed, [config.hub_url], window)
-    return FeedState(feed.path, feed.title, len(window), instant(_updated(config, window)), digest, changed)
+    return FeedState(feed.path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +266,13 @@ def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, cha
     if bucket is None:
         return None
     clauses = clauses_of(connection, config, feed)
-    window = queries.digests(connection, clauses, None, *queries.between(bucket.first, bucket.end))
+    window = queries.article_digests(connection, clauses, None, *queries.period(bucket.first, bucket.end))
     if not window:
         return None
     beside = archives.neighbours(connection, config, feed, clauses, bucket)
     links = [bucket.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
     digest = _digest(_shared(config), feed, links, window)
-    state = FeedState(bucket.path(feed), feed.title, len(window), instant(_updated(config, window)), digest, changed)
+    state = FeedState(bucket.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
     return Volume(feed, bucket, beside, state)
 
 
@@ -323,7 +323,7 @@ def _articles(
     connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None, *, with_html: bool
 ) -> list[Article]:
     clauses = clauses_of(connection, config, feed)
-    window = queries.between(bucket.first, bucket.end) if bucket else (None, None)
+    window = queries.period(bucket.first, bucket.end) if bucket else (None, None)
     return queries.select(connection, clauses, limit, *window, with_html=with_html)
 
 

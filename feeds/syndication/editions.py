@@ -14,7 +14,7 @@ from ..config.environment import Environment
 from ..config.load import load_config
 from ..config.models import Config
 from ..database.tables import state
-from ..store.parse import Rules
+from ..store.parse import ParseSettings
 from . import documents
 
 #: How many of the last generations are known by what they touched, and how many terms one may have touched to be told of.
@@ -76,7 +76,7 @@ def put(connection: sa.Connection, values: Mapping[str, str]) -> None:
     connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
 
 
-def marks(config: Config, rules: Rules) -> dict[str, str]:
+def marks(config: Config, rules: ParseSettings) -> dict[str, str]:
     """What the catalog was made with: which part of it a new configuration asks to be made anew."""
     text = config.model_dump_json(by_alias=True)
     aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)

@@ -338,7 +338,7 @@ def build(connection: sa.Connection, config: Config, text: str) -> Built | Elsew
         feed,
         tuple(queries.select(connection, clauses, PREVIEW, with_html=False)),
         queries.count(connection, clauses),
-        tuple(Unknown(facet, name, tuple(queries.similar(connection, facet, name))) for facet, name in found.unknown),
+        tuple(Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in found.unknown),
         _alone(config, found.selection, found.known),
     )
 
@@ -354,7 +354,7 @@ def search(connection: sa.Connection, facet: str, text: str) -> list[Term]:
     folded = urls.fold(text.strip())
     if not folded:
         return [known.term for known in queries.terms_of(connection, facet, limit=OFFERED)]
-    found = queries.containing(connection, facet, folded, 4 * OFFERED)
+    found = queries.terms_containing(connection, facet, folded, 4 * OFFERED)
     return sorted(found, key=lambda term: not urls.fold(term.name).startswith(folded))[:OFFERED]
 
 

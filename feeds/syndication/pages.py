@@ -77,12 +77,12 @@ class Portrait:
 
 def portray(connection: sa.Connection, config: Config, known: KnownTerm) -> Portrait | None:
     """None where no article is left."""
-    positions = related.positions(connection, known.key)
+    positions = related.term_positions(connection, known.key)
     if not positions:
         return None
     return Portrait(
-        queries.instant(published_at(positions[0])),
-        queries.instant(published_at(positions[-1])),
+        queries.utc_datetime(published_at(positions[0])),
+        queries.utc_datetime(published_at(positions[-1])),
         tuple(activity(positions, config.zone)),
         tuple(_company(connection, config, known)),
         profile(config, known.term),
@@ -94,7 +94,7 @@ def _company(connection: sa.Connection, config: Config, known: KnownTerm) -> Ite
     facets = ("tag",) if known.term.facet in PEOPLE else ("translator", "tag")
     for facet in facets:
         if config.feeds.facet(facet).enabled:
-            found = [t for t in related.company(connection, known.key, facet, COMPANY) if config.has_feed(facet, t.path)]
+            found = [t for t in related.related_terms(connection, known.key, facet, COMPANY) if config.has_feed(facet, t.path)]
             if found:
                 yield facet, tuple(found)
 
@@ -139,8 +139,8 @@ class Results:
 
 
 def search(connection: sa.Connection, config: Config, typed: str, page: int) -> Results:
-    text = finding.plain(typed)
-    found = finding.search(connection, text, PAGE + 1, (page - 1) * PAGE)
+    text = finding.clean_query(typed)
+    found = finding.search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
     named = _terms(connection, config, text) if text and page == 1 else {}
     return Results(
         text,
@@ -158,7 +158,7 @@ def _terms(connection: sa.Connection, config: Config, text: str) -> dict[str, li
     found: dict[str, list[Term]] = {}
     for facet in feeds.enabled_facets(config):
         least = config.feeds.facet(facet).min_articles
-        rows = queries.containing(connection, facet, folded, None)
+        rows = queries.terms_containing(connection, facet, folded, None)
         rows = [term for term in rows if term.articles >= least and urls.fold(term.path) not in config.retired]
         if rows:
             found[facet] = sorted(rows, key=lambda term: _rank(urls.fold(term.name), folded))[: TERMS + 1]
@@ -196,7 +196,7 @@ def arrange(terms: Sequence[Term], sort: str, text: str, page: int, size: int = 
     text = plain(text)
     found = [term for term in terms if urls.fold(text) in urls.fold(term.name)] if text else list(terms)
     if sort == "name":
-        found.sort(key=lambda term: collation.key(term.name))
+        found.sort(key=lambda term: collation.collation_key(term.name))
     pages = max(1, -(-len(found) // size))
     page = min(page, pages)
     shown = found[(page - 1) * size : page * size]
@@ -206,7 +206,7 @@ def arrange(terms: Sequence[Term], sort: str, text: str, page: int, size: int = 
 def _grouped(terms: Sequence[Term], sort: str) -> tuple[tuple[str, tuple[Term, ...]], ...]:
     if sort != "name":
         return (("", tuple(terms)),) if terms else ()
-    groups = itertools.groupby(terms, key=lambda term: collation.initial(term.name))
+    groups = itertools.groupby(terms, key=lambda term: collation.index_letter(term.name))
     return tuple((letter, tuple(inside)) for letter, inside in groups)
 
 
@@ -230,14 +230,14 @@ class ArticlePage:
 
 def article(connection: sa.Connection, slug: str) -> ArticlePage | None:
     """By the slug that its address has."""
-    key = queries.key_of(connection, urls.unslug(slug)) or queries.key_of(connection, slug)
+    key = queries.article_key(connection, urls.unslug(slug)) or queries.article_key(connection, slug)
     if key is None:
         return None
-    (found,) = queries.load(connection, [key])
-    older, newer = relation.neighbours(connection, found.position)
-    related = relation.related_to(connection, key, found.position)
+    (found,) = queries.load_articles(connection, [key])
+    older, newer = relation.adjacent_articles(connection, found.position)
+    related = relation.related_articles(connection, key, found.position)
     wanted = sorted({*related, *(other for other in (older, newer) if other is not None)})
-    beside = dict(zip(wanted, queries.load(connection, wanted, with_html=False), strict=True))
+    beside = dict(zip(wanted, queries.load_articles(connection, wanted, with_html=False), strict=True))
     return ArticlePage(
         found,
         show_picture=bool(found.picture) and not opens_with_picture(found.html, found.picture),

@@ -92,5 +92,5 @@ def _similar() -> list[Term]:
     if facet is None or not name or config is None or len(name) > 200 or not urls.is_text(name):
         return []
     stem, format = urls.split_format(name)
-    found = here.runtime.read(queries.similar, facet.name, urls.unslug(stem if format else name))
+    found = here.runtime.read(queries.similar_terms, facet.name, urls.unslug(stem if format else name))
     return [term for term in found if config.has_feed(term.facet, term.path)]

@@ -190,7 +190,7 @@ class Store(RuleBasedStateMachine):
     def compare(self, broken: list[str]) -> None:
         report = self.site.rescan(accept_removals=True)
         assert report.articles == len(self.good)
-        assert [problem.path for problem in self.site.runtime.read(queries.problems)] == broken
+        assert [problem.path for problem in self.site.runtime.read(queries.list_problems)] == broken
         shutil.rmtree(self.other.store)
         for path, text in self.good.items():
             self.other.write(path, text)
@@ -284,7 +284,7 @@ class Crowd(RuleBasedStateMachine):
         recount = Counter(urls.fold(term.name) for article in found for term in article.of("tag"))
         assert {urls.fold(name): number for name, number in tags.items()} == recount
         # every file is an article or listed
-        listed = {problem.path for problem in self.site.runtime.read(queries.problems)}
+        listed = {problem.path for problem in self.site.runtime.read(queries.list_problems)}
         assert {path for path, file in self.files.items() if file is None} <= listed <= set(self.files)
         assert len(published) >= len(self.files) - len(listed)
         spelled: dict[str, Counter[str]] = {}

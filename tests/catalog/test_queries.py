@@ -104,7 +104,7 @@ def test_a_selection_gives_what_a_filter_over_all_articles_gives(
         with site.runtime.reading() as connection:
             clauses = queries.resolve(connection, NONE, selection)
             assert queries.count(connection, clauses) == len(expected)
-            assert len(queries.digests(connection, clauses, limit)) == len(expected[:limit])
+            assert len(queries.article_digests(connection, clauses, limit)) == len(expected[:limit])
         assert ids(_by_pages(site, selection, limit)) == expected
 
 
@@ -197,13 +197,13 @@ def test_an_unknown_term_is_no_term(demo: Any, segment: str) -> None:
     with demo.runtime.reading() as connection:
         for facet in FACETS:
             assert queries.term_at(connection, NONE, facet, f"不存在{segment}") is None
-        queries.similar(connection, "tag", segment)
+        queries.similar_terms(connection, "tag", segment)
 
 
 def test_similar_terms_help_whoever_mistyped(demo: Any) -> None:
     with demo.runtime.reading() as connection:
-        assert "Linux" in {term.name for term in queries.similar(connection, "tag", "linu")}
-        assert queries.similar(connection, "tag", "%") == []
+        assert "Linux" in {term.name for term in queries.similar_terms(connection, "tag", "linu")}
+        assert queries.similar_terms(connection, "tag", "%") == []
 
 
 def test_terms_come_most_used_first_and_never_without_articles(demo: Any) -> None:
@@ -221,5 +221,5 @@ def test_the_demo_store_shows_the_awkward_cases(demo: Any) -> None:
     assert any(len(article.of("translator")) > 1 for article in select(demo, Selection()))
     assert any(not article.of("translator") for article in select(demo, Selection()))
     assert any("<ruby>" in article.html for article in select(demo, Selection()))
-    assert not demo.runtime.read(queries.problems)
+    assert not demo.runtime.read(queries.list_problems)
     assert len(list(Path(demo.store).rglob("*.md"))) >= 40

@@ -12,13 +12,13 @@ from lxml import etree, html
 from feeds.catalog import queries
 from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
-from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, Rules, parse
+from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse
 from feeds.syndication import lookup, opml, pages
 
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
 
-RULES = Rules("/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.example", 65536)
+RULES = ParseSettings("/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.example", 65536)
 ARTICLES = seeds("cases/frontmatter", "cases/bodies", "fuzz/seeds/articles", ending=".md")
 #: What sanitised HTML may do, by the browser's reading of it.
 HARMFUL_TAGS = {
@@ -127,7 +127,7 @@ def test_whole_files_through_a_rescan(pile: Any, files: list[bytes]) -> None:
         pile.write(f"2020/01/{number}.md", data)
     pile.rescan()
     edition = pile.runtime.edition()
-    told = {problem.path: problem for problem in pile.runtime.read(queries.problems)}
+    told = {problem.path: problem for problem in pile.runtime.read(queries.list_problems)}
     for number, data in enumerate(files):
         if problem := told.get(f"2020/01/{number}.md"):
             is_told(problem, data)

@@ -125,9 +125,9 @@ HEAVY: dict[str, Make] = {
 
 def main() -> None:
     """Seconds of each, in this process."""
-    from feeds.store.parse import Rules, parse
+    from feeds.store.parse import ParseSettings, parse
 
-    rules = Rules("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
+    rules = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
     for name, make in {**PUBLISHED, **REFUSED, **HEAVY}.items():
         if len(sys.argv) < 3 or name in sys.argv[2:]:
             start = time.process_time()

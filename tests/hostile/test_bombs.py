@@ -43,7 +43,7 @@ def rescan(site: Any, *options: str) -> dict[str, Any]:
 
 
 def reasons(site: Any) -> dict[str, str]:
-    return {problem.path: problem.reason for problem in site.runtime.read(queries.problems)}
+    return {problem.path: problem.reason for problem in site.runtime.read(queries.list_problems)}
 
 
 @pytest.fixture(scope="module")

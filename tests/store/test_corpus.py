@@ -10,9 +10,9 @@ from lxml import etree
 
 from feeds.catalog import queries
 from feeds.model import ParsedArticle
-from feeds.store.parse import Rules, parse
+from feeds.store.parse import ParseSettings, parse
 
-RULES = Rules(
+RULES = ParseSettings(
     "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
 )
 

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from feeds.model import ParsedArticle, Problem
 from feeds.store import frontmatter
-from feeds.store.parse import Rules, parse
+from feeds.store.parse import ParseSettings, parse
 
 CASES = Path(__file__).resolve().parents[1] / "cases" / "frontmatter"
 PATH = "2020/01/7.md"
-RULES = Rules(
+RULES = ParseSettings(
     "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
 )
 PLAIN = {
@@ -98,7 +98,7 @@ def test_the_archives_schema_reads_completely(text_of: Any) -> None:
 
 
 def _url(article_url: str, header: str) -> str:
-    rules = Rules("/store", "UTC", article_url, "https://feeds.example", "https://img.example", 1 << 20)
+    rules = ParseSettings("/store", "UTC", article_url, "https://feeds.example", "https://img.example", 1 << 20)
     found = parse(rules, "a/b.md", f"---\n{header}\n---\n".encode(), 0)
     assert isinstance(found, ParsedArticle)
     return found.url

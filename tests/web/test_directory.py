@@ -135,5 +135,5 @@ def test_whatever_terms_are_called_the_pages_hold_each_of_them_once(given_names:
 
 @given(st.text(max_size=12))
 def test_every_name_has_a_place_in_the_alphabet(name: str) -> None:
-    letter = collation.initial(name)
-    assert letter == collation.OTHER or (letter.isascii() and letter.isupper() and len(letter) == 1)
+    letter = collation.index_letter(name)
+    assert letter == collation.OTHER_LETTER or (letter.isascii() and letter.isupper() and len(letter) == 1)

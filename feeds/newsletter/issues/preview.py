@@ -38,7 +38,7 @@ def newest(
     zone, cron = ZoneInfo(timezone), config.newsletter.cron(frequency)
     due = clock.latest(frequency, cron, zone, now) if after is None else now
     since = clock.previous(frequency, cron, zone, due) if after is None else after
-    articles = queries.news(connection, since, due, limit=limit)
+    articles = queries.new_articles(connection, since, due, limit=limit)
     return _content(config, frequency, due, timezone, texts, articles)
 
 
@@ -52,7 +52,7 @@ def coming(connection: sa.Connection, config: Config, subscription: Subscription
     since = subscription.covered
     if since is None:  # as in `issues`: a first issue begins where the one before would have ended, when subscribing
         since = clock.latest(frequency, cron, zone, subscription.since - 1)
-    articles = queries.news(connection, since, now, subscription.arrival)
+    articles = queries.new_articles(connection, since, now, subscription.arrival)
     due = clock.following(frequency, cron, zone, now)
     return _content(config, frequency, due, timezone, subscription.selects, articles)
 

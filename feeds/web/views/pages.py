@@ -168,7 +168,7 @@ def _volume_page(path: str, extension: str) -> Answer:
 
 def _article_elsewhere(path: str) -> Answer:
     """Articles link to each other by permalink; the service's own pages have other addresses."""
-    url = state().runtime.read(queries.url_of, f"/{path}")
+    url = state().runtime.read(queries.article_url, f"/{path}")
     if not url or url == request.url:
         abort(404)
     return redirect(url, 301)
