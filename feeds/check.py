@@ -27,8 +27,7 @@ from .newsletter.messages.templates import template_folders
 from .newsletter.messages.transactional import TransactionalComposer
 from .newsletter.subscribers import address
 from .newsletter.transports import choose_transport
-from .store import git as history
-from .store import git as pulling
+from .store import git
 from .store.git import Git
 from .store.parse import ParseSettings
 from .syndication import feeds
@@ -92,12 +91,12 @@ def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
     if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
         return
     try:
-        git = Git(os.path.realpath(config.site.store))
-        pulling.head_commit(git)
-        if settings.dates and history.shallow_commits(git):
-            yield _about_git(environment, "dates", f"a shallow clone {history.SHALLOW}: git fetch --unshallow")
+        repository = Git(os.path.realpath(config.site.store))
+        git.head_commit(repository)
+        if settings.dates and git.shallow_commits(repository):
+            yield _about_git(environment, "dates", f"a shallow clone {git.SHALLOW}: git fetch --unshallow")
         if settings.pull:
-            pulling.upstream_branch(git)
+            git.upstream_branch(repository)
     except GitError as error:
         yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
 
@@ -165,11 +164,12 @@ def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
         engine = database.connect(f"sqlite:///{folder}/catalog.db")
         tables.metadata.create_all(engine)
-        rules = ParseSettings.from_config(config)
+        settings = ParseSettings.from_config(config)
         try:
             with database.writing(engine) as connection:
-                found = ingest.find_changes(connection, rules)
-                ingest.apply_changes(connection, rules, feeds.aliases_of(config), found, now=int(time.time()))
+                found = ingest.find_changes(connection, settings)
+                options = ingest.IngestOptions(now=int(time.time()))
+                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, options)
                 yield connection
         finally:
             engine.dispose()

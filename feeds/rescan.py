@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from . import audit_log, counters, database
 from .catalog import ingest
-from .catalog.ingest import Counts, Look, Progress, Taken
+from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress, StoreChanges
 from .config.environment import Environment
 from .config.load import load_config
 from .config.models import Config
@@ -24,7 +24,7 @@ from .selections import Aliases
 from .store import git, walk
 from .store.git import DateChanges
 from .store.parse import ParseSettings
-from .store.walk import Guard
+from .store.walk import RemovalGuard
 from .syndication import documents, editions, feeds
 
 # What the guard of the store holds back, as the `state` table keeps it between rescans, and the operator's word on it.
@@ -62,9 +62,9 @@ def is_let_go(stored: Mapping[str, str]) -> bool:
     return held is not None and stored.get(ACCEPTED) == held.mark
 
 
-def is_accepted(stored: Mapping[str, str], found: Look) -> bool:
+def is_accepted(stored: Mapping[str, str], found: StoreChanges) -> bool:
     """Whether the files that are gone now are those, and no others, that were let go."""
-    return is_let_go(stored) and stored[ACCEPTED] == walk.paths_digest(found.changes.removed)
+    return is_let_go(stored) and stored[ACCEPTED] == walk.paths_digest(found.files.removed)
 
 
 def let_go(stored: Mapping[str, str], mark: str) -> dict[str, str]:
@@ -73,20 +73,22 @@ def let_go(stored: Mapping[str, str], mark: str) -> dict[str, str]:
     return {ACCEPTED: mark} if held is not None and held.mark == mark else {}
 
 
-def guard_of(config: Config, stored: Mapping[str, str], now: int, *, accepted: bool, moved: bool) -> Guard:
+def guard_of(config: Config, stored: Mapping[str, str], now: int, *, accepted: bool, moved: bool) -> RemovalGuard:
     limits = config.site.removal
     lately = sum(number for _at, number in _lately(stored, now))
-    return Guard(limits.percent, limits.articles, lately, accepted, moved)
+    return RemovalGuard(limits.percent, limits.articles, lately, accepted, moved)
 
 
-def removal_marks(stored: Mapping[str, str], taken: Taken, rule: Guard, published: int, now: int) -> dict[str, str]:
+def removal_marks(
+    stored: Mapping[str, str], taken: IngestResult, guard: RemovalGuard, published: int, now: int
+) -> dict[str, str]:
     """What to remember after a rescan that wrote. What the operator has accepted counts against nothing later."""
     before = Held.read(stored)
     held = ""
     if taken.held:
         since = before.since if before else now
         held = json.dumps(asdict(Held(len(taken.held), published, since, walk.paths_digest(taken.held))))
-    lately = [] if rule.accepted else [*_lately(stored, now), *([(now, taken.counts.removed)] if taken.counts.removed else [])]
+    lately = [] if guard.accepted else [*_lately(stored, now), *([(now, taken.counts.removed)] if taken.counts.removed else [])]
     word = {ACCEPTED: ""} if stored.get(ACCEPTED) else {}  # one that was given meanwhile is the next rescan's
     return {STATE: held, LATELY: json.dumps(lately), **word}
 
@@ -123,14 +125,14 @@ def rescan(
         if moved:  # the configuration may lie in the same repository
             config, fault = _configuration(environment, stored)
         try:
-            report, outlook = _Rescan(engine, config, stored, now, full, accept_removals, progress, workers, started).run()
+            report, dates = _Rescan(engine, config, stored, now, full, accept_removals, progress, workers, started).run()
         except StoreError as error:
-            said = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: found.written()}
+            said = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: found.as_json()}
             _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))), time.perf_counter() - started)
             raise
         done = asdict(report)
         said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, git.STATE_NAME: found.with_dates(outlook).written()}, now, done, fault, report.seconds)
+        _note(engine, {**said, git.STATE_NAME: found.with_dates(dates).as_json()}, now, done, fault, report.seconds)
     return report
 
 
@@ -178,36 +180,39 @@ class _Rescan:
     started: float
 
     def run(self) -> tuple[RescanReport, DateChanges]:
-        rules = ParseSettings.from_config(self.config)
-        marks = editions.marks(self.config, rules)
+        settings = ParseSettings.from_config(self.config)
+        marks = editions.marks(self.config, settings)
         held = Held.read(self.stored)
         gone = held.mark if held else ""
         with database.reading(self.engine) as connection:
             anew = self.full or self.stored.get("parse") != marks["parse"]
-            found = ingest.find_changes(connection, rules, everything=anew, mark=self.stored.get("dated", ""), held=gone)
-            marks["dated"] = found.outlook.mark
+            found = ingest.find_changes(connection, settings, everything=anew, mark=self.stored.get("dated", ""), held=gone)
+            marks["dated"] = found.dates.mark
             accepted = self.accept_removals or is_accepted(self.stored, found)
             idle = found.idle and not (held and accepted)
             if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
-                return self._report(connection, held=held.articles if held else 0), found.outlook
+                return self._report(connection, held=held.articles if held else 0), found.dates
         with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
-            return self._write(connection, rules, found, self._guard(accepted), marks), found.outlook
+            return self._write(connection, settings, found, self._guard(accepted), marks), found.dates
 
-    def _write(self, connection: sa.Connection, rules: ParseSettings, found: Look, rule: Guard, marks: dict[str, str]) -> RescanReport:
-        aliases = feeds.aliases_of(self.config)
+    def _write(
+        self,
+        connection: sa.Connection,
+        settings: ParseSettings,
+        found: StoreChanges,
+        guard: RemovalGuard,
+        marks: dict[str, str],
+    ) -> RescanReport:
         generation = int(self.stored.get("generation", "0")) + 1
-        taken = ingest.apply_changes(
-            connection,
-            rules,
-            aliases,
-            found,
+        options = IngestOptions(
             now=self.now,
             arrival=0 if self._is_baseline() else generation,
-            guard=rule,
-            former=self._former_names(marks),
+            guard=guard,
+            former=self._former_aliases(marks),
             progress=self.progress,
             workers=self.workers,
         )
+        taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, options)
         everything = self.stored.get("shown") != marks["shown"]
         changed: list[str] = []
         if everything or taken.changed:
@@ -218,13 +223,13 @@ class _Rescan:
             touched = None if everything else taken.touched
             marks["touched"] = editions.touched(self.stored.get("touched", "{}"), generation, touched)
         report = self._report(connection, taken, len(changed), len(taken.held))
-        editions.put(connection, {**marks, **removal_marks(self.stored, taken, rule, report.articles, self.now)})
+        editions.put(connection, {**marks, **removal_marks(self.stored, taken, guard, report.articles, self.now)})
         return report
 
-    def _guard(self, accepted: bool) -> Guard:
+    def _guard(self, accepted: bool) -> RemovalGuard:
         return guard_of(self.config, self.stored, self.now, accepted=accepted, moved=self._is_moved())
 
-    def _former_names(self, marks: Mapping[str, str]) -> Aliases | None:
+    def _former_aliases(self, marks: Mapping[str, str]) -> Aliases | None:
         before = self.stored.get("aliases", marks["aliases"])
         return None if before == marks["aliases"] else Aliases.from_config(json.loads(before))
 
@@ -240,7 +245,7 @@ class _Rescan:
         return before != "" and Config.model_validate_json(before).site.store != self.config.site.store
 
     def _report(
-        self, connection: sa.Connection, taken: Taken | None = None, feeds_changed: int = 0, held: int = 0
+        self, connection: sa.Connection, taken: IngestResult | None = None, feeds_changed: int = 0, held: int = 0
     ) -> RescanReport:
         counts = taken.counts if taken else Counts()
         total = ingest.count_articles(connection)

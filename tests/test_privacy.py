@@ -29,7 +29,7 @@ from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
 from feeds.static import site_files
 from feeds.static.render import renderer
-from feeds.store.parse import ParseSettings, parse
+from feeds.store.parse import ParseSettings, parse_article
 from feeds.syndication import lookup, opml
 from feeds.web.app import create_app
 
@@ -167,8 +167,8 @@ DAMAGES = {
 
 
 def _read(text: str) -> ParsedArticle | Problem | None:
-    rules = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", 65536)
-    return parse(rules, "1.md", text.encode("utf-8", "surrogateescape"), 0)
+    settings = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", 65536)
+    return parse_article(settings, "1.md", text.encode("utf-8", "surrogateescape"), 0)
 
 
 @given(SHAPES)

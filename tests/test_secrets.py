@@ -25,7 +25,7 @@ from feeds.errors import FeedsError
 from feeds.newsletter.bounces import mailbox
 from feeds.newsletter.transports import smtp_session
 from feeds.static.targets import Bucket
-from feeds.store.git import in_words
+from feeds.store.git import explain
 from feeds.syndication import lookup
 from feeds.web.app import create_app
 from feeds.web.fast_path import Lane
@@ -213,8 +213,8 @@ def test_the_environment_shows_none_of_them_when_it_is_printed(tmp_path: Path) -
 def test_an_address_of_a_git_remote_is_never_quoted(password: str, frame: str) -> None:
     password = password.replace("\n", "").replace(" ", "%20") if frame != "'{}'" else password.replace("\n", "")
     url = frame.format(f"https://user:{password}@git.example.org/articles.git")
-    is_free_of_secrets(in_words(f"fatal: unable to access {url}: Could not resolve host", "/store"))
-    is_free_of_secrets(in_words(f"fatal: Authentication failed for {url}", "/store"))
+    is_free_of_secrets(explain(f"fatal: unable to access {url}: Could not resolve host", "/store"))
+    is_free_of_secrets(explain(f"fatal: Authentication failed for {url}", "/store"))
 
 
 @given(password=PASSWORD)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from .. import database, selections, urls
 from ..catalog import queries
+from ..catalog.sort_key import Window
 from ..config.environment import Environment
 from ..config.load import load_config
 from ..config.models import Config, NamedFeed
@@ -222,7 +223,7 @@ def draft(connection: sa.Connection, config: Config, text: str, *, everything: b
     clauses = queries.resolve(connection, feeds.aliases_of(config), found.selection)
     if not selections.clauses(found.selection) and not everything:
         return Draft(found.selection, "", 0, (), ())
-    articles = queries.select(connection, clauses, SHOWN, with_html=False)
+    articles = queries.select(connection, clauses, Window(SHOWN), with_html=False)
     query = selections.canonical(found.selection)
     return Draft(found.selection, query, queries.count(connection, clauses), articles, found.unknown)
 

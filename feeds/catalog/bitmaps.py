@@ -15,7 +15,7 @@ from pyroaring import BitMap
 
 from ..database import chunks
 from ..database.tables import articles, sets
-from .sort_key import published_at
+from .sort_key import Window, published_at
 
 #: A span of time: some hundred articles of a large archive. Never changes: the numbers of spans are in the database.
 SPAN_SECONDS = 30 * 86400
@@ -113,24 +113,6 @@ def count(connection: sa.Connection, found: ArticleSet) -> int:
     if found.inside is not None:
         return len(found.inside - found.outside)
     return sum(len(found.within(span)) for span in _spans(connection, Window()))
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A part of the order of time: below position `before` and at or above position `after`, from one end or the other.
-
-    At most `limit` articles, after the first `skip`; None for all.
-    """
-
-    limit: int | None = None
-    before: int | None = None
-    after: int | None = None
-    skip: int = 0
-    newest_first: bool = True
-
-    def holds(self, position: int) -> bool:
-        """Return whether a position lies within the bounds."""
-        return (self.before is None or position < self.before) and (self.after is None or position >= self.after)
 
 
 def articles_in(connection: sa.Connection, found: ArticleSet, window: Window) -> list[tuple[int, int]]:

@@ -22,8 +22,7 @@ from ..database.tables import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from . import bitmaps
-from .bitmaps import Window
-from .sort_key import first_position, published_at
+from .sort_key import Window, first_position, published_at
 
 HEADINGS = (
     "key",
@@ -142,11 +141,6 @@ def article_digests(connection: sa.Connection, clauses: Clauses, window: Window)
 def article_keys(connection: sa.Connection, clauses: Clauses, window: Window = Window()) -> list[int]:
     """Return the keys of the articles of a selection; of all of them, newest first, by default."""
     return [key for key, _position in _positions(connection, clauses, window)]
-
-
-def period(first: int, end: int) -> Window:
-    """Return the window of what was published from `first` to before `end`, in UTC seconds."""
-    return Window(before=first_position(end), after=first_position(first))
 
 
 def newest_published(connection: sa.Connection, clauses: Clauses, before: int | None = None) -> int | None:

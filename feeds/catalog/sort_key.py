@@ -1,4 +1,4 @@
-"""The position of an article in the order of time, as one integer. Pure.
+"""The order of time: the position of an article as one integer, and windows of positions. Pure.
 
 Seconds since 1970 in the upper bits, the article's number below, so that articles of one second have an order that every
 rebuilt catalog agrees on.
@@ -7,6 +7,7 @@ rebuilt catalog agrees on.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 _NUMBER_BITS = 24
 
@@ -33,3 +34,26 @@ def first_position(published: int) -> int:
 def published_at(position: int) -> int:
     """Return the second (UTC) of a position."""
     return position >> _NUMBER_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the order of time: below position `before` and at or above position `after`, from one end or the other.
+
+    At most `limit` articles, after the first `skip`; None for all. The default is all articles, newest first.
+    """
+
+    limit: int | None = None
+    before: int | None = None
+    after: int | None = None
+    skip: int = 0
+    newest_first: bool = True
+
+    @classmethod
+    def published(cls, first: int, end: int) -> Window:
+        """Return the window of what was published from `first` to before `end`, in UTC seconds."""
+        return cls(before=first_position(end), after=first_position(first))
+
+    def holds(self, position: int) -> bool:
+        """Return whether a position lies within the bounds."""
+        return (self.before is None or position < self.before) and (self.after is None or position >= self.after)

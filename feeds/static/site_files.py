@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from .. import database, resources, urls
 from ..catalog import queries
 from ..catalog import related as relation
-from ..catalog.related import Surroundings
-from ..catalog.snapshot import Known, Overview
+from ..catalog.related import RelatedArticles
+from ..catalog.snapshot import Heading, Snapshot
 from ..catalog.sort_key import published_at
 from ..config.environment import Environment
 from ..config.models import Config
@@ -60,7 +60,7 @@ class Shelf:
 
     config: Config
     shared: str
-    overview: Overview
+    snapshot: Snapshot
     here: list[_Here]
     states: dict[str, FeedState]
     feeds: list[tuple[Feed, list[int]]]
@@ -70,7 +70,7 @@ class Shelf:
         return mark_of(self.shared, *map(str, parts))
 
     def shows(self, keys: Iterable[int]) -> str:
-        return "".join(map(self.overview.shown.__getitem__, keys))
+        return "".join(map(self.snapshot.shown.__getitem__, keys))
 
 
 def published(edition: Edition) -> Config:
@@ -105,7 +105,7 @@ class Reader:
 
     def __init__(self, engine: sa.Engine, root: Path) -> None:
         self._engine, self._root = engine, root
-        self._overview, self._surroundings = Overview(), Surroundings()
+        self._snapshot, self._related = Snapshot(), RelatedArticles()
         self._here: dict[int, _Here] = {}
         self._pages: dict[str, _Pages] = {}
         self._buckets: dict[tuple[str, str, int], str] = {}
@@ -143,29 +143,29 @@ class Reader:
     def _shelf(self, connection: sa.Connection, config: Config) -> Shelf:
         facets = definitions.enabled_facets(config)
         states = {row.path: row for row in documents.states(connection)}
-        self._overview.refresh(connection, documents.terms_without_feed(connection, facets))
+        self._snapshot.refresh(connection, documents.terms_without_feed(connection, facets))
         if not config.site.article_url:  # else there are no pages of articles
-            self._surroundings.refresh(self._overview, relation.term_rarities(connection))
+            self._related.refresh(self._snapshot, relation.term_rarities(connection))
         shared = shared_mark(config, self._root)
         return Shelf(
             config,
             shared,
-            self._overview,
+            self._snapshot,
             self._articles(config, shared),
             states,
-            [row for row in _feeds(connection, config, self._overview) if row[0].path in states],
+            [row for row in _feeds(connection, config, self._snapshot) if row[0].path in states],
             {facet: lookup.terms(connection, config, facet, None) for facet in facets},
         )
 
     def _articles(self, config: Config, shared: str) -> list[_Here]:
-        overview, before = self._overview, self._here
-        shown, related = overview.shown, self._surroundings.related
+        snapshot, before = self._snapshot, self._here
+        shown, related = snapshot.shown, self._related.by_article
         self._here = {}
-        newest = overview.newest
+        newest = snapshot.newest
         for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=False):  # of no article, no neighbour
             mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *related.get(key, ()))])
             known = before.get(key)
-            self._here[key] = known if known and known.leaf.mark == mark else _here(config, overview.articles[key], mark)
+            self._here[key] = known if known and known.leaf.mark == mark else _here(config, snapshot.articles[key], mark)
         return [row for row in self._here.values() if row.leaf.path]
 
     def _of_feeds(self, shelf: Shelf) -> Iterator[Leaf]:
@@ -196,7 +196,7 @@ class Reader:
             yield Leaf(path_of(address), shelf.mark(feed.title, feed.subtitle, name, older, younger, shows), address)
 
     def _bucket_of(self, period: str, zone: ZoneInfo, key: int) -> str:
-        position = self._overview.articles[key].position
+        position = self._snapshot.articles[key].position
         place = (period, zone.key, position)
         if place not in self._buckets:
             self._buckets[place] = archives.name_at(period, published_at(position), zone)
@@ -226,17 +226,17 @@ class _Pages(NamedTuple):
     leaves: list[Leaf]
 
 
-def _feeds(connection: sa.Connection, config: Config, overview: Overview) -> Iterator[tuple[Feed, list[int]]]:
+def _feeds(connection: sa.Connection, config: Config, snapshot: Snapshot) -> Iterator[tuple[Feed, list[int]]]:
     for feed, known in definitions.every_feed(connection, config):
         if known is not None:
-            yield feed, overview.members.get(known.key, [])
+            yield feed, snapshot.members.get(known.key, [])
         elif feed.path == definitions.ALL:
-            yield feed, overview.newest
+            yield feed, snapshot.newest
         else:
             yield feed, queries.article_keys(connection, definitions.clauses_of(connection, config, feed))
 
 
-def _here(config: Config, known: Known, mark: str) -> _Here:
+def _here(config: Config, known: Heading, mark: str) -> _Here:
     slug = urls.slug(known.id)
     address = f"/articles/{slug}"
     if known.url != config.site.base_url + urls.encode(address):
@@ -328,7 +328,7 @@ def _overviews(shelf: Shelf) -> Iterator[Leaf]:
         yield Leaf(path_of(address), shelf.mark(rows), address)
     for address in ("/about/feeds", "/404.html", "/410.html"):
         yield Leaf(path_of(address), shelf.mark(), address)
-    newest = shelf.shows(shelf.overview.newest[: lookup.NEWEST])
+    newest = shelf.shows(shelf.snapshot.newest[: lookup.NEWEST])
     own = [(row.path, row.title, row.articles) for row in shelf.states.values() if row.path.startswith("feeds/")]
     yield Leaf("index.html", shelf.mark(newest, own, *terms.values()), "/")
 

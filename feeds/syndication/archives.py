@@ -79,7 +79,10 @@ def youngest(connection: sa.Connection, config: Config, feed: Feed, clauses: Cla
 
 
 def neighbours(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, bucket: Bucket) -> Neighbours:
-    older, younger = queries.newest_published(connection, clauses, bucket.first), queries.oldest_published(connection, clauses, bucket.end)
+    older, younger = (
+        queries.newest_published(connection, clauses, bucket.first),
+        queries.oldest_published(connection, clauses, bucket.end),
+    )
     zone, period = config.zone, feed.archive
     return Neighbours(
         None if older is None else holding(period, older, zone),

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from .. import urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, utc_datetime
+from ..catalog.sort_key import Window
 from ..config.models import Config
 from ..database.tables import feeds, terms
 from ..formats import Category, Content, Enclosure, Entry, Format, Person, installed_formats
@@ -127,7 +128,7 @@ def _shared(config: Config) -> str:
 
 def _state_row(connection: sa.Connection, shared: str, config: Config, row: _Row) -> dict[str, Any]:
     feed = row.feed
-    window = queries.article_digests(connection, row.clauses, feed.limit)
+    window = queries.article_digests(connection, row.clauses, Window(feed.limit))
     articles = queries.count(connection, row.clauses)
     begins = archives.youngest(connection, config, feed, row.clauses) if articles > len(window) else None
     return {
@@ -245,7 +246,7 @@ def _state(row: Any) -> FeedState:
 
 def selected_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
     """Of a feed that only its address names; `clauses` are its selection's. `changed`: when anything last did (UTC seconds)."""
-    window = queries.article_digests(connection, clauses, feed.limit)
+    window = queries.article_digests(connection, clauses, Window(feed.limit))
     digest = _digest(_shared(config), feed, [config.hub_url], window)
     return FeedState(feed.path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
 
@@ -266,7 +267,7 @@ def volume(connection: sa.Connection, config: Config, feed: Feed, name: str, cha
     if bucket is None:
         return None
     clauses = clauses_of(connection, config, feed)
-    window = queries.article_digests(connection, clauses, None, *queries.period(bucket.first, bucket.end))
+    window = queries.article_digests(connection, clauses, Window.published(bucket.first, bucket.end))
     if not window:
         return None
     beside = archives.neighbours(connection, config, feed, clauses, bucket)
@@ -323,8 +324,8 @@ def _articles(
     connection: sa.Connection, config: Config, feed: Feed, limit: int | None, bucket: Bucket | None, *, with_html: bool
 ) -> list[Article]:
     clauses = clauses_of(connection, config, feed)
-    window = queries.period(bucket.first, bucket.end) if bucket else (None, None)
-    return queries.select(connection, clauses, limit, *window, with_html=with_html)
+    window = Window.published(bucket.first, bucket.end) if bucket else Window(limit)
+    return queries.select(connection, clauses, window, with_html=with_html)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,12 +76,12 @@ def put(connection: sa.Connection, values: Mapping[str, str]) -> None:
     connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
 
 
-def marks(config: Config, rules: ParseSettings) -> dict[str, str]:
+def marks(config: Config, settings: ParseSettings) -> dict[str, str]:
     """What the catalog was made with: which part of it a new configuration asks to be made anew."""
     text = config.model_dump_json(by_alias=True)
     aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)
     shown = hashlib.sha256((text + documents.versions()).encode()).hexdigest()[:16]
-    return {"config": text, "parse": rules.key, "aliases": aliases, "shown": shown}
+    return {"config": text, "parse": settings.key, "aliases": aliases, "shown": shown}
 
 
 def adopt(engine: sa.Engine, environment: Environment) -> Config:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm
+from ..catalog.sort_key import Window
 from ..config.models import Config
 from ..errors import AddressError
 from ..formats import Format, content_type, load_formats
@@ -218,7 +219,7 @@ def page(connection: sa.Connection, config: Config, path: str, number: int | Non
         raise AddressError(f"/{path} has no page {number}")
     clauses = feeds.clauses_of(connection, config, found.feed)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
-    articles = queries.select(connection, clauses, limit, skip=skip, with_html=False)
+    articles = queries.select(connection, clauses, Window(limit, skip=skip), with_html=False)
     known = _term_of(connection, config, found.feed)
     term = known.term if known else None
     sides = neighbours(number, last)
@@ -246,7 +247,7 @@ def volume_page(connection: sa.Connection, config: Config, path: str) -> VolumeP
 
 def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
     """The newest articles, the most used terms of each facet, the operator's own feeds."""
-    articles = queries.select(connection, queries.Clauses(), NEWEST, with_html=False)
+    articles = queries.select(connection, queries.Clauses(), Window(NEWEST), with_html=False)
     top = {facet: terms(connection, config, facet, 24) for facet in feeds.enabled_facets(config)}
     paths = [f"feeds/{named.name}" for named in config.feeds.feeds]
     named = [row for path in paths if (row := documents.state_at(connection, path))]
@@ -336,7 +337,7 @@ def build(connection: sa.Connection, config: Config, text: str) -> Built | Elsew
     clauses = feeds.clauses_of(connection, config, feed)
     return Built(
         feed,
-        tuple(queries.select(connection, clauses, PREVIEW, with_html=False)),
+        tuple(queries.select(connection, clauses, Window(PREVIEW), with_html=False)),
         queries.count(connection, clauses),
         tuple(Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in found.unknown),
         _alone(config, found.selection, found.known),

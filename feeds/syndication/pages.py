@@ -14,13 +14,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from .. import urls
-from ..catalog import queries, related
-from ..catalog import related as relation
-from ..catalog import search as finding
-from ..catalog import terms as collation
+from ..catalog import queries
 from ..catalog.queries import KnownTerm
-from ..catalog.search import plain
-from ..catalog.sort_key import first_of, published_at
+from ..catalog.related import adjacent_articles, related_articles, related_terms, term_positions
+from ..catalog.search import clean_query, search_articles
+from ..catalog.sort_key import first_position, published_at
+from ..catalog.terms import collation_key, index_letter
 from ..config.models import Config
 from ..model import PEOPLE, Article, Term
 from ..store.markdown import opens_with_picture, opens_with_summary
@@ -77,7 +76,7 @@ class Portrait:
 
 def portray(connection: sa.Connection, config: Config, known: KnownTerm) -> Portrait | None:
     """None where no article is left."""
-    positions = related.term_positions(connection, known.key)
+    positions = term_positions(connection, known.key)
     if not positions:
         return None
     return Portrait(
@@ -94,7 +93,7 @@ def _company(connection: sa.Connection, config: Config, known: KnownTerm) -> Ite
     facets = ("tag",) if known.term.facet in PEOPLE else ("translator", "tag")
     for facet in facets:
         if config.feeds.facet(facet).enabled:
-            found = [t for t in related.related_terms(connection, known.key, facet, COMPANY) if config.has_feed(facet, t.path)]
+            found = [t for t in related_terms(connection, known.key, facet, COMPANY) if config.has_feed(facet, t.path)]
             if found:
                 yield facet, tuple(found)
 
@@ -106,7 +105,7 @@ def activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Period]:
     year, month, before = first.year, 1 if by_year else first.month, 0
     while (year, month) <= (last.year, last.month):
         following = (year + 1, month) if by_year else (year + month // 12, month % 12 + 1)
-        end = bisect.bisect_left(positions, first_of(int(datetime(*following, 1, tzinfo=zone).timestamp())))
+        end = bisect.bisect_left(positions, first_position(int(datetime(*following, 1, tzinfo=zone).timestamp())))
         yield Period(year, 0 if by_year else month, end - before)
         (year, month), before = following, end
 
@@ -139,8 +138,8 @@ class Results:
 
 
 def search(connection: sa.Connection, config: Config, typed: str, page: int) -> Results:
-    text = finding.clean_query(typed)
-    found = finding.search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
+    text = clean_query(typed)
+    found = search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
     named = _terms(connection, config, text) if text and page == 1 else {}
     return Results(
         text,
@@ -193,10 +192,10 @@ class Directory:
 
 def arrange(terms: Sequence[Term], sort: str, text: str, page: int, size: int = DIRECTORY_PAGE) -> Directory:
     """One page of `terms`, which come most used first; the last page where there are not so many."""
-    text = plain(text)
+    text = clean_query(text)
     found = [term for term in terms if urls.fold(text) in urls.fold(term.name)] if text else list(terms)
     if sort == "name":
-        found.sort(key=lambda term: collation.collation_key(term.name))
+        found.sort(key=lambda term: collation_key(term.name))
     pages = max(1, -(-len(found) // size))
     page = min(page, pages)
     shown = found[(page - 1) * size : page * size]
@@ -206,7 +205,7 @@ def arrange(terms: Sequence[Term], sort: str, text: str, page: int, size: int = 
 def _grouped(terms: Sequence[Term], sort: str) -> tuple[tuple[str, tuple[Term, ...]], ...]:
     if sort != "name":
         return (("", tuple(terms)),) if terms else ()
-    groups = itertools.groupby(terms, key=lambda term: collation.index_letter(term.name))
+    groups = itertools.groupby(terms, key=lambda term: index_letter(term.name))
     return tuple((letter, tuple(inside)) for letter, inside in groups)
 
 
@@ -234,8 +233,8 @@ def article(connection: sa.Connection, slug: str) -> ArticlePage | None:
     if key is None:
         return None
     (found,) = queries.load_articles(connection, [key])
-    older, newer = relation.adjacent_articles(connection, found.position)
-    related = relation.related_articles(connection, key, found.position)
+    older, newer = adjacent_articles(connection, found.position)
+    related = related_articles(connection, key, found.position)
     wanted = sorted({*related, *(other for other in (older, newer) if other is not None)})
     beside = dict(zip(wanted, queries.load_articles(connection, wanted, with_html=False), strict=True))
     return ArticlePage(

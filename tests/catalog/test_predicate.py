@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.catalog import queries
-from feeds.catalog.ingest import Intake
+from feeds.catalog.ingest import Ingest, IngestOptions
+from feeds.catalog.sort_key import Window
 from feeds.database import tables
 from feeds.model import ParsedArticle, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
-from feeds.store.parse import Reading
+from feeds.store.parse import ParsedFile
+from feeds.store.walk import FileChanges
 
 NAMES = ["Linux", "linux", "LINUX", "内核", "Straße", "STRASSE", "K8s", "Kubernetes", "é", "e\u0301", "云"]
 FACETS = ["tag", "translator", "category"]
@@ -60,23 +62,23 @@ def test_an_article_matches_where_the_catalog_selects_it(
     engine = sa.create_engine("sqlite://")
     tables.metadata.create_all(engine)
     before, after = Aliases.from_config(former), Aliases.from_config(aliases)
-    files = [Reading(f"{number}.md", 1, parsed(number, terms)) for number, terms in enumerate(names)]
+    files = [ParsedFile(f"{number}.md", 1, parsed(number, terms)) for number, terms in enumerate(names)]
     with engine.begin() as connection:
-        first = Intake(connection, before, 0, 0, [file.path for file in files], [])
+        first = Ingest(connection, before, IngestOptions(now=0), FileChanges(tuple(file.path for file in files), (), 0))
         first.put(files)
-        first.finish()
+        first.finish(len(files))
         gone = [file.path for file in files if int(file.path[:-3]) in left_out]
         drafts = [dataclasses.replace(file, result=None) for file in files if file.path in gone]
-        second = Intake(connection, after, 1, 1, gone, [])
+        second = Ingest(connection, after, IngestOptions(now=1, arrival=1), FileChanges(tuple(gone), (), 0))
         second.rejoin(before)
         second.put(drafts)
-        second.finish()
-        articles = queries.select(connection, queries.Clauses(), None)
+        second.finish(len(files))
+        articles = queries.select(connection, queries.Clauses(), Window())
         assert len(articles) == len(files) - len(gone)
         for selection in wanted:
             clauses = queries.resolve(connection, after, selection)
             expected = [one.id for one in articles if matches(condition(selection, after), term_keys(one))]
-            assert [one.id for one in queries.select(connection, clauses, None)] == expected
-            assert [one.id for one in queries.select(connection, clauses, 3)] == expected[:3]
+            assert [one.id for one in queries.select(connection, clauses, Window())] == expected
+            assert [one.id for one in queries.select(connection, clauses, Window(3))] == expected[:3]
             assert queries.count(connection, clauses) == len(expected)
     engine.dispose()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from feeds import urls
 from feeds.catalog import queries
+from feeds.catalog.sort_key import Window
 from feeds.model import FACETS, Article, Selection
 from feeds.monitoring import health
 from feeds.selections import Aliases
@@ -24,7 +25,7 @@ NAMES = {"tag": TAGS, "translator": ["wxy", "geekpi", "Ada"], "category": ["æŠ€æ
 
 def select(site: Any, selection: Selection, limit: int = 1000, before: int | None = None, **options: Any) -> list[Article]:
     with site.runtime.reading() as connection:
-        return queries.select(connection, queries.resolve(connection, NONE, selection), limit, before, **options)
+        return queries.select(connection, queries.resolve(connection, NONE, selection), Window(limit, before), **options)
 
 
 def ids(found: list[Article]) -> list[str]:
@@ -104,7 +105,7 @@ def test_a_selection_gives_what_a_filter_over_all_articles_gives(
         with site.runtime.reading() as connection:
             clauses = queries.resolve(connection, NONE, selection)
             assert queries.count(connection, clauses) == len(expected)
-            assert len(queries.article_digests(connection, clauses, limit)) == len(expected[:limit])
+            assert len(queries.article_digests(connection, clauses, Window(limit))) == len(expected[:limit])
         assert ids(_by_pages(site, selection, limit)) == expected
 
 

@@ -12,13 +12,15 @@ from lxml import etree, html
 from feeds.catalog import queries
 from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
-from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse
+from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse_article
 from feeds.syndication import lookup, opml, pages
 
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
 
-RULES = ParseSettings("/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.example", 65536)
+SETTINGS = ParseSettings(
+    "/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.example", 65536
+)
 ARTICLES = seeds("cases/frontmatter", "cases/bodies", "fuzz/seeds/articles", ending=".md")
 #: What sanitised HTML may do, by the browser's reading of it.
 HARMFUL_TAGS = {
@@ -66,7 +68,7 @@ def is_told(problem: Problem, data: bytes) -> None:
 
 
 def check(data: bytes) -> None:
-    found = parse(RULES, "2020/01/1.md", data, 1_600_000_000)
+    found = parse_article(SETTINGS, "2020/01/1.md", data, 1_600_000_000)
     if isinstance(found, ParsedArticle):
         is_safe(found)
     elif found is not None:

@@ -125,13 +125,13 @@ HEAVY: dict[str, Make] = {
 
 def main() -> None:
     """Seconds of each, in this process."""
-    from feeds.store.parse import ParseSettings, parse
+    from feeds.store.parse import ParseSettings, parse_article
 
-    rules = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
+    settings = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
     for name, make in {**PUBLISHED, **REFUSED, **HEAVY}.items():
         if len(sys.argv) < 3 or name in sys.argv[2:]:
             start = time.process_time()
-            found = parse(rules, "1.md", make(int(sys.argv[1])).encode(), 0)
+            found = parse_article(settings, "1.md", make(int(sys.argv[1])).encode(), 0)
             print(f"{time.process_time() - start:6.2f} s  {name:28} {getattr(found, 'reason', 'published')}")
 
 

@@ -21,10 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import check as check_
+from feeds.catalog import queries
+from feeds.catalog.sort_key import Window
 from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.store import git
-from feeds.store import git as dating
 from feeds.store.git import Change, Commit
 from feeds.syndication import lookup
 from feeds.web.app import create_app
@@ -33,7 +34,7 @@ START = 1_600_000_000  # 2020-09-13T12:26:40Z: the first commit; each is a day l
 DAY = 86400
 
 
-class RepositoryStatus:
+class Repository:
     """A work tree; `commit` takes in all that lies there."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,7 +63,7 @@ class RepositoryStatus:
         target.write_text(text, "utf-8")
 
 
-class Shared(RepositoryStatus):
+class Shared(Repository):
     """An author's clone of a bare remote. `push` makes what it has everybody's."""
 
     def __init__(self, root: Path) -> None:
@@ -82,9 +83,9 @@ class Shared(RepositoryStatus):
         self.push()
         return when
 
-    def clone(self, folder: Path, *options: str) -> RepositoryStatus:
+    def clone(self, folder: Path, *options: str) -> Repository:
         subprocess.run(["git", "clone", "--quiet", *options, str(self.remote), folder], check=True)
-        made = RepositoryStatus(folder)
+        made = Repository(folder)
         made.when = self.when
         return made
 
@@ -103,7 +104,7 @@ def shared(tmp_path: Path, text_of: Any) -> Shared:
 
 
 @pytest.fixture
-def store(site: Any, shared: Shared) -> RepositoryStatus:
+def store(site: Any, shared: Shared) -> Repository:
     """A clone as the site's store, pulled at every rescan."""
     made = shared.clone(site.root / "archive")
     use(site, pull=True)
@@ -153,7 +154,7 @@ def feeds(*words: Any, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_commit_pushed_upstream_is_in_the_feed_after_the_next_rescan(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any
+    site: Any, shared: Shared, store: Repository, text_of: Any
 ) -> None:
     site.rescan()
     assert titles(site) == {"The first"}
@@ -165,7 +166,7 @@ def test_a_commit_pushed_upstream_is_in_the_feed_after_the_next_rescan(
     assert (found["fault"], found["tried"], found["pulled"]) == ("", site.now, site.now)
 
 
-def test_an_article_taken_away_upstream_leaves_the_feed(site: Any, shared: Shared, store: RepositoryStatus, text_of: Any) -> None:
+def test_an_article_taken_away_upstream_leaves_the_feed(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
     shared.publish("content/2.md", text_of("2.md", title="The second"))
     site.rescan()
     shared.git("rm", "--quiet", "content/1.md")
@@ -176,7 +177,7 @@ def test_an_article_taken_away_upstream_leaves_the_feed(site: Any, shared: Share
 
 
 def test_without_the_setting_no_git_is_ever_started(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any, asked: list[str]
+    site: Any, shared: Shared, store: Repository, text_of: Any, asked: list[str]
 ) -> None:
     use(site, pull=False)
     shared.publish("content/2.md", text_of("2.md"))
@@ -187,7 +188,7 @@ def test_without_the_setting_no_git_is_ever_started(
 
 
 def test_a_pull_happens_once_in_its_time_however_many_rescans_there_are(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any
+    site: Any, shared: Shared, store: Repository, text_of: Any
 ) -> None:
     use(site, pull=True, every_seconds=300)
     site.rescan()
@@ -199,7 +200,7 @@ def test_a_pull_happens_once_in_its_time_however_many_rescans_there_are(
     assert (titles(site), repository(site)["tried"]) == ({"The first", "The second"}, first + 300)
 
 
-def test_a_pull_can_be_asked_for_at_once(site: Any, shared: Shared, store: RepositoryStatus, text_of: Any) -> None:
+def test_a_pull_can_be_asked_for_at_once(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
     use(site, pull=True, every_seconds=86400)
     site.rescan()
     shared.publish("content/2.md", text_of("2.md", title="The second"))
@@ -207,14 +208,14 @@ def test_a_pull_can_be_asked_for_at_once(site: Any, shared: Shared, store: Repos
     assert "The second" in titles(site)
 
 
-def test_after_the_clock_was_set_back_the_store_is_pulled_again(site: Any, store: RepositoryStatus) -> None:
+def test_after_the_clock_was_set_back_the_store_is_pulled_again(site: Any, store: Repository) -> None:
     use(site, pull=True, every_seconds=300)
     site.rescan(now=site.now + 10**6)
     site.rescan(now=site.now - 10**5)
     assert repository(site)["tried"] == site.now
 
 
-def test_a_tree_without_news_stays_untouched(site: Any, store: RepositoryStatus) -> None:
+def test_a_tree_without_news_stays_untouched(site: Any, store: Repository) -> None:
     site.rescan()
     before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*.md")}
     assert site.rescan().changed == 0
@@ -222,7 +223,7 @@ def test_a_tree_without_news_stays_untouched(site: Any, store: RepositoryStatus)
 
 
 def test_a_branch_that_has_diverged_is_left_as_it_is_and_said_to_be_so(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any
+    site: Any, shared: Shared, store: Repository, text_of: Any
 ) -> None:
     store.write("content/3.md", text_of("3.md", title="Ours"))
     store.commit()
@@ -235,7 +236,7 @@ def test_a_branch_that_has_diverged_is_left_as_it_is_and_said_to_be_so(
     assert store.git("status", "--porcelain") == ""
 
 
-def test_commits_that_are_not_pushed_yet_are_no_fault(site: Any, store: RepositoryStatus, text_of: Any) -> None:
+def test_commits_that_are_not_pushed_yet_are_no_fault(site: Any, store: Repository, text_of: Any) -> None:
     store.write("content/3.md", text_of("3.md", title="Ours"))
     store.commit()
     assert fault(site) == ""
@@ -243,7 +244,7 @@ def test_commits_that_are_not_pushed_yet_are_no_fault(site: Any, store: Reposito
 
 
 def test_a_tree_with_changes_of_its_own_is_left_as_it_is_and_what_lies_there_is_published(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any
+    site: Any, shared: Shared, store: Repository, text_of: Any
 ) -> None:
     store.write("content/1.md", text_of("1.md", title="Edited here"))
     shared.publish("content/2.md", text_of("2.md", title="The second"))
@@ -255,7 +256,7 @@ def test_a_tree_with_changes_of_its_own_is_left_as_it_is_and_what_lies_there_is_
     assert titles(site) == {"The first", "The second"}
 
 
-def test_a_file_that_git_does_not_know_is_no_hindrance(site: Any, shared: Shared, store: RepositoryStatus, text_of: Any) -> None:
+def test_a_file_that_git_does_not_know_is_no_hindrance(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
     store.write("content/draft.md", text_of("draft.md", title="Not committed"))
     shared.publish("content/2.md", text_of("2.md", title="The second"))
     assert fault(site) == ""
@@ -263,7 +264,7 @@ def test_a_file_that_git_does_not_know_is_no_hindrance(site: Any, shared: Shared
 
 
 def test_a_remote_that_is_gone_keeps_what_is_published_until_it_is_back(
-    site: Any, shared: Shared, store: RepositoryStatus, text_of: Any
+    site: Any, shared: Shared, store: Repository, text_of: Any
 ) -> None:
     site.rescan()
     good = site.now
@@ -287,7 +288,7 @@ def test_an_empty_repository_takes_its_first_commit(site: Any, tmp_path: Path, t
     assert titles(site) == {"The first"}
 
 
-def test_a_configuration_that_comes_with_the_pull_is_in_force_at_once(site: Any, shared: Shared, store: RepositoryStatus) -> None:
+def test_a_configuration_that_comes_with_the_pull_is_in_force_at_once(site: Any, shared: Shared, store: Repository) -> None:
     before = (site.config_dir / "feeds.yaml").read_text("utf-8")
     shared.publish("feeds.yaml", before)
     site.rescan()
@@ -301,19 +302,19 @@ def test_a_configuration_that_comes_with_the_pull_is_in_force_at_once(site: Any,
 # -- what stands in the way ---------------------------------------------------
 
 
-def _detach(store: RepositoryStatus) -> None:
+def _detach(store: Repository) -> None:
     store.git("checkout", "--quiet", "--detach")
 
 
-def _follow_nothing(store: RepositoryStatus) -> None:
+def _follow_nothing(store: Repository) -> None:
     store.git("branch", "--unset-upstream")
 
 
-def _no_repository(store: RepositoryStatus) -> None:
+def _no_repository(store: Repository) -> None:
     shutil.rmtree(store.folder / ".git")
 
 
-def _foreign(store: RepositoryStatus) -> None:
+def _foreign(store: Repository) -> None:
     if os.geteuid():
         pytest.skip("only root can give a repository to somebody else")
     for path in (store.folder, store.folder / ".git"):
@@ -330,7 +331,7 @@ _HINDRANCES = [
 
 @pytest.mark.parametrize(("hinder", "words"), _HINDRANCES)
 def test_what_stands_in_the_way_is_said_in_words_by_rescan_status_and_check(
-    site: Any, store: RepositoryStatus, hinder: Callable[[RepositoryStatus], None], words: str
+    site: Any, store: Repository, hinder: Callable[[Repository], None], words: str
 ) -> None:
     hinder(store)
     environ = {"GIT_CEILING_DIRECTORIES": str(site.root), "HOME": str(site.root), "SUDO_UID": ""}
@@ -348,25 +349,25 @@ def test_what_stands_in_the_way_is_said_in_words_by_rescan_status_and_check(
     assert line[problem["column"] - 1 :] == "true"
 
 
-def test_without_git_the_store_is_published_as_it_is(site: Any, store: RepositoryStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_the_store_is_published_as_it_is(site: Any, store: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(site.root))
     assert fault(site) == "git is not installed, or not in PATH"
     assert titles(site) == {"The first"}
     assert ["git is not installed" in problem.reason for problem in check_.check(site.runtime.environment)] == [True]
 
 
-def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: RepositoryStatus, text_of: Any) -> None:
+def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
     (store.folder / ".git" / "index.lock").touch()
     shared.publish("content/2.md", text_of("2.md"))
     assert "has left index.lock behind" in fault(site)
 
 
-def test_check_finds_nothing_to_say_of_a_good_clone(site: Any, store: RepositoryStatus) -> None:
+def test_check_finds_nothing_to_say_of_a_good_clone(site: Any, store: Repository) -> None:
     use(site, pull=True, dates=True)
     assert check_.check(site.runtime.environment) == []
 
 
-def test_status_tells_commit_and_last_pull_in_text_and_json(site: Any, store: RepositoryStatus) -> None:
+def test_status_tells_commit_and_last_pull_in_text_and_json(site: Any, store: Repository) -> None:
     site.rescan()
     commit = store.git("rev-parse", "HEAD").strip()
     found = json.loads(feeds("status", "--config", site.config_dir, "--json").stdout)["store_git"]
@@ -407,7 +408,7 @@ def silent_server() -> Iterator[tuple[int, threading.Event, threading.Event]]:
 
 @pytest.mark.parametrize("protocol", ["git", "http"])
 def test_a_remote_that_never_answers_is_given_up_and_what_is_here_is_published(
-    site: Any, store: RepositoryStatus, text_of: Any, protocol: str
+    site: Any, store: Repository, text_of: Any, protocol: str
 ) -> None:
     use(site, pull=True, timeout_seconds=1)
     store.write("content/2.md", text_of("2.md", title="Local"))
@@ -420,7 +421,7 @@ def test_a_remote_that_never_answers_is_given_up_and_what_is_here_is_published(
     assert titles(site) == {"The first", "Local"}
 
 
-def test_while_a_remote_does_not_answer_readers_are_served_and_a_stop_ends_the_wait(site: Any, store: RepositoryStatus) -> None:
+def test_while_a_remote_does_not_answer_readers_are_served_and_a_stop_ends_the_wait(site: Any, store: Repository) -> None:
     from werkzeug.test import Client
 
     site.rescan()
@@ -473,7 +474,7 @@ def tattling_server(status: int) -> Iterator[int]:
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 @pytest.mark.parametrize("address", ["http://{0}:{1}@127.0.0.1:{port}/{2}/a.git?key={2}", "http://{1}@127.0.0.1:{port}/a.git"])
 def test_credentials_in_the_address_of_a_remote_are_shown_nowhere(
-    site: Any, store: RepositoryStatus, running: Callable[..., Any], status: int, address: str
+    site: Any, store: Repository, running: Callable[..., Any], status: int, address: str
 ) -> None:
     with tattling_server(status) as port:
         url = address.format(*SECRETS, port=port)
@@ -488,7 +489,7 @@ def test_credentials_in_the_address_of_a_remote_are_shown_nowhere(
     assert [secret for secret in SECRETS if secret in everything] == []
 
 
-def test_the_clock_logs_a_failed_pull_once_and_without_credentials(site: Any, store: RepositoryStatus, running: Any) -> None:
+def test_the_clock_logs_a_failed_pull_once_and_without_credentials(site: Any, store: Repository, running: Any) -> None:
     site.settle("site.yaml", rescan_seconds=1)
     use(site, pull=True, every_seconds=1)
     with tattling_server(403) as port:
@@ -504,7 +505,7 @@ def test_the_clock_logs_a_failed_pull_once_and_without_credentials(site: Any, st
 
 
 def test_a_commit_pushed_upstream_is_served_by_a_running_service(
-    site: Any, shared: Shared, store: RepositoryStatus, running: Any, text_of: Any
+    site: Any, shared: Shared, store: Repository, running: Any, text_of: Any
 ) -> None:
     site.settle("site.yaml", rescan_seconds=1)
     use(site, pull=True, every_seconds=1)
@@ -516,7 +517,7 @@ def test_a_commit_pushed_upstream_is_served_by_a_running_service(
     service.stop()
 
 
-def test_nobody_is_asked_for_a_password(site: Any, store: RepositoryStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_asked_for_a_password(site: Any, store: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     marker = tmp_path / "asked"
     program = executable(tmp_path / "askpass", f"touch {marker}; echo secret")
     for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
@@ -536,7 +537,7 @@ def executable(path: Path, text: str) -> Path:
 
 
 def test_ssh_is_told_to_ask_nothing_and_the_operators_own_command_is_kept(
-    site: Any, store: RepositoryStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Any, store: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = tmp_path / "seen"
     own = executable(tmp_path / "own-ssh", f'echo "$@" >> {seen}; echo "Permission denied (publickey)." >&2; exit 255')
@@ -555,7 +556,7 @@ HOOKS = ("post-merge", "post-checkout", "pre-merge-commit", "reference-transacti
 
 
 def test_hooks_and_watchers_of_the_repository_are_not_run(
-    site: Any, shared: Shared, store: RepositoryStatus, tmp_path: Path, text_of: Any
+    site: Any, shared: Shared, store: Repository, tmp_path: Path, text_of: Any
 ) -> None:
     marker = tmp_path / "run"
     for name in HOOKS:
@@ -575,7 +576,7 @@ def test_hooks_and_watchers_of_the_repository_are_not_run(
     assert {"watcher", "tracked post-merge"} <= set(marker.read_text().splitlines()), "these hooks do run by hand"
 
 
-def test_a_submodule_is_not_followed(site: Any, shared: Shared, store: RepositoryStatus, tmp_path: Path, text_of: Any) -> None:
+def test_a_submodule_is_not_followed(site: Any, shared: Shared, store: Repository, tmp_path: Path, text_of: Any) -> None:
     (tmp_path / "other").mkdir()
     other = Shared(tmp_path / "other")
     other.publish("9.md", text_of("9.md", title="In a submodule"))
@@ -588,7 +589,7 @@ def test_a_submodule_is_not_followed(site: Any, shared: Shared, store: Repositor
 
 
 @pytest.mark.parametrize("address", ["ext::sh -c 'touch {marker}'", "fd::17"])
-def test_a_protocol_that_runs_programs_is_refused(site: Any, store: RepositoryStatus, tmp_path: Path, address: str) -> None:
+def test_a_protocol_that_runs_programs_is_refused(site: Any, store: Repository, tmp_path: Path, address: str) -> None:
     marker = tmp_path / "run"
     store.git("remote", "set-url", "origin", address.format(marker=marker))
     store.git("config", "protocol.allow", "always")
@@ -597,7 +598,7 @@ def test_a_protocol_that_runs_programs_is_refused(site: Any, store: RepositorySt
 
 
 def test_variables_of_another_repository_lead_nowhere(
-    site: Any, shared: Shared, store: RepositoryStatus, tmp_path: Path, text_of: Any, monkeypatch: pytest.MonkeyPatch
+    site: Any, shared: Shared, store: Repository, tmp_path: Path, text_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared.publish("content/2.md", text_of("2.md", title="The second"))
     trace = tmp_path / "trace"
@@ -622,13 +623,13 @@ def test_variables_of_another_repository_lead_nowhere(
     ],
 )
 def test_no_part_of_an_address_survives(text: str) -> None:
-    said = git.in_words(text, "/store")
+    said = git.explain(text, "/store")
     assert said and not [secret for secret in SECRETS if secret in said]
 
 
 @given(st.text())
 def test_whatever_git_says_is_one_printable_line(text: str) -> None:
-    said = git.in_words(text, "/store")
+    said = git.explain(text, "/store")
     assert said == "" or said.isprintable()
 
 
@@ -644,21 +645,19 @@ def bare(title: str, **fields: str) -> str:
 def dates(site: Any) -> dict[str, tuple[int, int]]:
     """id -> (published, updated) of all that is published."""
     with site.runtime.reading() as connection:
-        from feeds.catalog import queries
-
-        found = queries.select(connection, queries.Clauses(), 10**6, with_html=False)
+        found = queries.select(connection, queries.Clauses(), Window(10**6), with_html=False)
     return {article.id: (int(article.published.timestamp()), int(article.updated.timestamp())) for article in found}
 
 
 @pytest.fixture
-def dated(site: Any) -> RepositoryStatus:
+def dated(site: Any) -> Repository:
     """A repository of one's own as the site's store, which takes dates from it."""
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", site.root / "archive"], check=True)
     use(site, store="archive", dates=True)
-    return RepositoryStatus(site.root / "archive")
+    return Repository(site.root / "archive")
 
 
-def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(site: Any, dated: RepositoryStatus) -> None:
+def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     first = dated.commit()
     dated.write("b.md", bare("B"))
@@ -675,7 +674,7 @@ def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(
 
 
 def test_header_name_and_folder_are_above_the_commit_and_the_commit_is_above_the_files_own_time(
-    site: Any, dated: RepositoryStatus
+    site: Any, dated: Repository
 ) -> None:
     dated.write("header.md", bare("Header", date="2019-05-06 00:00:00+00:00"))
     dated.write("both.md", bare("Both", date="2019-05-06 00:00:00+00:00", updated="2019-06-07 00:00:00+00:00"))
@@ -700,7 +699,7 @@ def test_header_name_and_folder_are_above_the_commit_and_the_commit_is_above_the
     }
 
 
-def test_a_file_that_is_committed_later_takes_its_date_then(site: Any, dated: RepositoryStatus) -> None:
+def test_a_file_that_is_committed_later_takes_its_date_then(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     dated.commit()
     dated.write("b.md", bare("B"))
@@ -713,7 +712,7 @@ def test_a_file_that_is_committed_later_takes_its_date_then(site: Any, dated: Re
     assert dates(site)["b"] == (when, when)
 
 
-def test_a_file_that_moves_keeps_its_dates_and_one_that_changes_with_it_keeps_its_first(site: Any, dated: RepositoryStatus) -> None:
+def test_a_file_that_moves_keeps_its_dates_and_one_that_changes_with_it_keeps_its_first(site: Any, dated: Repository) -> None:
     text = bare("A") + "A line that stays.\n" * 20
     dated.write("old/a.md", text)
     dated.write("old/b.md", text.replace("A", "B"))
@@ -733,7 +732,7 @@ def test_a_file_that_moves_keeps_its_dates_and_one_that_changes_with_it_keeps_it
     assert dates(site)["other"] == (new, new), "a path that is free again is a new file"
 
 
-def test_an_article_that_comes_back_is_as_old_as_it_was(site: Any, dated: RepositoryStatus) -> None:
+def test_an_article_that_comes_back_is_as_old_as_it_was(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     dated.write("b.md", bare("Quite another text"))
     first = dated.commit()
@@ -746,7 +745,7 @@ def test_an_article_that_comes_back_is_as_old_as_it_was(site: Any, dated: Reposi
     assert dates(site)["a"] == (first, back)
 
 
-def test_a_store_below_the_top_and_awkward_names_are_dated(site: Any, dated: RepositoryStatus) -> None:
+def test_a_store_below_the_top_and_awkward_names_are_dated(site: Any, dated: Repository) -> None:
     names = ["with blank.md", "内核.md", 'quote".md', "line\nbreak.md", "tab\t.md", "\x01.md", "A100.md", "-M.markdown"]
     use(site, store="archive/deep/content", dates=True)
     dated.write("elsewhere.md", bare("Elsewhere"))
@@ -773,14 +772,14 @@ def test_the_oldest_commit_of_a_shallow_clone_dates_nothing_and_that_is_said(sit
     assert "a shallow clone, which dates nothing" in feeds("status", "--config", site.config_dir).stdout
     [problem] = check_.check(site.runtime.environment)
     assert problem.reason.startswith("store_git.dates: a shallow clone") and "git fetch --unshallow" in problem.reason
-    RepositoryStatus(site.root / "archive").git("fetch", "--quiet", "--unshallow")
+    Repository(site.root / "archive").git("fetch", "--quiet", "--unshallow")
     site.rescan()
     assert repository(site)["shallow"] is False
     assert dates(site)["b"] == (first, first)
     assert dates(site)["a"] == (first - DAY, edited)
 
 
-def test_an_unchanged_head_asks_nothing_of_git_and_reads_no_file(site: Any, dated: RepositoryStatus, asked: list[str]) -> None:
+def test_an_unchanged_head_asks_nothing_of_git_and_reads_no_file(site: Any, dated: Repository, asked: list[str]) -> None:
     dated.write("a.md", bare("A"))
     dated.commit()
     site.rescan()
@@ -793,11 +792,11 @@ def test_an_unchanged_head_asks_nothing_of_git_and_reads_no_file(site: Any, date
 
 
 def test_new_commits_cost_one_log_of_the_new_ones_only(
-    site: Any, dated: RepositoryStatus, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    site: Any, dated: Repository, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Commit]] = []
-    really = git.fold
-    monkeypatch.setattr(dating.history, "fold", lambda known, log, shallow: seen.append(log) or really(known, log, shallow))
+    really = git.apply_commits
+    monkeypatch.setattr(git, "apply_commits", lambda known, log, shallow: seen.append(log) or really(known, log, shallow))
     for number in range(5):
         dated.write(f"{number}.md", bare(f"N{number}"))
         dated.commit()
@@ -809,7 +808,7 @@ def test_new_commits_cost_one_log_of_the_new_ones_only(
     assert [len(log) for log in seen] == [5, 1]
 
 
-def test_a_history_that_was_rewritten_is_read_anew(site: Any, dated: RepositoryStatus) -> None:
+def test_a_history_that_was_rewritten_is_read_anew(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     dated.commit()
     site.rescan()
@@ -819,7 +818,7 @@ def test_a_history_that_was_rewritten_is_read_anew(site: Any, dated: RepositoryS
     assert dates(site) == {"a": (dated.when, dated.when)}
 
 
-def test_switched_off_again_articles_have_the_dates_of_their_files(site: Any, dated: RepositoryStatus) -> None:
+def test_switched_off_again_articles_have_the_dates_of_their_files(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     when = dated.commit()
     os.utime(dated.folder / "a.md", (when + 10 * DAY, when + 10 * DAY))
@@ -832,7 +831,7 @@ def test_switched_off_again_articles_have_the_dates_of_their_files(site: Any, da
     assert dates(site) == {"a": (when, when)}
 
 
-def test_where_git_has_no_answer_the_known_dates_hold(site: Any, dated: RepositoryStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_git_has_no_answer_the_known_dates_hold(site: Any, dated: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     dated.write("a.md", bare("A"))
     when = dated.commit()
     site.rescan()
@@ -849,12 +848,12 @@ def test_where_git_has_no_answer_the_known_dates_hold(site: Any, dated: Reposito
     assert repository(site)["dates_fault"] == ""
 
 
-def test_a_linked_work_tree_and_packed_branches_are_seen_to_move(site: Any, dated: RepositoryStatus) -> None:
+def test_a_linked_work_tree_and_packed_branches_are_seen_to_move(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     first = dated.commit()
     dated.git("worktree", "add", "--quiet", "-b", "site", "../linked")
     use(site, store="linked", dates=True)
-    linked = RepositoryStatus(site.root / "linked")
+    linked = Repository(site.root / "linked")
     linked.when = dated.when
     site.rescan()
     assert dates(site) == {"a": (first, first)}
@@ -870,7 +869,7 @@ def test_a_linked_work_tree_and_packed_branches_are_seen_to_move(site: Any, date
     assert dates(site) == {"a": (first, third)}
 
 
-def test_a_merged_branch_brings_the_dates_of_its_own_commits(site: Any, dated: RepositoryStatus) -> None:
+def test_a_merged_branch_brings_the_dates_of_its_own_commits(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     dated.commit()
     dated.git("checkout", "--quiet", "-b", "side")
@@ -897,7 +896,7 @@ def test_dates_pull_if_due_are_those_of_a_catalog_made_anew(
 ) -> None:
     site, other = new_site(), new_site()
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", site.root / "archive"], check=True)
-    store = RepositoryStatus(site.root / "archive")
+    store = Repository(site.root / "archive")
     use(site, store="archive", dates=True)
     use(other, store=str(store.folder), dates=True)
     for number, (what, path, target, look) in enumerate(edits):
@@ -910,7 +909,7 @@ def test_dates_pull_if_due_are_those_of_a_catalog_made_anew(
     assert dates(site) == dates(other)
 
 
-def apply(store: RepositoryStatus, what: str, path: str, target: str, number: int) -> None:
+def apply(store: Repository, what: str, path: str, target: str, number: int) -> None:
     file, other = store.folder / path, store.folder / target
     if what == "write" or not file.exists():
         store.write(path, bare(f"N{number}").replace("title", f"id: {path.replace('/', '-')}{number}\ntitle"))
@@ -932,9 +931,9 @@ _LOGS = st.lists(st.builds(Commit, st.uuids().map(str), st.integers(-(10**10), 1
 @given(log=_LOGS, cut=st.integers(0, 12))
 def test_any_history_folds_in_two_parts_as_it_does_at_once(log: list[Commit], cut: int) -> None:
     shallow = frozenset(commit.id for commit in log[:1])
-    whole = {path: found for path, found in git.fold({}, log, shallow).items() if found}
-    early = {path: found for path, found in git.fold({}, log[:cut], shallow).items() if found}
-    late = git.fold(early, log[cut:], shallow)
+    whole = {path: found for path, found in git.apply_commits({}, log, shallow).items() if found}
+    early = {path: found for path, found in git.apply_commits({}, log[:cut], shallow).items() if found}
+    late = git.apply_commits(early, log[cut:], shallow)
     assert {path: found for path, found in {**early, **late}.items() if found} == whole
     for found in whole.values():
         assert found.first is None or found.last is None or found.first <= found.last

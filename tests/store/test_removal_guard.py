@@ -14,17 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.catalog import ingest, queries
+from feeds.catalog.sort_key import Window
 from feeds.cli import main
 from feeds.config.environment import Environment
 from feeds.database.tables import articles
 from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
-from feeds.store.walk import WINDOW_SECONDS, Guard, mark
+from feeds.store.walk import WINDOW_SECONDS, RemovalGuard, paths_digest
 from feeds.syndication import editions, lookup, pages
 from tests.conftest import Site
 
-RULE = Guard(percent=20, articles=10)
+GUARD = RemovalGuard(percent=20, articles=10)
 COUNTS = st.integers(0, 2000)
 
 
@@ -35,8 +36,8 @@ COUNTS = st.integers(0, 2000)
 def test_a_rescan_takes_away_a_share_or_a_few_and_never_more(
     going: int, staying: int, lately: int, seen: int, added: int
 ) -> None:
-    rule = Guard(percent=20, articles=10, lately=lately)
-    held = rule.holds(going, going + staying, seen=seen, added=added)
+    rule = RemovalGuard(percent=20, articles=10, lately=lately)
+    held = rule.holds_back(going, going + staying, seen=seen, added=added)
     total = going + lately
     if not going or total <= 10:
         assert not held
@@ -48,29 +49,29 @@ def test_a_rescan_takes_away_a_share_or_a_few_and_never_more(
 
 @given(going=st.integers(1, 2000), staying=COUNTS, added=COUNTS)
 def test_an_empty_store_takes_nothing_away(going: int, staying: int, added: int) -> None:
-    assert RULE.holds(going, going + staying, seen=0, added=added)
+    assert GUARD.holds_back(going, going + staying, seen=0, added=added)
 
 
 @given(going=COUNTS, staying=COUNTS, seen=COUNTS, added=COUNTS, percent=st.integers(0, 100), lately=COUNTS)
 def test_what_the_operator_lets_go_goes(going: int, staying: int, seen: int, added: int, percent: int, lately: int) -> None:
     counts: Any = {"seen": seen, "added": added}
-    assert not Guard(percent, 0, lately, accepted=True).holds(going, going + staying, **counts)
-    assert not Guard(100, 0, lately).holds(going, going + staying, **counts), "switched off"
+    assert not RemovalGuard(percent, 0, lately, accepted=True).holds_back(going, going + staying, **counts)
+    assert not RemovalGuard(100, 0, lately).holds_back(going, going + staying, **counts), "switched off"
 
 
 @given(going=st.integers(1, 2000), staying=st.integers(0, 3), added=st.integers(0, 3))
 def test_another_folder_takes_the_old_ones_place_where_all_of_its_articles_are_others(
     going: int, staying: int, added: int
 ) -> None:
-    moved = Guard(percent=0, articles=0, moved=True)
-    assert moved.holds(going, going + staying, seen=1, added=added) == (staying > 0 or added == 0)
+    moved = RemovalGuard(percent=0, articles=0, moved=True)
+    assert moved.holds_back(going, going + staying, seen=1, added=added) == (staying > 0 or added == 0)
 
 
 @given(st.lists(st.text(max_size=3), max_size=5), st.lists(st.text(max_size=3), max_size=5))
 def test_a_mark_names_a_set_of_files(one: list[str], other: list[str]) -> None:
     one, other = [path + ".md" for path in one], [path + ".md" for path in other]
-    assert (mark(set(one)) == mark(set(other))) == (set(one) == set(other))
-    assert (mark(one) == "") == (not one)
+    assert (paths_digest(set(one)) == paths_digest(set(other))) == (set(one) == set(other))
+    assert (paths_digest(one) == "") == (not one)
 
 
 # -- in a site -----------------------------------------------------------------
@@ -94,7 +95,7 @@ def served(runtime: Runtime) -> dict[str, bytes]:
 
 def published(site: Any) -> set[int]:
     with site.runtime.reading() as connection:
-        return {int(article.id) for article in queries.select(connection, queries.Clauses(), 1000)}
+        return {int(article.id) for article in queries.select(connection, queries.Clauses(), Window(1000))}
 
 
 @pytest.mark.parametrize("damage", ["emptied", "half", "another disk"])
@@ -156,7 +157,7 @@ def test_files_that_moved_to_other_folders_are_not_gone(site: Any) -> None:
 
 
 def test_files_that_come_back_elsewhere_end_the_waiting(site: Any) -> None:
-    """Between two sweeps of one move, half of it is seen."""
+    """Between two walks of one move, half of it is seen."""
     fill(site)
     away = site.root / "away"
     site.store.rename(away)
@@ -177,7 +178,7 @@ def test_a_draft_and_a_few_deleted_files_go_at_once(site: Any) -> None:
 
 
 def test_a_folder_that_is_deleted_slowly_is_held_when_its_share_is_reached(site: Any) -> None:
-    """A sweep sees a few files fewer each time; within an hour they count together."""
+    """A walk sees a few files fewer each time; within an hour they count together."""
     fill(site, 100)
     for id in range(1, 61):
         (site.store / f"{id}.md").unlink()
@@ -198,7 +199,7 @@ def test_after_an_hour_as_many_again_may_go(site: Any) -> None:
     assert site.rescan(now=site.now + WINDOW_SECONDS).removed == 10
 
 
-def test_held_files_cost_a_sweep_and_no_more(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_files_cost_a_walk_and_no_more(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also beside a file in quarantine that is read again whenever something else changes."""
     fill(site)
     site.write("twin.md", id=30)
@@ -210,7 +211,7 @@ def test_held_files_cost_a_sweep_and_no_more(site: Any, monkeypatch: pytest.Monk
     def read(*_arguments: Any, **_options: Any) -> Any:
         raise AssertionError("a rescan with nothing new to say has written")
 
-    monkeypatch.setattr(ingest, "take_in", read)
+    monkeypatch.setattr(ingest, "apply_changes", read)
     assert site.rescan().held == 20
 
 

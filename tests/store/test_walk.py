@@ -1,4 +1,4 @@
-"""The stat sweep: what lies in a store and what changed."""
+"""The walk of the store: which files there are and which changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.errors import StoreError
-from feeds.store.walk import Sweep, compare, stamp_of, sweep
+from feeds.store.walk import Listing, compare, file_stamp, list_files
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def paths(store: Path) -> set[str]:
-    return set(sweep(str(store)).files)
+    return set(list_files(str(store)).files)
 
 
 def test_articles_are_found_in_all_folders_by_their_endings(store: Path) -> None:
@@ -41,7 +41,7 @@ def test_articles_are_found_in_all_folders_by_their_endings(store: Path) -> None
 
 def test_a_file_is_known_by_size_and_both_times(store: Path) -> None:
     status = (store / "1.md").stat()
-    assert sweep(str(store)).files["1.md"] == stamp_of(status)
+    assert list_files(str(store)).files["1.md"] == file_stamp(status)
 
 
 def test_devices_and_pipes_are_no_articles(store: Path) -> None:
@@ -51,7 +51,7 @@ def test_devices_and_pipes_are_no_articles(store: Path) -> None:
 
 def test_a_link_to_an_article_inside_the_store_is_followed(store: Path) -> None:
     (store / "link.md").symlink_to("2020/01/2.md")
-    found = sweep(str(store))
+    found = list_files(str(store))
     assert found.files["link.md"] == found.files["2020/01/2.md"]
     assert not found.problems
 
@@ -61,7 +61,7 @@ def test_a_link_that_leaves_the_store_is_not_followed_and_is_listed(store: Path,
     (store.parent / "secret.md").write_text("secret")
     (store / "away").symlink_to(store.parent)
     (store / "link.md").symlink_to(target)
-    found = sweep(str(store))
+    found = list_files(str(store))
     assert "link.md" not in found.files
     assert [(problem.path, problem.kind) for problem in found.problems] == [("link.md", "link")]
 
@@ -73,7 +73,7 @@ def test_links_to_folders_are_not_followed_so_loops_do_no_harm(store: Path) -> N
     (store / "dangling.md").symlink_to("nowhere.md")
     (store / "to-folder.md").symlink_to("2020")
     assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
-    assert {problem.path for problem in sweep(str(store)).problems} == {"self.md", "dangling.md"}
+    assert {problem.path for problem in list_files(str(store)).problems} == {"self.md", "dangling.md"}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -83,7 +83,7 @@ def test_what_is_no_file_is_named_and_not_opened(store: Path) -> None:
         listening.bind(os.path.relpath(store / "socket.md"))
         (store / "folder.md").mkdir()
         (store / "folder.md" / "4.md").write_text("x")
-        found = sweep(str(store))
+        found = list_files(str(store))
     assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown", "folder.md/4.md"}
     assert sorted((problem.path, problem.kind) for problem in found.problems) == [
         ("pipe.md", "special"),
@@ -102,7 +102,7 @@ def test_a_name_that_is_not_utf8_is_listed_and_harms_nothing(store: Path) -> Non
     with open(os.fsencode(store) + b"/\xd6\xd0.md", "w") as file:
         file.write("x")
     Path(os.fsdecode(os.fsencode(store) + b"/\xce\xc4")).mkdir()
-    found = sweep(str(store))
+    found = list_files(str(store))
     assert set(found.files) == {"1.md", "2020/01/2.md", "2020/01/3.markdown"}
     assert sorted((problem.path, problem.kind) for problem in found.problems) == [
         ("\\xce\\xc4", "encoding"),
@@ -119,7 +119,7 @@ def test_names_in_any_script_are_found(store: Path) -> None:
 @pytest.mark.parametrize("name", ["missing", "1.md"])
 def test_a_store_that_is_no_folder_is_an_error_and_not_an_empty_store(store: Path, name: str) -> None:
     with pytest.raises(StoreError, match=name):
-        sweep(str(store / name))
+        list_files(str(store / name))
 
 
 STAMPS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2))
@@ -130,20 +130,20 @@ FILES = st.dictionaries(st.sampled_from([f"{folder}{name}.md" for folder in ("",
 def test_what_changed_is_what_is_new_other_or_gone(
     before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]
 ) -> None:
-    changes = compare(before, Sweep(files=after))
+    changes = compare(before, Listing(files=after))
     assert set(changes.to_read) == {path for path in after if before.get(path) != after[path]}
     assert set(changes.removed) == set(before) - set(after)
     assert changes.unchanged == len(set(before.items()) & set(after.items()))
     assert list(changes.to_read) == sorted(changes.to_read)
-    assert set(compare(before, Sweep(files=after), everything=True).to_read) == set(after)
+    assert set(compare(before, Listing(files=after), everything=True).to_read) == set(after)
 
 
 @given(FILES, FILES, st.sets(st.sampled_from(["a/x.md", "b/y.md", "gone.md"])))
 def test_files_to_try_again_are_read_only_when_anything_else_happened(
     before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]], again: set[str]
 ) -> None:
-    plain = compare(before, Sweep(files=after))
-    found = compare(before, Sweep(files=after), again=again)
+    plain = compare(before, Listing(files=after))
+    found = compare(before, Listing(files=after), again=again)
     more = again & set(after) if plain.to_read or plain.removed else set()
     assert set(found.to_read) == set(plain.to_read) | more
 
@@ -153,7 +153,7 @@ def test_files_of_a_folder_that_cannot_be_read_do_not_count_as_removed(
     before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]
 ) -> None:
     visible = {path: stamp for path, stamp in after.items() if not path.startswith("a/")}
-    changes = compare(before, Sweep(files=visible, unreadable=["a/"]))
+    changes = compare(before, Listing(files=visible, unreadable=["a/"]))
     assert set(changes.removed) == {path for path in before if not path.startswith("a/")} - set(visible)
 
 
@@ -176,12 +176,12 @@ class Torn:
 
 @pytest.mark.parametrize("folder", ["", "2020/01"])
 def test_a_listing_that_ends_amid_removes_nothing(store: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
-    known, really = sweep(str(store)).files, os.scandir
+    known, really = list_files(str(store)).files, os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: Torn(really(path)) if Path(path) == store / folder else really(path))
     if not folder:
         with pytest.raises(StoreError, match="Stale file handle"):
-            sweep(str(store))
+            list_files(str(store))
         return
-    found = sweep(str(store))
+    found = list_files(str(store))
     assert compare(known, found).removed == ()
     assert [(problem.path, problem.reason) for problem in found.problems] == [("2020/01/", "cannot be read: Stale file handle")]

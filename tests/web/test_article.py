@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog.related import MOST, Surroundings, rarities, related, related_to
-from feeds.catalog.snapshot import Overview
+from feeds.catalog.related import MOST, RelatedArticles, pick_related, related_articles, term_rarities
+from feeds.catalog.snapshot import Snapshot
 from feeds.static import site_files
 from feeds.static.render import renderer
 
@@ -114,13 +114,13 @@ def test_what_is_exported_is_what_is_served_after_any_change(store: Any, tmp_pat
 
 def test_for_all_articles_at_once_or_for_one_the_answer_is_the_same(store: Any, demo: Any) -> None:
     for site in (store, demo):
-        kept, overview = Surroundings(), Overview()
+        kept, snapshot = RelatedArticles(), Snapshot()
         with site.runtime.reading() as connection:
-            overview.refresh(connection, [])
-            kept.refresh(overview, rarities(connection))
+            snapshot.refresh(connection, [])
+            kept.refresh(snapshot, term_rarities(connection))
             rows = connection.exec_driver_sql("SELECT key, position FROM articles").all()
-            assert {key: related_to(connection, key, place) for key, place in rows} == {
-                key: kept.related.get(key, ()) for key, _place in rows
+            assert {key: related_articles(connection, key, place) for key, place in rows} == {
+                key: kept.by_article.get(key, ()) for key, _place in rows
             }
 
 
@@ -137,7 +137,7 @@ def test_a_tag_in_common_says_more_than_a_translator_as_rare(site: Any, make_cli
     st.lists(st.tuples(st.lists(st.integers(1, 30), max_size=MOST), st.lists(st.integers(1, 30), max_size=MOST)), max_size=6)
 )
 def test_related_are_taken_by_turns_each_once_until_there_are_enough(sides: list[tuple[list[int], list[int]]]) -> None:
-    found = related(sides)
+    found = pick_related(sides)
     everything = {key for pair in sides for side in pair for key in side}
     assert len(found) == len(set(found)) == min(MOST, len(everything))
     if sides and sides[0][0]:

@@ -148,7 +148,7 @@ def test_more_terms_than_are_shown_are_in_their_directory(site: Any, make_client
 
 @given(st.text())
 def test_whatever_is_typed_becomes_a_few_printable_words(text: str) -> None:
-    plain = search.plain(text)
+    plain = search.clean_query(text)
     assert len(plain.split()) <= search.MAX_WORDS and plain == " ".join(plain.split())
     assert plain.isprintable()
     assert len(plain) <= 3 * search.MAX_LENGTH, "NFC makes three characters of one at the most"

@@ -296,7 +296,9 @@ class _Articles:
         self.reaches = sorted(
             set(reaches.values()), key=lambda reach: (reach.after, reach.arrival is not None, reach.arrival or 0)
         )
-        found = [queries.new_articles(connection, reach.after, due, reach.arrival, settled=reach.settled) for reach in self.reaches]
+        found = [
+            queries.new_articles(connection, reach.after, due, reach.arrival, settled=reach.settled) for reach in self.reaches
+        ]
         unique = {article.id: article for articles in found for article in articles}
         self.articles = sorted(unique.values(), key=lambda article: (not article.editor_choice, -article.position))
         rank = {article.id: index for index, article in enumerate(self.articles)}
