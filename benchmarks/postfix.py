@@ -82,7 +82,7 @@ def _ours(bench: Bench, mta: servers.Postfix, number: int) -> float:
     try:
         _fill(engine, number)
         started = time.perf_counter()
-        tally = send_issues(IssueLedger(engine, config, lambda _connection, _key: composer, lambda: NOW), transport)
+        tally = send_issues(IssueLedger(engine, config, lambda _connection, _key: composer.message, lambda: NOW), transport)
         seconds = time.perf_counter() - started
     finally:
         engine.dispose()

@@ -174,7 +174,7 @@ def main(path: str, url: str, connections: str, *modes: str) -> None:
     transport = Smtp(parse_servers(url), connections=int(connections), per_connection=Newsletter().messages_per_connection)
     print("ready", flush=True)
     started, cpu = time.perf_counter(), time.process_time()
-    tally = send_issues(IssueLedger(engine, Config(), lambda _connection, _key: composer, lambda: NOW), transport)
+    tally = send_issues(IssueLedger(engine, Config(), lambda _connection, _key: composer.message, lambda: NOW), transport)
     print(time.perf_counter() - started, tally.sent, time.process_time() - cpu, flush=True)
     print(f"{tally} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB", file=sys.stderr)
 

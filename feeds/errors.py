@@ -7,6 +7,7 @@ FeedsError
 ├── StoreError            the store itself cannot be read (missing, not a directory)
 ├── GitError              git has no answer, in words without addresses of remotes
 ├── FormatError           a feed format of another package that cannot be used
+├── TransportError        mail cannot be sent the way that newsletter.yaml names
 ├── RenderError           a page cannot be made: an operator's template, as a rule
 ├── DatabaseError         FEEDS_DATABASE_URL names no database that this program can use
 │   └── SchemaError       the database is older or newer than this program
@@ -59,6 +60,10 @@ class GitError(FeedsError):
 
 class FormatError(FeedsError):
     """A feed format cannot be used; names the package that it belongs to."""
+
+
+class TransportError(FeedsError):
+    """Nothing can be sent this way; one line, without secrets."""
 
 
 class RenderError(FeedsError):

@@ -21,7 +21,6 @@ from ..syndication import editions
 from ..tokens import Tokens
 from .bounces import process
 from .delivery import issue_status, outbox
-from .delivery.dispatcher import send_now
 from .delivery.issue_ledger import IssueLedger, Tally, send_issues
 from .issues import planning
 from .issues import preview as drafts
@@ -31,6 +30,7 @@ from .messages.dkim import Signer
 from .messages.templates import template_folders
 from .subscribers.address import parse as parse_mailbox
 from .transports import Transport, choose_transport
+from .transports.base import send_now
 
 Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
@@ -205,7 +205,7 @@ class Digests:
         ledger = IssueLedger(
             self.engine,
             self.config,
-            lambda connection, key: self._composer(planning.content(connection, key)),
+            lambda connection, key: self._composer(planning.content(connection, key)).message,
             now,
             progress=progress,
             on_hard_failure=self._book_hard,

@@ -80,7 +80,7 @@ class Post:
     def deliver(
         self, transport: Any, config: Config | None = None, stop: threading.Event | None = None, **options: Any
     ) -> Tally:
-        options = {"composer_for": lambda _connection, issue: Composer(issue), "now": lambda: self.now, **options}
+        options = {"composer_for": lambda _connection, issue: Composer(issue).message, "now": lambda: self.now, **options}
         return send_issues(IssueLedger(self.engine, config or settings(), **options), transport, stop)
 
     def write(self, statement: Any) -> None:

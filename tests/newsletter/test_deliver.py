@@ -17,6 +17,7 @@ from feeds.database import tables
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome
 from feeds.newsletter.delivery import delivery_rows, issue_status, throttle
+from feeds.newsletter.delivery.issue_ledger import Compose
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
 from .servers import free_port
@@ -182,7 +183,7 @@ def test_a_message_that_makes_the_server_hang_up_is_put_off_and_the_others_go(po
 
 def test_a_message_that_cannot_be_made_fails_alone(post: Post) -> None:
     post.add(5)
-    tally = post.deliver(Recorder(), composer_for=lambda _connection, issue: Composer(issue, broken=(3,)))
+    tally = post.deliver(Recorder(), composer_for=lambda _connection, issue: Composer(issue, broken=(3,)).message)
     assert (tally.sent, tally.failed) == (4, 1)
     assert post.row(3).reply == "not composed: ValueError: no such article"
 
@@ -190,12 +191,12 @@ def test_a_message_that_cannot_be_made_fails_alone(post: Post) -> None:
 def test_an_issue_whose_messages_cannot_be_made_at_all_is_paused_and_others_go_on(post: Post) -> None:
     post.add(3).add(3, issue=2)
 
-    def press(_connection: Any, issue: int) -> Composer:
+    def composer_for(_connection: Any, issue: int) -> Compose:
         if issue == 1:
             raise LookupError("no template digest.html")
-        return Composer(issue)
+        return Composer(issue).message
 
-    tally = post.deliver(Recorder(), composer_for=press)
+    tally = post.deliver(Recorder(), composer_for=composer_for)
     assert tally.sent == 3 and post.counts(1) == {"pending": 3} and post.counts(2) == {"sent": 3}
     assert post.issue(1).status == "paused" and "no template digest.html" in post.issue(1).reason
 

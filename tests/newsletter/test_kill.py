@@ -36,7 +36,7 @@ engine = database.connect(sys.argv[1])
 transport = Smtp(parse_servers(sys.argv[2]), connections=int(sys.argv[3]))
 print("ready", flush=True)
 sys.stdin.readline()
-ledger = IssueLedger(engine, settings(max_errors=10**6), lambda _connection, issue: Composer(issue), lambda: NOW)
+ledger = IssueLedger(engine, settings(max_errors=10**6), lambda _connection, issue: Composer(issue).message, lambda: NOW)
 print(send_issues(ledger, transport).sent, flush=True)
 """
 

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from feeds import database
 from feeds.database.tables import deliveries, outbox
+from feeds.errors import TransportError
 from feeds.model import Message, Outcome
 from feeds.newsletter.delivery import outbox as single_messages
-from feeds.newsletter.delivery.dispatcher import send_now
-from feeds.newsletter.transports.base import TransportError
+from feeds.newsletter.transports.base import send_now
 from feeds.newsletter.transports.maildir import Maildir, file_name
 
 from .sending import NOW, Post, Recorder, serving, settings, smtp

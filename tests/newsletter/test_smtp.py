@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from feeds.config.environment import Environment
 from feeds.config.models import Config
+from feeds.errors import TransportError
 from feeds.model import Message, Outcome
-from feeds.newsletter.delivery.dispatcher import send_now
 from feeds.newsletter.transports import choose_transport, smtp_session
-from feeds.newsletter.transports.base import TransportError
+from feeds.newsletter.transports.base import send_now
 from feeds.newsletter.transports.smtp import EnvelopeError, Smtp, encode_body, encode_envelope
 
 from .sending import log_in, serving, smtp

@@ -14,11 +14,10 @@ import pytest
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.config.models import Config
-from feeds.errors import ConfigError
+from feeds.errors import ConfigError, TransportError
 from feeds.model import Message, Outcome
-from feeds.newsletter.delivery.dispatcher import send_now
 from feeds.newsletter.transports import base, choose_transport
-from feeds.newsletter.transports.base import PerMessageTransport, TransportError
+from feeds.newsletter.transports.base import PerMessageTransport, send_now
 
 from .sending import Post, settings
 

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from ... import database
+from ...errors import TransportError
 from ...model import Message, Outcome
-from ..transports.base import MessageSource, OutgoingMessage, Transport, TransportError
 
 #: How long (seconds) a group may grow while servers still have messages in hand: a commit costs as much as ten messages, and
 #: next to a server on the same machine fewer of them are worth more than the wait (`benchmarks/postfix.py`).
@@ -38,71 +38,88 @@ _BUSY = 600.0
 Found = TypeVar("Found")
 
 
-class Ledger(ABC):
-    """Where messages come from, and where their outcomes are recorded. Everything is called on the event loop's thread.
+@dataclass(slots=True, eq=False)
+class OutgoingMessage:
+    """A message that a transport has taken from the dispatcher.
 
-    Database errors may be raised: the dispatcher asks again after those that pass, and ends the run after others.
+    `key` belongs to the ledger that it came from; `returns` counts how often it was given back; `begun`: its row is recorded as
+    being sent, so that from now on only its outcome can end it.
+    """
+
+    key: Any
+    message: Message
+    returns: int = 0
+    begun: bool = False
+
+
+class Ledger:
+    """Where messages come from, and where their outcomes are recorded: in memory here, in rows of the database in subclasses.
+
+    Everything is called on the event loop's thread. Database errors may be raised: the dispatcher asks again after those that
+    pass, and ends the run after others.
     """
 
     #: Whether something besides outcomes and beginnings waits for the next `commit`.
     is_changed = False
 
+    def __init__(self, messages: Iterable[tuple[Any, Message]]) -> None:
+        """Take messages with their keys, in the order in which they go out."""
+        self._waiting = [OutgoingMessage(key, message) for key, message in messages][::-1]
+        self.outcomes: dict[Any, Outcome] = {}
+
     @property
-    @abstractmethod
     def is_exhausted(self) -> bool:
         """Return whether `take` will find nothing more in this run."""
+        return not self._waiting
 
-    @abstractmethod
     def ready(self) -> int:
         """Return about how many messages `take` would give at once."""
+        return len(self._waiting)
 
     def pause(self) -> float:
         """Return the seconds until the next message may go, where none is ready."""
         return 0.05
 
-    @abstractmethod
     def take(self, server: str, rate: float) -> OutgoingMessage | None:
         """Return the next message, for a server that takes `rate` messages a second (0: any number)."""
+        return self._waiting.pop() if self._waiting else None
 
-    @abstractmethod
     def give_back(self, outgoing: OutgoingMessage) -> None:
         """Keep a message that was not begun for another `take`."""
+        self._waiting.append(outgoing)
 
-    @abstractmethod
     def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
         """Note in memory what became of a message; `commit` records it."""
+        self.outcomes[outgoing.key] = outcome
 
-    @abstractmethod
     def commit(self, begun: Sequence[OutgoingMessage]) -> Container[OutgoingMessage]:
         """Record all outcomes and that these messages are about to be handed over, in one durable transaction.
 
         Returns those that may be; the others are no longer in hand. After an error the same call is repeated.
         """
+        return begun
 
-    def open(self) -> None:  # noqa: B027 - only some ledgers need these
-        """Prepare, before the first message."""
-
-    def refresh(self) -> None:  # noqa: B027
+    def refresh(self) -> None:
         """Look at what others changed meanwhile; called every second."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Record what is left in hand at the end of the run."""
 
 
-class Dispatcher(MessageSource):
-    """The message source of a transport in one run, and all state of that run that a ledger does not keep.
+class Dispatcher:
+    """The messages of one run, as a transport sees them. Everything is called on the event loop's thread.
 
-    `problem` says why the run ended early, "" if it did not; `failure` is the error that broke it.
+    Order for each message: `take`; then `begin`, or `give_back`, or `end` with a failure; after `begin` only `end`.
     """
 
     def __init__(self, ledger: Ledger, stop: Event) -> None:
         self._ledger, self._stop = ledger, stop
-        self.problem = ""
+        self._problem = ""
         self._failure: Exception | None = None
         self._failed = asyncio.Event()
         self._begins: list[tuple[OutgoingMessage, Callable[[bool], None]]] = []
         self._timer: asyncio.Handle | None = None
-        self._urgent = False
+        self._is_urgent = False
         #: Messages that a server has in hand.
         self._under_way = 0
         self._busy_since: float | None = None
@@ -111,53 +128,59 @@ class Dispatcher(MessageSource):
 
     @property
     def finished(self) -> bool:
-        """See MessageSource."""
+        """Return whether no further message comes in this run."""
         return self._is_over or self._ledger.is_exhausted
 
     @property
     def stopping(self) -> bool:
-        """See MessageSource."""
+        """Return whether the process is to end soon: messages in hand may be finished, within `base.STOP_SECONDS`."""
         return self._stop.is_set()
 
     @property
     def _is_over(self) -> bool:
-        return bool(self.problem) or self._failure is not None or self._stop.is_set()
+        return bool(self._problem) or self._failure is not None or self._stop.is_set()
 
     def ready(self) -> int:
-        """See MessageSource."""
+        """Return about how many messages `take` would give at once; 0 while rates hold them back."""
         return 0 if self._is_over else self._guarded(self._ledger.ready) or 0
 
     def pause(self) -> float:
-        """See MessageSource."""
+        """Return the seconds after which it makes sense to ask again, where nothing is ready."""
         return self._ledger.pause()
 
     def take(self, server: str = "", rate: float = 0.0) -> OutgoingMessage | None:
-        """See MessageSource."""
+        """Return the next message, for a server that takes `rate` messages a second (0: any number); None if none is ready."""
         return None if self._is_over else self._guarded(lambda: self._ledger.take(server, rate))
 
     def begin(self, outgoing: OutgoingMessage, then: Callable[[bool], None]) -> None:
-        """See MessageSource."""
+        """Record that a message is about to be handed over, and call `then` when that is on disk.
+
+        `then(False)`: the message must not be sent any more, and is no longer in the transport's hands.
+        """
         self._begins.append((outgoing, then))
         self._schedule()
 
     def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
-        """See MessageSource."""
+        """Record what became of a message."""
         self._under_way -= outgoing.begun
         self._ledger.end(outgoing, outcome)
         self._schedule()
 
     def give_back(self, outgoing: OutgoingMessage, *, tried: bool = True) -> None:
-        """See MessageSource. A message that is given back _RETURNS times is retried later."""
+        """Return a message that was not begun, for another connection. `tried`: the server has seen its envelope.
+
+        One that comes back too often is retried later.
+        """
         outgoing.returns += tried
-        if outgoing.returns >= _RETURNS:
+        if outgoing.returns < _RETURNS:
+            self._ledger.give_back(outgoing)
+        else:
             text = f"the connection was lost {_RETURNS} times before it could be handed over"
             self.end(outgoing, Outcome("retry", text))
-        else:
-            self._ledger.give_back(outgoing)
 
     def give_up(self, reason: str) -> None:
-        """See MessageSource."""
-        self.problem = self.problem or reason or "no server answers"
+        """End the run: nothing can be sent for now. Every row stays as it is."""
+        self._problem = self._problem or reason or "no server answers"
 
     # -- group commits -----------------------------------------------------
 
@@ -176,16 +199,19 @@ class Dispatcher(MessageSource):
     def _schedule(self) -> None:
         """Commit soon: at once where most connections wait for us, else when more have gathered."""
         loop = asyncio.get_running_loop()
-        urgent = len(self._begins) >= URGENT * self._under_way
-        if self._timer is not None and (urgent and not self._urgent):
+        is_urgent = len(self._begins) >= URGENT * self._under_way
+        if self._timer is not None and (is_urgent and not self._is_urgent):
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._urgent = urgent
-            self._timer = loop.call_soon(self._flush) if urgent else loop.call_later(GATHER, self._flush)
+            self._is_urgent = is_urgent
+            self._timer = loop.call_soon(self._flush) if is_urgent else loop.call_later(GATHER, self._flush)
 
     def _flush(self) -> None:
-        """Commit, then let all that waited for it go on."""
+        """Commit, then let all that waited for it go on.
+
+        Where others write for longer than the database's own patience, or its server is away, wait: nothing is lost by that.
+        """
         self._timer = None
         try:
             granted = self._ledger.commit([outgoing for outgoing, _then in self._begins])
@@ -196,21 +222,13 @@ class Dispatcher(MessageSource):
                 self._under_way += outgoing.begun
                 then(outgoing.begun)
         except Exception as error:
-            if database.is_passing(error):
-                self._flush_later(error)
+            loop = asyncio.get_running_loop()
+            self._busy_since = self._busy_since or loop.time()
+            if database.is_passing(error) and loop.time() - self._busy_since <= _BUSY:
+                self._is_urgent = True
+                self._timer = loop.call_later(0.2, self._flush)
             else:
                 self._break(error)
-
-    def _flush_later(self, error: Exception) -> None:
-        """Wait: others write for longer than the database's own patience, or its server is away. Nothing is lost by that."""
-        loop = asyncio.get_running_loop()
-        if self._busy_since is None:
-            self._busy_since = loop.time()
-        if loop.time() - self._busy_since > _BUSY:
-            self._break(error)
-        else:
-            self._urgent = True
-            self._timer = loop.call_later(0.2, self._flush)
 
     def _break(self, error: Exception) -> None:
         self._failure = error
@@ -218,10 +236,9 @@ class Dispatcher(MessageSource):
 
     # -- one run -----------------------------------------------------------
 
-    async def run(self, transport: Transport) -> None:
-        """Carry the ledger's messages by a transport. Raises what broke the ledger or the transport, except TransportError."""
-        self._ledger.open()
-        tasks = {asyncio.create_task(self._carry(transport)), asyncio.create_task(self._watch())}
+    async def run(self, carry: Callable[[Dispatcher], Awaitable[None]]) -> str:
+        """Have a transport carry the ledger's messages; return why the run ended early. Raises what broke either."""
+        tasks = {asyncio.create_task(self._carry(carry)), asyncio.create_task(self._watch())}
         try:
             done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -234,10 +251,11 @@ class Dispatcher(MessageSource):
             # After a failure closing may fail, too: that says less, and the rows are then those of a dead sender.
             with contextlib.suppress(*([sa.exc.SQLAlchemyError] if self._failure else [])):
                 self._ledger.close()
+        return self._problem
 
-    async def _carry(self, transport: Transport) -> None:
+    async def _carry(self, carry: Callable[[Dispatcher], Awaitable[None]]) -> None:
         try:
-            await transport.run(self)
+            await carry(self)
         except TransportError as error:
             self.give_up(str(error))
         await self.settled()
@@ -258,56 +276,10 @@ class Dispatcher(MessageSource):
         raise self._failure
 
 
-def dispatch(ledger: Ledger, transport: Transport, stop: Event | None = None) -> str:
-    """Send the messages of a ledger; return why the run ended early, "" if it did not.
+def dispatch(ledger: Ledger, carry: Callable[[Dispatcher], Awaitable[None]], stop: Event | None = None) -> str:
+    """Send the messages of a ledger by a transport's `run`; return why the run ended early, "" if it did not.
 
     Returns when nothing is left that may go now, or after `stop`. What a server or a message does wrong is recorded and never
     raised; what the database does wrong is raised.
     """
-
-    async def run() -> str:
-        dispatcher = Dispatcher(ledger, stop or Event())
-        await dispatcher.run(transport)
-        return dispatcher.problem
-
-    return asyncio.run(run())
-
-
-class ListLedger(Ledger):
-    """Some messages that have no row; `outcomes` by their order, None for those that were not tried."""
-
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self._waiting = [OutgoingMessage(index, message) for index, message in enumerate(messages)][::-1]
-        self.outcomes: list[Outcome | None] = [None] * len(messages)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """See Ledger."""
-        return not self._waiting
-
-    def ready(self) -> int:
-        """See Ledger."""
-        return len(self._waiting)
-
-    def take(self, server: str, rate: float) -> OutgoingMessage | None:
-        """See Ledger; rates do not hold these up."""
-        return self._waiting.pop() if self._waiting else None
-
-    def give_back(self, outgoing: OutgoingMessage) -> None:
-        """See Ledger."""
-        self._waiting.append(outgoing)
-
-    def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
-        """See Ledger."""
-        self.outcomes[outgoing.key] = outcome
-
-    def commit(self, begun: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
-        """See Ledger: there is nothing to record."""
-        return begun
-
-
-def send_now(transport: Transport, messages: Sequence[Message]) -> list[Outcome]:
-    """Send these now, outside of every issue and count: test messages."""
-    ledger = ListLedger(messages)
-    problem = dispatch(ledger, transport)
-    return [outcome or Outcome("retry", problem or "not tried") for outcome in ledger.outcomes]
+    return asyncio.run(Dispatcher(ledger, stop or Event()).run(carry))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -19,10 +19,10 @@ import structlog
 from ... import database
 from ...config.models import Config
 from ...model import Message, Outcome, Recipient
-from ..transports.base import OutgoingMessage, Transport, one_line
+from ..transports.base import Transport, one_line
 from . import delivery_rows, issue_status
 from .delivery_rows import DeliveryRow, Result
-from .dispatcher import Ledger, dispatch
+from .dispatcher import Ledger, OutgoingMessage, dispatch
 from .throttle import SendQueue, Throttle
 
 log: Any = structlog.get_logger("feeds.newsletter")
@@ -33,16 +33,10 @@ BATCH = 500
 SENDER_REFUSALS = 10
 
 
-class Composer(Protocol):
-    """Composes the messages of one issue."""
-
-    def message(self, recipient: Recipient, now: int) -> Message:
-        """Return the message for one recipient."""
-        ...
-
-
-#: Called with (connection, issue).
-ComposerFor = Callable[[sa.Connection, int], Composer]
+#: Called with (recipient, now): composes the message of one recipient.
+Compose = Callable[[Recipient, int], Message]
+#: Called with (connection, issue): returns what composes the messages of that issue.
+ComposerFor = Callable[[sa.Connection, int], Compose]
 #: Called with (connection, subscriber, issue, the server's reply, now): a recipient was refused for good.
 HardFailure = Callable[[sa.Connection, int, int, str, int], None]
 
@@ -84,13 +78,13 @@ class IssueLedger(Ledger):
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self._start, self._started = self.now(), time.monotonic()
-        settings = self.config.newsletter
+        settings, start, started = self.config.newsletter, self.now(), time.monotonic()
         self._resend = settings.on_uncertain == "resend"
-        self._throttle = Throttle(self.engine, self._clock)
-        self._queue = SendQueue(self._throttle, self._clock, settings.rate, settings.domain_rate)
+        # The clock of rates goes on where the operator's `now` stands still.
+        self._throttle = Throttle(self.engine, lambda: max(self.now(), start + time.monotonic() - started))
+        self._queue = SendQueue(self._throttle, settings.rate, settings.domain_rate)
         self._claimed, self._is_all_claimed = 0, False
-        self._composers: dict[int, Composer] = {}
+        self._composers: dict[int, Compose] = {}
         #: Messages that are out, or were given back.
         self._in_hand: set[OutgoingMessage] = set()
         self._returned: list[OutgoingMessage] = []
@@ -102,10 +96,6 @@ class IssueLedger(Ledger):
         self._errors = 0
         self._suspects: list[tuple[OutgoingMessage, str]] = []
         self._renewed = time.monotonic()
-
-    def _clock(self) -> float:
-        """For rates: goes on where the operator's `now` stands still."""
-        return max(self.now(), self._start + time.monotonic() - self._started)
 
     # -- claiming and composing ----------------------------------------------
 
@@ -131,7 +121,7 @@ class IssueLedger(Ledger):
             if row is None:
                 return None
             try:
-                message = self._composers[row.issue].message(row.recipient, int(self.now()))
+                message = self._composers[row.issue](row.recipient, int(self.now()))
             except Exception as error:
                 self._fail(row, Outcome("failed", one_line(f"not composed: {type(error).__name__}: {error}")))
                 self.is_changed = True
@@ -161,7 +151,13 @@ class IssueLedger(Ledger):
     def _claim(self, connection: sa.Connection) -> list[DeliveryRow]:
         for issue in issue_status.due_issues(connection, self.only):
             deadline = issue.planned_at + self.config.newsletter.retry_hours * 3600
-            while issue.key not in self._closed and self._can_compose(connection, issue.key):
+            if issue.key not in self._composers and issue.key not in self._closed:
+                try:
+                    self._composers[issue.key] = self.composer_for(connection, issue.key)
+                except Exception as error:
+                    text = f"its messages cannot be composed: {type(error).__name__}: {error}"
+                    self._pause(issue.key, one_line(text))
+            while issue.key not in self._closed:
                 now = int(self.now())
                 found, gone = delivery_rows.claim(connection, issue.key, deadline, owner=self.owner, now=now, limit=BATCH)
                 self.tally.cancelled += gone
@@ -170,15 +166,6 @@ class IssueLedger(Ledger):
                 if not gone:
                     break
         return []
-
-    def _can_compose(self, connection: sa.Connection, issue: int) -> bool:
-        """Return whether an issue has a composer; one whose messages cannot be composed at all is paused."""
-        if issue not in self._composers:
-            try:
-                self._composers[issue] = self.composer_for(connection, issue)
-            except Exception as error:
-                self._pause(issue, one_line(f"its messages cannot be composed: {type(error).__name__}: {error}"))
-        return issue in self._composers
 
     # -- outcomes ------------------------------------------------------------
 
@@ -193,7 +180,7 @@ class IssueLedger(Ledger):
         if outcome.status == "sent":
             self._errors = 0
             self._add(Result(row, "sent", outcome.reply))
-            self._fail_suspects()
+            self._settle_suspects(is_accepted=True)
         elif outcome.status == "retry" or (outcome.status == "uncertain" and self._resend):
             self._add(delivery_rows.put_off(row, outcome.reply, int(self.now())))
             if outcome.status == "uncertain":
@@ -217,25 +204,24 @@ class IssueLedger(Ledger):
         self._errors += 1
         most = self.config.newsletter.max_errors
         if len(self._suspects) >= min(SENDER_REFUSALS, most):
-            self._clear_suspects()
+            self._settle_suspects(is_accepted=False)
         elif self._errors >= most:
             self._pause(row.issue, f"{self._errors} errors in a row; the last: {outcome.reply}")
             self._errors = 0
 
-    def _fail_suspects(self) -> None:
-        """Fail messages whose sender was refused: another message was accepted, so they were refused for themselves."""
-        for outgoing, reply in self._suspects:
-            self._in_hand.discard(outgoing)
-            self._add(Result(outgoing.key, "failed", reply))
-        self._suspects.clear()
+    def _settle_suspects(self, *, is_accepted: bool) -> None:
+        """Decide about messages whose sender was refused.
 
-    def _clear_suspects(self) -> None:
-        """Pause their issues instead: no row is to blame, all stay as they are, or are retried where they were begun."""
+        Where another message was accepted, they were refused for themselves, and fail. Else the sender is refused whatever the
+        message: no row is to blame, all stay as they are (or are retried where they were begun), and their issues are paused.
+        """
         for outgoing, reply in self._suspects:
-            self._pause(outgoing.key.issue, f"the server refuses the sender: {reply}")
-            if outgoing.begun:
+            if not is_accepted:
+                self._pause(outgoing.key.issue, f"the server refuses the sender: {reply}")
+            if is_accepted or outgoing.begun:
                 self._in_hand.discard(outgoing)
-                self._add(delivery_rows.put_off(outgoing.key, reply, int(self.now())))
+                failed = Result(outgoing.key, "failed", reply)
+                self._add(failed if is_accepted else delivery_rows.put_off(outgoing.key, reply, int(self.now())))
         self._suspects.clear()
 
     def _pause(self, issue: int, reason: str) -> None:
@@ -285,21 +271,7 @@ class IssueLedger(Ledger):
         except Exception:
             log.exception("hard failure not booked", subscriber=subscriber)
 
-    # -- begin, middle and end of a run ----------------------------------------
-
-    def open(self) -> None:
-        """See Ledger. Reaps rows of dead senders, and pauses late issues.
-
-        After a long outage or from a restored backup, an issue waits for the operator (S7).
-        """
-        now, hours = int(self.now()), self.config.newsletter.late_hours
-        late = now - hours * 3600
-        with database.writing(self.engine, durable=True, together=True) as connection:
-            delivery_rows.reap(connection, now, resend=self._resend, reserved=False)
-            for issue in issue_status.due_issues(connection):
-                if issue.planned_at < late and not issue.reason and issue_status.last_change(connection, issue.key) < late:
-                    issue_status.pause(connection, issue.key, f"nothing of it was sent for more than {hours} hours")
-                    log.error("issue paused", issue=issue.key, reason=f"nothing was sent for more than {hours} hours")
+    # -- beside the sending --------------------------------------------------
 
     def refresh(self) -> None:
         """See Ledger: close issues that an operator has stopped; now and then renew leases, and reap rows of dead senders."""
@@ -311,22 +283,17 @@ class IssueLedger(Ledger):
         if time.monotonic() - self._renewed > delivery_rows.LEASE / 4:
             self._renewed = time.monotonic()
             with database.writing(self.engine, together=True) as connection:
-                delivery_rows.renew(connection, self._rows_left(), self.owner, int(self.now()))
+                rows = [*self._queue, *(outgoing.key for outgoing in self._in_hand)]
+                delivery_rows.renew(connection, rows, self.owner, int(self.now()))
                 delivery_rows.reap(connection, int(self.now()), resend=self._resend, reserved=False)
-
-    def _rows_left(self) -> list[DeliveryRow]:
-        return [*self._queue, *(outgoing.key for outgoing in self._in_hand)]
 
     def close(self) -> None:
         """See Ledger: what is left in hand is free again, or uncertain where it was begun."""
-        if self._suspects and not self.tally.sent:
-            self._clear_suspects()
-        else:
-            self._fail_suspects()
+        self._settle_suspects(is_accepted=self.tally.sent > 0)
         for outgoing in [outgoing for outgoing in self._in_hand if outgoing.begun]:
             self._in_hand.discard(outgoing)
             self._add(Result(outgoing.key, "uncertain", "the sender stopped while sending it"))
-        left = self._rows_left()
+        left = [*self._queue, *(outgoing.key for outgoing in self._in_hand)]
         self.commit([])
         with database.writing(self.engine, durable=True, together=True) as connection:
             delivery_rows.release(connection, left, self.owner)
@@ -335,6 +302,15 @@ class IssueLedger(Ledger):
 
 
 def send_issues(ledger: IssueLedger, transport: Transport, stop: Event | None = None) -> Tally:
-    """Send whatever is open and due; return what was done when nothing is left that is due now, or after `stop`."""
-    ledger.tally.problem = dispatch(ledger, transport, stop)
+    """Send whatever is open and due; return what was done when nothing is left that is due now, or after `stop`.
+
+    Rows of dead senders are recovered first, and issues that are late wait for the operator (S7).
+    """
+    now, settings = int(ledger.now()), ledger.config.newsletter
+    with database.writing(ledger.engine, durable=True, together=True) as connection:
+        delivery_rows.reap(connection, now, resend=settings.on_uncertain == "resend", reserved=False)
+        late = issue_status.pause_late(connection, now, settings.late_hours)
+    for issue in late:
+        log.error("issue paused", issue=issue, reason=f"nothing was sent for more than {settings.late_hours} hours")
+    ledger.tally.problem = dispatch(ledger, transport.run, stop)
     return ledger.tally

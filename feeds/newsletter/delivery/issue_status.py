@@ -81,10 +81,19 @@ def close_finished(connection: sa.Connection) -> None:
         connection.execute(sa.update(issues).where(issues.c.key.in_(done)).values(status="done"))
 
 
-def last_change(connection: sa.Connection, issue: int) -> int:
-    """Return when a row of an issue last changed (UTC seconds); 0 for an issue without rows."""
-    query = sa.select(sa.func.max(deliveries.c.updated)).where(deliveries.c.issue == issue)
-    return connection.execute(query).scalar() or 0
+def pause_late(connection: sa.Connection, now: int, hours: int) -> list[int]:
+    """Pause open issues of which nothing was sent for so many hours, after a long outage or from a restored backup.
+
+    One that an operator has resumed goes on. Returns their keys.
+    """
+    late, paused = now - hours * 3600, []
+    for issue in due_issues(connection):
+        if issue.planned_at < late and not issue.reason:
+            query = sa.select(sa.func.max(deliveries.c.updated)).where(deliveries.c.issue == issue.key)
+            if (connection.execute(query).scalar() or 0) < late:
+                pause(connection, issue.key, f"nothing of it was sent for more than {hours} hours")
+                paused.append(issue.key)
+    return paused
 
 
 def issues_by_status(connection: sa.Connection) -> dict[str, int]:

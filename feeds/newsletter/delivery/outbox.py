@@ -18,9 +18,9 @@ from ...config.models import Config
 from ...database.tables import outbox
 from ...model import Message, Outcome
 from ..messages.transactional import envelope_sender
-from ..transports.base import OutgoingMessage, Transport
+from ..transports.base import Transport
 from .delivery_rows import DELAYS
-from .dispatcher import Ledger, dispatch
+from .dispatcher import Ledger, OutgoingMessage, dispatch
 
 #: Messages that could not be sent are shown so long (days); their text is deleted at once.
 KEEP_DAYS = 7
@@ -53,53 +53,33 @@ def send_due(
         with database.writing(engine, together=True) as connection:
             connection.execute(sa.delete(outbox).where(c.status == "failed", c.next_at < moment - KEEP_DAYS * 86400))
             rows = connection.execute(_due(moment).limit(LIMIT)).all()
-        return dispatch(OutboxLedger(engine, config, rows, now), transport, stop) if rows else ""
+        return dispatch(OutboxLedger(engine, config, rows, now), transport.run, stop) if rows else ""
 
 
 class OutboxLedger(Ledger):
-    """The outbox rows of one run, under the lock of the outbox."""
+    """The outbox rows of one run, under the lock of the outbox; rates do not hold them up."""
 
     def __init__(self, engine: sa.Engine, config: Config, rows: Sequence[Any], now: Callable[[], float]) -> None:
         self._engine, self._config, self._now = engine, config, now
-        self._ended: list[tuple[Any, Outcome]] = []
         sender = envelope_sender(config)
-        self._waiting = []
-        for row in reversed(rows):
-            data = _ENDS.sub("\r\n", row.message).encode("utf-8")
-            self._waiting.append(OutgoingMessage(row, Message(sender, row.recipient, row.message_id, data)))
-
-    @property
-    def is_exhausted(self) -> bool:
-        """See Ledger."""
-        return not self._waiting
+        texts = {row: _ENDS.sub("\r\n", row.message).encode("utf-8") for row in rows}
+        super().__init__((row, Message(sender, row.recipient, row.message_id, data)) for row, data in texts.items())
 
     def ready(self) -> int:
         """See Ledger: few messages, few connections."""
-        return min(len(self._waiting), 2)
-
-    def take(self, server: str, rate: float) -> OutgoingMessage | None:
-        """See Ledger; rates do not hold these up."""
-        return self._waiting.pop() if self._waiting else None
-
-    def give_back(self, outgoing: OutgoingMessage) -> None:
-        """See Ledger."""
-        self._waiting.append(outgoing)
-
-    def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
-        """See Ledger."""
-        self._ended.append((outgoing.key, outcome))
+        return min(super().ready(), 2)
 
     def commit(self, begun: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
         """See Ledger. Rows of a subscriber who was erased meanwhile are gone, and not sent."""
         granted = []
         with database.writing(self._engine, durable=True, together=True) as connection:
-            for row, outcome in self._ended:
+            for row, outcome in self.outcomes.items():
                 self._record(connection, row, outcome)
             for outgoing in begun:
                 values = {"status": "sending", "attempts": outgoing.key.attempts + 1}
                 if self._update(connection, outgoing.key, values):
                     granted.append(outgoing)
-        self._ended.clear()
+        self.outcomes.clear()
         return granted
 
     def _record(self, connection: sa.Connection, row: Any, outcome: Outcome) -> None:
@@ -119,5 +99,5 @@ class OutboxLedger(Ledger):
 
     def close(self) -> None:
         """See Ledger: one that was begun and not answered goes again in the next run."""
-        if self._ended:
+        if self.outcomes:
             self.commit([])

@@ -43,7 +43,7 @@ class Throttle:
     """Tokens that this process has drawn and not used yet."""
 
     def __init__(self, engine: sa.Engine, now: Callable[[], float]) -> None:
-        self._engine, self._now = engine, now
+        self._engine, self.now = engine, now
         self._drawn: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
@@ -52,7 +52,7 @@ class Throttle:
         if not rate:
             return 0.0
         if not self._drawn.get(name):
-            now = self._now()
+            now = self.now()
             missing = self._until.get(name, 0.0) - now
             if 0 < missing <= 1 / rate:  # more than that: the clock was set back
                 return missing
@@ -63,7 +63,7 @@ class Throttle:
                 granted, missing = 0, 0.01
             self._drawn[name], self._until[name] = granted, now + missing
         if not self._drawn[name]:
-            return max(0.001, self._until[name] - self._now())
+            return max(0.001, self._until[name] - self.now())
         self._drawn[name] -= 1
         return 0.0
 
@@ -80,7 +80,7 @@ class Throttle:
                 if number:
                     connection.execute(sa.update(buckets).where(c.name == name).values({"left": c.left + number * 1000}))
             if self._drawn:
-                connection.execute(sa.delete(buckets).where(c.at < int((self._now() - _KEEP) * 1000)))
+                connection.execute(sa.delete(buckets).where(c.at < int((self.now() - _KEEP) * 1000)))
         self._drawn.clear()
 
 
@@ -90,8 +90,8 @@ class SendQueue:
     The rows of a domain that has had its share are parked until it may have more.
     """
 
-    def __init__(self, throttle: Throttle, now: Callable[[], float], rate: float, domain_rate: float) -> None:
-        self._throttle, self._now = throttle, now
+    def __init__(self, throttle: Throttle, rate: float, domain_rate: float) -> None:
+        self._throttle, self._now = throttle, throttle.now
         self._rate, self._domain_rate = rate, domain_rate
         self._rows: collections.deque[DeliveryRow] = collections.deque()
         self._parked: dict[str, collections.deque[DeliveryRow]] = {}

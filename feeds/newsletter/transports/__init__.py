@@ -5,12 +5,13 @@ from __future__ import annotations
 from ...config.environment import Environment
 from ...config.models import Config, transport_entry_points
 from ...counters import Gathered
-from .base import Transport, TransportError
+from ...errors import TransportError
+from .base import Transport
 from .maildir import Maildir
 from .smtp import Smtp
 from .smtp_session import parse_servers
 
-__all__ = ["Transport", "TransportError", "choose_transport"]
+__all__ = ["Transport", "choose_transport"]
 
 
 def choose_transport(config: Config, environment: Environment, gathered: Gathered | None = None) -> Transport:

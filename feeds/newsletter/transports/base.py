@@ -1,4 +1,4 @@
-"""Interface between the dispatcher and a transport, and the base class of transports that send one message at a time.
+"""Interface of a transport towards the dispatcher, and base class of transports that send one message at a time.
 
 A transport pulls: it takes a message, asks that its row be recorded as being sent, hands the message over only once that is on
 disk, then reports the outcome. So a crash leaves no more rows in doubt than the transport has messages in hand.
@@ -15,22 +15,18 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-from ...errors import FeedsError
+from ...errors import TransportError
 from ...model import Message, Outcome
+from ..delivery.dispatcher import Dispatcher, Ledger, dispatch
 
 #: What of a server's reply is kept for the operator.
 MAX_TEXT = 500
 #: When the process is to end, messages that were handed over have so long (seconds) to be answered.
 STOP_SECONDS = 10.0
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
-
-
-class TransportError(FeedsError):
-    """Nothing can be sent this way; one line, without secrets."""
 
 
 def one_line(text: str) -> str:
@@ -42,68 +38,6 @@ def one_line(text: str) -> str:
     return _UNPRINTABLE.sub(" ", text).strip()[:MAX_TEXT]
 
 
-@dataclass(slots=True, eq=False)
-class OutgoingMessage:
-    """A message that a transport has taken from the dispatcher.
-
-    `key` belongs to the ledger that it came from; `returns` counts how often it was given back; `begun`: its row is recorded as
-    being sent, so that from now on only its outcome can end it.
-    """
-
-    key: Any
-    message: Message
-    returns: int = 0
-    begun: bool = False
-
-
-class MessageSource(Protocol):
-    """The dispatcher, as a transport sees it. Everything is called on the event loop's thread.
-
-    Order for each message: `take`; then `begin`, or `give_back`, or `end` with a failure; after `begin` only `end`.
-    """
-
-    @property
-    def finished(self) -> bool:
-        """Return whether no further message comes in this run."""
-        ...
-
-    @property
-    def stopping(self) -> bool:
-        """Return whether the process is to end soon: messages in hand may be finished, within STOP_SECONDS."""
-        ...
-
-    def ready(self) -> int:
-        """Return about how many messages `take` would give at once; 0 while rates hold them back."""
-        ...
-
-    def pause(self) -> float:
-        """Return the seconds after which it makes sense to ask again, where `ready` is 0."""
-        ...
-
-    def take(self, server: str = "", rate: float = 0.0) -> OutgoingMessage | None:
-        """Return the next message, for a server that takes `rate` messages a second (0: any number); None if none is ready."""
-        ...
-
-    def begin(self, outgoing: OutgoingMessage, then: Callable[[bool], None]) -> None:
-        """Record that a message is about to be handed over, and call `then` when that is on disk.
-
-        `then(False)`: the message must not be sent any more, and is no longer in the transport's hands.
-        """
-        ...
-
-    def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
-        """Record what became of a message."""
-        ...
-
-    def give_back(self, outgoing: OutgoingMessage, *, tried: bool = True) -> None:
-        """Return a message that was not begun, for another connection. `tried`: the server has seen its envelope."""
-        ...
-
-    def give_up(self, reason: str) -> None:
-        """End the run: nothing can be sent for now. Every row stays as it is."""
-        ...
-
-
 class Transport(Protocol):
     """What carries messages. Most transports derive from PerMessageTransport; this is for those that need more control.
 
@@ -113,19 +47,19 @@ class Transport(Protocol):
             async def check(self) -> str:
                 return "ready"
 
-            async def run(self, source: MessageSource) -> None:
-                while not source.finished:
-                    if (outgoing := source.take()) is None:
-                        await asyncio.sleep(source.pause())
+            async def run(self, dispatcher: Dispatcher) -> None:
+                while not dispatcher.finished:
+                    if (outgoing := dispatcher.take()) is None:
+                        await asyncio.sleep(dispatcher.pause())
                         continue
                     begun = asyncio.get_running_loop().create_future()
-                    source.begin(outgoing, begun.set_result)
+                    dispatcher.begin(outgoing, begun.set_result)
                     if await begun:
-                        source.end(outgoing, await exchange(outgoing.message))
+                        dispatcher.end(outgoing, await exchange(outgoing.message))
     """
 
-    async def run(self, source: MessageSource) -> None:
-        """Carry messages until the source is finished. Raises TransportError where nothing can be sent at all."""
+    async def run(self, dispatcher: Dispatcher) -> None:
+        """Carry messages until the dispatcher is finished. Raises TransportError where nothing can be sent at all."""
         ...
 
     async def check(self) -> str:
@@ -170,41 +104,48 @@ class PerMessageTransport(ABC):
     async def check(self) -> str:
         """Try the transport without sending; return one line that says what was found. Raises TransportError."""
 
-    async def run(self, source: MessageSource) -> None:
-        """Check, so that a transport that cannot work changes no row; then send until the source is finished."""
+    async def run(self, dispatcher: Dispatcher) -> None:
+        """Check, so that a transport that cannot work changes no row; then send until the dispatcher is finished."""
         await self.check()
-        tasks = {asyncio.create_task(self._work(source)) for _number in range(self.concurrency)}
+        tasks = {asyncio.create_task(self._work(dispatcher)) for _number in range(self.concurrency)}
         last_call = float("inf")
         try:
             while tasks and (now := asyncio.get_running_loop().time()) < last_call:
                 done, tasks = await asyncio.wait(tasks, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-                if source.stopping:
+                if dispatcher.stopping:
                     last_call = min(last_call, now + STOP_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, source: MessageSource) -> None:
-        while not source.finished:
-            outgoing = source.take()
+    async def _work(self, dispatcher: Dispatcher) -> None:
+        while not dispatcher.finished:
+            outgoing = dispatcher.take()
             if outgoing is None:
-                await asyncio.sleep(min(max(source.pause(), 0.001), 0.25))
+                await asyncio.sleep(min(max(dispatcher.pause(), 0.001), 0.25))
                 continue
             begun: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            source.begin(outgoing, begun.set_result)
+            dispatcher.begin(outgoing, begun.set_result)
             if not await begun:
                 continue
             try:
                 outcome = await self.send(outgoing.message)
             except TransportError as error:
                 outcome = Outcome("retry", str(error))
-                source.give_up(str(error))
+                dispatcher.give_up(str(error))
             except asyncio.CancelledError:
-                source.end(outgoing, Outcome("uncertain", "the sender had to stop"))
+                dispatcher.end(outgoing, Outcome("uncertain", "the sender had to stop"))
                 raise
             except Exception as error:
                 outcome = Outcome("uncertain", one_line(f"{type(error).__name__}: {error}"))
-            source.end(outgoing, outcome)
+            dispatcher.end(outgoing, outcome)
+
+
+def send_now(transport: Transport, messages: Sequence[Message]) -> list[Outcome]:
+    """Send messages outside of every issue and count: test messages. Returns what became of each."""
+    ledger = Ledger(enumerate(messages))
+    problem = dispatch(ledger, transport.run)
+    return [ledger.outcomes.get(index, Outcome("retry", problem or "not tried")) for index in range(len(messages))]

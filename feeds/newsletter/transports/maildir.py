@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...errors import TransportError
 from ...model import Message, Outcome
-from .base import PerMessageTransport, TransportError
+from .base import PerMessageTransport
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]+")
 

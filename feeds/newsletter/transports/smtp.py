@@ -16,8 +16,10 @@ from typing import Any
 import structlog
 
 from ...counters import LOST, OUTCOMES, REPLY, Gathered
+from ...errors import TransportError
 from ...model import Message, Outcome
-from .base import STOP_SECONDS, MessageSource, OutgoingMessage, TransportError
+from ..delivery.dispatcher import Dispatcher, OutgoingMessage
+from .base import STOP_SECONDS
 from .smtp_session import Reply, Server, ServerError, SmtpSession, connect
 
 log: Any = structlog.get_logger("feeds.smtp")
@@ -119,37 +121,28 @@ class SmtpConnection(SmtpSession):
 
     def __init__(self, state: _ServerState, pool: _ConnectionPool) -> None:
         super().__init__(state.server)
-        self.state, self.pool, self.source = state, pool, pool.source
+        self.state, self.pool, self.dispatcher = state, pool, pool.dispatcher
         self.idle_since = _BUSY
         self.count = 0
-        self.started = False
+        #: Whether the session has been greeted, and the connection is one of the pool's.
+        self.is_started = False
         self._next: OutgoingMessage | None = None
         self._begun: OutgoingMessage | None = None
         self._body: OutgoingMessage | None = None
         self._refusal: tuple[Reply, str] | None = None
         self._reset = False
+        self._is_pipelining = False
         self._later: list[_Command] = []
         self._data = b""
         self._handed_over = 0.0
         self._following: _Encoded | None = None
 
-    def start(self) -> None:
-        """Begin with messages: the session has been greeted."""
-        self.started = True
-        self.pipelining = "PIPELINING" in self.features
-        self.advance()
-
-    @property
-    def awaits_body_reply(self) -> bool:
-        """Return whether a message has been handed over and not been answered."""
-        return self._body is not None
-
     def advance(self) -> None:
         """Write the envelope of the next message, or be idle; nothing may be under way."""
-        self.idle_since = _BUSY
+        self.idle_since, self.is_started = _BUSY, True
         if encoded := self._take():
             self.write(self._open(encoded))
-        elif self._is_surplus() or self.source.finished:
+        elif self._is_surplus() or self.dispatcher.finished:
             self.quit()
         else:
             self.idle_since = self._loop.time()
@@ -159,17 +152,18 @@ class SmtpConnection(SmtpSession):
 
     def _take(self, before: int = 0) -> _Encoded | None:
         """Return the next message that this server can take, encoded; `before`: messages that go before it."""
-        while not self._is_surplus(before) and (outgoing := self.source.take(self.server.name, self.server.rate)):
+        while not self._is_surplus(before) and (outgoing := self.dispatcher.take(self.server.name, self.server.rate)):
             message = outgoing.message
             try:
                 return outgoing, encode_envelope(message, self.features), encode_body(message.data)
             except EnvelopeError as error:
-                self.source.end(outgoing, Outcome("failed", str(error)))
+                self.dispatcher.end(outgoing, Outcome("failed", str(error)))
         return None
 
     def _open(self, encoded: _Encoded) -> bytes:
         """Return what opens the message's transaction; RSET only after an error."""
         self._next, (mail, rcpt), self._data = encoded
+        self._is_pipelining = "PIPELINING" in self.features
         self._refusal = None
         commands: list[_Command] = [
             (mail, partial(self._on_envelope_reply, "mail")),
@@ -179,23 +173,23 @@ class SmtpConnection(SmtpSession):
         if self._reset:
             commands.insert(0, (b"RSET\r\n", partial(self._on_envelope_reply, "")))
             self._reset = False
-        if self.pipelining:
-            self.expect(*(handler for _command, handler in commands))
+        if self._is_pipelining:
+            self.expected.extend(handler for _command, handler in commands)
             return b"".join(command for command, _handler in commands)
         self._later = commands[:0:-1]
-        self.expect(commands[0][1])
+        self.expected.append(commands[0][1])
         return commands[0][0]
 
     def _on_envelope_reply(self, stage: str, reply: Reply) -> None:
         """Remember a refusal; without pipelining, write the next command now that this one is answered."""
         if stage and not reply.is_positive and self._refusal is None:
             self._refusal = reply, stage
-        if self._refusal and not self.pipelining:
+        if self._refusal and not self._is_pipelining:
             self._later.clear()
             self._refuse()
         elif self._later:
             command, handler = self._later.pop()
-            self.expect(handler)
+            self.expected.append(handler)
             self.write(command)
 
     def _on_data_reply(self, reply: Reply) -> None:
@@ -203,13 +197,13 @@ class SmtpConnection(SmtpSession):
             self._refusal = self._refusal or (reply, "data")
             self._refuse()
         elif self._refusal:  # refused, and yet asked for a body: a lone dot ends it (RFC 2920, 3.1)
-            self.expect(lambda _reply: self._refuse())
+            self.expected.append(lambda _reply: self._refuse())
             self.write(b".\r\n")
         else:
             assert self._next is not None
             self._begun, self._next = self._next, None
-            self.source.begin(self._begun, self._on_begun)
-            if self.pipelining:  # encoded while the row is being recorded
+            self.dispatcher.begin(self._begun, self._on_begun)
+            if self._is_pipelining:  # encoded while the row is being recorded
                 self._following = self._take(before=1)
 
     def _refuse(self) -> None:
@@ -224,7 +218,7 @@ class SmtpConnection(SmtpSession):
 
     def _end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
         self.pool.gathered.count(OUTCOMES, self.server.name, outcome.status)
-        self.source.end(outgoing, outcome)
+        self.dispatcher.end(outgoing, outcome)
 
     def _on_begun(self, granted: bool) -> None:
         """Hand the body over, with the envelope of the next message where that is known."""
@@ -234,12 +228,12 @@ class SmtpConnection(SmtpSession):
             self.fail("")  # the server waits for a body that must not be sent any more: only this takes the message back
             return
         if self.closed:
-            self.source.end(outgoing, Outcome("retry", "the connection was lost before the message was handed over"))
+            self.dispatcher.end(outgoing, Outcome("retry", "the connection was lost before the message was handed over"))
             return
-        self._body, self._handed_over = outgoing, self._loop.time()
+        self._body, self._handed_over, self.awaits_body_reply = outgoing, self._loop.time(), True
         self.count += 1
         data = self._data
-        self.expect(self._on_body_reply)
+        self.expected.append(self._on_body_reply)
         if self._following:
             following, self._following = self._following, None
             data += self._open(following)
@@ -248,7 +242,7 @@ class SmtpConnection(SmtpSession):
     def _on_body_reply(self, reply: Reply) -> None:
         assert self._body is not None
         self.pool.gathered.observe(REPLY, self._loop.time() - self._handed_over, self.server.name)
-        outgoing, self._body = self._body, None
+        outgoing, self._body, self.awaits_body_reply = self._body, None, False
         self._end(outgoing, _outcome(reply, "body"))
         if reply.is_positive:
             self.pool.on_accepted(self.state)
@@ -257,24 +251,24 @@ class SmtpConnection(SmtpSession):
         if self._next is None and reply.code != 421:
             self.advance()
 
-    def on_closing(self, reply: Reply) -> None:
-        """Use fewer connections to this server."""
-        self.pool.on_negative_reply(self.state, reply)
-
-    def on_closed(self, reason: str) -> None:
-        """End or give back each message that this connection has in hand."""
+    def on_closed(self, reason: str, reply: Reply | None = None) -> None:
+        """End or give back each message that this connection has in hand, and leave the pool."""
+        if reply is not None:
+            self.pool.on_negative_reply(self.state, reply)
         if self._body:
             text = f"{reason or 'connection closed'}, after the message was handed over and before the reply"
             self._end(self._body, Outcome("uncertain", text, "body"))
-            self._body = None
         if self._next:
-            self.source.give_back(self._next)
-            self._next = None
+            self.dispatcher.give_back(self._next)
         if self._following:
-            self.source.give_back(self._following[0], tried=False)
-            self._following = None
-        if self.started:  # else `connect` raises the reason
-            self.pool.on_lost(self, reason)
+            self.dispatcher.give_back(self._following[0], tried=False)
+        self._body = self._next = self._following = None
+        if self.is_started:  # else `connect` raises the reason
+            self.state.used -= 1
+            self.pool.connected.discard(self)
+            if reason and not self.count:
+                self.pool.on_failure(self.state, f"{self.server.name}: {reason}")
+            self.pool.changed.set()
 
 
 def _outcome(reply: Reply, stage: str) -> Outcome:
@@ -286,7 +280,7 @@ def _outcome(reply: Reply, stage: str) -> Outcome:
 class _ConnectionPool:
     """The connections of one run: opened as there is work, on the first server that answers."""
 
-    source: MessageSource
+    dispatcher: Dispatcher
     states: list[_ServerState]
     connections: int
     per_connection: int
@@ -295,45 +289,42 @@ class _ConnectionPool:
     connected: set[SmtpConnection] = field(default_factory=set)
     connecting: set[asyncio.Task[None]] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def run(self) -> None:
-        """Carry messages until the source is finished.
+        """Carry messages until the dispatcher is finished.
 
         STOP_SECONDS after the process was told to stop, what a server has not answered is uncertain, and recorded so.
         """
         last_call = float("inf")
         try:
-            while self.connected or self.connecting or not self.source.finished:
-                self._close_silent()
-                if self.source.stopping:
-                    last_call = min(last_call, _time() + STOP_SECONDS)
-                if _time() >= last_call:
+            while self.connected or self.connecting or not self.dispatcher.finished:
+                now = self.loop.time()
+                for connection in list(self.connected):
+                    if connection.deadline < now:
+                        connection.fail("no reply in time")
+                    elif connection.idle_since < now and (self.dispatcher.finished or now - connection.idle_since > _IDLE):
+                        connection.quit()
+                if self.dispatcher.stopping:
+                    last_call = min(last_call, now + STOP_SECONDS)
+                if now >= last_call:
                     break
                 self._open_more()
-                if not (self.connected or self.connecting or self.source.finished):
-                    soon = _time() + self.patience
-                    if all(state.rest > soon for state in self.states):
-                        self.source.give_up("; ".join(state.reason for state in self.states))
+                is_idle = not (self.connected or self.connecting or self.dispatcher.finished)
+                if is_idle and all(state.rest > self.loop.time() + self.patience for state in self.states):
+                    self.dispatcher.give_up("; ".join(state.reason for state in self.states))
                 await self._wait()
         finally:
             for task in self.connecting:
                 task.cancel()
             for connection in list(self.connected):
-                connection.fail("the sender had to stop" if self.source.stopping and connection.awaits_body_reply else "")
-
-    def _close_silent(self) -> None:
-        now = _time()
-        for connection in list(self.connected):
-            if connection.deadline < now:
-                connection.fail("no reply in time")
-            elif connection.idle_since < now and (self.source.finished or now - connection.idle_since > _IDLE):
-                connection.quit()
+                connection.fail("the sender had to stop" if self.dispatcher.stopping and connection.awaits_body_reply else "")
 
     async def _wait(self) -> None:
         """Wait until a connection changes, or until an idle one may have a message to take."""
         is_any_idle = any(connection.idle_since != _BUSY for connection in self.connected)
         try:
-            async with asyncio.timeout(min(0.25, max(self.source.pause(), 0.001)) if is_any_idle else 0.25):
+            async with asyncio.timeout(min(0.25, max(self.dispatcher.pause(), 0.001)) if is_any_idle else 0.25):
                 await self.changed.wait()
         except TimeoutError:
             pass
@@ -344,18 +335,18 @@ class _ConnectionPool:
 
         So the preferred server has its connections back once it answers again.
         """
-        wanted = self.source.ready() - len(self.connecting)
+        wanted = self.dispatcher.ready() - len(self.connecting)
         for connection in [one for one in self.connected if one.idle_since != _BUSY][: max(wanted, 0)]:
             connection.advance()
             wanted -= 1
-        now = _time()
+        now = self.loop.time()
         room = min(self.connections - len(self.connected) - len(self.connecting), _OPENING - len(self.connecting), wanted)
         for _number in range(room):
             state = next((state for state in self.states if state.rest <= now and state.used < state.limit), None)
             if state is None:
                 return
             state.used += 1
-            task = asyncio.get_running_loop().create_task(self._connect(state))
+            task = self.loop.create_task(self._connect(state))
             self.connecting.add(task)
             task.add_done_callback(self.connecting.discard)
             task.add_done_callback(lambda _task: self.changed.set())
@@ -365,46 +356,34 @@ class _ConnectionPool:
             connection = await connect(state.server, lambda: SmtpConnection(state, self))
         except TransportError as error:
             state.used -= 1
-            self._on_failure(state, str(error), lasting=isinstance(error, ServerError) and error.lasting)
+            self.on_failure(state, str(error), lasting=isinstance(error, ServerError) and error.lasting)
             return
         self.connected.add(connection)
-        connection.start()
+        connection.advance()
 
-    def on_lost(self, connection: SmtpConnection, reason: str) -> None:
-        """Forget a connection; one that is lost before its first message counts against its server."""
-        connection.state.used -= 1
-        self.connected.discard(connection)
-        if reason and not connection.count:
-            self._on_failure(connection.state, f"{connection.server.name}: {reason}")
-        self.changed.set()
-
-    def _on_failure(self, state: _ServerState, reason: str, lasting: bool = False) -> None:
+    def on_failure(self, state: _ServerState, reason: str, lasting: bool = False) -> None:
         """Leave a server alone for half a second, one, two ... five minutes."""
-        if state.rest > _time():
+        if state.rest > self.loop.time():
             return  # of several connections that failed together the first counts
         self.gathered.count(LOST, state.server.name)
         state.failures = 12 if lasting else min(state.failures + 1, 12)
-        state.rest = _time() + min(300.0, 0.25 * 2**state.failures)
+        state.rest = self.loop.time() + min(300.0, 0.25 * 2**state.failures)
         if reason != state.reason and len(self.states) > 1:  # for a single server the result of the run says it
             log.warning("server", server=state.server.name, reason=reason)
         state.reason = reason
 
     def on_negative_reply(self, state: _ServerState, reply: Reply) -> None:
         """Use half of the connections after 421 and 454, which ask for less (SES: "454 Throttling failure")."""
-        if reply.code in (421, 454) and state.rest <= _time():
+        if reply.code in (421, 454) and state.rest <= self.loop.time():
             state.limit, state.good = max(1, state.used // 2), 0
             if reply.code == 421:
-                self._on_failure(state, f"{state.server.name}: {reply.text}")
+                self.on_failure(state, f"{state.server.name}: {reply.text}")
 
     def on_accepted(self, state: _ServerState) -> None:
         """Give a server that asked for less one connection more after _RECOVERY messages."""
         state.failures, state.good = 0, state.good + 1
         if state.good >= _RECOVERY:
             state.limit, state.good = min(state.limit + 1, self.connections), 0
-
-
-def _time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,10 +396,10 @@ class Smtp:
     patience: float = 10.0
     gathered: Gathered = field(default_factory=Gathered)
 
-    async def run(self, source: MessageSource) -> None:
+    async def run(self, dispatcher: Dispatcher) -> None:
         """Carry messages over at most `connections` connections, `per_connection` messages over each."""
         states = [_ServerState(server, self.connections) for server in self.servers]
-        await _ConnectionPool(source, states, self.connections, self.per_connection, self.patience, self.gathered).run()
+        await _ConnectionPool(dispatcher, states, self.connections, self.per_connection, self.patience, self.gathered).run()
 
     async def check(self) -> str:
         """Connect to each server and log in. Raises TransportError for the first that fails."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ...errors import FeedsError
-from .base import TransportError, one_line
+from ...errors import FeedsError, TransportError
+from .base import one_line
 
 #: RFC 5321 allows 512 octets a line; real servers write more. Beyond this it is no SMTP server.
 MAX_LINE = 8192
@@ -180,42 +180,34 @@ def _parse_server(url: str) -> Server:
         raise ValueError(f"an option that there is not; expected {', '.join(_OPTIONS)}, and ? in a password as %3F")
     if options.get("ehlo") and not _EHLO.fullmatch(options["ehlo"]):
         raise ValueError("ehlo= expects a host name")
-    implicit, starttls = parts.scheme == "smtps", _switch(options, "starttls")
+    switches = {name: options.get(name, "1") for name in ("starttls", "verify")}
+    numbers = dict.fromkeys(("rate", "timeout"), -1.0)
+    for name, value in switches.items():
+        if value not in ("0", "1"):
+            raise ValueError(f"{name}= expects 0 or 1")
+    for name in numbers:
+        with contextlib.suppress(ValueError):
+            numbers[name] = float(options.get(name, "0"))
+        if not 0 <= numbers[name] <= 1e6:
+            raise ValueError(f"{name}= expects a number")
+    is_implicit, is_starttls = parts.scheme == "smtps", switches["starttls"] == "1"
     server = Server(
         host=host,
-        port=port or (465 if implicit else 587 if starttls else 25),
+        port=port or (465 if is_implicit else 587 if is_starttls else 25),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        implicit_tls=implicit,
-        starttls=starttls,
-        verify=_switch(options, "verify"),
+        implicit_tls=is_implicit,
+        starttls=is_starttls,
+        verify=switches["verify"] == "1",
         cafile=options.get("cafile", ""),
         ehlo=options.get("ehlo", ""),
-        rate=_number(options, "rate"),
-        timeout=_number(options, "timeout"),
+        **numbers,
     )
     if not server.verify and not server.is_loopback:
         raise ValueError("verify=0 is for servers on this machine; name the authority with cafile=FILE")
     if server.user and not server.implicit_tls and not server.starttls and not server.is_loopback:
         raise ValueError("a password needs TLS: leave starttls=0 out")
     return server
-
-
-def _switch(options: dict[str, str], name: str) -> bool:
-    value = options.get(name, "1")
-    if value not in ("0", "1"):
-        raise ValueError(f"{name}= expects 0 or 1")
-    return value == "1"
-
-
-def _number(options: dict[str, str], name: str) -> float:
-    try:
-        value = float(options.get(name, "0"))
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1e6:
-        raise ValueError(f"{name}= expects a number")
-    return value
 
 
 # -- sessions --------------------------------------------------------------
@@ -230,16 +222,18 @@ class ServerError(TransportError):
 
 
 class SmtpSession(asyncio.Protocol):
-    """A connection whose replies come in the order of commands: `_expected` has a handler for each that is still to come."""
+    """A connection whose replies come in the order of commands: `expected` has a handler for each that is still to come."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.features: dict[str, str] = {}
         self.closed = False
+        #: Whether the reply to a whole message is awaited, which may take longer.
+        self.awaits_body_reply = False
         self.deadline = float("inf")
         self._transport: asyncio.Transport | None = None
         self._parser = ReplyParser()
-        self._expected: collections.deque[Callable[[Reply], None]] = collections.deque()
+        self.expected: collections.deque[Callable[[Reply], None]] = collections.deque()
         self._answer: asyncio.Future[Reply] | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -259,13 +253,12 @@ class SmtpSession(asyncio.Protocol):
             self.fail(str(error))
             return
         for reply in replies:
-            if not self._expected:
+            if not self.expected:
                 self.fail(reply.text)
                 return
-            self._expected.popleft()(reply)
+            self.expected.popleft()(reply)
             if reply.code == 421 and not self.closed:  # the server closes, whatever it was asked (RFC 5321, 3.8)
-                self.on_closing(reply)
-                self.fail(reply.text)
+                self.fail(reply.text, reply)
             if self.closed:
                 return
         self._set_deadline()
@@ -276,18 +269,10 @@ class SmtpSession(asyncio.Protocol):
 
     # -- for subclasses --------------------------------------------------------
 
-    def on_closing(self, reply: Reply) -> None:
-        """The server says that it closes the connection."""
+    def on_closed(self, reason: str, reply: Reply | None = None) -> None:
+        """The connection is gone; called once. `reply`: the 421 by which the server said so."""
 
-    def on_closed(self, reason: str) -> None:
-        """The connection is gone; called once."""
-
-    @property
-    def awaits_body_reply(self) -> bool:
-        """Return whether the reply to a whole message is awaited, which may take longer."""
-        return False
-
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, reply: Reply | None = None) -> None:
         """Close at once. A message whose end has not been sent is not accepted (RFC 5321, 4.1.1.10)."""
         if self.closed:
             return
@@ -296,7 +281,7 @@ class SmtpSession(asyncio.Protocol):
             self._transport.abort()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ServerError(f"{self.server.name}: {reason}"))
-        self.on_closed(reason)
+        self.on_closed(reason, reply)
 
     def quit(self) -> None:
         """Send QUIT and close; nothing may be under way."""
@@ -312,13 +297,9 @@ class SmtpSession(asyncio.Protocol):
         self._transport.write(data)
         self._set_deadline()
 
-    def expect(self, *handlers: Callable[[Reply], None]) -> None:
-        """Append handlers of the replies that come next."""
-        self._expected.extend(handlers)
-
     def _set_deadline(self) -> None:
-        usual = BODY_SECONDS if self.awaits_body_reply else COMMAND_SECONDS
-        self.deadline = self._loop.time() + (self.server.timeout or usual) if self._expected else float("inf")
+        seconds = self.server.timeout or (BODY_SECONDS if self.awaits_body_reply else COMMAND_SECONDS)
+        self.deadline = self._loop.time() + seconds if self.expected else float("inf")
 
     # -- before the first message ----------------------------------------------
 
@@ -328,14 +309,25 @@ class SmtpSession(asyncio.Protocol):
         self._require(await self._answer, 220, "does not let us in")
         await self._hello()
         if context is not None and not self.server.implicit_tls:
-            await self._start_tls(context)
+            if "STARTTLS" not in self.features:
+                text = f"{self.server.name} offers no STARTTLS; nothing is sent unencrypted unless its address says starttls=0"
+                raise ServerError(text, lasting=True)
+            self._require(await self._command(b"STARTTLS"), 220, "refuses STARTTLS")
+            # Replies that came in the clear would count as said under TLS.
+            if self._transport is None or self.closed or not self._parser.is_empty:
+                raise ServerError(f"{self.server.name} sends replies ahead of TLS", lasting=True)
+            upgraded = await self._loop.start_tls(self._transport, self, context, server_hostname=self.server.host)
+            if upgraded is None:
+                raise ServerError(f"{self.server.name}: connection lost during STARTTLS")
+            self._transport = upgraded
+            await self._hello()
         if self.server.user:
             await self._log_in()
         self._answer = None
 
     def _expect_answer(self) -> asyncio.Future[Reply]:
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._expected.append(lambda reply: None if future.done() else future.set_result(reply))
+        self.expected.append(lambda reply: None if future.done() else future.set_result(reply))
         return future
 
     async def _command(self, command: bytes) -> Reply:
@@ -360,20 +352,6 @@ class SmtpSession(asyncio.Protocol):
         self._require(reply, 250, "refuses EHLO")
         words = (line.upper().partition(" ") for line in reply.lines[1:])
         self.features = {keyword: parameters for keyword, _blank, parameters in words}
-
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
-        if "STARTTLS" not in self.features:
-            text = f"{self.server.name} offers no STARTTLS; nothing is sent unencrypted unless its address says starttls=0"
-            raise ServerError(text, lasting=True)
-        self._require(await self._command(b"STARTTLS"), 220, "refuses STARTTLS")
-        # Replies that came in the clear would count as said under TLS.
-        if self._transport is None or self.closed or not self._parser.is_empty:
-            raise ServerError(f"{self.server.name} sends replies ahead of TLS", lasting=True)
-        upgraded = await self._loop.start_tls(self._transport, self, context, server_hostname=self.server.host)
-        if upgraded is None:
-            raise ServerError(f"{self.server.name}: connection lost during STARTTLS")
-        self._transport = upgraded
-        await self._hello()
 
     async def _log_in(self) -> None:
         offered = self.features.get("AUTH", "").split()
