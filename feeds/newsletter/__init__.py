@@ -1,10 +1,61 @@
-"""Catalog -> mail: who wants what, what is due, messages, delivery. Law: reads the store through `library.catalog` only.
+"""Digests by e-mail: subscribers, issues, messages, delivery, transports, bounces. Reads articles through `catalog.queries` only.
 
-Reading order, by subject:
-- people: mailboxes (addresses), tokens (links that nobody can guess), subscribers, signups, limits, transfer (CSV), endings
-- issues: due (pure), issues (plan: issue and deliveries in one transaction), layout (pure: what one reader gets)
-- messages: words, forms (templates cut into pieces), pieces (encoded beforehand), headers, mime, compose, dkim; letters
-- delivery: deliver, desk (one run), rows (the table), stock, rates, owners (who is alive), progress (what an operator sees)
-- transports: parcels (the bargain), smtp with session, replies and servers; maildir; outbox (single messages)
-- what comes back: mailbox (Maildir, IMAP), reports (pure: what a message says), bounces (what it means)
+| package | what |
+|---|---|
+| `subscribers` | sign-up, confirmation, preferences, unsubscribing, import |
+| `issues` | what is due; an issue and its deliveries, written in one transaction |
+| `messages` | templates, encoded fragments, headers, MIME, DKIM; confirmations and receipts |
+| `delivery` | send queue, retries, outbox of single messages |
+| `transports` | SMTP, Maildir, and how one is chosen |
+| `bounces` | bounce sources, the parser of reports, booking |
+
+`digests` holds the use cases of operator and clock.
 """
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import sqlalchemy as sa
+
+from .. import database
+from ..config.models import Config, Environment
+from ..resources import templates
+from ..runtime import Runtime
+from ..tokens import Tokens
+
+if TYPE_CHECKING:
+    from .messages.transactional import Letters
+
+
+@dataclass(frozen=True)
+class NewsletterContext:
+    """Hold what the newsletter's use cases need, for one configuration. Cheap to make; `now` is UTC seconds everywhere."""
+
+    engine: sa.Engine
+    environment: Environment
+    config: Config
+    tokens: Tokens
+
+    @classmethod
+    def of(cls, runtime: Runtime, config: Config) -> Self:
+        """Return the context of this process, with tokens of its secret."""
+        return cls(runtime.engine, runtime.environment, config, runtime.tokens())
+
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """Open a snapshot."""
+        return database.reading(self.engine)
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """Open a transaction that survives a power cut: consent cannot be made again."""
+        return database.writing(self.engine, durable=True)
+
+    @cached_property
+    def composer(self) -> Letters:
+        """Return the composer of confirmations and receipts; the operator's templates come first."""
+        from .messages.transactional import Letters  # templates and MIME are loaded where mail is made
+
+        return Letters(self.config, [self.environment.root / "templates" / "mail", templates() / "mail"])

@@ -1,1 +1,14 @@
-"""Subscribers."""
+"""Subscribers of the newsletter, and all that they and the operator do with a subscription.
+
+| file | what |
+|---|---|
+| `signup` | sign-up with double opt-in: request a confirmation by mail, confirm |
+| `signup_requests` | rate limits of sign-ups, requests that wait for their confirmation |
+| `preferences` | what can be chosen; the subscriber's own page, data export, new links, preview |
+| `unsubscribe` | unsubscribing, the suppression list, erasing |
+| `importer` | subscribers from a CSV file or one by one, export |
+| `records` | rows of subscribers and subscriptions |
+| `email_address` | parsing and normalising addresses |
+
+Use cases take a `NewsletterContext`; functions that take a connection run inside the caller's transaction.
+"""

@@ -1,8 +1,8 @@
-"""What a message that came back says: bytes -> `Report`. Pure; no bytes make it raise.
+"""Parse bounce messages: bytes -> `BounceReport`. Pure; no bytes make it raise.
 
-Whom it is about is told by signed tokens (candidates here; `bounces` checks them), never by the addresses in it. What happened
-is told, in this order, by a feedback report (RFC 5965), a delivery status (RFC 3464, 6533), the text of a mail daemon, and the
-patterns of flufl.bounce. Text that quotes our own message is not looked at.
+Whom a report is about is told by signed tokens (candidates here; `booking` checks them), never by the addresses in it. What
+happened is told, in this order, by a feedback report (ARF, RFC 5965), a delivery status notification (DSN, RFC 3464, 6533), the
+text of a mail daemon, and the patterns of flufl.bounce. Text that quotes our own message is not looked at.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import Compat32
 from email.utils import parseaddr
-from typing import Literal
 
 from flufl.bounce import all_failures
 
-#: `noted`: refused for a reason that is not the address's fault (policy, authentication, size). `none`: no bounce at all, such
-#: as a vacation reply. `unknown`: somebody has to look at it.
-Kind = Literal["hard", "soft", "noted", "complaint", "none", "unknown"]
+from . import BounceReport, Kind
+
 #: How much of a message is read: reports stand before the message that they return.
 MAX_BYTES = 512 * 1024
 MAX_TEXT = 64 * 1024
@@ -34,25 +32,9 @@ MAX_PARAGRAPHS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """`id`: the same for the same message, by whatever way it was read. `status`: an enhanced code (RFC 3463) or "".
-
-    `tokens` may be bounce tokens, outermost first. `wishes` may be preference tokens, in the subject or in an address;
-    `recipients` are the addresses that it came to. `links` are those of the message that is returned.
-    """
-
-    id: str
-    kind: Kind
-    status: str = ""
-    diagnostic: str = ""
-    tokens: tuple[str, ...] = ()
-    wishes: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
-    recipients: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
+    """What happened: the kind, an enhanced code (RFC 3463) or "", and the words of the server."""
+
     kind: Kind
     status: str = ""
     diagnostic: str = ""
@@ -66,28 +48,31 @@ _TO = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Deliv
 _FROM = ("Return-Path", "X-Envelope-From", "Envelope-From")
 
 
-def read(raw: bytes) -> Report:
-    """What `raw` says, of which the first MAX_BYTES count. Line ends do not matter."""
+def parse_report(raw: bytes) -> BounceReport:
+    """Return what `raw` says, of which the first MAX_BYTES count. Line ends do not matter.
+
+    >>> report = parse_report(b"From: mailer-daemon@example.net\\n\\n550 5.1.1 <nobody@example.net>: user unknown\\n")
+    >>> report.kind, report.status
+    ('hard', '5.1.1')
+    """
     raw = raw[:MAX_BYTES].replace(b"\r\n", b"\n")
-    kept = _cut(raw)
+    kept = raw
+    end = -1
+    for _paragraph in range(MAX_PARAGRAPHS):  # each one could be a part, or a group of a delivery status
+        if (end := raw.find(b"\n\n", end + 1)) < 0:
+            break
+    else:
+        kept = raw[:end]
     try:
         message = email.message_from_bytes(kept, policy=_SHORT)
-        return _report(_identity(message, raw), message, email.message_from_bytes(kept[:MAX_TEXT], policy=_SHORT))
+        start = email.message_from_bytes(kept[:MAX_TEXT], policy=_SHORT)  # enough where words have to tell
+        return _report(message, start, raw)
     except RecursionError:  # parts within parts, by the hundred
-        return Report(hashlib.sha256(raw).hexdigest(), "unknown")
-
-
-def _cut(raw: bytes) -> bytes:
-    """As far as the paragraphs go that a message may have: each one could be a part, or a group of a delivery status."""
-    end = -1
-    for _paragraph in range(MAX_PARAGRAPHS):
-        if (end := raw.find(b"\n\n", end + 1)) < 0:
-            return raw
-    return raw[:end]
+        return BounceReport(hashlib.sha256(raw).hexdigest(), "unknown")
 
 
 class _Short(Compat32):
-    """Fields are read so far as any honest one goes: the library's ways to take them apart are quadratic."""
+    """Cut fields at MAX_FIELD, beyond any honest length: the library's ways to take them apart are quadratic."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
         name, value = super().header_source_parse(sourcelines)
@@ -97,36 +82,26 @@ class _Short(Compat32):
 _SHORT = _Short()
 
 
-def _identity(message: Message, raw: bytes) -> str:
-    start = raw[: MAX_BYTES // 2]  # of a long message with CRLF no more than this has been read
-    return hashlib.sha256(_field(message, "Message-ID").encode("utf-8", "replace") + b"\n" + start).hexdigest()
-
-
-def _report(identity: str, message: Message, start: Message) -> Report:
-    """`start` is as much of the message as is looked at where words have to tell."""
-    original, status = _original(message), list(_status_blocks(message))
-    verdict = _verdict(message, start, status)
+def _report(message: Message, start: Message, raw: bytes) -> BounceReport:
+    # Of a long message with CRLF only half of MAX_BYTES has surely been read.
+    identity = _field(message, "Message-ID").encode("utf-8", "replace") + b"\n" + raw[: MAX_BYTES // 2]
+    original, status, feedback = _original(message), list(_status_blocks(message)), list(_feedback(message))
+    verdict = _verdict(message, start, status, feedback)
     to = " ".join(_field(message, name) for name in _TO)
-    return Report(
-        identity,
+    # All text that may hold a bounce token; a `+` as RFC 3461 writes it is a delimiter, too.
+    found = [to, *(_field(block, "Original-Envelope-Id") for block in status)]
+    found += [_field(block, "Original-Mail-From") for block in feedback]
+    found += [_field(original, name) for name in _FROM] if original is not None else []
+    return BounceReport(
+        hashlib.sha256(identity).hexdigest(),
         verdict.kind,
         verdict.status,
-        _one_line(verdict.diagnostic),
-        tokens=_unique(_TOKEN.findall(_candidates(to, status, message, original))),
-        wishes=_unique(_LINK.findall(f"{to} {_decoded(message, 'Subject')}")),
-        links=_unique(_LINK.findall(_field(original, "List-Unsubscribe"))) if original is not None else (),
+        one_line(verdict.diagnostic),
+        tokens=_unique(_TOKEN.findall(" ".join(found).replace("+2B", "+").replace("+2b", "+"))),
+        unsubscribe_tokens=_unique(_LINK.findall(f"{to} {_decoded(message, 'Subject')}")),
+        link_tokens=_unique(_LINK.findall(_field(original, "List-Unsubscribe"))) if original is not None else (),
         recipients=frozenset(address.lower() for address in _ADDRESS.findall(to)),
     )
-
-
-def _candidates(to: str, status: Iterable[Message], message: Message, original: Message | None) -> str:
-    """All text that may hold a bounce token; a `+` as RFC 3461 writes it is a delimiter, too."""
-    found = [to]
-    found += [_field(block, "Original-Envelope-Id") for block in status]
-    found += [_field(block, "Original-Mail-From") for block in _feedback(message)]
-    if original is not None:
-        found += [_field(original, name) for name in _FROM]
-    return " ".join(found).replace("+2B", "+").replace("+2b", "+")
 
 
 def _unique(found: Iterable[str]) -> tuple[str, ...]:
@@ -136,65 +111,55 @@ def _unique(found: Iterable[str]) -> tuple[str, ...]:
 # -- what happened ---------------------------------------------------------
 
 
-def _verdict(message: Message, start: Message, status: list[Message]) -> Verdict:
-    if feedback := list(_feedback(message)):
-        return _complaint(feedback[0])
-    if status:
-        return _worst(status) or _by_text(start)
-    if message.get_content_type() == "multipart/report" and message.get_param("report-type") == "disposition-notification":
-        return Verdict("none", diagnostic="a receipt")
-    if _from_daemon(message):
-        return _by_text(start)
-    if _is_automatic(message):
-        return Verdict("none", diagnostic="an automatic reply")
-    return _by_patterns(start) or _by_sender(start)
-
-
-def _by_sender(message: Message) -> Verdict:
-    """Nothing in it tells what it is: mail without a sender comes from a daemon, mail in bulk is not for us."""
-    if _has_null_sender(message):
-        return _by_text(message)
-    bulk = _field(message, "Precedence").strip().lower() in ("auto_reply", "bulk", "junk", "list")
-    return Verdict("none", diagnostic="an automatic reply") if bulk else Verdict("unknown")
-
-
-def _complaint(feedback: Message) -> Verdict:
-    """Not every feedback report complains: `not-spam` (RFC 6430) takes back, `auth-failure` (RFC 6591) is about signatures."""
-    kind = _field(feedback, "Feedback-Type").strip().lower()
-    if kind in ("not-spam", "auth-failure", "dkim"):
-        return Verdict("none", diagnostic=f"a feedback report of type {kind}")
-    return Verdict("complaint", diagnostic=kind or "abuse")
-
-
 #: From the worst to the least: one report may speak of several recipients.
 _ORDER = ("hard", "soft", "noted", "none")
 
 
-def _worst(blocks: Iterable[Message]) -> Verdict | None:
-    found = [_by_block(block) for block in blocks if block.get("Action")]
-    return min(found, key=lambda verdict: _ORDER.index(verdict.kind), default=None)
+def _verdict(message: Message, start: Message, status: list[Message], feedback: list[Message]) -> Verdict:
+    if feedback:
+        # Not every feedback report complains: `not-spam` (RFC 6430) takes back, `auth-failure` (RFC 6591) is about signatures.
+        kind = _field(feedback[0], "Feedback-Type").strip().lower()
+        if kind in ("not-spam", "auth-failure", "dkim"):
+            return Verdict("none", diagnostic=f"a feedback report of type {kind}")
+        return Verdict("complaint", diagnostic=kind or "abuse")
+    if status:
+        found = [_by_block(block) for block in status if block.get("Action")]
+        return min(found, key=lambda verdict: _ORDER.index(verdict.kind)) if found else _by_text(start)
+    if message.get_content_type() == "multipart/report" and message.get_param("report-type") == "disposition-notification":
+        return Verdict("none", diagnostic="a receipt")
+    if _is_from_daemon(message):
+        return _by_text(start)
+    if _is_automatic(message):
+        return Verdict("none", diagnostic="an automatic reply")
+    if (by_patterns := _by_patterns(start)) is not None:
+        return by_patterns
+    # Nothing in it tells what it is: mail without a sender comes from a daemon, mail in bulk is not for us.
+    if _field(start, "Return-Path").strip() == "<>":
+        return _by_text(start)
+    bulk = _field(start, "Precedence").strip().lower() in ("auto_reply", "bulk", "junk", "list")
+    return Verdict("none", diagnostic="an automatic reply") if bulk else Verdict("unknown")
 
 
 def _by_block(block: Message) -> Verdict:
-    """One recipient of a delivery status (RFC 3464, 2.3)."""
+    """Return the verdict of one recipient of a delivery status (RFC 3464, 2.3)."""
     action = _field(block, "Action").strip().lower()
     diagnostic = _field(block, "Diagnostic-Code")
     if action in ("delivered", "relayed", "expanded"):
         return Verdict("none", diagnostic=action)
     found = _ENHANCED.search(_field(block, "Status"))
-    verdict = judge(diagnostic, found[0] if found else "5.0.0" if action == "failed" else "")
+    verdict = classify_reply(diagnostic, found[0] if found else "5.0.0" if action == "failed" else "")
     if action == "delayed" and verdict.kind != "noted":
         return Verdict("soft", verdict.status, verdict.diagnostic or action)
     return verdict
 
 
 def _by_text(message: Message) -> Verdict:
-    """What a mail daemon says in words. Without any code it is a passing failure: the token alone says that mail came back."""
+    """Return what a mail daemon says in words. Without any code it is a passing failure: the token says that mail came back."""
     text = _text(message)
     if found := _REPLY.search(text) or _BARE.search(text):
-        return judge(text[found.start(1) : found.start(1) + MAX_DIAGNOSTIC])
+        return classify_reply(text[found.start(1) : found.start(1) + MAX_DIAGNOSTIC])
     if found := _ENHANCED.search(text):
-        return judge(text[max(found.start() - 20, 0) : found.start() + MAX_DIAGNOSTIC], found[0])
+        return classify_reply(text[max(found.start() - 20, 0) : found.start() + MAX_DIAGNOSTIC], found[0])
     if _FULL.search(text):
         return Verdict("soft", "5.2.2", text)
     if _NOBODY.search(text):
@@ -203,7 +168,7 @@ def _by_text(message: Message) -> Verdict:
 
 
 def _by_patterns(message: Message) -> Verdict | None:
-    """flufl.bounce's opinion; its detectors stumble over some of what they meet."""
+    """Return flufl.bounce's opinion; its detectors raise for some messages."""
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs a traceback before it raises
     try:
         passing, lasting = all_failures(message)
@@ -212,7 +177,7 @@ def _by_patterns(message: Message) -> Verdict | None:
     if lasting:
         text = _text(message)
         found = _REPLY.search(text) or _BARE.search(text)
-        return judge(text[found.start(1) :] if found else text, "" if found else "5.0.0")
+        return classify_reply(text[found.start(1) :] if found else text, "" if found else "5.0.0")
     return Verdict("soft", "4.0.0", _text(message)) if passing else None
 
 
@@ -246,32 +211,22 @@ _POLICY = re.compile(
 _NOT_THE_ADDRESS = re.compile(r"[45]\.(?:7\..*|1\.[78]|2\.3|3\.4|6\.(?!7$).*)")
 
 
-def judge(text: str, status: str = "") -> Verdict:
-    """A server's words, with the enhanced code (RFC 3463) that is reported beside them, if any. The more exact code counts.
+def classify_reply(text: str, status: str = "") -> Verdict:
+    """Classify a server's words, with the enhanced code (RFC 3463) reported beside them, if any. The more exact code counts.
 
-    Policy and the like are noted; else 4.x.x and a full mailbox (5.2.2) are soft and the rest of 5.x.x is hard.
+    Policy and the like are noted; else 4.x.x and a full mailbox (5.2.2) are soft and the rest of 5.x.x is hard. Without an
+    exact code the bare reply code (RFC 5321, 4.2) and the words decide.
+
+    >>> classify_reply("550 5.1.1 no such user").kind, classify_reply("552 mailbox full").status
+    ('hard', '5.2.2')
     """
     found = _ENHANCED.search(text)
     if found and (not status or status.endswith(".0.0")) and not found[0].startswith("2"):
         status = found[0]
     if status and not status.endswith(".0.0"):
-        return Verdict(_by_status(status), status, text)
-    return _by_words(status, text)
-
-
-def _by_status(status: str) -> Kind:
-    if _NOT_THE_ADDRESS.fullmatch(status):
-        return "noted"
-    return "soft" if status[0] != "5" or status == "5.2.2" else "hard"
-
-
-def counts(status: str) -> bool:
-    """Whether a soft bounce of this code adds to a subscriber's score."""
-    return not _NOT_THE_ADDRESS.fullmatch(status)
-
-
-def _by_words(status: str, text: str) -> Verdict:
-    """By the bare reply code (RFC 5321, 4.2), where no exact one is told."""
+        if _NOT_THE_ADDRESS.fullmatch(status):
+            return Verdict("noted", status, text)
+        return Verdict("soft" if status[0] != "5" or status == "5.2.2" else "hard", status, text)
     found = _BARE.search(text)
     code = found[1] if found else status
     if not code.startswith("5"):
@@ -283,6 +238,11 @@ def _by_words(status: str, text: str) -> Verdict:
     return Verdict("hard", status or "5.0.0", text)
 
 
+def counts_towards_limit(status: str) -> bool:
+    """Return whether a soft bounce of this code adds to a subscriber's score; refusals by policy do not."""
+    return not _NOT_THE_ADDRESS.fullmatch(status)
+
+
 # -- who wrote it ----------------------------------------------------------
 
 _DAEMONS = re.compile(
@@ -291,12 +251,8 @@ _DAEMONS = re.compile(
 _AWAY = re.compile(r"\s*(?:auto(?:matic)?[ -]?(?:reply|response)|out of (?:the )?office|自动回复|自動回覆|外出)", re.IGNORECASE)
 
 
-def _has_null_sender(message: Message) -> bool:
-    return _field(message, "Return-Path").strip() == "<>"
-
-
-def _from_daemon(message: Message) -> bool:
-    """Some daemons mark their reports as auto-replied; they say who they are."""
+def _is_from_daemon(message: Message) -> bool:
+    """Return whether a mail daemon wrote it. Some mark their reports as auto-replied, but name themselves as the sender."""
     if message.get("X-Failed-Recipients"):
         return True
     name = parseaddr(_field(message, "From"))[1].partition("@")[0]
@@ -304,7 +260,7 @@ def _from_daemon(message: Message) -> bool:
 
 
 def _is_automatic(message: Message) -> bool:
-    """RFC 3834, and what was in use before it."""
+    """Return whether it is an automatic reply, as RFC 3834 marks it, or as programs did before."""
     submitted = _field(message, "Auto-Submitted").partition(";")[0].strip().lower()
     marks = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Vacation")
     return (
@@ -318,7 +274,7 @@ def _is_automatic(message: Message) -> bool:
 
 
 def _parts(message: Message) -> Iterator[Message]:
-    """All parts but those of a message within the message."""
+    """Yield all parts except those of a message within the message."""
     yield message
     if message.get_content_maintype() == "multipart" and message.is_multipart():
         for part in _payload(message):
@@ -331,7 +287,7 @@ def _payload(message: Message) -> list[Message]:
 
 
 def _status_blocks(message: Message) -> Iterator[Message]:
-    """Groups of fields of a delivery status; of one for international addresses only the first has been parsed."""
+    """Yield groups of fields of a delivery status; of one for international addresses only the first has been parsed."""
     for part in _parts(message):
         if part.get_content_type() in ("message/delivery-status", "message/global-delivery-status"):
             for block in _payload(part):
@@ -369,7 +325,7 @@ _MARKUP = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
 
 
 def _text(message: Message) -> str:
-    """The words of a report, without the message that it quotes."""
+    """Return the words of a report, without the message that it quotes."""
     found = [_decoded_text(part) for part in _parts(message) if part.get_content_type() in ("text/plain", "text/html")]
     text = "\n".join(found)[:MAX_TEXT]
     cut = _QUOTED.search(text)
@@ -388,7 +344,7 @@ def _decoded_text(part: Message) -> str:
 
 
 def _field(message: Message, name: str) -> str:
-    """All fields of this name, as they are written."""
+    """Return all fields of this name, as they are written."""
     return " ".join(str(value) for value in message.get_all(name, []))
 
 
@@ -399,5 +355,6 @@ def _decoded(message: Message, name: str) -> str:
         return _field(message, name)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return the beginning of a server's words as one line that any database takes."""
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text[: 2 * MAX_DIAGNOSTIC]).strip()[:MAX_DIAGNOSTIC]

@@ -1,0 +1,275 @@
+"""Book bounce reports: each counts once, and a subscriber whose mail is of no use or unwelcome is taken off the list.
+
+Signed tokens alone decide whom a report is about; a report without a valid one changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from threading import Event
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from ... import database
+from ...config.models import Config, Newsletter
+from ...database.tables import bounces, deliveries, issues, subscribers
+from ...runtime import Runtime
+from ...tokens import Tokens
+from .. import NewsletterContext
+from ..subscribers.unsubscribe import end_subscription
+from . import BounceReport, BounceSource, WebhookError, parser
+from .parser import Verdict, one_line
+from .sources import configured_sources, factories
+
+#: A point of the score, in hundredths: one passing failure of one day.
+POINT = 100
+DAY = 86400
+#: What a report can be booked as, in the order of the answer.
+KINDS = ("hard", "soft", "noted", "complaint", "unsubscribed", "ignored", "repeated")
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What became of one report. `what`: one of KINDS, or `kept`.
+
+    `ended`: the subscriber was taken off the list by it. A report that is `kept` changed nothing; `reason` says why.
+    """
+
+    what: str
+    subscriber: int = 0
+    issue: int = 0
+    ended: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BounceBook:
+    """Book reports inside the caller's transaction, which is to be a durable one. Idempotent. `now` in UTC seconds."""
+
+    connection: sa.Connection
+    tokens: Tokens
+    settings: Newsletter
+    now: int
+
+    def book(self, report: BounceReport) -> Booking:
+        """Book one report. A report that was booked before is `repeated`."""
+        if (subscriber := self._unsubscriber(report)) is not None:
+            return self._unsubscribe(subscriber)
+        found = self._first(self.tokens.read_bounce, report.tokens)
+        if found is None and report.kind == "complaint" and (link := self._preferences(report.link_tokens)):
+            found = (0, link[0])
+        if found is None:
+            return Booking("kept", reason="it names no subscriber by a valid token")
+        issue, subscriber = found
+        if report.kind == "none":
+            return Booking("ignored", subscriber, issue, reason=report.diagnostic)
+        if report.kind not in ("hard", "soft", "noted", "complaint"):
+            return Booking("kept", subscriber, issue, reason="it is no report of a kind that is known here")
+        # Sources of other packages may call an event what they like.
+        is_hash = re.fullmatch("[0-9a-f]{64}", report.id)
+        identity = report.id if is_hash else hashlib.sha256(report.id.encode("utf-8", "replace")).hexdigest()
+        verdict = Verdict(report.kind, report.status, one_line(report.diagnostic))
+        return self._record(identity, issue, subscriber, verdict)
+
+    def book_refusal(self, subscriber: int, issue: int, reply: str) -> Booking:
+        """Book a refusal (5xx) in our own session, once for a delivery. A refusal by policy is noted and ends nothing."""
+        identity = hashlib.sha256(f"session:{issue}:{subscriber}".encode()).hexdigest()
+        verdict = parser.classify_reply(reply)
+        verdict = Verdict(verdict.kind, verdict.status, reply[: parser.MAX_DIAGNOSTIC])
+        return self._record(identity, issue, subscriber, verdict)
+
+    def _first(self, read: Callable[[str], tuple[int, int] | None], texts: Iterable[str]) -> tuple[int, int] | None:
+        return next((found for found in map(read, texts) if found), None)
+
+    def _preferences(self, texts: Iterable[str]) -> tuple[int, int] | None:
+        return self._first(self.tokens.read_preferences, texts)
+
+    def _record(self, identity: str, issue: int, subscriber: int, verdict: Verdict) -> Booking:
+        row = self._subscriber(subscriber)
+        if row is None:
+            return Booking("ignored", subscriber, issue, reason="the subscriber has been erased")
+        if self.connection.execute(sa.select(bounces.c.at).where(bounces.c.message == identity)).first():
+            return Booking("repeated", subscriber, issue)
+        kind = "soft" if verdict.kind == "noted" else verdict.kind
+        values = {"subscriber": subscriber, "issue": issue, "kind": kind, "status": verdict.status, "at": self.now}
+        self.connection.execute(sa.insert(bounces).values(message=identity, diagnostic=verdict.diagnostic, **values))
+        if verdict.status.endswith(".7.515"):
+            # Outlook.com refuses all mail of a sender that does not authenticate it: no matter of one subscriber.
+            hint = "check SPF, DKIM and DMARC of `from`"
+            structlog.get_logger().error("mail_refused_for_authentication", status=verdict.status, issue=issue, hint=hint)
+        return Booking(verdict.kind, subscriber, issue, self._follow(row, verdict), verdict.diagnostic)
+
+    def _subscriber(self, key: int) -> Any:
+        columns = (subscribers.c.key, subscribers.c.mailbox, subscribers.c.status, subscribers.c.confirmed)
+        return self.connection.execute(sa.select(*columns).where(subscribers.c.key == key).with_for_update()).first()
+
+    def _follow(self, row: Any, verdict: Verdict) -> bool:
+        """End the subscription where the verdict, or the number of days with failures, asks for it. Return whether it did."""
+        if verdict.kind == "noted":
+            return False
+        if verdict.kind == "complaint":
+            return self._end(row, "complained", "a complaint was reported")
+        if verdict.kind == "hard":
+            return self._end(row, "bounced", f"refused for good: {verdict.status}")
+        limits = self.settings.bounces
+        since = max(self.now - limits.soft_days * DAY + 1, row.confirmed)
+        recent = sa.and_(bounces.c.subscriber == row.key, bounces.c.at >= since, bounces.c.kind == "soft")
+        rows = self.connection.execute(sa.select(bounces.c.at, bounces.c.status).where(recent))
+        days = len({at // DAY for at, status in rows if parser.counts_towards_limit(status)})
+        update = sa.update(subscribers).where(subscribers.c.key == row.key)
+        self.connection.execute(update.values(bounce_score=days * POINT, bounced_at=self.now))
+        if days < limits.soft_limit:
+            return False
+        last = verdict.status or "without a code"
+        return self._end(row, "bounced", f"{days} passing failures in {limits.soft_days} days, the last one {last}")
+
+    def _end(self, row: Any, status: str, reason: str) -> bool:
+        mailbox_hash = self.tokens.salted(row.mailbox)
+        return end_subscription(self.connection, row.key, status, reason, self.now, mailbox_hash)
+
+    # -- unsubscribing by mail ---------------------------------------------
+
+    def _unsubscriber(self, report: BounceReport) -> int | None:
+        """Return the subscriber of a message to the address that unsubscribes; the token is its plus part or in the subject.
+
+        A revoked link still unsubscribes: its version does not matter.
+        """
+        local, _, domain = parseaddr(self.settings.unsubscribe_mailto)[1].lower().rpartition("@")
+        if not local or report.kind == "complaint":
+            return None
+        for address in report.recipients:
+            name, _, place = address.rpartition("@")
+            if place == domain and (name == local or name.startswith(f"{local}+")):
+                found = self._preferences(report.unsubscribe_tokens)
+                return found[0] if found else None
+        return None
+
+    def _unsubscribe(self, subscriber: int) -> Booking:
+        row = self._subscriber(subscriber)
+        if row is None or row.status == "unsubscribed":
+            return Booking("ignored", subscriber, reason="unsubscribed before")
+        return Booking("unsubscribed", subscriber, ended=self._end(row, "unsubscribed", "by mail"))
+
+
+# -- polling ---------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Collected:
+    """What one round found. `counts`: what became of the reports; `ended`: subscribers taken off the list."""
+
+    mailboxes: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    ended: int = 0
+    kept: list[dict[str, str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values, a number for each of KINDS."""
+        numbers = {name: self.counts[name] for name in (*KINDS, "kept")}
+        return {"read": self.counts.total(), **numbers, "ended": self.ended, "mailboxes": self.mailboxes, "problems": self.kept}
+
+
+def collect(context: NewsletterContext, now: int, progress: Progress | None = None, stop: Event | None = None) -> Collected:
+    """Book everything in the configured sources, or until `stop`. One process at a time; a second one waits.
+
+    A message is removed after its booking is committed, so a crash in between has it read, and found booked, once more. What
+    cannot be booked is flagged and kept. Raises MailboxError.
+    """
+    found = Collected()
+    with database.exclusive(context.engine, "bounces"):
+        for source in configured_sources(context.config, context.environment):
+            found.mailboxes.append(source.name)
+            with contextlib.closing(source.poll()) as batches:
+                for reports in batches:
+                    _collect_batch(context, now, source, reports, found)
+                    if progress is not None:
+                        progress(found.counts.total())
+                    if stop is not None and stop.is_set():
+                        return found
+    return found
+
+
+def _collect_batch(
+    context: NewsletterContext, now: int, source: BounceSource, reports: Sequence[BounceReport], found: Collected
+) -> None:
+    with context.writing() as connection:
+        book = BounceBook(connection, context.tokens, context.config.newsletter, now)
+        pairs = [(report, book.book(report)) for report in reports]
+    source.settle(
+        [report for report, booking in pairs if booking.what != "kept"],
+        [report for report, booking in pairs if booking.what == "kept"],
+    )
+    for report, booking in pairs:
+        found.counts[booking.what] += 1
+        found.ended += booking.ended
+        if booking.what == "kept":
+            found.kept.append({"mailbox": source.name, "message": report.name, "reason": booking.reason})
+
+
+def is_configured(context: NewsletterContext) -> bool:
+    """Return whether there is any source to collect from. Raises MailboxError."""
+    return bool(configured_sources(context.config, context.environment))
+
+
+def collect_configured(runtime: Runtime, config: Config, now: int, stop: Event | None = None) -> Collected | None:
+    """Collect for the scheduler; None where no source is configured. Raises MailboxError."""
+    context = NewsletterContext.of(runtime, config)
+    return collect(context, now, stop=stop) if is_configured(context) else None
+
+
+# -- webhooks --------------------------------------------------------------
+
+
+def receive(context: NewsletterContext, name: str, headers: Mapping[str, str], body: bytes, now: int) -> Counter[str]:
+    """Book the events that a provider posts to `/bounces/<name>`. Return what became of them, as in `Collected.counts`.
+
+    Idempotent: providers post an event again until they are answered. Raises WebhookError: 404 for a name under which no
+    webhook is installed and configured, else what the source refuses with.
+    """
+    factory = factories().get(name)
+    source = factory(context.config, context.environment) if factory else None
+    if source is None:
+        raise WebhookError("no such webhook", 404)
+    reports = list(source.receive({key.lower(): value for key, value in headers.items()}, body))
+    with context.writing() as connection:
+        book = BounceBook(connection, context.tokens, context.config.newsletter, now)
+        bookings = [book.book(report) for report in reports]
+    for report, booking in zip(reports, bookings, strict=True):
+        if booking.what == "kept":
+            structlog.get_logger("feeds.bounces").warning("bounce_kept", source=name, id=report.id, reason=booking.reason)
+    return Counter(booking.what for booking in bookings)
+
+
+# -- figures ---------------------------------------------------------------
+
+
+def counts_by_issue(connection: sa.Connection, limit: int = 10) -> dict[str, dict[str, int]]:
+    """Return what bounced of the newest issues that had bounces: id -> kind -> number, and how many were `sent`."""
+    newest = sa.select(issues.c.key, issues.c.id).order_by(issues.c.key.desc()).limit(limit).subquery()
+    counted = (
+        sa.select(newest.c.id, bounces.c.kind, sa.func.count())
+        .select_from(newest.join(bounces, bounces.c.issue == newest.c.key))
+        .group_by(newest.c.key, newest.c.id, bounces.c.kind)
+        .order_by(newest.c.key.desc(), bounces.c.kind)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for id, kind, number in connection.execute(counted):
+        found.setdefault(id, {"sent": 0})[kind] = number
+    sent = (
+        sa.select(newest.c.id, sa.func.count())
+        .select_from(newest.join(deliveries, deliveries.c.issue == newest.c.key))
+        .where(deliveries.c.status == "sent", newest.c.id.in_(list(found)))
+        .group_by(newest.c.id)
+    )
+    for id, number in connection.execute(sent) if found else ():
+        found[id]["sent"] = number
+    return found

@@ -1,0 +1,231 @@
+"""Bounce sources: a Maildir of this machine, an IMAP mailbox, and those of installed packages.
+
+A message that could not be booked is flagged (the star of mail readers) and not offered again: take the flag off to have it
+read once more. Every other message is offered until it is removed. Other programs may write to a mailbox and read it at the
+same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import ipaddress
+import os
+import ssl
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from ...config.models import Config, Environment
+from . import ENTRY_POINTS, BounceReport, BounceSource, MailboxError
+from .parser import MAX_BYTES, parse_report
+
+Answer = TypeVar("Answer")
+Factory = Callable[[Config, Environment], BounceSource | None]
+BATCH = 100
+TIMEOUT_SECONDS = 30.0
+_EXPECTED = "FEEDS_IMAP_URL: expected an address such as imaps://user:password@host/INBOX"
+
+
+def factories() -> Mapping[str, Factory]:
+    """Return every kind of source by its name: our own, then those of installed packages."""
+    installed: dict[str, Factory] = {found.name: found.load() for found in entry_points(group=ENTRY_POINTS)}
+    return {"maildir": Maildir.configured, "imap": Imap.configured} | installed
+
+
+def configured_sources(config: Config, environment: Environment) -> list[BounceSource]:
+    """Return the sources that the operator has configured. Raises MailboxError for an address that is none."""
+    made = [factory(config, environment) for factory in factories().values()]
+    return [source for source in made if source is not None]
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + BATCH] for start in range(0, len(names), BATCH))
+
+
+# -- Maildir ---------------------------------------------------------------
+
+
+class Maildir(BounceSource):
+    """A folder as https://cr.yp.to/proto/maildir.html has it; a flagged message lies in cur/ with the flag F."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = str(folder)
+        self._seen: dict[str, Path] = {}
+
+    @classmethod
+    def configured(cls, config: Config, environment: Environment) -> Self | None:
+        """Return the Maildir of `bounces.maildir`."""
+        folder = config.newsletter.bounces.maildir
+        return cls(environment.root / Path(folder).expanduser()) if folder else None
+
+    def poll(self) -> Generator[Sequence[BounceReport]]:
+        self._seen = {path.name.partition(":2,")[0]: path for path in (*self._list("new"), *self._list("cur"))}
+        for names in _batches([name for name, path in self._seen.items() if "F" not in path.name.partition(":2,")[2]]):
+            yield [report for name in names if (report := self._read(name)) is not None]
+
+    def _list(self, place: str) -> list[Path]:
+        try:
+            found = sorted(name for name in os.listdir(self.folder / place) if not name.startswith("."))
+        except FileNotFoundError:
+            return []  # no mail has come yet
+        except OSError as error:
+            raise MailboxError(f"{self.folder / place}: {error.strerror}") from None
+        return [self.folder / place / name for name in found]
+
+    def _read(self, name: str) -> BounceReport | None:
+        path = self._find(name)
+        try:
+            if path is None or not path.is_file():
+                return None
+            with path.open("rb") as file:
+                return replace(parse_report(file.read(MAX_BYTES)), name=name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MailboxError(f"{path}: {error.strerror}") from None
+
+    def _find(self, name: str) -> Path | None:
+        """Return where a message is now: another reader may have moved it from new/ to cur/, or changed its flags."""
+        if (seen := self._seen.get(name)) is not None and seen.exists():
+            return seen
+        return next((path for path in self._list("cur") if path.name.partition(":2,")[0] == name), None)
+
+    def settle(self, booked: Sequence[BounceReport], kept: Sequence[BounceReport]) -> None:
+        for report in booked:
+            if (path := self._find(report.name)) is not None:
+                path.unlink(missing_ok=True)
+        (self.folder / "cur").mkdir(parents=True, exist_ok=True)
+        for report in kept:
+            if (path := self._find(report.name)) is not None:
+                flags = "".join(sorted({*path.name.partition(":2,")[2], "F"}))
+                path.rename(self.folder / "cur" / f"{report.name}:2,{flags}")
+
+
+# -- IMAP ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Account:
+    """What an address such as imaps://user:password@host/INBOX names. Its text leaves the password out."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    folder: str
+    security: str
+
+    @classmethod
+    def parse(cls, url: str) -> Account:
+        """Parse `imaps:`, `imap:` with STARTTLS (`?starttls=1`), or plain `imap:` on this machine. Raises MailboxError."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (993 if parts.scheme == "imaps" else 143)
+        except ValueError:
+            raise MailboxError(_EXPECTED) from None
+        if parts.scheme not in ("imap", "imaps") or not parts.hostname or not parts.username:
+            raise MailboxError(_EXPECTED)
+        security = "tls" if parts.scheme == "imaps" else "no"
+        if security == "no" and parse_qs(parts.query).get("starttls") == ["1"]:
+            security = "starttls"
+        if security == "no" and not _is_loopback(parts.hostname):
+            raise MailboxError("FEEDS_IMAP_URL: a password goes to another machine by imaps:// or with ?starttls=1 only")
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        return cls(parts.hostname, port, user, password, unquote(parts.path.strip("/")) or "INBOX", security)
+
+    def __str__(self) -> str:
+        return f"{self.folder} of {self.user} on {self.host}"
+
+    def __repr__(self) -> str:
+        return f"<Account {self}>"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Imap(BounceSource):
+    """One mailbox, selected while `poll` runs. Messages are named by their UIDs, which hold for the session.
+
+    Not by imap-tools: it fetches whole messages where we read MAX_BYTES of each, and its EXPUNGE removes what others marked.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.name = str(account)
+        self._session: imaplib.IMAP4
+        self._has_uidplus = False
+
+    @classmethod
+    def configured(cls, config: Config, environment: Environment) -> Self | None:
+        """Return the mailbox of FEEDS_IMAP_URL. Raises MailboxError."""
+        return cls(Account.parse(environment.imap_url)) if environment.imap_url else None
+
+    def poll(self) -> Generator[Sequence[BounceReport]]:
+        self._session = self._call(self._connect)
+        try:
+            self._call(self._select)
+            found = self._uid("SEARCH", "UNFLAGGED UNDELETED")
+            names = b" ".join(part for part in found if isinstance(part, bytes)).decode("ascii", "replace").split()
+            for some in _batches(names):
+                yield [report for name in some if (report := self._read(name)) is not None]
+        finally:
+            with contextlib.suppress(OSError, imaplib.IMAP4.error):
+                self._session.logout()
+
+    def _connect(self) -> imaplib.IMAP4:
+        account, context = self.account, ssl.create_default_context()
+        if account.security == "tls":
+            return imaplib.IMAP4_SSL(account.host, account.port, ssl_context=context, timeout=TIMEOUT_SECONDS)
+        session = imaplib.IMAP4(account.host, account.port, timeout=TIMEOUT_SECONDS)
+        if account.security == "starttls":
+            session.starttls(context)
+        return session
+
+    def _select(self) -> None:
+        self._session.login(self.account.user, self.account.password)
+        folder = self.account.folder.replace("\\", "\\\\").replace('"', '\\"')
+        status, _data = self._session.select(f'"{folder}"')
+        if status != "OK":
+            raise MailboxError(f"{self.account}: no such mailbox")
+        _status, said = self._session.capability()  # after the login: before it, servers tell less
+        self._has_uidplus = b"UIDPLUS" in b" ".join(part for part in said if isinstance(part, bytes)).upper().split()
+
+    def _read(self, name: str) -> BounceReport | None:
+        for part in self._uid("FETCH", name, f"(BODY.PEEK[]<0.{MAX_BYTES}>)"):
+            if isinstance(part, tuple):
+                return replace(parse_report(part[1]), name=name)
+        return None  # another reader removed it
+
+    def settle(self, booked: Sequence[BounceReport], kept: Sequence[BounceReport]) -> None:
+        """Remove just these where the server can do that (RFC 4315); elsewhere they stay marked as deleted."""
+        if booked:
+            names = ",".join(report.name for report in booked)
+            self._uid("STORE", names, "+FLAGS.SILENT", r"(\Seen \Deleted)")
+            if self._has_uidplus:
+                self._uid("EXPUNGE", names)
+        if kept:
+            self._uid("STORE", ",".join(report.name for report in kept), "+FLAGS.SILENT", r"(\Flagged)")
+
+    def _uid(self, command: str, *words: str) -> list[bytes | tuple[bytes, bytes] | None]:
+        status, data = self._call(lambda: self._session.uid(command, *words))
+        if status != "OK":
+            raise MailboxError(f"{self.account}: {command} was refused")
+        return data
+
+    def _call(self, ask: Callable[[], Answer]) -> Answer:
+        """Return what `ask` returns; raise refusals of the server and the network's as MailboxError, without the password."""
+        try:
+            return ask()
+        except (OSError, imaplib.IMAP4.error, UnicodeError) as error:
+            said = str(error.args[-1] if error.args else error)
+            said = said.replace(self.account.password, "***") if self.account.password else said
+            raise MailboxError(f"{self.account}: {' '.join(said.split())[:200]}") from None

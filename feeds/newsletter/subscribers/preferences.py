@@ -1,0 +1,293 @@
+"""Validate what subscribers choose, and serve their own page: preferences, data export, new links, previews.
+
+Functions that only read never change anything: mail programs open links by themselves.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ... import selections as grammar
+from ... import urls
+from ...catalog import queries
+from ...config.models import FREQUENCIES, Config
+from ...database.tables import subscribers
+from ...errors import AddressError, FeedsError
+from ...model import Selection, Term
+from ...syndication import feeds, lookup
+from .. import NewsletterContext
+from ..issues import preview
+from ..issues.preview import Coming
+from ..messages.transactional import Letter, post, rhythm
+from .email_address import parse_address
+from .records import (
+    Settings,
+    Subscriber,
+    Subscription,
+    Wish,
+    delivery_history,
+    find_by_key,
+    replace_wishes,
+    subscriptions_of,
+    with_iso_times,
+)
+from .unsubscribe import find_owner
+
+if TYPE_CHECKING:
+    from ..messages.compose import Preview
+
+LANGUAGES = ("zh-CN", "en")
+#: Of one subscriber; nobody reads a digest of more sections.
+MAX_WISHES = 100
+TOP_TERMS = 24
+
+
+class WishError(FeedsError):
+    """A choice that is not available. `field`: select | frequency | day | timezone | language | proof; `value`: what of it."""
+
+    def __init__(self, field: str, reason: str, value: str = "") -> None:
+        super().__init__(reason)
+        self.field, self.value = field, value
+
+
+# -- choices ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a form offers: named feeds as (selection, title), the most used terms of each facet."""
+
+    named: tuple[tuple[str, str], ...]
+    terms: Mapping[str, Sequence[Term]]
+
+
+def load_offers(context: NewsletterContext) -> Offers:
+    """Return what there is to choose from now."""
+    config = context.config
+    named = tuple((grammar.canonical(feed.name), feed.title) for feed in config.feeds.feeds)
+    with context.reading() as connection:
+        facets = feeds.enabled_facets(config)
+        return Offers(named, {facet: lookup.terms(connection, config, facet, TOP_TERMS) for facet in facets})
+
+
+def offered_frequencies(config: Config) -> list[str]:
+    """Return the frequencies on offer, the most frequent first."""
+    return [name for name in FREQUENCIES if name in config.newsletter.frequencies]
+
+
+def usual_frequency(config: Config) -> str:
+    """Return the frequency of a subscriber who does not choose: weekly, if it is offered."""
+    return "weekly" if "weekly" in config.newsletter.frequencies else offered_frequencies(config)[0]
+
+
+def usual_day(config: Config) -> int:
+    """Return the day of weekly digests of a subscriber who does not choose: 0 (Monday) to 6."""
+    return config.newsletter.cron("weekly").day if "weekly" in config.newsletter.frequencies else 0
+
+
+def schedule_words(config: Config, translate: Callable[[str], str], frequency: str, day: int) -> str:
+    """Return how often and when, in words; "" for a frequency that is not offered any more."""
+    return rhythm(config, translate, frequency, day) if frequency in config.newsletter.frequencies else ""
+
+
+def select_title(config: Config, select: str, *, chinese: bool) -> str:
+    """Return the title of a selection."""
+    found = grammar.parse(select)
+    if isinstance(found, Selection):
+        return grammar.title(found, chinese=chinese)
+    named = config.named(found)
+    return named.title if named else found
+
+
+def canonical_select(config: Config, text: str) -> str:
+    """Return the canonical text of a selection, "" for all articles. Raises WishError. Terms need not exist."""
+    try:
+        found = grammar.parse(text.strip())
+    except AddressError as error:
+        raise WishError("select", str(error)) from None
+    if isinstance(found, str) and config.named(found) is None:
+        raise WishError("select", f"no feed is called {found[:80]!r}", found)
+    return grammar.canonical(found)
+
+
+def spell_select(context: NewsletterContext, select: str) -> str:
+    """Return the canonical text of a selection in the catalog's own spelling. Raises WishError for terms that do not exist.
+
+    So nobody can put words of his own into what somebody else is asked to confirm.
+    """
+    found = grammar.parse(canonical_select(context.config, select))
+    if not isinstance(found, Selection):
+        return grammar.canonical(found)
+    facets = feeds.names_of(context.config)
+    with context.reading() as connection:
+
+        def spelled(clauses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+            return {facet: tuple(spell(facet, name) for name in names) for facet, names in clauses.items()}
+
+        def spell(facet: str, name: str) -> str:
+            term = queries.term_at(connection, facets, facet, urls.slug(name))
+            if term is None:
+                raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
+            return term.term.name
+
+        return grammar.canonical(Selection(spelled(found.any), spelled(found.all), spelled(found.none)))
+
+
+def validate_wish(config: Config, frequency: str, text: str) -> Wish:
+    """Return a wish with a canonical selection. Raises WishError. Terms need not exist: an article may bring them later."""
+    if frequency not in config.newsletter.frequencies:
+        offered = ", ".join(offered_frequencies(config))
+        raise WishError("frequency", f"{frequency[:40]!r} is no frequency on offer; expected {offered}")
+    return Wish(frequency, canonical_select(config, text))
+
+
+def validate_settings(config: Config, day: int | None, timezone: str, language: str) -> Settings:
+    """Return settings, the site's own where a value is missing. Raises WishError."""
+    if day is not None and not 0 <= day <= 6:
+        raise WishError("day", "a day of the week is 0 (Monday) to 6")
+    zone = timezone.strip() or config.site.timezone
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        reason = f"no time zone is called {zone[:60]!r}; expected a name such as Asia/Shanghai"
+        raise WishError("timezone", reason) from None
+    tag = language.strip() or config.site.language
+    spoken = next((known for known in LANGUAGES if tag.lower().split("-")[0] == known.split("-")[0]), None)
+    if spoken is None:
+        raise WishError("language", f"{tag[:20]!r} is no language of the digests; expected {' or '.join(LANGUAGES)}")
+    return Settings(usual_day(config) if day is None else day, zone, spoken)
+
+
+# -- the subscriber's own page ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """All that a subscriber can see and change."""
+
+    subscriber: Subscriber
+    subscriptions: tuple[Subscription, ...]
+    day: int
+
+    @property
+    def wishes(self) -> list[Wish]:
+        """Return every selection with its frequency."""
+        return [Wish(one.frequency, select) for one in self.subscriptions for select in one.selects]
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceChanges:
+    """What the form of a subscriber's page holds, as it was sent. `wishes`: (frequency, selection)."""
+
+    wishes: Sequence[tuple[str, str]]
+    day: int | None = None
+    timezone: str = ""
+    language: str = ""
+
+
+def find_preferences(context: NewsletterContext, token: str) -> Preferences | None:
+    """Return None for a link that was revoked or is not ours, and where the subscriber has left."""
+    with context.reading() as connection:
+        known = _find_active(context, connection, token)
+        if known is None:
+            return None
+        found = subscriptions_of(connection, known.key)
+        day = next((one.day for one in found if one.day >= 0), usual_day(context.config))
+        return Preferences(known, tuple(found), day)
+
+
+def _find_active(context: NewsletterContext, connection: sa.Connection, token: str) -> Subscriber | None:
+    known = find_owner(context, connection, token)
+    return known if known and known.status == "active" else None
+
+
+def save_preferences(context: NewsletterContext, token: str, changes: PreferenceChanges, now: int) -> bool:
+    """Store just these wishes. Return False for a link that does not work. Raises WishError."""
+    found = find_preferences(context, token)
+    own = set(found.wishes) if found else set()
+    settings = validate_settings(context.config, changes.day, changes.timezone, changes.language)
+    wanted = list(dict.fromkeys(_keep_or_validate(context, own, *wish) for wish in changes.wishes))
+    if not wanted:
+        raise WishError("select", "nothing is chosen; to get no more mail, unsubscribe")
+    if len(wanted) > MAX_WISHES:
+        raise WishError("select", f"at most {MAX_WISHES} selections")
+    with context.writing() as connection:
+        known = _find_active(context, connection, token)
+        if known is not None:
+            replace_wishes(connection, known.key, wanted, settings, now)
+    return known is not None
+
+
+def _keep_or_validate(context: NewsletterContext, own: set[Wish], frequency: str, select: str) -> Wish:
+    """Keep what the subscriber has already, whatever became of its terms."""
+    config, selects = context.config, {one.select for one in own}
+    with suppress(WishError):
+        kept = canonical_select(config, select)
+        if kept in selects:
+            return validate_wish(config, frequency, kept)
+    if select in selects and frequency in config.newsletter.frequencies:  # a feed that the operator has taken away
+        return Wish(frequency, select)
+    return validate_wish(config, frequency, spell_select(context, select))
+
+
+def export_own_data(context: NewsletterContext, token: str) -> dict[str, Any] | None:
+    """Return all that is kept about a subscriber, times in UTC. None for a link that does not work."""
+    with context.reading() as connection:
+        known = _find_active(context, connection, token)
+        if known is None:
+            return None
+        found = {name: value for name, value in asdict(known).items() if name != "key"}
+        found["subscriptions"] = [asdict(one) for one in subscriptions_of(connection, known.key)]
+        return with_iso_times({**found, **delivery_history(connection, known.key)})
+
+
+def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
+    """Make links sent so far work for unsubscribing only, and mail new ones to the address."""
+    with context.writing() as connection:
+        known = _find_active(context, connection, token)
+        if known is None:
+            return False
+        update = sa.update(subscribers).where(subscribers.c.key == known.key)
+        connection.execute(update.values(version=subscribers.c.version + 1))
+        renewed = find_by_key(connection, known.key)
+        assert renewed is not None
+        post(connection, [make_receipt(context, connection, renewed, now)], now)
+    return True
+
+
+def make_receipt(context: NewsletterContext, connection: sa.Connection, subscriber: Subscriber, now: int) -> Letter:
+    """Return the message with a subscriber's own links and what the subscriber gets."""
+    wanted: dict[str, list[str]] = {}
+    chinese = subscriber.language == "zh-CN"
+    translate = context.composer.words(subscriber.language).translate
+    for one in subscriptions_of(connection, subscriber.key):
+        titles = [select_title(context.config, select, chinese=chinese) for select in one.selects]
+        wanted[schedule_words(context.config, translate, one.frequency, one.day) or one.frequency] = titles
+    address, token = parse_address(subscriber.address), context.tokens.preferences(subscriber.key, subscriber.version)
+    return context.composer.receipt(address, token, subscriber.language, wanted, now)
+
+
+def preview_digests(context: NewsletterContext, token: str, now: int, *, chinese: bool) -> list[Coming] | None:
+    """Return the next digests as they would be now. None for a link that does not work."""
+    with context.reading() as connection:
+        known = _find_active(context, connection, token)
+        return preview.digests(connection, context.config, known, now, chinese=chinese) if known else None
+
+
+def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> Preview | None:
+    """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not."""
+    with context.reading() as connection:
+        known = _find_active(context, connection, token)
+        found = preview.content(connection, context.config, known, frequency, now) if known else None
+    if found is None:
+        return None
+    from ..messages.compose import Press  # few pages compose mail
+
+    content, recipient = found
+    return Press(context.config, content, context.tokens, context.composer.folders).preview(recipient, now)
