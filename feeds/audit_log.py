@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .database.tables import operator_log, rescans
-from .newsletter.subscribers import signup_limits
+from .newsletter.subscribers.signup_requests import network_prefix
 
 #: What stays of either.
 LOGGED, RESCANS = 2000, 50
@@ -41,7 +41,7 @@ class Rescan:
 
 
 def note(connection: sa.Connection, now: int, event: str, details: str, ip: str) -> None:
-    row = {"at": now, "event": event, "details": details[:300], "network": signup_limits.network(ip)}
+    row = {"at": now, "event": event, "details": details[:300], "network": network_prefix(ip)}
     key = connection.execute(sa.insert(operator_log).values(**row)).inserted_primary_key
     if key and key[0] % _EVERY == 0:
         connection.execute(sa.delete(operator_log).where(operator_log.c.key <= key[0] - LOGGED))

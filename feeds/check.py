@@ -25,7 +25,7 @@ from .newsletter.messages.composer import DigestComposer
 from .newsletter.messages.dkim import Signer
 from .newsletter.messages.templates import template_folders
 from .newsletter.messages.transactional import TransactionalComposer
-from .newsletter.subscribers import address
+from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
 from .store import git
 from .store.git import Git
@@ -130,7 +130,7 @@ def _render_all(environment: Environment, config: Config) -> None:
     folders = template_folders(environment.root)
     digest = DigestComposer(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
     single = TransactionalComposer(config, folders)
-    mailbox = address.parse("reader@example.org")
+    mailbox = parse_address("reader@example.org")
     for language in ("zh-CN", "en"):
         digest.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
         single.confirmation(mailbox, tokens.confirm("sample"), language, now)

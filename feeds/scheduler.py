@@ -34,9 +34,9 @@ from .errors import FeedsError
 from .model import Problem, RescanReport
 from .monitoring import gauges, health
 from .monitoring.health import is_away
-from .newsletter.bounces import process
+from .newsletter.bounces import booking
 from .newsletter.digests import Digests
-from .newsletter.subscribers import signup_limits
+from .newsletter.subscribers import signup_requests
 from .runtime import Runtime
 from .websub import worker
 
@@ -279,7 +279,7 @@ class Post:
         self._try("bounces_failed", self._fetch)
 
     def forget(self) -> None:
-        self._try("forgetting_failed", lambda: self.runtime.write(signup_limits.purge, int(self.now())))
+        self._try("forgetting_failed", lambda: self.runtime.write(signup_requests.purge_requests, int(self.now())))
         self._try("purging_failed", self._forget_audience)
 
     def _forget_audience(self) -> None:
@@ -324,7 +324,7 @@ class Post:
     def _fetch(self) -> None:
         config = self._config()
         if config is not None:
-            process.fetch(self.runtime, config, int(self.now()), self.stopped)
+            booking.collect_configured(self.runtime, config, int(self.now()), self.stopped)
 
 
 class Pulse:

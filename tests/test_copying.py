@@ -21,8 +21,9 @@ from feeds.database import backup as backup_
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
 from feeds.formats import load_formats
+from feeds.newsletter import NewsletterContext
 from feeds.newsletter.digests import Digests
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter.subscribers import importer
 from feeds.rescan import rescan
 from feeds.runtime import Runtime
 from feeds.syndication import editions, lookup
@@ -44,7 +45,7 @@ def fill(site: Any) -> Any:
     site.rescan()
     runtime = site.runtime
     config = runtime.edition().config
-    Consent.of(runtime, config).import_csv(io.BytesIO(READERS.encode()), "readers.csv", NOW)
+    importer.import_csv(NewsletterContext.of(runtime, config), io.BytesIO(READERS.encode()), "readers.csv", NOW)
     runtime.tokens()
     site.write("20.md", tags=["Linux"], date="2026-01-02 00:00:00")
     site.rescan(NOW + 2 * 86400)
@@ -135,10 +136,10 @@ def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
     """A link in an old mail must never open the page of somebody else."""
     backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
     backup_.restore(full.runtime.engine, tmp_path / "copy.db")
-    consent = Consent.of(full.runtime, full.runtime.edition().config)
+    context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
     before = {row[0] for row in rows(full.runtime.engine)["subscribers"]}
     more = READERS.splitlines()[0] + "\nnew@example.org,weekly,,UTC,en,2024-06-01T00:00:00Z,x\n"
-    consent.import_csv(io.BytesIO(more.encode()), "more.csv", NOW)
+    importer.import_csv(context, io.BytesIO(more.encode()), "more.csv", NOW)
     new = {row[0] for row in rows(full.runtime.engine)["subscribers"]} - before
     assert len(new) == 1 and min(new) > max(before)
 

@@ -85,8 +85,8 @@ OWNERS: dict[str, set[str]] = {
     "css_inline": {"newsletter.messages"},
     "idna": {"newsletter.messages"},
     "prometheus_client": {"web.views.monitoring"},
-    "email_validator": {"newsletter.subscribers.address"},
-    "flufl": {"newsletter.bounces.parse"},
+    "email_validator": {"newsletter.subscribers.email_address"},
+    "flufl": {"newsletter.bounces.parser"},
     "cryptography": {"newsletter.messages.dkim"},
     "structlog": {"logs", "scheduler", "worker", "web", "cli", "newsletter", "counters", "websub"},
 }

@@ -22,7 +22,7 @@ from feeds import database, logs
 from feeds.cli import main
 from feeds.config.environment import Environment
 from feeds.errors import FeedsError
-from feeds.newsletter.bounces import mailbox
+from feeds.newsletter.bounces import sources
 from feeds.newsletter.transports import smtp_session
 from feeds.static.targets import Bucket
 from feeds.store.git import explain
@@ -179,7 +179,7 @@ def test_an_address_of_a_mail_server_is_never_quoted(scheme: str, shape: str, pa
 @settings(max_examples=200)
 @given(scheme=st.sampled_from(["imap", "imaps", "http", ""]), shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_mailbox_is_never_quoted(scheme: str, shape: str, password: str) -> None:
-    is_free_of_secrets(told(mailbox.Account.parse, shape.format(scheme, password)))
+    is_free_of_secrets(told(sources.Account.parse, shape.format(scheme, password)))
 
 
 DATABASES = st.sampled_from(["postgresql", "postgresql+psycopg", "postgres", "mysql", "sqlit", "", "x y"])
@@ -191,9 +191,9 @@ def test_an_address_of_a_database_is_never_quoted(scheme: str, shape: str, passw
     is_free_of_secrets(told(database.connect, shape.format(scheme, password)))
 
 
-@pytest.mark.parametrize("read", [smtp_session.parse_servers, mailbox.Account.parse, database.connect])
+@pytest.mark.parametrize("read", [smtp_session.parse_servers, sources.Account.parse, database.connect])
 def test_what_a_right_address_is_shown_as_leaves_the_password_out(read: Callable[[str], object]) -> None:
-    scheme = {smtp_session.parse_servers: "smtps", mailbox.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
+    scheme = {smtp_session.parse_servers: "smtps", sources.Account.parse: "imaps", database.connect: "postgresql+psycopg"}[read]
     found = read(
         f"{scheme}://user:{WORD}@mail.example.org/feeds"
         if read is not smtp_session.parse_servers

@@ -24,9 +24,10 @@ from feeds.config.load import load_config
 from feeds.database import jobs
 from feeds.database.tables import hub_subscriptions
 from feeds.errors import ConfigError
+from feeds.newsletter import NewsletterContext
 from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.digests import Digests
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter.subscribers import importer
 from feeds.syndication import lookup
 from feeds.websub import worker as worker_
 from feeds.worker import Worker
@@ -64,8 +65,8 @@ def subscribe(site: Any, people: int) -> None:
         f"r{number}@example.org,weekly,tag=Linux,Asia/Shanghai,zh-CN,2024-06-01T00:00:00Z,x\n" for number in range(people)
     )
     text = "email,frequency,select,timezone,language,confirmed_at,source\n" + rows
-    consent = Consent.of(site.runtime, site.runtime.edition().config)
-    consent.import_csv(io.BytesIO(text.encode()), "readers.csv", NOW)
+    context = NewsletterContext.of(site.runtime, site.runtime.edition().config)
+    importer.import_csv(context, io.BytesIO(text.encode()), "readers.csv", NOW)
     site.write("7.md", tags=["Linux"], date="2026-01-02 00:00:00")
     site.rescan(NOW + 2 * 86400)
 

@@ -19,11 +19,12 @@ from ..config.load import load_config
 from ..config.models import FREQUENCIES, Config
 from ..errors import AddressError, ConfigError
 from ..model import Issue, Problem
+from ..newsletter import NewsletterContext
 from ..newsletter.delivery import issue_status
 from ..newsletter.digests import Digests
 from ..newsletter.issues import calendar
-from ..newsletter.subscribers.address import parse as parse_mailbox
-from ..newsletter.subscribers.signup import Consent, masked
+from ..newsletter.subscribers.email_address import mask_address, parse_address
+from ..newsletter.subscribers.importer import find_subscriber
 from ..rescan import Held, is_let_go
 from ..runtime import Runtime
 from ..store.git import RepositoryStatus
@@ -180,9 +181,9 @@ class Console:
         return sources.variables(self.environment)
 
     def find_subscriber(self, config: Config, address: str, ip: str, now: int) -> dict[str, Any] | None:
-        """Raises MailboxError."""
-        found = Consent(self.engine, self.environment, config, self.tokens()).found(address)
-        self._note("look-up", masked(address.strip()), ip, now)
+        """Raises EmailAddressError."""
+        found = find_subscriber(NewsletterContext(self.engine, self.environment, config, self.tokens()), address)
+        self._note("look-up", mask_address(address.strip()), ip, now)
         return found
 
     # -- the store -----------------------------------------------------------
@@ -224,11 +225,11 @@ class Console:
 
     def send_test(self, config: Config, address: str, frequency: str, language: str, ip: str, now: int) -> bool:
         """False where there were too many within the hour. Raises FeedsError where it cannot be sent."""
-        parse_mailbox(address)  # whatever else was typed here goes into no log
+        parse_address(address)  # whatever else was typed here goes into no log
         with database.writing(self.engine) as connection:
             if audit_log.count(connection, "test", now - 3600) >= TESTS:
                 return False
-            audit_log.note(connection, now, "test", masked(address.strip()), ip)
+            audit_log.note(connection, now, "test", mask_address(address.strip()), ip)
         self._digests(config).send_test(address, now, frequency=frequency, select=(), language=language)
         return True
 

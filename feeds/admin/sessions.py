@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from .. import audit_log
 from ..database.tables import operator_log, operator_sessions
-from ..newsletter.subscribers import signup_limits
+from ..newsletter.subscribers.signup_requests import network_prefix, serialise
 from ..tokens import Tokens
 
 #: A session ends after so long without a request, and in any case after so long (seconds).
@@ -61,8 +61,8 @@ class Admission:
 
 def sign_in(connection: sa.Connection, guard: Guard, given: str, ip: str, now: int) -> Admission:
     """In a writing transaction: the try is counted before anyone else's."""
-    signup_limits.serialise(connection)
-    if wait := _wait(connection, signup_limits.network(ip), now):
+    serialise(connection)
+    if wait := _wait(connection, network_prefix(ip), now):
         return Admission(wait=wait)
     if not guard.is_token(given):
         audit_log.note(connection, now, "refused", "", ip)

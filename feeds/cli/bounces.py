@@ -40,13 +40,14 @@ def bounces(config_dir: Path, as_json: bool) -> None:
 
 
 def _collect(runtime: Any, progress: Any) -> tuple[Any, dict[str, dict[str, int]]]:
-    from ..newsletter.bounces import process
+    from ..newsletter import NewsletterContext
+    from ..newsletter.bounces import booking
 
     config = runtime.edition().config or editions.adopt(runtime.engine, runtime.environment)
-    if not process.is_configured(config, runtime.environment):
+    context = NewsletterContext.of(runtime, config)
+    if not booking.is_configured(context):
         raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")
-    found = process.collect(runtime.engine, runtime.environment, config, runtime.tokens(), int(time.time()), progress)
-    return found, process.bounces_by_issue(runtime.engine)
+    return booking.collect(context, int(time.time()), progress), runtime.read(booking.counts_by_issue)
 
 
 _WORDS = {

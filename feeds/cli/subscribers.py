@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..errors import FeedsError
-from ..newsletter.subscribers.signup import Consent
+from ..newsletter import NewsletterContext
 from ..syndication import editions
 from .common import CONFIG, JSON, command, open_service, print_json, show_count
 
@@ -31,10 +31,10 @@ def subscribers() -> None:
 
 
 @contextlib.contextmanager
-def _consent(config_dir: Path) -> Iterator[Any]:
+def _newsletter(config_dir: Path) -> Iterator[Any]:
     """By the configuration in the files."""
     with open_service(config_dir) as runtime:
-        yield Consent.of(runtime, editions.adopt(runtime.engine, runtime.environment))
+        yield NewsletterContext.of(runtime, editions.adopt(runtime.engine, runtime.environment))
 
 
 @subscribers.command()
@@ -68,12 +68,12 @@ def add(
       feeds subscribers add me@example.org --select tag=Linux --select translator=geekpi
       feeds subscribers add me@example.org --confirmed-at 2026-06-01T08:00:00+08:00
     """
-    from ..newsletter.subscribers.signup import Signup
+    from ..newsletter.subscribers import importer, preferences, signup
 
-    with _consent(config_dir) as consent:
-        usual = "weekly" if "weekly" in consent.frequencies() else consent.frequencies()[0]
-        signup = Signup(address, selects, frequency or usual, timezone=timezone, language=language)
-        became = consent.add(signup, confirmed_at=confirmed_at, source=source, now=int(time.time()))
+    with _newsletter(config_dir) as context:
+        usual = preferences.usual_frequency(context.config)
+        form = signup.SignupForm(address, selects, frequency or usual, timezone=timezone, language=language)
+        became = importer.add_subscriber(context, form, confirmed_at=confirmed_at, source=source, now=int(time.time()))
     if became == "suppressed":
         raise FeedsError("this address has left, bounced or complained: only its owner can sign up again, on the web")
     if as_json:
@@ -101,11 +101,12 @@ def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_fau
       feeds subscribers import readers.csv --dry-run
       feeds subscribers import readers.csv
     """
-    with _consent(config_dir) as consent, show_count("Importing") as progress, file.open("rb") as opened:
+    from ..newsletter.subscribers import importer
+
+    with _newsletter(config_dir) as context, show_count("Importing") as progress, file.open("rb") as opened:
         try:
-            report = consent.import_csv(
-                opened, str(file), int(time.time()), dry_run=dry_run, skip_faulty=skip_faulty, progress=progress
-            )
+            options = importer.ImportOptions(dry_run, skip_faulty, progress)
+            report = importer.import_csv(context, opened, str(file), int(time.time()), options)
         except FeedsError as error:
             if as_json and hasattr(error, "faults"):
                 rows = [{"path": f.path, "line": f.line, "column": f.column, "reason": f.reason} for f in error.faults]
@@ -146,10 +147,12 @@ def export(config_dir: Path, file: Path | None) -> None:
     Examples:
       feeds subscribers export readers.csv
     """
-    with _consent(config_dir) as consent, contextlib.ExitStack() as stack:
+    from ..newsletter.subscribers import importer
+
+    with _newsletter(config_dir) as context, contextlib.ExitStack() as stack:
         # Addresses are nobody else's business: the file is for its owner alone.
         target = stack.enter_context(_private(file)) if file else sys.stdout
-        csv.writer(target, lineterminator="\r\n").writerows(consent.export_csv())
+        csv.writer(target, lineterminator="\r\n").writerows(importer.export_csv(context))
 
 
 @contextlib.contextmanager
@@ -171,11 +174,13 @@ def list_(config_dir: Path, as_json: bool) -> None:
       feeds subscribers list
       feeds subscribers list --json | jq -r .[].email
     """
-    with _consent(config_dir) as consent:
+    from ..newsletter.subscribers import records
+
+    with _newsletter(config_dir) as context:
         if as_json:
-            _print_list(consent.everyone())
+            _print_list(records.list_subscribers(context.engine))
             return
-        for row in consent.everyone():
+        for row in records.list_subscribers(context.engine):
             wanted = "; ".join(f"{one['frequency']}: {', '.join(map(_shown, one['select']))}" for one in row["subscriptions"])
             click.echo(f"{row['email']}  {row['status']}  {row['timezone']}  {row['language']}  {wanted}")
 
@@ -206,8 +211,10 @@ def erase(config_dir: Path, as_json: bool, address: str) -> None:
     Examples:
       feeds subscribers erase me@example.org
     """
-    with _consent(config_dir) as consent:
-        known = consent.erase_address(address, int(time.time()))
+    from ..newsletter.subscribers import unsubscribe
+
+    with _newsletter(config_dir) as context:
+        known = unsubscribe.erase_address(context, address, int(time.time()))
     if as_json:
         print_json({"erased": known})
     else:

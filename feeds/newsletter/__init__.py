@@ -1,4 +1,4 @@
-"""Digests by e-mail: subscribers, issues, messages, delivery, transports, bounces. Reads articles through `catalog.queries` only.
+"""Digests by e-mail: subscribers, issues, messages, delivery, bounces. Reads articles through `catalog.queries` only.
 
 | package | what |
 |---|---|
@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from .. import database
-from ..config.models import Config, Environment
-from ..resources import templates
+from ..config.environment import Environment
+from ..config.models import Config
 from ..runtime import Runtime
 from ..tokens import Tokens
 
 if TYPE_CHECKING:
-    from .messages.transactional import Letters
+    from .messages.transactional import TransactionalComposer
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class NewsletterContext:
         return database.writing(self.engine, durable=True)
 
     @cached_property
-    def composer(self) -> Letters:
+    def composer(self) -> TransactionalComposer:
         """Return the composer of confirmations and receipts; the operator's templates come first."""
-        from .messages.transactional import Letters  # templates and MIME are loaded where mail is made
+        from .messages.templates import template_folders  # templates and MIME are loaded where mail is made
+        from .messages.transactional import TransactionalComposer
 
-        return Letters(self.config, [self.environment.root / "templates" / "mail", templates() / "mail"])
+        return TransactionalComposer(self.config, template_folders(self.environment.root))

@@ -19,7 +19,7 @@ from ..model import Issue, IssueContent, Message, Recipient, Section
 from ..runtime import Runtime
 from ..syndication import editions
 from ..tokens import Tokens
-from .bounces import process
+from .bounces.booking import BounceBook
 from .delivery import issue_status, outbox
 from .delivery.issue_ledger import IssueLedger, Tally, send_issues
 from .issues import planning
@@ -28,7 +28,7 @@ from .issues.sections import arrange_sections
 from .messages.composer import DigestComposer, MessagePreview
 from .messages.dkim import Signer
 from .messages.templates import template_folders
-from .subscribers.address import parse as parse_mailbox
+from .subscribers.email_address import parse_address
 from .transports import Transport, choose_transport
 from .transports.base import send_now
 
@@ -221,7 +221,7 @@ class Digests:
             yield choose_transport(self.config, self.environment, gathered)
 
     def _book_hard(self, connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
-        process.book_hard(connection, self.tokens, subscriber, issue, reply, now)
+        BounceBook(connection, self.tokens, self.config.newsletter, now).book_refusal(subscriber, issue, reply)
 
     def has_work(self, now: int) -> bool:
         """Whether `plan` or `send` would find anything: a few look-ups, for the clock."""
@@ -240,7 +240,7 @@ class Digests:
             select=select,
             language=language,
             timezone=self.config.site.timezone,
-            address=parse_mailbox(address).envelope,
+            address=parse_address(address).envelope,
         )
         [outcome] = send_now(choose_transport(self.config, self.environment), [message])
         if outcome.status != "sent":

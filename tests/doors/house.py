@@ -16,8 +16,9 @@ import yaml
 
 from feeds import rescan
 from feeds.config.environment import Environment
+from feeds.newsletter import NewsletterContext
 from feeds.newsletter.digests import Digests
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter.subscribers import importer
 from feeds.runtime import Runtime
 from tests.conftest import settle_database
 
@@ -63,9 +64,9 @@ class House:
     def _fill(self, runtime: Runtime) -> None:
         config = runtime.edition().config
         assert config is not None
-        consent, digests = Consent.of(runtime, config), Digests.of(runtime, config)
+        context, digests = NewsletterContext.of(runtime, config), Digests.of(runtime, config)
         with (CHECKOUT / "demo" / "readers.csv").open("rb") as file:
-            consent.import_csv(file, "readers.csv", now=ISSUE - 86400 * 400)
+            importer.import_csv(context, file, "readers.csv", now=ISSUE - 86400 * 400)
         for now in (ISSUE - 86400 * 300, ISSUE):
             digests.plan(now, written_at=now)
             digests.send(lambda at=now: at)  # type: ignore[misc]

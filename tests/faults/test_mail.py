@@ -16,9 +16,10 @@ import structlog.testing
 
 from feeds import check, database
 from feeds.config.environment import Environment
-from feeds.newsletter import transports
+from feeds.newsletter import NewsletterContext, transports
 from feeds.newsletter.delivery import issue_status
-from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.newsletter.subscribers import importer, signup
+from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.scheduler import Post
 from tests.newsletter.sending import serving
@@ -61,10 +62,10 @@ def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:
     site.environment = Environment.read(site.config_dir, {})
     site.reopen()
     site.rescan(MONDAY - 30 * 86400)
-    consent = Consent.of(site.runtime, site.runtime.edition().config)
+    context = NewsletterContext.of(site.runtime, site.runtime.edition().config)
     rows = "".join(f"r{n}@example.org,weekly,tag=Linux,Asia/Shanghai,zh-CN,2024-06-01T00:00:00Z,x\n" for n in range(PEOPLE))
     head = "email,frequency,select,timezone,language,confirmed_at,source\n"
-    consent.import_csv(io.BytesIO((head + rows).encode()), "readers.csv", MONDAY - 20 * 86400)
+    importer.import_csv(context, io.BytesIO((head + rows).encode()), "readers.csv", MONDAY - 20 * 86400)
     site.write("7.md", tags=["Linux"], date="2026-01-03 00:00:00")
     site.rescan(MONDAY - 86400)
     return Post(site.runtime, now, threading.Event())
@@ -100,9 +101,10 @@ def test_a_mail_server_that_is_down_for_hours_delays_mail_and_loses_none(
 ) -> None:
     port = free_port()
     post = post_of(site, now, "transport: smtp", f"smtp://127.0.0.1:{port}?starttls=0")
-    consent = Consent.of(site.runtime, site.runtime.edition().config)
-    consent.sign_up(
-        Signup(
+    context = NewsletterContext.of(site.runtime, site.runtime.edition().config)
+    signup.sign_up(
+        context,
+        SignupForm(
             "new@example.org", ("tag=Linux",), frequency="weekly", timezone="Asia/Shanghai", language="zh-CN", ip="192.0.2.7"
         ),
         MONDAY,

@@ -22,8 +22,9 @@ from feeds.config.load import load_config
 from feeds.config.models import WebSub
 from feeds.database import tables
 from feeds.errors import Fault
-from feeds.newsletter.subscribers import address as mailboxes
-from feeds.newsletter.subscribers.importer import ImportFaults, Row, read
+from feeds.newsletter.subscribers import importer, signup
+from feeds.newsletter.subscribers.email_address import EmailAddressError, parse_address
+from feeds.newsletter.subscribers.importer import ImportFaults, Row, read_csv
 from feeds.web.app import create_app
 from feeds.web.fast_path import Lane
 from feeds.websub import requests
@@ -78,7 +79,7 @@ SIGN_UP = ("email", "select", "more", "frequency", "day", "timezone", "language"
 @fuzz(15, form=fields(*SIGN_UP, email="ada@example.org", frequency="weekly", select="tag=Linux"), stamped=st.booleans())
 def test_signing_up(club: Club, lane: Lane, form: dict[str, bytes], stamped: bool) -> None:
     if stamped:
-        form["stamp"] = club.consent.stamp(NOW - 60).encode()
+        form["stamp"] = signup.form_timestamp(club.context, NOW - 60).encode()
     found = post(lane, "/subscribe", form)
     assert found.status in (200, 400)
     for letter in club.letters():
@@ -217,19 +218,19 @@ def _somebody() -> str:
 @fuzz(50, data=damaged(seeds("fuzz/seeds/csv", ending=".csv")))
 def test_a_file_of_subscribers_is_rows_and_faults_with_their_place(club: Club, data: bytes) -> None:
     lines = data.count(b"\n") + data.count(b"\r") + 2
-    for found in read(io.BytesIO(data), "people.csv", club.config, NOW):
+    for found in read_csv(io.BytesIO(data), "people.csv", club.config, NOW):
         assert isinstance(found, Row | Fault)
         if isinstance(found, Fault):
             assert 0 < found.line <= lines and found.column >= 0 and found.reason and "\n" not in found.reason
         else:
-            assert mailboxes.parse(found.mailbox.address) == found.mailbox and found.mailbox.envelope.isascii()
+            assert parse_address(found.address.address) == found.address and found.address.envelope.isascii()
 
 
 @fuzz(8, data=damaged(seeds("fuzz/seeds/csv", ending=".csv")))
 def test_a_faulty_file_changes_nothing(club: Club, data: bytes) -> None:
     before = club.everything()
     try:
-        report = club.consent.import_csv(io.BytesIO(data), "people.csv", NOW)
+        report = importer.import_csv(club.context, io.BytesIO(data), "people.csv", NOW)
     except ImportFaults:
         assert club.everything() == before
     else:
@@ -243,8 +244,8 @@ def test_a_faulty_file_changes_nothing(club: Club, data: bytes) -> None:
 def test_what_is_taken_for_an_address_can_stand_in_a_header(text: str) -> None:
     for typed in (text, f"{text}@example.org", f"ada@{text}", f"ada@{text}.org"):
         try:
-            found = mailboxes.parse(typed)
-        except mailboxes.MailboxError as error:
+            found = parse_address(typed)
+        except EmailAddressError as error:
             assert str(error)
         else:
             assert (

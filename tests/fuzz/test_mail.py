@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from feeds.newsletter.bounces import parse
+from feeds.newsletter.bounces import BounceReport, parser
 
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
@@ -17,9 +17,9 @@ KINDS = {"hard", "soft", "noted", "complaint", "none", "unknown"}
 HEADERS = ("Content-Type", "Subject", "From", "To", "Return-Path", "Delivered-To", "Auto-Submitted", "List-Unsubscribe")
 
 
-def is_report(found: parse.Report) -> None:
+def is_report(found: BounceReport) -> None:
     assert found.kind in KINDS and len(found.id) == 64
-    assert len(found.diagnostic) <= parse.MAX_DIAGNOSTIC
+    assert len(found.diagnostic) <= parser.MAX_DIAGNOSTIC
     assert not {*"\r\n\0\x1b"} & {*found.diagnostic}
     found.diagnostic.encode()
     assert all(token.isascii() for token in (*found.tokens, *found.wishes, *found.links))
@@ -27,17 +27,17 @@ def is_report(found: parse.Report) -> None:
 
 @fuzz(40, raw=damaged(MESSAGES))
 def test_damaged_reports_are_reports_or_unknown(raw: bytes) -> None:
-    is_report(parse.read(raw))
+    is_report(parser.parse_report(raw))
 
 
 @fuzz(30, fields=st.lists(st.tuples(st.sampled_from(HEADERS), noise(4)), max_size=6), body=noise(8))
 def test_any_header_and_any_body(fields: list[tuple[str, bytes]], body: bytes) -> None:
     head = b"".join(name.encode() + b": " + value.replace(b"\n", b"\n ") + b"\n" for name, value in fields)
-    is_report(parse.read(head + b"\n" + body))
+    is_report(parser.parse_report(head + b"\n" + body))
 
 
 def _fill(unit: str) -> bytes:
-    return (unit * (parse.MAX_BYTES // len(unit))).encode()
+    return (unit * (parser.MAX_BYTES // len(unit))).encode()
 
 
 _STATUS = (
@@ -60,4 +60,4 @@ _STATUS = (
 def test_a_message_made_to_cost_time_costs_little(raw: bytes, within: Any) -> None:
     """Each took seconds; the bound is for a slow machine."""
     with within(seconds=4):
-        is_report(parse.read(raw))
+        is_report(parser.parse_report(raw))

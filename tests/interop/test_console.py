@@ -17,8 +17,9 @@ from playwright.sync_api import expect
 from feeds import database, rescan
 from feeds.config.environment import Environment
 from feeds.database import tables
+from feeds.newsletter import NewsletterContext
 from feeds.newsletter.digests import Digests
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter.subscribers import importer
 from feeds.runtime import Runtime
 from tests.conftest import settle_database
 
@@ -57,7 +58,7 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     config = runtime.edition().config
     assert config is not None
     with (Path(__file__).resolve().parents[2] / "demo" / "readers.csv").open("rb") as readers:
-        Consent.of(runtime, config).import_csv(readers, "readers.csv", int(time.time()))
+        importer.import_csv(NewsletterContext.of(runtime, config), readers, "readers.csv", int(time.time()))
     for day in ("2024-12-02", "2025-06-02", "2026-02-02", "2026-11-02"):
         Digests.of(runtime, config).plan(
             int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp()), written_at=int(time.time())

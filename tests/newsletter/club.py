@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 from feeds import database
 from feeds.database import tables
-from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers import records, signup
+from feeds.newsletter.subscribers.signup import SignupForm
 
 Site = Any
 NOW = 1_767_571_200  # 2026-01-05T00:00:00Z
@@ -33,7 +35,7 @@ feeds:
 
 
 class Club:
-    """`consent` is what web and commands use; `letters` all mail so far."""
+    """`context` is what web and commands use; `letters` all mail so far."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -49,8 +51,8 @@ class Club:
         return self.site.runtime.edition().config
 
     @property
-    def consent(self) -> Consent:
-        return Consent.of(self.site.runtime, self.config)
+    def context(self) -> NewsletterContext:
+        return NewsletterContext.of(self.site.runtime, self.config)
 
     def settle(self, **settings: Any) -> None:
         self.site.settle("newsletter.yaml", **settings)
@@ -60,12 +62,12 @@ class Club:
 
     def sign_up(self, address: str = "reader@example.org", *selects: str, now: int = NOW, **more: Any) -> None:
         values = {"frequency": "weekly", "timezone": "Asia/Shanghai", "language": "zh-CN", "ip": "192.0.2.7", **more}
-        self.consent.sign_up(Signup(address, selects or ("tag=Linux",), **values), now)
+        signup.sign_up(self.context, SignupForm(address, selects or ("tag=Linux",), **values), now)
 
     def join(self, address: str = "reader@example.org", *selects: str, now: int = NOW, **more: Any) -> str:
         """Sign up and confirm: the token of the subscriber's own page."""
         self.sign_up(address, *selects, now=now, **more)
-        found = self.consent.confirm(self.token(), now + 60)
+        found = signup.confirm(self.context, self.token(), now + 60)
         assert found is not None
         return found.token
 
@@ -92,12 +94,13 @@ class Club:
         """Active address -> frequency -> selections."""
         return {
             one["email"]: {row["frequency"]: row["select"] for row in one["subscriptions"]}
-            for one in self.consent.everyone()
+            for one in records.list_subscribers(self.context.engine)
             if one["status"] == "active"
         }
 
     def status(self, address: str = "reader@example.org") -> str:
-        return next((one["status"] for one in self.consent.everyone() if one["email"] == address), "unknown")
+        everyone = records.list_subscribers(self.context.engine)
+        return next((one["status"] for one in everyone if one["email"] == address), "unknown")
 
     def everything(self) -> list[list[Any]]:
         """All that the newsletter's tables hold, to tell whether anything changed."""

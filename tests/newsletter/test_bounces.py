@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from feeds.config.environment import Environment
 from feeds.config.models import Config
 from feeds.database.tables import bounces as booked
 from feeds.database.tables import deliveries, issues, subscribers, suppressions
-from feeds.newsletter.bounces import parse, process
-from feeds.newsletter.bounces.mailbox import Account, MailboxError, Maildir
-from feeds.newsletter.subscribers import suppression
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.bounces import MailboxError, booking, parser
+from feeds.newsletter.bounces.sources import Account, Maildir
 from feeds.tokens import Tokens
 from tests.conftest import settle_database
 
@@ -116,12 +117,12 @@ class Mailing:
         path.write_bytes(raw)
         return path
 
-    def book(self, raw: bytes, now: int = NOW) -> process.Booking:
+    def book(self, raw: bytes, now: int = NOW) -> booking.Booking:
         with database.writing(self.engine) as connection:
-            return process.book(connection, TOKENS, self.config.newsletter, parse.read(raw), now)
+            return booking.BounceBook(connection, TOKENS, self.config.newsletter, now).book(parser.parse_report(raw))
 
     def collect(self, now: int = NOW) -> dict[str, Any]:
-        return process.collect(self.engine, self.environment, self.config, TOKENS, now).as_json()
+        return booking.collect(NewsletterContext(self.engine, self.environment, self.config, TOKENS), now).as_json()
 
     def rows(self, table: sa.Table) -> list[dict[str, Any]]:
         with database.reading(self.engine) as connection:
@@ -171,7 +172,7 @@ def test_every_case_is_expected_to_be_something() -> None:
 def test_a_report_is_booked_as_what_it_is(mailing: Mailing, name: str) -> None:
     what, status, after = EXPECTED[name]
     raw = case(name)
-    assert (mailing.book(raw).what, parse.read(raw).status) == (what, status)
+    assert (mailing.book(raw).what, parser.parse_report(raw).status) == (what, status)
     assert mailing.subscriber()["status"] == after
     assert mailing.subscriber(2)["status"] == "active"
 
@@ -199,8 +200,8 @@ def test_without_a_valid_token_no_report_changes_anything(mailing: Mailing, name
 
 def test_a_long_report_is_the_same_by_imap_and_by_maildir() -> None:
     raw = case("mailbox-full") + b"a line of the message that is returned\n" * 40_000
-    by_imap = raw.replace(b"\n", b"\r\n")[: parse.MAX_BYTES]
-    assert parse.read(by_imap).id == parse.read(raw[: parse.MAX_BYTES]).id
+    by_imap = raw.replace(b"\n", b"\r\n")[: parser.MAX_BYTES]
+    assert parser.parse_report(by_imap).id == parser.parse_report(raw[: parser.MAX_BYTES]).id
 
 
 def test_a_token_survives_a_server_that_writes_capitals(mailing: Mailing) -> None:
@@ -239,7 +240,7 @@ def test_soft_bounces_end_a_subscription_on_the_day_that_reaches_the_limit(maili
     for day in range(5):
         assert mailing.subscriber()["status"] == "active"
         mailing.book(case("mailbox-full", issue=day + 1), NOW + day * DAY)
-    assert mailing.subscriber()["bounce_score"] == 5 * process.POINT
+    assert mailing.subscriber()["bounce_score"] == 5 * booking.POINT
     assert mailing.subscriber()["bounced_at"] == NOW + 4 * DAY
     assert mailing.subscriber()["status"] == "bounced"
 
@@ -247,7 +248,7 @@ def test_soft_bounces_end_a_subscription_on_the_day_that_reaches_the_limit(maili
 def test_at_most_one_soft_bounce_a_day_counts(mailing: Mailing) -> None:
     for issue in range(1, 40):
         mailing.book(case("postfix-delayed", issue=issue), NOW + issue)
-    assert mailing.subscriber()["bounce_score"] == process.POINT
+    assert mailing.subscriber()["bounce_score"] == booking.POINT
     assert mailing.subscriber()["status"] == "active"
 
 
@@ -264,7 +265,7 @@ def test_soft_bounces_of_before_a_new_consent_do_not_count(mailing: Mailing) -> 
     with database.writing(mailing.engine) as connection:
         connection.execute(sa.update(subscribers).values(confirmed=NOW + 4 * DAY))
     mailing.book(case("mailbox-full", issue=6), NOW + 5 * DAY)
-    assert mailing.subscriber()["bounce_score"] == process.POINT
+    assert mailing.subscriber()["bounce_score"] == booking.POINT
 
 
 def test_refusals_by_policy_are_recorded_and_never_count(mailing: Mailing) -> None:
@@ -340,8 +341,9 @@ def test_a_refusal_in_our_own_session_counts_at_once_and_once(
     mailing: Mailing, reply: str, what: str, code: str, after: str
 ) -> None:
     with database.writing(mailing.engine) as connection:
-        assert process.book_hard(connection, TOKENS, 1, 9, reply, NOW).what == what
-        assert process.book_hard(connection, TOKENS, 1, 9, reply, NOW + DAY).what == "repeated"
+        book = booking.BounceBook(connection, TOKENS, mailing.config.newsletter, NOW)
+        assert book.book_refusal(1, 9, reply).what == what
+        assert replace(book, now=NOW + DAY).book_refusal(1, 9, reply).what == "repeated"
     assert mailing.subscriber()["status"] == after
     assert mailing.deliveries()[9] == "sending"  # whoever has it in hand marks it
     [row] = mailing.rows(booked)
@@ -352,10 +354,10 @@ def test_a_refusal_in_our_own_session_counts_at_once_and_once(
 
 
 def _no_harm(raw: bytes) -> None:
-    report = parse.read(raw)
+    report = parser.parse_report(raw)
     assert not any(map(TOKENS.read_bounce, report.tokens))
-    assert not any(map(TOKENS.read_preferences, (*report.wishes, *report.links)))
-    assert len(report.diagnostic) <= parse.MAX_DIAGNOSTIC
+    assert not any(map(TOKENS.read_preferences, (*report.unsubscribe_tokens, *report.link_tokens)))
+    assert len(report.diagnostic) <= parser.MAX_DIAGNOSTIC
     assert not set(report.diagnostic) & set("\r\n\x00")
     report.diagnostic.encode()  # a database takes it
 
@@ -426,13 +428,13 @@ def test_a_report_that_comes_again_is_removed_and_counts_no_second_time(mailing:
     assert mailing.collect()["soft"] == 1
     mailing.put(case("mailbox-full"))
     assert mailing.collect(NOW + DAY)["repeated"] == 1
-    assert mailing.subscriber()["bounce_score"] == process.POINT
+    assert mailing.subscriber()["bounce_score"] == booking.POINT
     assert not [path for path in mailing.maildir.rglob("*") if path.is_file()]
 
 
 def test_a_message_stays_where_its_booking_is_not_committed(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = mailing.put(case("mailbox-full"), "1"), mailing.put(case("postfix-unknown-user"), "2")
-    monkeypatch.setattr(suppression, "end", _fail)
+    monkeypatch.setattr(booking, "end_subscription", _fail)
     with pytest.raises(OSError, match="no space left"):
         mailing.collect()
     assert good.exists() and bad.exists()
@@ -443,13 +445,13 @@ def test_a_message_stays_where_its_booking_is_not_committed(mailing: Mailing, mo
 
 def test_a_crash_between_booking_and_removing_counts_nothing_twice(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     mailing.put(case("mailbox-full"))
-    monkeypatch.setattr(Maildir, "remove", _fail)
+    monkeypatch.setattr(Maildir, "settle", _fail)
     with pytest.raises(OSError, match="no space left"):
         mailing.collect()
-    assert mailing.subscriber()["bounce_score"] == process.POINT
+    assert mailing.subscriber()["bounce_score"] == booking.POINT
     monkeypatch.undo()
     assert mailing.collect(NOW + DAY)["repeated"] == 1
-    assert mailing.subscriber()["bounce_score"] == process.POINT
+    assert mailing.subscriber()["bounce_score"] == booking.POINT
     assert not [path for path in mailing.maildir.rglob("*") if path.is_file()]
 
 
@@ -471,12 +473,11 @@ def test_a_kept_message_is_read_again_once_its_flag_is_off(mailing: Mailing) -> 
 def test_another_reader_may_move_a_message_while_it_is_booked(mailing: Mailing) -> None:
     mailing.put(b"x", "1"), mailing.put(b"y", "2"), mailing.put(b"z", "3")
     box = Maildir(mailing.maildir)
-    [letters] = box.batches()
+    [reports] = box.poll()
     (mailing.maildir / "new" / "1").rename(mailing.maildir / "cur" / "1:2,S")
     (mailing.maildir / "new" / "2").rename(mailing.maildir / "cur" / "2:2,S")
     (mailing.maildir / "new" / "3").unlink()
-    box.remove([letters[0], letters[2]])
-    box.flag([letters[1], letters[2]])
+    box.settle([reports[0], reports[2]], [reports[1], reports[2]])
     assert [path.name for path in mailing.maildir.rglob("*:*")] == ["2:2,FS"]
 
 

@@ -16,7 +16,9 @@ from werkzeug.test import Client
 
 from feeds.audience import requests
 from feeds.audience.requests import Batch, Counts
-from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers import signup
+from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.scheduler import Post
 from feeds.web.app import create_app
 
@@ -123,8 +125,8 @@ def test_from_the_form_to_the_digest_by_links_alone(mailing: Mailing, post: Post
 
 
 def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mailing, post: Post, now: Now) -> None:
-    consent = Consent.of(mailing.site.runtime, mailing.site.runtime.edition().config)
-    consent.sign_up(Signup("never@example.org", ["tag=Linux"], "weekly"), now.seconds)
+    context = NewsletterContext.of(mailing.site.runtime, mailing.site.runtime.edition().config)
+    signup.sign_up(context, SignupForm("never@example.org", ["tag=Linux"], "weekly"), now.seconds)
     for hours, kept in ((1, True), (24 * 30, False)):
         now.seconds = MONDAY + hours * 3600
         post.tick()

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from feeds import database
 from feeds.config.models import Config
 from feeds.database.tables import bounces, deliveries, subscribers, suppressions
-from feeds.newsletter.bounces import process
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.bounces import MailboxError, booking
 from feeds.newsletter.digests import Digests
 
 from . import servers
@@ -106,7 +107,9 @@ class Post:
                 update={"bounces": config.newsletter.bounces.model_copy(update={"maildir": ""})}
             )
             config = config.model_copy(update={"newsletter": letters})
-        return process.collect(self.engine, environment, config, self.mailing.site.runtime.tokens(), now).as_json()
+        return booking.collect(
+            NewsletterContext(self.engine, environment, config, self.mailing.site.runtime.tokens()), now
+        ).as_json()
 
     def states(self) -> dict[int, str]:
         with database.reading(self.engine) as connection:
@@ -201,13 +204,11 @@ def test_many_reports_leave_an_imap_mailbox_in_batches(post: Post, imap: int) ->
 
 
 def test_a_wrong_password_is_a_fault_without_that_password(post: Post, imap: int) -> None:
-    from feeds.newsletter.bounces.mailbox import MailboxError
-
     environment = post.mailing.site.environment.model_copy(
         update={"imap_url": SecretStr(f"imap://bounce:geheim@{HOST}:{imap}/INBOX")}
     )
     with pytest.raises(MailboxError) as error:
-        process.collect(post.engine, environment, post.config, post.mailing.site.runtime.tokens(), MONDAY)
+        booking.collect(NewsletterContext(post.engine, environment, post.config, post.mailing.site.runtime.tokens()), MONDAY)
     assert "geheim" not in str(error.value)
     assert "bounce" in str(error.value)
 

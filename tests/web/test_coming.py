@@ -11,6 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from feeds.newsletter.digests import Digests
+from feeds.newsletter.subscribers import preferences, unsubscribe
 
 from ..newsletter.club import DAY, NOW, Club
 
@@ -36,7 +37,7 @@ def publish(club: Club, id: str, at: int, **header: Any) -> None:
 
 def shown(club: Club, token: str, now: int) -> dict[str, list[str]]:
     """Frequency -> titles on the page."""
-    found = club.consent.coming(token, now, chinese=True)
+    found = preferences.preview_digests(club.context, token, now, chinese=True)
     assert found is not None
     return {one.frequency: [article.title for part in one.parts for article in part.articles] for one in found}
 
@@ -94,5 +95,5 @@ def test_it_is_reached_from_the_subscribers_page_and_by_nobody_else(browser: Cli
     assert f"/preferences/{token}/next" in browser.get(f"/preferences/{token}").text
     for address in ("/preferences/none/next", "/preferences/none/next/weekly", f"/preferences/{token}/next/hourly"):
         assert browser.get(address).status_code == 404
-    club.consent.unsubscribe(token, "", NOW)
+    unsubscribe.unsubscribe(club.context, token, "", NOW)
     assert browser.get(f"/preferences/{token}/next").status_code == 404

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers import signup
 from feeds.syndication import lookup
 
 EVIL = [
@@ -89,7 +90,7 @@ def test_words_of_articles_addresses_and_settings_never_run(
 
 def test_forms_that_come_back_with_faults_do_not_run_what_was_typed(evil: Any, make_client: Callable[[Any], Client]) -> None:
     client = make_client(evil)
-    stamp = Consent.of(evil.runtime, evil.runtime.edition().config).stamp(0)
+    stamp = signup.form_timestamp(NewsletterContext.of(evil.runtime, evil.runtime.edition().config), 0)
     for text in EVIL:
         names = ("email", "more", "select", "frequency", "day", "timezone", "language", "proof", "stamp")
         for given_stamp in (stamp, text):

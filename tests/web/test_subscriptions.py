@@ -20,7 +20,8 @@ from werkzeug.test import Client, TestResponse
 from feeds import database, rescan
 from feeds.database import tables
 from feeds.model import FACETS
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers import preferences, records, signup, unsubscribe
 from feeds.web.views.newsletter import FASTEST, written
 from tests.conftest import settle_database
 
@@ -43,7 +44,7 @@ def browser(club: Club, make_client: Callable[[Any], Client]) -> Client:
 
 def post(browser: Client, club: Club, address: str = READER, *selects: str, **fields: Any) -> TestResponse:
     """The form as a person fills it in: some time after it was shown."""
-    stamp = club.consent.stamp(int(time.time()) - 30)
+    stamp = signup.form_timestamp(club.context, int(time.time()) - 30)
     values = {"email": address, "select": list(selects), "frequency": "weekly", "stamp": stamp, **fields}
     return browser.post("/subscribe", data=values)
 
@@ -149,9 +150,11 @@ def test_the_other_pages_stay_cacheable_and_link_to_the_form(browser: Client) ->
 def test_robots_are_told_nothing_and_cause_nothing(browser: Client, club: Club) -> None:
     trapped = post(browser, club, website="https://example.com/")
     assert trapped.status_code == 200 and club.count(tables.requests) == 0
-    for stamp in (club.consent.stamp(int(time.time()) + 100), club.consent.stamp(int(time.time()) - 2 * 86400), "forged"):
+    early, late = (signup.form_timestamp(club.context, int(time.time()) + seconds) for seconds in (100, -2 * 86400))
+    for stamp in (early, late, "forged"):
         assert post(browser, club, stamp=stamp).status_code == 400
-    assert post(browser, club, stamp=club.consent.stamp(int(time.time()))).status_code == 400, f"under {FASTEST} s"
+    stamp = signup.form_timestamp(club.context, int(time.time()))
+    assert post(browser, club, stamp=stamp).status_code == 400, f"under {FASTEST} s"
     assert club.count(tables.requests) == 0
 
 
@@ -197,7 +200,7 @@ def test_the_network_is_that_of_the_reader_behind_a_proxy_of_our_own(browser: Cl
     def network(headers: dict[str, str], peer: str) -> str:
         with club.site.runtime.engine.begin() as connection:
             connection.execute(sa.delete(tables.requests))
-        stamp = club.consent.stamp(int(time.time()) - 30)
+        stamp = signup.form_timestamp(club.context, int(time.time()) - 30)
         form = {"email": READER, "frequency": "weekly", "stamp": stamp}
         browser.post("/subscribe", data=form, headers=headers, environ_base={"REMOTE_ADDR": peer})
         return str(club.rows(sa.select(tables.requests.c.network))[0][0])
@@ -294,7 +297,7 @@ def test_one_click_works_after_erasure_and_never_for_a_forged_link(browser: Clie
     forged = own[:-1] + ("0" if own[-1] != "0" else "1")
     assert browser.post(f"/unsubscribe/{forged}", data="List-Unsubscribe=One-Click").status_code == 404
     assert club.status() == "active"
-    club.consent.erase_address(READER, NOW)
+    unsubscribe.erase_address(club.context, READER, NOW)
     answered = browser.post(f"/unsubscribe/{own}", data="List-Unsubscribe=One-Click")
     assert answered.status_code == 200 and browser.get(f"/unsubscribe/{own}").status_code == 200
 
@@ -433,8 +436,8 @@ def newest(runtime: Any, kind: str) -> str:
     return next(found for letter in letters if (found := link(letter, kind)))  # type: ignore[arg-type]
 
 
-def consent_of(served: Any) -> Any:
-    return Consent.of(served.runtime, served.runtime.edition().config)
+def context_of(served: Any) -> Any:
+    return NewsletterContext.of(served.runtime, served.runtime.edition().config)
 
 
 @pytest.mark.interop
@@ -490,13 +493,15 @@ def test_the_whole_path_in_a_browser_without_javascript(
         page.fill("#more", "C++")
         page.click("button.main")
         assert page.url.endswith("?saved=1") and "C++" in page.inner_text(".wishes")
-        assert consent_of(served).preferences(page.url.split("/")[-1].partition("?")[0]).wishes[-1].frequency == "monthly"
+        saved = preferences.find_preferences(context_of(served), page.url.split("/")[-1].partition("?")[0])
+        assert saved is not None and saved.wishes[-1].frequency == "monthly"
         look("saved")
         page.click("a[href^='/unsubscribe/']")
         look("unsubscribe")
         page.click("button.main")
         look("gone")
-        assert {row["status"] for row in consent_of(served).everyone() if row["email"] == address} == {"unsubscribed"}
+        everyone = records.list_subscribers(context_of(served).engine)
+        assert {row["status"] for row in everyone if row["email"] == address} == {"unsubscribed"}
     finally:
         context.close()
 

@@ -37,10 +37,10 @@ class BounceReport:
     """One event: a delivery that failed or was delayed, a complaint, an automatic reply.
 
     `id` is the same for the same event, however often it is reported; begin it with the source's name. `status`: an enhanced
-    code (RFC 3463) or "". `tokens` may be bounce tokens, the likeliest first: the plus part of the envelope sender, which is the
-    ENVID of the delivery, too. `unsubscribe_tokens` and `link_tokens` may be preference tokens: of a message to the address that
-    unsubscribes, and of the List-Unsubscribe field of a message that somebody complained about. `recipients` are the addresses
-    that the report came to. `name` is how the source itself calls the message, for `settle` and for the operator.
+    code (RFC 3463) or "". `tokens` may be bounce tokens, the likeliest first; a delivery's token is the plus part of its
+    envelope sender, and its ENVID. `unsubscribe_tokens` and `link_tokens` may be preference tokens: of a message to the
+    address that unsubscribes, and of the List-Unsubscribe field of a message that was complained about. `recipients` are the
+    addresses that the report came to. `name` is what the source itself calls the message, for `settle` and for the operator.
     """
 
     id: str

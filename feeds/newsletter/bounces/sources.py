@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ...config.models import Config, Environment
+from ...config.environment import Environment
+from ...config.models import Config
 from . import ENTRY_POINTS, BounceReport, BounceSource, MailboxError
 from .parser import MAX_BYTES, parse_report
 
@@ -31,9 +32,19 @@ _EXPECTED = "FEEDS_IMAP_URL: expected an address such as imaps://user:password@h
 
 
 def factories() -> Mapping[str, Factory]:
-    """Return every kind of source by its name: our own, then those of installed packages."""
-    installed: dict[str, Factory] = {found.name: found.load() for found in entry_points(group=ENTRY_POINTS)}
-    return {"maildir": Maildir.configured, "imap": Imap.configured} | installed
+    """Return the factory of every kind of source by its name: our own, then those of installed packages.
+
+    Raises MailboxError, which names the package, where one cannot be loaded.
+    """
+    found: dict[str, Factory] = {"maildir": Maildir.configured, "imap": Imap.configured}
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        try:
+            found.setdefault(point.name, point.load())
+        except Exception as error:  # another package's code may raise anything
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+            where = f"the bounce source {point.name!r} of the package {package}"
+            raise MailboxError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from None
+    return found
 
 
 def configured_sources(config: Config, environment: Environment) -> list[BounceSource]:
@@ -167,7 +178,8 @@ class Imap(BounceSource):
     @classmethod
     def configured(cls, config: Config, environment: Environment) -> Self | None:
         """Return the mailbox of FEEDS_IMAP_URL. Raises MailboxError."""
-        return cls(Account.parse(environment.imap_url)) if environment.imap_url else None
+        url = environment.imap_url.get_secret_value()
+        return cls(Account.parse(url)) if url else None
 
     def poll(self) -> Generator[Sequence[BounceReport]]:
         self._session = self._call(self._connect)

@@ -22,7 +22,7 @@ from ... import i18n
 from ...config.models import Config
 from ...database.tables import outbox
 from ...model import Message
-from ..subscribers.address import Mailbox
+from ..subscribers.email_address import EmailAddress
 from . import mime
 from .templates import Templates, base_values
 
@@ -104,7 +104,7 @@ class TransactionalComposer:
         self._config, self._templates = config, Templates(folders)
         self._with_markers: dict[tuple[str, int], _Content] = {}
 
-    def confirmation(self, mailbox: Mailbox, token: str, language: str, now: int) -> Message:
+    def confirmation(self, mailbox: EmailAddress, token: str, language: str, now: int) -> Message:
         """Return the message with the link to confirm and the one that says "it was not me", both made of `token`.
 
         Templates are rendered once for a language and a length of tokens: an import asks many at a time.
@@ -122,7 +122,9 @@ class TransactionalComposer:
         above = mime.token_field("To", mailbox.envelope), *_id_and_date(envelope)
         return _build(envelope, content, above=above)
 
-    def receipt(self, mailbox: Mailbox, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int) -> Message:
+    def receipt(
+        self, mailbox: EmailAddress, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int
+    ) -> Message:
         """Return the message that says what is `wanted`: how often and when, in words -> titles of selections.
 
         `token` is that of the subscriber's own links.
@@ -134,7 +136,7 @@ class TransactionalComposer:
         below = mime.folded_field("To", Address(addr_spec=mailbox.envelope)), *_id_and_date(envelope)
         return _build(envelope, content, below=below)
 
-    def _envelope(self, kind: str, text: str, mailbox: Mailbox, now: int) -> mime.Envelope:
+    def _envelope(self, kind: str, text: str, mailbox: EmailAddress, now: int) -> mime.Envelope:
         """The Message-ID is a hash: mail servers log message ids, and tokens are nobody else's business."""
         domain = self._sender().rpartition("@")[2].strip(">")
         message_id = f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"

@@ -23,7 +23,7 @@ from ...config.models import Config
 from ...database.tables import cohorts, subscribers, subscriptions, suppressions
 from ...errors import Fault, FeedsError
 from .. import NewsletterContext
-from ..messages.transactional import post
+from ..messages.transactional import enqueue
 from .email_address import EmailAddress, EmailAddressError, parse_address
 from .preferences import WishError, usual_day, validate_settings, validate_wish
 from .records import (
@@ -419,7 +419,7 @@ class _Import:
             requests.append(request)
             messages.append(self.context.composer.confirmation(first.address, token, first.settings.language, self.now))
         insert_requests(self.connection, requests)
-        post(self.connection, messages, self.now)
+        enqueue(self.connection, messages, self.now)
         self.report.confirmations += len(messages)
 
     def _wishes(self, found: dict[str, list[Row]]) -> dict[str, set[Wish]]:

@@ -6,25 +6,26 @@ Functions that only read never change anything: mail programs open links by them
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from ... import i18n, urls
 from ... import selections as grammar
-from ... import urls
 from ...catalog import queries
 from ...config.models import FREQUENCIES, Config
 from ...database.tables import subscribers
 from ...errors import AddressError, FeedsError
-from ...model import Selection, Term
+from ...model import Message, Selection, Term
 from ...syndication import feeds, lookup
 from .. import NewsletterContext
 from ..issues import preview
 from ..issues.preview import Coming
-from ..messages.transactional import Letter, post, rhythm
+from ..messages.templates import template_folders
+from ..messages.transactional import describe_schedule, enqueue
 from .email_address import parse_address
 from .records import (
     Settings,
@@ -40,9 +41,8 @@ from .records import (
 from .unsubscribe import find_owner
 
 if TYPE_CHECKING:
-    from ..messages.compose import Preview
+    from ..messages.composer import MessagePreview
 
-LANGUAGES = ("zh-CN", "en")
 #: Of one subscriber; nobody reads a digest of more sections.
 MAX_WISHES = 100
 TOP_TERMS = 24
@@ -91,9 +91,9 @@ def usual_day(config: Config) -> int:
     return config.newsletter.cron("weekly").day if "weekly" in config.newsletter.frequencies else 0
 
 
-def schedule_words(config: Config, translate: Callable[[str], str], frequency: str, day: int) -> str:
+def schedule_words(config: Config, language: str, frequency: str, day: int) -> str:
     """Return how often and when, in words; "" for a frequency that is not offered any more."""
-    return rhythm(config, translate, frequency, day) if frequency in config.newsletter.frequencies else ""
+    return describe_schedule(config, language, frequency, day) if frequency in config.newsletter.frequencies else ""
 
 
 def select_title(config: Config, select: str, *, chinese: bool) -> str:
@@ -124,14 +124,14 @@ def spell_select(context: NewsletterContext, select: str) -> str:
     found = grammar.parse(canonical_select(context.config, select))
     if not isinstance(found, Selection):
         return grammar.canonical(found)
-    facets = feeds.names_of(context.config)
+    aliases = feeds.aliases_of(context.config)
     with context.reading() as connection:
 
         def spelled(clauses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
             return {facet: tuple(spell(facet, name) for name in names) for facet, names in clauses.items()}
 
         def spell(facet: str, name: str) -> str:
-            term = queries.term_at(connection, facets, facet, urls.slug(name))
+            term = queries.term_at(connection, aliases, facet, urls.slug(name))
             if term is None:
                 raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
             return term.term.name
@@ -158,9 +158,9 @@ def validate_settings(config: Config, day: int | None, timezone: str, language: 
         reason = f"no time zone is called {zone[:60]!r}; expected a name such as Asia/Shanghai"
         raise WishError("timezone", reason) from None
     tag = language.strip() or config.site.language
-    spoken = next((known for known in LANGUAGES if tag.lower().split("-")[0] == known.split("-")[0]), None)
+    spoken = next((known for known in i18n.LANGUAGES if tag.lower().split("-")[0] == known.split("-")[0]), None)
     if spoken is None:
-        raise WishError("language", f"{tag[:20]!r} is no language of the digests; expected {' or '.join(LANGUAGES)}")
+        raise WishError("language", f"{tag[:20]!r} is no language of the digests; expected {' or '.join(i18n.LANGUAGES)}")
     return Settings(usual_day(config) if day is None else day, zone, spoken)
 
 
@@ -257,18 +257,17 @@ def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
         connection.execute(update.values(version=subscribers.c.version + 1))
         renewed = find_by_key(connection, known.key)
         assert renewed is not None
-        post(connection, [make_receipt(context, connection, renewed, now)], now)
+        enqueue(connection, [make_receipt(context, connection, renewed, now)], now)
     return True
 
 
-def make_receipt(context: NewsletterContext, connection: sa.Connection, subscriber: Subscriber, now: int) -> Letter:
+def make_receipt(context: NewsletterContext, connection: sa.Connection, subscriber: Subscriber, now: int) -> Message:
     """Return the message with a subscriber's own links and what the subscriber gets."""
     wanted: dict[str, list[str]] = {}
-    chinese = subscriber.language == "zh-CN"
-    translate = context.composer.words(subscriber.language).translate
+    language, chinese = i18n.match_language(subscriber.language), subscriber.language == "zh-CN"
     for one in subscriptions_of(connection, subscriber.key):
         titles = [select_title(context.config, select, chinese=chinese) for select in one.selects]
-        wanted[schedule_words(context.config, translate, one.frequency, one.day) or one.frequency] = titles
+        wanted[schedule_words(context.config, language, one.frequency, one.day) or one.frequency] = titles
     address, token = parse_address(subscriber.address), context.tokens.preferences(subscriber.key, subscriber.version)
     return context.composer.receipt(address, token, subscriber.language, wanted, now)
 
@@ -280,14 +279,15 @@ def preview_digests(context: NewsletterContext, token: str, now: int, *, chinese
         return preview.digests(connection, context.config, known, now, chinese=chinese) if known else None
 
 
-def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> Preview | None:
+def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> MessagePreview | None:
     """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not."""
     with context.reading() as connection:
         known = _find_active(context, connection, token)
         found = preview.content(connection, context.config, known, frequency, now) if known else None
     if found is None:
         return None
-    from ..messages.compose import Press  # few pages compose mail
+    from ..messages.composer import DigestComposer  # few pages compose mail
 
     content, recipient = found
-    return Press(context.config, content, context.tokens, context.composer.folders).preview(recipient, now)
+    folders = template_folders(context.environment.root)
+    return DigestComposer(context.config, content, context.tokens, folders).preview(recipient)

@@ -181,7 +181,7 @@ def list_subscribers(engine: sa.Engine) -> Iterator[dict[str, Any]]:
 
 def describe(connection: sa.Connection, subscriber: Subscriber) -> dict[str, Any]:
     """Return a subscriber and the subscriptions as JSON values, for the operator."""
-    subscriptions = subscriptions_of(connection, subscriber.key)
+    wanted = subscriptions_of(connection, subscriber.key)
     return with_iso_times(
         {
             "email": subscriber.address,
@@ -192,7 +192,7 @@ def describe(connection: sa.Connection, subscriber: Subscriber) -> dict[str, Any
             "ended": subscriber.ended,
             "reason": subscriber.reason,
             "source": subscriber.source,
-            "subscriptions": [{"frequency": one.frequency, "day": one.day, "select": list(one.selects)} for one in subscriptions],
+            "subscriptions": [{"frequency": one.frequency, "day": one.day, "select": list(one.selects)} for one in wanted],
         }
     )
 

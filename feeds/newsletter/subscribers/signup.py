@@ -16,7 +16,7 @@ import structlog
 from ... import selections as grammar
 from ...database.tables import subscribers, subscriptions, suppressions
 from .. import NewsletterContext
-from ..messages.transactional import post
+from ..messages.transactional import enqueue
 from .email_address import EmailAddress, parse_address
 from .preferences import WishError, make_receipt, spell_select, validate_settings, validate_wish
 from .records import Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
@@ -118,7 +118,7 @@ def request_confirmation(
         if ip and (held := exceeded_limit(connection, context.config.newsletter.signup, hashed, network, now)):
             return held
         insert_requests(connection, [row])
-        post(connection, [message], now)
+        enqueue(connection, [message], now)
     return ""
 
 
@@ -166,7 +166,7 @@ def confirm(context: NewsletterContext, token: str, now: int) -> Confirmation | 
         if entered is None:
             return None
         mark_used(connection, request, entered, now)
-        post(connection, [make_receipt(context, connection, entered, now)], now)
+        enqueue(connection, [make_receipt(context, connection, entered, now)], now)
         return Confirmation("done", entered.language, token=context.tokens.preferences(entered.key, entered.version))
 
 

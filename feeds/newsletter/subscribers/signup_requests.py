@@ -56,7 +56,7 @@ class RequestedSubscription:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRequest:
-    """`state`: open | used | expired | refused. `requested` of an open one; `subscriber` and the `version` then of a used one."""
+    """`state`: open | used | expired | refused. `requested` of an open one; `subscriber`, `version` of a used one."""
 
     token_hash: str
     mailbox_hash: str

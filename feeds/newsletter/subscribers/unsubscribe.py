@@ -85,9 +85,7 @@ def find_owner(context: NewsletterContext, connection: sa.Connection, token: str
 # -- suppression list ------------------------------------------------------
 
 
-def end_subscription(
-    connection: sa.Connection, subscriber: int, status: str, reason: str, now: int, mailbox_hash: str
-) -> bool:
+def end_subscription(connection: sa.Connection, subscriber: int, status: str, reason: str, now: int, mailbox_hash: str) -> bool:
     """Take `subscriber` off the list. Return whether anything changed: the same end, or a stronger one, stays.
 
     `status`: unsubscribed | bounced | complained; `reason`: in a few words, for the operator. `mailbox_hash` is
@@ -138,7 +136,7 @@ def erase_address(context: NewsletterContext, address: str, now: int) -> bool:
 
 
 def _erase(context: NewsletterContext, connection: sa.Connection, address: EmailAddress, now: int) -> bool:
-    """Leave only the hash in `suppressions`, and the bare fact of deliveries. Keys are never given twice, so old links are safe."""
+    """Leave only the hash in `suppressions`, and the fact of deliveries. Old links are safe: keys are never given twice."""
     mailbox_hash = context.tokens.salted(address.mailbox)
     known = find_by_mailbox(connection, address.mailbox)
     gone = connection.execute(sa.delete(requests).where(requests.c.mailbox_hash == mailbox_hash)).rowcount

@@ -8,7 +8,7 @@ from flask import abort, request
 from werkzeug.wrappers import Response as Answer
 
 from ...admin.audience import ORDERS, RECENT
-from ...newsletter.subscribers.signup import MailboxError
+from ...newsletter.subscribers.email_address import EmailAddressError
 from . import charts
 from .auth import FOLDER, blueprint, config, console, ip, now, number, page, words
 
@@ -72,7 +72,7 @@ def find() -> Answer:
     address = request.form.get("email", "")
     try:
         found = console().find_subscriber(config(), address, ip(), now())
-    except MailboxError:
+    except EmailAddressError:
         return _page(400, address=address, wrong=True)
     return _page(address=address, sought=True, found=found)
 

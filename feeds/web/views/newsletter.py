@@ -20,17 +20,13 @@ from werkzeug.wrappers import Response as Answer
 
 from ... import i18n
 from ...model import FACETS
-from ...newsletter.subscribers.signup import (
-    LANGUAGES,
-    Confirmation,
-    Consent,
-    Leaving,
-    MailboxError,
-    Preferences,
-    Signup,
-    Wish,
-    WishError,
-)
+from ...newsletter import NewsletterContext
+from ...newsletter.subscribers import preferences, signup, unsubscribe
+from ...newsletter.subscribers.email_address import EmailAddressError
+from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences, WishError
+from ...newsletter.subscribers.records import Wish
+from ...newsletter.subscribers.signup import Confirmation, SignupForm
+from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
 from .. import rate_limit
 from ..context import state
 from ..rate_limit import Networks
@@ -41,13 +37,13 @@ from .language import COOKIE
 MAX_BODY = 64 * 1024
 
 
-def consent_here() -> Consent:
+def context_here() -> NewsletterContext:
     """404 where there is no newsletter; bodies are bounded before they are read."""
     here = state()
     if not here.config.newsletter.enabled:
         abort(404)
     request.max_content_length = MAX_BODY
-    return Consent.of(here.runtime, here.config)
+    return NewsletterContext.of(here.runtime, here.config)
 
 
 def now_here() -> int:
@@ -62,7 +58,7 @@ def words(text: str) -> str:
 
 def speak(language: str) -> None:
     """The subscriber's own language, as chosen for the digests, unless the switch says another one."""
-    if language in LANGUAGES and COOKIE not in request.cookies:
+    if language in i18n.LANGUAGES and COOKIE not in request.cookies:
         g.language = language
 
 
@@ -130,49 +126,49 @@ def _line(line: str) -> str:
 
 
 @blueprint.get("/subscribe")
-def subscribe() -> Answer:
+def show_signup() -> Answer:
     """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
-    consent = consent_here()
+    context = context_here()
     form = Form.of(request.args)
-    return _form(consent, replace(form, email="", selects=tuple(_existing(consent, form.selects))), {})
+    return _form(context, replace(form, email="", selects=tuple(_existing(context, form.selects))), {})
 
 
-def _existing(consent: Consent, selects: Sequence[str]) -> list[str]:
+def _existing(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
     found: list[str] = []
     for text in selects[:20]:
         try:
-            found.append(consent.known(text))
+            found.append(preferences.spell_select(context, text))
         except WishError:
             continue
     return list(dict.fromkeys(text for text in found if text))
 
 
 @blueprint.post("/subscribe")
-def sign_up() -> Answer:
+def submit_signup() -> Answer:
     """Sign up: a message that asks for confirmation goes out.
 
     The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
     have it, the whole form comes first.
     """
-    consent, now = consent_here(), now_here()
+    context, now = context_here(), now_here()
     form = Form.of(request.form)
     stamp = request.form.get("stamp", "")
     if not stamp:
-        return _form(consent, replace(form, selects=tuple(_existing(consent, form.selects))), {})
+        return _form(context, replace(form, selects=tuple(_existing(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
         return page("subscribed.html", 200)
-    age = consent.filled_in(stamp, now)
+    age = signup.form_age(context, stamp, now)
     if age is None or not FASTEST <= age <= SLOWEST:
-        return _form(consent, form, {"form": words("Please look at it once more and press the button again.")}, 400)
+        return _form(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
     try:
-        consent.sign_up(_signup(form, stamp), now)
-    except (MailboxError, WishError) as error:
-        return _form(consent, form, _told(error), 400)
+        signup.sign_up(context, _signup(form, stamp), now)
+    except (EmailAddressError, WishError) as error:
+        return _form(context, form, _told(error), 400)
     return page("subscribed.html", 200, hours=state().config.newsletter.confirm_hours)
 
 
-def _signup(form: Form, stamp: str) -> Signup:
-    return Signup(
+def _signup(form: Form, stamp: str) -> SignupForm:
+    return SignupForm(
         form.email,
         form.wanted(),
         form.frequency,
@@ -194,9 +190,9 @@ def _ip() -> str:
     return rate_limit.show(rate_limit.client(request.environ, Networks(state().config.site.trusted_proxies))) or "0.0.0.0"  # noqa: S104
 
 
-def _told(error: MailboxError | WishError) -> dict[str, str]:
+def _told(error: EmailAddressError | WishError) -> dict[str, str]:
     """What is wrong, in the reader's language, under the field that it is about."""
-    if isinstance(error, MailboxError):
+    if isinstance(error, EmailAddressError):
         told = {
             "empty": words("Please write your e-mail address."),
             "international": words(
@@ -214,79 +210,83 @@ def _told(error: MailboxError | WishError) -> dict[str, str]:
     return {error.field: told.get(error.field, words("This choice is not available. Please choose again."))}
 
 
-def _form(consent: Consent, form: Form, errors: dict[str, str], status: int = 200) -> Answer:
+def _form(context: NewsletterContext, form: Form, errors: dict[str, str], status: int = 200) -> Answer:
     settings = state().config
     proof = settings.newsletter.signup.proof_of_work
-    chosen = replace(form, frequency=form.frequency or _usual(consent), timezone=form.timezone or settings.site.timezone)
+    chosen = replace(
+        form,
+        frequency=form.frequency or preferences.usual_frequency(context.config),
+        timezone=form.timezone or settings.site.timezone,
+    )
     values = {
         "form": chosen,
         "errors": errors,
-        "stamp": consent.stamp(now_here()),
+        "stamp": signup.form_timestamp(context, now_here()),
         "proof": proof,
-        **_choices(consent, form.selects),
+        **_choices(context, form.selects),
     }
     return page("subscribe.html", status, **values)
 
 
-def _usual(consent: Consent) -> str:
-    offered = consent.frequencies()
-    return "weekly" if "weekly" in offered else offered[0]
-
-
-def _choices(consent: Consent, chosen: Sequence[str]) -> dict[str, Any]:
+def _choices(context: NewsletterContext, chosen: Sequence[str]) -> dict[str, Any]:
     """What forms offer. `groups`: (heading, [(selection, title, number of articles)]), what was chosen before in front."""
-    offers, chinese = consent.offers(), g.language == "zh-CN"
+    offers, chinese = preferences.load_offers(context), g.language == "zh-CN"
     groups = [(words("Selected feeds"), [(select, title, 0) for select, title in offers.named])]
     for name, terms in offers.terms.items():
         heading = FACETS[name].zh if chinese else FACETS[name].plural.capitalize()
         groups.append((heading, [(f"{name}={quote(term.name, safe='')}", term.name, term.articles) for term in terms]))
     shown = {select for _heading, rows in groups for select, _title, _articles in rows}
-    others = [(text, _title_of(consent)(text), 0) for text in _existing(consent, chosen) if text not in shown]
+    others = [(text, _title_of(context)(text), 0) for text in _existing(context, chosen) if text not in shown]
     return {
         "groups": [(heading, rows) for heading, rows in [(words("Chosen"), others), *groups] if rows],
-        "frequencies": [(name, consent.rhythm(g.language, name, consent.usual_day())) for name in consent.frequencies()],
+        "frequencies": [
+            (name, preferences.schedule_words(context.config, g.language, name, preferences.usual_day(context.config)))
+            for name in preferences.offered_frequencies(context.config)
+        ],
         "days": list(enumerate(map(words, DAYS))),
-        "usual_day": consent.usual_day(),
+        "usual_day": preferences.usual_day(context.config),
         "zones": i18n.list_zones(g.language),
         "city": lambda name: i18n.format_zone(name, g.language),
         "languages": {"zh-CN": "简体中文", "en": "English"},
     }
 
 
-def _title_of(consent: Consent) -> Callable[[str], str]:
-    return lambda select: consent.title(select, chinese=g.language == "zh-CN")
+def _title_of(context: NewsletterContext) -> Callable[[str], str]:
+    return lambda select: preferences.select_title(context.config, select, chinese=g.language == "zh-CN")
 
 
 # -- confirming ------------------------------------------------------------
 
 
 @blueprint.get("/confirm/<token>")
-def look_at_confirmation(token: str) -> Answer:
+def show_confirmation(token: str) -> Answer:
     """What a link of a confirmation is about; the button on it confirms."""
-    consent = consent_here()
-    return _confirmation(consent, consent.look_at_confirmation(token, now_here()))
+    context = context_here()
+    return _confirmation(context, signup.find_confirmation(context, token, now_here()))
 
 
 @blueprint.post("/confirm/<token>")
-def confirm(token: str) -> Answer:
+def submit_confirmation(token: str) -> Answer:
     """Confirm a subscription."""
-    consent = consent_here()
-    return _confirmation(consent, consent.confirm(token, now_here()))
+    context = context_here()
+    return _confirmation(context, signup.confirm(context, token, now_here()))
 
 
-def _confirmation(consent: Consent, found: Confirmation | None) -> Answer:
+def _confirmation(context: NewsletterContext, found: Confirmation | None) -> Answer:
     if found is None:
         return dead_link()
     speak(found.language)
-    wanted = _by_rhythm(consent, found.wishes, found.day)
+    wanted = _by_rhythm(context, found.wishes, found.day)
     return page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
 
 
-def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
+def _by_rhythm(context: NewsletterContext, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
     """How often and when, in words -> titles."""
     found: dict[str, list[str]] = {}
     for wish in wishes:
-        found.setdefault(consent.rhythm(g.language, wish.frequency, day), []).append(_title_of(consent)(wish.select))
+        found.setdefault(preferences.schedule_words(context.config, g.language, wish.frequency, day), []).append(
+            _title_of(context)(wish.select)
+        )
     return found
 
 
@@ -294,16 +294,16 @@ def _by_rhythm(consent: Consent, wishes: Sequence[Wish], day: int) -> dict[str, 
 
 
 @blueprint.get("/preferences/<token>")
-def preferences(token: str) -> Answer:
+def show_preferences(token: str) -> Answer:
     """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
-    consent = consent_here()
-    return _preferences(consent, token, consent.preferences(token), {})
+    context = context_here()
+    return _preferences(context, token, preferences.find_preferences(context, token), {})
 
 
 @blueprint.get("/preferences/<token>/data.json")
 def own_data(token: str) -> Answer:
     """All that is kept about a subscriber, to take along."""
-    found = consent_here().export_of(token)
+    found = preferences.export_own_data(context_here(), token)
     if found is None:
         return dead_link()
     body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
@@ -313,49 +313,45 @@ def own_data(token: str) -> Answer:
 
 
 @blueprint.post("/preferences/<token>")
-def change(token: str) -> Answer:
+def save_preferences(token: str) -> Answer:
     """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
-    consent, now = consent_here(), now_here()
-    found = consent.preferences(token)
+    context, now = context_here(), now_here()
+    found = preferences.find_preferences(context, token)
     if found is None:
         return dead_link()
     speak(found.subscriber.language)
     action = request.form.get("action", "save")
     if action == "erase":
-        return _erase(consent, token, found, now)
+        return _erase(context, token, found, now)
     if action == "revoke":
-        consent.revoke_links(token, now)
+        preferences.revoke_links(context, token, now)
         return page("subscribed.html", 200, renewed=True)
-    return _save(consent, token, found, now)
+    return _save(context, token, found, now)
 
 
-def _save(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
+def _save(context: NewsletterContext, token: str, found: Preferences, now: int) -> Answer:
     form = request.form
     wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
     wishes += [(form.get("frequency", ""), select) for select in Form.of(form).wanted()]
     try:
-        consent.save_preferences(
-            token,
-            wishes,
-            day=_day(form.get("day", "")),
-            timezone=form.get("timezone", ""),
-            language=form.get("language", ""),
-            now=now,
-        )
+        changes = PreferenceChanges(wishes, _day(form.get("day", "")), form.get("timezone", ""), form.get("language", ""))
+        preferences.save_preferences(context, token, changes, now)
     except WishError as error:
         told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _told(error)
-        return _preferences(consent, token, found, told, 400)
+        return _preferences(context, token, found, told, 400)
     return private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
 
 
-def _erase(consent: Consent, token: str, found: Preferences, now: int) -> Answer:
+def _erase(context: NewsletterContext, token: str, found: Preferences, now: int) -> Answer:
     if request.form.get("sure") != "yes":
-        return _preferences(consent, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
-    consent.erase(token, now)
-    return page("unsubscribe.html", 200, found=Leaving("gone", g.language), erased=True)
+        return _preferences(context, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
+    unsubscribe.erase_by_token(context, token, now)
+    return page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
 
 
-def _preferences(consent: Consent, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200) -> Answer:
+def _preferences(
+    context: NewsletterContext, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200
+) -> Answer:
     if found is None:
         return dead_link()
     speak(found.subscriber.language)
@@ -365,11 +361,11 @@ def _preferences(consent: Consent, token: str, found: Preferences | None, errors
         found=found,
         token=token,
         errors=errors,
-        title_of=_title_of(consent),
-        rhythm_of=lambda name, day: consent.rhythm(g.language, name, day),
+        title_of=_title_of(context),
+        rhythm_of=lambda name, day: preferences.schedule_words(context.config, g.language, name, day),
         form=Form.of(request.form),
         typed=request.form.getlist("how"),
-        **_choices(consent, ()),
+        **_choices(context, ()),
     )
 
 
@@ -377,23 +373,23 @@ def _preferences(consent: Consent, token: str, found: Preferences | None, errors
 
 
 @blueprint.get("/unsubscribe/<token>")
-def look_at_leaving(token: str) -> Answer:
+def show_unsubscribe(token: str) -> Answer:
     """What a link to unsubscribe is about; the button on it unsubscribes."""
-    return _leaving(token, consent_here().look_at_leaving(token, now_here()))
+    return _leaving(token, unsubscribe.find_unsubscribe_link(context_here(), token, now_here()))
 
 
 @blueprint.post("/unsubscribe/<token>")
-def unsubscribe(token: str) -> Answer:
+def submit_unsubscribe(token: str) -> Answer:
     """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
-    consent, now = consent_here(), now_here()
+    context, now = context_here(), now_here()
     if _one_click():
-        return _leaving(token, consent.unsubscribe(token, "one-click", now))
+        return _leaving(token, unsubscribe.unsubscribe(context, token, "one-click", now))
     if request.form.get("erase") == "yes":
-        erased = consent.erase(token, now)
-        return _leaving(token, consent.look_at_leaving(token, now), erased=erased)
+        erased = unsubscribe.erase_by_token(context, token, now)
+        return _leaving(token, unsubscribe.find_unsubscribe_link(context, token, now), erased=erased)
     if request.form.get("confirm") == "yes":
-        return _leaving(token, consent.unsubscribe(token, request.form.get("reason", ""), now))
-    return _leaving(token, consent.look_at_leaving(token, now))
+        return _leaving(token, unsubscribe.unsubscribe(context, token, request.form.get("reason", ""), now))
+    return _leaving(token, unsubscribe.find_unsubscribe_link(context, token, now))
 
 
 def _one_click() -> bool:
@@ -407,7 +403,7 @@ def _one_click() -> bool:
     return said.get("List-Unsubscribe", [""])[0].casefold() == "one-click"
 
 
-def _leaving(token: str, found: Leaving | None, *, erased: bool = False) -> Answer:
+def _leaving(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
     if found is None:
         return dead_link()
     speak(found.language)
@@ -427,20 +423,22 @@ _AS_MAIL = (
 @preview_blueprint.get("/preferences/<token>/next")
 def next_digests(token: str) -> Answer:
     """A subscriber's next digests, as they would be now."""
-    consent = consent_here()
-    found = consent.preferences(token)
+    context = context_here()
+    found = preferences.find_preferences(context, token)
     if found is None:
         return dead_link()
     speak(found.subscriber.language)
-    coming = consent.coming(token, now_here(), chinese=g.language == "zh-CN") or []
-    rhythms = {one.frequency: consent.rhythm(g.language, one.frequency, found.day) for one in coming}
+    coming = preferences.preview_digests(context, token, now_here(), chinese=g.language == "zh-CN") or []
+    rhythms = {
+        one.frequency: preferences.schedule_words(context.config, g.language, one.frequency, found.day) for one in coming
+    }
     return page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
 
 
 @preview_blueprint.get("/preferences/<token>/next/<frequency>")
 def as_mail(token: str, frequency: str) -> Answer:
     """One of them, as the message itself."""
-    found = consent_here().coming_mail(token, frequency, now_here())
+    found = preferences.preview_message(context_here(), token, frequency, now_here())
     if found is None:
         return dead_link()
     answered = private(Response(found.html, content_type="text/html; charset=utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.newsletter.subscribers.address import MAX_OCTETS, MailboxError, parse
+from feeds.newsletter.subscribers.email_address import MAX_OCTETS, EmailAddressError, parse_address
 
 ATEXT = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-"
 locals_ = st.lists(st.text(ATEXT, min_size=1, max_size=12), min_size=1, max_size=4).map(".".join)
@@ -31,7 +31,7 @@ labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789例子中国é", min_size=
     ],
 )
 def test_an_address_is_kept_as_typed_and_compared_normalised(typed: str, address: str, mailbox: str, envelope: str) -> None:
-    found = parse(typed)
+    found = parse_address(typed)
     assert (found.address, found.mailbox, found.envelope) == (address, mailbox, envelope)
     assert found.domain == envelope.rpartition("@")[2].lower()
 
@@ -62,8 +62,8 @@ def test_an_address_is_kept_as_typed_and_compared_normalised(typed: str, address
     ],
 )
 def test_what_mail_cannot_be_sent_to_is_refused_with_its_kind(typed: str, kind: str) -> None:
-    with pytest.raises(MailboxError) as found:
-        parse(typed)
+    with pytest.raises(EmailAddressError) as found:
+        parse_address(typed)
     assert found.value.kind == kind
     assert str(found.value).isprintable()
 
@@ -71,12 +71,12 @@ def test_what_mail_cannot_be_sent_to_is_refused_with_its_kind(typed: str, kind: 
 @given(local=locals_, domain=st.lists(labels, min_size=1, max_size=3).map(".".join))
 def test_what_is_accepted_is_the_same_again(local: str, domain: str) -> None:
     try:
-        found = parse(f"{local}@{domain}.org")
-    except MailboxError:
+        found = parse_address(f"{local}@{domain}.org")
+    except EmailAddressError:
         return
     assert found.envelope.isascii() and len(found.envelope) <= MAX_OCTETS
-    assert parse(found.envelope).mailbox == found.mailbox == parse(found.address).mailbox
-    assert parse(found.address) == found
+    assert parse_address(found.envelope).mailbox == found.mailbox == parse_address(found.address).mailbox
+    assert parse_address(found.address) == found
     assert found.address.startswith(local + "@")
 
 
@@ -86,8 +86,8 @@ def test_what_is_accepted_is_the_same_again(local: str, domain: str) -> None:
 )
 def test_nothing_gets_into_a_header_by_an_address(text: str) -> None:
     try:
-        found = parse(text)
-    except MailboxError:
+        found = parse_address(text)
+    except EmailAddressError:
         return
     for value in (found.envelope, found.address, found.mailbox):
         assert not set(value) & set('\r\n\0 <>,;:"\\()[]'), repr(value)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.database import tables
-from feeds.newsletter.subscribers import signup_limits
-from feeds.newsletter.subscribers.records import WishError
-from feeds.newsletter.subscribers.signup import Consent
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers import signup, signup_requests
+from feeds.newsletter.subscribers.preferences import WishError
+from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.runtime import Runtime
 from feeds.tokens import Tokens
 
@@ -42,7 +43,7 @@ def test_an_address_gets_three_confirmations_until_it_confirms(club: Club) -> No
     for day in range(5):
         club.sign_up(now=NOW + day * DAY)
     assert len(club.letters()) == 3
-    assert club.consent.confirm(club.token(), NOW + 5 * DAY - 100) is not None
+    assert signup.confirm(club.context, club.token(), NOW + 5 * DAY - 100) is not None
     for day in range(6, 12):
         club.sign_up(now=NOW + day * DAY)
     assert len(club.letters()) == 3 + 1 + 3, "a receipt, and room for three more"
@@ -97,12 +98,12 @@ def test_neither_addresses_nor_networks_are_kept_by_the_limits(club: Club) -> No
     ],
 )
 def test_a_network_is_a_part_of_an_address(ip: str, network: str) -> None:
-    assert signup_limits.network(ip) == network
+    assert signup_requests.network_prefix(ip) == network
 
 
 @given(st.text(max_size=50))
 def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
-    assert signup_limits.network(text) == "" or "/" in signup_limits.network(text)
+    assert signup_requests.network_prefix(text) == "" or "/" in signup_requests.network_prefix(text)
 
 
 # -- several processes -----------------------------------------------------
@@ -111,15 +112,16 @@ CHILD = """
 import sys
 from pathlib import Path
 from feeds.config.environment import Environment
-from feeds.newsletter.subscribers.signup import Consent, Signup
+from feeds.newsletter import NewsletterContext
+from feeds.newsletter.subscribers.signup import SignupForm, sign_up
 from feeds.runtime import Runtime
 runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))
-consent = Consent.of(runtime, runtime.edition().config)
+context, now = NewsletterContext.of(runtime, runtime.edition().config), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):
-    consent.sign_up(Signup(f"{sys.argv[2]}{number}@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1"), int(sys.argv[3]))
-    consent.sign_up(Signup("victim@example.org", ["tag=Linux"], "weekly", ip=f"198.51.{number}.1"), int(sys.argv[3]))
+    sign_up(context, SignupForm(f"{sys.argv[2]}{number}@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1"), now)
+    sign_up(context, SignupForm("victim@example.org", ["tag=Linux"], "weekly", ip=f"198.51.{number}.1"), now)
 """
 
 
@@ -146,10 +148,10 @@ def test_limits_hold_for_threads(club: Club) -> None:
     services = [Runtime(club.site.environment) for _ in range(6)]
 
     def work(runtime: Runtime) -> None:
-        consent = Consent.of(runtime, club.config)
+        context = NewsletterContext.of(runtime, club.config)
         start.wait()
         for _ in range(5):
-            consent.sign_up(_signup(), NOW)
+            signup.sign_up(context, SignupForm("reader@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1"), NOW)
 
     threads = [threading.Thread(target=work, args=(runtime,)) for runtime in services]
     for thread in threads:
@@ -161,31 +163,25 @@ def test_limits_hold_for_threads(club: Club) -> None:
         runtime.close()
 
 
-def _signup() -> Any:
-    from feeds.newsletter.subscribers.signup import Signup
-
-    return Signup("reader@example.org", ["tag=Linux"], "weekly", ip="192.0.2.1")
-
-
 # -- signed times and the proof of work ------------------------------------
 
 
 def test_a_stamp_tells_its_age_and_cannot_be_made_by_others() -> None:
     tokens, others = Tokens("secret"), Tokens("other")
-    stamp = signup_limits.stamp(tokens, "signup", NOW)
-    assert signup_limits.age(tokens, "signup", stamp, NOW + 5) == 5
-    assert signup_limits.age(others, "signup", stamp, NOW) is None and signup_limits.age(tokens, "login", stamp, NOW) is None
+    stamp = tokens.timestamp("signup", NOW)
+    assert tokens.timestamp_age("signup", stamp, NOW + 5) == 5
+    assert others.timestamp_age("signup", stamp, NOW) is None and tokens.timestamp_age("login", stamp, NOW) is None
     for forged in ("", "x", stamp[:-1], stamp.replace(str(NOW), str(NOW - 10)), stamp + "0", "１" + stamp[1:]):
-        assert signup_limits.age(tokens, "signup", forged, NOW) is None
+        assert tokens.timestamp_age("signup", forged, NOW) is None
 
 
 def solve(stamp: str, address: str) -> str:
-    return next(str(number) for number in range(10_000_000) if signup_limits.proven(stamp, address, str(number)))
+    return next(str(number) for number in range(10_000_000) if signup.is_proof_of_work(stamp, address, str(number)))
 
 
 def test_a_proof_of_work_is_asked_for_where_the_operator_wants_it(club: Club) -> None:
     club.settle(signup={"proof_of_work": True})
-    stamp = club.consent.stamp(NOW)
+    stamp = signup.form_timestamp(club.context, NOW)
     for proof in ("", "0", "-1", "x", "１", "9" * 5000):
         with pytest.raises(WishError) as found:
             club.sign_up(stamp=stamp, proof=proof)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from feeds.cli import main
 from feeds.config.models import Config
 from feeds.database import tables
-from feeds.newsletter.subscribers import importer
-from feeds.newsletter.subscribers.importer import ImportFaults, ImportReport, Row
+from feeds.newsletter.subscribers import importer, records, signup, unsubscribe
+from feeds.newsletter.subscribers.importer import ImportFaults, ImportOptions, ImportReport, Row
 
 from .club import NOW, Club
 
@@ -35,7 +35,7 @@ def club(site: Any) -> Club:
 
 def load(club: Club, text: str | bytes, now: int = NOW, **options: Any) -> ImportReport:
     data = text if isinstance(text, bytes) else (HEADER + text).encode()
-    return club.consent.import_csv(io.BytesIO(data), "people.csv", now, **options)
+    return importer.import_csv(club.context, io.BytesIO(data), "people.csv", now, ImportOptions(**options))
 
 
 def faults(club: Club, text: str | bytes) -> list[str]:
@@ -61,7 +61,7 @@ def test_rows_with_a_date_of_consent_are_subscribers_at_once(club: Club) -> None
         "Ada@Example.org": {"daily": ["tag=Linux&tag=Ubuntu"], "weekly": ["translator=geekpi"]},
         "bob@example.org": {"weekly": [""]},
     }
-    ada, bob = club.consent.everyone()
+    ada, bob = records.list_subscribers(club.context.engine)
     assert (ada["timezone"], ada["language"], ada["confirmed"], ada["source"]) == (
         "Europe/Berlin",
         "en",
@@ -84,7 +84,7 @@ def test_rows_without_one_are_asked_once_for_all_they_want(club: Club) -> None:
     assert (again.confirmations, again.unchanged) == (0, 3) and len(club.letters()) == 2
     from .club import link
 
-    assert club.consent.confirm(link(club.letters()[0], "confirm"), NOW + 100) is not None
+    assert signup.confirm(club.context, link(club.letters()[0], "confirm"), NOW + 100) is not None
     assert club.wanted() == {"a@example.org": {"daily": ["tag=Linux"], "weekly": ["tag=AI"]}}
     assert load(club, text, now=NOW + 200).unchanged == 3
 
@@ -108,7 +108,7 @@ def test_the_same_file_twice_is_as_once(club: Club) -> None:
 def test_an_import_adds_to_what_is_there_and_takes_nothing_away(club: Club) -> None:
     club.join("reader@example.org", "tag=Ubuntu", timezone="Europe/Berlin", language="en")
     load(club, f"READER@example.org,weekly,tag=Linux,America/New_York,zh-CN,{WHEN},\r\n")
-    (row,) = club.consent.everyone()
+    (row,) = records.list_subscribers(club.context.engine)
     assert club.wanted() == {"reader@example.org": {"weekly": ["tag=Ubuntu", "tag=Linux"]}}
     assert (row["timezone"], row["language"], row["source"]) == ("Europe/Berlin", "en", "web")
 
@@ -119,16 +119,14 @@ def test_an_import_adds_to_what_is_there_and_takes_nothing_away(club: Club) -> N
 @pytest.mark.parametrize("how", ["unsubscribed", "erased", "bounced", "complained"])
 @pytest.mark.parametrize("consent", [WHEN, ""])
 def test_an_import_never_revives_anybody(club: Club, how: str, consent: str) -> None:
-    from feeds.newsletter.subscribers import suppression
-
     token = club.join()
     if how == "unsubscribed":
-        club.consent.unsubscribe(token, "", NOW + 100)
+        unsubscribe.unsubscribe(club.context, token, "", NOW + 100)
     elif how == "erased":
-        club.consent.erase(token, NOW + 100)
+        unsubscribe.erase_by_token(club.context, token, NOW + 100)
     else:
         with club.site.runtime.engine.begin() as connection:
-            suppression.end(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
+            unsubscribe.end_subscription(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
     before = club.everything()
     report = load(club, f"\r\nReader@EXAMPLE.org,,,,,{consent},\r\n" * 2)
     assert club.everything() == before
@@ -217,7 +215,7 @@ def test_any_line_ends_a_byte_order_mark_and_columns_in_any_order_are_understood
 
 @given(st.binary(max_size=200) | st.text(',"\r\n;ab@.x', max_size=120).map(str.encode))
 def test_no_file_whatever_brings_the_reader_to_its_knees(data: bytes) -> None:
-    for found in importer.read(io.BytesIO(b"email,select\r\n" + data), "x.csv", Config(), NOW):
+    for found in importer.read_csv(io.BytesIO(b"email,select\r\n" + data), "x.csv", Config(), NOW):
         assert isinstance(found, Row) or found.line >= 1
 
 
@@ -235,27 +233,27 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(club: Club) -> None:
 def test_an_export_is_read_back_into_the_same(club: Club, new_site: Any) -> None:
     club.join("a+b@例子.中国", "tag=Linux", "tag=AI", language="en")
     load(club, f'"c@example.org",daily,"not-tag=a%2Cb&tag=Linux",UTC,en,{WHEN},"a, ""quoted"" fair"\r\n')
-    club.consent.unsubscribe(club.join("gone@example.org"), "", NOW)
-    rows = list(club.consent.export_csv())
+    unsubscribe.unsubscribe(club.context, club.join("gone@example.org"), "", NOW)
+    rows = list(importer.export_csv(club.context))
     assert rows[0] == importer.COLUMNS and {row[0] for row in rows[1:]} == {"a+b@例子.中国", "c@example.org"}
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     other = Club(new_site())
     load(other, written.getvalue().encode(), now=NOW + 100)
     assert other.wanted() == club.wanted()
-    assert list(other.consent.export_csv()) == rows
+    assert list(importer.export_csv(other.context)) == rows
 
 
 def test_a_day_that_somebody_chose_is_a_column_more(club: Club, new_site: Any) -> None:
     club.join("a@example.org", day=4)
     club.join("b@example.org", frequency="daily")
-    rows = list(club.consent.export_csv())
+    rows = list(importer.export_csv(club.context))
     assert rows[0] == (*importer.COLUMNS, "day") and [row[-1] for row in rows[1:]] == ["fri", ""]
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     other = Club(new_site())
     load(other, written.getvalue().encode(), now=NOW + 100)
-    assert list(other.consent.export_csv()) == rows
+    assert list(importer.export_csv(other.context)) == rows
 
 
 def test_twenty_thousand_rows_take_seconds_and_little_memory(club: Club) -> None:
@@ -270,11 +268,11 @@ def test_twenty_thousand_rows_take_seconds_and_little_memory(club: Club) -> None
     path.write_text("".join(lines()))
     began = time.process_time()
     with path.open("rb") as file:
-        report = club.consent.import_csv(file, "many.csv", NOW)
+        report = importer.import_csv(club.context, file, "many.csv", NOW)
     assert report.subscribers == 20_000 and time.process_time() - began < 6
     tracemalloc.start()
     with path.open("rb") as file:
-        assert club.consent.import_csv(file, "many.csv", NOW + 1).unchanged == 20_000
+        assert importer.import_csv(club.context, file, "many.csv", NOW + 1).unchanged == 20_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20, peak
