@@ -477,7 +477,7 @@ def test_the_whole_path_in_a_browser_without_javascript(
         time.sleep(FASTEST + 0.1)
         page.click("button.main")
         look("sent")
-        page.goto(f"{served.base}/confirm/{newest(served.service, 'confirm')}")
+        page.goto(f"{served.base}/confirm/{newest(served.runtime, 'confirm')}")
         look("confirm")
         page.click("button.main")
         look("confirmed")
