@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import functools
 import html
-import importlib.metadata
 import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import EntryPoint
 from typing import Any, Protocol
 
 from feedgen.entry import FeedEntry
@@ -26,6 +24,7 @@ from feedgen.feed import FeedGenerator
 from lxml import etree
 
 from .errors import FormatError
+from .plugins import find_plugins, load_plugin
 
 #: Entry point group in which a package registers a format: a class without arguments, or an object, that follows `Format`.
 GROUP = "feeds.formats"
@@ -411,15 +410,13 @@ def load_formats() -> Mapping[str, Format]:
     Loaded once per process, on the first call. Raises FormatError, which names the package, where one cannot be used.
     """
     found = {format.name: format for format in BUILT_IN}
-    for point in _entry_points():
+    for plugin in find_plugins(GROUP):
         try:
-            loaded = point.load()
+            loaded = load_plugin(plugin)
             format: Format = loaded() if isinstance(loaded, type) else loaded
             _check(format, found)
         except Exception as error:  # another package's code may raise anything
-            reason = str(error) if isinstance(error, FormatError) else f"{type(error).__name__}: {error}"
-            where = f"the feed format {point.name!r} of the package {_package(point)}"
-            raise FormatError(f"{where} cannot be used: {reason}") from None
+            raise FormatError(plugin.fault(error)) from None
         found[format.name] = format
     return found
 
@@ -431,15 +428,7 @@ def content_type(format: Format) -> str:
 
 def installed_formats() -> tuple[str, ...]:
     """Return name, package and version of every format that another package adds, without loading their code."""
-    return tuple(f"{point.name}={_package(point)}" for point in _entry_points())
-
-
-def _entry_points() -> list[EntryPoint]:
-    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
-
-
-def _package(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+    return tuple(map(str, find_plugins(GROUP)))
 
 
 def _check(format: Format, known: Mapping[str, Format]) -> None:

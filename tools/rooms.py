@@ -26,11 +26,13 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("store", "files to articles"), ("audience", "requests to numbers")],
     [("config", "settings"), ("counters", "what is counted"), ("selections", "as text")],
     [("database", "tables, migrations, backup, jobs"), ("urls", "the grammar of addresses")],
+    [("formats", "Atom, RSS, JSON Feed, and what packages add")],
     [
         ("model", "the nouns"),
         ("i18n", "words and dates"),
         ("logs", "events without secrets"),
         ("resources", "files that travel along"),
+        ("plugins", "other packages"),
         ("process_pool", "CPU work"),
         ("tokens", "signed links"),
     ],

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -21,8 +20,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from .. import urls
 from ..model import FACETS, PLURALS, Selection
+from ..plugins import find_plugins
 
-#: Our own transports; `transport_entry_points` has those of other packages.
+#: Our own transports, and the entry point group of those in other packages.
+TRANSPORT_GROUP = "feeds.transports"
 TRANSPORTS = ("maildir", "smtp")
 
 
@@ -411,16 +412,13 @@ class SignupLimits(_Strict):
     proof_of_work: bool = False
 
 
-def transport_entry_points(name: str = "") -> list[EntryPoint]:
-    """Return the transports that other installed packages provide; with `name`, those of that name."""
-    return [found for found in entry_points(group="feeds.transports") if name in ("", found.name)]
-
-
 def _transport(value: str, info: ValidationInfo) -> str:
     """Accept an installed transport. Only files are held to it: another process may read a stored one without the package."""
-    if value in TRANSPORTS or info.context is None or transport_entry_points(value):
+    if value in TRANSPORTS or info.context is None:
         return value
-    others = sorted({found.name for found in transport_entry_points()} - {*TRANSPORTS})
+    others = sorted({found.name for found in find_plugins(TRANSPORT_GROUP)} - {*TRANSPORTS})
+    if value in others:
+        return value
     expected = [repr(name) for name in (*TRANSPORTS, *others)]
     raise ValueError(f"Input should be {', '.join(expected[:-1])} or {expected[-1]}: no other transport is installed")
 

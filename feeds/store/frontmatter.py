@@ -12,16 +12,15 @@ for dates that do not exist.
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, distributions
 from typing import Any, Protocol, Union
 
 import yaml
 
 from ..errors import StoreError
+from ..plugins import Plugin, load_plugin
 
 Value = Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  # a name in quotes has no |
 
@@ -319,49 +318,20 @@ BUILT_IN: tuple[Kind, ...] = (YamlKind(), LcttKind())
 GROUP = "feeds.kinds"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class InstalledKind:
-    """The entry point of a kind in another package: which, of which version, and where it is (`module:attribute`)."""
-
-    package: str
-    version: str
-    name: str
-    target: str
-
-
 @functools.cache
-def find_kinds() -> tuple[InstalledKind, ...]:
-    """Return the kinds that installed packages bring, sorted; without importing them. Once per process.
-
-    `importlib.metadata.entry_points` would take twice the time, because it reads the names of all distributions.
-    """
-    found: set[InstalledKind] = set()
-    for package in distributions():
-        if f"[{GROUP}]" in (package.read_text("entry_points.txt") or ""):
-            points: Iterable[EntryPoint] = package.entry_points.select(group=GROUP)
-            found.update(InstalledKind(package.name, package.version, point.name, point.value) for point in points)
-    return tuple(sorted(found))
-
-
-@functools.cache
-def load_kinds(installed: tuple[InstalledKind, ...]) -> tuple[Kind, ...]:
+def load_kinds(installed: tuple[Plugin, ...]) -> tuple[Kind, ...]:
     """Return the table of kinds: the built-in ones, then `installed`. Raises StoreError that names a broken package.
 
     Worker processes are handed `installed`, so they load the same table as the process that began them.
     """
     kinds = list(BUILT_IN)
     for one in installed:
-        module, _, attribute = one.target.partition(":")
         try:
-            found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+            found: Any = load_plugin(one)
             found = found() if isinstance(found, type) else found
             if not (isinstance(found.name, str) and callable(found.recognizes) and callable(found.read)):
                 raise TypeError("it has not got the members name, recognizes and read")
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise StoreError(
-                f"package {one.package} {one.version}: its front-matter kind {one.name} ({one.target}) "
-                f"cannot be loaded ({reason}); repair the package or uninstall it"
-            ) from None
+            raise StoreError(one.fault(error)) from None
         kinds.append(found)
     return tuple(kinds)

@@ -24,8 +24,9 @@ from zoneinfo import ZoneInfo
 from .. import process_pool, urls
 from ..config.models import Config
 from ..model import FACETS, Facet, ParsedArticle, Problem
+from ..plugins import Plugin, find_plugins
 from . import markdown
-from .frontmatter import BadFrontMatter, InstalledKind, Source, Value, find_kinds, load_kinds, read_source
+from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
 from .git import UNDATED, FileDates
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -69,12 +70,12 @@ class ParseSettings:
     image_url: str
     max_bytes: int
     dates: bool = False
-    kinds: tuple[InstalledKind, ...] = ()
+    kinds: tuple[Plugin, ...] = ()
 
     @classmethod
     def from_config(cls, config: Config) -> ParseSettings:
         """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
-        site, kinds = config.site, find_kinds()
+        site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
         image_url = site.image_url or site.base_url
         return cls(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from feeds.errors import ConfigError, TransportError
 from feeds.model import Message, Outcome
 from feeds.newsletter.transports import base, choose_transport
 from feeds.newsletter.transports.base import PerMessageTransport, send_now
+from feeds.plugins import Plugin
 
 from .sending import Post, settings
 
@@ -60,8 +60,12 @@ def broken(_config: Config, _environment: Environment) -> HttpApi:
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [EntryPoint("http-api", f"{__name__}:HttpApi.configured", GROUP), EntryPoint("broken", f"{__name__}:broken", GROUP)]
-    monkeypatch.setattr("feeds.config.models.entry_points", lambda group: found if group == GROUP else [])
+    found = (
+        Plugin(GROUP, "broken", "feeds-broken", "1.0", f"{__name__}:broken"),
+        Plugin(GROUP, "http-api", "feeds-http-api", "1.0", f"{__name__}:HttpApi.configured"),
+    )
+    for module in ("feeds.config.models", "feeds.newsletter.transports"):
+        monkeypatch.setattr(f"{module}.find_plugins", lambda group: found if group == GROUP else ())
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def test_newsletter_yaml_may_name_an_installed_transport(installed: None, site: 
     site.set("newsletter.yaml", "transport: http-api\n")
     site.rescan()
     assert isinstance(choose_transport(site.runtime.edition().config, site.environment), HttpApi)
-    with pytest.raises(TransportError, match="transport broken: KeyError: 'API_KEY'"):
+    with pytest.raises(TransportError, match=r"package feeds-broken 1\.0: .*KeyError: 'API_KEY'"):
         choose_transport(settings(transport="broken"), site.environment)
     with pytest.raises(TransportError, match="no such transport is installed here"):
         choose_transport(settings(transport="elsewhere"), site.environment)

@@ -136,7 +136,9 @@ def test_a_broken_package_is_one_error_that_names_it(run: Run, point: str, reaso
         point,
     )
     name = point.partition(" ")[0]
-    assert found.stdout.startswith(f"the feed format '{name}' of the package feeds-gemini 1.5 cannot be used: "), found.stderr
+    assert (
+        found.stdout.startswith(f"package feeds-gemini 1.5: feeds.formats '{name}' (") and " cannot be used: " in found.stdout
+    ), found.stderr
     assert reason in found.stdout and found.stdout.count("\n") == 1
 
 
@@ -148,5 +150,5 @@ def test_the_command_line_shows_that_error_and_no_traceback(site: Any, run: Run)
         """,
         "gone = feeds_nowhere:Gone",
     )
-    assert "Traceback" not in found.stdout and "of the package feeds-gemini 1.5 cannot be used" in found.stdout, found.stdout
+    assert "Traceback" not in found.stdout and "package feeds-gemini 1.5: feeds.formats " in found.stdout, found.stdout
     assert not found.stdout.startswith("0 ")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ...config.environment import Environment
-from ...config.models import Config, transport_entry_points
+from ...config.models import TRANSPORT_GROUP, Config
 from ...counters import Gathered
 from ...errors import TransportError
+from ...plugins import find_plugins, load_plugin
 from .base import Transport
 from .maildir import Maildir
 from .smtp import Smtp
@@ -32,12 +33,13 @@ def choose_transport(config: Config, environment: Environment, gathered: Gathere
             per_connection=settings.messages_per_connection,
             gathered=gathered or Gathered(),
         )
-    for entry_point in transport_entry_points(settings.transport):
-        try:
-            found: Transport = entry_point.load()(config, environment)
-        except TransportError:
-            raise
-        except Exception as error:
-            raise TransportError(f"transport {settings.transport}: {type(error).__name__}: {error}") from error
-        return found
+    for plugin in find_plugins(TRANSPORT_GROUP):
+        if plugin.name == settings.transport:
+            try:
+                found: Transport = load_plugin(plugin)(config, environment)
+            except TransportError:
+                raise
+            except Exception as error:
+                raise TransportError(plugin.fault(error)) from error
+            return found
     raise TransportError(f"newsletter.yaml says `transport: {settings.transport}`, and no such transport is installed here")
