@@ -28,12 +28,12 @@ class Readers:
     def __init__(self, site: Any) -> None:
         self.site = site
         site.settle("site.yaml", base_url="http://localhost", article_url="")
-        self._lane = create_app(site.environment)
+        self._app = create_app(site.environment)
 
     def get(self, path: str) -> Any:
-        self._lane.current._due = 0.0
+        self._app.editions.expire()
         path, mark, query = path.partition("?")
-        return Client(self._lane).get(path if path.isascii() else urls.encode(path), query_string=query if mark else None)
+        return Client(self._app).get(path if path.isascii() else urls.encode(path), query_string=query if mark else None)
 
     def feed(self, path: str) -> Any:
         """The Atom feed at an address that answers by itself."""

@@ -71,7 +71,7 @@ OWNERS: dict[str, set[str]] = {
     "pydantic": {"config"},
     "pydantic_settings": {"config.environment"},
     "ruamel": {"config.edit"},
-    "pygal": {"web.admin.charts"},
+    "pygal": {"web.charts"},
     "brotli": {"syndication.documents"},
     "lxml": {"formats", "syndication"},
     "aiohttp": {"websub.http"},

@@ -28,7 +28,7 @@ from feeds.static.targets import Bucket
 from feeds.store.git import explain
 from feeds.syndication import lookup
 from feeds.web.app import create_app
-from feeds.web.fast_path import Lane
+from feeds.web.fast_path import FastPath
 
 WORD = "zqs3cret"
 TOKEN = f"{WORD}-of-the-operator"
@@ -145,7 +145,7 @@ def plain_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def _with_environment(application: Lane) -> Any:
+def _with_environment(application: FastPath) -> Any:
     return lambda environ, start: application({**SECRETS, **environ}, start)
 
 

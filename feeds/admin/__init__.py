@@ -1,6 +1,7 @@
-"""The console's use cases. Law: it shows numbers, lines of files and the operator's words; never comments, never secrets.
+"""Use cases of the operator's console; `web.console` has the pages for them.
 
-`console` is what the web asks; beside it, by subject: sessions (who may in), record (what was done), overview, excerpts (lines
-of files in quarantine), following (who reads what), people (who subscribes), sheets (feeds.yaml saved and taken back), drafts
-(a feed in the making).
+Reading: `reports` (how things stand; requests, readers and subscribers in numbers), `source_excerpt` (lines of quarantined
+files). Changing: `actions`, each noted in the audit log, `custom_feeds` (feeds.yaml), `sessions` (sign-in).
+
+Invariant: the console shows numbers, lines of files and the operator's own words; never comments of readers, never secrets.
 """

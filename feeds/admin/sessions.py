@@ -1,7 +1,7 @@
-"""Who may in: the operator's token, once; then a session that a cookie names. Throttled for all workers together.
+"""Sign-in to the console: the operator's token, once; then a session that a cookie names. Tries are limited.
 
-A session is a row, so that signing out ends it wherever its cookie has got to. Its key is a hash under the service's secret and
-the token: with either of them changed, nobody is signed in any more.
+A session is a row, so that signing out ends it wherever its cookie was copied to. Its id is a hash under the service's secret
+and the token: a change of either ends all sessions. Tries are counted for all workers together.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from .. import audit_log
 from ..database.tables import operator_log, operator_sessions
 from ..newsletter.subscribers.signup_requests import network_prefix, serialise
+from ..runtime import Runtime
 from ..tokens import Tokens
 
 #: A session ends after so long without a request, and in any case after so long (seconds).
 IDLE, LONGEST = 12 * 3600, 7 * 86400
 #: How stale `seen` may get: not every request is worth a write.
 _STALE = 300
-#: Wrong tokens of one network that cost nothing but themselves; each further one doubles the wait, from a minute to an hour.
+#: Wrong tokens of one network without a wait; each further one doubles the wait, from a minute to an hour.
 FREE_TRIES = 5
 #: Wrong tokens of all networks in an hour, from which on there is one try a minute.
 MANY_TRIES = 60
@@ -30,94 +31,95 @@ _HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """The keys of one configuration's console. `token` is the operator's, never empty."""
+class SessionKeys:
+    """Ids and CSRF tokens of sessions. `token` is the operator's, never empty."""
 
     token: str
     tokens: Tokens
 
-    def key(self, cookie: str) -> str:
-        return self.tokens.salted(f"operator session:{self._mark}:{cookie}")
+    @classmethod
+    def of(cls, runtime: Runtime) -> SessionKeys:
+        """Return the keys of this configuration. The first call may write the service's secret."""
+        return cls(runtime.environment.operator_token.get_secret_value(), runtime.tokens())
 
-    def form_key(self, cookie: str) -> str:
-        """What each form of the session carries: nobody else can know it (CSRF)."""
-        return self.tokens.salted(f"operator form:{self._mark}:{cookie}")
+    def session_id(self, cookie: str) -> str:
+        """Return the id under which the session's row is stored."""
+        return self.tokens.salted(f"operator session:{self._token_hash}:{cookie}")
+
+    def csrf_token(self, cookie: str) -> str:
+        """Return what each form of the session carries: nobody else can know it."""
+        return self.tokens.salted(f"operator form:{self._token_hash}:{cookie}")
 
     @property
-    def _mark(self) -> str:
+    def _token_hash(self) -> str:
         return self.tokens.salted(f"operator token:{self.token}")
-
-    def is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """`cookie` for who is let in; else `wait`: in how many seconds there is another try, 0 for at once."""
+class SignIn:
+    """The result of a try: the `cookie` of a new session, or "" and the seconds to `wait` for the next try, 0 for none."""
 
     cookie: str = ""
     wait: int = 0
 
 
-def sign_in(connection: sa.Connection, guard: Guard, given: str, ip: str, now: int) -> Admission:
-    """In a writing transaction: the try is counted before anyone else's."""
+def sign_in(connection: sa.Connection, keys: SessionKeys, given: str, ip: str, now: int) -> SignIn:
+    """Try the token `given`, in a writing transaction: the try is counted before anyone else's."""
     serialise(connection)
     if wait := _wait(connection, network_prefix(ip), now):
-        return Admission(wait=wait)
-    if not guard.is_token(given):
+        return SignIn(wait=wait)
+    if not hmac.compare_digest(given.encode(), keys.token.encode()):
         audit_log.note(connection, now, "refused", "", ip)
-        return Admission()
-    _purge(connection, now)
+        return SignIn()
+    c = operator_sessions.c
+    connection.execute(sa.delete(operator_sessions).where(sa.or_(c.seen < now - IDLE, c.created < now - LONGEST)))
     cookie = secrets.token_urlsafe(32)
-    connection.execute(sa.insert(operator_sessions).values(id=guard.key(cookie), created=now, seen=now))
+    connection.execute(sa.insert(operator_sessions).values(id=keys.session_id(cookie), created=now, seen=now))
     audit_log.note(connection, now, "sign-in", "", ip)
-    return Admission(cookie)
+    return SignIn(cookie)
 
 
 def _wait(connection: sa.Connection, network: str, now: int) -> int:
+    """Return the seconds until the next try: of this network since its last sign-in, and of all networks."""
     c = operator_log.c
-    tried = (c.event == "refused", c.at > now - _HOUR)
+    refused = sa.and_(c.event == "refused", c.at > now - _HOUR)
     entered = sa.select(sa.func.max(c.at)).where(c.event == "sign-in", c.network == network)
     since = int(connection.execute(entered).scalar() or 0)
-    waits = [
-        _back_off(*_tries(connection, *tried, c.network == network, c.at > since), now, FREE_TRIES, double=True),
-        _back_off(*_tries(connection, *tried), now, MANY_TRIES, double=False),
-    ]
-    return max(waits)
+    wait = 0
+    own = sa.and_(refused, c.network == network, c.at > since)
+    for tries, free, doubles in ((own, FREE_TRIES, True), (refused, MANY_TRIES, False)):
+        number, last = connection.execute(sa.select(sa.func.count(), sa.func.max(c.at)).where(tries)).one()
+        if number >= free:
+            pause = min(_HOUR, 60 * 2 ** min(number - free, 10)) if doubles else 60
+            wait = max(wait, math.ceil(last + pause - now))
+    return wait
 
 
-def _tries(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> tuple[int, int]:
-    """How many, and when the last one was."""
-    c = operator_log.c
-    number, last = connection.execute(sa.select(sa.func.count(), sa.func.max(c.at)).where(*where)).one()
-    return int(number), int(last or 0)
-
-
-def _back_off(number: int, last: int, now: int, free: int, *, double: bool) -> int:
-    if number < free:
-        return 0
-    pause = min(_HOUR, 60 * 2 ** min(number - free, 10)) if double else 60
-    return max(0, math.ceil(last + pause - now))
-
-
-def is_open(connection: sa.Connection, guard: Guard, cookie: str, now: int) -> tuple[bool, bool]:
-    """Whether the session goes on; whether it should be marked as seen."""
+def is_open(connection: sa.Connection, keys: SessionKeys, cookie: str, now: int) -> tuple[bool, bool]:
+    """Return whether the session is open, and whether `mark_seen` should be called."""
     c = operator_sessions.c
-    row = connection.execute(sa.select(c.created, c.seen).where(c.id == guard.key(cookie))).first() if cookie else None
+    query = sa.select(c.created, c.seen).where(c.id == keys.session_id(cookie))
+    row = connection.execute(query).first() if cookie else None
     if row is None or now - row.seen > IDLE or now - row.created > LONGEST:
         return False, False
     return True, now - row.seen > _STALE
 
 
-def mark(connection: sa.Connection, guard: Guard, cookie: str, now: int) -> None:
-    connection.execute(sa.update(operator_sessions).where(operator_sessions.c.id == guard.key(cookie)).values(seen=now))
+def mark_seen(connection: sa.Connection, keys: SessionKeys, cookie: str, now: int) -> None:
+    """Note that the session was used."""
+    own = operator_sessions.c.id == keys.session_id(cookie)
+    connection.execute(sa.update(operator_sessions).where(own).values(seen=now))
 
 
-def sign_out(connection: sa.Connection, guard: Guard, cookie: str, ip: str, now: int) -> None:
-    connection.execute(sa.delete(operator_sessions).where(operator_sessions.c.id == guard.key(cookie)))
+def is_signed_in(runtime: Runtime, keys: SessionKeys, cookie: str, now: int) -> bool:
+    """Return whether the cookie names an open session, which is noted as used now and then."""
+    found, stale = runtime.read(is_open, keys, cookie, now)
+    if stale:
+        runtime.write(mark_seen, keys, cookie, now)
+    return found
+
+
+def sign_out(connection: sa.Connection, keys: SessionKeys, cookie: str, ip: str, now: int) -> None:
+    """End the session."""
+    connection.execute(sa.delete(operator_sessions).where(operator_sessions.c.id == keys.session_id(cookie)))
     audit_log.note(connection, now, "sign-out", "", ip)
-
-
-def _purge(connection: sa.Connection, now: int) -> None:
-    c = operator_sessions.c
-    connection.execute(sa.delete(operator_sessions).where(sa.or_(c.seen < now - IDLE, c.created < now - LONGEST)))

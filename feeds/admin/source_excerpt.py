@@ -1,7 +1,7 @@
-"""The lines around a fault in a file of the store, without what people wrote in comments. Pure but for reading the file.
+"""Excerpts of quarantined files: the lines around a fault, without the comments of readers. Pure apart from reading the file.
 
-A file in quarantine is damaged, so nobody can tell for sure where its comments end. Hidden is every line from the first sign of
-comments to the one place where the archive's files go on behind them; where that is missing too, all the rest is.
+A quarantined file is damaged, so the end of its comments is uncertain. Every line is hidden from the first sign of comments to
+the one place where the archive's files go on behind them; where that is missing too, all the rest is hidden.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Line:
     cut: bool = False
 
 
-def around(store: Path, path: str, line: int) -> Sequence[Line]:
-    """Of a file below the store. Empty where no line is named, or the file is not there any more, or not below the store."""
+def read_excerpt(store: Path, path: str, line: int) -> Sequence[Line]:
+    """Return the lines around number `line` of a file. Empty without a line, or where no such file is below the store."""
     if line < 1:
         return ()
     try:
@@ -51,26 +51,26 @@ def around(store: Path, path: str, line: int) -> Sequence[Line]:
             text = opened.read(MAX_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return ()
-    return lines(text, line)
+    return excerpt(text, line)
 
 
-def lines(text: str, line: int) -> Sequence[Line]:
-    """Those of `text` around number `line`, counted from 1."""
+def excerpt(text: str, line: int) -> Sequence[Line]:
+    """Return the lines of `text` around number `line`, counted from 1."""
     rows = re.split(r"\r\n|\n|\r", text)
     first, last = max(1, line - AROUND), min(len(rows), line + AROUND)
-    shown = list(_public(rows[:last], marked=bool(_MARKS.search(text))))
-    return [_line(number, shown[number - 1]) for number in range(first, last + 1)]
+    shown = list(_hide_comments(rows[:last], marked=bool(_MARKS.search(text))))
+    return [
+        Line(number, row[:WIDTH], cut=True) if row is not None and len(row) > WIDTH else Line(number, row)
+        for number, row in enumerate(shown[first - 1 :], first)
+    ]
 
 
-def _line(number: int, text: str | None) -> Line:
-    return Line(number, text) if text is None or len(text) <= WIDTH else Line(number, text[:WIDTH], cut=True)
-
-
-def _public(rows: Sequence[str], *, marked: bool) -> Iterator[str | None]:
-    """Each line, or None in its place. `marked`: the file is of the archive's kind; then its beginning must look so, too."""
+def _hide_comments(rows: Sequence[str], *, marked: bool) -> Iterator[str | None]:
+    """Yield each line, or None in its place. `marked`: the file is of the archive's kind; its beginning must look so, too."""
+    begin = next((number for number, row in enumerate(rows) if row.strip()), 0)
     hidden, key, fences = False, "", 0
     for number, row in enumerate(rows):
-        if number == _first(rows):
+        if number == begin:
             hidden = marked and not _FENCE.fullmatch(row)
         fences += bool(_FENCE.fullmatch(row))
         hidden = not _BEHIND.fullmatch(row) and (hidden or _may_be_comment(row, key, header=marked and fences < 2))
@@ -78,11 +78,6 @@ def _public(rows: Sequence[str], *, marked: bool) -> Iterator[str | None]:
         hidden = hidden or bool(_BEGIN.fullmatch(row))
         if found := _KEY.match(row):
             key = found["key"]
-
-
-def _first(rows: Sequence[str]) -> int:
-    """The first line that is not blank."""
-    return next((number for number, row in enumerate(rows) if row.strip()), 0)
 
 
 def _may_be_comment(row: str, key: str, *, header: bool) -> bool:

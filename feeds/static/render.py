@@ -27,7 +27,7 @@ from ..syndication import lookup
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document
 from ..web.app import make_app
-from ..web.context import KEY, State
+from ..web.application import KEY, Application
 
 Render = Callable[[str], bytes | None]
 _VOLUMES = "volumes"
@@ -38,8 +38,8 @@ _ERRORS = {"/404.html": 404, "/410.html": 410}
 def renderer(environment: Environment) -> Render:
     """Answers by address, not encoded, from what is out now or later."""
     app = _made(environment, os.getpid(), _stamps(environment.root / "templates" / "web"))
-    here: State = app.extensions[KEY]
-    here.current.renew()
+    here: Application = app.extensions[KEY]
+    here.editions.expire()
     return functools.partial(_render, app)
 
 
@@ -50,8 +50,8 @@ def _stamps(folder: Path) -> tuple[tuple[str, int], ...]:
 
 @functools.lru_cache(maxsize=1)  # reading templates and words takes longer than a page; no connection survives a fork
 def _made(environment: Environment, _process: int, _templates: tuple[tuple[str, int], ...]) -> Flask:
-    app = make_app(environment, still=True)
-    here: State = app.extensions[KEY]
+    app = make_app(environment, static=True)
+    here: Application = app.extensions[KEY]
     app.extensions[_VOLUMES] = _Volumes(here.runtime)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     for address, code in _ERRORS.items():
@@ -68,8 +68,8 @@ def _document(app: Flask, address: str) -> bytes | None:
     path, format = urls.split_format(address[1:])
     if format is None:
         return None
-    here: State = app.extensions[KEY]
-    edition = here.current.edition()
+    here: Application = app.extensions[KEY]
+    edition = here.editions.latest()
     if urls.split_archive(path)[1]:
         volumes: _Volumes = app.extensions[_VOLUMES]
         return volumes.get(edition, path).get(format.name)

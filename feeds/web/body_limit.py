@@ -1,8 +1,8 @@
-"""Bodies of requests: read whole, within a bound of bytes, by so many threads at once and so many for each client.
+"""Limits on request bodies: read as a whole, within a bound of bytes, by few threads at once and fewer for each client.
 
-The server waits for a body in the thread that asks for it and knows no end of waiting: a few connections that promise a form
-and never send it would take all threads, and no feed would be answered any more. So readers of bodies have places; who
-finds none is answered 503 at once. A proxy that takes bodies in before it passes them on (nginx does) lets nobody wait at all.
+The server waits for a body in the thread that reads it, without a timeout: a few connections that promise a form and never send
+it would take all threads, and no feed would be answered any more. So readers of bodies have places; without a free place the
+response is 503 at once. A proxy that receives bodies before it passes them on (nginx does) lets nobody wait at all.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, Servi
 from .access_log import App, StartResponse
 from .rate_limit import Address
 
-#: The largest form of the service has less; what is longer is 413.
+#: Bytes. The largest form of the service has fewer; a longer body is answered 413.
 MAX_BODY = 64 * 1024
 #: Of a worker: threads of the server, those that may wait for bodies, and those for one client (an IPv6 /64 is one).
-THREADS, PLACES, EACH = 5, 3, 2
+THREADS, PLACES, PLACES_EACH = 5, 3, 2
 
 
 class Places:
-    """Threads share it."""
+    """Places for readers of bodies. Threads share it."""
 
-    def __init__(self, most: int = PLACES, each: int = EACH) -> None:
-        self._most, self._each = most, each
+    def __init__(self, total: int = PLACES, each: int = PLACES_EACH) -> None:
+        self._total, self._each = total, each
         self._taken: Counter[Address] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
-    def one(self, client: Address) -> Iterator[None]:
-        """Raises ServiceUnavailable where there is none."""
+    def reserve(self, client: Address) -> Iterator[None]:
+        """Hold a place for `client`. Raises ServiceUnavailable where none is free."""
         with self._lock:
-            if self._taken.total() >= self._most or self._taken[client] >= self._each:
+            if self._taken.total() >= self._total or self._taken[client] >= self._each:
                 raise ServiceUnavailable
             self._taken[client] += 1
         try:
@@ -45,11 +45,11 @@ class Places:
         finally:
             with self._lock:
                 self._taken[client] -= 1
-                self._taken += Counter()  # keeps only what is above nothing
+                self._taken += Counter()  # drops counts of 0
 
 
-class Body(io.RawIOBase):
-    """`wsgi.input`, read when somebody asks for it, and then as a whole. Half a form is none."""
+class LimitedBody(io.RawIOBase):
+    """`wsgi.input`, read as a whole at the first read. Truncated bodies are rejected."""
 
     def __init__(self, environ: Mapping[str, Any], places: Places, client: Callable[[], Address]) -> None:
         self._stream, self._length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
@@ -57,26 +57,28 @@ class Body(io.RawIOBase):
         self._held: io.BytesIO | None = None
 
     def readable(self) -> bool:
+        """Return True, as `io` asks for."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Copy the next bytes to `buffer`. Raises ServiceUnavailable, ClientDisconnected, RequestEntityTooLarge."""
         if self._held is None:
-            with self._places.one(self._client()):
+            with self._places.reserve(self._client()):
                 found = self._stream.read(MAX_BODY + 1)
             if self._length.isdecimal() and len(found) < min(int(self._length), MAX_BODY):
                 raise ClientDisconnected
-            if len(found) > MAX_BODY:  # Werkzeug would take what it has read by then for the whole
+            if len(found) > MAX_BODY:  # Werkzeug would take the part that was read for the whole
                 raise RequestEntityTooLarge
             self._held = io.BytesIO(found)
         return self._held.readinto(buffer)
 
 
-class Bodies:
-    """A WSGI application in front of another. `client` says who asks."""
+class BodyLimit:
+    """A WSGI application in front of another; `client` returns the client's address of a request."""
 
     def __init__(self, app: App, client: Callable[[dict[str, Any]], Address]) -> None:
         self.app, self.client, self.places = app, client, Places()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = Body(environ, self.places, lambda: self.client(environ))
+        environ["wsgi.input"] = LimitedBody(environ, self.places, lambda: self.client(environ))
         return self.app(environ, start_response)

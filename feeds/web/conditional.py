@@ -1,6 +1,6 @@
 """Conditional requests and content codings of RFC 9110. Pure: header values in, decisions out.
 
-The one place that decides validators, for documents in the lane and for everything that Flask answers.
+The one place that evaluates validators, for documents on the fast path and for everything that Flask answers.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import email.utils
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC
+from functools import lru_cache
 
 ENCODINGS = ("br", "gzip", "identity")  # on equal quality the first one is chosen
 #: What a page's bytes depend on besides its address.
@@ -16,17 +17,21 @@ VARY = "Accept-Encoding, Accept-Language, Cookie"
 SUFFIX = {"identity": "", "gzip": ".gz", "br": ".br"}
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
-#: What servers and caches in between append when they compress (https://bz.apache.org/bugzilla/show_bug.cgi?id=39727).
+#: Suffixes that intermediaries append when they compress (https://bz.apache.org/bugzilla/show_bug.cgi?id=39727).
 _APPENDED = re.compile(r"(?:-gzip|;gzip|--gzip|-br|;br|-df)$")
 
 
 def etag(digest: str, format: str, encoding: str) -> str:
-    """Strong, and different for each format and content coding (RFC 9110 section 8.8.3)."""
+    """Return a strong entity tag, different for each format and content coding (RFC 9110 section 8.8.3).
+
+    >>> etag("abc123", "atom", "gzip")
+    '"abc123.atom.gz"'
+    """
     return f'"{digest}.{format}{SUFFIX[encoding]}"'
 
 
 def decide(headers: Mapping[str, str], tags: Iterable[str], current: str, changed: int) -> int:
-    """200, 304 or 412, in the order of RFC 9110 section 13.2.2, for GET and HEAD.
+    """Return 200, 304 or 412, in the order of RFC 9110 section 13.2.2, for GET and HEAD.
 
     `headers` as in a WSGI environ. `tags` are the entity tags of all codings of the representation: each stands for the same
     content, so a client that kept one is up to date. `current` is the one that a 200 would carry, `changed` its Last-Modified
@@ -46,7 +51,7 @@ def decide(headers: Mapping[str, str], tags: Iterable[str], current: str, change
 
 
 def _matches(header: str, tags: Iterable[str]) -> bool:
-    """Weak comparison; a suffix that something in between appended does not count."""
+    """Compare weakly; a suffix that an intermediary appended does not count."""
     if header.strip() == "*":
         return True
     ours = {tag.strip('"') for tag in tags}
@@ -61,7 +66,7 @@ def _matches_strongly(header: str, tags: Iterable[str]) -> bool:
 
 
 def _date(value: str | None) -> int | None:
-    """An HTTP-date in UTC seconds; what is none is ignored (RFC 9110 section 13.1.3)."""
+    """Parse an HTTP-date to UTC seconds; None for anything else, which is ignored (RFC 9110 section 13.1.3)."""
     if not value:
         return None
     try:
@@ -72,17 +77,38 @@ def _date(value: str | None) -> int | None:
 
 
 def http_date(seconds: int) -> str:
+    """Return UTC seconds as an HTTP-date.
+
+    >>> http_date(0)
+    'Thu, 01 Jan 1970 00:00:00 GMT'
+    """
     return email.utils.formatdate(seconds, usegmt=True)
 
 
-def choose_encoding(header: str | None, offered: Iterable[str] = ENCODINGS) -> str:
-    """The content coding with the highest quality value (section 12.5.3); identity where nothing offered is acceptable."""
+#: Honest values of Accept-Encoding are shorter; others are not kept in memory.
+_MAX_REMEMBERED = 200
+
+
+def negotiate_encoding(header: str | None) -> str:
+    """Return `choose_encoding(header)`, remembered for headers of a usual length."""
+    return _remembered(header) if header is None or len(header) <= _MAX_REMEMBERED else choose_encoding(header)
+
+
+def choose_encoding(header: str | None) -> str:
+    """Return the content coding with the highest quality value (section 12.5.3), identity where none is acceptable.
+
+    >>> choose_encoding("gzip;q=0.8, br;q=0.5"), choose_encoding("deflate")
+    ('gzip', 'identity')
+    """
     if not header:
         return "identity"
-    qualities = _qualities(header)
+    qualities: dict[str, float] = {}
+    for part in header.split(","):
+        coding, _, parameters = part.partition(";")
+        qualities[coding.strip().lower()] = _quality(parameters)
     others = qualities.get("*")
     best, chosen = 0.0, "identity"
-    for encoding in offered:
+    for encoding in ENCODINGS:
         quality = qualities.get(encoding, qualities.get("x-" + encoding))
         if quality is None:
             # Identity is acceptable unless it is excluded; a coding that is not listed is not, unless "*" is.
@@ -92,12 +118,7 @@ def choose_encoding(header: str | None, offered: Iterable[str] = ENCODINGS) -> s
     return chosen
 
 
-def _qualities(header: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in header.split(","):
-        coding, _, parameters = part.partition(";")
-        found[coding.strip().lower()] = _quality(parameters)
-    return found
+_remembered = lru_cache(maxsize=512)(choose_encoding)
 
 
 def _quality(parameters: str) -> float:

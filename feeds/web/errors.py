@@ -1,4 +1,4 @@
-"""Answers that are none: pages of errors, also where the database is away or this program itself has failed."""
+"""Error pages, also where the database does not answer or this program itself has failed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .. import urls
 from ..catalog import queries
 from ..model import PLURALS, Term
 from ..monitoring.health import is_away
-from .access_log import NAME
-from .context import State, state
+from .access_log import REQUEST_ID
+from .application import application
 from .views.language import choose_language
 
 log: Any = structlog.get_logger("feeds.web")
@@ -28,69 +28,62 @@ request {name}
 """
 
 
-def answer(error: Exception) -> Answer:
-    """For whatever a view raises. What is no answer by itself is logged under the request's name, which the page shows."""
+def handle_error(error: Exception) -> Answer:
+    """Return the page for whatever a view raised. Failures are logged with the request's id, which the page shows."""
     if isinstance(error, HTTPException):
-        return _page(error)
-    name = request.environ.get(NAME, "")
-    said = {"request": name, "method": request.method, "path": request.path, "error": type(error).__name__}
+        return _error_page(error)
+    request_id = request.environ.get(REQUEST_ID, "")
+    found = {"request": request_id, "method": request.method, "path": request.path, "error": type(error).__name__}
     if is_away(error):
-        log.error("database_away", **said)
-        return _page(ServiceUnavailable(), away=True)
-    log.exception("request_failed", **said)
-    return _page(InternalServerError())
+        log.error("database_unreachable", **found)
+        return _error_page(ServiceUnavailable(), away=True)
+    log.exception("request_failed", **found)
+    return _error_page(InternalServerError())
 
 
-def _page(error: HTTPException, *, away: bool = False) -> Answer:
+def _error_page(error: HTTPException, *, away: bool = False) -> Answer:
     if isinstance(error.response, Answer):  # a redirect
         return error.response
-    answered = _rendered(error, away)
+    response = _render(error, away)
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
-            answered.headers[name] = value
-    if error.code == 503:
-        answered.headers["Retry-After"] = str(RETRY_AFTER)
-    answered.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
-    answered.headers["Cache-Control"] = _keep(error.code or 500)
-    return answered
+            response.headers[name] = value
+    code = error.code or 500
+    if code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    response.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
+    if request.method not in ("GET", "HEAD") or code == 429 or code >= 500:
+        response.headers["Cache-Control"] = "no-store"
+    else:  # a feed that is gone stays so; one that is missing may come
+        response.headers["Cache-Control"] = "public, max-age=300" if code == 410 else "public, max-age=60"
+    return response
 
 
-def _rendered(error: HTTPException, away: bool) -> Response:
-    """A page; plain words where not even that can be made, as before the database has ever answered."""
-    name = request.environ.get(NAME, "") if (error.code or 500) >= 500 else ""
+def _render(error: HTTPException, away: bool) -> Response:
+    """Return the page, or plain text where not even that can be made, as before the database has ever answered."""
+    request_id = request.environ.get(REQUEST_ID, "") if (error.code or 500) >= 500 else ""
     try:
-        similar = _similar() if error.code == 404 else []
-        named = {"code": error.code, "similar": similar, "away": away, "request_name": name}
-        _choose_language()
-        body = render_template("error.html", **named, autodiscovery=(), canonical="")
-    except Exception as fault:
-        if not is_away(fault):
-            log.exception("error_page_failed", request=name, error=type(fault).__name__)
-        return Response(_PLAIN.format(code=error.code, name=name), error.code, content_type="text/plain; charset=utf-8")
+        similar = _similar_terms() if error.code == 404 else []
+        values = {"code": error.code, "similar": similar, "away": away, "request_name": request_id}
+        if "language" not in g:  # the failure came before it was chosen
+            g.language = choose_language(request, "en")
+        body = render_template("error.html", **values, autodiscovery=(), canonical="")
+    except Exception as failure:
+        if not is_away(failure):
+            log.exception("error_page_failed", request=request_id, error=type(failure).__name__)
+        text = _PLAIN.format(code=error.code, name=request_id)
+        return Response(text, error.code, content_type="text/plain; charset=utf-8")
     return Response(body, error.code, content_type="text/html; charset=utf-8")
 
 
-def _choose_language() -> None:
-    """Where a fault came before that."""
-    if "language" not in g:
-        g.language = choose_language(request, "en")
-
-
-def _keep(code: int) -> str:
-    """How long an error may be kept: what is gone stays so, what is not there may come, the rest is of this moment."""
-    if request.method not in ("GET", "HEAD") or code == 429 or code >= 500:
-        return "no-store"
-    return "public, max-age=300" if code == 410 else "public, max-age=60"
-
-
-def _similar() -> list[Term]:
-    """Terms that the reader may have meant."""
-    here: State = state()
+def _similar_terms() -> list[Term]:
+    """Return terms that the address may have meant."""
+    app = application()
     folder, _, name = request.path.strip("/").partition("/")
     facet = PLURALS.get(folder.casefold())
-    config = here.current.edition().config
+    config = app.editions.latest().config
     if facet is None or not name or config is None or len(name) > 200 or not urls.is_text(name):
         return []
     stem, format = urls.split_format(name)
-    found = here.runtime.read(queries.similar_terms, facet.name, urls.unslug(stem if format else name))
+    found = app.runtime.read(queries.similar_terms, facet.name, urls.unslug(stem if format else name))
     return [term for term in found if config.has_feed(term.facet, term.path)]

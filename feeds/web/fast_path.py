@@ -1,11 +1,15 @@
-"""The lane: documents that are in the cache and current are answered here, before Flask, in a few microseconds.
+"""The fast path: cached documents are answered before Flask, in a few microseconds.
 
-A reader that has the version that is out is answered here even where the cache holds no more than its validators. All else
-goes on to Flask, which fills the cache. Both answer through the turnstile.
+A request passes `FastPath`, `RateLimiter.respond`, `CachedDocument.respond`, `conditional.decide`. A reader that has the
+current version is answered here even where only the validators of a document are cached. Everything else goes on to Flask,
+which fills the cache and answers through the rate limiter, too.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import re
 import threading
 import time
@@ -16,57 +20,60 @@ from urllib.parse import quote
 import structlog
 
 from ..syndication.editions import Edition
-from .access_log import HEADER, App, Journal, StartResponse
-from .cache import Cache
-from .rate_limit import Turnstile
+from .access_log import HEADER, AccessLog, App, StartResponse
+from .cache import ResponseCache
+from .rate_limit import RateLimiter
 
 log: Any = structlog.get_logger("feeds.web")
 
 #: How long a worker may go on without asking whether a rescan has changed anything, in seconds.
 RECHECK_SECONDS = 0.2
 _STATUS = {200: "200 OK", 304: "304 Not Modified", 412: "412 Precondition Failed", 429: "429 Too Many Requests"}
+#: Request ids of proxies: `$request_id` of nginx, a UUID, `{http.request.uuid}` of Caddy, and their like.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._=+-]{1,128}")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
-class Current:
-    """The edition that is out, asked of the database a few times a second at most.
+class EditionPoller:
+    """The latest edition, asked of the database a few times a second at most.
 
-    `renew` is told of the edition before and the one after it, before that is out here.
+    `on_change` is called with the edition before and the one after, before the latter is in force here.
     """
 
     def __init__(
-        self, number: Callable[[], int], load: Callable[[], Edition], renew: Callable[[Edition, Edition], None]
+        self, generation: Callable[[], int], load: Callable[[], Edition], on_change: Callable[[Edition, Edition], None]
     ) -> None:
-        self._number, self._load, self._renew = number, load, renew
+        self._generation, self._load, self._on_change = generation, load, on_change
         self._lock = threading.Lock()
         self._due = 0.0
         self._failing = False
         self._edition: Edition | None = None
 
-    def edition(self) -> Edition:
-        """At most RECHECK_SECONDS old. While one thread asks, the others go on with what is known."""
+    def latest(self) -> Edition:
+        """Return the edition, at most RECHECK_SECONDS old. While one thread asks, the others go on with the known one."""
         if self._edition is None:
             with self._lock:
-                return self._ask()
+                return self._poll()
         if time.monotonic() >= self._due and self._lock.acquire(blocking=False):
             try:
-                return self._ask()
+                return self._poll()
             finally:
                 self._lock.release()
         return self._edition
 
-    def renew(self) -> None:
-        """Whoever asks next gets what is out then."""
+    def expire(self) -> None:
+        """Make the next call of `latest` ask the database."""
         self._due = 0.0
 
-    def _ask(self) -> Edition:
-        """Where the database does not answer, what was out goes on being out."""
+    def _poll(self) -> Edition:
+        """Where the database does not answer, the known edition stays in force."""
         self._due = time.monotonic() + RECHECK_SECONDS
         try:
             if self._edition is None:
                 self._edition = self._load()
-            elif self._number() != self._edition.generation:
+            elif self._generation() != self._edition.generation:
                 edition = self._load()
-                self._renew(self._edition, edition)
+                self._on_change(self._edition, edition)
                 self._edition = edition
         except Exception as error:
             if self._edition is None:
@@ -79,40 +86,47 @@ class Current:
         return self._edition
 
 
-def _encode_query(environ: dict[str, Any]) -> None:
-    """One that was typed without percent signs. Flask would raise where it is not UTF-8."""
-    query: str = environ.get("QUERY_STRING", "")
-    if not query.isascii():
-        environ["QUERY_STRING"] = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), query)
+class FastPath:
+    """The WSGI application of a worker, in front of Flask's: it gives each request an id, and answers it from the cache."""
 
-
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-
-
-class Lane:
-    """A WSGI application in front of another."""
-
-    def __init__(self, app: App, cache: Cache, current: Current, turnstile: Turnstile, journal: Journal) -> None:
-        self.app, self.cache, self.current, self.turnstile, self.journal = app, cache, current, turnstile, journal
+    def __init__(
+        self, app: App, cache: ResponseCache, editions: EditionPoller, limiter: RateLimiter, access_log: AccessLog
+    ) -> None:
+        self.app, self.cache, self.editions, self.limiter, self.access_log = app, cache, editions, limiter, access_log
+        self._prefix = os.urandom(6).hex()
+        self._numbers = itertools.count(1)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        name = self.journal.name(environ)
+        given = environ.get("HTTP_X_REQUEST_ID")
+        request_id = self._proxys_id(given, environ) if given is not None else None
+        if request_id is None:
+            request_id = f"{self._prefix}-{next(self._numbers)}"
         path = environ["PATH_INFO"]
-        # A selection is what its query says; the key is as in `building`.
-        served = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
+        # A selection is what its query says; the key is as in `views.select`.
+        cached = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
         if (
-            served is None
-            or (edition := self.current.edition()).generation > served.generation  # in this order: it renews what is kept
+            cached is None
+            or (edition := self.editions.latest()).generation > cached.generation  # in this order: polling revalidates entries
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
-            or not served.answers(environ)
+            or not cached.can_answer(environ)
         ):
-            _encode_query(environ)
-            return self.journal.watch(self.app, environ, start_response, name)
-        status, headers, body = self.turnstile.answer(served, environ, edition)
+            if not environ.get("QUERY_STRING", "").isascii():  # typed without percent signs: Flask raises where it is not UTF-8
+                encoded = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), environ["QUERY_STRING"])
+                environ["QUERY_STRING"] = encoded
+            return self.access_log.watch(self.app, environ, start_response, request_id)
+        status, headers, body = self.limiter.respond(cached, environ, edition)
         if environ["REQUEST_METHOD"] == "HEAD":
             body = b""
-        start_response(_STATUS[status], [*headers, (HEADER, name)])
-        if self.journal.everything:
-            self.journal.log(environ, name, status, len(body), 0.0)
+        start_response(_STATUS[status], [*headers, (HEADER, request_id)])
+        if self.access_log.everything:
+            self.access_log.write(environ, request_id, status, len(body), 0.0)
         return [body]
+
+    def _proxys_id(self, given: str, environ: dict[str, Any]) -> str | None:
+        """Return the id that a trusted proxy gave the request, None for any other."""
+        if not _REQUEST_ID.fullmatch(given):
+            return None
+        with contextlib.suppress(Exception):  # the database is away: the known configuration stays in force
+            self.limiter.adopt(self.editions.latest().config)
+        return given if self.limiter.trusts(environ) else None

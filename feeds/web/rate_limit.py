@@ -1,6 +1,7 @@
-"""Where every feed document goes through, in the lane and in Flask: counted, and refused to who is greedy.
+"""Rate limits for feed documents: the client's address, what one client may be sent, and the answer 429.
 
-What it adds to a 304 is a few look-ups; whose request it is, is asked only where a document would be sent in full.
+Every feed document is sent through `RateLimiter.respond`, by the fast path and by Flask. It adds a few dictionary look-ups to
+a 304: the client's address is looked up only where a document would be sent in full.
 """
 
 from __future__ import annotations
@@ -17,24 +18,27 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from ..config.models import NETWORKS, Config, Site
+from ..config.models import NETWORKS, Config
 from ..syndication.editions import Edition
-from .cache import Headers, Served, answer
+from .cache import CachedDocument, Headers
 from .request_stats import Tally, Today, Write
 
-# Who asks: the address of the client, for limits, which is never stored. One answer for feeds, metrics and sign-ups alike.
+# The client's address, for limits on feeds, metrics and sign-ups alike. It is never stored.
 #
-# It is the connection's, unless that is a proxy's that the setting `trusted_proxies` names: then X-Forwarded-For is read
-# from its
-# end (each proxy appends whom it saw), up to the first address that is no trusted proxy's. What a client itself put in front is
-# never reached. `Forwarded` (RFC 7239) is not read: proxies that write X-Forwarded-For pass it on as a client sent it.
+# It is the address of the connection, unless that belongs to a proxy named by the setting `trusted_proxies`: then
+# X-Forwarded-For is read from its end (each proxy appends the address it saw) up to the first address that belongs to no
+# trusted proxy. What a client itself put in front is never reached. `Forwarded` (RFC 7239) is ignored: proxies that write
+# X-Forwarded-For pass it on as a client sent it.
 
 #: An address as bytes: 4 or 16 of them; empty where there is none (a Unix socket).
 Address = bytes
 
 
 class Networks:
-    """A set of networks; `holds` takes about a microsecond, `ipaddress` ten times as long."""
+    """A set of networks, from words such as `192.0.2.0/24` or `loopback`.
+
+    `contains` takes about a microsecond, `ipaddress` ten times as long.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
         self._masks: dict[int, list[tuple[int, int]]] = {4: [], 16: []}
@@ -44,7 +48,8 @@ class Networks:
                 rows = self._masks[len(network.network_address.packed)]
                 rows.append((int(network.netmask), int(network.network_address)))
 
-    def holds(self, address: Address) -> bool:
+    def contains(self, address: Address) -> bool:
+        """Return whether `address` is in one of the networks; False for the empty address."""
         rows = self._masks.get(len(address))
         if not rows:
             return False
@@ -55,8 +60,17 @@ class Networks:
         return False
 
 
-def parse(text: str) -> Address:
-    """`192.0.2.7`, `192.0.2.7:1234`, `2001:db8::1`, `[2001:db8::1]:443`, `::ffff:192.0.2.7`; empty for anything else."""
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def parse_address(text: str) -> Address:
+    """Parse an address with or without a port; empty for anything else.
+
+    >>> parse_address("192.0.2.7:1234") == parse_address("::ffff:192.0.2.7") == bytes([192, 0, 2, 7])
+    True
+    >>> parse_address("[2001:db8::1]:443") == parse_address("2001:db8::1"), parse_address("unknown")
+    (True, b'')
+    """
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -68,70 +82,72 @@ def parse(text: str) -> Address:
         packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
     except (OSError, ValueError):  # ValueError: a character that no address has
         return b""
-    return packed[12:] if packed.startswith(_MAPPED) else packed
+    return packed[12:] if packed.startswith(_IPV4_MAPPED) else packed
 
 
-_MAPPED = bytes(10) + b"\xff\xff"
-
-
-def show(address: Address) -> str:
+def format_address(address: Address) -> str:
+    """Return an address as text, "" for the empty one."""
     if not address:
         return ""
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 
-def network(address: Address) -> str:
-    """The /24 or /48 that an address is in: as much as a log may know."""
+def format_network(address: Address) -> str:
+    """Return the /24 or /48 that contains `address`: a log may hold no longer part of it.
+
+    >>> format_network(parse_address("192.0.2.7"))
+    '192.0.2.0/24'
+    """
     kept = {4: 3, 16: 6}.get(len(address), 0)
-    return f"{show(address[:kept] + bytes(len(address) - kept))}/{8 * kept}" if kept else ""
+    return f"{format_address(address[:kept] + bytes(len(address) - kept))}/{8 * kept}" if kept else ""
 
 
-def client(environ: Mapping[str, Any], trusted: Networks) -> Address:
-    """A trusted proxy that names nobody, or nobody's address, is the client itself: no more than that is known."""
-    found = parse(environ.get("REMOTE_ADDR") or "")
+#: Entries of X-Forwarded-For that are read, from its end.
+MAX_HOPS = 20
+
+
+def client_address(environ: Mapping[str, Any], trusted: Networks) -> Address:
+    """Return the client's address of a WSGI request.
+
+    Where a trusted proxy names no client, or something that is not an address, its own address is returned.
+    """
+    found = parse_address(environ.get("REMOTE_ADDR") or "")
     forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-    if not forwarded or not trusted.holds(found):
+    if not forwarded or not trusted.contains(found):
         return found
     for text in reversed(forwarded.split(",")[-MAX_HOPS:]):
-        hop = parse(text)
+        hop = parse_address(text)
         if not hop:
             return found
         found = hop
-        if not trusted.holds(hop):
+        if not trusted.contains(hop):
             return found
     return found
 
 
-MAX_HOPS = 20
-
-
-# What one client may be sent. Pure: the time is an argument. Law: a reader that asks as RFC 9110 wants it never hears a no.
+# What one client may be sent. Pure: the time is an argument.
 #
-# Greedy is who is sent again and again what it has. So only these documents count:
+# Invariant: clients that send validators, as RFC 9110 describes, are never rate-limited.
 #
-# - those asked for without If-None-Match and If-Modified-Since (a new reader does so once; a greedy one always);
-# - those sent before, in the very same version, to the same client.
+# A greedy client requests again and again what it already has. So only these responses count:
 #
-# Two meters: `same_version` for one version of one document, asked for without a validator; `documents` for all that count.
-# Both allow their hour's worth at once, so an import of hundreds of feeds passes, and refill evenly. 304 and HEAD never get
-# here.
-# A new version to a reader that named its old one is free, however many feeds change at once.
+# - to requests without If-None-Match and If-Modified-Since (a new reader sends one such request; a greedy one always does);
+# - of a version that was sent before to the same client.
 #
-# A client is an IPv4 address or an IPv6 /64 (what one household has), kept as a hash under a key of this process, in memory
-# only,
-# and forgotten an hour or two later, or earlier where there are too many: then greedy ones profit, never the others pay.
+# Two meters: `same_version` for one version of one document, requested without a validator; `documents` for all that count.
+# Memory is bounded; where there are too many clients the oldest half is forgotten: then greedy ones profit, others never pay.
 
 Key = TypeVar("Key")
 
 HOUR = 3600.0
-#: The least that a refused client is told to wait, in seconds.
-LEAST = 60
+#: The shortest wait that a 429 asks for, in seconds.
+MIN_WAIT = 60
 #: Versions sent to clients, and clients, that are remembered: a hundred bytes each.
 VERSIONS, CLIENTS = 32_768, 16_384
 
 
 class Meter(Generic[Key]):
-    """So many an hour for each key, at once or evenly (GCRA: one number a key, the time when its bucket will be full again)."""
+    """Allow `per_hour` events an hour for each key, at once or evenly (GCRA: one number a key, when it is full again)."""
 
     def __init__(self, per_hour: int, room: int) -> None:
         self.interval = HOUR / per_hour if per_hour else 0.0
@@ -146,17 +162,18 @@ class Meter(Generic[Key]):
         return found if found is not None else self._old.get(key)
 
     def knows(self, key: Key) -> bool:
-        """Whether it was charged lately, if only with nothing."""
+        """Return whether the key was charged within the last hour, also with a cost of 0."""
         return self._full_at(key) is not None
 
     def missing(self, key: Key, now: float) -> float:
-        """Seconds until one more is allowed."""
+        """Return the seconds until one more event is allowed, 0.0 for at once."""
         full_at = self._full_at(key)
         return max(0.0, full_at - now - self._slack) if full_at is not None else 0.0
 
     def charge(self, key: Key, now: float, cost: int = 1) -> None:
+        """Count `cost` events; 0 only remembers the key."""
         if len(self._young) >= self._half or now >= self._turn:
-            # What was not charged for an hour is full again, so nothing is lost with it; without room the oldest half goes.
+            # A key that was not charged for an hour is full again, so nothing is lost; without room the oldest half goes.
             self._old, self._young, self._turn = self._young, {}, now + HOUR
         self._young[key] = max(self._full_at(key) or now, now) + cost * self.interval
 
@@ -165,7 +182,7 @@ class Meter(Generic[Key]):
 
 
 class Limits:
-    """Of one worker process; threads share it."""
+    """The two meters of one worker process; threads share it."""
 
     def __init__(self, same_version: int, documents: int) -> None:
         self.versions: Meter[tuple[int, str]] = Meter(same_version, VERSIONS)
@@ -174,9 +191,10 @@ class Limits:
         self._lock = threading.Lock()
 
     def wait(self, address: Address, version: str, now: float, *, conditional: bool) -> int:
-        """0: send it. Else after how many seconds the client may come again; asking too early costs it nothing.
+        """Return 0 to send a document, else the seconds after which the client may come again; coming earlier costs nothing.
 
-        `version` names a version of a document, `now` is of any clock that never goes back.
+        `version` names one version of a document, `now` is the time of any monotonic clock, `conditional` says whether the
+        request had a validator.
         """
         client = hash((self._secret, address[:8]))
         key = (client, version)
@@ -185,18 +203,18 @@ class Limits:
                 self.versions.charge(key, now, 0)
                 return 0
             missing = max(self.clients.missing(client, now), 0.0 if conditional else self.versions.missing(key, now))
-            # Who is refused is charged nothing, but remembered: the greedy are to be forgotten last.
+            # A refused client is charged nothing, but remembered: the greedy are to be forgotten last.
             self.clients.charge(client, now, 0 if missing else 1)
             self.versions.charge(key, now, 0 if missing or conditional else 1)
-        # Whoever goes on at this pace is never refused again.
-        return math.ceil(max(LEAST, missing, self.versions.interval, self.clients.interval)) if missing else 0
+        # A client that goes on at this pace is never refused again.
+        return math.ceil(max(MIN_WAIT, missing, self.versions.interval, self.clients.interval)) if missing else 0
 
 
 log: Any = structlog.get_logger("feeds.web")
 
-#: Addresses that stand for no client: a proxy's that names none, a neighbour's. Behind one might be all the readers there are.
-_NEARBY = Networks(("loopback", "private"))
-_REFUSED = """\
+#: Addresses that are not limited: a proxy that names no client, a host in the same network. All readers may stand behind one.
+_UNLIMITED = Networks(("loopback", "private"))
+_TOO_MANY = """\
 429: this feed was sent to you several times without any change, or all feeds together too often.
 
 Please keep the ETag (or Last-Modified) that came with it and send it back as If-None-Match (or If-Modified-Since).
@@ -209,66 +227,67 @@ Come back in {wait} seconds; Retry-After says so, too.
 """
 
 
-class Turnstile:
-    """Of one worker. Limits go on across editions as long as their settings stay."""
+class RateLimiter:
+    """Answer requests for feed documents: 429 above the limits, and counted for the audience. One for each worker process.
+
+    Limits go on across editions as long as their settings stay.
+    """
 
     def __init__(self, write: Write) -> None:
-        self.tally = Tally(write, self._today)
+        self.stats = Tally(write, self._today)
         self.clock: Callable[[], float] = time.monotonic
+        self.proxies = Networks(())
         self._config: Config | None = None
         self._counting = False
         self._limits: Limits | None = None
-        self.proxies = Networks(())
-        self._wondered = False
+        self._warned = False
 
-    def answer(self, served: Served, environ: Mapping[str, Any], edition: Edition) -> tuple[int, Headers, bytes]:
-        """Status, headers and body for GET or HEAD; the body comes with HEAD, too: the server leaves it out."""
+    def respond(self, document: CachedDocument, environ: Mapping[str, Any], edition: Edition) -> tuple[int, Headers, bytes]:
+        """Return status, headers and body for GET or HEAD; HEAD gets the body, too: the server leaves it out."""
         if edition.config is not self._config:
             self.adopt(edition.config)
-        status, headers, body = answer(served, environ)
+        status, headers, body = document.respond(environ)
         sent = environ["REQUEST_METHOD"] == "GET"
-        if status == 200 and sent and self._limits is not None and (wait := self._wait(self._limits, served, environ)):
-            status, headers, body = _refuse(wait)
+        if status == 200 and sent and self._limits is not None and (wait := self._wait(self._limits, document, environ)):
+            status, headers, body = _too_many_requests(wait)
         if self._counting:
-            self.tally.count(served.key, status, len(body) if sent else 0, environ.get("HTTP_USER_AGENT"))
+            self.stats.count(document.counted_as, status, len(body) if sent else 0, environ.get("HTTP_USER_AGENT"))
         return status, headers, body
 
     def count(self, key: tuple[str, str], status: int, size: int, environ: Mapping[str, Any], edition: Edition) -> None:
-        """A feed (path, format) that is made and answered elsewhere. `size` in bytes."""
+        """Count a feed (path, format) of `size` bytes that is answered elsewhere."""
         if edition.config is not self._config:
             self.adopt(edition.config)
         if self._counting:
-            self.tally.count(key, status, size, environ.get("HTTP_USER_AGENT"))
+            self.stats.count(key, status, size, environ.get("HTTP_USER_AGENT"))
 
     def trusts(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a proxy of the operator's is who asks."""
-        return self.proxies.holds(parse(environ.get("REMOTE_ADDR") or ""))
+        """Return whether the connection comes from one of the operator's proxies."""
+        return self.proxies.contains(parse_address(environ.get("REMOTE_ADDR") or ""))
 
     def adopt(self, config: Config | None) -> None:
-        """What is in force now."""
+        """Apply the configuration in force; None, before the first rescan, changes nothing."""
         if config is None or config is self._config:
             return
         before, site = self._config, config.site
         self._config, self._counting = config, site.audience_days > 0
         if before is None or before.site.limits != site.limits:
-            self._limits = _limits(site)
+            limits = site.limits
+            limited = limits.same_version or limits.documents
+            self._limits = Limits(limits.same_version, limits.documents) if limited else None
         self.proxies = Networks(site.trusted_proxies)
 
-    def _wait(self, limits: Limits, served: Served, environ: Mapping[str, Any]) -> int:
-        address = client(environ, self.proxies)
-        if not address or _NEARBY.holds(address):
-            self._wonder(environ)
+    def _wait(self, limits: Limits, document: CachedDocument, environ: Mapping[str, Any]) -> int:
+        address = client_address(environ, self.proxies)
+        if not address or _UNLIMITED.contains(address):
+            if not self._warned and "HTTP_X_FORWARDED_FOR" in environ and not self.trusts(environ):
+                # Said once: without the proxy in the settings all readers look like one neighbour.
+                self._warned = True
+                reason = "X-Forwarded-For of a private address; is it a proxy for trusted_proxies?"
+                log.warning("forwarded_ignored", reason=reason)
             return 0
         conditional = "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ
-        return limits.wait(address, served.tags[0], self.clock(), conditional=conditional)
-
-    def _wonder(self, environ: Mapping[str, Any]) -> None:
-        """Say once that a proxy may have been forgotten: without it all readers look like one neighbour."""
-        if self._wondered or "HTTP_X_FORWARDED_FOR" not in environ:
-            return
-        if not self.proxies.holds(parse(environ.get("REMOTE_ADDR") or "")):
-            self._wondered = True
-            log.warning("forwarded_ignored", reason="X-Forwarded-For of a private address; is it a proxy for trusted_proxies?")
+        return limits.wait(address, document.etags[0], self.clock(), conditional=conditional)
 
     def _today(self) -> Today:
         now = datetime.now(self._config.zone if self._config else None)
@@ -276,13 +295,8 @@ class Turnstile:
         return Today(now.date().toordinal(), max(0.0, tomorrow.timestamp() - now.timestamp()))
 
 
-def _limits(site: Site) -> Limits | None:
-    wanted = site.limits
-    return Limits(wanted.same_version, wanted.documents) if wanted.same_version or wanted.documents else None
-
-
-def _refuse(wait: int) -> tuple[int, Headers, bytes]:
-    body = _REFUSED.format(wait=wait).encode()
+def _too_many_requests(wait: int) -> tuple[int, Headers, bytes]:
+    body = _TOO_MANY.format(wait=wait).encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Retry-After", str(wait)),

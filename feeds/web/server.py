@@ -24,7 +24,7 @@ from ..errors import FeedsError
 from .body_limit import THREADS
 
 if TYPE_CHECKING:
-    from .fast_path import Lane
+    from .fast_path import FastPath
 
 log: Any = structlog.get_logger("feeds.serve")
 
@@ -43,7 +43,7 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
     from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
 
     server = _Server(
-        "feeds.web.server:application",
+        "feeds.web.server:create_worker",
         factory=True,
         address=host,
         port=port,
@@ -87,8 +87,8 @@ class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is cho
         super().shutdown(exit_code)
 
 
-def application() -> Lane:
-    """What a worker serves."""
+def create_worker() -> FastPath:
+    """Return the application of a worker process, which ends with its parent."""
     from . import app
 
     threading.Thread(target=_follow_parent, daemon=True).start()

@@ -26,7 +26,7 @@ from feeds.newsletter.subscribers import importer, signup
 from feeds.newsletter.subscribers.email_address import EmailAddressError, parse_address
 from feeds.newsletter.subscribers.importer import ImportFaults, Row, read_csv
 from feeds.web.app import create_app
-from feeds.web.fast_path import Lane
+from feeds.web.fast_path import FastPath
 from feeds.websub import requests
 from tests.newsletter.club import NOW, Club
 
@@ -46,7 +46,7 @@ def fields(*names: str, **usual: str) -> st.SearchStrategy[dict[str, bytes]]:
     )
 
 
-def post(lane: Lane, path: str, form: dict[str, bytes], **headers: str) -> Answered:
+def post(lane: FastPath, path: str, form: dict[str, bytes], **headers: str) -> Answered:
     found = ask(lane, path.encode(), method="POST", headers=headers, body=urlencode(form).encode(), content_type=FORM)
     is_sound(found)
     return found
@@ -66,7 +66,7 @@ def club(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def lane(club: Club) -> Lane:
+def lane(club: Club) -> FastPath:
     return create_app(club.site.environment)
 
 
@@ -77,7 +77,7 @@ SIGN_UP = ("email", "select", "more", "frequency", "day", "timezone", "language"
 
 
 @fuzz(15, form=fields(*SIGN_UP, email="ada@example.org", frequency="weekly", select="tag=Linux"), stamped=st.booleans())
-def test_signing_up(club: Club, lane: Lane, form: dict[str, bytes], stamped: bool) -> None:
+def test_signing_up(club: Club, lane: FastPath, form: dict[str, bytes], stamped: bool) -> None:
     if stamped:
         form["stamp"] = signup.form_timestamp(club.context, NOW - 60).encode()
     found = post(lane, "/subscribe", form)
@@ -95,7 +95,7 @@ PREFERENCES = ("how", "wish", "select", "more", "frequency", "day", "timezone", 
 
 
 @fuzz(12, form=fields(*PREFERENCES, action="save", frequency="daily", select="tag=Ubuntu", language="en"))
-def test_ones_own_page(club: Club, lane: Lane, reader: str, form: dict[str, bytes]) -> None:
+def test_ones_own_page(club: Club, lane: FastPath, reader: str, form: dict[str, bytes]) -> None:
     if form.get("action") in (b"erase", b"revoke"):
         del form["action"]
     found = post(lane, f"/preferences/{reader}", form)
@@ -106,7 +106,7 @@ def test_ones_own_page(club: Club, lane: Lane, reader: str, form: dict[str, byte
 
 
 @fuzz(15, token=VALUE, form=fields("List-Unsubscribe", "confirm", "erase", "reason", confirm="yes", erase="yes"))
-def test_links_that_nobody_signed_change_nothing(club: Club, lane: Lane, token: bytes, form: dict[str, bytes]) -> None:
+def test_links_that_nobody_signed_change_nothing(club: Club, lane: FastPath, token: bytes, form: dict[str, bytes]) -> None:
     before = club.everything()
     for kind in (b"/unsubscribe/", b"/preferences/", b"/confirm/"):
         if token:
@@ -132,7 +132,7 @@ HUB = fields(
 
 
 @fuzz(40, form=HUB)
-def test_the_hub_takes_in_what_is_sound_and_says_what_is_wrong(lane: Lane, form: dict[str, bytes]) -> None:
+def test_the_hub_takes_in_what_is_sound_and_says_what_is_wrong(lane: FastPath, form: dict[str, bytes]) -> None:
     found = post(lane, "/hub", form)
     assert found.status in (202, 400, 403, 404, 413, 429) and (found.status == 202 or found.body.strip())
 
@@ -173,7 +173,7 @@ def test_no_spelling_of_a_private_address_is_called(host: str, path: bytes, port
 
 
 @pytest.fixture(scope="module")
-def operator(lane: Lane) -> dict[str, str]:
+def operator(lane: FastPath) -> dict[str, str]:
     """A cookie that is let in, and the key of its forms."""
     client = Client(lane)
     client.post("/operator/sign-in", data={"token": TOKEN})
@@ -187,7 +187,7 @@ KEPT = ("name", "title", "description", "limit", "content", "former", "select", 
 
 
 @fuzz(15, room=st.sampled_from(ROOMS), form=fields(*KEPT, name="new", title="新", select="tag=Linux", limit="20"))
-def test_the_operators_forms(club: Club, lane: Lane, operator: dict[str, str], room: str, form: dict[str, bytes]) -> None:
+def test_the_operators_forms(club: Club, lane: FastPath, operator: dict[str, str], room: str, form: dict[str, bytes]) -> None:
     """Whatever is typed, feeds.yaml stays a file that can be read."""
     page = html.fromstring(ask(lane, b"/operator/feeds/new", headers={"Cookie": operator["cookie"]}).body)
     mark = page.xpath("//input[@name='mark']/@value")
@@ -197,13 +197,13 @@ def test_the_operators_forms(club: Club, lane: Lane, operator: dict[str, str], r
 
 
 @fuzz(20, room=st.sampled_from(ROOMS), form=fields("key", *KEPT), cookie=VALUE)
-def test_nobody_else_fills_in_the_operators_forms(lane: Lane, room: str, form: dict[str, bytes], cookie: bytes) -> None:
+def test_nobody_else_fills_in_the_operators_forms(lane: FastPath, room: str, form: dict[str, bytes], cookie: bytes) -> None:
     found = post(lane, f"/operator/{room}", form, Cookie=f"operator={cookie.decode('latin-1')}")
     assert found.status in (303, 403) and "operator/sign-in" in found.headers.get("Location", "operator/sign-in")
 
 
 @fuzz(10, token=VALUE)
-def test_a_token_that_is_not_the_operators_lets_nobody_in(lane: Lane, token: bytes) -> None:
+def test_a_token_that_is_not_the_operators_lets_nobody_in(lane: FastPath, token: bytes) -> None:
     found = post(lane, "/operator/sign-in", {"token": token, "to": b"//evil.example"}, **{"X-Forwarded-For": _somebody()})
     assert found.status in (403, 429) and "Set-Cookie" not in found.headers
 

@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from feeds.config.environment import Environment
 from feeds.web.app import create_app, make_app
-from feeds.web.fast_path import Lane
+from feeds.web.fast_path import FastPath
 
 from .asking import Answered, ask, is_sound
 from .mutating import damaged, listed, noise, seeds
@@ -58,7 +58,7 @@ def house(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def lane(house: Any) -> Lane:
+def lane(house: Any) -> FastPath:
     return create_app(house.environment)
 
 
@@ -73,7 +73,7 @@ def routes(house: Any) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture(scope="module")
-def operator(lane: Lane) -> str:
+def operator(lane: FastPath) -> str:
     """A cookie that is let in."""
     client = Client(lane)
     client.post("/operator/sign-in", data={"token": TOKEN})
@@ -90,7 +90,7 @@ def test_every_route_is_asked(routes: list[tuple[str, ...]]) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO"])
-def test_every_route_takes_every_method_or_says_which(lane: Lane, routes: list[tuple[str, ...]], method: str) -> None:
+def test_every_route_takes_every_method_or_says_which(lane: FastPath, routes: list[tuple[str, ...]], method: str) -> None:
     for route in routes:
         found = ask(lane, fill(route, [b"x", b"1"]), method=method)
         is_sound(found)
@@ -110,7 +110,7 @@ def test_every_route_takes_every_method_or_says_which(lane: Lane, routes: list[t
     signed_in=st.booleans(),
 )
 def test_every_route_answers_whatever_is_asked_of_it(
-    lane: Lane, routes: list[tuple[str, ...]], operator: str, data: st.DataObject, segments: list[bytes], **asked: Any
+    lane: FastPath, routes: list[tuple[str, ...]], operator: str, data: st.DataObject, segments: list[bytes], **asked: Any
 ) -> None:
     path = fill(data.draw(st.sampled_from(routes)), segments)
     path = unquote_to_bytes(path) if asked["encoded"] else path
@@ -134,7 +134,7 @@ def comparable(found: Answered) -> tuple[int, dict[str, str], bytes]:
     method=st.sampled_from(["GET", "GET", "HEAD", "OPTIONS", "POST", "FOO"]),
     own=st.sampled_from(["", "ETag", "Last-Modified", "both", "packed"]),
 )
-def test_the_lane_answers_as_flask_does(lane: Lane, path: bytes, headers: dict[str, str], method: str, own: str) -> None:
+def test_the_lane_answers_as_flask_does(lane: FastPath, path: bytes, headers: dict[str, str], method: str, own: str) -> None:
     """The lane has the document; Flask, asked directly, has to find it anew."""
     headers.pop("Host", None)  # Flask refuses what is no host; documents do not depend on it
     known = ask(lane, path)
@@ -153,7 +153,7 @@ def test_the_lane_answers_as_flask_does(lane: Lane, path: bytes, headers: dict[s
 
 @fuzz(60, query=QUERY, extension=st.sampled_from([b".atom", b".rss", b".json", b"", b".exe"]), headers=HEADERS)
 def test_any_selection_is_a_feed_a_redirect_or_refused_with_words(
-    lane: Lane, query: bytes, extension: bytes, headers: dict[str, str]
+    lane: FastPath, query: bytes, extension: bytes, headers: dict[str, str]
 ) -> None:
     found = ask(lane, b"/select" + extension, query, headers=headers)
     is_sound(found)
@@ -165,7 +165,7 @@ def test_any_selection_is_a_feed_a_redirect_or_refused_with_words(
 
 
 @fuzz(12, query=QUERY)
-def test_no_page_sends_a_form_or_a_reader_elsewhere(lane: Lane, query: bytes) -> None:
+def test_no_page_sends_a_form_or_a_reader_elsewhere(lane: FastPath, query: bytes) -> None:
     for path in (b"/subscribe", b"/select", b"/search", b"/operator/sign-in", b"/tags/"):
         found = ask(lane, path, query)
         is_sound(found)

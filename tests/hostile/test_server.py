@@ -152,7 +152,7 @@ def test_forms_that_never_come_leave_threads_for_readers(wire: Wire) -> None:
         for connection in held:
             connection.settimeout(0.3)
         answers = [read(connection, 0.1).statuses for connection in held]
-        assert answers.count([503]) == len(held) - body_limit.EACH, "one client has so many places"
+        assert answers.count([503]) == len(held) - body_limit.PLACES_EACH, "one client has so many places"
     for _time in range(100):  # until the server has seen that they are gone
         if wire.ask(FORM + b"Content-Length: 5\r\nConnection: close\r\n\r\nabcde", quiet=15).statuses == [200]:
             return

@@ -114,7 +114,7 @@ def test_a_feed_can_be_moved_or_retired_while_the_service_runs(web_site: Any, cl
     assert client.get("/tags/C++.atom").status_code == 200
     web_site.settle("feeds.yaml", gone=["tags/C++"], moved={"tags/C#": "tags/Linux"})
     web_site.rescan()
-    client.application.current._due = 0.0
+    client.application.editions.expire()
     assert client.get("/tags/C++.atom").status_code == 410
     assert client.get("/tags/C%23.rss").headers["Location"] == "/tags/Linux.rss"
 

@@ -34,7 +34,7 @@ class Worker:
         return self.client.get(path, headers=sent, environ_base={"REMOTE_ADDR": "127.0.0.1"})
 
     def seen(self) -> dict[str, Any]:
-        self.app.turnstile.tally.flush()
+        self.app.limiter.stats.flush()
         found: dict[str, Any] = self.site.runtime.read(
             requests.recent_as_json, self.site.runtime.edition().config.zone, time.time(), 100
         )
@@ -219,7 +219,7 @@ def test_what_cannot_be_written_is_kept_within_bounds_and_written_once(monkeypat
 def test_a_busy_database_holds_up_no_reader_and_loses_no_count(worker: Worker) -> None:
     worker.get("/all.atom")
     with worker.site.held("audience"):
-        writing = threading.Thread(target=worker.app.turnstile.tally.flush)
+        writing = threading.Thread(target=worker.app.limiter.stats.flush)
         writing.start()
         for _ in range(20):
             assert worker.get("/all.atom").status_code == 200

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.web.rate_limit import Networks, client, parse, show
+from feeds.web.rate_limit import Networks, client_address, format_address, parse_address
 
 LOOPBACK = Networks(["loopback"])
 CHAIN = Networks(["loopback", "private", "198.51.100.0/24"])
@@ -16,7 +16,7 @@ CHAIN = Networks(["loopback", "private", "198.51.100.0/24"])
 
 def asked(peer: str, forwarded: str | None = None, trusted: Networks = LOOPBACK) -> str:
     environ = {"REMOTE_ADDR": peer} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {})
-    return show(client(environ, trusted))
+    return format_address(client_address(environ, trusted))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_client_is_whom_the_last_trusted_proxy_saw(
 
 def test_forwarded_is_not_read() -> None:
     environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=203.0.113.1"}
-    assert show(client(environ, LOOPBACK)) == "127.0.0.1"
+    assert format_address(client_address(environ, LOOPBACK)) == "127.0.0.1"
 
 
 @given(st.text(max_size=60), st.lists(st.ip_addresses().map(str), max_size=4))
@@ -60,14 +60,14 @@ def test_nothing_that_a_client_writes_in_front_changes_what_the_proxy_saw(writte
 
 @given(st.text(max_size=80))
 def test_any_text_is_an_address_or_none(text: str) -> None:
-    found = parse(text)
-    assert found == b"" or ipaddress.ip_address(show(found))
+    found = parse_address(text)
+    assert found == b"" or ipaddress.ip_address(format_address(found))
 
 
 @given(st.ip_addresses())
 def test_every_address_is_read_as_it_is_written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    assert parse(str(address)) == (mapped or address).packed
+    assert parse_address(str(address)) == (mapped or address).packed
 
 
 @given(st.ip_addresses(), st.integers(0, 32))
@@ -76,4 +76,4 @@ def test_networks_hold_what_the_standard_library_says(
 ) -> None:
     network = ipaddress.ip_network((address, length), strict=False)
     for one in (address, network[0], network[-1], ipaddress.ip_address("192.0.2.1")):
-        assert Networks([str(network)]).holds(one.packed) == (one in network)
+        assert Networks([str(network)]).contains(one.packed) == (one in network)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.web import cache
-from feeds.web.cache import chosen_encoding
-from feeds.web.conditional import ENCODINGS, choose_encoding, decide, etag, http_date
+from feeds.web import conditional
+from feeds.web.conditional import ENCODINGS, choose_encoding, decide, etag, http_date, negotiate_encoding
 
 TAGS = tuple(etag("abc123", "atom", encoding) for encoding in ENCODINGS)
 PLAIN = etag("abc123", "atom", "identity")
@@ -236,5 +235,7 @@ def test_a_coding_of_quality_zero_is_never_chosen(qualities: dict[str, int]) -> 
 def test_codings_are_chosen_alike_whether_they_are_remembered_or_too_long_for_that() -> None:
     for number in range(2000):
         asked_for = f"gzip;q=0.{number:03},br;q=0.5" + f", x{number}" * 40
-        assert chosen_encoding(asked_for) == choose_encoding(asked_for)
-    assert chosen_encoding("gzip") == "gzip" and cache._remembered.cache_info().currsize < 512, "nobody can fill it with those"
+        assert negotiate_encoding(asked_for) == choose_encoding(asked_for)
+    assert negotiate_encoding("gzip") == "gzip" and conditional._remembered.cache_info().currsize < 512, (
+        "nobody can fill it with those"
+    )

@@ -267,7 +267,7 @@ def test_a_304_renders_nothing_even_in_a_worker_that_has_just_started(
 
 def later(client: Client) -> None:
     """As if a worker's moment of trust in what it knows were over."""
-    client.application.current._due = 0.0
+    client.application.editions.expire()
 
 
 def test_after_a_rescan_an_unchanged_feed_is_not_rendered_again(web_site: Any, client: Client, renderings: list[str]) -> None:
@@ -327,7 +327,7 @@ def test_the_cache_stays_within_its_bound(web_site: Any, make_client: Callable[[
                     == 200
                 )
             assert cache.bytes <= cache.max_bytes
-    held = sum(served.size for served in cache._rows.values())
+    held = sum(entry.size for entry in cache._documents.values())
     assert held == cache.bytes
 
 

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 from feeds.audience import requests
 from feeds.syndication import lookup
 from feeds.web.app import create_app
-from feeds.web.rate_limit import Turnstile
+from feeds.web.rate_limit import RateLimiter
 
 SAME = 5
 READER = "192.0.2.7"
@@ -26,8 +26,8 @@ class Door:
         site.rescan()
         self.site, self.now = site, 0.0
         app = create_app(site.environment)
-        self.turnstile: Turnstile = app.turnstile
-        self.turnstile.clock = lambda: self.now
+        self.limiter: RateLimiter = app.limiter
+        self.limiter.clock = lambda: self.now
         self.client = Client(app)
 
     def get(self, path: str, reader: str = READER, method: str = "GET", **headers: str) -> Any:
@@ -156,6 +156,6 @@ def test_new_limits_are_in_force_after_the_next_rescan_and_old_ones_survive_anot
 
 def test_refusals_are_counted(door: Door) -> None:
     door.hammer("/all.atom", SAME + 4)
-    door.turnstile.tally.flush()
+    door.limiter.stats.flush()
     row = door.site.runtime.read(requests.recent_as_json, door.site.runtime.edition().config.zone, time.time(), 5)["feeds"][0]
     assert (row["requests"], row["refused"]) == (SAME + 4, 4)

@@ -43,7 +43,7 @@ def test_the_same_where_the_configuration_is_known_already(unborn: Client, path:
 
 def test_after_the_first_rescan_a_running_worker_is_ready(site: Any, unborn: Client) -> None:
     site.rescan()
-    unborn.application.current._due = 0.0
+    unborn.application.editions.expire()
     assert unborn.get("/ready").status_code == 200
     assert unborn.get("/tags/Linux.atom").status_code == 200
 

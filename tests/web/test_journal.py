@@ -114,7 +114,7 @@ def test_answers_that_take_long_are_logged(client: Client, monkeypatch: pytest.M
         client.get("/tags/")
         monkeypatch.setattr(access_log, "SLOW_SECONDS", 0.0)
         name = client.get("/tags/").headers[HEADER]
-    assert [(event["event"], event["request"], event["path"]) for event in said(logged)] == [("slow", name, "/tags/")]
+    assert [(event["event"], event["request"], event["path"]) for event in said(logged)] == [("slow_response", name, "/tags/")]
 
 
 def test_the_access_log_holds_every_request_and_no_whole_address(web_site: Any) -> None:
@@ -182,7 +182,7 @@ def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_re
             assert (answered.status_code, answered.headers["Retry-After"]) == (503, "5"), path
             assert answered.headers["Cache-Control"] == "no-store"
             assert answered.headers[HEADER] in answered.text and str(in_a_file.root) not in answered.text
-    assert [event["event"] for event in said(logged)] == ["database_away"] * 6
+    assert [event["event"] for event in said(logged)] == ["database_unreachable"] * 6
     assert client.get("/health").status_code == 200
     away.bring_back()
     for path in ("/", "/all.atom", "/tags/Linux", "/metrics"):
@@ -190,15 +190,15 @@ def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_re
 
 
 def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_file: Any) -> None:
-    lane = create_app(in_a_file.environment)
-    client = Client(lane)
+    app = create_app(in_a_file.environment)
+    client = Client(app)
     before = client.get("/all.atom")
     away = Away(in_a_file)
-    lane.turnstile.tally.flush()
-    web_service = lane.app.app.__self__.extensions["feeds"].runtime  # type: ignore[attr-defined]
+    app.limiter.stats.flush()
+    web_service = app.app.app.__self__.extensions["feeds"].runtime  # type: ignore[attr-defined]
     web_service.close()  # as a server that was stopped closes its connections
     away.take()
-    lane.current.renew()
+    app.editions.expire()
     assert (client.get("/all.atom").status_code, client.get("/all.atom").data) == (200, before.data)
     for path in ("/", "/tags/Linux.atom", "/all.rss"):
         answered = client.get(path, headers={"Accept-Language": "en"})
@@ -207,7 +207,7 @@ def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_f
     ready = client.get("/ready")
     assert ready.status_code == 503 and "cannot be read" in ready.text
     away.bring_back()
-    lane.current.renew()
+    app.editions.expire()
     assert client.get("/ready").status_code == 200
     assert client.get("/").status_code == client.get("/tags/Linux.atom").status_code == 200
     assert RECHECK_SECONDS < 5

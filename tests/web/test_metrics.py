@@ -197,7 +197,7 @@ def test_workers_measure_what_they_answer_and_how_long_that_takes(web_site: Any)
         client = Client(lane)
         for path in ("/tags/Linux.atom", "/tags/Linux.atom", "/", "/none", "/health"):
             client.get(path)
-        lane.turnstile.tally.flush()
+        lane.limiter.stats.flush()
     found = values(ask(application(web_site)).text)
     assert found["feeds_requests_total", "atom"] == 4
     answers = {key[1:]: number for key, number in found.items() if key[0] == "feeds_http_answers_total"}
@@ -211,7 +211,7 @@ def test_workers_measure_what_they_answer_and_how_long_that_takes(web_site: Any)
 def test_an_answer_that_needed_no_document_is_no_rendering(web_site: Any) -> None:
     lane = create_app(web_site.environment)
     assert Client(lane).get("/tags/Linux.rss", headers={"If-None-Match": "*"}).status_code == 304
-    lane.turnstile.tally.flush()
+    lane.limiter.stats.flush()
     found = values(ask(application(web_site)).text)
     assert found["feeds_not_modified_total", "rss"] == 1 and not found.get(("feeds_render_seconds_count", "rss"))
 

@@ -13,8 +13,8 @@ from werkzeug.test import Client, EnvironBuilder
 
 from feeds.syndication.editions import MOST_TOUCHED, REMEMBERED, Edition, touched
 from feeds.web.app import create_app
-from feeds.web.cache import Cache
-from feeds.web.fast_path import Lane
+from feeds.web.cache import ResponseCache
+from feeds.web.fast_path import FastPath
 
 TAGS = ["Linux", "Ubuntu", "内核", "AI", "BSD"]
 PEOPLE = ["geekpi", "wxy"]
@@ -30,10 +30,10 @@ class Worker:
     """A web worker that stays over the rescans. `passed` are the addresses that went on to Flask."""
 
     def __init__(self, site: Any) -> None:
-        self.lane = create_app(site.environment)
+        self.app = create_app(site.environment)
         self.passed: list[str] = []
-        self._flask, self.lane.app = self.lane.app, self._note
-        self._client = Client(self.lane)
+        self._flask, self.app.app = self.app.app, self._note
+        self._client = Client(self.app)
 
     def _note(self, environ: dict[str, Any], start_response: Any) -> Any:
         self.passed.append(environ["PATH_INFO"])
@@ -41,7 +41,7 @@ class Worker:
 
     def get(self, address: str, etag: str = "") -> tuple[int, str, bytes]:
         """Status, ETag and body; the edition is as new as it can be."""
-        self.lane.current.renew()
+        self.app.editions.expire()
         headers = {"Accept-Encoding": "gzip"} | ({"If-None-Match": etag} if etag else {})
         answered = self._client.open(EnvironBuilder.from_environ(_environ(address), headers=headers))
         return answered.status_code, answered.headers.get("ETag", ""), answered.get_data()
@@ -76,7 +76,7 @@ def test_who_has_the_version_that_is_out_is_answered_without_flask_though_nobody
         assert worker.get(address)[0] == 200 and worker.passed == []
 
 
-def test_a_rescan_leaves_what_it_did_not_touch_to_the_lane(stocked: Any, worker: Worker) -> None:
+def test_a_rescan_leaves_what_it_did_not_touch_to_the_fast_path(stocked: Any, worker: Worker) -> None:
     kept = ["/tags/Linux.atom", "/translators/wxy.json", "/select.atom?tag=Linux&tag=Ubuntu"]
     etags = {address: worker.get(address)[1] for address in kept}
     stocked.write("20.md", tags=["BSD"], translator="geekpi")
@@ -139,7 +139,7 @@ def test_a_worker_that_keeps_what_it_can_answers_as_one_that_keeps_nothing(
         else:
             path.unlink(missing_ok=True)
         site.rescan()
-        forgetful.lane.cache.clear()
+        forgetful.app.cache.clear()
         for address in sorted(asked):
             status, etag, body = forgetful.get(address)
             expected = (status, etag, body) if known[address] != etag or status != 200 else (304, etag, b"")
@@ -175,16 +175,16 @@ def test_a_rescan_that_touched_everything_or_too_long_ago_or_in_another_database
 
 def test_a_document_that_has_to_go_leaves_its_validators_and_those_have_a_bound(stocked: Any) -> None:
     worker = Worker(stocked)
-    lane: Lane = worker.lane
-    cache = lane.cache
-    cache.max_bytes, cache.max_slips = 1, 2
+    app: FastPath = worker.app
+    cache = app.cache
+    cache.max_bytes, cache.max_validators = 1, 2
     etags = {address: worker.get(address)[1] for address in ("/all.atom", "/tags/Linux.atom", "/tags/Ubuntu.rss")}
     worker.passed.clear()
     assert all(worker.get(address, etag)[0] == 304 for address, etag in etags.items())
     assert worker.passed == []
     for address in ADDRESSES[:6]:
         worker.get(address)
-    kept = cache.known()
-    assert len(kept) == 3 and sum(served.packed is not None for served in kept) == 1
+    kept = cache.entries()
+    assert len(kept) == 3 and sum(entry.gzipped is not None for entry in kept) == 1
     cache.clear()
-    assert cache.known() == [] and cache.bytes == 0 and isinstance(cache, Cache)
+    assert cache.entries() == [] and cache.bytes == 0 and isinstance(cache, ResponseCache)

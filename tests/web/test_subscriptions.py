@@ -22,7 +22,7 @@ from feeds.database import tables
 from feeds.model import FACETS
 from feeds.newsletter import NewsletterContext
 from feeds.newsletter.subscribers import preferences, records, signup, unsubscribe
-from feeds.web.views.newsletter import FASTEST, written
+from feeds.web.views.newsletter import FASTEST, parse_lines
 from tests.conftest import settle_database
 
 from ..newsletter.club import NOW, Club, link
@@ -224,11 +224,11 @@ def test_proof_of_work_brings_its_script_and_says_why_without(browser: Client, c
 @given(st.text("ab:=：&;\n 译者tag", max_size=40))
 def test_whatever_is_written_by_hand_becomes_selections_or_a_fault(text: str) -> None:
     lines = [line for line in text.splitlines() if line.strip()]
-    assert len(written(text)) == len(lines)
+    assert len(parse_lines(text)) == len(lines)
 
 
 def test_lines_written_by_hand() -> None:
-    assert written("Linux\n\n 译者：geekpi \nTranslator: wxy\nC: 语言\n标签:内核\ntag=A&all-tag=B\nfeed=kernel\nE=mc²") == [
+    assert parse_lines("Linux\n\n 译者：geekpi \nTranslator: wxy\nC: 语言\n标签:内核\ntag=A&all-tag=B\nfeed=kernel\nE=mc²") == [
         "tag=Linux",
         "translator=geekpi",
         "translator=wxy",
@@ -394,7 +394,7 @@ def test_without_a_newsletter_there_are_no_such_pages(browser: Client, club: Clu
 def test_facets_can_be_written_in_both_languages() -> None:
     for facet in FACETS.values():
         for form in (facet.name, facet.plural, facet.zh, facet.en):
-            assert written(f"{form}: x") == [f"{facet.name}=x"]
+            assert parse_lines(f"{form}: x") == [f"{facet.name}=x"]
 
 
 # -- in a browser ----------------------------------------------------------

@@ -9,7 +9,7 @@ from lxml import html
 from werkzeug.test import Client, TestResponse
 
 from feeds.web.app import create_app
-from feeds.web.views.language import local
+from feeds.web.views.language import local_address
 
 
 @pytest.fixture
@@ -104,6 +104,6 @@ def test_nobody_is_led_to_another_site(reader: Client, evil: str) -> None:
 
 @given(st.text())
 def test_whatever_is_asked_for_is_a_path_of_this_service(address: str) -> None:
-    found = local(address)
+    found = local_address(address)
     assert found.startswith("/") and not found.startswith(("//", "/\\"))
     assert found.isprintable()

@@ -156,5 +156,5 @@ def test_every_article_is_in_one_period_and_no_period_is_left_out(published: lis
 
 
 def test_a_bar_of_one_among_thousands_can_still_be_seen() -> None:
-    assert charts.bars([0, 1, 5000]) == "M4 40v-1h3v1zM8 40v-40h3v40z"
-    assert charts.bars([]) == charts.bars([0]) == ""
+    assert charts.sparkline([0, 1, 5000]) == "M4 40v-1h3v1zM8 40v-40h3v40z"
+    assert charts.sparkline([]) == charts.sparkline([0]) == ""

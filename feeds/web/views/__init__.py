@@ -1,1 +1,59 @@
-"""Views."""
+"""Views: each parses a request, calls one use case and renders a template. Here are the responses that several of them give.
+
+`app.BLUEPRINTS` lists the blueprints of these modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, redirect, render_template, request
+from werkzeug.wrappers import Response as Answer
+
+from ... import urls
+from ...syndication.documents import compress
+from ..application import application
+from ..conditional import VARY, negotiate_encoding
+
+
+def render_page(template: str, status: int = 200, **values: Any) -> Answer:
+    """Return a page that caches may keep as long as a feed; `app.finish` compresses it and adds validators.
+
+    Without `autodiscovery` it names the feed of all articles, without `canonical` no address of its own.
+    """
+    body = render_template(template, **{"autodiscovery": (), "canonical": "", **values})
+    page = Response(body, status, content_type="text/html; charset=utf-8")
+    page.headers["Cache-Control"] = f"public, max-age={application().config.max_age}"
+    return page
+
+
+def document_page(page: Answer) -> Answer:
+    """Mark `page` as the answer to a person at the address of a document; feed readers get the document there."""
+    page.headers["Vary"] = f"{VARY}, Sec-Fetch-Dest"
+    page.headers["Cache-Control"] = "private, max-age=0"
+    return page
+
+
+def moved_permanently(path: str, extension: str = "", query: str | None = None) -> Response:
+    """Return a 301 to the canonical address, with its own query or the one of the request."""
+    query = request.query_string.decode("latin-1") if query is None else query
+    response = redirect(urls.url("", path, extension, query), 301, Response=Response)
+    response.headers["Cache-Control"] = "public, max-age=300"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    assert isinstance(response, Response)
+    return response
+
+
+def made_on_request(body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return a document that is made for each request: compressed, with an entity tag of its bytes."""
+    encoding = negotiate_encoding(request.headers.get("Accept-Encoding"))
+    response = Response(compress(body, encoding), content_type=content_type)
+    response.headers.update(headers or {})
+    if encoding != "identity":
+        response.headers["Content-Encoding"] = encoding
+    response.headers["Cache-Control"] = f"public, max-age={application().config.max_age}"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.add_etag()
+    return response.make_conditional(request)

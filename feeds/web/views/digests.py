@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, g, redirect, render_template, request
+from typing import Any
+
+from flask import Blueprint, abort, g, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import urls
-from ...newsletter.issues import archive as _archive_module
-from ..context import State, state
-from .feeds import max_age, on_request
+from ...newsletter.issues import archive
+from ..application import Application, application
+from . import made_on_request, render_page
 
 blueprint = Blueprint("digests", __name__)
+#: Selections that the address of one digest may name.
 MAX_SELECTIONS = 200
 
 
-def _here() -> State:
-    """404 where there is no newsletter."""
-    here = state()
-    if not here.config.newsletter.enabled:
+def _newsletter_app() -> Application:
+    """Return the application, or abort with 404 where there is no newsletter."""
+    app = application()
+    if not app.config.newsletter.enabled:
         abort(404)
-    return here
+    return app
 
 
 @blueprint.get("/digests")
@@ -29,25 +32,24 @@ def elsewhere() -> Answer:
 
 
 @blueprint.get("/digests/")
-def archive() -> Answer:
+def newest() -> Answer:
     """Past digests, newest first."""
-    return _archive(None)
+    return _list(None)
 
 
 @blueprint.get("/digests/page/<int:number>")
 def older(number: int) -> Answer:
     """Older digests, numbered from the oldest."""
-    return _archive(number)
+    return _list(number)
 
 
-def _archive(number: int | None) -> Answer:
-    here = _here()
-    page = here.runtime.read(_archive_module.listed, number) if number != 0 else None
+def _list(number: int | None) -> Answer:
+    app = _newsletter_app()
+    page = app.runtime.read(archive.listed, number) if number != 0 else None
     if page is None:
         abort(404)
-    path = "digests/" if number is None else urls.page_path("digests", number)
     values = {name: getattr(page, name) for name in ("rows", "number", "older", "newer")}
-    return _page("digests.html", **values, canonical=f"{here.config.site.base_url}/{path}")
+    return _render("digests.html", "digests/" if number is None else urls.page_path("digests", number), **values)
 
 
 @blueprint.get("/digests/<id>")
@@ -56,29 +58,26 @@ def issue(id: str) -> Answer:
 
     `?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers.
     """
-    here = _here()
+    app = _newsletter_app()
     keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
     reach = request.args.get("reach", 0, type=int)
-    found = here.runtime.read(_archive_module.page, here.config, id, reach=reach, keys=keys, chinese=g.language == "zh-CN")
+    found = app.runtime.read(archive.page, app.config, id, reach=reach, keys=keys, chinese=g.language == "zh-CN")
     if found is None:
         abort(404)
-    return _page("digest.html", page=found, canonical=f"{here.config.site.base_url}/digests/{found.issue.id}")
+    return _render("digest.html", f"digests/{found.issue.id}", page=found)
 
 
 @blueprint.get("/digests.atom")
 def feed() -> Answer:
     """Past digests as an Atom feed."""
-    here = _here()
-    made = on_request(here, here.runtime.read(_archive_module.feed, here.config), "application/atom+xml; charset=utf-8")
-    sent = len(made.get_data()) if made.status_code == 200 and request.method == "GET" else 0
-    here.turnstile.count(("digests", "atom"), made.status_code, sent, request.environ, here.edition)
-    return made
+    app = _newsletter_app()
+    response = made_on_request(app.runtime.read(archive.feed, app.config), "application/atom+xml; charset=utf-8")
+    sent = len(response.get_data()) if response.status_code == 200 and request.method == "GET" else 0
+    app.limiter.count(("digests", "atom"), response.status_code, sent, request.environ, app.edition)
+    return response
 
 
-def _page(template: str, **values: object) -> Answer:
-    here = state()
-    archive_feed = [("application/atom+xml", here.config.site.title, f"{here.config.site.base_url}/digests.atom")]
-    body = render_template(template, **{"autodiscovery": archive_feed, **values})
-    answered = Response(body, content_type="text/html; charset=utf-8")
-    answered.headers["Cache-Control"] = f"public, max-age={max_age(here.config)}"
-    return answered
+def _render(template: str, path: str, **values: Any) -> Answer:
+    site = application().config.site
+    links = [("application/atom+xml", site.title, f"{site.base_url}/digests.atom")]
+    return render_page(template, autodiscovery=links, canonical=f"{site.base_url}/{path}", **values)

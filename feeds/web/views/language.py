@@ -1,4 +1,4 @@
-"""The switch between languages: a form on every page. What is chosen is kept in a cookie that says nothing else."""
+"""The language of pages: what a request asks for, and the switch, a form on every page whose choice a cookie keeps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, Request, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import i18n
-from ..context import state
+from ..application import application
 
 blueprint = Blueprint("switch", __name__)
 
@@ -19,23 +19,33 @@ NAMES = {"zh-CN": "中文", "en": "English"}
 MAX_BODY = 16 * 1024
 
 
-def choose_language(asked: Request, default: str) -> str:
+def choose_language(asking: Request, default: str) -> str:
     """Return the reader's choice (a cookie), else the best of Accept-Language, else the site's, whose tag is `default`."""
-    chosen = asked.cookies.get(COOKIE, "")
+    chosen = asking.cookies.get(COOKIE, "")
     if chosen in i18n.LANGUAGES:
         return chosen
-    for tag, quality in asked.accept_languages:
+    for tag, quality in asking.accept_languages:
         for known in i18n.LANGUAGES:
             if quality > 0 and tag.lower().split("-")[0] == known.split("-")[0]:
                 return known
     return i18n.match_language(default)
 
 
-def here(asked: Request) -> str:
-    """The address to come back to: that of the page, or of the form that led to an answer."""
-    path = quote(asked.path, safe="/%:@!$&'()*+,;=~")
-    query = asked.query_string.decode("ascii", "ignore") if asked.method == "GET" else ""
+def return_address(shown: Request) -> str:
+    """Return the address to come back to after the switch: that of the page, or of the form that led to a response."""
+    path = quote(shown.path, safe="/%:@!$&'()*+,;=~")
+    query = shown.query_string.decode("ascii", "ignore") if shown.method == "GET" else ""
     return f"{path}?{query}" if query else path
+
+
+def local_address(address: str) -> str:
+    """Return `address` if it can only be a path of this service, else the home page: no form redirects elsewhere.
+
+    >>> local_address("/tags/?sort=name"), local_address("//example.org/")
+    ('/tags/?sort=name', '/')
+    """
+    plain = address.isascii() and address.isprintable() and "\\" not in address
+    return address if plain and address.startswith("/") and not address.startswith("//") else "/"
 
 
 @blueprint.post("/language")
@@ -45,15 +55,9 @@ def switch() -> Answer:
     language = request.form.get("language", "")
     if language not in NAMES:
         abort(400)
-    answered = redirect(local(request.form.get("to", "")), 303)
-    site = state().current.edition().config
-    secure = site is not None and site.site.base_url.startswith("https:")
-    answered.set_cookie(COOKIE, language, max_age=COOKIE_SECONDS, secure=secure, httponly=True, samesite="Lax")
-    answered.headers["Cache-Control"] = "no-store"
-    return answered
-
-
-def local(address: str) -> str:
-    """`address` if it can only be a path of this service, else the home page: nobody is sent elsewhere."""
-    plain = address.isascii() and address.isprintable() and "\\" not in address
-    return address if plain and address.startswith("/") and not address.startswith("//") else "/"
+    response = redirect(local_address(request.form.get("to", "")), 303)
+    config = application().editions.latest().config
+    secure = config is not None and config.site.base_url.startswith("https:")
+    response.set_cookie(COOKIE, language, max_age=COOKIE_SECONDS, secure=secure, httponly=True, samesite="Lax")
+    response.headers["Cache-Control"] = "no-store"
+    return response

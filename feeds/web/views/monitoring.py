@@ -26,15 +26,14 @@ from ...counters import MEASURES, Measure, Series
 from ...monitoring import gauges
 from ...monitoring.gauges import Figures
 from ...monitoring.health import FACTS
-from .. import rate_limit
-from ..context import state
-from ..rate_limit import Networks
+from ..application import application
+from ..rate_limit import Networks, client_address
 
 _LOOPBACK = Networks(("loopback",))
 
 
 def figures() -> Answer:
-    here = state()
+    here = application()
     site = here.config.site
     if (status := _refusal(site, here.runtime.environment.operator_token.get_secret_value())) is not None:
         return status
@@ -52,7 +51,7 @@ def _refusal(site: Site, token: str) -> Answer | None:
         return None if known else _say("not the operator's token\n", 401)
     if site.metrics == "public":
         return None
-    if site.metrics == "local" and _LOOPBACK.holds(rate_limit.client(request.environ, Networks(site.trusted_proxies))):
+    if site.metrics == "local" and _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies))):
         return None
     return _say("figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403)
 

@@ -1,8 +1,8 @@
-"""Digests by e-mail: signing up, confirming, one's own page, leaving. GET only shows; POST acts.
+"""The newsletter: sign up, confirm, preferences, unsubscribe, preview the next digests. GET only shows; POST acts.
 
-Pages under a token belong to one reader: they are cached nowhere, send no referrer, are not indexed, need no cookie. A POST to
-/unsubscribe/<token> with the body of RFC 8058 unsubscribes whatever its content type says, also where it says none; an empty
-one changes nothing.
+Pages under a token belong to one subscriber: they are cached nowhere, send no referrer, are not indexed, need no cookie. A POST
+to /unsubscribe/<token> with the body of RFC 8058 unsubscribes whatever its content type is, also without one; an empty body
+changes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from flask import Blueprint, Response, abort, g, redirect, render_template, request
+from flask import Blueprint, Response, abort, g, redirect, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Answer
 
@@ -27,58 +27,13 @@ from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences
 from ...newsletter.subscribers.records import Wish
 from ...newsletter.subscribers.signup import Confirmation, SignupForm
 from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
-from .. import rate_limit
-from ..context import state
-from ..rate_limit import Networks
+from ..application import application
+from ..rate_limit import Networks, client_address, format_address
+from . import render_page
 from .language import COOKIE
 
-# What all pages of one subscriber share: they are cached nowhere, send no referrer, are not indexed.
-
-MAX_BODY = 64 * 1024
-
-
-def context_here() -> NewsletterContext:
-    """404 where there is no newsletter; bodies are bounded before they are read."""
-    here = state()
-    if not here.config.newsletter.enabled:
-        abort(404)
-    request.max_content_length = MAX_BODY
-    return NewsletterContext.of(here.runtime, here.config)
-
-
-def now_here() -> int:
-    """UTC seconds."""
-    return int(time.time())
-
-
-def words(text: str) -> str:
-    """In the reader's language."""
-    return i18n.translate(g.language, text)
-
-
-def speak(language: str) -> None:
-    """The subscriber's own language, as chosen for the digests, unless the switch says another one."""
-    if language in i18n.LANGUAGES and COOKIE not in request.cookies:
-        g.language = language
-
-
-def dead_link() -> Answer:
-    return page("link.html", 404)
-
-
-def page(template: str, status: int, **values: Any) -> Answer:
-    body = render_template(template, **{"autodiscovery": (), "canonical": "", "renewed": False, "erased": False, **values})
-    return private(Response(body, status, content_type="text/html; charset=utf-8"))
-
-
-def private(answered: Answer) -> Answer:
-    answered.headers["Cache-Control"] = "no-store"
-    answered.headers["Referrer-Policy"] = "no-referrer"
-    answered.headers["X-Robots-Tag"] = "noindex, nofollow"
-    return answered
-
-
 blueprint = Blueprint("subscriptions", __name__)
+preview_blueprint = Blueprint("coming", __name__)
 
 #: Nobody fills in a form faster, or leaves it open for longer (in seconds).
 FASTEST, SLOWEST = 2, 86400
@@ -88,12 +43,61 @@ _FACET_WORDS = {
 }
 
 
+#: A message brings its own styles, and neither scripts nor forms.
+_MESSAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src http: https: data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def newsletter_context() -> NewsletterContext:
+    """Return the context of the newsletter's use cases, or abort with 404 where there is no newsletter."""
+    app = application()
+    if not app.config.newsletter.enabled:
+        abort(404)
+    return NewsletterContext.of(app.runtime, app.config)
+
+
+def utc_now() -> int:
+    """Return the time in UTC seconds."""
+    return int(time.time())
+
+
+def words(text: str) -> str:
+    """Return one of the pages' texts in the reader's language."""
+    return i18n.translate(g.language, text)
+
+
+def use_language(language: str) -> None:
+    """Show the page in the subscriber's language of digests, unless the switch says another one."""
+    if language in i18n.LANGUAGES and COOKIE not in request.cookies:
+        g.language = language
+
+
+def private_page(template: str, status: int, **values: Any) -> Answer:
+    """Render a page that belongs to one subscriber."""
+    return private(render_page(template, status, **{"renewed": False, "erased": False, **values}))
+
+
+def private(response: Answer) -> Answer:
+    """Mark a response as one subscriber's: not cached, without referrer, not indexed."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def dead_link() -> Answer:
+    """Return the page for a token that is not valid, or not any more."""
+    return private_page("link.html", 404)
+
+
 # -- signing up ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What the sign-up form holds. `selects` are chosen ones, `more` is what was written by hand, one a line."""
+class FormFields:
+    """The fields of the sign-up form: `selects` are ticked selections, `more` are typed ones, one a line."""
 
     email: str = ""
     selects: tuple[str, ...] = ()
@@ -104,33 +108,39 @@ class Form:
     language: str = ""
 
     @classmethod
-    def of(cls, values: MultiDict[str, str]) -> Form:
+    def of(cls, values: MultiDict[str, str]) -> FormFields:
+        """Return the fields of a query or a form."""
         names = ("email", "more", "frequency", "day", "timezone", "language")
         return cls(selects=tuple(values.getlist("select")), **{name: values.get(name, "") for name in names})
 
-    def wanted(self) -> list[str]:
-        return [*(text for text in self.selects if text.strip()), *written(self.more)]
+    def selections(self) -> list[str]:
+        """Return the ticked selections and the typed ones."""
+        return [*(text for text in self.selects if text.strip()), *parse_lines(self.more)]
 
 
-def written(text: str) -> list[str]:
-    """Selections of lines such as `Linux`, `translator: geekpi`, `tag=Linux&all-tag=AI`."""
-    return [_line(line.strip()) for line in text.splitlines() if line.strip()]
+def parse_lines(text: str) -> list[str]:
+    """Parse typed selections, one a line.
 
-
-def _line(line: str) -> str:
-    if line.partition("=")[0].rpartition("-")[2] in (*FACETS, "feed"):
-        return line
-    word, colon, name = line.replace("：", ":", 1).partition(":")
-    facet = _FACET_WORDS.get(word.strip().casefold())
-    return f"{facet}={quote(name.strip())}" if colon and facet and name.strip() else f"tag={quote(line)}"
+    >>> parse_lines("Linux\\n translator: geekpi\\ntag=Linux&all-tag=AI")
+    ['tag=Linux', 'translator=geekpi', 'tag=Linux&all-tag=AI']
+    """
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        word, colon, name = line.replace("：", ":", 1).partition(":")
+        facet = _FACET_WORDS.get(word.strip().casefold())
+        if line.partition("=")[0].rpartition("-")[2] in (*FACETS, "feed"):
+            found.append(line)
+        else:
+            found.append(f"{facet}={quote(name.strip())}" if colon and facet and name.strip() else f"tag={quote(line)}")
+    return found
 
 
 @blueprint.get("/subscribe")
 def show_signup() -> Answer:
     """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
-    context = context_here()
-    form = Form.of(request.args)
-    return _form(context, replace(form, email="", selects=tuple(_existing(context, form.selects))), {})
+    context = newsletter_context()
+    form = FormFields.of(request.args)
+    return _form_page(context, replace(form, email="", selects=tuple(_existing(context, form.selects))), {})
 
 
 def _existing(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
@@ -150,48 +160,33 @@ def submit_signup() -> Answer:
     The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
     have it, the whole form comes first.
     """
-    context, now = context_here(), now_here()
-    form = Form.of(request.form)
+    context, now = newsletter_context(), utc_now()
+    form = FormFields.of(request.form)
     stamp = request.form.get("stamp", "")
     if not stamp:
-        return _form(context, replace(form, selects=tuple(_existing(context, form.selects))), {})
+        return _form_page(context, replace(form, selects=tuple(_existing(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
-        return page("subscribed.html", 200)
+        return private_page("subscribed.html", 200)
     age = signup.form_age(context, stamp, now)
     if age is None or not FASTEST <= age <= SLOWEST:
-        return _form(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
+        return _form_page(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
     try:
-        signup.sign_up(context, _signup(form, stamp), now)
+        address = client_address(request.environ, Networks(context.config.site.trusted_proxies))
+        ip = format_address(address) or "0.0.0.0"  # noqa: S104  # only a hash of its network is kept
+        language, proof = form.language or g.language, request.form.get("proof", "")
+        wanted = (form.selections(), form.frequency, _weekday(form.day), form.timezone)
+        signup.sign_up(context, SignupForm(form.email, *wanted, language, ip, stamp, proof), now)
     except (EmailAddressError, WishError) as error:
-        return _form(context, form, _told(error), 400)
-    return page("subscribed.html", 200, hours=state().config.newsletter.confirm_hours)
+        return _form_page(context, form, _describe(error), 400)
+    return private_page("subscribed.html", 200, hours=context.config.newsletter.confirm_hours)
 
 
-def _signup(form: Form, stamp: str) -> SignupForm:
-    return SignupForm(
-        form.email,
-        form.wanted(),
-        form.frequency,
-        _day(form.day),
-        form.timezone,
-        form.language or g.language,
-        _ip(),
-        stamp,
-        request.form.get("proof", ""),
-    )
-
-
-def _day(text: str) -> int | None:
+def _weekday(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) == 1 else None
 
 
-def _ip() -> str:
-    """The reader's; only a hash of its network is kept."""
-    return rate_limit.show(rate_limit.client(request.environ, Networks(state().config.site.trusted_proxies))) or "0.0.0.0"  # noqa: S104
-
-
-def _told(error: EmailAddressError | WishError) -> dict[str, str]:
-    """What is wrong, in the reader's language, under the field that it is about."""
+def _describe(error: EmailAddressError | WishError) -> dict[str, str]:
+    """Return what is wrong, in the reader's language, under the name of the field."""
     if isinstance(error, EmailAddressError):
         told = {
             "empty": words("Please write your e-mail address."),
@@ -210,26 +205,22 @@ def _told(error: EmailAddressError | WishError) -> dict[str, str]:
     return {error.field: told.get(error.field, words("This choice is not available. Please choose again."))}
 
 
-def _form(context: NewsletterContext, form: Form, errors: dict[str, str], status: int = 200) -> Answer:
-    settings = state().config
-    proof = settings.newsletter.signup.proof_of_work
-    chosen = replace(
-        form,
-        frequency=form.frequency or preferences.usual_frequency(context.config),
-        timezone=form.timezone or settings.site.timezone,
-    )
-    values = {
-        "form": chosen,
-        "errors": errors,
-        "stamp": signup.form_timestamp(context, now_here()),
-        "proof": proof,
+def _form_page(context: NewsletterContext, form: FormFields, errors: dict[str, str], status: int = 200) -> Answer:
+    config = context.config
+    frequency = form.frequency or preferences.usual_frequency(config)
+    return private_page(
+        "subscribe.html",
+        status,
+        form=replace(form, frequency=frequency, timezone=form.timezone or config.site.timezone),
+        errors=errors,
+        stamp=signup.form_timestamp(context, utc_now()),
+        proof=config.newsletter.signup.proof_of_work,
         **_choices(context, form.selects),
-    }
-    return page("subscribe.html", status, **values)
+    )
 
 
 def _choices(context: NewsletterContext, chosen: Sequence[str]) -> dict[str, Any]:
-    """What forms offer. `groups`: (heading, [(selection, title, number of articles)]), what was chosen before in front."""
+    """Return what forms offer. `groups`: (heading, [(selection, title, number of articles)]), first the `chosen` ones."""
     offers, chinese = preferences.load_offers(context), g.language == "zh-CN"
     groups = [(words("Selected feeds"), [(select, title, 0) for select, title in offers.named])]
     for name, terms in offers.terms.items():
@@ -261,27 +252,27 @@ def _title_of(context: NewsletterContext) -> Callable[[str], str]:
 @blueprint.get("/confirm/<token>")
 def show_confirmation(token: str) -> Answer:
     """What a link of a confirmation is about; the button on it confirms."""
-    context = context_here()
-    return _confirmation(context, signup.find_confirmation(context, token, now_here()))
+    context = newsletter_context()
+    return _confirmation(context, signup.find_confirmation(context, token, utc_now()))
 
 
 @blueprint.post("/confirm/<token>")
 def submit_confirmation(token: str) -> Answer:
     """Confirm a subscription."""
-    context = context_here()
-    return _confirmation(context, signup.confirm(context, token, now_here()))
+    context = newsletter_context()
+    return _confirmation(context, signup.confirm(context, token, utc_now()))
 
 
 def _confirmation(context: NewsletterContext, found: Confirmation | None) -> Answer:
     if found is None:
         return dead_link()
-    speak(found.language)
+    use_language(found.language)
     wanted = _by_rhythm(context, found.wishes, found.day)
-    return page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
+    return private_page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
 
 
 def _by_rhythm(context: NewsletterContext, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
-    """How often and when, in words -> titles."""
+    """Return titles of selections by how often and when they are sent, in words."""
     found: dict[str, list[str]] = {}
     for wish in wishes:
         found.setdefault(preferences.schedule_words(context.config, g.language, wish.frequency, day), []).append(
@@ -296,48 +287,48 @@ def _by_rhythm(context: NewsletterContext, wishes: Sequence[Wish], day: int) -> 
 @blueprint.get("/preferences/<token>")
 def show_preferences(token: str) -> Answer:
     """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
-    context = context_here()
+    context = newsletter_context()
     return _preferences(context, token, preferences.find_preferences(context, token), {})
 
 
 @blueprint.get("/preferences/<token>/data.json")
 def own_data(token: str) -> Answer:
     """All that is kept about a subscriber, to take along."""
-    found = preferences.export_own_data(context_here(), token)
+    found = preferences.export_own_data(newsletter_context(), token)
     if found is None:
         return dead_link()
     body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
-    answered = Response(body, content_type="application/json; charset=utf-8")
-    answered.headers["Content-Disposition"] = 'attachment; filename="subscription.json"'
-    return private(answered)
+    response = Response(body, content_type="application/json; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="subscription.json"'
+    return private(response)
 
 
 @blueprint.post("/preferences/<token>")
 def save_preferences(token: str) -> Answer:
     """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
-    context, now = context_here(), now_here()
+    context, now = newsletter_context(), utc_now()
     found = preferences.find_preferences(context, token)
     if found is None:
         return dead_link()
-    speak(found.subscriber.language)
+    use_language(found.subscriber.language)
     action = request.form.get("action", "save")
     if action == "erase":
         return _erase(context, token, found, now)
     if action == "revoke":
         preferences.revoke_links(context, token, now)
-        return page("subscribed.html", 200, renewed=True)
+        return private_page("subscribed.html", 200, renewed=True)
     return _save(context, token, found, now)
 
 
 def _save(context: NewsletterContext, token: str, found: Preferences, now: int) -> Answer:
     form = request.form
     wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
-    wishes += [(form.get("frequency", ""), select) for select in Form.of(form).wanted()]
+    wishes += [(form.get("frequency", ""), select) for select in FormFields.of(form).selections()]
     try:
-        changes = PreferenceChanges(wishes, _day(form.get("day", "")), form.get("timezone", ""), form.get("language", ""))
+        changes = PreferenceChanges(wishes, _weekday(form.get("day", "")), form.get("timezone", ""), form.get("language", ""))
         preferences.save_preferences(context, token, changes, now)
     except WishError as error:
-        told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _told(error)
+        told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _describe(error)
         return _preferences(context, token, found, told, 400)
     return private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
 
@@ -346,7 +337,7 @@ def _erase(context: NewsletterContext, token: str, found: Preferences, now: int)
     if request.form.get("sure") != "yes":
         return _preferences(context, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
     unsubscribe.erase_by_token(context, token, now)
-    return page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
+    return private_page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
 
 
 def _preferences(
@@ -354,8 +345,8 @@ def _preferences(
 ) -> Answer:
     if found is None:
         return dead_link()
-    speak(found.subscriber.language)
-    return page(
+    use_language(found.subscriber.language)
+    return private_page(
         "preferences.html",
         status,
         found=found,
@@ -363,7 +354,7 @@ def _preferences(
         errors=errors,
         title_of=_title_of(context),
         rhythm_of=lambda name, day: preferences.schedule_words(context.config, g.language, name, day),
-        form=Form.of(request.form),
+        form=FormFields.of(request.form),
         typed=request.form.getlist("how"),
         **_choices(context, ()),
     )
@@ -375,13 +366,13 @@ def _preferences(
 @blueprint.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> Answer:
     """What a link to unsubscribe is about; the button on it unsubscribes."""
-    return _leaving(token, unsubscribe.find_unsubscribe_link(context_here(), token, now_here()))
+    return _leaving(token, unsubscribe.find_unsubscribe_link(newsletter_context(), token, utc_now()))
 
 
 @blueprint.post("/unsubscribe/<token>")
 def submit_unsubscribe(token: str) -> Answer:
     """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
-    context, now = context_here(), now_here()
+    context, now = newsletter_context(), utc_now()
     if _one_click():
         return _leaving(token, unsubscribe.unsubscribe(context, token, "one-click", now))
     if request.form.get("erase") == "yes":
@@ -393,7 +384,7 @@ def submit_unsubscribe(token: str) -> Answer:
 
 
 def _one_click() -> bool:
-    """The body says so: as a form of either kind, or, where the content type is another or missing, as that very text."""
+    """Return whether the body is RFC 8058's, as a form of either kind or, with another content type or none, as plain text."""
     body = request.get_data(cache=True, parse_form_data=False)
     if request.form.get("List-Unsubscribe", "").strip().casefold() == "one-click":
         return True
@@ -406,41 +397,34 @@ def _one_click() -> bool:
 def _leaving(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
     if found is None:
         return dead_link()
-    speak(found.language)
-    return page("unsubscribe.html", 200, found=found, token=token, erased=erased)
+    use_language(found.language)
+    return private_page("unsubscribe.html", 200, found=found, token=token, erased=erased)
 
 
-# A subscriber's next digests as they would be now: a page, and each as the message itself.
-
-preview_blueprint = Blueprint("coming", __name__)
-#: A message brings its own styles, and neither scripts nor forms.
-_AS_MAIL = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src http: https: data:; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
+# -- previews ---------------------------------------------------------------
 
 
 @preview_blueprint.get("/preferences/<token>/next")
 def next_digests(token: str) -> Answer:
     """A subscriber's next digests, as they would be now."""
-    context = context_here()
+    context = newsletter_context()
     found = preferences.find_preferences(context, token)
     if found is None:
         return dead_link()
-    speak(found.subscriber.language)
-    coming = preferences.preview_digests(context, token, now_here(), chinese=g.language == "zh-CN") or []
+    use_language(found.subscriber.language)
+    coming = preferences.preview_digests(context, token, utc_now(), chinese=g.language == "zh-CN") or []
     rhythms = {
         one.frequency: preferences.schedule_words(context.config, g.language, one.frequency, found.day) for one in coming
     }
-    return page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
+    return private_page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
 
 
 @preview_blueprint.get("/preferences/<token>/next/<frequency>")
 def as_mail(token: str, frequency: str) -> Answer:
     """One of them, as the message itself."""
-    found = preferences.preview_message(context_here(), token, frequency, now_here())
+    found = preferences.preview_message(newsletter_context(), token, frequency, utc_now())
     if found is None:
         return dead_link()
-    answered = private(Response(found.html, content_type="text/html; charset=utf-8"))
-    answered.headers["Content-Security-Policy"] = _AS_MAIL
-    return answered
+    response = private(Response(found.html, content_type="text/html; charset=utf-8"))
+    response.headers["Content-Security-Policy"] = _MESSAGE_POLICY
+    return response

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feeds.monitoring import health
-from tests.console.conftest import Operator
+from tests.admin.conftest import Operator
 
 
 @pytest.fixture

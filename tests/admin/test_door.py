@@ -11,12 +11,12 @@ from werkzeug.test import Client
 
 from feeds import audit_log, database
 from feeds.admin import sessions
-from feeds.admin.sessions import Guard
+from feeds.admin.sessions import SessionKeys
 from feeds.config.environment import Environment
 from feeds.database import tables
 from feeds.runtime import Runtime
 from feeds.web.app import create_app
-from tests.console.conftest import TOKEN, Operator
+from tests.admin.conftest import TOKEN, Operator
 
 PAGES = ("/", "/quarantine", "/feeds", "/feeds/own", "/feeds/new", "/subscribers", "/issues", "/configuration", "/log")
 PLOTS = ("/plots/requests.svg?path=all", "/plots/readers.svg?path=all", "/plots/subscribers.svg", "/plots/movement.svg")
@@ -211,58 +211,58 @@ def test_another_worker_knows_of_the_tries(newcomer: Operator) -> None:
 
 
 @pytest.fixture
-def guard(console_site: Any) -> Guard:
-    return Guard(TOKEN, console_site.runtime.tokens())
+def keys(console_site: Any) -> SessionKeys:
+    return SessionKeys(TOKEN, console_site.runtime.tokens())
 
 
-def attempt(runtime: Runtime, guard: Guard, given: str, ip: str, now: int) -> Any:
+def attempt(runtime: Runtime, keys: SessionKeys, given: str, ip: str, now: int) -> Any:
     with database.writing(runtime.engine) as connection:
-        return sessions.sign_in(connection, guard, given, ip, now)
+        return sessions.sign_in(connection, keys, given, ip, now)
 
 
-def test_each_further_wrong_token_doubles_the_wait(console_site: Any, guard: Guard) -> None:
+def test_each_further_wrong_token_doubles_the_wait(console_site: Any, keys: SessionKeys) -> None:
     runtime, now, waits = console_site.runtime, 1_000_000, []
     for _try in range(sessions.FREE_TRIES + 4):
-        while (found := attempt(runtime, guard, "wrong", "192.0.2.1", now)).wait:
+        while (found := attempt(runtime, keys, "wrong", "192.0.2.1", now)).wait:
             waits.append(found.wait)
             now += found.wait
     assert waits == [60, 120, 240, 480]
 
 
-def test_one_network_does_not_lock_out_another(console_site: Any, guard: Guard) -> None:
+def test_one_network_does_not_lock_out_another(console_site: Any, keys: SessionKeys) -> None:
     for _try in range(sessions.FREE_TRIES):
-        attempt(console_site.runtime, guard, "wrong", "192.0.2.1", 1_000_000)
-    assert attempt(console_site.runtime, guard, TOKEN, "192.0.2.200", 1_000_000).wait > 0, "the same /24"
-    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_000).cookie
+        attempt(console_site.runtime, keys, "wrong", "192.0.2.1", 1_000_000)
+    assert attempt(console_site.runtime, keys, TOKEN, "192.0.2.200", 1_000_000).wait > 0, "the same /24"
+    assert attempt(console_site.runtime, keys, TOKEN, "198.51.100.1", 1_000_000).cookie
 
 
-def test_many_networks_together_get_one_try_a_minute(console_site: Any, guard: Guard) -> None:
+def test_many_networks_together_get_one_try_a_minute(console_site: Any, keys: SessionKeys) -> None:
     for number in range(sessions.MANY_TRIES):
-        attempt(console_site.runtime, guard, "wrong", f"10.{number}.0.1", 1_000_000)
-    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_000).wait == 60
-    assert attempt(console_site.runtime, guard, TOKEN, "198.51.100.1", 1_000_060).cookie
+        attempt(console_site.runtime, keys, "wrong", f"10.{number}.0.1", 1_000_000)
+    assert attempt(console_site.runtime, keys, TOKEN, "198.51.100.1", 1_000_000).wait == 60
+    assert attempt(console_site.runtime, keys, TOKEN, "198.51.100.1", 1_000_060).cookie
 
 
-def test_the_right_token_forgets_the_wrong_ones_before_it(console_site: Any, guard: Guard) -> None:
+def test_the_right_token_forgets_the_wrong_ones_before_it(console_site: Any, keys: SessionKeys) -> None:
     for now in (1, 2):
         for _try in range(sessions.FREE_TRIES - 1):
-            assert not attempt(console_site.runtime, guard, "wrong", "192.0.2.1", now * 1000).wait
-        assert attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", now * 1000).cookie
+            assert not attempt(console_site.runtime, keys, "wrong", "192.0.2.1", now * 1000).wait
+        assert attempt(console_site.runtime, keys, TOKEN, "192.0.2.1", now * 1000).cookie
 
 
-def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(console_site: Any, guard: Guard) -> None:
-    cookie = attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", 0).cookie
+def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(console_site: Any, keys: SessionKeys) -> None:
+    cookie = attempt(console_site.runtime, keys, TOKEN, "192.0.2.1", 0).cookie
     now, step = 0, sessions.IDLE - 1
     with database.writing(console_site.runtime.engine) as connection:
         while now + step < sessions.LONGEST:
             now += step
-            assert sessions.is_open(connection, guard, cookie, now) == (True, True)
-            sessions.mark(connection, guard, cookie, now)
-        assert sessions.is_open(connection, guard, cookie, now + 10) == (True, False)
-        assert sessions.is_open(connection, guard, cookie, sessions.LONGEST + 1) == (False, False)
-    idle = attempt(console_site.runtime, guard, TOKEN, "192.0.2.1", now).cookie
+            assert sessions.is_open(connection, keys, cookie, now) == (True, True)
+            sessions.mark_seen(connection, keys, cookie, now)
+        assert sessions.is_open(connection, keys, cookie, now + 10) == (True, False)
+        assert sessions.is_open(connection, keys, cookie, sessions.LONGEST + 1) == (False, False)
+    idle = attempt(console_site.runtime, keys, TOKEN, "192.0.2.1", now).cookie
     with database.reading(console_site.runtime.engine) as connection:
-        assert not sessions.is_open(connection, guard, idle, now + sessions.IDLE + 1)[0]
+        assert not sessions.is_open(connection, keys, idle, now + sessions.IDLE + 1)[0]
 
 
 def test_the_log_keeps_networks_not_addresses_and_is_bounded(console_site: Any) -> None:

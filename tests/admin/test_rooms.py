@@ -18,7 +18,7 @@ from feeds.config import sources
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.syndication import lookup
-from tests.console.conftest import TOKEN, Operator
+from tests.admin.conftest import TOKEN, Operator
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 

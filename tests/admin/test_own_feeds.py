@@ -12,11 +12,16 @@ import pytest
 from werkzeug.test import Client
 
 from feeds.admin import custom_feeds
-from feeds.admin.pages import Console
+from feeds.admin.custom_feeds import FeedsFile
 from feeds.errors import EditError
-from feeds.web.admin import feeds
 from feeds.web.app import create_app
-from tests.console.conftest import Operator
+from feeds.web.console import feed_pages
+from tests.admin.conftest import Operator
+
+
+def feeds_file(operator: Operator) -> FeedsFile:
+    return FeedsFile(operator.site.runtime.engine, operator.site.runtime.environment)
+
 
 LINUX = {"name": "linux", "title": "Linux 与内核"}
 
@@ -24,7 +29,7 @@ LINUX = {"name": "linux", "title": "Linux 与内核"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No clock runs here: a page that waits for one would wait in vain."""
-    monkeypatch.setattr(feeds, "PATIENCE", 0.0)
+    monkeypatch.setattr(feed_pages, "PATIENCE", 0.0)
 
 
 def test_the_selection_is_put_together_step_by_step(operator: Operator) -> None:
@@ -219,22 +224,22 @@ def test_a_power_cut_while_writing_leaves_the_file_as_it_was(operator: Operator,
 
 
 def test_the_history_is_bounded_and_nobody_elses_to_read(operator: Operator) -> None:
-    here = Console.of(operator.site.runtime)
+    here = feeds_file(operator)
     for number in range(custom_feeds.KEPT + 3):
-        here._sheets.save(here.sheet().mark, lambda config, text, n=number: (text + f"# {n}\n", {}), number)
+        here.save(here.read().mark, lambda config, text, n=number: (text + f"# {n}\n", {}), number)
     kept = list(Path(operator.site.root, "var", "config").iterdir())
     assert len(kept) == custom_feeds.KEPT
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
 
 
 def test_of_two_operators_who_save_at_once_one_is_told(operator: Operator) -> None:
-    here, told = Console.of(operator.site.runtime), []
-    mark, start = here.sheet().mark, threading.Barrier(2)
+    here, told = feeds_file(operator), []
+    mark, start = here.read().mark, threading.Barrier(2)
 
     def save(word: str) -> None:
         start.wait()
         try:
-            here._sheets.save(mark, lambda config, text: (text + f"# {word}\n", {}), 1)
+            here.save(mark, lambda config, text: (text + f"# {word}\n", {}), 1)
         except EditError as error:
             told.append(str(error))
 
@@ -247,9 +252,9 @@ def test_of_two_operators_who_save_at_once_one_is_told(operator: Operator) -> No
 
 
 def test_a_change_that_would_touch_another_setting_is_refused(operator: Operator) -> None:
-    here, before = Console.of(operator.site.runtime), operator.yaml.read_bytes()
+    here, before = feeds_file(operator), operator.yaml.read_bytes()
     with pytest.raises(EditError):
-        here._sheets.save(here.sheet().mark, lambda config, text: (text.replace("content: full", "content: summary"), {}), 1)
+        here.save(here.read().mark, lambda config, text: (text.replace("content: full", "content: summary"), {}), 1)
     assert operator.yaml.read_bytes() == before
 
 

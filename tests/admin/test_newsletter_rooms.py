@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from feeds import database
-from feeds.admin import pages as cases
+from feeds.admin import actions
 from feeds.database import tables
 from feeds.database.tables import deliveries, subscribers
 from feeds.newsletter.digests import Digests
-from tests.console.conftest import Operator
-from tests.console.test_rooms import facts, rows
+from tests.admin.conftest import Operator
+from tests.admin.test_rooms import facts, rows
 from tests.newsletter.conftest import MONDAY, Mailing
 
 DAY = 86400
@@ -153,9 +153,9 @@ def test_test_messages_are_few_an_hour(mailing: Mailing, operator: Operator) -> 
     key = operator.hidden("/issues/test")["key"]
     answers = [
         operator.post("/issues/test", email="me@example.org", frequency="daily", key=key).status_code
-        for _one in range(cases.TESTS + 1)
+        for _one in range(actions.TESTS + 1)
     ]
-    assert answers == [303] * cases.TESTS + [429]
+    assert answers == [303] * actions.TESTS + [429]
 
 
 def test_an_address_that_mail_cannot_reach_is_told_beside_the_form(mailing: Mailing, operator: Operator) -> None:

@@ -1,0 +1,258 @@
+"""Reports of the console: how things stand, quarantined files, the audit log, issues; feeds and subscribers in numbers.
+
+Read-only. Nobody is listed: readers and subscribers are counted only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from .. import audit_log, urls
+from ..audience import requests
+from ..audience.requests import Counts
+from ..catalog import ingest, queries
+from ..config.models import FREQUENCIES, Config
+from ..database.tables import bounces, subscribers
+from ..model import FeedState, Issue, Problem
+from ..newsletter.delivery import issue_status
+from ..newsletter.issues import calendar, planning
+from ..rescan import Held, is_let_go
+from ..store.git import RepositoryStatus
+from ..syndication import documents, editions
+from ..websub import subscriptions
+
+#: Rescans that the overview lists.
+RESCANS = 15
+#: Quarantined files, and entries of the audit log, on one page.
+PROBLEMS, ENTRIES = 20, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How things stand: what is published, what is faulty, what was done of late, what is due next.
+
+    - `rescan`: the report of the last one that went well, with its time `at`; None before the first
+    - `going`: the articles of `held` have been let go, and go with the next rescan
+    - `due`: frequency -> UTC seconds
+    """
+
+    articles: int
+    feeds: int
+    quarantined: int
+    terms: Mapping[str, int]
+    rescan: Mapping[str, Any] | None
+    rescans: Sequence[audit_log.Rescan]
+    rescan_fault: str
+    config_fault: str
+    held: Held | None
+    going: bool
+    git: RepositoryStatus | None
+    due: Mapping[str, int]
+    deliveries: Mapping[str, int]
+    subscribers: Mapping[str, int]
+    hub: Mapping[str, int]
+
+
+def read_overview(connection: sa.Connection, now: int) -> Overview:
+    """Return the overview; `due` is reckoned from `now` (UTC seconds) in the site's time zone."""
+    stored, config = editions.read(connection), editions.edition(connection).config
+    due = {}
+    if config is not None and config.newsletter.enabled:
+        settings = config.newsletter
+        offered = [name for name in FREQUENCIES if name in settings.frequencies]
+        due = {name: calendar.following(name, settings.cron(name), config.zone, now) for name in offered}
+    return Overview(
+        articles=ingest.count_articles(connection),
+        feeds=len(documents.paths(connection)),
+        quarantined=ingest.count_problems(connection),
+        terms=queries.term_counts(connection),
+        rescan=json.loads(stored.get("rescan", "null")),
+        rescans=audit_log.last_rescans(connection, RESCANS),
+        rescan_fault=stored.get("rescan_fault", ""),
+        config_fault=stored.get("config_fault", ""),
+        held=Held.read(stored),
+        going=is_let_go(stored),
+        git=RepositoryStatus.from_state(stored),
+        due=due,
+        deliveries=issue_status.counts(connection),
+        subscribers=issue_status.subscriber_counts(connection),
+        hub=subscriptions.counts(connection),
+    )
+
+
+def read_quarantine(connection: sa.Connection, page: int) -> tuple[Sequence[Problem], int, int]:
+    """Return one page of the quarantined files, the number of them, and the number of pages."""
+    found = queries.list_problems(connection)
+    pages = max(1, -(-len(found) // PROBLEMS))
+    page = min(max(page, 1), pages)
+    return found[(page - 1) * PROBLEMS : page * PROBLEMS], len(found), pages
+
+
+def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit_log.Entry], int]:
+    """Return one page of the audit log, the newest entries first, and the number of pages."""
+    pages = max(1, -(-audit_log.count_entries(connection) // ENTRIES))
+    return audit_log.entries(connection, ENTRIES, (min(max(page, 1), pages) - 1) * ENTRIES), pages
+
+
+def read_issues(connection: sa.Connection, limit: int) -> list[tuple[Issue, dict[str, int]]]:
+    """Return the newest issues of the newsletter, each with its messages by status."""
+    return [(issue, issue_status.counts(connection, issue.key)) for issue in planning.newest(connection, limit)]
+
+
+# -- feeds and subscribers in numbers ------------------------------------------
+
+#: Days that the table sums up, and that charts show, today included.
+RECENT, CHARTED = 7, 90
+#: Feeds on one page of the table.
+PAGE = 50
+#: Columns to sort by, and whether the largest comes first.
+ORDERS: Mapping[str, bool] = {
+    "feed": False,
+    "articles": True,
+    "changed": True,
+    "requests": True,
+    "unchanged": True,
+    "readers": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One feed: when its document `changed` last, counts and readers of the last RECENT days."""
+
+    state: FeedState
+    changed: datetime
+    counts: Counts
+    readers: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTable:
+    """One page of the feeds: `found` match, on `pages` pages."""
+
+    rows: Sequence[FeedRow]
+    found: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDay:
+    """Requests and readers of one feed on one day."""
+
+    day: date
+    counts: Counts
+    readers: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHistory:
+    """One feed: each of the last CHARTED days, the oldest first; `told` are the readers by aggregator."""
+
+    row: FeedRow
+    days: Sequence[FeedDay]
+    told: Mapping[str, int]
+
+
+def feed_table(connection: sa.Connection, config: Config, text: str, order: str, page: int, now: float) -> FeedTable:
+    """Return a page of the feeds whose title or address contains `text`, sorted by a column of ORDERS."""
+    folded = urls.fold(text.strip())
+    since = requests.today(config.zone, now) - RECENT + 1
+    counts, readers = requests.by_path(connection, since), requests.readers_by_path(connection, since)
+    rows = [
+        FeedRow(
+            state,
+            datetime.fromtimestamp(state.changed, config.zone),
+            counts.get(state.path, Counts()),
+            readers.get(state.path, 0),
+        )
+        for state in documents.states(connection)
+        if folded in urls.fold(state.title) or folded in urls.fold(state.path)
+    ]
+    rows.sort(key=lambda row: _sort_key(row, order), reverse=ORDERS.get(order, False))
+    pages = max(1, -(-len(rows) // PAGE))
+    page = min(max(page, 1), pages)
+    return FeedTable(rows[(page - 1) * PAGE : page * PAGE], len(rows), page, pages)
+
+
+def _sort_key(row: FeedRow, order: str) -> tuple[object, str]:
+    values: Mapping[str, object] = {
+        "articles": row.state.articles,
+        "changed": row.state.changed,
+        "requests": row.counts.requests,
+        "unchanged": row.counts.unchanged,
+        "readers": row.readers,
+    }
+    return values.get(order, ""), row.state.path
+
+
+def feed_history(connection: sa.Connection, config: Config, path: str, now: float) -> FeedHistory | None:
+    """Return the feed at `path` by day, or None."""
+    state = documents.state_at(connection, path)
+    if state is None:
+        return None
+    today = requests.today(config.zone, now)
+    since, recent = today - CHARTED + 1, today - RECENT + 1
+    counts, readers = requests.by_day(connection, path, since), requests.readers_by_day(connection, path, since)
+    days = [FeedDay(date.fromordinal(day), counts.get(day, Counts()), readers.get(day, 0)) for day in range(since, today + 1)]
+    week = Counts()
+    for day, one in counts.items():
+        week = week.plus(one) if day >= recent else week
+    told = requests.told_of(connection, path, recent)
+    changed = datetime.fromtimestamp(state.changed, config.zone)
+    return FeedHistory(FeedRow(state, changed, week, sum(told.values())), days, told)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberDay:
+    """`confirmed` and `left` that day; `active` at its end; `bounced` are reports of mail that did not arrive."""
+
+    day: date
+    confirmed: int
+    left: int
+    active: int
+    bounced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Subscribers by state, and each of the last CHARTED days. Erased subscribers are in no number."""
+
+    states: Mapping[str, int]
+    days: Sequence[SubscriberDay]
+
+
+def subscriber_growth(connection: sa.Connection, config: Config, now: float) -> Growth:
+    """Return how many subscribers there are, and how many confirmed, left and bounced by day."""
+    today = requests.today(config.zone, now)
+    first = today - CHARTED + 1
+    start = int(datetime.combine(date.fromordinal(first), datetime.min.time(), config.zone).timestamp())
+    s = subscribers.c
+    came = _count_by_day(connection, config, s.confirmed, start, now)
+    left = _count_by_day(connection, config, s.ended, start, now)
+    bounced = _count_by_day(connection, config, bounces.c.at, start, now)
+    before = sa.and_(s.confirmed < start, sa.or_(s.ended.is_(None), s.ended >= start))
+    active = int(connection.execute(sa.select(sa.func.count()).select_from(subscribers).where(before)).scalar() or 0)
+    days = []
+    for day in range(first, today + 1):
+        active += came.get(day, 0) - left.get(day, 0)
+        days.append(SubscriberDay(date.fromordinal(day), came.get(day, 0), left.get(day, 0), active, bounced.get(day, 0)))
+    return Growth(issue_status.subscriber_counts(connection), days)
+
+
+def _count_by_day(connection: sa.Connection, config: Config, column: sa.Column[int], start: int, now: float) -> dict[int, int]:
+    """Return day (as `date.toordinal`) -> rows; counted by the hour first, so that the database need not know time zones."""
+    query = (
+        sa.select((column // 3600).label("hour"), sa.func.count()).where(column >= start, column <= int(now)).group_by("hour")
+    )
+    found: dict[int, int] = {}
+    for number, count in connection.execute(query.group_by("hour")):
+        day = datetime.fromtimestamp(int(number) * 3600, config.zone).date().toordinal()
+        found[day] = found.get(day, 0) + int(count)
+    return found

@@ -1,0 +1,68 @@
+"""The application of one worker process: everything that its requests share, and views reach with `application()`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from flask import abort, current_app, g
+
+from ..config.models import Config
+from ..model import Term
+from ..runtime import Runtime
+from ..syndication import documents
+from ..syndication.editions import Edition
+from .cache import ResponseCache
+from .fast_path import EditionPoller
+from .rate_limit import RateLimiter
+
+#: Where Flask's `extensions` keep it.
+KEY = "feeds"
+
+
+@dataclass(slots=True)
+class Application:
+    """What all requests of a worker share; threads, too.
+
+    `static`: pages are rendered to be files of a static site, without a service behind their forms. `started` in UTC seconds.
+    """
+
+    runtime: Runtime
+    cache: ResponseCache
+    editions: EditionPoller
+    limiter: RateLimiter
+    static: bool = False
+    started: float = field(default_factory=time.time)
+    _paths: tuple[int, frozenset[str]] = (-2, frozenset())
+
+    @property
+    def edition(self) -> Edition:
+        """The edition of the current request: one for all of it."""
+        if "edition" not in g:
+            g.edition = self.editions.latest()
+        edition: Edition = g.edition
+        return edition
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the current request's edition.
+
+        Aborts with 503 before the first rescan: a 404 would make readers and caches forget what they know.
+        """
+        if self.edition.config is None or self.edition.generation < 1:
+            abort(503)
+        return self.edition.config
+
+    def has_page(self, term: Term) -> bool:
+        """Return whether the term has a page: one with too few articles, or retired by the operator, has not."""
+        generation, paths = self._paths
+        if generation != self.edition.generation:  # read once for each edition
+            paths = self.runtime.read(documents.paths)
+            self._paths = self.edition.generation, paths
+        return term.path in paths
+
+
+def application() -> Application:
+    """Return the application that answers the current request."""
+    found: Application = current_app.extensions[KEY]
+    return found

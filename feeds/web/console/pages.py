@@ -1,0 +1,163 @@
+"""Pages of the service (overview, quarantine, audit log, configuration) and of the newsletter (issues, subscribers).
+
+No address of a page and no log ever holds the whole address of a subscriber.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from flask import abort, g, request
+from werkzeug.wrappers import Response as Answer
+
+from ...admin import actions, reports, source_excerpt
+from ...config import sources
+from ...config.models import FREQUENCIES
+from ...errors import AddressError, FeedsError
+from ...newsletter.delivery import issue_status
+from ...newsletter.subscribers.email_address import EmailAddressError
+from .. import charts
+from ..application import application
+from .auth import back, blueprint, config, now, number_arg, operator, page, words
+
+#: Issues and troubled messages on the page.
+LISTED, TROUBLED = 30, 200
+
+
+@blueprint.get("/")
+def overview() -> Answer:
+    """The console's first page: what is published, what is faulty, what was done lately, what is due next."""
+    who = operator()
+    found = who.runtime.read(reports.read_overview, who.now)
+    return page("overview.html", now=who.now, found=found, sheet=who.feeds_file.read())
+
+
+@blueprint.post("/accept-removals")
+def accept_removals() -> Answer:
+    """Let articles go whose files are gone: with the next rescan, and only those that the page showed."""
+    accepted = actions.accept_removals(operator(), request.form.get("mark", ""))
+    return back("/", "accepted" if accepted else "others")
+
+
+@blueprint.get("/quarantine")
+def quarantine() -> Answer:
+    """Files that could not become articles, with the lines around the fault."""
+    problems, total, pages = application().runtime.read(reports.read_quarantine, number_arg("page"))
+    store = Path(config().site.store)
+    rows = [(problem, source_excerpt.read_excerpt(store, problem.path, problem.line)) for problem in problems]
+    return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
+
+
+@blueprint.get("/log")
+def log() -> Answer:
+    """What was done in the console, the newest first."""
+    entries, pages = application().runtime.read(reports.read_audit_log, number_arg("page"))
+    return page("log.html", entries=entries, number=min(max(number_arg("page"), 1), pages), pages=pages)
+
+
+@blueprint.get("/configuration")
+def configuration() -> Answer:
+    """Every setting in force, and where its value comes from; secrets hidden."""
+    runtime = application().runtime
+    settings = groupby(sources.settings(config(), runtime.environment), key=lambda setting: setting.file)
+    return page(
+        "configuration.html",
+        files=[(file, list(rows)) for file, rows in settings],
+        variables=sources.variables(runtime.environment),
+        fault=runtime.read(reports.read_overview, now()).config_fault,
+        folder=str(runtime.environment.config_dir),
+    )
+
+
+# -- the newsletter ------------------------------------------------------------
+
+
+@blueprint.get("/issues")
+def issues() -> Answer:
+    """Issues: how far they have come, and what failed."""
+    return _issues_page()
+
+
+def _issues_page(status: int = 200, fault: str = "", address: str = "", frequency: str = "weekly") -> Answer:
+    settings, runtime = config().newsletter, application().runtime
+    return page(
+        "issues.html",
+        status,
+        issues=runtime.read(reports.read_issues, LISTED),
+        troubled=runtime.read(issue_status.troubled, TROUBLED),
+        enabled=settings.enabled,
+        transport=settings.transport,
+        frequencies=FREQUENCIES,
+        fault=fault,
+        address=address,
+        frequency=frequency,
+    )
+
+
+@blueprint.post("/issues/<action>")
+def act(action: str) -> Answer:
+    """What a button does to an issue: pause, resume, cancel, retry, retry-failed; `test` sends one message to one address."""
+    if application().edition.config is None or not config().newsletter.enabled:
+        abort(404)
+    if action == "test":
+        return _send_test_message()
+    try:
+        actions.change_issue(operator(), config(), action, request.form.get("issue", ""))
+    except AddressError:
+        abort(404)
+    return back("/issues", action.removesuffix("-failed"))
+
+
+def _send_test_message() -> Answer:
+    address, frequency = request.form.get("email", ""), request.form.get("frequency", "")
+    if frequency not in FREQUENCIES:
+        abort(400)
+    try:
+        sent = actions.send_test_message(operator(), config(), address, frequency, g.language)
+    except FeedsError as error:
+        return _issues_page(400, str(error), address, frequency)
+    return back("/issues", "test") if sent else _issues_page(429, "many", address, frequency)
+
+
+@blueprint.get("/subscribers")
+def subscribers() -> Answer:
+    """How many subscribers there are, come and go; nobody is listed."""
+    return _subscribers_page()
+
+
+@blueprint.post("/subscribers")
+def find() -> Answer:
+    """Find one subscriber by the whole address."""
+    address = request.form.get("email", "")
+    try:
+        found = actions.find_subscriber(operator(), config(), address)
+    except EmailAddressError:
+        return _subscribers_page(400, address=address, wrong=True)
+    return _subscribers_page(address=address, sought=True, found=found)
+
+
+def _subscribers_page(status: int = 200, **values: object) -> Answer:
+    growth = application().runtime.read(reports.subscriber_growth, config(), now())
+    common = {"address": "", "wrong": False, "sought": False, "found": None}
+    return page("subscribers.html", status, growth=growth, **common | values)
+
+
+@blueprint.get("/plots/subscribers.svg")
+def subscribers_plot() -> Answer:
+    """Active subscribers by day, drawn."""
+    growth = application().runtime.read(reports.subscriber_growth, config(), now())
+    series = [(words("Active subscribers"), [one.active for one in growth.days])]
+    return charts.line_chart([one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")
+
+
+@blueprint.get("/plots/movement.svg")
+def movement_plot() -> Answer:
+    """Confirmations, departures and bounces by day, drawn."""
+    growth = application().runtime.read(reports.subscriber_growth, config(), now())
+    series = [
+        (words("Confirmed"), [one.confirmed for one in growth.days]),
+        (words("Left"), [one.left for one in growth.days]),
+        (words("Bounces"), [one.bounced for one in growth.days]),
+    ]
+    return charts.bar_chart([one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")
