@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from .. import process_pool, urls
 from ..config.models import Config
+from ..formats import OTHER_EXTENSIONS, load_formats
 from ..model import FACETS, Facet, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import markdown
@@ -61,7 +62,10 @@ def source_key(package: Path = Path(__file__).parents[1]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParseSettings:
-    """The part of the configuration that decides how a file is parsed, and the installed front-matter kinds."""
+    """What decides how a file is parsed, besides the code: a part of the configuration, and what other packages bring.
+
+    `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape.
+    """
 
     root: str
     timezone: str
@@ -71,6 +75,7 @@ class ParseSettings:
     max_bytes: int
     dates: bool = False
     kinds: tuple[Plugin, ...] = ()
+    extensions: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, config: Config) -> ParseSettings:
@@ -87,6 +92,7 @@ class ParseSettings:
             site.max_file_bytes,
             dates=site.store_git.dates,
             kinds=kinds,
+            extensions=(*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS),
         )
 
     @property

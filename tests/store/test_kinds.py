@@ -1,0 +1,250 @@
+"""Kinds of front matter: those of installed packages, and the key that reads stores again when the code that parses changes."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from feeds import check
+from feeds.errors import StoreError
+from feeds.model import ParsedArticle
+from feeds.plugins import find_plugins
+from feeds.store import frontmatter, parse
+from feeds.store.frontmatter import BUILT_IN, GROUP, load_kinds
+from feeds.store.parse import ParseSettings, parse_all, source_key
+
+from ..conftest import Site
+
+PACKAGE = Path(parse.__file__).parents[1]
+TOML = """
+import tomllib
+from feeds.store.frontmatter import BadFrontMatter, Source
+
+class Toml:
+    name = "toml"
+
+    def recognizes(self, text):
+        return text.startswith("+++\\n")
+
+    def read(self, text, path):
+        header, _, body = text[4:].partition("\\n+++\\n")
+        try:
+            return Source(tomllib.loads(header), body)
+        except tomllib.TOMLDecodeError:
+            raise BadFrontMatter(1, 1, "not TOML") from None
+"""
+ARTICLE = '+++\nid = "7"\ntitle = "In TOML"\ntags = ["Linux"]\n+++\nText.\n'
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a package with one kind, as pip would leave it, and begin like a new process."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+
+    def install(code: str, version: str = "1.0", package: str = "acme-toml", target: str = "acme_toml:Toml") -> None:
+        for old in folder.glob("*.dist-info"):
+            shutil.rmtree(old)
+        (folder / "acme_toml.py").write_text(code, "utf-8")
+        info = folder / f"{package.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", "utf-8")
+        (info / "entry_points.txt").write_text(f"[feeds.kinds]\ntoml = {target}\n", "utf-8")
+        forget()
+
+    yield install
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    sys.modules.pop("acme_toml", None)
+    find_plugins.cache_clear()
+    load_kinds.cache_clear()
+
+
+def settings(root: Path) -> ParseSettings:
+    return ParseSettings(str(root), "UTC", "", "https://feeds.example", "https://feeds.example", 1 << 20, kinds=find_plugins(GROUP))
+
+
+# -- kinds of installed packages ---------------------------------------------
+
+
+def test_without_packages_the_table_is_what_this_project_brings() -> None:
+    assert [kind.name for kind in BUILT_IN] == ["yaml", "lctt"]
+    assert load_kinds(()) == BUILT_IN
+
+
+def test_an_installed_kind_takes_quarantined_files_in_by_itself(site: Site, install: Install) -> None:
+    site.write("1.md")
+    site.write("7.md", ARTICLE)
+    report = site.rescan()
+    assert (report.added, report.quarantined) == (1, 1)
+    install(TOML)
+    report = site.rescan()
+    assert (report.added, report.changed, report.quarantined) == (1, 0, 0)
+    report = site.rescan()
+    assert (report.added, report.changed, report.unchanged) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("spawned", [False, True])
+def test_processes_that_parse_use_the_same_table(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch, spawned: bool
+) -> None:
+    monkeypatch.setattr(parse, "PARALLEL_FROM", 1)
+    install(TOML)
+    paths = [f"{number}.md" for number in range(120)]
+    for path in paths:
+        (tmp_path / path).write_text(ARTICLE, "utf-8")
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    if spawned:  # a process with threads does not fork
+        other.start()
+    try:
+        found = [file for batch in parse_all(settings(tmp_path), paths, int(time.time()), 2) for file in batch]
+    finally:
+        over.set()
+    assert [file.path for file in found] == paths
+    assert all(isinstance(file.result, ParsedArticle) and file.result.title == "In TOML" for file in found)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("class Other: ...", "AttributeError: module 'acme_toml' has no attribute 'Toml'"),
+        ("class Toml:\n    name = 'toml'", "AttributeError: 'Toml' object has no attribute 'recognizes'"),
+        ("class Toml:\n    name = 1\n    recognizes = read = print", "TypeError: it has not got the members"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+    ],
+)
+def test_a_broken_package_is_one_error_that_names_it(site: Site, install: Install, code: str, reason: str) -> None:
+    site.write("1.md")
+    site.rescan()
+    install(code)
+    with pytest.raises(StoreError) as caught:
+        site.rescan()
+    said = str(caught.value)
+    assert "\n" not in said and said.startswith("package acme-toml 1.0: feeds.kinds 'toml' (acme_toml:Toml) cannot be used: ")
+    assert reason in said
+    assert [problem.reason for problem in check.check(site.runtime.environment)] == [said]
+
+
+def test_whatever_an_installed_kind_raises_or_returns_is_a_problem_of_the_file(tmp_path: Path, install: Install) -> None:
+    (tmp_path / "7.md").write_text(ARTICLE, "utf-8")
+    for read, reason in (("1 / 0", "ZeroDivisionError"), ("return None", "AttributeError")):
+        install(
+            f"class Toml:\n    name = 'toml'\n    def recognizes(self, text): return True\n    def read(self, *_): {read}\n"
+        )
+        [[file]] = parse_all(settings(tmp_path), ["7.md"], 0)
+        assert file.result == parse.Problem("7.md", 0, 0, f"could not be read ({reason})")
+
+
+def test_a_kind_cannot_publish_what_stands_beside_a_damaged_header(tmp_path: Path, install: Install) -> None:
+    (tmp_path / "7.md").write_text("+++\ntitle = 'x'\n+++\ncomments_data:\n- SECRET\n", "utf-8")
+    install(TOML)
+    [[file]] = parse_all(settings(tmp_path), ["7.md"], 0)
+    assert isinstance(file.result, parse.Problem) and "SECRET" not in file.result.reason
+
+
+# -- the key of parsing ------------------------------------------------------
+
+
+def test_the_key_changes_with_each_source_that_decides(tmp_path: Path) -> None:
+    copied = tmp_path / "feeds"
+    shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_key(copied)
+    assert before == source_key()
+    met = {before}
+    for name in parse.SOURCES:
+        path = copied / name
+        path.write_bytes(path.read_bytes() + b"\n# touched\n")
+        source_key.cache_clear()
+        met.add(source_key(copied))
+    assert len(met) == 1 + len(parse.SOURCES)
+    (copied / "store" / "walk.py").write_text("", "utf-8")
+    source_key.cache_clear()
+    assert source_key(copied) in met
+
+
+def test_the_key_changes_with_the_libraries_and_the_installed_kinds(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [settings(tmp_path).key]
+    for version in ("1.0", "1.1"):
+        install(TOML, version)
+        keys.append(settings(tmp_path).key)
+    for name in parse.LIBRARIES:
+        source_key.cache_clear()
+        monkeypatch.setattr(parse, "version", lambda asked, name=name: "99" if asked == name else "1")
+        keys.append(settings(tmp_path).key)
+    source_key.cache_clear()
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_module_that_parsing_imports_is_part_of_the_key() -> None:
+    """But for those that only carry values, or decide something that is stored by itself."""
+    without = {"errors", "formats", "plugins", "config.models", "process_pool", "store.git", "store.walk"}
+    met: set[str] = set()
+    for name in parse.SOURCES:
+        package = ["feeds", *Path(name).parts[:-1]]
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = [*package[: len(package) - node.level + 1], *filter(None, [node.module])]
+                found = [".".join([*base, alias.name][1:]) for alias in node.names]
+                met |= {one for one in found if (PACKAGE / (one.replace(".", "/") + ".py")).exists()} or {".".join(base[1:])}
+    assert met - without == {name.removesuffix(".py").replace("/", ".") for name in parse.SOURCES} - {"store.parse"}
+
+
+def test_the_key_costs_little() -> None:
+    spent = []
+    for _round in range(5):
+        source_key.cache_clear()
+        before = time.process_time()
+        source_key()
+        spent.append(time.process_time() - before)
+    assert min(spent) < 0.005
+
+
+def test_a_database_of_another_version_is_read_again_once_and_nothing_of_it_changes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        site.write(f"{number}.md", id=number)
+    site.rescan()
+    kept = site.kept("generation", "changed")
+    monkeypatch.setattr(parse, "source_key", lambda: "another version")
+    opened: list[str] = []
+    really = parse.parse_file
+    monkeypatch.setattr(parse, "parse_file", lambda *all: opened.append(all[1]) or really(*all))
+    for _round in range(2):
+        report = site.rescan()
+        assert (report.added, report.changed, report.renamed, report.feeds_changed) == (0, 0, 0, 0)
+    assert opened == ["0.md", "1.md", "2.md"]
+    assert site.kept("generation", "changed") == kept
+
+
+def test_the_digest_of_an_article_is_made_of_its_content_only() -> None:
+    """Of this very article since the first version: another digest would publish every article again."""
+    text = "---\nid: 7\ntitle: 甲\ndate: '2020-01-02 03:04:05'\ntags: [Linux]\ntranslator: wxy\n---\n正文。\n"
+    path, config = (
+        "2020/01/7.md",
+        ("/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://f.example", "https://i.example"),
+    )
+    found = parse.parse_article(ParseSettings(*config, 1 << 20), path, text.encode(), 0)
+    assert isinstance(found, ParsedArticle)
+    assert found.digest == "e89440266b11c5b9ff8f9ade9b2bc5eb"
+
+
+def test_frontmatter_reads_no_clock_and_no_files() -> None:
+    assert not {"os", "time", "pathlib"} & set(vars(frontmatter))
