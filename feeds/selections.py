@@ -12,7 +12,7 @@ alike. Everything here is pure.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
@@ -28,7 +28,13 @@ NAMED = "feed"
 
 
 def parse(text: str) -> Selection | str:
-    """A selection, or the name of a feed. Raises SelectionError that says what was expected."""
+    """Return a selection, or the name of a feed. Raises SelectionError that says what was expected.
+
+    >>> parse("tag=Linux&not-tag=Windows")
+    Selection(any={'tag': ('Linux',)}, all={}, none={'tag': ('Windows',)})
+    >>> parse("feed=kernel")
+    'kernel'
+    """
     if len(text) > MAX_LENGTH:
         raise SelectionError(f"the selection is longer than {MAX_LENGTH} characters")
     if text.count("&") >= MAX_TERMS:
@@ -38,7 +44,9 @@ def parse(text: str) -> Selection | str:
     except ValueError:
         raise SelectionError(f"{text[:80]!r} is no selection; expected for example tag=Linux&translator=geekpi") from None
     if any(key == NAMED for key, _name in pairs):
-        return _named(pairs)
+        if len(pairs) != 1 or not pairs[0][1].strip():
+            raise SelectionError("feed= names one feed of the operator and stands alone")
+        return pairs[0][1].strip()
     modes: dict[str, dict[str, list[str]]] = {"": {}, "all": {}, "not": {}}
     for key, name in pairs:
         mode, _, facet = key.rpartition("-")
@@ -56,29 +64,21 @@ def parse(text: str) -> Selection | str:
 
 
 def clauses(wanted: Selection) -> int:
-    """How many conditions must hold: a facet with any of some names is one, each name of `all`, a facet with `not`."""
+    """Return how many clauses must hold: a facet with any of some names is one, each name of `all`, a facet with `not`."""
     return len(wanted.any) + sum(map(len, wanted.all.values())) + len(wanted.none)
 
 
-def _named(pairs: list[tuple[str, str]]) -> str:
-    if len(pairs) != 1 or not pairs[0][1].strip():
-        raise SelectionError("feed= names one feed of the operator and stands alone")
-    return pairs[0][1].strip()
-
-
 def canonical(wanted: Selection | str) -> str:
-    """The one text of a selection: facets in order, names by their folded spelling, `not` at the end."""
+    """Return the one text of a selection: facets in order, names by their folded spelling, `not` at the end.
+
+    >>> canonical(Selection({"author": ("Ada",), "tag": ("Ubuntu", "Linux")}))
+    'tag=Linux&tag=Ubuntu&author=Ada'
+    """
     if isinstance(wanted, str):
         return f"{NAMED}={quote(wanted, safe='')}"
-    return "&".join(f"{key}={quote(name, safe='')}" for key, name in _pairs(wanted))
-
-
-def _pairs(wanted: Selection) -> Iterator[tuple[str, str]]:
-    for facet in FACETS:
-        yield from ((facet, name) for name in _ordered(wanted.any, facet))
-        yield from ((f"all-{facet}", name) for name in _ordered(wanted.all, facet))
-    for facet in FACETS:
-        yield from ((f"not-{facet}", name) for name in _ordered(wanted.none, facet))
+    parts = [(key, part, facet) for facet in FACETS for key, part in ((facet, wanted.any), (f"all-{facet}", wanted.all))]
+    parts += [(f"not-{facet}", wanted.none, facet) for facet in FACETS]
+    return "&".join(f"{key}={quote(name, safe='')}" for key, part, facet in parts for name in _ordered(part, facet))
 
 
 def _ordered(clauses: Mapping[str, tuple[str, ...]], facet: str) -> list[str]:
@@ -87,7 +87,7 @@ def _ordered(clauses: Mapping[str, tuple[str, ...]], facet: str) -> list[str]:
 
 
 def title(wanted: Selection, *, chinese: bool) -> str:
-    """What it selects, in words: `Linux、Ubuntu · 译者：geekpi · 不含 Windows`. The empty selection is all articles."""
+    """Return what it selects, in words: `Linux、Ubuntu · 译者：geekpi · 不含 Windows`. The empty selection is all articles."""
     comma, colon = ("、", "：") if chinese else (", ", ": ")
     parts = []
     for facet in FACETS.values():
@@ -103,7 +103,7 @@ def title(wanted: Selection, *, chinese: bool) -> str:
 
 
 def page(wanted: Selection, *, facets: Collection[str], builder: bool) -> tuple[str, str]:
-    """Path and query of the page for exactly this selection: a term's own, or the builder's; "" and "" where there is none.
+    """Return path and query of the page for exactly this selection: a term's own, or the builder's; "" and "" for none.
 
     `facets` are those whose terms have pages; `builder`: whether any selection has one.
     """

@@ -58,7 +58,12 @@ def find_changes(
     `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`).
     """
     root = os.path.realpath(settings.root)
-    known = _known_stamps(connection)
+    # Straight from the driver: a row object for each of 100,000 files would cost more than the walk.
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    cursor = raw.cursor()
+    cursor.execute(str(sa.select(files.c.path, files.c.stamp).compile(connection.engine)))
+    known: dict[str, Stamp] = dict(cursor.fetchall())
     listing = list_files(root)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
@@ -68,17 +73,6 @@ def find_changes(
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in current and not row.path.startswith(hidden)}
     return StoreChanges(changes, tuple(listing.problems), tuple(sorted(stale - set(changes.removed))), dates)
-
-
-def _known_stamps(connection: sa.Connection) -> dict[str, Stamp]:
-    """Straight from the driver: a row object for each of 100,000 files would cost more than the walk."""
-    query = sa.select(files.c.path, files.c.stamp)
-    compiled = str(query.compile(connection.engine))
-    raw = connection.connection.driver_connection
-    assert raw is not None
-    cursor = raw.cursor()
-    cursor.execute(compiled)
-    return dict(cursor.fetchall())
 
 
 # -- the whole way ---------------------------------------------------------
@@ -141,42 +135,34 @@ def apply_changes(
         done += len(batch)
         if options.progress:
             options.progress(done, len(found.files.to_read))
-    held = ingest.finish(found.files.files + len(found.problems))
+    held = ingest.finish(found.files.unchanged + done + len(found.problems))
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
-    return IngestResult(ingest.counts, frozenset(ingest.touched), ingest.changed, held)
+    changed = ingest.counts != Counts() or options.former is not None
+    return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held)
 
 
 class Ingest:
-    """Writes the parsed files of one rescan. Call `put` for all of them, then `finish` once."""
+    """Writes the parsed files of one rescan. Call `put` for all of them, then `finish` once.
+
+    `terms.touched` are the keys of the terms that a changed article has or had.
+    """
 
     def __init__(self, connection: sa.Connection, aliases: Aliases, options: IngestOptions, changes: FileChanges) -> None:
         self.connection, self.options = connection, options
         self.counts = Counts()
-        self.moved = False
         self._waiting = set(changes.to_read)
         self._removed = set(changes.removed)
         self._deferred: list[ParsedFile] = []
         #: Ids of articles whose file is gone or has become another article, with the path of that file.
         self._orphans: dict[str, str] = {id: path for path, id in self._ids_by_path(changes.removed).items() if id}
         self._aliases = aliases
-        self._terms = TermWriter(connection, aliases)
+        self.terms = TermWriter(connection, aliases)
         self._bitmaps = BitmapWriter(connection)
         self._changed_aliases: list[terms.Place] = []
         self._respelled: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
-
-    @property
-    def touched(self) -> set[int]:
-        """Keys of the terms that a changed article has or had."""
-        return self._terms.touched
-
-    @property
-    def changed(self) -> bool:
-        """Whether any article was written or removed."""
-        counts = self.counts
-        return bool(counts.added or counts.changed or counts.removed or counts.renamed or self.moved)
 
     # -- files -------------------------------------------------------------
 
@@ -258,7 +244,6 @@ class Ingest:
         if known is not None and known.content == article.digest:
             if known.path != path:
                 self.counts.renamed += 1
-                self.moved = True
                 rows.renamed.append({"_key": known.key, "path": path})
             return replace(known, path=path)
         if known is None:
@@ -267,7 +252,7 @@ class Ingest:
             key = known.key
         place = position(int(article.published.timestamp()), article.id)
         names = {facet: list(spelled) for facet, spelled in article.names.items()}
-        members = self._terms.join(key, place, names)
+        members = self.terms.join(key, place, names)
         available = self._available(article, known)
         row = _article_row(article, key, place, path) | self._shown(article.digest, names) | {"available": available}
         if known is None:
@@ -276,8 +261,8 @@ class Ingest:
         else:
             self.counts.changed += 1
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
-            self._terms.count(known.names, -1)
-            self._bitmaps.drop(key, known.position, self._terms.keys(known.names))
+            self.terms.count(known.names, -1)
+            self._bitmaps.drop(key, known.position, self.terms.keys(known.names))
             rows.leaving.append(key)
         self._bitmaps.put(key, place, [member[0] for member in members])
         rows.members += members
@@ -310,8 +295,8 @@ class Ingest:
         for rows in chunks(row for row in going if row.path not in held):
             for row in rows:
                 names = json.loads(row.names)
-                self._terms.count(names, -1)
-                self._bitmaps.drop(row.key, row.position, self._terms.keys(names))
+                self.terms.count(names, -1)
+                self._bitmaps.drop(row.key, row.position, self.terms.keys(names))
             self.counts.removed += len(rows)
             keys = [row.key for row in rows]
             leaving = sa.select(c.id, c.available, c.arrival).where(c.key.in_(keys))
@@ -329,15 +314,14 @@ class Ingest:
         """Give every article its terms again, from the spellings in its file, after the aliases changed from `former`."""
         self._changed_aliases = list(terms.changed_terms(former, self._aliases))
         self.connection.execute(sa.delete(memberships))
-        self._terms.forget_counts()
+        self.terms.forget_counts()
         self._bitmaps.forget_terms()
-        self.moved = True
         rows = self.connection.execute(sa.select(articles.c.key, articles.c.position, articles.c.names, articles.c.content))
         for part in chunks(rows.all(), 2000):
             members: list[Member] = []
             for key, place, text, content in part:
                 names = json.loads(text)
-                joined = self._terms.join(key, place, names)
+                joined = self.terms.join(key, place, names)
                 self._bitmaps.put(key, place, [member[0] for member in joined])
                 members += joined
                 self._respelled[key] = (content, names)
@@ -346,20 +330,20 @@ class Ingest:
     def _write_terms(self) -> None:
         """Write counts and commonest spellings, and the terms of all articles that have a term with a new spelling."""
         m, c = memberships.c, articles.c
-        for term in self._terms.write():
+        for term in self.terms.write():
             query = sa.select(c.key, c.content, c.names).join(memberships, m.article_key == c.key).where(m.term_key == term)
             for key, content, text in self.connection.execute(query).all():
                 names = json.loads(text)
                 self._respelled[key] = (content, names)
-                self.touched.update(self._terms.keys(names))
+                self.terms.touched.update(self.terms.keys(names))
         rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
         for part in chunks(rows, 5000):
             _update(self.connection, articles, part)
-        terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self._terms.first_published])
+        terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
 
     def _shown(self, content: str, names: Spelled) -> dict[str, str]:
         """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
-        shown = json.dumps(self._terms.canonical(names), ensure_ascii=False, separators=(",", ":"))
+        shown = json.dumps(self.terms.canonical(names), ensure_ascii=False, separators=(",", ":"))
         return {"terms": shown, "digest": hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]}
 
 
@@ -434,20 +418,13 @@ def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: in
 
 
 def _article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict[str, Any]:
-    return {
+    same = ("id", "url", "permalink", "title", "summary", "original", "picture", "comments")
+    return {name: getattr(article, name) for name in same} | {
         "key": key,
-        "id": article.id,
         "position": place,
         "path": path,
-        "url": article.url,
-        "permalink": article.permalink,
-        "title": article.title,
-        "summary": article.summary,
         "published": int(article.published.timestamp()),
         "updated": int(article.updated.timestamp()),
-        "original": article.original,
-        "picture": article.picture,
-        "comments": article.comments,
         "editor_choice": int(article.editor_choice),
         "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
         "content": article.digest,

@@ -24,21 +24,7 @@ from ..selections import Aliases, TermKey
 from . import bitmaps
 from .sort_key import Window, first_position, published_at
 
-HEADINGS = (
-    "key",
-    "id",
-    "position",
-    "url",
-    "title",
-    "summary",
-    "published",
-    "updated",
-    "original",
-    "picture",
-    "comments",
-    "editor_choice",
-    "terms",
-)
+HEADINGS = tuple("key id position url title summary published updated original picture comments editor_choice terms".split())
 
 # -- selections ------------------------------------------------------------
 
@@ -103,17 +89,16 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     rows = _term_rows(connection, {aliases.key(*pair) for pair in pairs})
     known = {pair: _known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
 
-    def written(facet: str, name: str) -> str:
-        found = known.get((facet, name))
-        return found.term.name if found else unicodedata.normalize("NFC", name.strip())
-
-    def lasting(facet: str, name: str) -> str:
-        found = known.get((facet, name))
-        return found.feed_path.partition("/")[2] if found else urls.slug(name.strip())
-
+    written = {pair: found.term.name for pair, found in known.items()}
+    lasting = {pair: found.feed_path.partition("/")[2] for pair, found in known.items()}
     unknown = tuple(pair for pair in pairs if pair not in known)
     found = tuple(known[pair].term for pair in pairs if pair in known)
-    return Respelled(selection.renamed(written), selection.renamed(lasting), unknown, found)
+    return Respelled(
+        selection.renamed(lambda *pair: written.get(pair) or unicodedata.normalize("NFC", pair[1].strip())),
+        selection.renamed(lambda *pair: lasting.get(pair) or urls.slug(pair[1].strip())),
+        unknown,
+        found,
+    )
 
 
 def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:

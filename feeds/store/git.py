@@ -32,18 +32,10 @@ _GRACE_SECONDS = 5.0
 _STEP_SECONDS = 0.25
 #: The variables of git that operators may set; GIT_DIR and its like would lead to another repository, and GIT_TRACE and its
 #: like write addresses to stderr.
-_KEPT = {
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-    "GIT_EXEC_PATH",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-    "GIT_PROXY_SSL_CAINFO",
-}
+_KEPT = frozenset(
+    "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND "
+    "GIT_SSL_CAINFO GIT_SSL_CAPATH GIT_PROXY_SSL_CAINFO".split()
+)
 PROTOCOLS = ("https", "ssh", "http", "git", "file")
 _ENVIRONMENT = {
     "LC_ALL": "C",
@@ -140,19 +132,13 @@ class Git:
                     if time.monotonic() >= deadline:
                         raise GitError(f"no end after {seconds:g} s, so git was ended")
             finally:
-                _end_group(process)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs, with its group: first ask, so that git takes its lock files away, then kill."""
-    if process.returncode is not None:
-        return
-    for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, None)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=seconds)
-            return
+                # End the whole group: first ask, so that git takes its lock files away, then kill.
+                for number, grace in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, None)):
+                    if process.returncode is None:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.killpg(process.pid, number)
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            process.communicate(timeout=grace)
 
 
 # -- messages --------------------------------------------------------------

@@ -96,17 +96,14 @@ def render_html(markdown: str, url: str, image_url: str) -> str:
         raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
     clean = _cleaner(base).clean(raw)
-    return _ILLEGAL.sub("", clean) if _may_be_illegal(markdown) else clean
+    # A quick look spares most articles the search for illegal characters, which an entity can make, too.
+    data = markdown.encode("utf-8", "surrogatepass")
+    suspect = len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
+    return _ILLEGAL.sub("", clean) if suspect else clean
 
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _MARKS = (b"\xc2", b"\xef\xbf", b"\xed", b"&#")  # what the others begin with in UTF-8, and numeric entities
-
-
-def _may_be_illegal(markdown: str) -> bool:
-    """Spare most articles the search for illegal characters, which an entity can make, too."""
-    data = markdown.encode("utf-8", "surrogatepass")
-    return len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
 
 
 def _to_html(markdown: str) -> str:

@@ -221,6 +221,9 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
         raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
     published = _published(settings, fields, path, mtime, dates)
     original = markdown.absolute_url(_text(fields, "fromurl"), "")
+    # Entities are the archive's leftovers: they are replaced once.
+    text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
+    summary = markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
     pictures = (_text(fields, "largepic"), _text(fields, "pic"))
     picture = next((one for one in pictures if one and not one.endswith(PLACEHOLDERS)), "")
     count = fields.get("count")
@@ -230,7 +233,7 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
         url=url,
         permalink=_text(fields, "permalink")[:MAX_NAME],
         title=_title(fields) or name,
-        summary=_summary(fields) or markdown.excerpt(html),
+        summary=summary or markdown.excerpt(html),
         html=html,
         published=published,
         updated=max(published, _date(settings, fields.get("updated")) or _commit_date(dates.last) or published),
@@ -278,12 +281,6 @@ def _title(fields: Mapping[str, Value]) -> str:
     while match := _WRAPPED.fullmatch(text):
         text = match[2]
     return markdown.shorten(text, MAX_TITLE)
-
-
-def _summary(fields: Mapping[str, Value]) -> str:
-    """Entities are the archive's leftovers: they are replaced once."""
-    text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
-    return markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
 
 
 # -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---

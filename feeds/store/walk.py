@@ -112,11 +112,6 @@ class FileChanges:
     unchanged: int
     held: bool = False
 
-    @property
-    def files(self) -> int:
-        """The number of files in the store."""
-        return self.unchanged + len(self.to_read)
-
 
 def compare(
     known: Mapping[str, Stamp],
