@@ -74,7 +74,9 @@ def forget() -> None:
 
 
 def settings(root: Path) -> ParseSettings:
-    return ParseSettings(str(root), "UTC", "", "https://feeds.example", "https://feeds.example", 1 << 20, kinds=find_plugins(GROUP))
+    return ParseSettings(
+        str(root), "UTC", "", "https://feeds.example", "https://feeds.example", 1 << 20, kinds=find_plugins(GROUP)
+    )
 
 
 # -- kinds of installed packages ---------------------------------------------
