@@ -33,7 +33,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     messages = 400 if bench.quick else 5_000
     content = _content()
     for name, settings, bound in _cases(bench):
-        signer = Signer.of(settings, bench.folder)
+        signer = Signer.from_settings(settings, bench.folder)
         composer = DigestComposer(_config(), content, Tokens("benchmark"), [templates() / "mail"], signer)
         composer.message(_recipient(0), NOW)  # the forms: once an issue and language
         number = messages if bound == UNSIGNED else messages // 4

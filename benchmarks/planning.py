@@ -84,7 +84,7 @@ def main(path: str) -> None:
     started = time.perf_counter()
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        planning.plan(connection, Config(), now=DUE, arrival=1)
+        planning.plan_issues(connection, Config(), now=DUE, arrival=1)
         made = connection.execute(sa.select(sa.func.count()).select_from(tables.deliveries)).scalar()
         seconds = time.perf_counter() - started
         connection.rollback()

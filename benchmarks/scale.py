@@ -267,7 +267,7 @@ def _rate(bench: Bench, url: str, number: int, workers: int) -> float:
         assert config is not None
         fleet = Fleet(made)
         try:
-            Digests.of(runtime, config).plan(now)
+            Digests.from_runtime(runtime, config).plan(now)
             for worker in range(workers):
                 fleet.start(f"worker{worker}", "worker")
             while not _lines(log):

@@ -128,7 +128,7 @@ def _render_all(environment: Environment, config: Config) -> None:
     content, now = _sample(config), int(time.time())
     tokens = Tokens(new_secret())
     folders = template_folders(environment.root)
-    digest = DigestComposer(config, content, tokens, folders, Signer.of(config.newsletter.dkim, environment.root))
+    digest = DigestComposer(config, content, tokens, folders, Signer.from_settings(config.newsletter.dkim, environment.root))
     single = TransactionalComposer(config, folders)
     mailbox = parse_address("reader@example.org")
     for language in ("zh-CN", "en"):
@@ -141,9 +141,8 @@ def _sample(config: Config) -> IssueContent:
     """An issue of all demo articles."""
     demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(resources.demo() / "articles")})})
     with _catalog_of(demo) as connection:
-        return preview.newest(
-            connection, demo, next(iter(config.newsletter.frequencies)), "UTC", [""], int(time.time()), after=0
-        )
+        wanted = preview.PreviewRequest(next(iter(config.newsletter.frequencies)), "UTC")
+        return preview.newest_content(connection, demo, wanted, int(time.time()), after=0)
 
 
 def _check_store(environment: Environment, config: Config) -> list[Problem]:

@@ -307,14 +307,14 @@ class Post:
         config = self._config()
         if config is None:
             return
-        digests, now = Digests.of(self.runtime, config), int(self.now())
+        digests, now = Digests.from_runtime(self.runtime, config), int(self.now())
         if not digests.has_work(now):
             return
         for issue in digests.plan(now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
         if config.site.workers:
-            self._try.say("not sending", digests.send_letters(self.now, stop=self.stopped))
-            digests.offer(now)
+            self._try.say("not sending", digests.send_single(self.now, stop=self.stopped))
+            digests.enqueue_jobs(now)
             return
         tally = digests.send(self.now, stop=self.stopped)
         if tally.sent or tally.failed or tally.retry or tally.uncertain:

@@ -93,7 +93,7 @@ class Worker:
         config = self.runtime.edition().config
         if config is None or not config.newsletter.enabled or self.stopped.is_set():
             return
-        tally = Digests.of(self.runtime, config).send_some(issue, self.now, stop=self.stopped)
+        tally = Digests.from_runtime(self.runtime, config).send_some(issue, self.now, stop=self.stopped)
         if tally.done:
             log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
         if tally.problem:

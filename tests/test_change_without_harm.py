@@ -14,7 +14,7 @@ from werkzeug.test import Client
 from feeds import check, urls
 from feeds.config.models import Config
 from feeds.monitoring import health
-from feeds.newsletter.issues.planning import wanted
+from feeds.newsletter.issues.sections import resolve_selection
 from feeds.syndication import lookup
 from feeds.web.app import create_app
 
@@ -360,7 +360,7 @@ def test_a_feed_of_ones_own_is_renamed_with_its_id_its_old_address_and_its_diges
     assert three.id("feeds/linux-kernel") == before
     assert three.led("feeds/kernel") == ["feeds/linux-kernel"]
     config: Config = site.runtime.edition().config
-    found = wanted(config, "feed=kernel")
+    found = resolve_selection(config, "feed=kernel")
     assert found is not None and found.any == {"tag": ("Linux",)}
 
 

@@ -72,7 +72,7 @@ def subscribe(site: Any, people: int) -> None:
 
 
 def plan(site: Any) -> list[Any]:
-    return list(Digests.of(site.runtime, site.runtime.edition().config).plan(PLANNED, written_at=int(time.time())))
+    return list(Digests.from_runtime(site.runtime, site.runtime.edition().config).plan(PLANNED, written_at=int(time.time())))
 
 
 def statuses(site: Any) -> dict[str, int]:
@@ -132,7 +132,7 @@ def test_jobs_are_there_when_the_deliveries_are_and_not_before(scaled: Any, monk
 
 
 def test_a_large_issue_is_many_jobs(scaled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.newsletter.digests.JOB", 7)
+    monkeypatch.setattr("feeds.newsletter.digests.MESSAGES_PER_JOB", 7)
     subscribe(scaled, 30)
     plan(scaled)
     assert waiting(scaled)["todo"] == 5
@@ -141,12 +141,12 @@ def test_a_large_issue_is_many_jobs(scaled: Any, monkeypatch: pytest.MonkeyPatch
 def test_no_second_job_is_written_down_while_one_waits_and_one_is_where_none_does(scaled: Any) -> None:
     subscribe(scaled, 5)
     plan(scaled)
-    digests = Digests.of(scaled.runtime, scaled.runtime.edition().config)
-    digests.offer(PLANNED)
+    digests = Digests.from_runtime(scaled.runtime, scaled.runtime.edition().config)
+    digests.enqueue_jobs(PLANNED)
     assert waiting(scaled)["todo"] == 1
     with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.text("DELETE FROM procrastinate_jobs"))
-    digests.offer(PLANNED)
+    digests.enqueue_jobs(PLANNED)
     assert waiting(scaled)["todo"] == 1
 
 
@@ -192,7 +192,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_gets_a_message_twice(
     scaled: Any, mails: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """20 seconds without a sign of life, then the job is somebody else's; rows in hand are told apart by their owner."""
-    monkeypatch.setattr("feeds.newsletter.digests.JOB", 200)
+    monkeypatch.setattr("feeds.newsletter.digests.MESSAGES_PER_JOB", 200)
     mails.data = lambda _id, _number: time.sleep(0.005)  # type: ignore[assignment,func-returns-value]
     subscribe(scaled, 600)
     plan(scaled)

@@ -12,6 +12,7 @@ from ..config.models import Config
 from ..errors import AddressError
 from ..newsletter import NewsletterContext
 from ..newsletter.digests import Digests
+from ..newsletter.issues.preview import PreviewRequest
 from ..newsletter.subscribers import importer
 from ..newsletter.subscribers.email_address import mask_address, parse_address
 from ..runtime import Runtime
@@ -65,7 +66,7 @@ def accept_removals(operator: Operator, mark: str) -> bool:
 
 def change_issue(operator: Operator, config: Config, action: str, id: str) -> None:
     """Pause, resume, cancel, retry or retry-failed an issue of the newsletter. Raises AddressError."""
-    digests = Digests.of(operator.runtime, config)
+    digests = Digests.from_runtime(operator.runtime, config)
     if action in ("retry", "retry-failed"):
         digests.retry(id, failed=action == "retry-failed", now=operator.now)
     elif action in ("pause", "resume", "cancel"):
@@ -87,8 +88,8 @@ def send_test_message(operator: Operator, config: Config, address: str, frequenc
 
     if not operator.runtime.write(count):
         return False
-    digests = Digests.of(operator.runtime, config)
-    digests.send_test(address, operator.now, frequency=frequency, select=(), language=language)
+    digests = Digests.from_runtime(operator.runtime, config)
+    digests.send_test(address, PreviewRequest(frequency, config.site.timezone, language=language), operator.now)
     return True
 
 

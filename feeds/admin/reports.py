@@ -19,9 +19,9 @@ from ..audience.requests import Counts
 from ..catalog import ingest, queries
 from ..config.models import FREQUENCIES, Config
 from ..database.tables import bounces, subscribers
-from ..model import FeedState, Issue, Problem
+from ..model import FeedState, Problem
 from ..newsletter.delivery import issue_status
-from ..newsletter.issues import calendar, planning
+from ..newsletter.issues import calendar
 from ..rescan import Held, is_let_go
 from ..store.git import RepositoryStatus
 from ..syndication import documents, editions
@@ -66,7 +66,7 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
     if config is not None and config.newsletter.enabled:
         settings = config.newsletter
         offered = [name for name in FREQUENCIES if name in settings.frequencies]
-        due = {name: calendar.following(name, settings.cron(name), config.zone, now) for name in offered}
+        due = {name: calendar.next_due(name, settings.cron(name), config.zone, now) for name in offered}
     return Overview(
         articles=ingest.count_articles(connection),
         feeds=len(documents.paths(connection)),
@@ -98,11 +98,6 @@ def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit
     """Return one page of the audit log, the newest entries first, and the number of pages."""
     pages = max(1, -(-audit_log.count_entries(connection) // ENTRIES))
     return audit_log.entries(connection, ENTRIES, (min(max(page, 1), pages) - 1) * ENTRIES), pages
-
-
-def read_issues(connection: sa.Connection, limit: int) -> list[tuple[Issue, dict[str, int]]]:
-    """Return the newest issues of the newsletter, each with its messages by status."""
-    return [(issue, issue_status.counts(connection, issue.key)) for issue in planning.newest(connection, limit)]
 
 
 # -- feeds and subscribers in numbers ------------------------------------------

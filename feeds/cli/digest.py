@@ -13,7 +13,10 @@ import click
 
 from ..config.models import FREQUENCIES
 from ..errors import AddressError
+from ..newsletter.delivery import issue_status
 from ..newsletter.digests import Digests
+from ..newsletter.issues.planning import paused_issues
+from ..newsletter.issues.preview import PreviewRequest
 from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, show_count
 
 
@@ -60,7 +63,7 @@ def _digests(runtime: Any) -> Any:
         raise AddressError("nothing is published yet: run `feeds rescan`")
     if not config.newsletter.enabled:
         raise AddressError("the newsletter is off: set `enabled: true` in newsletter.yaml, then run `feeds rescan`")
-    return Digests.of(runtime, config)
+    return Digests.from_runtime(runtime, config)
 
 
 @digest.command()
@@ -145,11 +148,7 @@ def preview(
         digests = _digests(runtime)
         site = digests.config.site
         seen, message, anything = digests.preview(
-            now or int(time.time()),
-            frequency=frequency,
-            select=select,
-            language=language or site.language,
-            timezone=site.timezone,
+            PreviewRequest(frequency, site.timezone, select or ("",), language or site.language), now or int(time.time())
         )
         folder = out or runtime.environment.root / "var" / "preview"
     for path in _write_preview(folder, seen, message.data):
@@ -201,20 +200,25 @@ def send(
     with open_service(config_dir) as runtime:
         digests = _digests(runtime)
         if to:
-            words = language or digests.config.site.language
-            message = digests.send_test(to, instant, frequency=frequency, select=select, language=words)
+            site = digests.config.site
+            wanted = PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
+            message = digests.send_test(to, wanted, instant)
             click.echo(f"sent {message.message_id} to {to}", err=as_json)
             return
         if dry_run:
             found = digests.rehearse(instant, catching_up=now is not None, limit=0)
-            counts = {**digests.counts(), "pending": sum(one.deliveries for one in found), "issues": len(found)}
+            counts = {
+                **runtime.read(issue_status.counts),
+                "pending": sum(one.deliveries for one in found),
+                "issues": len(found),
+            }
             _print_counts(counts, as_json)
             return
         with show_count("Planning") as progress:
             digests.plan(instant, written_at=int(time.time()) if now is not None else None, progress=progress)
         with show_count("Sending") as progress:
             problem = digests.send(time.time, progress=progress).problem
-        counts, paused = digests.counts(), digests.paused()
+        counts, paused = runtime.read(issue_status.counts), runtime.read(paused_issues)
     _print_counts(counts, as_json)
     _print_paused(paused)
     _print_problem(problem)
@@ -247,8 +251,9 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds digest status --json | jq .uncertain
     """
     with open_service(config_dir) as runtime:
-        digests = _digests(runtime)
-        counts, recent, troubled = digests.counts(), digests.recent(), digests.troubled()
+        _digests(runtime)  # the newsletter is on
+        counts, recent = runtime.read(issue_status.counts), runtime.read(issue_status.recent_issues)
+        troubled = runtime.read(issue_status.troubled)
     if as_json:
         rows = [{"issue": t.issue, "email": t.address, "status": t.status, "reply": t.reply} for t in troubled]
         issues = [{"id": i.id, "status": i.status, "reason": i.reason, **numbers} for i, numbers in recent]
@@ -285,7 +290,7 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
         if again:
             with show_count("Sending") as progress:
                 problem = digests.send(time.time, progress=progress).problem
-        counts = digests.counts()
+        counts = runtime.read(issue_status.counts)
     click.echo(f"{again} to be sent again", err=True)
     _print_counts(counts, as_json)
     _print_problem(problem)

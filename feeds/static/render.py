@@ -74,7 +74,7 @@ def _document(app: Flask, address: str) -> bytes | None:
         volumes: _Volumes = app.extensions[_VOLUMES]
         return volumes.get(edition, path).get(format.name)
     if path == "digests":
-        return here.runtime.read(archive.feed, edition.config) if edition.config else None
+        return here.runtime.read(archive.archive_feed, edition.config) if edition.config else None
     try:
         found = here.runtime.read(lookup.document, edition, path, format)
     except AddressError:

@@ -337,16 +337,16 @@ def _digests(connection: sa.Connection, shelf: Shelf) -> Iterator[Leaf]:
     """Past issues never change, but by being taken back."""
     if not shelf.config.newsletter.enabled:
         return
-    listed = [f"{issue.id} {issue.planned_at} {issue.articles}" for issue in planning.listed(connection, archive.EVERY)]
-    last = urls.older_pages(len(listed), archive.PAGE)
+    listed = [f"{issue.id} {issue.planned_at} {issue.articles}" for issue in planning.listed_issues(connection)]
+    last = urls.older_pages(len(listed), archive.PAGE_SIZE)
     for row in listed:
         address = f"/digests/{row.partition(' ')[0]}"
         yield Leaf(path_of(address), shelf.mark(row), address)
     for number in range(1, last + 1):
-        start = len(listed) - number * archive.PAGE
+        start = len(listed) - number * archive.PAGE_SIZE
         address = f"/{urls.page_path('digests', number)}"
-        yield Leaf(path_of(address), shelf.mark(number == last, listed[start : start + archive.PAGE]), address)
-    yield Leaf("digests/index.html", shelf.mark(last, listed[: len(listed) - last * archive.PAGE]), "/digests/")
+        yield Leaf(path_of(address), shelf.mark(number == last, listed[start : start + archive.PAGE_SIZE]), address)
+    yield Leaf("digests/index.html", shelf.mark(last, listed[: len(listed) - last * archive.PAGE_SIZE]), "/digests/")
     yield Leaf("digests.atom", shelf.mark(listed[:20]), "/digests.atom")
 
 

@@ -13,6 +13,7 @@ from feeds import database
 from feeds.admin import actions
 from feeds.database import tables
 from feeds.database.tables import deliveries, subscribers
+from feeds.newsletter.delivery.issue_status import recent_issues
 from feeds.newsletter.digests import Digests
 from tests.admin.conftest import Operator
 from tests.admin.test_rooms import facts, rows
@@ -34,7 +35,7 @@ def mailing(console_site: Any) -> Mailing:
 
 @pytest.fixture
 def issue(mailing: Mailing) -> str:
-    digests = Digests.of(mailing.site.runtime, mailing.site.runtime.edition().config)
+    digests = Digests.from_runtime(mailing.site.runtime, mailing.site.runtime.edition().config)
     [planned] = digests.plan(MONDAY + 60)
     return str(planned.id)
 
@@ -105,13 +106,14 @@ def test_an_issue_shows_how_far_it_has_come(mailing: Mailing, issue: str, operat
 
 
 def test_an_issue_can_be_paused_resumed_and_cancelled(mailing: Mailing, issue: str, operator: Operator) -> None:
-    digests = Digests.of(mailing.site.runtime, mailing.site.runtime.edition().config)
     for action, word, offered in (("pause", "paused", "Resume"), ("resume", "under way", "Pause"), ("cancel", "cancelled", "")):
         operator.get("/issues")
         assert operator.post(f"/issues/{action}").status_code == 303
         operator.follow()
         assert f">{word}</span>" in operator.text and offered in operator.text
-        assert [one.status for one, _counts in digests.recent()] == [{"under way": "open"}.get(word, word)]
+        assert [one.status for one, _counts in mailing.site.runtime.read(recent_issues)] == [
+            {"under way": "open"}.get(word, word)
+        ]
     assert statuses(mailing) == ["cancelled", "cancelled"]
 
 

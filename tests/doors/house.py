@@ -64,7 +64,7 @@ class House:
     def _fill(self, runtime: Runtime) -> None:
         config = runtime.edition().config
         assert config is not None
-        context, digests = NewsletterContext.of(runtime, config), Digests.of(runtime, config)
+        context, digests = NewsletterContext.of(runtime, config), Digests.from_runtime(runtime, config)
         with (CHECKOUT / "demo" / "readers.csv").open("rb") as file:
             importer.import_csv(context, file, "readers.csv", now=ISSUE - 86400 * 400)
         for now in (ISSUE - 86400 * 300, ISSUE):

@@ -60,7 +60,7 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     with (Path(__file__).resolve().parents[2] / "demo" / "readers.csv").open("rb") as readers:
         importer.import_csv(NewsletterContext.of(runtime, config), readers, "readers.csv", int(time.time()))
     for day in ("2024-12-02", "2025-06-02", "2026-02-02", "2026-11-02"):
-        Digests.of(runtime, config).plan(
+        Digests.from_runtime(runtime, config).plan(
             int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp()), written_at=int(time.time())
         )
     runtime.close()

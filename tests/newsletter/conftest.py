@@ -90,7 +90,7 @@ class Mailing:
         runtime = self.site.runtime
         config = runtime.edition().config
         with database.writing(runtime.engine) as connection:
-            return planning.plan(connection, config, now=now, arrival=runtime.read(editions.generation), **options)
+            return planning.plan_issues(connection, config, now=now, arrival=runtime.read(editions.generation), **options)
 
     def got(self, subscriber: int) -> list[list[str]]:
         """Ids of the articles of each issue, oldest issue first."""
@@ -100,7 +100,7 @@ class Mailing:
             return [self._articles(connection, *row) for row in connection.execute(query)]
 
     def _articles(self, connection: sa.Connection, issue: int, reach: int, wanted: str) -> list[str]:
-        content = planning.content(connection, issue)
+        content = planning.load_content(connection, issue)
         ranks = {rank for key in wanted.split(",") for rank in content.sections.get((reach, int(key)), ())}
         return [content.articles[rank].id for rank in sorted(ranks)]
 

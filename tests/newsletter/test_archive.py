@@ -116,7 +116,7 @@ def test_past_issues_are_in_the_static_tree_and_stay_as_they_are(client: Client,
 
 
 def test_older_issues_are_on_numbered_pages(mailing: Mailing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(archive, "PAGE", 2)
+    monkeypatch.setattr(archive, "PAGE_SIZE", 2)
     mailing.subscribe(frequency="daily")
     for day in range(7):
         mailing.write(str(day), MONDAY + day * 86400 - 7200, tags=["Linux"])

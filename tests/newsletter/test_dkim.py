@@ -46,7 +46,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def signer(settings: Dkim, keys: Path) -> Signer:
-    found = Signer.of(settings, keys)
+    found = Signer.from_settings(settings, keys)
     assert found is not None
     return found
 
@@ -90,7 +90,7 @@ def verified(data: bytes, by: Signer) -> list[bool]:
 
 
 def test_without_a_domain_nothing_is_signed(keys: Path) -> None:
-    assert Signer.of(Dkim(), keys) is None
+    assert Signer.from_settings(Dkim(), keys) is None
     assert b"DKIM-Signature" not in composer().message(recipient(), NOW).data
 
 
@@ -181,7 +181,7 @@ def test_any_message_is_made_canonical_as_the_verifier_does(keys: Path, body: by
 )
 def test_a_key_that_nothing_can_be_signed_with_is_refused(keys: Path, settings: dict[str, str], reason: str) -> None:
     with pytest.raises(DkimError, match=reason) as caught:
-        Signer.of(BOTH.model_copy(update=settings), keys)
+        Signer.from_settings(BOTH.model_copy(update=settings), keys)
     assert "PRIVATE" not in str(caught.value) and "\n" not in str(caught.value)
 
 

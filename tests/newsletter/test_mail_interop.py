@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from feeds import database
-from feeds.newsletter.issues import preview
+from feeds.newsletter.issues.preview import PreviewRequest, newest_content
 
 from .composing import NOW, article, composer, config, content, recipient
 
@@ -98,8 +98,8 @@ def test_a_digest_is_readable_with_pictures_blocked(chromium: Any) -> None:
 def test_spamassassin_sees_no_spam(tool: Callable[[str], str], demo: Any, language: str) -> None:
     settings = config()
     with database.reading(demo.runtime.engine) as connection:
-        wanted = ["feed=kernel", "tag=Linux", ""]
-        made = preview.newest(connection, demo.runtime.edition().config, "weekly", "Asia/Shanghai", wanted, 1_800_000_000, 0)
+        wanted = PreviewRequest("weekly", "Asia/Shanghai", ["feed=kernel", "tag=Linux", ""])
+        made = newest_content(connection, demo.runtime.edition().config, wanted, 1_800_000_000, after=0)
     message = composer(made, settings).message(recipient(1, 2, 3, language=language), NOW)
     command = [tool("spamassassin"), "-L", "-t"]
     said = subprocess.run(command, input=message.data, capture_output=True, timeout=120, check=True).stdout.decode(

@@ -37,14 +37,14 @@ def publish(club: Club, id: str, at: int, **header: Any) -> None:
 
 def shown(club: Club, token: str, now: int) -> dict[str, list[str]]:
     """Frequency -> titles on the page."""
-    found = preferences.preview_digests(club.context, token, now, chinese=True)
+    found = preferences.preview_digests(club.context, token, now, "zh-CN")
     assert found is not None
     return {one.frequency: [article.title for part in one.parts for article in part.articles] for one in found}
 
 
 def sent(club: Club, now: int) -> dict[str, list[str]]:
     """Frequency -> titles of the message that an issue due at `now` holds for the one subscriber there is."""
-    digests = Digests.of(club.site.runtime, club.config)
+    digests = Digests.from_runtime(club.site.runtime, club.config)
     return {
         rehearsal.issue.frequency: [f"Article {id}" for recipient in rehearsal.recipients for id in recipient.articles]
         for rehearsal in digests.rehearse(now)
@@ -57,7 +57,7 @@ def test_it_shows_what_came_since_the_last_issue_and_is_chosen(club: Club) -> No
     publish(club, "11", NOW + DAY + 60, tags=["Windows"])
     assert shown(club, token, NOW + 2 * DAY) == {"weekly": ["Article 10"]}
     assert sent(club, NOW + WEEK) == {"weekly": ["Article 10"]}
-    Digests.of(club.site.runtime, club.config).plan(NOW + WEEK)
+    Digests.from_runtime(club.site.runtime, club.config).plan(NOW + WEEK)
     assert shown(club, token, NOW + WEEK + 60) == {"weekly": []}
 
 

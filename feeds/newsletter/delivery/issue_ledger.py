@@ -38,7 +38,7 @@ Compose = Callable[[Recipient, int], Message]
 #: Called with (connection, issue): returns what composes the messages of that issue.
 ComposerFor = Callable[[sa.Connection, int], Compose]
 #: Called with (connection, subscriber, issue, the server's reply, now): a recipient was refused for good.
-HardFailure = Callable[[sa.Connection, int, int, str, int], None]
+HardFailure = Callable[[sa.Connection, int, int, str, int], object]
 
 
 @dataclass(slots=True)

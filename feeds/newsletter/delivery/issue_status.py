@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...database.tables import deliveries, issues, outbox, subscribers
+from ...model import Issue
+from ..issues.planning import newest_issues
 from .delivery_rows import select_open
 
 STATUSES = ("pending", "sending", "sent", "retry", "failed", "uncertain", "cancelled")
@@ -122,6 +124,11 @@ def counts(connection: sa.Connection, issue: int | None = None) -> dict[str, int
     if issue is not None:
         number = number.where(issues.c.key == issue)
     return {"issues": connection.execute(number).scalar() or 0, **statuses(connection, issue)}
+
+
+def recent_issues(connection: sa.Connection, limit: int = 5) -> list[tuple[Issue, dict[str, int]]]:
+    """Return the newest issues, and the number of messages of each by status."""
+    return [(issue, counts(connection, issue.key)) for issue in newest_issues(connection, limit)]
 
 
 def statuses(connection: sa.Connection, issue: int | None = None) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Past issues for everyone: the archive's pages and its feed. Nothing in them is about any reader."""
+"""Show past issues to everyone: the archive's pages and its feed. Nothing in them is about any reader."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from ...syndication.lookup import neighbours
 from . import planning
 from .sections import title_and_page
 
-PAGE = 50
-#: More issues than there will ever be.
-EVERY = 1_000_000
+#: Issues on a page of the archive.
+PAGE_SIZE = 50
 _TITLES = {
     "daily": ("每日文摘", "Daily digest"),
     "weekly": ("每周文摘", "Weekly digest"),
@@ -30,8 +29,8 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
-    """An issue in the list: `titles` of its first articles."""
+class ArchivedIssue:
+    """An issue in the list: `titles` of its first articles; `date` in the time zone of those whom it was made for."""
 
     issue: Issue
     date: datetime
@@ -40,9 +39,9 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class ArchivePage:
-    """Issues, and the numbers of the pages beside this one, as in `reading.TermPage`."""
+    """Issues, and the numbers of the pages beside this one."""
 
-    rows: list[Archived]
+    rows: list[ArchivedIssue]
     number: int | None
     older: int | None
     newer: int | None
@@ -59,60 +58,54 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class IssuePage:
+    """One issue of the archive, as a whole or what some selections take of it."""
+
     issue: Issue
     date: datetime
     parts: tuple[Part, ...]
 
 
-def listed(connection: sa.Connection, number: int | None = None) -> ArchivePage | None:
-    """A page of the archive, newest first; numbered ones are older, as with articles. None where there is none."""
+def archive_page(connection: sa.Connection, number: int | None = None) -> ArchivePage | None:
+    """Return a page of the archive, newest first; numbered ones are older, as with articles. None where it has none."""
     count = planning.count_listed(connection)
-    last = urls.older_pages(count, PAGE)
+    last = urls.older_pages(count, PAGE_SIZE)
     if number is not None and number > last:
         return None
-    skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
-    found = planning.listed(connection, limit, skip)
-    rows = [Archived(issue, _date(issue), planning.titles(connection, issue.key, 3)) for issue in found]
+    skip, limit = (0, count - last * PAGE_SIZE) if number is None else (count - number * PAGE_SIZE, PAGE_SIZE)
+    found = planning.listed_issues(connection, limit, skip)
+    rows = [ArchivedIssue(issue, _date(issue), planning.first_titles(connection, issue.key, 3)) for issue in found]
     return ArchivePage(rows, number, *neighbours(number, last))
 
 
-def _date(issue: Issue) -> datetime:
-    """In the zone of those whom it was made for."""
-    return datetime.fromtimestamp(issue.due, ZoneInfo(issue.timezone))
-
-
-def page(
-    connection: sa.Connection, config: Config, id: str, *, reach: int, keys: Sequence[int], chinese: bool
+def issue_page(
+    connection: sa.Connection, config: Config, id: str, *, reach: int, keys: Sequence[int], language: str
 ) -> IssuePage | None:
-    """An issue with all that was new, or what some selections take of it, as a message links to it."""
-    issue = planning.issue(connection, id)
+    """Return an issue with all that was new, or what some selections take of it, as a message links to it."""
+    issue = planning.find_issue(connection, id)
     if issue is None or issue.status == "cancelled":
         return None
-    content = planning.content(connection, issue.key, keys)
-    parts = tuple(
-        _part(config, content, reach, key, chinese) for key in dict.fromkeys(keys) if (reach, key) in content.sections
-    )
+    content = planning.load_content(connection, issue.key, keys)
+    found = [(key, content.sections[reach, key]) for key in dict.fromkeys(keys) if (reach, key) in content.sections]
+    parts = tuple(make_part(config, content, key, ranks, language) for key, ranks in found)
     return IssuePage(issue, _date(issue), parts or (Part("", "", content.articles),))
 
 
-def _part(config: Config, content: IssueContent, reach: int, key: int, chinese: bool) -> Part:
-    ranks = content.sections[reach, key]
-    heading, link = heading_of(config, content.queries[key], "zh-CN" if chinese else "en")
-    return Part(heading, link, tuple(content.articles[rank] for rank in ranks))
+def make_part(config: Config, content: IssueContent, selection: int, ranks: Sequence[int], language: str) -> Part:
+    """Return articles of an issue under the title of a selection, which links to its page if it has one."""
+    title, path, own = title_and_page(config, content.queries[selection], language)
+    return Part(title, urls.url("", path, query=own) if path else "", tuple(content.articles[rank] for rank in ranks))
 
 
-def heading_of(config: Config, query: str, language: str) -> tuple[str, str]:
-    """Return what a selection is called, and the path of its page ("" where it has none)."""
-    title, path, own = title_and_page(config, query, language)
-    return title, urls.url("", path, query=own) if path else ""
+def _date(issue: Issue) -> datetime:
+    return datetime.fromtimestamp(issue.due, ZoneInfo(issue.timezone))
 
 
 # -- the archive as a feed -------------------------------------------------
 
 
-def feed(connection: sa.Connection, config: Config) -> bytes:
-    """`/digests.atom`: an entry for each issue, with links to its articles."""
-    found = planning.listed(connection, 20)
+def archive_feed(connection: sa.Connection, config: Config) -> bytes:
+    """Return `/digests.atom`: an entry for each of the newest issues, with links to its articles."""
+    found = planning.listed_issues(connection, 20)
     site = config.site
     return load_formats()["atom"].render(
         Content(
@@ -137,7 +130,7 @@ def feed(connection: sa.Connection, config: Config) -> bytes:
 
 
 def _entry(connection: sa.Connection, config: Config, issue: Issue) -> Entry:
-    articles = planning.content(connection, issue.key, ()).articles
+    articles = planning.load_content(connection, issue.key, ()).articles
     links = "".join(f'<li><a href="{html.escape(one.url)}">{html.escape(one.title)}</a></li>\n' for one in articles)
     when = datetime.fromtimestamp(issue.planned_at, UTC)
     return Entry(

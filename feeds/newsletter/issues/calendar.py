@@ -1,4 +1,4 @@
-"""When is an issue due? A pure question of cron fields, time zone and now; what was planned before is the database's to say.
+"""Decide when issues are due: a pure question of cron fields, time zone and now. What was planned before is in the database.
 
 A local time that a change to summer time skips is due an hour later, by the clock on the wall; one that comes twice is due the
 first time. The 31st is the last day of a shorter month.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from ...config.models import Cron
@@ -17,40 +17,34 @@ from ...config.models import Cron
 _BACK = {"daily": 3, "weekly": 15, "monthly": 70}
 
 
-def latest(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
-    """The newest instant (UTC seconds) at or before `now` at which an issue is due."""
+def latest_due(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
+    """Return the newest instant (UTC seconds) at or before `now` at which an issue is due."""
     return next(due for due in _backwards(frequency, cron, zone, now) if due <= now)
 
 
-def previous(frequency: str, cron: Cron, zone: ZoneInfo, due: int) -> int:
-    """The instant before `due`."""
+def due_before(frequency: str, cron: Cron, zone: ZoneInfo, due: int) -> int:
+    """Return the instant (UTC seconds) before `due`."""
     return next(found for found in _backwards(frequency, cron, zone, due) if found < due)
 
 
-def following(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
-    """The next instant after `now`: what a reader is told."""
+def next_due(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
+    """Return the next instant (UTC seconds) after `now`."""
     last = now + _BACK[frequency] * 86400
-    found = [due for due in _backwards(frequency, cron, zone, last) if due > now]
-    return found[-1]
+    return [due for due in _backwards(frequency, cron, zone, last) if due > now][-1]
 
 
 def _backwards(frequency: str, cron: Cron, zone: ZoneInfo, instant: int) -> Iterator[int]:
-    """Due instants, newest first, from shortly after `instant`."""
+    """Yield due instants, newest first, from shortly after `instant`."""
     today = datetime.fromtimestamp(instant, zone).date()
     for back in range(-1, 2 * _BACK[frequency] + 1):
         day = today - timedelta(days=back)
-        if _falls_on(frequency, cron, day):
-            yield _instant(day, cron, zone)
-
-
-def _falls_on(frequency: str, cron: Cron, day: date) -> bool:
-    if frequency == "weekly":
-        return day.weekday() == cron.day
-    if frequency == "monthly":
-        return day.day == min(cron.day, calendar.monthrange(day.year, day.month)[1])
-    return True
-
-
-def _instant(day: date, cron: Cron, zone: ZoneInfo) -> int:
-    # fold=0 is the first of two equal local times, and takes one that does not exist by the offset of before.
-    return int(datetime.combine(day, time(cron.hour, cron.minute), zone).astimezone(UTC).timestamp())
+        if frequency == "weekly":
+            is_due = day.weekday() == cron.day
+        elif frequency == "monthly":
+            is_due = day.day == min(cron.day, calendar.monthrange(day.year, day.month)[1])
+        else:
+            is_due = True
+        if is_due:
+            # fold=0 is the first of two equal local times, and takes one that does not exist by the offset of before.
+            local = datetime.combine(day, time(cron.hour, cron.minute), zone)
+            yield int(local.astimezone(UTC).timestamp())

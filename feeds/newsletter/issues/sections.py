@@ -1,4 +1,4 @@
-"""Decide which articles of an issue one reader gets, under which headings. Pure.
+"""Decide which articles selections take, which of them one reader gets, and under which headings. Pure.
 
 Invariant: the same content and selections give the same sections.
 """
@@ -10,7 +10,35 @@ from collections.abc import Sequence
 from ... import selections
 from ...config.models import Config
 from ...errors import AddressError
-from ...model import FACETS, IssueContent, Section
+from ...model import FACETS, Article, IssueContent, Section, Selection
+
+
+def resolve_selection(config: Config, query: str) -> Selection | None:
+    """Return the selection that a subscriber's query means; None for a feed that the operator has taken away."""
+    try:
+        found = selections.parse(query)
+    except AddressError:
+        return None
+    if isinstance(found, Selection):
+        return found
+    feed = config.named(found)
+    return feed.select.selection() if feed else None
+
+
+class ArticleMatcher:
+    """Some articles, by rank, and which of them a subscriber's queries take."""
+
+    def __init__(self, config: Config, articles: Sequence[Article]) -> None:
+        self._config, self._aliases = config, selections.Aliases.from_config(config.feeds.aliases)
+        self._terms = [selections.term_keys(article) for article in articles]
+
+    def ranks(self, query: str) -> tuple[int, ...]:
+        """Return the ranks of the articles that a query takes, in order; none for a feed that is gone."""
+        selection = resolve_selection(self._config, query)
+        if selection is None:
+            return ()
+        condition = selections.condition(selection, self._aliases)
+        return tuple(rank for rank, terms in enumerate(self._terms) if selections.matches(condition, terms))
 
 
 def arrange_sections(content: IssueContent, reach: int, chosen: Sequence[int], limit: int) -> tuple[Section, ...]:

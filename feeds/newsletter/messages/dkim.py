@@ -1,10 +1,10 @@
-"""DKIM signatures (RFC 6376, 8301, 8463), made in the process where no mail server makes them.
+"""Sign messages with DKIM (RFC 6376, 8301, 8463), in the process, where no mail server signs them.
 
 Our own 100 lines and not dkimpy, because dkimpy computes RSA in Python: about 100 signatures a second, where `cryptography`
 makes thousands; and its canonicalisation of 40 KB costs more than the signature. The tests verify with dkimpy and opendkim.
 
-`c=relaxed/simple`: header fields may be folded anew on the way; the bodies are encoded with short lines, and no server touches
-those. Every field of `SIGNED` is named once more than it is there, so that one which is added on the way breaks the signature.
+`c=relaxed/simple`: header fields may be folded again on the way; the bodies are encoded with short lines, and no server touches
+those. Every field of `SIGNED` is named once more than it occurs, so that one which is added on the way breaks the signature.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LABELS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Z
 
 
 class DkimError(FeedsError):
-    """A key or a name that nothing can be signed with; says which setting, and never what is in a key."""
+    """A key or a name that cannot be used for signing; says which setting, and never what is in a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +57,46 @@ class Signer:
         self._domain, self._keys = domain, keys
 
     @classmethod
-    def of(cls, settings: Dkim, root: Path) -> Signer | None:
-        """With the keys that the settings name, paths from `root`; None where they name no domain. Raises DkimError."""
+    def from_settings(cls, settings: Dkim, root: Path) -> Signer | None:
+        """Return a signer with the keys that the settings name, paths from `root`; None without a domain. Raises DkimError."""
         if not settings.domain:
             return None
         keys = []
         if settings.rsa_key:
-            keys.append(_rsa(_label("rsa_selector", settings.rsa_selector), root / settings.rsa_key))
+            keys.append(_load_rsa(_checked_label("rsa_selector", settings.rsa_selector), root / settings.rsa_key))
         if settings.ed25519_key:
-            keys.append(_ed25519(_label("ed25519_selector", settings.ed25519_selector), root / settings.ed25519_key))
-        return cls(_label("domain", settings.domain), keys)
+            selector = _checked_label("ed25519_selector", settings.ed25519_selector)
+            keys.append(_load_ed25519(selector, root / settings.ed25519_key))
+        return cls(_checked_label("domain", settings.domain), keys)
 
     def records(self) -> list[tuple[str, str]]:
-        """What the DNS must say: names, and the text at each."""
+        """Return what the DNS must say: names, and the text at each."""
         return [
             (f"{key.selector}._domainkey.{self._domain}", f"v=DKIM1; k={key.algorithm}; p={key.public}") for key in self._keys
         ]
 
     def sign(self, message: bytes, now: int) -> bytes:
-        """The message with a signature of each key in front. Its line ends are CRLF; `now` in UTC seconds."""
+        """Return the message with a signature of each key in front. Its line ends are CRLF; `now` in UTC seconds."""
         head, _, body = message.partition(b"\r\n\r\n")
-        fields = _fields(head)
-        body_hash = base64.b64encode(hashlib.sha256(_simple(body)).digest()).decode()
-        names, relaxed = _chosen(fields)
-        signatures = [self._signature(key, names, relaxed, body_hash, now) for key in self._keys]
-        return b"".join((*signatures, message))
+        fields: dict[str, list[bytes]] = {}  # in relaxed form, by name, in their order from the top
+        for field in re.split(rb"\r\n(?![ \t])", head):
+            name, relaxed = _relax_field(field)
+            fields.setdefault(name, []).append(relaxed)
+        names: list[str] = []
+        octets: list[bytes] = []
+        for name in SIGNED:  # fields of one name from the bottom up (RFC 6376, 5.4.2)
+            names += [name] * (len(fields.get(name, [])) + 1)
+            octets += reversed(fields.get(name, []))
+        body_hash = base64.b64encode(hashlib.sha256(_simplify_body(body)).digest()).decode()
+        end = f"t={now};\r\n h={_fold_names(names)};\r\n bh={body_hash};\r\n b="
+        return b"".join((*(self._signature(key, b"".join(octets), end) for key in self._keys), message))
 
-    def _signature(self, key: _Key, names: Sequence[str], relaxed: bytes, body_hash: str, now: int) -> bytes:
+    def _signature(self, key: _Key, relaxed: bytes, end: str) -> bytes:
         start = (
-            f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple; d={self._domain};\r\n"
-            f" s={key.selector}; t={now};\r\n h={_folded(names)};\r\n bh={body_hash};\r\n b="
+            f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple; d={self._domain};\r\n s={key.selector}; {end}"
         ).encode("ascii")
         # The field itself comes last, with an empty b= and without its line end.
-        signed = key.sign(relaxed + _relaxed(start)[1][:-2])
-        text = base64.b64encode(signed)
+        text = base64.b64encode(key.sign(relaxed + _relax_field(start)[1][:-2]))
         lines = [text[at : at + 72] for at in range(0, len(text), 72)]
         return start + b"\r\n ".join(lines) + b"\r\n"
 
@@ -98,41 +104,21 @@ class Signer:
 # -- canonical forms -------------------------------------------------------
 
 
-def _fields(head: bytes) -> dict[str, list[bytes]]:
-    """Relaxed fields by name, in their order from the top."""
-    found: dict[str, list[bytes]] = {}
-    for field in re.split(rb"\r\n(?![ \t])", head):
-        name, relaxed = _relaxed(field)
-        found.setdefault(name, []).append(relaxed)
-    return found
-
-
-def _relaxed(field: bytes) -> tuple[str, bytes]:
-    """RFC 6376, 3.4.2"""
+def _relax_field(field: bytes) -> tuple[str, bytes]:
+    """Return the name in lower case, and the field in relaxed form (RFC 6376, 3.4.2)."""
     name, _, value = field.partition(b":")
     lower = name.strip().lower()
     return lower.decode("ascii"), lower + b":" + _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
 
 
-def _simple(body: bytes) -> bytes:
+def _simplify_body(body: bytes) -> bytes:
     """RFC 6376, 3.4.3: exactly one line end after the last line that is not empty."""
     while body.endswith(b"\r\n\r\n"):
         body = body[:-2]
     return body if body.endswith(b"\r\n") else body + b"\r\n"
 
 
-def _chosen(fields: dict[str, list[bytes]]) -> tuple[list[str], bytes]:
-    """Names for h=, each once more than it occurs, and the fields that they stand for: from the bottom up (5.4.2)."""
-    names: list[str] = []
-    octets: list[bytes] = []
-    for name in SIGNED:
-        there = fields.get(name, [])
-        names += [name] * (len(there) + 1)
-        octets += reversed(there)
-    return names, b"".join(octets)
-
-
-def _folded(names: Iterable[str]) -> str:
+def _fold_names(names: Iterable[str]) -> str:
     lines = [""]
     for name in names:
         if len(lines[-1]) + len(name) > 70:
@@ -144,13 +130,13 @@ def _folded(names: Iterable[str]) -> str:
 # -- keys ------------------------------------------------------------------
 
 
-def _label(setting: str, name: str) -> str:
+def _checked_label(setting: str, name: str) -> str:
     if not _LABELS.fullmatch(name):
         raise DkimError(f"dkim.{setting}: {name!r} is no name for the DNS")
     return name
 
 
-def _load(setting: str, path: Path) -> object:
+def _load_key(setting: str, path: Path) -> object:
     try:
         return serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
@@ -161,8 +147,8 @@ def _load(setting: str, path: Path) -> object:
         raise DkimError(f"dkim.{setting}: {path} holds no private key in PEM") from None
 
 
-def _rsa(selector: str, path: Path) -> _Key:
-    key = _load("rsa_key", path)
+def _load_rsa(selector: str, path: Path) -> _Key:
+    key = _load_key("rsa_key", path)
     if not isinstance(key, RSAPrivateKey):
         raise DkimError(f"dkim.rsa_key: {path} is no RSA key")
     if key.key_size < MIN_RSA_BITS:
@@ -173,8 +159,8 @@ def _rsa(selector: str, path: Path) -> _Key:
     return _Key("rsa", selector, lambda data: key.sign(data, padding, digest), base64.b64encode(public).decode())
 
 
-def _ed25519(selector: str, path: Path) -> _Key:
-    key = _load("ed25519_key", path)
+def _load_ed25519(selector: str, path: Path) -> _Key:
+    key = _load_key("ed25519_key", path)
     if not isinstance(key, Ed25519PrivateKey):
         raise DkimError(f"dkim.ed25519_key: {path} is no Ed25519 key")
     public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)

@@ -23,7 +23,7 @@ from ...model import Message, Selection, Term
 from ...syndication import feeds, lookup
 from .. import NewsletterContext
 from ..issues import preview
-from ..issues.preview import Coming
+from ..issues.preview import UpcomingDigest
 from ..messages.templates import template_folders
 from ..messages.transactional import describe_schedule, enqueue
 from .email_address import parse_address
@@ -272,18 +272,18 @@ def make_receipt(context: NewsletterContext, connection: sa.Connection, subscrib
     return context.composer.receipt(address, token, subscriber.language, wanted, now)
 
 
-def preview_digests(context: NewsletterContext, token: str, now: int, *, chinese: bool) -> list[Coming] | None:
+def preview_digests(context: NewsletterContext, token: str, now: int, language: str) -> list[UpcomingDigest] | None:
     """Return the next digests as they would be now. None for a link that does not work."""
     with context.reading() as connection:
         known = _find_active(context, connection, token)
-        return preview.digests(connection, context.config, known, now, chinese=chinese) if known else None
+        return preview.upcoming_digests(connection, context.config, known, now, language) if known else None
 
 
 def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> MessagePreview | None:
     """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not."""
     with context.reading() as connection:
         known = _find_active(context, connection, token)
-        found = preview.content(connection, context.config, known, frequency, now) if known else None
+        found = preview.upcoming_message(connection, context.config, known, frequency, now) if known else None
     if found is None:
         return None
     from ..messages.composer import DigestComposer  # few pages compose mail

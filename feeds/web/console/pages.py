@@ -84,7 +84,7 @@ def _issues_page(status: int = 200, fault: str = "", address: str = "", frequenc
     return page(
         "issues.html",
         status,
-        issues=runtime.read(reports.read_issues, LISTED),
+        issues=runtime.read(issue_status.recent_issues, LISTED),
         troubled=runtime.read(issue_status.troubled, TROUBLED),
         enabled=settings.enabled,
         transport=settings.transport,

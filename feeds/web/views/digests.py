@@ -45,7 +45,7 @@ def older(number: int) -> Answer:
 
 def _list(number: int | None) -> Answer:
     app = _newsletter_app()
-    page = app.runtime.read(archive.listed, number) if number != 0 else None
+    page = app.runtime.read(archive.archive_page, number) if number != 0 else None
     if page is None:
         abort(404)
     values = {name: getattr(page, name) for name in ("rows", "number", "older", "newer")}
@@ -61,7 +61,7 @@ def issue(id: str) -> Answer:
     app = _newsletter_app()
     keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
     reach = request.args.get("reach", 0, type=int)
-    found = app.runtime.read(archive.page, app.config, id, reach=reach, keys=keys, chinese=g.language == "zh-CN")
+    found = app.runtime.read(archive.issue_page, app.config, id, reach=reach, keys=keys, language=g.language)
     if found is None:
         abort(404)
     return _render("digest.html", f"digests/{found.issue.id}", page=found)
@@ -71,7 +71,7 @@ def issue(id: str) -> Answer:
 def feed() -> Answer:
     """Past digests as an Atom feed."""
     app = _newsletter_app()
-    response = made_on_request(app.runtime.read(archive.feed, app.config), "application/atom+xml; charset=utf-8")
+    response = made_on_request(app.runtime.read(archive.archive_feed, app.config), "application/atom+xml; charset=utf-8")
     sent = len(response.get_data()) if response.status_code == 200 and request.method == "GET" else 0
     app.limiter.count(("digests", "atom"), response.status_code, sent, request.environ, app.edition)
     return response

@@ -412,7 +412,7 @@ def next_digests(token: str) -> Answer:
     if found is None:
         return dead_link()
     use_language(found.subscriber.language)
-    coming = preferences.preview_digests(context, token, utc_now(), chinese=g.language == "zh-CN") or []
+    coming = preferences.preview_digests(context, token, utc_now(), g.language) or []
     rhythms = {
         one.frequency: preferences.schedule_words(context.config, g.language, one.frequency, found.day) for one in coming
     }

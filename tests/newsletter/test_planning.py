@@ -167,7 +167,7 @@ def test_an_operator_who_catches_up_means_it(mailing: Mailing) -> None:
     mailing.subscribe(since=MONDAY + 50 * WEEK, confirmed=MONDAY - WEEK)
     mailing.subscribe(since=MONDAY + 50 * WEEK, confirmed=MONDAY + WEEK)
     assert mailing.plan(MONDAY + DAY) == []  # by the clock, these subscriptions are too young
-    [issue] = mailing.plan(MONDAY + WEEK - 1, catching_up=True) or [None]
+    [issue] = mailing.plan(MONDAY + WEEK - 1, written_at=MONDAY + WEEK - 1) or [None]
     assert issue is None  # that instant is done
 
 
@@ -176,7 +176,7 @@ def test_catching_up_goes_by_the_consent_at_that_time(mailing: Mailing) -> None:
     mailing.site.rescan(MONDAY + 50 * WEEK)
     then = mailing.subscribe(since=MONDAY + 50 * WEEK, confirmed=MONDAY - WEEK)
     later = mailing.subscribe(since=MONDAY + 50 * WEEK, confirmed=MONDAY + WEEK)
-    [issue] = mailing.plan(MONDAY + 3 * DAY, catching_up=True)
+    [issue] = mailing.plan(MONDAY + 3 * DAY, written_at=MONDAY + 3 * DAY)
     assert issue.status == "open"
     assert (mailing.got(then), mailing.got(later)) == ([["1"]], [])
 
@@ -214,7 +214,7 @@ def test_every_zone_has_its_own_morning_and_days_may_be_chosen(mailing: Mailing)
     mailing.plan(MONDAY + 2 * DAY)
     assert arrived() == set(readers) - {"monthly"}
     with database.reading(mailing.site.runtime.engine) as connection:
-        shown = [issue.id for issue in planning.listed(connection, 100) if issue.frequency == "weekly"]
+        shown = [issue.id for issue in planning.listed_issues(connection, 100) if issue.frequency == "weekly"]
     assert shown == ["weekly-2026-01-07", "weekly-2026-01-05"]
 
 

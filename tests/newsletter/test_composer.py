@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from feeds import database
 from feeds.model import Credit, IssueContent
-from feeds.newsletter.issues import preview as drafts
+from feeds.newsletter.issues.preview import PreviewRequest, newest_content
 from feeds.newsletter.issues.sections import arrange_sections
 from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer, TemplateFault
 from feeds.newsletter.messages.fragments import Fragment, encode_base64, encode_part, encode_quoted_printable, join_text
@@ -350,7 +350,8 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 def _draft(site: Any, wanted: list[str], now: int, after: int) -> tuple[IssueContent, Any]:
     settings_ = site.runtime.edition().config
     with database.reading(site.runtime.engine) as connection:
-        return drafts.newest(connection, settings_, "weekly", "Asia/Shanghai", wanted, now, after), settings_
+        request = PreviewRequest("weekly", "Asia/Shanghai", wanted)
+        return newest_content(connection, settings_, request, now, after=after), settings_
 
 
 def _read_again(made: IssueContent, settings_: Any) -> int:

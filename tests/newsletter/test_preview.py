@@ -23,7 +23,7 @@ def coming(mailing: Mailing, reader: int, now: int) -> list[str]:
     with database.reading(runtime.engine) as connection:
         [subscription] = records.subscriptions_of(connection, reader)
         known = records.by_key(connection, reader)
-        content = preview.coming(connection, runtime.edition().config, subscription, known.timezone, now)
+        content = preview.upcoming_content(connection, runtime.edition().config, subscription, known.timezone, now)
     assert content.issue.due > now
     ranks = {rank for found in content.sections.values() for rank in found}
     return [content.articles[rank].id for rank in sorted(ranks)]

@@ -53,36 +53,38 @@ def at(text: str, zone: str) -> int:
     ],
 )
 def test_the_newest_instant_is_the_calendars(frequency: str, text: str, zone: str, now: str, expected: str) -> None:
-    found = calendar.latest(frequency, Cron.parse(frequency, text), ZoneInfo(zone), at(now, zone))
+    found = calendar.latest_due(frequency, Cron.parse(frequency, text), ZoneInfo(zone), at(now, zone))
     assert datetime.fromtimestamp(found, ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="minutes") == expected
 
 
 def test_a_local_time_that_comes_twice_is_due_once() -> None:
     zone, cron = ZoneInfo("Europe/Berlin"), Cron(2, 30)
     hours = [at("2026-10-25T00:00", "Europe/Berlin") + 1800 * half for half in range(12)]
-    assert len({calendar.latest("daily", cron, zone, now) for now in hours}) == 2  # that of the day before, and one of this day
+    assert (
+        len({calendar.latest_due("daily", cron, zone, now) for now in hours}) == 2
+    )  # that of the day before, and one of this day
 
 
 @given(crons(), st.sampled_from(ZONES), INSTANTS)
 def test_now_lies_between_the_latest_and_the_following_instant(made: tuple[str, Cron], zone: str, now: int) -> None:
     where = ZoneInfo(zone)
-    latest = calendar.latest(*made, where, now)
-    assert calendar.previous(*made, where, latest) < latest <= now < calendar.following(*made, where, now)
+    latest = calendar.latest_due(*made, where, now)
+    assert calendar.due_before(*made, where, latest) < latest <= now < calendar.next_due(*made, where, now)
 
 
 @given(crons(), st.sampled_from(ZONES), INSTANTS)
 def test_instants_follow_each_other_without_a_gap_in_either_direction(made: tuple[str, Cron], zone: str, now: int) -> None:
     where = ZoneInfo(zone)
-    latest = calendar.latest(*made, where, now)
-    following = calendar.following(*made, where, latest)
-    assert calendar.previous(*made, where, following) == latest
-    assert calendar.latest(*made, where, following - 1) == latest
-    assert calendar.latest(*made, where, following) == following
+    latest = calendar.latest_due(*made, where, now)
+    following = calendar.next_due(*made, where, latest)
+    assert calendar.due_before(*made, where, following) == latest
+    assert calendar.latest_due(*made, where, following - 1) == latest
+    assert calendar.latest_due(*made, where, following) == following
 
 
 @given(crons(), st.sampled_from(ZONES), INSTANTS, st.integers(0, YEAR))
 def test_later_is_never_due_earlier(made: tuple[str, Cron], zone: str, now: int, more: int) -> None:
-    assert calendar.latest(*made, ZoneInfo(zone), now) <= calendar.latest(*made, ZoneInfo(zone), now + more)
+    assert calendar.latest_due(*made, ZoneInfo(zone), now) <= calendar.latest_due(*made, ZoneInfo(zone), now + more)
 
 
 @given(crons(), st.sampled_from(ZONES), INSTANTS)
@@ -90,7 +92,7 @@ def test_an_instant_shows_the_hour_that_was_asked_for_where_that_hour_exists(
     made: tuple[str, Cron], zone: str, now: int
 ) -> None:
     frequency, cron = made
-    local = datetime.fromtimestamp(calendar.latest(frequency, cron, ZoneInfo(zone), now), ZoneInfo(zone))
+    local = datetime.fromtimestamp(calendar.latest_due(frequency, cron, ZoneInfo(zone), now), ZoneInfo(zone))
     if (local.hour, local.minute) != (cron.hour, cron.minute):
         written = local.replace(hour=cron.hour, minute=cron.minute, fold=0, tzinfo=None)
         gone = written.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
