@@ -22,7 +22,7 @@ def coming(mailing: Mailing, reader: int, now: int) -> list[str]:
     runtime = mailing.site.runtime
     with database.reading(runtime.engine) as connection:
         [subscription] = records.subscriptions_of(connection, reader)
-        known = records.by_key(connection, reader)
+        known = records.find_by_key(connection, reader)
         content = preview.upcoming_content(connection, runtime.edition().config, subscription, known.timezone, now)
     assert content.issue.due > now
     ranks = {rank for found in content.sections.values() for rank in found}
