@@ -99,7 +99,7 @@ def _fresh(path: Path) -> Path:
 
 def _fill(engine: sa.Engine, number: int) -> None:
     """One issue, due to all."""
-    database.ensure(engine)
+    database.ensure_tables(engine)
     with database.writing(engine) as connection:
         issue = (1, "weekly-2026-01-05", "weekly", NOW, "UTC", NOW, "open", "", 1, 20)
         database.insert_rows(connection, issues, [issue])

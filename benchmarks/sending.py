@@ -120,7 +120,7 @@ def prepare(folder: Path, number: int) -> Path:
         old.unlink()
     path = folder / "feeds.db"
     engine = database.connect(f"sqlite:///{path}")
-    database.ensure(engine)
+    database.ensure_tables(engine)
     chance = random.Random(1)
     with database.writing(engine) as connection:
         issue = (1, "weekly-2026-01-05", "weekly", NOW, "UTC", NOW, "open", "", 1, composing.ARTICLES)

@@ -48,6 +48,8 @@ FACETS: Mapping[str, Facet] = {
 PLURALS: Mapping[str, Facet] = {facet.plural: facet for facet in FACETS.values()}
 #: Facets whose terms are people, in the order of credits.
 PEOPLE = tuple(sorted((name for name, facet in FACETS.items() if facet.credit), key=lambda name: FACETS[name].credit))
+#: How often a digest may come.
+FREQUENCIES = ("daily", "weekly", "monthly")
 
 
 @dataclass(frozen=True, slots=True)

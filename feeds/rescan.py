@@ -117,7 +117,7 @@ def rescan(
     the store would hold back.
     """
     started = time.perf_counter()
-    with database.exclusive(engine, "rescan"):
+    with database.lock(engine, "rescan"):
         with database.reading(engine) as connection:
             stored = editions.read(connection)
         config, fault = _configuration(environment, stored)

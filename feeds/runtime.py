@@ -38,10 +38,10 @@ class Runtime:
     def prepare(self) -> None:
         """Make or check the tables. Raises DatabaseError, also for a database that was carried over to another."""
         try:
-            database.ensure(self.engine)
+            database.ensure_tables(self.engine)
         except sa.exc.OperationalError as error:
             raise DatabaseError(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}") from None
-        if self.read(backup.closed):
+        if self.read(backup.is_closed):
             raise DatabaseError(backup.MOVED)
 
     def close(self) -> None:

@@ -1,10 +1,9 @@
-"""The clock: ticks and nothing else. The only user of APScheduler and watchfiles.
+"""Run periodic jobs: rescans, mail, push, monitoring. The only user of APScheduler and watchfiles.
 
-One clock acts for a database; others stand by until its lock falls. A tick asks the service for a rescan, which itself finds
-out whether there is anything to do, so a missed, late or doubled tick costs a sweep and no more. File watching is a bell that
-makes the next tick come sooner: it misses renamed folders and network mounts, so the sweep is the truth. Post and hub have
-ticks of their own, in threads beside: an issue that takes an hour to send holds up no rescan. "Is it due?" is asked of the
-database.
+One clock acts for a database; others stand by until its lock is released. A tick asks for a rescan, which finds out by itself
+whether there is anything to do, so a missed, late or doubled tick costs one walk of the store. Watching files only makes the
+next tick come sooner: it misses renamed folders and network mounts. Mail and push run in threads of their own: an issue that
+takes an hour to send holds up no rescan. What is due is asked of the database.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ from .database import jobs
 from .errors import FeedsError
 from .model import Problem, RescanReport
 from .monitoring import gauges, health
-from .monitoring.health import is_away
 from .newsletter.bounces import booking
 from .newsletter.digests import Digests
 from .newsletter.subscribers import signup_requests
@@ -44,170 +42,192 @@ if TYPE_CHECKING:
     from .websub.worker import Courier
 
 log: Any = structlog.get_logger("feeds.clock")
-#: How often a clock that stands by asks for its turn, and one that acts whether it still may.
+#: Seconds between two attempts of a standby clock to act, and between two looks of an acting one at its lock.
 STANDBY_SECONDS = 5
-#: How often jobs of dead workers are looked for.
+#: Seconds between two looks for jobs of dead workers.
 RESCUE_SECONDS = 5
-#: How soon a confirmation is on its way, and an issue after its instant.
-POST_SECONDS = 2
-#: How soon a push subscription is confirmed, and a delivery tried again after its time; changes do not wait for it.
+#: Seconds until a confirmation is sent, and an issue after its instant.
+MAIL_SECONDS = 2
+#: Seconds until a push subscription is confirmed, and a delivery retried after its time; changes do not wait for it.
 PUSH_SECONDS = 1
-#: How long the hub rests after a fault of its own, such as a database that does not answer.
-REST_SECONDS = 5
-#: How often reports of failed deliveries are fetched.
+#: Seconds that the hub pauses after a fault of its own, such as a database that does not answer.
+PAUSE_SECONDS = 5
+#: Seconds between two visits to the mailbox of bounces.
 FETCH_SECONDS = 60
-#: How often the clock says that it is there, and looks whether anything is to be counted for monitors.
+#: Seconds between two heartbeats of the clock, and between two looks whether anything is to be counted for monitors.
 BEAT_SECONDS = health.BEAT_SECONDS
-#: How long an address stays, at most, after the link that it did not follow has expired.
-FORGET_SECONDS = 600
+#: Seconds that an address stays, at most, after the link that it did not follow has expired.
+PURGE_SECONDS = 600
 
 
 class _Stopped(Exception):
     """Ends a rescan that there is no time for."""
 
 
+class FaultLog:
+    """Log each fault once, until it changes or ends: a full disk must not be filled by its own reports."""
+
+    def __init__(self) -> None:
+        self._reported: dict[str, str] = {}
+
+    def attempt(self, event: str, work: Callable[[], object]) -> None:
+        """Call `work`; whatever it raises is logged as `event`, and the next tick tries again."""
+        try:
+            work()
+        except FeedsError as error:
+            self.report(event, str(error))
+        except Exception as error:
+            if health.is_away(error):
+                reason = str(getattr(error, "orig", error)).partition("\n")[0]
+                self.report(event, f"the database cannot be used: {reason}")
+            elif self._reported.get(event) != repr(error):
+                log.exception(event, error=type(error).__name__)
+                self._reported[event] = repr(error)
+        else:
+            self._reported[event] = ""
+
+    def report(self, event: str, fault: str) -> None:
+        """Log `fault`, one event a line; "" means that all is well again."""
+        if fault != self._reported.get(event, ""):
+            for line in fault.splitlines():
+                log.error(event, fault=line)
+        self._reported[event] = fault
+
+
 class Clock:
-    """Rescans on the second hand and when the bell rings, one at a time. `run` returns after `stop`."""
+    """Rescan at an interval and when `wake` is set, one rescan at a time, and run all other jobs beside."""
 
     def __init__(self, runtime: Runtime, *, now: Callable[[], float] = time.time, parent: int | None = None) -> None:
         self.runtime, self.now, self.parent = runtime, now, parent
         self.stopped = threading.Event()
-        self.bell = threading.Event()
-        self._said: dict[str, str] = {}
+        self.wake = threading.Event()
+        self.push = PushThread(runtime, now, self.stopped)
+        self._faults = FaultLog()
+        self._standby = ""
         self._commit = ""
-        self._every = 30
+        self._seconds = 30
         self._warned: set[Problem] = set()
-        self._held: Callable[[], bool] = lambda: True
-        self._lost = False
-        self.push = Push(runtime, now, self.stopped)
+        self._lock_lost = False
 
     def stop(self, *_signal: object) -> None:
+        """Make `run_until_stopped` return, from any thread or as the handler of a signal."""
         self.stopped.set()
-        self.bell.set()
+        self.wake.set()
 
-    def run(self) -> bool:
-        """Stand by until no other clock acts, then act. False where the lock was lost: another clock may act by now."""
+    def run_until_stopped(self) -> bool:
+        """Stand by until no other clock acts, then act. Returns False where the lock was lost: another clock may act by now."""
         while not self.stopped.is_set():
-            if (kept := self._try_to_act()) is not None:
-                return kept
+            try:
+                with database.lock(self.runtime.engine, "clock", wait=False) as is_held:
+                    if is_held is not None:
+                        self._standby = ""
+                        return self._act(is_held)
+                    reason = "another clock acts for this database"
+            except sa.exc.DBAPIError as error:
+                reason = f"the database does not answer: {type(error.orig).__name__}"
+            if reason != self._standby:
+                log.info("standby", reason=reason)
+            self._standby = reason
             self._wait(STANDBY_SECONDS)
         return True
-
-    def _try_to_act(self) -> bool | None:
-        """None where it is not this clock's turn."""
-        try:
-            with database.tenure(self.runtime.engine, "clock") as held:
-                if held is not None:
-                    self._said["standby"] = ""
-                    return self._act(held)
-                self._note_standby("another clock acts for this database")
-        except sa.exc.DBAPIError as error:
-            self._note_standby(f"the database does not answer: {type(error.orig).__name__}")
-        return None
-
-    def _note_standby(self, reason: str) -> None:
-        if self._said.get("standby") != reason:
-            log.info("standby", reason=reason)
-        self._said["standby"] = reason
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stopped.wait(min(1.0, seconds)):
-            self._watch_parent()
+            self._check_parent()
 
-    def _watch_parent(self) -> None:
-        """A clock whose service was killed has no one left to work for."""
+    def _check_parent(self) -> None:
+        """A clock whose service was killed has nothing left to do."""
         if self.parent is not None and os.getppid() != self.parent:
             self.stop()
 
-    def _act(self, held: Callable[[], bool]) -> bool:
-        """Until `stop`, or until the lock is no longer held."""
-        self._held = held
+    def _act(self, is_held: Callable[[], bool]) -> bool:
+        """Run all jobs until `stop`, or until the lock is no longer held."""
+
+        def check_lock() -> None:  # a clock that the database has forgotten must not act beside its successor
+            if not is_held():
+                self._lock_lost = True
+                log.warning("clock_lost", reason="the connection that held its lock is gone")
+                self.stop()
+
         log.info("acting")
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # mail that takes longer than a tick is no warning for each
         scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
-        scheduler.add_job(self._watch_parent, "interval", seconds=1)
-        seconds = self._tick()
-        job = scheduler.add_job(self.bell.set, "interval", seconds=seconds)
-        post = Post(self.runtime, self.now, self.stopped)
-        scheduler.add_job(post.tick, "interval", seconds=POST_SECONDS)
-        scheduler.add_job(post.fetch, "interval", seconds=FETCH_SECONDS)
-        scheduler.add_job(post.forget, "interval", seconds=FORGET_SECONDS)
-        scheduler.add_job(self.push.tick, "interval", seconds=PUSH_SECONDS)
-        pulse = Pulse(self.runtime, self.now, self.stopped)
-        scheduler.add_job(pulse.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
-        scheduler.add_job(pulse.count, "interval", seconds=BEAT_SECONDS)
-        scheduler.add_job(self._watch_lock, "interval", seconds=STANDBY_SECONDS)
-        scheduler.add_job(post.rescue, "interval", seconds=RESCUE_SECONDS)
-        threading.Thread(target=self._listen, daemon=True).start()
+        seconds = self.tick()
+        job = scheduler.add_job(self.wake.set, "interval", seconds=seconds)
+        mail = MailJobs(self.runtime, self.now, self.stopped)
+        monitoring = MonitoringJobs(self.runtime, self.now, self.stopped)
+        for interval, work in (
+            (1, self._check_parent),
+            (STANDBY_SECONDS, check_lock),
+            (MAIL_SECONDS, mail.send),
+            (FETCH_SECONDS, mail.fetch),
+            (PURGE_SECONDS, mail.purge),
+            (RESCUE_SECONDS, mail.rescue),
+            (PUSH_SECONDS, self.push.wake),
+            (BEAT_SECONDS, monitoring.count),
+        ):
+            scheduler.add_job(work, "interval", seconds=interval)
+        scheduler.add_job(monitoring.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
+        threading.Thread(target=self._watch_files, daemon=True).start()
         scheduler.start()
         self.push.start()
         try:
-            while not self.stopped.is_set():
-                self.bell.wait()
-                self.bell.clear()
+            while True:
+                self.wake.wait()
+                self.wake.clear()
                 if self.stopped.is_set():
                     break
-                if (wanted := self._tick()) != seconds:
+                if (wanted := self.tick()) != seconds:
                     seconds = wanted
                     job.reschedule("interval", seconds=seconds)
         finally:
-            self.stop()  # also where a fault ends the clock: the hub goes on until it is told
-            self.push.end()
-            scheduler.shutdown()  # a message under way is finished: `stopped` keeps the post from beginning another
-        return not self._lost
+            self.stop()  # also where a fault ends the clock: the hub runs until `stopped` is set
+            self.push.join()
+            scheduler.shutdown()  # a message under way is finished: `stopped` keeps mail from beginning another
+        return not self._lock_lost
 
-    def _watch_lock(self) -> None:
-        """A clock that the database has forgotten must not act beside its successor."""
-        if not self._held():
-            self._lost = True
-            log.warning("clock_lost", reason="the connection that held its lock is gone")
-            self.stop()
+    def tick(self) -> int:
+        """Rescan once; return the seconds until the next rescan. No fault ends the clock."""
 
-    def _tick(self) -> int:
-        """One rescan; returns the seconds until the next. Nothing that goes wrong ends the clock."""
-        try:
-            report = rescan.rescan(
-                self.runtime.engine, self.runtime.environment, now=int(self.now()), stop=self.stopped, progress=self._go_on
-            )
-            self._log(report)
-        except _Stopped:
-            log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
-        except FeedsError as error:
-            self._say("rescan_failed", str(error))
-        except Exception as error:
-            self._fail(error)
-        self.push.tick()
-        return self._seconds()
+        def give_up_when_stopped(_done: int, _total: int) -> None:
+            if self.stopped.is_set():
+                raise _Stopped
 
-    def _seconds(self) -> int:
-        """Until the next rescan; as before where the database does not say."""
-        with contextlib.suppress(sa.exc.DBAPIError):
+        def rescan_and_log() -> None:
+            engine, environment, now = self.runtime.engine, self.runtime.environment, int(self.now())
+            try:
+                report = rescan.rescan(engine, environment, now=now, stop=self.stopped, progress=give_up_when_stopped)
+            except _Stopped:
+                log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
+            else:
+                self._log(report)
+
+        self._faults.attempt("rescan_failed", rescan_and_log)
+        self.push.wake()
+        with contextlib.suppress(sa.exc.DBAPIError):  # else as before
             if (config := self.runtime.edition().config) is not None:
-                self._every = config.site.rescan_seconds
-        return self._every
-
-    def _fail(self, error: Exception) -> None:
-        """A fault of this program's own with its traceback, and that once, too: a disk that is full must not be filled."""
-        if is_away(error):
-            reason = str(getattr(error, "orig", error)).partition("\n")[0]
-            self._say("rescan_failed", f"the database cannot be used: {reason}")
-        elif self._said.get("rescan_failed") != repr(error):
-            log.exception("rescan_failed", error=type(error).__name__)
-            self._said["rescan_failed"] = repr(error)
-
-    def _go_on(self, _done: int, _total: int) -> None:
-        """A rescan of many files is one transaction: it can be given up at any time, and is begun anew by the next clock."""
-        if self.stopped.is_set():
-            raise _Stopped
+                self._seconds = config.site.rescan_seconds
+        return self._seconds
 
     def _log(self, report: RescanReport) -> None:
+        """Log what has changed, and each fault and each file in quarantine once for each change."""
         status = self.runtime.read(health.status)
-        self._say("rescan_failed", "")
-        self._say("config_refused", status["config_fault"])
-        self._say("removals_held", status["held_fault"])
-        self._log_git(status["store_git"] or {})
-        self._warn(self.runtime.read(queries.list_problems))
+        git = status["store_git"] or {}
+        self._faults.report("config_refused", status["config_fault"])
+        self._faults.report("removals_held", status["held_fault"])
+        self._faults.report("pull_failed", git.get("fault", ""))
+        self._faults.report("git_dates_failed", git.get("dates_fault", ""))
+        commit = git.get("commit", "")
+        if commit != self._commit and self._commit:
+            log.info("store", commit=commit[:12])
+        self._commit = commit
+        problems = self.runtime.read(queries.list_problems)
+        for problem in problems:
+            if problem not in self._warned:
+                place = f"{problem.path}:{problem.line}:{problem.column}" if problem.line else problem.path
+                log.warning("quarantine", file=place, reason=problem.reason)
+        self._warned = set(problems)
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
             log.info(
                 "rescan",
@@ -220,74 +240,85 @@ class Clock:
                 seconds=report.seconds,
             )
 
-    def _log_git(self, found: dict[str, Any]) -> None:
-        self._say("pull_failed", found.get("fault", ""))
-        self._say("git_dates_failed", found.get("dates_fault", ""))
-        commit = found.get("commit", "")
-        if commit != self._commit and self._commit:
-            log.info("store", commit=commit[:12])
-        self._commit = commit
-
-    def _warn(self, problems: list[Problem]) -> None:
-        """A file in quarantine is a warning once for each change, not once for each rescan."""
-        for problem in problems:
-            if problem not in self._warned:
-                place = f"{problem.path}:{problem.line}:{problem.column}" if problem.line else problem.path
-                log.warning("quarantine", file=place, reason=problem.reason)
-        self._warned = set(problems)
-
-    def _say(self, event: str, fault: str) -> None:
-        """A fault is logged once, not at every tick."""
-        if fault != self._said.get(event, ""):
-            for line in fault.splitlines():
-                log.error(event, fault=line)
-        self._said[event] = fault
-
-    def _listen(self) -> None:
-        """Ring the bell on changes below the store and the configuration."""
+    def _watch_files(self) -> None:
+        """Set `wake` on changes below the store and the configuration."""
         while not self.stopped.is_set():
-            folders = [path for path in self._folders() if path.is_dir()]
+            folders = self._folders()
             try:
                 for _changes in watchfiles.watch(
                     *folders, stop_event=self.stopped, debounce=400, step=50, recursive=True, ignore_permission_denied=True
                 ):
-                    self.bell.set()
-                    if [path for path in self._folders() if path.is_dir()] != folders:
+                    self.wake.set()
+                    if self._folders() != folders:
                         break  # the store is another one now
             except (OSError, RuntimeError) as error:
-                log.warning("watching_failed", reason=str(error), fallback="the sweep goes on by the clock")
+                log.warning("watching_failed", reason=str(error), fallback="rescans go on by the clock")
                 self._wait(60)
 
     def _folders(self) -> list[Path]:
         config = self.runtime.edition().config
-        folders = [self.runtime.environment.config_dir]
-        return [*folders, Path(config.site.store)] if config else folders
+        folders = [self.runtime.environment.config_dir, *([Path(config.site.store)] if config else [])]
+        return [path for path in folders if path.is_dir()]
 
 
-class Post:
-    """The newsletter's ticks: plan what is due, send what is open, fetch what came back, forget what is over."""
+class MailJobs:
+    """The newsletter's jobs: plan what is due, send, fetch bounces, purge, rescue. No fault ends one."""
 
     def __init__(self, runtime: Runtime, now: Callable[[], float], stopped: threading.Event) -> None:
         self.runtime, self.now, self.stopped = runtime, now, stopped
-        self._try = Attempts()
+        self._faults = FaultLog()
         self._jobs_prepared = False
 
-    def tick(self) -> None:
-        self._try("post_failed", self._send)
+    def send(self) -> None:
+        """Plan the issues that are due, and send what is open or leave it to workers."""
+        self._faults.attempt("mail_failed", self._plan_and_send)
+
+    def _plan_and_send(self) -> None:
+        config = self._enabled_config()
+        if config is None:
+            return
+        digests, now = Digests.from_runtime(self.runtime, config), int(self.now())
+        if not digests.has_work(now):
+            return
+        for issue in digests.plan(now):
+            log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
+        if config.site.workers:
+            self._faults.report("mail_waiting", digests.send_single(self.now, stop=self.stopped))
+            digests.enqueue_jobs(now)
+            return
+        tally = digests.send(self.now, stop=self.stopped)
+        if tally.sent or tally.failed or tally.retry or tally.uncertain:
+            log.info("mail_sent", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
+        self._faults.report("mail_waiting", tally.problem)
+
+    def _enabled_config(self) -> Config | None:
+        config = self.runtime.edition().config
+        return config if config and config.newsletter.enabled and not self.stopped.is_set() else None
 
     def fetch(self) -> None:
-        self._try("bounces_failed", self._fetch)
+        """Fetch and book bounces."""
 
-    def forget(self) -> None:
-        self._try("forgetting_failed", lambda: self.runtime.write(signup_requests.purge_requests, int(self.now())))
-        self._try("purging_failed", self._forget_audience)
+        def work() -> None:
+            if (config := self._enabled_config()) is not None:
+                booking.collect_configured(self.runtime, config, int(self.now()), self.stopped)
 
-    def _forget_audience(self) -> None:
-        if (config := self.runtime.edition().config) is not None:
-            self.runtime.write(requests.forget, config.zone, self.now(), config.site.audience_days)
+        self._faults.attempt("bounces_failed", work)
+
+    def purge(self) -> None:
+        """Delete expired sign-ups, and counts of requests that are older than `audience_days`."""
+
+        def purge_audience() -> None:
+            if (config := self.runtime.edition().config) is not None:
+                self.runtime.write(requests.forget, config.zone, self.now(), config.site.audience_days)
+
+        self._faults.attempt(
+            "purging_signups_failed", lambda: self.runtime.write(signup_requests.purge_requests, int(self.now()))
+        )
+        self._faults.attempt("purging_audience_failed", purge_audience)
 
     def rescue(self) -> None:
-        self._try("rescue_failed", self._rescue)
+        """Give jobs of dead workers to others."""
+        self._faults.attempt("rescue_failed", self._rescue)
 
     def _rescue(self) -> None:
         config = self.runtime.edition().config
@@ -299,79 +330,30 @@ class Post:
         if number := jobs.rescue(self.runtime.engine):
             log.warning("jobs_rescued", jobs=number, reason="their workers give no sign of life")
 
-    def _config(self) -> Config | None:
-        config = self.runtime.edition().config
-        return config if config and config.newsletter.enabled and not self.stopped.is_set() else None
 
-    def _send(self) -> None:
-        config = self._config()
-        if config is None:
-            return
-        digests, now = Digests.from_runtime(self.runtime, config), int(self.now())
-        if not digests.has_work(now):
-            return
-        for issue in digests.plan(now):
-            log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
-        if config.site.workers:
-            self._try.say("not sending", digests.send_single(self.now, stop=self.stopped))
-            digests.enqueue_jobs(now)
-            return
-        tally = digests.send(self.now, stop=self.stopped)
-        if tally.sent or tally.failed or tally.retry or tally.uncertain:
-            log.info("post", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
-        self._try.say("not sending", tally.problem)
-
-    def _fetch(self) -> None:
-        config = self._config()
-        if config is not None:
-            booking.collect_configured(self.runtime, config, int(self.now()), self.stopped)
-
-
-class Pulse:
-    """What monitors go by: that the clock is there, and what it counts."""
+class MonitoringJobs:
+    """What monitors go by: the heartbeat of the clock, and its counts."""
 
     def __init__(self, runtime: Runtime, now: Callable[[], float], stopped: threading.Event) -> None:
         self.runtime, self.now, self.stopped = runtime, now, stopped
-        self._try = Attempts()
+        self._faults = FaultLog()
 
     def beat(self) -> None:
-        self._try("beat_failed", lambda: self.runtime.write(health.beat, self.now()))
+        """Write down that the clock is alive."""
+        self._faults.attempt("beat_failed", lambda: self.runtime.write(health.beat, self.now()))
 
     def count(self) -> None:
-        self._try("counting_failed", self._count)
+        """Count what is due to be counted."""
 
-    def _count(self) -> None:
-        if (config := self.runtime.edition().config) is not None:
-            gauges.count(self.runtime.engine, config, self.now, self.stopped)
+        def work() -> None:
+            if (config := self.runtime.edition().config) is not None:
+                gauges.count(self.runtime.engine, config, self.now, self.stopped)
 
-
-class Attempts:
-    """What goes wrong is logged once, and tried again at the next tick."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, str] = {}
-
-    def __call__(self, event: str, work: Callable[[], None]) -> None:
-        try:
-            work()
-            self._said[event] = ""
-        except FeedsError as error:
-            self.say(event, str(error))
-        except Exception as error:
-            if is_away(error):
-                self.say(event, f"the database is away ({type(error).__name__})")
-            else:
-                log.exception(event, error=type(error).__name__)
-
-    def say(self, event: str, fault: str) -> None:
-        """No fault: all is well again."""
-        if fault and self._said.get(event) != fault:
-            log.error(event, fault=fault)
-        self._said[event] = fault
+        self._faults.attempt("counting_failed", work)
 
 
-class Push:
-    """The hub's run, in a thread of its own: a slow callback holds up no rescan and no post. Ticks and rescans wake it."""
+class PushThread:
+    """Run the hub in a thread of its own: a slow callback holds up no rescan and no mail."""
 
     def __init__(self, runtime: Runtime, now: Callable[[], float], stopped: threading.Event) -> None:
         self.runtime, self.now, self.stopped = runtime, now, stopped
@@ -379,16 +361,18 @@ class Push:
         self._thread = threading.Thread(target=self._run, name="push")
 
     def start(self) -> None:
+        """Start the thread; it ends once `stopped` is set."""
         self._thread.start()
 
-    def tick(self) -> None:
+    def wake(self) -> None:
+        """Make the hub look for work now."""
         if self._courier is not None:
             self._courier.wake()
 
-    def end(self) -> None:
-        """What is under way may end; `stopped` is set."""
+    def join(self) -> None:
+        """Wait until deliveries under way have ended. Call it once `stopped` is set."""
         while self._thread.is_alive():
-            self.tick()
+            self.wake()
             self._thread.join(0.1)
 
     def _run(self) -> None:
@@ -396,20 +380,21 @@ class Push:
         while not self.stopped.is_set():
             try:
                 self._courier.run(self.stopped)
-            except Exception as error:  # nothing is lost: all that is owed lies in the tables
-                if is_away(error):
-                    log.error("push_failed", fault=f"the database is away ({type(error).__name__})", again_seconds=REST_SECONDS)
+            except Exception as error:  # nothing is lost: all deliveries that are due lie in the tables
+                if health.is_away(error):
+                    fault = f"the database cannot be used ({type(error).__name__})"
+                    log.error("push_failed", fault=fault, again_seconds=PAUSE_SECONDS)
                 else:
                     log.exception("push_failed", error=type(error).__name__)
-                self.stopped.wait(REST_SECONDS)
+                self.stopped.wait(PAUSE_SECONDS)
 
 
-def run(runtime: Runtime, *, parent: int | None = None) -> None:
-    """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError where there has never been a good one."""
-    Attempts()("start_not_noted", lambda: runtime.count(counters.note_start, "clock"))
+def run_clock(runtime: Runtime, *, parent: int | None = None) -> None:
+    """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError before the first good configuration."""
+    FaultLog().attempt("start_not_counted", lambda: runtime.count(counters.note_start, "clock"))
     while True:
         clock = Clock(runtime, parent=parent)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, clock.stop)
-        if clock.run():
+        if clock.run_until_stopped():
             return

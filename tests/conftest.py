@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, settings
 
 from feeds import rescan as rescan_
 from feeds.config.environment import Environment
-from feeds.database import backup, connect, ensure, reading, writing
+from feeds.database import backup, connect, ensure_tables, reading, writing
 from feeds.database.tables import metadata
 from feeds.model import RescanReport
 from feeds.runtime import Runtime
@@ -171,7 +171,7 @@ def _empty_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feeds.db"
         engine = connect(f"sqlite:///{path}")
-        ensure(engine)
+        ensure_tables(engine)
         engine.dispose()
         return path.read_bytes()
 

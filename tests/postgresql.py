@@ -143,7 +143,7 @@ def prepare(server: str) -> None:
     """The one with all tables, which others are copied from. Once for a server."""
     _execute(server, f"CREATE DATABASE {TEMPLATE}")
     engine = database.connect(at(server, TEMPLATE))
-    database.ensure(engine)
+    database.ensure_tables(engine)
     engine.dispose()
 
 

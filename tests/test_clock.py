@@ -213,12 +213,12 @@ def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: A
 
     monkeypatch.setattr(rescan_, "rescan", slow)
     clock = Clock(site.runtime)
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run_until_stopped)
     thread.start()
     try:
         wait_until(lambda: len(begun) == 1, 10)
         for _ in range(20):
-            clock.bell.set()
+            clock.wake.set()
             time.sleep(0.01)
         wait_until(lambda: len(begun) == 2, 10)
         time.sleep(0.8)
@@ -236,7 +236,7 @@ def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
     editions.adopt(site.runtime.engine, site.runtime.environment)
     clock = Clock(site.runtime)
     site.store.rename(site.root / "away")
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run_until_stopped)
     thread.start()
     try:
         time.sleep(1.2)
@@ -255,19 +255,19 @@ def test_a_clock_that_ends_by_a_fault_of_its_own_leaves_nothing_running(site: An
     clock = Clock(site.runtime)
     monkeypatch.setattr(clock, "_folders", list)  # no bell but ours
     ticks = iter([3600])
-    monkeypatch.setattr(clock, "_tick", lambda: next(ticks))
+    monkeypatch.setattr(clock, "tick", lambda: next(ticks))
     ended: list[BaseException] = []
 
     def run() -> None:
         try:
-            clock.run()
+            clock.run_until_stopped()
         except StopIteration as error:
             ended.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     wait_until(lambda: any(one.name == "push" for one in threading.enumerate()), 20)
-    clock.bell.set()
+    clock.wake.set()
     thread.join(30)
     assert not thread.is_alive() and len(ended) == 1
     assert not any(one.name == "push" for one in threading.enumerate())

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from feeds import database
 from feeds.cli import main
 from feeds.database import backup, tables
-from feeds.database import backup as backup_
+from feeds.database import engine as engine_module
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
 from feeds.formats import load_formats
@@ -93,13 +93,13 @@ def empty(postgresql_server: str) -> Iterator[sa.Engine]:
 
 def test_what_is_restored_serves_every_feed_byte_for_byte(full: Any, tmp_path: Path) -> None:
     before, kept = documents(full.runtime), rows(full.runtime.engine)
-    counts = backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    counts = backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     assert counts["articles"] == 12 and counts["subscribers"] == 20 and counts["deliveries"] == 20
     full.write("99.md", tags=["Linux"], date="2025-12-31 00:00:00")
     (full.store / "1.md").unlink()
     full.rescan()
     assert documents(full.runtime) != before
-    assert backup_.restore(full.runtime.engine, tmp_path / "copy.db") == counts
+    assert backup.restore(full.runtime.engine, tmp_path / "copy.db") == counts
     assert documents(full.runtime) == before
     after = rows(full.runtime.engine)
     for table in ("articles", "terms", "feeds", "subscribers", "subscriptions", "deliveries", "plans", "departed"):
@@ -108,26 +108,26 @@ def test_what_is_restored_serves_every_feed_byte_for_byte(full: Any, tmp_path: P
 
 def test_a_worker_that_runs_answers_with_what_was_restored(full: Any, tmp_path: Path) -> None:
     generation = full.runtime.read(editions.generation)
-    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    backup.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup.restore(full.runtime.engine, tmp_path / "copy.db")
     assert full.runtime.read(editions.generation) > generation, "what workers hold is of another generation"
 
 
 def test_a_backup_is_for_its_owner_and_overwrites_nothing(full: Any, tmp_path: Path) -> None:
     path = tmp_path / "new" / "copy.db"
-    backup_.back_up(full.runtime.engine, path)
+    backup.back_up(full.runtime.engine, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["copy.db"], "nothing beside it"
     made = path.read_bytes()
     with pytest.raises(DatabaseError, match="overwrites nothing"):
-        backup_.back_up(full.runtime.engine, path)
+        backup.back_up(full.runtime.engine, path)
     assert path.read_bytes() == made
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, tmp_path: Path) -> None:
-    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    backup.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup.restore(full.runtime.engine, tmp_path / "copy.db")
     digests = Digests.from_runtime(full.runtime, full.runtime.edition().config)
     assert [issue.reason for issue in full.runtime.read(paused_issues)] == [backup.RESTORED]
     assert digests.send(lambda: NOW + 9 * 86400).sent == 0
@@ -135,8 +135,8 @@ def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, 
 
 def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
     """A link in an old mail must never open the page of somebody else."""
-    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+    backup.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup.restore(full.runtime.engine, tmp_path / "copy.db")
     context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
     before = {row[0] for row in rows(full.runtime.engine)["subscribers"]}
     more = READERS.splitlines()[0] + "\nnew@example.org,weekly,,UTC,en,2024-06-01T00:00:00Z,x\n"
@@ -151,21 +151,21 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(full: Any, tmp_path: P
     path.write_bytes(content)
     before = rows(full.runtime.engine)
     with pytest.raises(DatabaseError, match="no backup"):
-        backup_.restore(full.runtime.engine, path)
+        backup.restore(full.runtime.engine, path)
     assert rows(full.runtime.engine) == before
 
 
 def test_a_backup_of_a_newer_version_is_refused(full: Any, tmp_path: Path) -> None:
     path = tmp_path / "copy.db"
-    backup_.back_up(full.runtime.engine, path)
+    backup.back_up(full.runtime.engine, path)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaError, match="newer than this program"):
-        backup_.restore(full.runtime.engine, path)
+        backup.restore(full.runtime.engine, path)
 
 
 def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     before = rows(full.runtime.engine)
     real = database.insert_rows
 
@@ -174,15 +174,15 @@ def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: 
             raise OSError("the disk is full")
         real(connection, table, rows)
 
-    monkeypatch.setattr(database, "insert_rows", broken)
+    monkeypatch.setattr(engine_module, "insert_rows", broken)
     with pytest.raises(OSError, match="the disk is full"):
-        backup_.restore(full.runtime.engine, tmp_path / "copy.db")
+        backup.restore(full.runtime.engine, tmp_path / "copy.db")
     assert rows(full.runtime.engine) == before
 
 
 def test_a_backup_of_either_database_goes_back_into_the_other(full: Any, empty: sa.Engine, tmp_path: Path) -> None:
-    database.ensure(empty)
-    backup_.back_up(full.runtime.engine, tmp_path / "copy.db")
+    database.ensure_tables(empty)
+    backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     backup.restore(empty, tmp_path / "copy.db")
     backup.back_up(empty, tmp_path / "again.db")
     once, twice = (database.connect(f"sqlite:///{tmp_path / name}.db") for name in ("copy", "again"))
@@ -211,7 +211,7 @@ def test_backup_and_restore_are_commands(full: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def old(full: Any, tmp_path: Path) -> sa.Engine:
     """The site's database as an SQLite file, as most sites begin."""
-    backup_.back_up(full.runtime.engine, tmp_path / "old.db")
+    backup.back_up(full.runtime.engine, tmp_path / "old.db")
     return database.connect(f"sqlite:///{tmp_path / 'old.db'}")
 
 
@@ -246,7 +246,7 @@ def test_nothing_can_be_written_to_a_house_that_was_left(old: sa.Engine, empty: 
 
 
 def test_a_house_that_is_lived_in_takes_nobody_else_in(old: sa.Engine, empty: sa.Engine) -> None:
-    database.ensure(empty)
+    database.ensure_tables(empty)
     with database.writing(empty) as connection:
         connection.execute(sa.insert(tables.suppressions).values(mailbox_hash="x", reason="", since=0))
     with pytest.raises(DatabaseError, match="is in use: there are rows in suppressions"):

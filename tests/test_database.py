@@ -99,8 +99,8 @@ def test_migrating_twice_does_nothing_the_second_time(engine: sa.Engine) -> None
 
 
 def test_a_new_database_is_made_ready_and_a_ready_one_left_alone(engine: sa.Engine) -> None:
-    database.ensure(engine)
-    database.ensure(engine)
+    database.ensure_tables(engine)
+    database.ensure_tables(engine)
     assert database.version(engine) == database.HEAD
 
 
@@ -110,7 +110,7 @@ def test_a_database_of_another_version_is_refused(engine: sa.Engine, found: str,
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": found})
     with pytest.raises(SchemaError, match=words):
-        database.ensure(engine)
+        database.ensure_tables(engine)
     if found > database.HEAD:
         with pytest.raises(SchemaError, match="going back is not possible"):
             database.migrate(engine)
@@ -182,9 +182,9 @@ def test_whole_rows_go_straight_to_the_driver(engine: sa.Engine) -> None:
 
 def test_a_named_lock_is_held_once(engine: sa.Engine) -> None:
     database.migrate(engine)
-    with database.exclusive(engine, "rescan") as held, database.exclusive(engine, "rescan", wait=False) as again:
-        assert (held, again) == (True, False)
-    with database.exclusive(engine, "rescan", wait=False) as later, database.exclusive(engine, "clock", wait=False) as other:
+    with database.lock(engine, "rescan") as held, database.lock(engine, "rescan", wait=False) as again:
+        assert held is not None and held() and again is None
+    with database.lock(engine, "rescan", wait=False) as later, database.lock(engine, "clock", wait=False) as other:
         assert later and other
 
 
@@ -192,23 +192,23 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
     database.migrate(engine)
     program = (
         "import sys, time; from feeds import database\n"
-        "with database.exclusive(database.connect(sys.argv[1]), 'clock'):\n"
+        "with database.lock(database.connect(sys.argv[1]), 'clock'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, engine.url.render_as_string(hide_password=False)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
-        with database.exclusive(engine, "clock", wait=False) as held:
+        with database.lock(engine, "clock", wait=False) as held:
             assert not held
         process.kill()
         process.wait()
-        with database.exclusive(engine, "clock", wait=False) as held:
+        with database.lock(engine, "clock", wait=False) as held:
             assert held
 
 
 def test_a_new_database_is_as_the_migrations_would_leave_it(sqlite: sa.Engine, tmp_path: Path) -> None:
     engine = sqlite
-    database.ensure(engine)
+    database.ensure_tables(engine)
     migrated = database.connect(f"sqlite:///{tmp_path}/migrated.db")
     database.migrate(migrated)
 
@@ -259,12 +259,12 @@ def test_a_writer_gives_up_when_its_patience_is_over_and_may_try_again(server: s
     hasty = database.connect(server.url.render_as_string(hide_password=False), busy_seconds=0.1)
     with database.writing(server), pytest.raises(sa.exc.OperationalError) as caught, database.writing(hasty):
         pass
-    assert database.is_passing(caught.value)
+    assert database.is_temporary(caught.value)
     hasty.dispose()
 
 
 def test_a_connection_that_died_while_it_rested_is_replaced(server: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_RESTED", 0.0)
+    monkeypatch.setattr(engine_module, "_IDLE_SECONDS", 0.0)
     put_away = names(server)
     with server.connect() as connection:
         mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
@@ -279,10 +279,10 @@ def test_a_server_that_is_away_is_a_passing_fault_and_others_are_not(server: sa.
     away = database.connect("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(sa.exc.OperationalError) as caught, away.connect():
         pass
-    assert database.is_passing(caught.value)
+    assert database.is_temporary(caught.value)
     with pytest.raises(sa.exc.ProgrammingError) as wrong, server.connect() as connection:
         connection.exec_driver_sql("SELECT nothing FROM nowhere")
-    assert not database.is_passing(wrong.value) and not database.is_passing(ValueError())
+    assert not database.is_temporary(wrong.value) and not database.is_temporary(ValueError())
 
 
 def test_what_no_text_of_postgresql_can_hold_is_kept_with_what_stands_for_it(server: sa.Engine) -> None:

@@ -176,7 +176,7 @@ def test_a_long_rescan_is_given_up_and_nothing_of_it_is_seen(site: Any) -> None:
     stopping = Clock(site.runtime)
     stopping.stop()
     generation = site.runtime.read(editions.generation)
-    stopping._tick()
+    stopping.tick()
     assert site.runtime.read(editions.generation) == generation and site.runtime.read(health.status)["articles"] == 1
-    Clock(site.runtime)._tick()
+    Clock(site.runtime).tick()
     assert site.runtime.read(health.status)["articles"] == 150

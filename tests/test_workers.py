@@ -172,7 +172,7 @@ def test_a_worker_sends_what_was_planned_and_ends_when_told(scaled: Any, mails: 
     subscribe(scaled, 60)
     plan(scaled)
     worker = Worker(scaled.runtime)
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=worker.run_until_stopped)
     thread.start()
     wait(lambda: statuses(scaled) == {"sent": 60} and not waiting(scaled)["todo"] and not waiting(scaled)["doing"])
     worker.stop()
@@ -266,9 +266,9 @@ def test_when_the_acting_clock_is_killed_another_takes_over(scaled: Any) -> None
 
 
 def test_a_clock_that_lost_its_lock_acts_no_more(scaled: Any) -> None:
-    with database.tenure(scaled.runtime.engine, "clock") as held:
+    with database.lock(scaled.runtime.engine, "clock", wait=False) as held:
         assert held is not None and held()
-        with database.tenure(scaled.runtime.engine, "clock") as other:
+        with database.lock(scaled.runtime.engine, "clock", wait=False) as other:
             assert other is None
         with scaled.runtime.engine.connect() as connection:
             mine = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"

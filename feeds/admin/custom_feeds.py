@@ -121,7 +121,7 @@ class FeedsFile:
 
     @contextlib.contextmanager
     def _locked(self, mark: str) -> Iterator[Snapshot]:
-        with database.exclusive(self.engine, "config"):
+        with database.lock(self.engine, "config"):
             snapshot = self.read()
             if snapshot.obstacle:
                 raise EditError("feeds.yaml cannot be written by the service")

@@ -17,9 +17,9 @@ from .. import audit_log, urls
 from ..audience import requests
 from ..audience.requests import Counts
 from ..catalog import ingest, queries
-from ..config.models import FREQUENCIES, Config
+from ..config.models import Config
 from ..database.tables import bounces, subscribers
-from ..model import FeedState, Problem
+from ..model import FREQUENCIES, FeedState, Problem
 from ..newsletter.delivery import issue_status
 from ..newsletter.issues import calendar
 from ..rescan import Held, is_let_go

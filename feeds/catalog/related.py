@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from ..database import whole_rows
+from ..database import fetch_rows
 from ..database.tables import articles, memberships, terms
 from ..model import Term
 from . import bitmaps, queries
@@ -112,7 +112,7 @@ def term_positions(connection: sa.Connection, key: int) -> list[int]:
     """Return the positions of all articles of a term, oldest first: thousands, for a term of half the store."""
     m = memberships.c
     query = sa.select(m.position).where(m.term_key == sa.literal_column(str(key))).order_by(m.position)
-    return [position for (position,) in whole_rows(connection, query)]
+    return [position for (position,) in fetch_rows(connection, query)]
 
 
 def related_terms(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ..database import chunks, whole_rows
+from ..database import chunks, fetch_rows
 from ..database.tables import articles, memberships
 
 #: With more changes than these, whole tables are read.
@@ -63,7 +63,7 @@ class Snapshot:
 
 
 def _shown(connection: sa.Connection, without_page: Collection[int]) -> dict[int, str]:
-    shown: dict[int, str] = dict(whole_rows(connection, sa.select(articles.c.key, articles.c.digest)))
+    shown: dict[int, str] = dict(fetch_rows(connection, sa.select(articles.c.key, articles.c.digest)))
     m = memberships.c
     for part in chunks(sorted(without_page)):
         query = sa.select(m.article_key, m.term_key).where(m.term_key.in_(part)).order_by(m.term_key)
@@ -75,5 +75,5 @@ def _shown(connection: sa.Connection, without_page: Collection[int]) -> dict[int
 def _rows(connection: sa.Connection, query: sa.Select[Any], column: Any, keys: Collection[int]) -> Iterable[tuple[Any, ...]]:
     """The rows of `keys`; where these are many, all rows: callers replace by them what they had."""
     if len(keys) > _SINGLY:
-        return whole_rows(connection, query)
+        return fetch_rows(connection, query)
     return map(tuple, connection.execute(query.where(column.in_(sorted(keys))))) if keys else ()

@@ -1,4 +1,7 @@
-"""The operator's verbs, a module for each subject: serving and the catalog here, all others beside it."""
+"""The commands. Serving and the catalog are here, the others in a module for each subject.
+
+A command imports what it needs when it runs: `feeds --version` and `--help` load neither the database nor the settings.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,52 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from .. import rescan as _rescan_module
-from ..audience import requests
-from ..catalog import queries
-from ..config.models import Config
-from ..model import FACETS, Problem, RescanReport
-from ..monitoring import health
-from ..newsletter.delivery import issue_status
-from ..syndication import editions, lookup
-from ..websub import subscriptions
 from .backup import backup, migrate, restore
-from .bounces import bounces
-from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_service, print_json, read_environment, show_progress
-from .completion import completion
-from .digest import digest
-from .documents import export, list_feeds, listed, opml, show
-from .groups import Sections
+from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_runtime, print_json, read_environment, show_progress
+from .documents import as_row, export, list_feeds, opml, show
+from .mail import bounces, digest
 from .site import init
 from .subscribers import subscribers
 
+if TYPE_CHECKING:
+    from ..model import Problem
 
-class Verbs(Sections):
-    sections: Mapping[str, Sequence[str]] = {
-        "Serving": ("serve", "clock", "worker"),
-        "Articles": ("rescan", "check", "status"),
-        "Feeds": ("list", "show", "opml", "export"),
-        "Mail": ("digest", "subscribers", "bounces"),
-        "Setting up": ("init", "migrate", "backup", "restore", "completion"),
-    }
+#: `feeds --help` lists the commands by what they are for.
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Serving": ("serve", "clock", "worker"),
+    "Articles": ("rescan", "check", "status"),
+    "Feeds": ("list", "show", "opml", "export"),
+    "Mail": ("digest", "subscribers", "bounces"),
+    "Setting up": ("init", "migrate", "backup", "restore", "completion"),
+}
+SHELLS: Mapping[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Sections(click.Group):
+    """A group whose help lists commands by SECTIONS; one that no section names comes last."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for `--help`."""
+        named = {name for names in SECTIONS.values() for name in names}
+        others = [name for name in self.list_commands(ctx) if name not in named]
+        width = max(map(len, self.commands))
+        for heading, names in {**SECTIONS, "More": others}.items():
+            rows = [
+                (name.ljust(width), found.get_short_help_str(formatter.width - width - 6))
+                for name in names
+                if (found := self.get_command(ctx, name)) and not found.hidden
+            ]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="feeds", help="Show the version.")
 def main() -> None:
     """Feeds and newsletters for a folder of articles: each tag, each translator, any selection, to follow or by mail.
@@ -59,7 +73,7 @@ def main() -> None:
     """
 
 
-for _command in (backup, bounces, completion, digest, export, init, list_feeds, migrate, opml, restore, show, subscribers):
+for _command in (backup, bounces, digest, export, init, list_feeds, migrate, opml, restore, show, subscribers):
     main.add_command(_command)
 
 
@@ -91,15 +105,17 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
       feeds serve --host 0.0.0.0 --port 80 --workers 4
       feeds serve --no-clock                 # where a `feeds clock` runs beside it
     """
-    with open_service(config_dir) as runtime:
+    from ..syndication import editions
+
+    with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
         if runtime.read(editions.generation) < 0:
             editions.adopt(runtime.engine, runtime.environment)
         said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
         environment = runtime.environment.model_copy(update=said)
-    from ..web.server import serve as run
+    from ..web import server
 
-    run(environment, host, port, workers, clock=clock)
+    server.serve(environment, host, port, workers, clock=clock)
 
 
 @main.command()
@@ -118,12 +134,12 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
       feeds clock --config site/config
     """
     from ..process_pool import give_memory_back
-    from ..scheduler import run
+    from ..scheduler import run_clock
 
     give_memory_back()
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
-        run(runtime, parent=parent)
+        run_clock(runtime, parent=parent)
 
 
 @main.command()
@@ -144,12 +160,12 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
       feeds worker --concurrency 4
     """
     from ..process_pool import give_memory_back
-    from ..worker import run
+    from ..worker import run_worker
 
     give_memory_back()
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
-        run(runtime, concurrency=concurrency)
+        run_worker(runtime, concurrency=concurrency)
 
 
 # -- the catalog -----------------------------------------------------------
@@ -174,8 +190,12 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
       feeds rescan --full --json
       feeds rescan --accept-removals         # after half of the archive was deleted on purpose
     """
-    with open_service(config_dir) as runtime, show_progress("Reading articles") as progress:
-        report: RescanReport = _rescan_module.rescan(
+    from .. import rescan as use_case
+    from ..catalog import queries
+    from ..monitoring import health
+
+    with open_runtime(config_dir) as runtime, show_progress("Reading articles") as progress:
+        report = use_case.rescan(
             runtime.engine,
             runtime.environment,
             now=int(time.time()),
@@ -186,28 +206,23 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
         )
         problems = runtime.read(queries.list_problems)
         found = runtime.read(health.status)
-        fault, others = found["config_fault"], _store_faults(found)
     if as_json:
-        print_json(_as_dict(report))
+        print_json({name: getattr(report, name) for name in report.__slots__})
     else:
-        _print_report(report)
+        click.echo(
+            f"{report.articles} articles ({report.added} added, {report.changed} changed, {report.renamed} renamed, "
+            f"{report.removed} removed), {report.quarantined} in quarantine, {report.feeds_changed} feeds changed, "
+            f"{report.seconds:.2f} s"
+        )
         _print_problems(problems[:10])
         if len(problems) > 10:
             click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
-    for line in fault.splitlines():
-        click.echo(f"feeds: the last good configuration is in force: {line}", err=True)
-    for line in others:
+    faults = [f"the last good configuration is in force: {line}" for line in found["config_fault"].splitlines()]
+    faults += _store_faults(found)
+    for line in faults:
         click.echo(f"feeds: {line}", err=True)
-    if fault or others:
+    if faults:
         sys.exit(1)
-
-
-def _print_report(report: RescanReport) -> None:
-    click.echo(
-        f"{report.articles} articles ({report.added} added, {report.changed} changed, {report.renamed} renamed, "
-        f"{report.removed} removed), {report.quarantined} in quarantine, {report.feeds_changed} feeds changed, "
-        f"{report.seconds:.2f} s"
-    )
 
 
 @main.command()
@@ -224,19 +239,22 @@ def check(config_dir: Path, as_json: bool) -> None:
       feeds check
       feeds check --json | jq -r ".problems[].path"
     """
-    from ..check import check as problems_of
+    from ..check import check as find_problems
 
-    problems = problems_of(read_environment(config_dir))
+    problems = find_problems(read_environment(config_dir))
     if as_json:
-        rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({"ok": not problems, "problems": rows})
+        print_json({"ok": not problems, "problems": _problem_rows(problems)})
     else:
         _print_problems(problems, err=False)
         click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
 
 
-def _print_problems(problems: list[Problem], *, err: bool = True) -> None:
+def _problem_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    return [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
+
+
+def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:
     for problem in problems:
         place = f":{problem.line}:{problem.column}" if problem.line else ""
         click.echo(f"{problem.path}{place}: {problem.reason}", err=err)
@@ -254,29 +272,40 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds status
       feeds status --json | jq .quarantined
     """
-    with open_service(config_dir) as runtime:
+    from ..audience import requests
+    from ..catalog import queries
+    from ..config.models import Config
+    from ..model import FACETS
+    from ..monitoring import health
+    from ..newsletter.delivery import issue_status
+    from ..syndication import lookup
+    from ..websub import subscriptions
+
+    with open_runtime(config_dir) as runtime:
         found = runtime.read(health.status)
         problems = runtime.read(queries.list_problems)
-        post = runtime.read(issue_status.counts)
+        mail = runtime.read(issue_status.counts)
         zone = (runtime.edition().config or Config()).zone
         audience = runtime.read(requests.recent_as_json, zone, time.time(), 100 if as_json else 10)
         hub = runtime.read(subscriptions.counts)
-        published = [listed(*row) for row in runtime.read(lookup.states)] if as_json else []
+        published = [as_row(*row) for row in runtime.read(lookup.states)] if as_json else []
     if as_json:
-        rows = [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
-        whole = {**(found["rescan"] or {}), **found, **post, "ok": not rows, "problems": rows, "list": published}
+        rows = _problem_rows(problems)
+        whole = {**(found["rescan"] or {}), **found, **mail, "ok": not rows, "problems": rows, "list": published}
         print_json({**whole, "audience": audience, "hub": hub})
         return
-    terms = ", ".join(f"{number} {PLURAL[facet]}" for facet, number in found["terms"].items())
+    terms = ", ".join(f"{number} {FACETS[facet].plural}" for facet, number in found["terms"].items())
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
     if found["rescan"]:
         click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
-    _print_git(found)
+    if found["store_git"] is not None:
+        _print_git(found["store_git"])
     for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
         click.echo(f"fault: {line}")
-    if post["issues"]:
-        click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in post.items() if number))
-    _print_audience(audience)
+    if mail["issues"]:
+        click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in mail.items() if number))
+    if audience["requests"]:
+        _print_audience(audience)
     if hub["subscriptions"] or hub["pending"]:
         topics = f"hub: {hub['subscriptions']} subscriptions to {hub['topics']} feeds"
         click.echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
@@ -284,11 +313,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     _print_problems(problems, err=False)
 
 
-def _print_git(found: dict[str, Any]) -> None:
-    """How the store's repository stands, where git is used."""
-    git = found["store_git"]
-    if git is None:
-        return
+def _print_git(git: Mapping[str, Any]) -> None:
     parts = [f"store at commit {git['commit'][:12]}" if git["commit"] else "store at no commit"]
     if git["pull"]:
         parts.append(f"last pull {_time(git['pulled'])}" if git["pulled"] else "never pulled")
@@ -297,8 +322,8 @@ def _print_git(found: dict[str, Any]) -> None:
     click.echo(", ".join(parts))
 
 
-def _store_faults(found: dict[str, Any]) -> list[str]:
-    """What is the matter with a store that can be read."""
+def _store_faults(found: Mapping[str, Any]) -> list[str]:
+    """Return faults of a store that can be read: removals held back, git."""
     git = found["store_git"] or {}
     named = {"fault": "the store was not pulled", "dates_fault": "no dates from git"}
     held = [found["held_fault"]] if found["held_fault"] else []
@@ -309,24 +334,34 @@ def _time(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _print_audience(found: dict[str, Any]) -> None:
-    if not found["requests"]:
-        return
-    told = ", ".join(f"{number} by {name}" for name, number in found["aggregators"].items())
-    click.echo(f"last {found['days']} days: {_audience(found)}" + (f" ({told})" if told else ""))
+def _print_audience(found: Mapping[str, Any]) -> None:
+    by_aggregator = ", ".join(f"{number} by {name}" for name, number in found["aggregators"].items())
+    click.echo(f"last {found['days']} days: {_audience(found)}" + (f" ({by_aggregator})" if by_aggregator else ""))
     width = max(len(row["path"]) for row in found["feeds"])
     for row in found["feeds"]:
         click.echo(f"  {row['path'] or '(others)':<{width}}  {_audience(row)}")
 
 
-def _audience(row: dict[str, Any]) -> str:
+def _audience(row: Mapping[str, Any]) -> str:
     share = f"{row['unchanged'] / row['requests']:.0%} unchanged"
     refused = f", {row['refused']} refused" if row["refused"] else ""
     return f"{row['requests']} requests, {share}{refused}, {row['bytes'] / 1e6:.1f} MB, {row['readers']} readers told of"
 
 
-PLURAL = {facet.name: facet.plural for facet in FACETS.values()}
+# -- setting up ------------------------------------------------------------
 
 
-def _as_dict(report: RescanReport) -> dict[str, Any]:
-    return {name: getattr(report, name) for name in RescanReport.__slots__}
+@main.command()
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion script of a SHELL.
+
+    \b
+    Examples:
+      feeds completion bash > /etc/bash_completion.d/feeds
+      feeds completion zsh > ~/.zfunc/_feeds             # a folder that fpath names
+      feeds completion fish > ~/.config/fish/completions/feeds.fish
+    """
+    program = context.find_root().command
+    click.echo(SHELLS[shell](program, {}, "feeds", "_FEEDS_COMPLETE").source())

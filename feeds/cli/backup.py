@@ -1,4 +1,4 @@
-"""`feeds migrate`, `feeds backup`, `feeds restore`: what is kept, where, and how it gets there."""
+"""The database as a whole: `feeds migrate`, `feeds backup`, `feeds restore`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from .. import database
-from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, read_environment, show_count
+from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, read_environment, show_count
 
 FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -31,7 +30,8 @@ def migrate(config_dir: Path, source: str | None) -> None:
       feeds migrate --config site/config
       FEEDS_DATABASE_URL=postgresql://feeds@db/feeds feeds migrate --from sqlite:///var/feeds.db
     """
-    from ..database import backup as copying
+    from .. import database
+    from ..database import backup as backups
     from ..runtime import Runtime
 
     runtime = Runtime(read_environment(config_dir))
@@ -41,8 +41,8 @@ def migrate(config_dir: Path, source: str | None) -> None:
         click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
             with show_count("carrying over") as progress:
-                counts = copying.carry_over_from(runtime.environment.locate(source), runtime.engine, progress)
-            click.echo(f"carried over: {copying.told(counts)}")
+                counts = backups.carry_over_from(runtime.environment.locate(source), runtime.engine, progress)
+            click.echo(f"carried over: {backups.summary(counts)}")
             click.echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:
         runtime.close()
@@ -63,14 +63,14 @@ def backup(file: Path, config_dir: Path, as_json: bool) -> None:
     Examples:
       feeds backup /backup/feeds-$(date +%F).db
     """
-    from ..database import backup as copying
+    from ..database import backup as backups
 
-    with open_service(config_dir) as runtime, show_count("copying") as progress:
-        counts = copying.back_up(runtime.engine, file, progress)
+    with open_runtime(config_dir) as runtime, show_count("copying") as progress:
+        counts = backups.back_up(runtime.engine, file, progress)
     if as_json:
         print_json({"file": str(file), "bytes": file.stat().st_size, "rows": counts})
     else:
-        click.echo(f"{file}: {copying.told(counts)}")
+        click.echo(f"{file}: {backups.summary(counts)}")
 
 
 @click.command()
@@ -90,14 +90,14 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
       feeds restore /backup/feeds-2026-06-01.db
       feeds restore feeds.db --yes
     """
-    from ..database import backup as copying
+    from ..database import backup as backups
 
     if not yes and sys.stdin.isatty():
         click.confirm("Everything in the database is replaced. Go on?", abort=True, err=True)
-    with open_service(config_dir) as runtime, show_count("restoring") as progress:
-        counts = copying.restore(runtime.engine, file, progress)
+    with open_runtime(config_dir) as runtime, show_count("restoring") as progress:
+        counts = backups.restore(runtime.engine, file, progress)
     if as_json:
         print_json({"file": str(file), "rows": counts})
     else:
-        click.echo(f"restored: {copying.told(counts)}")
+        click.echo(f"restored: {backups.summary(counts)}")
         click.echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")

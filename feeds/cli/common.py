@@ -1,4 +1,4 @@
-"""What all verbs share: the service of a configuration, faults as exit status, answers and progress.
+"""Options and output that commands share: the runtime of a configuration, faults as exit status, JSON, progress.
 
 Answers go to stdout (`--json`: one object or list), everything else to stderr. Exit status: 0 done, 1 a fault was found,
 2 wrong usage.
@@ -12,13 +12,16 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import logs
-from ..config.environment import Environment
 from ..errors import FeedsError
+
+if TYPE_CHECKING:
+    from ..config.environment import Environment
+    from ..runtime import Runtime
 
 Command = Callable[..., Any]
 
@@ -40,7 +43,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for
 
 
 def command(function: Command) -> Command:
-    """Faults become one line each on stderr and exit status 1."""
+    """Return the command with faults as one line each on stderr, and exit status 1."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -55,8 +58,8 @@ def command(function: Command) -> Command:
 
 
 @contextlib.contextmanager
-def open_service(config_dir: Path) -> Iterator[Any]:
-    """A service with its tables ready."""
+def open_runtime(config_dir: Path) -> Iterator[Runtime]:
+    """Yield the runtime of a configuration, with its tables ready; close it afterwards."""
     from ..runtime import Runtime
 
     runtime = Runtime(read_environment(config_dir))
@@ -68,18 +71,22 @@ def open_service(config_dir: Path) -> Iterator[Any]:
 
 
 def read_environment(config_dir: Path) -> Environment:
+    """Return the environment of a site. Raises FeedsError where its folder is missing."""
+    from ..config.environment import Environment
+
     if not config_dir.is_dir():
         raise FeedsError(f"{config_dir}: no such folder; `feeds init DIR` makes one, --config names another")
     return Environment.read(config_dir)
 
 
 def print_json(value: object) -> None:
+    """Print the one answer of a command with --json."""
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
 @contextlib.contextmanager
 def show_progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, nothing in a pipe."""
+    """Yield what moves a bar on a terminal, as `(done, total)`; None in a pipe."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -94,7 +101,7 @@ def show_progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextlib.contextmanager
 def show_count(title: str) -> Iterator[Callable[[int], None] | None]:
-    """A running number on a terminal, nothing in a pipe: for work whose end is not known before."""
+    """Yield what shows a running number on a terminal, for work of unknown length; None in a pipe."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -105,5 +112,5 @@ def show_count(title: str) -> Iterator[Callable[[int], None] | None]:
 
 
 def log_to_stderr(environment: Environment, format: str | None = None) -> None:
-    """One event a line, without any secret of this environment; `format` as --log-format."""
+    """Log one event a line, without any secret of this environment; `format` as --log-format."""
     logs.configure(format or environment.log, secrets=logs.secrets_of(*environment.secrets))

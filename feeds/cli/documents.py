@@ -1,22 +1,27 @@
-"""Looking at feeds and writing them to files: `feeds list`, `show`, `opml`, `export`."""
+"""Feeds as documents and files: `feeds list`, `show`, `opml`, `export`."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import urls
-from ..config.environment import Environment
-from ..model import FACETS, PLURALS, FeedState, Selection
-from ..static import site_files
-from ..syndication import editions, lookup
-from ..syndication import opml as _opml_module
-from .common import CONFIG, JSON, command, open_service, print_json, show_progress
+from ..errors import AddressError
+from ..model import FACETS, PLURALS
+from .common import CONFIG, JSON, command, open_runtime, print_json, show_progress
+
+if TYPE_CHECKING:
+    from ..config.environment import Environment
+    from ..model import FeedState, Selection
+
+#: How often `export --follow` asks for the generation of the catalog.
+FOLLOW_SECONDS = 0.5
 
 
 @click.command("list")
@@ -31,8 +36,10 @@ def list_feeds(config_dir: Path, as_json: bool) -> None:
       feeds list | sort -k2 -n              # by number of articles
       feeds list --json
     """
-    with open_service(config_dir) as runtime:
-        rows = [listed(*row) for row in runtime.read(lookup.states)]
+    from ..syndication import lookup
+
+    with open_runtime(config_dir) as runtime:
+        rows = [as_row(*row) for row in runtime.read(lookup.states)]
     if as_json:
         print_json(rows)
         return
@@ -41,7 +48,8 @@ def list_feeds(config_dir: Path, as_json: bool) -> None:
         click.echo(f"{row['path']:<{width}}  {row['articles']:>6}  {row['updated'][:10]}  {row['title']}")
 
 
-def listed(state: FeedState, selection: Selection) -> dict[str, Any]:
+def as_row(state: FeedState, selection: Selection) -> dict[str, Any]:
+    """Return one feed as `feeds list --json` shows it."""
     return {
         "path": state.path,
         "title": state.title,
@@ -63,18 +71,17 @@ def show(config_dir: Path, path: str) -> None:
       feeds show tags/Linux.atom
       feeds show translators/geekpi.json | jq .items[0].title
     """
-    from ..errors import AddressError
-    from ..syndication.lookup import Document, Elsewhere
+    from ..syndication import lookup
 
     stem, format = urls.split_format(path.lstrip("/"))
     if format is None:
         raise AddressError(f"{path}: expected an address that ends in {urls.list_extensions()}")
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         found = runtime.read(lookup.document, runtime.edition(), stem, format)
-        if isinstance(found, Elsewhere):
+        if isinstance(found, lookup.Elsewhere):
             click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
             found = runtime.read(lookup.document, runtime.edition(), found.path, format)
-    if not isinstance(found, Document) or found.body is None:
+    if not isinstance(found, lookup.Document) or found.body is None:
         raise AddressError(f"{path} is gone")
     sys.stdout.buffer.write(found.body)
 
@@ -91,16 +98,16 @@ def opml(config_dir: Path, facet: str | None) -> None:
       feeds opml > feeds.opml
       feeds opml translator
     """
-    from ..errors import AddressError
+    from ..syndication import opml as outlines
 
     chosen = FACETS.get(facet or "") or PLURALS.get(facet or "")
     if facet and chosen is None:
         raise AddressError(f"no facet is called {facet!r}; expected one of {', '.join(FACETS)}")
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         config = runtime.edition().config
         if config is None:
             raise AddressError("nothing is published yet: run `feeds rescan`")
-        sys.stdout.buffer.write(runtime.read(_opml_module.document, config, chosen))
+        sys.stdout.buffer.write(runtime.read(outlines.document, config, chosen))
 
 
 @click.command()
@@ -127,10 +134,11 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
       feeds export --follow /srv/www/feeds
       feeds export s3://bucket/prefix
     """
-    from .watch import generations
+    from ..static import site_files
+    from ..syndication import editions
 
-    with open_service(config_dir) as runtime:
-        for _generation in generations(functools.partial(runtime.read, editions.generation)) if follow else (0,):
+    with open_runtime(config_dir) as runtime:
+        for _generation in _generations(functools.partial(runtime.read, editions.generation)) if follow else (0,):
             with show_progress("Writing files") as progress:
                 report = site_files.export(
                     runtime, target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
@@ -156,7 +164,19 @@ def _print_faults(faults: Mapping[str, str]) -> None:
 
 
 def renderer(environment: Environment) -> Callable[[str], bytes | None]:
-    """What answers addresses; loaded only where something is to be rendered."""
-    from ..static.render import renderer as make
+    """Return what renders the page of an address; loads Flask only where a page is to be made."""
+    from ..static import render
 
-    return make(environment)
+    return render.renderer(environment)
+
+
+def _generations(ask: Callable[[], int]) -> Iterator[int]:
+    """Yield the catalog's generation, then each later one once the one before has been dealt with; never ends."""
+    known = None
+    while True:
+        found = ask()
+        if found != known:
+            known = found
+            yield found
+        else:
+            time.sleep(FOLLOW_SECONDS)

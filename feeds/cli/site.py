@@ -1,27 +1,119 @@
-"""`feeds init`: a new site. On a terminal it asks for what no option says; in a pipe it asks nothing."""
+"""`feeds init`: a new site. On a terminal it asks for what no option says; in a pipe it asks nothing.
+
+Each answer is checked at once by the rules of the configuration.
+"""
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from ..config.models import Site
 from .common import Command, command
-from .prompts import NONE, QUESTIONS, Answers, Question
+
+#: The answer of an operator who wants no newsletter.
+NONE = "none"
+#: By name of the question.
+Answers = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """About one setting. `usual` makes the answer that is offered from the answers before it; else it is the default."""
+
+    name: str
+    setting: str
+    text: str
+    usual: Callable[[Answers], str] | None = None
+    file: str = "site.yaml"
+
+    def offer(self, answers: Answers) -> str:
+        """Return the answer to offer, from the answers before."""
+        from ..config.models import Site
+
+        return self.usual(answers) if self.usual else str(getattr(Site(), self.setting))
+
+    def check(self, answer: str) -> str:
+        """Return the answer as it is to be written. Raises click.BadParameter with the words of the configuration."""
+        from ..config.load import setting_fault
+        from ..config.models import Newsletter, Site
+
+        if (self.name, answer) in (("store", ""), ("sender", NONE)):
+            return answer
+        if self.name == "store":
+            answer = str(Path(answer).expanduser().absolute())
+        if reason := setting_fault(Site if self.file == "site.yaml" else Newsletter, self.setting, answer):
+            raise click.BadParameter(reason)
+        return answer
+
+
+def _domain(answers: Answers) -> str:
+    """Return the domain of the site; "" where readers do not reach it by one."""
+    host = urlsplit(answers.get("base_url", "")).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host if "." in host else ""
+    return ""
+
+
+def _authority(answers: Answers) -> str:
+    from ..config.models import Site
+
+    domain = _domain(answers)
+    return f"{domain},{datetime.datetime.now(datetime.UTC).year}" if domain else Site().id_authority
+
+
+def _sender(answers: Answers) -> str:
+    from ..config.models import Newsletter
+
+    domain = _domain(answers)
+    return f"digest@{domain}" if domain else Newsletter().sender
+
+
+def _zone(answers: Answers) -> str:
+    from ..config.models import Site
+
+    return Site().timezone if answers.get("language", "").lower().startswith("zh") else "UTC"
+
+
+QUESTIONS = (
+    Question("store", "store", "Folder of your articles (empty: the demo articles)", lambda _answers: ""),
+    Question("title", "title", "Name of the site"),
+    Question("language", "language", "Language of the articles, such as zh-CN or en"),
+    Question("timezone", "timezone", "Time zone of dates that name none, such as Asia/Shanghai", _zone),
+    Question("base_url", "base_url", "Address at which readers reach it"),
+    Question(
+        "id_authority", "id_authority", "Domain, and a year in which it was yours: in permanent ids, for ever", _authority
+    ),
+    Question("article_url", "article_url", "Where articles are read: https://example.org{permalink} (empty: here)"),
+    Question(
+        "image_url",
+        "image_url",
+        "Host of pictures whose address begins with / (empty: the site's own)",
+        lambda _answers: "",
+    ),
+    Question("sender", "from", f"Sender of digests by mail ({NONE}: no digests)", _sender, "newsletter.yaml"),
+)
 
 
 def _options(function: Command) -> Command:
     for question in reversed(QUESTIONS):
+
+        def checked(
+            _context: click.Context, _option: click.Parameter, answer: str | None, question: Question = question
+        ) -> str | None:
+            return None if answer is None else question.check(answer)
+
         name = f"--{question.name.replace('_', '-')}"
-        function = click.option(name, help=f"{question.text}.", callback=_checked(question))(function)
+        function = click.option(name, help=f"{question.text}.", callback=checked)(function)
     return function
-
-
-def _checked(question: Question) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    return lambda _context, _option, answer: None if answer is None else question.check(answer)
 
 
 @click.command()
@@ -56,32 +148,29 @@ def init(folder: Path, templates: bool, yes: bool, **given: str | None) -> None:
 
 
 def _ask(folder: Path, given: Answers) -> Answers:
-    """Every question that no option answers; none about a file that is there and stays."""
+    """Ask every question that no option answers; none about a file that exists and stays."""
     answers = dict(given)
     for question in QUESTIONS:
         if question.name in given or (folder / "config" / question.file).exists():
             continue
         if question.name != "store" and not answers.get("store"):
-            break  # the demo needs no more
-        usual = question.usual(answers)
+            break  # the demo needs no others
+
+        def checked(answer: str, question: Question = question) -> str:
+            found = question.check(answer.strip())
+            if question.name == "store" and found and not Path(found).is_dir():
+                raise click.BadParameter(f"{found}: no such folder")
+            return found
+
+        offer = question.offer(answers)
         answers[question.name] = click.prompt(
-            question.text, default=usual, show_default=bool(usual), value_proc=_asked(question), err=True
+            question.text, default=offer, show_default=bool(offer), value_proc=checked, err=True
         )
     return answers
 
 
-def _asked(question: Question) -> Callable[[str], str]:
-    def checked(answer: str) -> str:
-        found = question.check(answer.strip())
-        if question.name == "store" and found and not Path(found).is_dir():
-            raise click.BadParameter(f"{found}: no such folder")
-        return found
-
-    return checked
-
-
 def _settings(answers: Answers) -> dict[str, dict[str, str | bool]]:
-    """As make_site takes them; without a store the default of the file stays."""
+    """Return the answers as make_site takes them; without a store the default of the file stays."""
     chosen: dict[str, dict[str, str | bool]] = {"site.yaml": {}, "newsletter.yaml": {}}
     for question in QUESTIONS:
         answer = answers.get(question.name)
@@ -95,6 +184,8 @@ def _settings(answers: Answers) -> dict[str, dict[str, str | bool]]:
 
 
 def _next_steps(folder: Path, answers: Answers) -> Iterator[str]:
+    from ..config.models import Site
+
     config = folder / "config"
     yield f"next: feeds serve --config {config}      # then {answers.get('base_url') or Site().base_url}/"
     yield f"      feeds check --config {config}      # every fault in configuration and articles"

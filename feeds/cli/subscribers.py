@@ -1,4 +1,4 @@
-"""`feeds subscribers`: enter, import, export, list, erase."""
+"""`feeds subscribers`: add, import, export, list and erase people who get digests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import click
 
 from ..errors import FeedsError
-from ..newsletter import NewsletterContext
-from ..syndication import editions
-from .common import CONFIG, JSON, command, open_service, print_json, show_count
+from .common import CONFIG, JSON, command, open_runtime, print_json, show_count
+
+if TYPE_CHECKING:
+    from ..newsletter import NewsletterContext
 
 
 @click.group()
@@ -31,9 +33,12 @@ def subscribers() -> None:
 
 
 @contextlib.contextmanager
-def _newsletter(config_dir: Path) -> Iterator[Any]:
-    """By the configuration in the files."""
-    with open_service(config_dir) as runtime:
+def _newsletter(config_dir: Path) -> Iterator[NewsletterContext]:
+    """Yield the newsletter by the configuration in the files."""
+    from ..newsletter import NewsletterContext
+    from ..syndication import editions
+
+    with open_runtime(config_dir) as runtime:
         yield NewsletterContext.of(runtime, editions.adopt(runtime.engine, runtime.environment))
 
 
@@ -150,16 +155,11 @@ def export(config_dir: Path, file: Path | None) -> None:
     from ..newsletter.subscribers import importer
 
     with _newsletter(config_dir) as context, contextlib.ExitStack() as stack:
-        # Addresses are nobody else's business: the file is for its owner alone.
-        target = stack.enter_context(_private(file)) if file else sys.stdout
+        target = sys.stdout
+        if file:
+            file.touch(mode=0o600)  # addresses are for the owner of the file alone
+            target = stack.enter_context(file.open("w", encoding="utf-8", newline=""))
         csv.writer(target, lineterminator="\r\n").writerows(importer.export_csv(context))
-
-
-@contextlib.contextmanager
-def _private(file: Path) -> Iterator[Any]:
-    file.touch(mode=0o600)
-    with file.open("w", encoding="utf-8", newline="") as opened:
-        yield opened
 
 
 @subscribers.command("list")
@@ -177,26 +177,19 @@ def list_(config_dir: Path, as_json: bool) -> None:
     from ..newsletter.subscribers import records
 
     with _newsletter(config_dir) as context:
-        if as_json:
-            _print_list(records.list_subscribers(context.engine))
+        rows = records.list_subscribers(context.engine)
+        if as_json:  # one JSON list, a row at a time: there may be a million
+            click.echo("[", nl=False)
+            for number, row in enumerate(rows):
+                click.echo((",\n" if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
+            click.echo("]")
             return
-        for row in records.list_subscribers(context.engine):
-            wanted = "; ".join(f"{one['frequency']}: {', '.join(map(_shown, one['select']))}" for one in row["subscriptions"])
+        for row in rows:
+            wanted = "; ".join(
+                f"{one['frequency']}: {', '.join(unquote(select) or 'all articles' for select in one['select'])}"
+                for one in row["subscriptions"]
+            )
             click.echo(f"{row['email']}  {row['status']}  {row['timezone']}  {row['language']}  {wanted}")
-
-
-def _shown(select: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(select) or "all articles"
-
-
-def _print_list(rows: Iterator[dict[str, Any]]) -> None:
-    """One JSON list, a row at a time: there may be a million."""
-    click.echo("[", nl=False)
-    for number, row in enumerate(rows):
-        click.echo((",\n" if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
-    click.echo("]")
 
 
 @subscribers.command()

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from .. import urls
-from ..model import FACETS, PLURALS, Selection
+from ..model import FACETS, FREQUENCIES, PLURALS, Selection
 from ..plugins import find_plugins
 
 #: Our own transports, and the entry point group of those in other packages.
@@ -349,7 +349,6 @@ class Cron:
         return cls(int(found[1]), int(found[2]), day)
 
 
-FREQUENCIES = ("daily", "weekly", "monthly")
 _EXAMPLES = {"daily": "07:30", "weekly": "mon 08:00", "monthly": "1 08:00"}
 
 

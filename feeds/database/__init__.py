@@ -1,4 +1,4 @@
-"""The database: tables, engines, transactions, migrations, backups. The only owner of SQLAlchemy engines and DDL.
+"""The database: tables, engines, transactions, locks, migrations, backups, jobs.
 
 `tables` defines what is stored, `engine` opens it (its names are this package's own), `migrations` brings older databases up to
 date, `backup` copies one, `jobs` queues work for other processes.
@@ -9,17 +9,16 @@ from .engine import (
     chunks,
     connect,
     conninfo,
-    count_on,
-    ensure,
-    exclusive,
+    continue_keys,
+    ensure_tables,
+    fetch_rows,
     insert_rows,
-    is_passing,
     is_postgresql,
+    is_temporary,
+    lock,
     migrate,
     reading,
-    tenure,
     version,
-    whole_rows,
     writing,
 )
 
@@ -28,16 +27,15 @@ __all__ = [
     "chunks",
     "connect",
     "conninfo",
-    "count_on",
-    "ensure",
-    "exclusive",
+    "continue_keys",
+    "ensure_tables",
+    "fetch_rows",
     "insert_rows",
-    "is_passing",
     "is_postgresql",
+    "is_temporary",
+    "lock",
     "migrate",
     "reading",
-    "tenure",
     "version",
-    "whole_rows",
     "writing",
 ]

@@ -115,7 +115,7 @@ class Digests:
 
     @contextlib.contextmanager
     def _plan(self, now: int, written_at: int | None, progress: Progress | None) -> Iterator[tuple[sa.Connection, list[Issue]]]:
-        with database.exclusive(self.engine, "rescan"), database.writing(self.engine, durable=True) as connection:
+        with database.lock(self.engine, "rescan"), database.writing(self.engine, durable=True) as connection:
             arrival = max(editions.generation(connection), 0)
             yield (
                 connection,
@@ -175,7 +175,7 @@ class Digests:
 
     def _enqueue_jobs(self, connection: sa.Connection, now: int) -> None:
         for issue in [issue.key for issue in issue_status.due_issues(connection)]:
-            if issue_status.has_work(connection, now, issue) and not jobs.under_way(connection, "send", issue=issue):
+            if issue_status.has_work(connection, now, issue) and not jobs.is_queued(connection, "send", issue=issue):
                 number = issue_status.count_due(connection, issue, now)
                 one = jobs.Job("send", {"issue": issue}, at=0 if number else now + _UNCLEAR)
                 jobs.enqueue(connection, [one] * max(1, -(-number // MESSAGES_PER_JOB)))

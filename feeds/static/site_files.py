@@ -116,7 +116,7 @@ class Reader:
             config = published(editions.edition(connection))
             tables = hashlib.blake2b(digest_size=16)
             for query in _DECISIVE:
-                for row in database.whole_rows(connection, query):
+                for row in database.fetch_rows(connection, query):
                     tables.update(repr(row).encode())
             static = [content_of(path.read_bytes()) for path in sorted(resources.static().iterdir())]
             return mark_of(shared_mark(config, self._root), str(feeds_only), *static, tables.hexdigest())

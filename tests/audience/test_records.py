@@ -21,7 +21,7 @@ DAY = 740_000
 @pytest.fixture
 def engine(tmp_path: Any) -> sa.Engine:
     made = database.connect(f"sqlite:///{tmp_path}/feeds.db")
-    database.ensure(made)
+    database.ensure_tables(made)
     return made
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_lost_or_counted_twice_in_whatever_order_it_comes(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[Any, Counts]]
 ) -> None:
     engine = database.connect(f"sqlite:///{tmp_path_factory.mktemp('records')}/feeds.db")
-    database.ensure(engine)
+    database.ensure_tables(engine)
     for batch in batches:
         add(engine, batch)
     everything = [counts for batch in batches for counts in batch.values()]

@@ -21,7 +21,7 @@ from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.subscribers import importer, signup
 from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.newsletter.transports.smtp import Smtp
-from feeds.scheduler import Post
+from feeds.scheduler import MailJobs
 from tests.newsletter.sending import serving
 from tests.newsletter.servers import free_port, make_certificate
 
@@ -53,7 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transports, "Smtp", functools.partial(Smtp, patience=0.1))
 
 
-def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:
+def post_of(site: Any, now: Now, settings: str, url: str = "") -> MailJobs:
     """Subscribers whose weekly digest is due, over a mail server."""
     if url:
         with (site.root / ".env").open("a") as file:
@@ -68,7 +68,7 @@ def post_of(site: Any, now: Now, settings: str, url: str = "") -> Post:
     importer.import_csv(context, io.BytesIO((head + rows).encode()), "readers.csv", MONDAY - 20 * 86400)
     site.write("7.md", tags=["Linux"], date="2026-01-03 00:00:00")
     site.rescan(MONDAY - 86400)
-    return Post(site.runtime, now, threading.Event())
+    return MailJobs(site.runtime, now, threading.Event())
 
 
 def statuses(site: Any) -> dict[str, int]:
@@ -77,11 +77,11 @@ def statuses(site: Any) -> dict[str, int]:
     return {name: number for name, number in found.items() if number and name != "issues"}
 
 
-def tick(post: Post, now: Now, hours: float, every: int = 600) -> None:
+def tick(post: MailJobs, now: Now, hours: float, every: int = 600) -> None:
     """The clock's ticks of so many hours."""
     for seconds in range(now.seconds, now.seconds + int(hours * HOUR), every):
         now.seconds = seconds
-        post.tick()
+        post.send()
     now.seconds += every
 
 
@@ -113,7 +113,7 @@ def test_a_mail_server_that_is_down_for_hours_delays_mail_and_loses_none(
         tick(post, now, 20, every=10 * HOUR)
     assert statuses(site) == {"pending": PEOPLE}
     [problem] = problems(said)
-    assert "not sending" in str(problem), "said once"
+    assert "mail_waiting" in str(problem), "said once"
     with serving(port=port) as server:
         tick(post, now, 1)
         assert Counter(one.recipient for one in server.taken) == Counter(

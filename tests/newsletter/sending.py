@@ -58,7 +58,7 @@ class Post:
         settle_database(folder)
         self.url = database_url(folder)
         self.engine = database.connect(self.url)
-        database.ensure(self.engine)
+        database.ensure_tables(self.engine)
         self.now: float = NOW
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class Mailing:
         self.environment = Environment.read(root / "config", {"FEEDS_SECRET_KEY": "a secret of the tests"})
         self.config = Config.model_validate({"newsletter": _settings(root)})
         self.engine = database.connect(self.environment.database_url.get_secret_value())
-        database.ensure(self.engine)
+        database.ensure_tables(self.engine)
         with database.writing(self.engine) as connection:
             for key in (5, 7, 8, 9):
                 row = dict.fromkeys((column.name for column in issues.columns), 0)

@@ -141,7 +141,7 @@ def test_a_single_message_that_a_crash_left_in_doubt_goes_again(post: Post) -> N
 def test_one_process_at_a_time_sends_single_messages(post: Post) -> None:
     letters(post, "a@example.org")
     recorder = Recorder()
-    with database.exclusive(post.engine, "outbox"):
+    with database.lock(post.engine, "outbox"):
         assert send(post, recorder) == "" and recorder.sent == []
     assert send(post, recorder) == "" and len(recorder.sent) == 1
 

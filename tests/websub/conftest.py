@@ -14,7 +14,7 @@ from werkzeug.test import Client, TestResponse
 
 from feeds import database
 from feeds.database.tables import hub_requests, hub_subscriptions
-from feeds.scheduler import Push
+from feeds.scheduler import PushThread
 from feeds.web.app import create_app
 
 from .listening import Subscriber, subscriber, wait_for
@@ -31,11 +31,11 @@ class Hub:
         self.site, self._forward = site, 0.0
         self.client = Client(create_app(site.environment))
         self.stopped = threading.Event()
-        self.push: Push | None = None
+        self.push: PushThread | None = None
 
     def start(self) -> Hub:
         self.stopped = threading.Event()
-        self.push = Push(self.site.runtime, self.now, self.stopped)
+        self.push = PushThread(self.site.runtime, self.now, self.stopped)
         self.push.start()
         return self
 
@@ -49,7 +49,7 @@ class Hub:
     def stop(self) -> None:
         self.stopped.set()
         if self.push is not None:
-            self.push.end()
+            self.push.join()
             self.push = None
 
     # -- what subscribers do -----------------------------------------------------
@@ -73,7 +73,7 @@ class Hub:
 
     def tick(self) -> None:
         if self.push is not None:
-            self.push.tick()
+            self.push.wake()
 
     def until(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:
         """The first true answer, while the clock ticks."""

@@ -332,7 +332,7 @@ def test_a_hub_that_is_stopped_lets_what_is_under_way_end_and_notes_it(hub: Hub,
 def test_a_database_that_fails_for_a_while_costs_no_delivery(
     hub: Hub, reader: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feeds.scheduler.REST_SECONDS", 0.1)
+    monkeypatch.setattr("feeds.scheduler.PAUSE_SECONDS", 0.1)
     hub.subscribe(f"{reader.url}/cb")
     with monkeypatch.context() as broken:
         failed = threading.Event()

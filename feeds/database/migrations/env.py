@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the versions on the connection that `database.migrate` hands over."""
+"""Run the migrations on the connection of `database.migrate`. Called by Alembic."""
 
 from alembic import context
 

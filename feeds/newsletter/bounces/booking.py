@@ -185,7 +185,7 @@ def collect(context: NewsletterContext, now: int, progress: Progress | None = No
     cannot be booked is flagged and kept. Raises MailboxError.
     """
     found = Collected()
-    with database.exclusive(context.engine, "bounces"):
+    with database.lock(context.engine, "bounces"):
         for source in configured_sources(context.config, context.environment):
             found.mailboxes.append(source.name)
             with contextlib.closing(source.poll()) as batches:

@@ -189,7 +189,7 @@ class Dispatcher:
         try:
             return work()
         except Exception as error:
-            if not database.is_passing(error):
+            if not database.is_temporary(error):
                 self._break(error)
             return None
         finally:
@@ -224,7 +224,7 @@ class Dispatcher:
         except Exception as error:
             loop = asyncio.get_running_loop()
             self._busy_since = self._busy_since or loop.time()
-            if database.is_passing(error) and loop.time() - self._busy_since <= _BUSY:
+            if database.is_temporary(error) and loop.time() - self._busy_since <= _BUSY:
                 self._is_urgent = True
                 self._timer = loop.call_later(0.2, self._flush)
             else:

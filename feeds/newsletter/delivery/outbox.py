@@ -46,7 +46,7 @@ def send_due(
 
     Returns why the rest waits; "" where none does, or where another process is sending them.
     """
-    with database.exclusive(engine, "outbox", wait=False) as is_ours:
+    with database.lock(engine, "outbox", wait=False) as is_ours:
         if not is_ours:
             return ""
         moment, c = int(now()), outbox.c

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from ... import i18n, urls
 from ... import selections as grammar
 from ...catalog import queries
-from ...config.models import FREQUENCIES, Config
+from ...config.models import Config
 from ...database.tables import subscribers
 from ...errors import AddressError, FeedsError
-from ...model import Message, Selection, Term
+from ...model import FREQUENCIES, Message, Selection, Term
 from ...syndication import feeds, lookup
 from .. import NewsletterContext
 from ..issues import preview

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ... import database
-from ...config.models import FREQUENCIES
 from ...database.tables import bounces, cohorts, deliveries, issues, selections, subscribers, subscriptions
+from ...model import FREQUENCIES
 
 #: Rows of one query; SQLite takes a limited number of parameters.
 _CHUNK = 400

@@ -13,8 +13,8 @@ from werkzeug.wrappers import Response as Answer
 
 from ...admin import actions, reports, source_excerpt
 from ...config import sources
-from ...config.models import FREQUENCIES
 from ...errors import AddressError, FeedsError
+from ...model import FREQUENCIES
 from ...newsletter.delivery import issue_status
 from ...newsletter.subscribers.email_address import EmailAddressError
 from .. import charts

@@ -1,23 +1,35 @@
-"""`feeds digest`: what is due, what it looks like, sending it, what became of it."""
+"""Mail: `feeds digest` (what is due, what it looks like, sending it, its status) and `feeds bounces`."""
 
 from __future__ import annotations
 
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config.models import FREQUENCIES
 from ..errors import AddressError
-from ..newsletter.delivery import issue_status
-from ..newsletter.digests import Digests
-from ..newsletter.issues.planning import paused_issues
-from ..newsletter.issues.preview import PreviewRequest
-from .common import CONFIG, JSON, command, log_to_stderr, open_service, print_json, show_count
+from ..model import FREQUENCIES
+from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, show_count
+
+if TYPE_CHECKING:
+    from ..model import Issue
+    from ..newsletter.digests import Digests
+    from ..runtime import Runtime
+
+#: Kinds of reports, in the order in which they are listed, and their words.
+BOUNCES = {
+    "hard": "refused for good",
+    "soft": "failed for now",
+    "noted": "refused by policy",
+    "complaint": "complaints",
+    "unsubscribed": "unsubscribed by mail",
+    "ignored": "no bounces",
+    "repeated": "booked before",
+}
 
 
 class _Instant(click.ParamType[int]):
@@ -56,7 +68,10 @@ def digest() -> None:
     """
 
 
-def _digests(runtime: Any) -> Any:
+def _digests(runtime: Runtime) -> Digests:
+    """Return the use cases of the newsletter in force. Raises AddressError where there is none."""
+    from ..newsletter.digests import Digests
+
     log_to_stderr(runtime.environment)
     config = runtime.edition().config
     if config is None:
@@ -82,12 +97,22 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
       feeds digest plan
       feeds digest plan --now 2026-06-01T08:00:00+08:00
     """
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         found = _digests(runtime).rehearse(
             now or int(time.time()), catching_up=now is not None, limit=None if as_json else limit
         )
     if as_json:
-        rows = [_rehearsal(one) for one in found]
+        rows = [
+            {
+                "id": one.issue.id,
+                "frequency": one.issue.frequency,
+                "due": one.issue.due,
+                "articles": one.issue.articles,
+                "deliveries": one.deliveries,
+                "recipients": [{"email": p.address, "articles": list(p.articles), "more": p.more} for p in one.recipients],
+            }
+            for one in found
+        ]
         print_json({"issues": len(rows), "deliveries": sum(one.deliveries for one in found), "plan": rows})
         return
     for one in found:
@@ -102,21 +127,8 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
         click.echo("nothing is due, or nothing is new for anyone")
 
 
-def _why(issue: Any) -> str:
+def _why(issue: Issue) -> str:
     return f" ({issue.status}: {issue.reason})" if issue.reason else ""
-
-
-def _rehearsal(one: Any) -> dict[str, Any]:
-    issue = one.issue
-    recipients = [{"email": p.address, "articles": list(p.articles), "more": p.more} for p in one.recipients]
-    return {
-        "id": issue.id,
-        "frequency": issue.frequency,
-        "due": issue.due,
-        "articles": issue.articles,
-        "deliveries": one.deliveries,
-        "recipients": recipients,
-    }
 
 
 @digest.command()
@@ -144,26 +156,23 @@ def preview(
       feeds digest preview --open
       feeds digest preview --select "tag=Linux&translator=geekpi" --frequency daily
     """
-    with open_service(config_dir) as runtime:
+    from ..newsletter.issues.preview import PreviewRequest
+
+    with open_runtime(config_dir) as runtime:
         digests = _digests(runtime)
         site = digests.config.site
         seen, message, anything = digests.preview(
             PreviewRequest(frequency, site.timezone, select or ("",), language or site.language), now or int(time.time())
         )
         folder = out or runtime.environment.root / "var" / "preview"
-    for path in _write_preview(folder, seen, message.data):
-        click.echo(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
+        (folder / f"digest.{name}").write_bytes(content)
+        click.echo(folder / f"digest.{name}")
     if not anything:
         click.echo(f"feeds: nothing is new in this {frequency} digest; these are the last articles there are", err=True)
     if opened:
         webbrowser.open((folder / "digest.html").absolute().as_uri())
-
-
-def _write_preview(folder: Path, seen: Any, data: bytes) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("digest.html", seen.html.encode()), ("digest.txt", seen.text.encode()), ("digest.eml", data)):
-        (folder / name).write_bytes(content)
-        yield folder / name
 
 
 @digest.command()
@@ -196,8 +205,12 @@ def send(
       feeds digest send --dry-run
       feeds digest send
     """
+    from ..newsletter.delivery import issue_status
+    from ..newsletter.issues.planning import paused_issues
+    from ..newsletter.issues.preview import PreviewRequest
+
     instant = now or int(time.time())
-    with open_service(config_dir) as runtime:
+    with open_runtime(config_dir) as runtime:
         digests = _digests(runtime)
         if to:
             site = digests.config.site
@@ -220,22 +233,18 @@ def send(
             problem = digests.send(time.time, progress=progress).problem
         counts, paused = runtime.read(issue_status.counts), runtime.read(paused_issues)
     _print_counts(counts, as_json)
-    _print_paused(paused)
-    _print_problem(problem)
-
-
-def _print_counts(counts: dict[str, int], as_json: bool) -> None:
-    if as_json:
-        print_json(counts)
-    else:
-        click.echo(", ".join(f"{number} {name}" for name, number in counts.items()))
-
-
-def _print_paused(paused: list[Any]) -> None:
     for issue in paused:
         click.echo(
             f"feeds: {issue.id} is paused: {issue.reason or 'by the operator'}; `feeds digest resume {issue.id}`", err=True
         )
+    _print_problem(problem)
+
+
+def _print_counts(counts: Mapping[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json(counts)
+    else:
+        click.echo(", ".join(f"{number} {name}" for name, number in counts.items()))
 
 
 @digest.command()
@@ -250,7 +259,9 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds digest status
       feeds digest status --json | jq .uncertain
     """
-    with open_service(config_dir) as runtime:
+    from ..newsletter.delivery import issue_status
+
+    with open_runtime(config_dir) as runtime:
         _digests(runtime)  # the newsletter is on
         counts, recent = runtime.read(issue_status.counts), runtime.read(issue_status.recent_issues)
         troubled = runtime.read(issue_status.troubled)
@@ -284,7 +295,9 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
       feeds digest retry
       feeds digest retry weekly-2026-06-01 --failed
     """
-    with open_service(config_dir) as runtime:
+    from ..newsletter.delivery import issue_status
+
+    with open_runtime(config_dir) as runtime:
         digests = _digests(runtime)
         again, problem = digests.retry(issue, failed=failed, now=int(time.time())), ""
         if again:
@@ -297,22 +310,68 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
 
 
 def _print_problem(problem: str) -> None:
-    """Why messages wait, if they do."""
+    """Say why messages wait, if they do."""
     if problem:
         click.echo(f"feeds: not sending: {problem}", err=True)
 
 
-def _action(name: str, text: str) -> None:
+def _add_action(name: str, text: str) -> None:
+    """Add a command that changes the status of one issue."""
+
     @digest.command(name, help=f"{text}\n\n\b\nExamples:\n  feeds digest {name} weekly-2026-06-01")
     @CONFIG
     @click.argument("issue")
     @command
     def act(config_dir: Path, issue: str) -> None:
-        with open_service(config_dir) as runtime:
+        with open_runtime(config_dir) as runtime:
             getattr(_digests(runtime), name)(issue, now=int(time.time()))
         click.echo(f"{issue}: {name}d" if name.endswith("e") else f"{issue}: {name}led")
 
 
-_action("pause", "Stop handing over messages of ISSUE, until `resume`.")
-_action("resume", "Go on with ISSUE.")
-_action("cancel", "Never send what is left of ISSUE.")
+_add_action("pause", "Stop handing over messages of ISSUE, until `resume`.")
+_add_action("resume", "Go on with ISSUE.")
+_add_action("cancel", "Never send what is left of ISSUE.")
+
+
+# -- bounces -----------------------------------------------------------------
+
+
+@click.command()
+@CONFIG
+@JSON
+@command
+def bounces(config_dir: Path, as_json: bool) -> None:
+    """Read the mail that came back.
+
+    Reports of undeliverable mail, complaints, unsubscribing by mail. The mailbox is bounces.maildir of newsletter.yaml, or the
+    IMAP mailbox that FEEDS_IMAP_URL names. An address that is refused for good, that fails too often or that complains gets no
+    more mail. A message is removed once it is booked. What cannot be booked is kept, flagged and listed here; take the flag off
+    to have it read again.
+
+    \b
+    Examples:
+      feeds bounces
+      FEEDS_IMAP_URL=imaps://user:password@mail.example.org/INBOX feeds bounces
+    """
+    from ..newsletter import NewsletterContext
+    from ..newsletter.bounces import booking
+    from ..syndication import editions
+
+    with open_runtime(config_dir) as runtime, show_count("Reading reports") as progress:
+        log_to_stderr(runtime.environment)
+        config = runtime.edition().config or editions.adopt(runtime.engine, runtime.environment)
+        context = NewsletterContext.of(runtime, config)
+        if not booking.is_configured(context):
+            raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")
+        found = booking.collect(context, int(time.time()), progress)
+        issues = runtime.read(booking.counts_by_issue)
+    if as_json:
+        print_json({**found.as_json(), "issues": issues})
+        return
+    parts = [f"{found.counts[kind]} {words}" for kind, words in BOUNCES.items() if found.counts[kind]]
+    click.echo(f"{found.counts.total()} messages read{': ' if parts else ''}{', '.join(parts)}")
+    click.echo(f"{found.ended} taken off the list")
+    for problem in found.kept:
+        click.echo(f"kept: {problem['message']} in {problem['mailbox']}: {problem['reason']}", err=True)
+    for id, kinds in issues.items():
+        click.echo(f"  {id}: {', '.join(f'{number} {kind}' for kind, number in kinds.items())}")
