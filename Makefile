@@ -47,13 +47,13 @@ advisories: $(VENV)/.dev ## known vulnerabilities of every pinned version (needs
 	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r requirements.lock
 
 lint: $(VENV)/.dev ## ruff, and mypy in strict mode
-	$(BIN)/ruff check feeds tests benchmarks tools
-	$(BIN)/ruff format --check feeds tests benchmarks tools
+	$(BIN)/ruff check feeds tests benchmarks tools examples
+	$(BIN)/ruff format --check feeds tests benchmarks tools examples
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## rewrite the code in the project's format
-	$(BIN)/ruff check --fix feeds tests benchmarks tools
-	$(BIN)/ruff format feeds tests benchmarks tools
+	$(BIN)/ruff check --fix feeds tests benchmarks tools examples
+	$(BIN)/ruff format feeds tests benchmarks tools examples
 
 bench: $(VENV)/.dev ## every promised figure beside its bound, and docs/benchmarks.md again (wants hugo, nginx, wrk, postfix)
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md
