@@ -11,10 +11,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
-import structlog
 
 from . import database
 from .database.tables import measures as table
@@ -146,8 +144,6 @@ def read(connection: sa.Connection) -> dict[str, dict[tuple[str, ...], Series]]:
 
 # What a run of some length measures is written while it goes on: nobody waits an hour to see how mail servers answer.
 
-log: Any = structlog.get_logger("feeds.measures")
-
 FLUSH_SECONDS = 5.0
 
 
@@ -173,7 +169,9 @@ def _write_now_and_then(engine: sa.Engine, found: Gathered, over: threading.Even
                 with database.writing(engine, together=True) as connection:
                     add(connection, sums)
             except sa.exc.SQLAlchemyError as error:
-                log.error("measures_not_written", error=type(error).__name__)
+                import structlog  # commands that only read need not wait for it
+
+                structlog.get_logger("feeds.measures").error("measures_not_written", error=type(error).__name__)
 
 
 def note_start(connection: sa.Connection, process: str) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import urls
 from ..errors import AddressError
 from ..model import FACETS, PLURALS
 from .common import CONFIG, JSON, command, open_runtime, print_json, show_progress
@@ -71,6 +70,7 @@ def show(config_dir: Path, path: str) -> None:
       feeds show tags/Linux.atom
       feeds show translators/geekpi.json | jq .items[0].title
     """
+    from .. import urls
     from ..syndication import lookup
 
     stem, format = urls.split_format(path.lstrip("/"))

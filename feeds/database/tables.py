@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import postgresql
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -22,7 +21,7 @@ metadata = MetaData(
 #: SQLite counts keys up only in a column of type INTEGER; PostgreSQL wants room beyond 2**31.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 #: Ordered and compared by code points everywhere: a feed must not change with the locale of a server.
-Text = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 #: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
 state = Table(
