@@ -1,7 +1,7 @@
 """The nouns. Frozen, no I/O, nothing imported from the rooms above.
 
 Times are aware and in UTC; addresses are absolute; text is legal in XML; HTML is sanitised. The parse boundary
-(`library.reading`) guarantees it, so nothing behind it checks again.
+(`store.parse`) guarantees it, so nothing behind it checks again.
 """
 
 from __future__ import annotations

@@ -184,7 +184,10 @@ def matches(wanted: Condition, terms: AbstractSet[TermKey]) -> bool:
     >>> matches(linux_not_windows, {("tag", "linux"), ("tag", "windows")})
     False
     """
-    return wanted.none.isdisjoint(terms) and not any(group.isdisjoint(terms) for group in wanted.some)
+    for group in wanted.some:  # twice as fast as `any`: a plan of an issue asks this for each of its articles and selections
+        if group.isdisjoint(terms):
+            return False
+    return wanted.none.isdisjoint(terms)
 
 
 def term_keys(article: Article) -> frozenset[TermKey]:

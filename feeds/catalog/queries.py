@@ -88,7 +88,6 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     pairs = selection.pairs()
     rows = _term_rows(connection, {aliases.key(*pair) for pair in pairs})
     known = {pair: _known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
-
     written = {pair: found.term.name for pair, found in known.items()}
     lasting = {pair: found.feed_path.partition("/")[2] for pair, found in known.items()}
     unknown = tuple(pair for pair in pairs if pair not in known)
@@ -103,7 +102,7 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
 
 def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:
     """Return the articles of a selection in a window of time."""
-    if window.limit is not None and window.before is None and window.after is None and clauses.straight:
+    if clauses.straight and window.limit is not None and window == Window(window.limit, skip=window.skip):
         query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
         given = {"term": clauses.some[0][0]} if clauses.some else {}
         rows = connection.execute(query, {**given, "limit": window.limit, "skip": window.skip}).all()

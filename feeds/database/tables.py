@@ -154,7 +154,7 @@ memberships = Table(
     sqlite_with_rowid=False,
 )
 
-#: The articles of a term, and those of a span of time, as compressed sets of keys: see library/sets.py, which alone reads them.
+#: The articles of a term, and those of a span of time, as bitmaps of keys: only catalog/bitmaps.py reads them.
 sets = Table(
     "sets",
     metadata,

@@ -19,7 +19,7 @@ MAX_NESTING = 200
 MAX_ADDRESS = 2000
 #: Of one line: comrak's time for a table grows with the square of them.
 MAX_COLUMNS = 4000
-#: Characters that HTML escapes, times bytes in which the sanitiser looks for them: three seconds' worth.
+#: Characters that HTML escapes, times bytes in which the sanitizer looks for them: three seconds' worth.
 _MAX_ESCAPES = 200_000_000_000
 
 #: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids; lone surrogates cannot come out

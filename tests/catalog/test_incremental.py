@@ -55,7 +55,7 @@ SELECTIONS = [
 
 
 def everything(runtime: Any) -> dict[str, Any]:
-    """All that can be read from a catalog, but for times of change and the paths of files."""
+    """All that can be read from a catalog except times of change and the paths of files."""
     edition = runtime.edition()
     with runtime.reading() as connection:
         found = queries.select(connection, queries.Clauses(), Window(1000))

@@ -201,7 +201,7 @@ def test_an_unknown_term_is_no_term(demo: Any, segment: str) -> None:
         queries.similar_terms(connection, "tag", segment)
 
 
-def test_similar_terms_help_whoever_mistyped(demo: Any) -> None:
+def test_similar_terms_help_after_a_typing_error(demo: Any) -> None:
     with demo.runtime.reading() as connection:
         assert "Linux" in {term.name for term in queries.similar_terms(connection, "tag", "linu")}
         assert queries.similar_terms(connection, "tag", "%") == []

@@ -767,7 +767,7 @@ def test_the_oldest_commit_of_a_shallow_clone_dates_nothing_and_that_is_said(sit
         os.utime(path, (START + 90 * DAY, START + 90 * DAY))
     site.rescan()
     assert dates(site)["b"] == (START + 90 * DAY, START + 90 * DAY)
-    assert dates(site)["a"] == (START + 90 * DAY, START + 90 * DAY), "a change that lies before publication is none"
+    assert dates(site)["a"] == (START + 90 * DAY, START + 90 * DAY), "a change before publication does not count"
     assert repository(site)["shallow"] is True
     assert "a shallow clone, which dates nothing" in feeds("status", "--config", site.config_dir).stdout
     [problem] = check_.check(site.runtime.environment)
@@ -808,7 +808,7 @@ def test_new_commits_cost_one_log_of_the_new_ones_only(
     assert [len(log) for log in seen] == [5, 1]
 
 
-def test_a_history_that_was_rewritten_is_read_anew(site: Any, dated: Repository) -> None:
+def test_a_history_that_was_rewritten_is_read_again(site: Any, dated: Repository) -> None:
     dated.write("a.md", bare("A"))
     dated.commit()
     site.rescan()
@@ -891,7 +891,7 @@ _EDITS = st.lists(st.tuples(st.sampled_from("write delete rename edit".split()),
 
 @settings(max_examples=12)
 @given(edits=_EDITS)
-def test_dates_pull_if_due_are_those_of_a_catalog_made_anew(
+def test_dates_brought_up_to_date_are_those_of_a_catalog_from_scratch(
     edits: list[tuple[str, str, str, bool]], new_site: Callable[..., Any]
 ) -> None:
     site, other = new_site(), new_site()

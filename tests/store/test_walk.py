@@ -158,7 +158,7 @@ def test_files_of_a_folder_that_cannot_be_read_do_not_count_as_removed(
 
 
 class Torn:
-    """A listing that ends amid, as on a network disk that goes away."""
+    """A listing that is interrupted, as on a network disk that goes away."""
 
     def __init__(self, entries: Any) -> None:
         self.entries = entries
@@ -175,7 +175,7 @@ class Torn:
 
 
 @pytest.mark.parametrize("folder", ["", "2020/01"])
-def test_a_listing_that_ends_amid_removes_nothing(store: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+def test_an_interrupted_listing_removes_nothing(store: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     known, really = list_files(str(store)).files, os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: Torn(really(path)) if Path(path) == store / folder else really(path))
     if not folder:

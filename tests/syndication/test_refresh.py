@@ -278,7 +278,7 @@ def test_documents_that_differ_never_have_the_same_digest(new_site: Callable[...
 
 @settings(max_examples=8)
 @given(edits=st.lists(EDIT, min_size=1, max_size=5))
-def test_a_catalog_pull_if_due_gives_the_bytes_of_one_made_anew(new_site: Callable[..., Any], edits: list[Any]) -> None:
+def test_an_updated_catalog_gives_the_bytes_of_one_from_scratch(new_site: Callable[..., Any], edits: list[Any]) -> None:
     """Incremental or from nothing: the same documents, but for ids that remember a term's first spelling."""
     site = new_site()
     for kind, number, value in edits:
