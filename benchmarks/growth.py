@@ -1,8 +1,8 @@
 """Ten times as many articles: what grows with them, and what must not.
 
 The articles of both stores are cut to 600 characters and have no comments: here their number matters, not their size.
-"Besides looking" is the CPU of a rescan without `ingest.find_changes`: the walk of the folder and its comparison with what is known,
-which has to grow with the store.
+"Besides looking" is the CPU of a rescan without `ingest.find_changes`: the walk of the folder and its comparison with what is
+known, which has to grow with the store.
 """
 
 from __future__ import annotations
