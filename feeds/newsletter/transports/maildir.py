@@ -5,6 +5,7 @@ A file's name is made of the Message-ID, so a message that is sent again replace
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -38,6 +39,8 @@ class Maildir(PerMessageTransport):
     concurrency: int = 10
     #: Names of messages that a mail reader has moved to cur/, as the last check found them.
     _read: set[str] = field(default_factory=set, init=False, repr=False)
+    #: The next sync of the folder, shared by all messages that are renamed before it begins.
+    _syncing: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
 
     async def check(self) -> str:
         """Make the folders where they are missing. Raises TransportError if that fails or nothing can be written there."""
@@ -66,11 +69,16 @@ class Maildir(PerMessageTransport):
                 file.flush()
                 os.fsync(file.fileno())
             (self.folder / "tmp" / name).replace(self.folder / "new" / name)
-            descriptor = os.open(self.folder / "new", os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            self._syncing = self._syncing or asyncio.create_task(self._sync_folder())
+            await asyncio.shield(self._syncing)
         except OSError as error:
             return Outcome("retry", error.strerror or "cannot be written")
         return Outcome("sent", f"new/{name}", "body")
+
+    async def _sync_folder(self) -> None:
+        self._syncing = None
+        descriptor = os.open(self.folder / "new", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
