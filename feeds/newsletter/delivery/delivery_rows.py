@@ -82,17 +82,13 @@ def _process_start(pid: int) -> str:
 
 @dataclass(slots=True, eq=False)
 class DeliveryRow:
-    """A delivery in hand. `deadline` (UTC seconds) is when its issue's messages are given up."""
+    """A delivery in hand, to an address of `domain`. `deadline` (UTC seconds) is when its issue's messages are given up."""
 
     issue: int
     recipient: Recipient
+    domain: str
     attempts: int
     deadline: int
-
-    @property
-    def domain(self) -> str:
-        """Return the domain of the recipient's address."""
-        return self.recipient.address.rpartition("@")[2].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def claim(
         if row.state == "active":
             selections = tuple(map(int, row.selections.split(","))) if row.selections else ()
             reader = Recipient(row.subscriber, row.address, row.language, row.timezone, row.version, row.reach, selections)
-            rows.append(DeliveryRow(issue, reader, row.attempts, deadline))
+            rows.append(DeliveryRow(issue, reader, row.address.rpartition("@")[2].lower(), row.attempts, deadline))
     for keys, values in (
         (gone, {"status": "cancelled", "updated": now, "reply": "no longer subscribed"}),
         ([row.recipient.subscriber for row in rows], {"owner": owner, "lease": now + LEASE}),

@@ -144,7 +144,7 @@ class IssueLedger(Ledger):
                 if not found:
                     delivery_rows.reap(connection, int(self.now()), resend=self._resend)
                     found = self._claim(connection)
-            self._queue.add(found)
+            self._queue.rows.extend(found)
             self._claimed += len(found)
             self._is_all_claimed = not found or (self.limit is not None and self._claimed >= self.limit)
 

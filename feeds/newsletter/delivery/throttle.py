@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import sqlalchemy as sa
 
@@ -93,7 +93,8 @@ class SendQueue:
     def __init__(self, throttle: Throttle, rate: float, domain_rate: float) -> None:
         self._throttle, self._now = throttle, throttle.now
         self._rate, self._domain_rate = rate, domain_rate
-        self._rows: collections.deque[DeliveryRow] = collections.deque()
+        #: Rows in order, except those of parked domains; append to it.
+        self.rows: collections.deque[DeliveryRow] = collections.deque()
         self._parked: dict[str, collections.deque[DeliveryRow]] = {}
         #: (when a parked domain may have more, its name), a heap.
         self._turns: list[tuple[float, str]] = []
@@ -101,25 +102,21 @@ class SendQueue:
         self._waiting = 0
 
     def __len__(self) -> int:
-        return len(self._rows) + self._waiting
+        return len(self.rows) + self._waiting
 
     def __iter__(self) -> Iterator[DeliveryRow]:
-        yield from self._rows
+        yield from self.rows
         for rows in self._parked.values():
             yield from rows
 
     @property
     def wants_more(self) -> bool:
         """Return whether rows should be claimed."""
-        return not self._rows and (not self._parked or len(self) < MAX_PARKED)
-
-    def add(self, rows: Iterable[DeliveryRow]) -> None:
-        """Append rows."""
-        self._rows.extend(rows)
+        return not self.rows and (not self._parked or len(self) < MAX_PARKED)
 
     def drop(self, issues: Collection[int]) -> None:
         """Remove all rows of some issues."""
-        self._rows = collections.deque(row for row in self._rows if row.issue not in issues)
+        self.rows = collections.deque(row for row in self.rows if row.issue not in issues)
         kept = {name: collections.deque(row for row in rows if row.issue not in issues) for name, rows in self._parked.items()}
         self._parked = {name: rows for name, rows in kept.items() if rows}
         self._waiting = sum(map(len, self._parked.values()))
@@ -129,12 +126,12 @@ class SendQueue:
         now = self._now()
         if self._hold > now:
             return 0
-        number = len(self._rows) + sum(1 for turn, _domain in self._turns if turn <= now)
+        number = len(self.rows) + sum(1 for turn, _domain in self._turns if turn <= now)
         return min(number, max(1, int(self._rate))) if self._rate else number
 
     def pause(self) -> float:
         """Return the seconds until the next may go."""
-        turn = self._turns[0][0] if self._turns and not self._rows else 0.0
+        turn = self._turns[0][0] if self._turns and not self.rows else 0.0
         return max(0.0, max(self._hold, turn) - self._now())
 
     def pop(self, server: str, rate: float) -> DeliveryRow | None:
@@ -151,7 +148,7 @@ class SendQueue:
                 return row
             self._hold = self._now() + wait
             self._throttle.undo(f"domain:{row.domain}", self._domain_rate)
-            self._rows.appendleft(row)
+            self.rows.appendleft(row)
             return None
         return None
 
@@ -166,7 +163,7 @@ class SendQueue:
                     self._parked[domain] = rows
                     heapq.heappush(self._turns, (self._now(), domain))
                 return row
-        return self._rows.popleft() if self._rows else None
+        return self.rows.popleft() if self.rows else None
 
     def _park(self, row: DeliveryRow) -> bool:
         """Park a row if its domain has had its share; return whether it has."""

@@ -32,7 +32,7 @@ _NO_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 _OPENING = 20
 #: An idle connection is kept so long (seconds).
 _IDLE = 20.0
-#: So many messages that went well give a server that asked for less one connection more.
+#: So many accepted messages give a server that asked for fewer connections one more.
 _RECOVERY = 100
 _BUSY = float("inf")
 _Command = tuple[bytes, Callable[[Reply], None]]
@@ -245,7 +245,9 @@ class SmtpConnection(SmtpSession):
         outgoing, self._body, self.awaits_body_reply = self._body, None, False
         self._end(outgoing, _outcome(reply, "body"))
         if reply.is_positive:
-            self.pool.on_accepted(self.state)
+            self.state.failures, self.state.good = 0, self.state.good + 1
+            if self.state.good >= _RECOVERY:
+                self.state.limit, self.state.good = min(self.state.limit + 1, self.pool.connections), 0
         elif reply.code != 421:
             self.pool.on_negative_reply(self.state, reply)
         if self._next is None and reply.code != 421:
@@ -378,12 +380,6 @@ class _ConnectionPool:
             state.limit, state.good = max(1, state.used // 2), 0
             if reply.code == 421:
                 self.on_failure(state, f"{state.server.name}: {reply.text}")
-
-    def on_accepted(self, state: _ServerState) -> None:
-        """Give a server that asked for less one connection more after _RECOVERY messages."""
-        state.failures, state.good = 0, state.good + 1
-        if state.good >= _RECOVERY:
-            state.limit, state.good = min(state.limit + 1, self.connections), 0
 
 
 @dataclass(frozen=True, slots=True)
