@@ -97,7 +97,7 @@ class PerMessageTransport(ABC):
 
         The outcome's `stage` tells what was refused: "recipient" counts as a bounce, "mail" (the sender) may pause the issue.
         Raises TransportError where this message was not taken and no other would be: it is retried, and the run ends. After any
-        other exception the message counts as uncertain, since nobody knows whether it was taken.
+        other exception the message counts as uncertain, since it may have been taken.
         """
 
     @abstractmethod
