@@ -250,8 +250,15 @@ class FeedForm:
 def validate(config: Config, form: FeedForm, selection: Selection) -> dict[str, str]:
     """Return the faults by field: empty | form | taken | retired | long | number | choice; {} for a form that will do."""
     found: dict[str, str] = {}
-    if fault := _name_fault(config, form):
-        found["name"] = fault
+    if form.former:
+        if form.name != form.former or all(feed.name != form.former for feed in config.feeds.feeds):
+            found["name"] = "form"
+    elif not _NAME.fullmatch(form.name):
+        found["name"] = "form" if form.name else "empty"
+    elif any(form.name.casefold() == feed.name.casefold() or form.name == feed.permanent for feed in config.feeds.feeds):
+        found["name"] = "taken"
+    elif urls.fold(f"feeds/{form.name}") in config.retired:
+        found["name"] = "retired"
     if not form.title.strip():
         found["title"] = "empty"
     elif len(form.title) > MAX_TITLE or not form.title.isprintable():
@@ -265,17 +272,6 @@ def validate(config: Config, form: FeedForm, selection: Selection) -> dict[str, 
     if not selections.clauses(selection) and not form.former:
         found["select"] = "empty"
     return found
-
-
-def _name_fault(config: Config, form: FeedForm) -> str:
-    if form.former:
-        known = any(feed.name == form.former for feed in config.feeds.feeds)
-        return "" if known and form.name == form.former else "form"
-    if not _NAME.fullmatch(form.name):
-        return "form" if form.name else "empty"
-    if any(form.name.casefold() == feed.name.casefold() or form.name == feed.permanent for feed in config.feeds.feeds):
-        return "taken"
-    return "retired" if urls.fold(f"feeds/{form.name}") in config.retired else ""
 
 
 def with_feed(config: Config, text: str, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ Read-only. Nobody is listed: readers and subscribers are counted only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -106,15 +106,6 @@ def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit
 RECENT, CHARTED = 7, 90
 #: Feeds on one page of the table.
 PAGE = 50
-#: Columns to sort by, and whether the largest comes first.
-ORDERS: Mapping[str, bool] = {
-    "feed": False,
-    "articles": True,
-    "changed": True,
-    "requests": True,
-    "unchanged": True,
-    "readers": True,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +116,17 @@ class FeedRow:
     changed: datetime
     counts: Counts
     readers: int
+
+
+#: Columns to sort by: their values, and whether the largest comes first. Equal rows are in the order of paths.
+ORDERS: Mapping[str, tuple[Callable[[FeedRow], object], bool]] = {
+    "feed": (lambda row: "", False),
+    "articles": (lambda row: row.state.articles, True),
+    "changed": (lambda row: row.state.changed, True),
+    "requests": (lambda row: row.counts.requests, True),
+    "unchanged": (lambda row: row.counts.unchanged, True),
+    "readers": (lambda row: row.readers, True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +172,11 @@ def feed_table(connection: sa.Connection, config: Config, text: str, order: str,
         for state in documents.states(connection)
         if folded in urls.fold(state.title) or folded in urls.fold(state.path)
     ]
-    rows.sort(key=lambda row: _sort_key(row, order), reverse=ORDERS.get(order, False))
+    value, reverse = ORDERS[order]
+    rows.sort(key=lambda row: (value(row), row.state.path), reverse=reverse)
     pages = max(1, -(-len(rows) // PAGE))
     page = min(max(page, 1), pages)
     return FeedTable(rows[(page - 1) * PAGE : page * PAGE], len(rows), page, pages)
-
-
-def _sort_key(row: FeedRow, order: str) -> tuple[object, str]:
-    values: Mapping[str, object] = {
-        "articles": row.state.articles,
-        "changed": row.state.changed,
-        "requests": row.counts.requests,
-        "unchanged": row.counts.unchanged,
-        "readers": row.readers,
-    }
-    return values.get(order, ""), row.state.path
 
 
 def feed_history(connection: sa.Connection, config: Config, path: str, now: float) -> FeedHistory | None:

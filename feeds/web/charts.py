@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Literal
 
 from flask import Response
 from werkzeug.wrappers import Response as Answer
@@ -53,26 +53,14 @@ def sparkline(numbers: Sequence[int]) -> str:
     )
 
 
-def bar_chart(days: Sequence[date], series: Series, *, narrow: bool) -> Answer:
-    """Return an SVG document with one bar a day, the series on top of one another."""
+def draw(kind: Literal["bars", "lines"], days: Sequence[date], series: Series, *, narrow: bool) -> Answer:
+    """Return an SVG document: one bar a day with the series on top of one another, or one line for each series."""
     import pygal
-
-    return _svg(pygal.StackedBar, days, series, narrow)
-
-
-def line_chart(days: Sequence[date], series: Series, *, narrow: bool) -> Answer:
-    """Return an SVG document with one line for each series."""
-    import pygal
-
-    return _svg(pygal.Line, days, series, narrow)
-
-
-def _svg(kind: Any, days: Sequence[date], series: Series, narrow: bool) -> Answer:
     from pygal.style import Style
 
     size = 15 if narrow else 12
     highest = max(map(sum, zip(*(numbers for _name, numbers in series), strict=True)), default=0)
-    chart = kind(
+    chart = (pygal.StackedBar if kind == "bars" else pygal.Line)(
         width=420 if narrow else 860,
         height=260,
         js=[],

@@ -39,29 +39,24 @@ def decide(headers: Mapping[str, str], tags: Iterable[str], current: str, change
     """
     match = headers.get("HTTP_IF_MATCH")
     if match is not None:
-        if not _matches_strongly(match, tags):
+        if not _matches(match, tags, weakly=False):
             return 412
     elif (unmodified := _date(headers.get("HTTP_IF_UNMODIFIED_SINCE"))) is not None and changed > unmodified:
         return 412
     none_match = headers.get("HTTP_IF_NONE_MATCH")
     if none_match is not None:
-        return 304 if none_match == current or _matches(none_match, tags) else 200
+        return 304 if none_match == current or _matches(none_match, tags, weakly=True) else 200
     since = _date(headers.get("HTTP_IF_MODIFIED_SINCE"))
     return 304 if since is not None and changed <= since else 200
 
 
-def _matches(header: str, tags: Iterable[str]) -> bool:
-    """Compare weakly; a suffix that an intermediary appended does not count."""
+def _matches(header: str, tags: Iterable[str], *, weakly: bool) -> bool:
+    """Compare entity tags; weakly, a suffix that an intermediary appended does not count."""
     if header.strip() == "*":
         return True
     ours = {tag.strip('"') for tag in tags}
-    return any(_APPENDED.sub("", opaque) in ours for _weak, opaque in _ETAG.findall(header))
-
-
-def _matches_strongly(header: str, tags: Iterable[str]) -> bool:
-    if header.strip() == "*":
-        return True
-    ours = {tag.strip('"') for tag in tags}
+    if weakly:
+        return any(_APPENDED.sub("", opaque) in ours for _weak, opaque in _ETAG.findall(header))
     return any(not weak and opaque in ours for weak, opaque in _ETAG.findall(header))
 
 

@@ -39,7 +39,8 @@ MAX_HEADERS = 64 * 1024
 def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises FeedsError where the address cannot be had."""
     _check_address(host, port)
-    os.environ.update(_for_children(environment))
+    os.environ["FEEDS_CONFIG"] = str(environment.config_dir)  # children are told the command's options so
+    os.environ[variable("log")], os.environ[variable("access_log")] = environment.log, "1" if environment.access_log else ""
     from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
 
     server = _Server(
@@ -68,12 +69,6 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
         if companion:
             companion.stop()
     log.info("stopped")
-
-
-def _for_children(environment: Environment) -> dict[str, str]:
-    """What workers and clock have to know of the command's options."""
-    access = "1" if environment.access_log else ""
-    return {"FEEDS_CONFIG": str(environment.config_dir), variable("log"): environment.log, variable("access_log"): access}
 
 
 class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is chosen when it is imported

@@ -41,15 +41,10 @@ def config() -> Config:
     return application().edition.config or Config()
 
 
-def now() -> int:
-    """Return the time in UTC seconds."""
-    return int(time.time())
-
-
 def operator() -> Operator:
     """Return who acts in this request, and when."""
     address = client_address(request.environ, Networks(config().site.trusted_proxies))
-    return Operator(application().runtime, format_address(address), now())
+    return Operator(application().runtime, format_address(address), int(time.time()))
 
 
 def number_arg(name: str) -> int:
@@ -73,7 +68,7 @@ def guard() -> Answer | None:
     if request.endpoint in _WITHOUT_SESSION:
         return None
     cookie, keys = request.cookies.get(COOKIE, ""), SessionKeys.of(app.runtime)
-    if not sessions.is_signed_in(app.runtime, keys, cookie, now()):
+    if not sessions.is_signed_in(app.runtime, keys, cookie, int(time.time())):
         to = language.return_address(request) if request.method == "GET" else FOLDER + "/"
         return redirect(f"{FOLDER}/sign-in" + (f"?to={quote(to)}" if to != FOLDER + "/" else ""), 303)
     g.operator = cookie
@@ -122,11 +117,6 @@ def back(path: str, said: str = "") -> Answer:
     return redirect(f"{FOLDER}{path}" + (f"{mark}said={said}" if said else ""), 303)
 
 
-def words(text: str) -> str:
-    """Return one of the console's texts in the operator's language."""
-    return i18n.translate(g.language, text)
-
-
 @blueprint.app_template_filter("moment")
 def moment(when: datetime | int | None) -> str:
     """Return a day and a time in the site's zone; a number is UTC seconds."""
@@ -149,7 +139,7 @@ blueprint.add_app_template_filter(unquote, "decode")
 def sign_in() -> Answer:
     """The form that asks for the operator's token."""
     runtime = application().runtime
-    if sessions.is_signed_in(runtime, SessionKeys.of(runtime), request.cookies.get(COOKIE, ""), now()):
+    if sessions.is_signed_in(runtime, SessionKeys.of(runtime), request.cookies.get(COOKIE, ""), int(time.time())):
         return back("/")
     return page("sign-in.html", to=request.args.get("to", ""), wrong=False)
 

@@ -18,14 +18,15 @@ from ...admin import actions, custom_feeds, reports
 from ...admin.custom_feeds import Draft, FeedForm
 from ...admin.reports import ORDERS, RECENT, FeedHistory
 from ...config.load import load_config
-from ...config.models import Config, NamedFeed
+from ...config.models import Config
 from ...errors import ConfigError, EditError, SelectionError
 from ...model import Selection
 from ...syndication import lookup
 from .. import charts
 from ..application import application
+from ..views.language import words
 from ..views.select import MODES, POPULAR, STEP, Pairs, clauses, with_step
-from .auth import FOLDER, back, blueprint, config, now, number_arg, operator, page, words
+from .auth import FOLDER, back, blueprint, config, number_arg, operator, page
 
 NEW = f"{FOLDER}/feeds/new"
 #: How long the page after saving waits for the rescan (seconds), and how often it looks.
@@ -38,7 +39,7 @@ def feeds() -> Answer:
     order = request.args.get("sort", "requests")
     order = order if order in ORDERS else "requests"
     text = request.args.get("q", "")[:100]
-    table = application().runtime.read(reports.feed_table, config(), text, order, number_arg("page"), now())
+    table = application().runtime.read(reports.feed_table, config(), text, order, number_arg("page"), int(time.time()))
 
     def link(**changes: object) -> str:
         values = {"sort": order, "q": text, "page": 1} | changes
@@ -62,7 +63,7 @@ def requests_plot() -> Answer:
         (words("Unchanged (304)"), [one.counts.unchanged for one in found.days]),
         (words("Refused (429)"), [one.counts.refused for one in found.days]),
     ]
-    return charts.bar_chart([one.day for one in found.days], series, narrow=request.args.get("narrow") == "1")
+    return charts.draw("bars", [one.day for one in found.days], series, narrow=request.args.get("narrow") == "1")
 
 
 @blueprint.get("/plots/readers.svg")
@@ -70,11 +71,11 @@ def readers_plot() -> Answer:
     """Readers of the feed at `path` by day, drawn."""
     found = _history()
     series = [(words("Readers"), [one.readers for one in found.days])]
-    return charts.line_chart([one.day for one in found.days], series, narrow=request.args.get("narrow") == "1")
+    return charts.draw("lines", [one.day for one in found.days], series, narrow=request.args.get("narrow") == "1")
 
 
 def _history() -> FeedHistory:
-    found = application().runtime.read(reports.feed_history, config(), request.args.get("path", ""), now())
+    found = application().runtime.read(reports.feed_history, config(), request.args.get("path", ""), int(time.time()))
     return found or abort(404)
 
 
@@ -122,7 +123,8 @@ def _written() -> Config:
 def new_feed() -> Answer:
     """Put a feed together, or change the one that `edit` names. The selection is the address's, as on `/select`."""
     former = request.args.get("edit", "")
-    known = _named(former) if former else None
+    named = (feed for feed in _written().feeds.feeds if feed.name == former)
+    known = next(named, None) or abort(404) if former else None
     # The address's own pairs, without those that are no part of a selection.
     pairs = parse_qsl(request.query_string.decode("utf-8", "replace"), keep_blank_values=True)
     text = urlencode([pair for pair in pairs if pair[0] not in ("edit", "said")], quote_via=quote)
@@ -131,10 +133,6 @@ def new_feed() -> Answer:
     if any(name in request.args for name in STEP):
         return redirect(_address([pair for pair in with_step(text) if pair[0] != "edit"], former), 302)
     return _editor_page(text, FeedForm.of(known) if known else FeedForm("", ""), {}, 200)
-
-
-def _named(name: str) -> NamedFeed:
-    return next((feed for feed in _written().feeds.feeds if feed.name == name), None) or abort(404)
 
 
 def _address(pairs: Pairs, former: str = "") -> str:

@@ -5,6 +5,7 @@ No address of a page and no log ever holds the whole address of a subscriber.
 
 from __future__ import annotations
 
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from ...newsletter.delivery import issue_status
 from ...newsletter.subscribers.email_address import EmailAddressError
 from .. import charts
 from ..application import application
-from .auth import back, blueprint, config, now, number_arg, operator, page, words
+from ..views.language import words
+from .auth import back, blueprint, config, number_arg, operator, page
 
 #: Issues and troubled messages on the page.
 LISTED, TROUBLED = 30, 200
@@ -65,7 +67,7 @@ def configuration() -> Answer:
         "configuration.html",
         files=[(file, list(rows)) for file, rows in settings],
         variables=sources.variables(runtime.environment),
-        fault=runtime.read(reports.read_overview, now()).config_fault,
+        fault=runtime.read(reports.read_overview, int(time.time())).config_fault,
         folder=str(runtime.environment.config_dir),
     )
 
@@ -74,12 +76,8 @@ def configuration() -> Answer:
 
 
 @blueprint.get("/issues")
-def issues() -> Answer:
+def issues(status: int = 200, fault: str = "", address: str = "", frequency: str = "weekly") -> Answer:
     """Issues: how far they have come, and what failed."""
-    return _issues_page()
-
-
-def _issues_page(status: int = 200, fault: str = "", address: str = "", frequency: str = "weekly") -> Answer:
     settings, runtime = config().newsletter, application().runtime
     return page(
         "issues.html",
@@ -116,14 +114,16 @@ def _send_test_message() -> Answer:
     try:
         sent = actions.send_test_message(operator(), config(), address, frequency, g.language)
     except FeedsError as error:
-        return _issues_page(400, str(error), address, frequency)
-    return back("/issues", "test") if sent else _issues_page(429, "many", address, frequency)
+        return issues(400, str(error), address, frequency)
+    return back("/issues", "test") if sent else issues(429, "many", address, frequency)
 
 
 @blueprint.get("/subscribers")
-def subscribers() -> Answer:
+def subscribers(status: int = 200, **values: object) -> Answer:
     """How many subscribers there are, come and go; nobody is listed."""
-    return _subscribers_page()
+    growth = application().runtime.read(reports.subscriber_growth, config(), int(time.time()))
+    common = {"address": "", "wrong": False, "sought": False, "found": None}
+    return page("subscribers.html", status, growth=growth, **common | values)
 
 
 @blueprint.post("/subscribers")
@@ -133,31 +133,25 @@ def find() -> Answer:
     try:
         found = actions.find_subscriber(operator(), config(), address)
     except EmailAddressError:
-        return _subscribers_page(400, address=address, wrong=True)
-    return _subscribers_page(address=address, sought=True, found=found)
-
-
-def _subscribers_page(status: int = 200, **values: object) -> Answer:
-    growth = application().runtime.read(reports.subscriber_growth, config(), now())
-    common = {"address": "", "wrong": False, "sought": False, "found": None}
-    return page("subscribers.html", status, growth=growth, **common | values)
+        return subscribers(400, address=address, wrong=True)
+    return subscribers(address=address, sought=True, found=found)
 
 
 @blueprint.get("/plots/subscribers.svg")
 def subscribers_plot() -> Answer:
     """Active subscribers by day, drawn."""
-    growth = application().runtime.read(reports.subscriber_growth, config(), now())
+    growth = application().runtime.read(reports.subscriber_growth, config(), int(time.time()))
     series = [(words("Active subscribers"), [one.active for one in growth.days])]
-    return charts.line_chart([one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")
+    return charts.draw("lines", [one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")
 
 
 @blueprint.get("/plots/movement.svg")
 def movement_plot() -> Answer:
     """Confirmations, departures and bounces by day, drawn."""
-    growth = application().runtime.read(reports.subscriber_growth, config(), now())
+    growth = application().runtime.read(reports.subscriber_growth, config(), int(time.time()))
     series = [
         (words("Confirmed"), [one.confirmed for one in growth.days]),
         (words("Left"), [one.left for one in growth.days]),
         (words("Bounces"), [one.bounced for one in growth.days]),
     ]
-    return charts.bar_chart([one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")
+    return charts.draw("bars", [one.day for one in growth.days], series, narrow=request.args.get("narrow") == "1")

@@ -32,18 +32,9 @@ def elsewhere() -> Answer:
 
 
 @blueprint.get("/digests/")
-def newest() -> Answer:
-    """Past digests, newest first."""
-    return _list(None)
-
-
 @blueprint.get("/digests/page/<int:number>")
-def older(number: int) -> Answer:
-    """Older digests, numbered from the oldest."""
-    return _list(number)
-
-
-def _list(number: int | None) -> Answer:
+def archive_page(number: int | None = None) -> Answer:
+    """Past digests, newest first; older pages are numbered from the oldest."""
     app = _newsletter_app()
     page = app.runtime.read(archive.archive_page, number) if number != 0 else None
     if page is None:

@@ -78,23 +78,13 @@ def find_document(key: str, format: Format, find: Find) -> Answer:
 
 
 @blueprint.get("/feeds.opml")
-def all_opml() -> Answer:
-    """All feeds as an OPML list, to import into a reader."""
-    return _opml("")
-
-
 @blueprint.get("/<plural>.opml")
-def facet_opml(plural: str) -> Answer:
-    """The feeds of one facet as an OPML list: `/tags.opml`."""
+def opml_list(plural: str = "feeds") -> Answer:
+    """All feeds, or those of one facet (`/tags.opml`), as an OPML list, to import into a reader."""
+    app = application()
     if plural != plural.casefold() and plural.casefold() in (*PLURALS, "feeds"):
         return moved_permanently(plural.casefold(), ".opml")
-    if plural not in PLURALS or not application().config.feeds.facet(PLURALS[plural].name).enabled:
+    if plural != "feeds" and (plural not in PLURALS or not app.config.feeds.facet(PLURALS[plural].name).enabled):
         abort(404)
-    return _opml(plural)
-
-
-def _opml(plural: str) -> Answer:
-    app = application()
     body = app.runtime.read(opml.document, app.config, PLURALS.get(plural))
-    disposition = f'inline; filename="{plural or "feeds"}.opml"'
-    return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": disposition})
+    return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": f'inline; filename="{plural}.opml"'})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from flask import Blueprint, Request, abort, redirect, request
+from flask import Blueprint, Request, abort, g, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import i18n
@@ -29,6 +29,11 @@ def choose_language(asking: Request, default: str) -> str:
             if quality > 0 and tag.lower().split("-")[0] == known.split("-")[0]:
                 return known
     return i18n.match_language(default)
+
+
+def words(text: str) -> str:
+    """Return one of the pages' texts in the language of the request."""
+    return i18n.translate(g.language, text)
 
 
 def return_address(shown: Request) -> str:

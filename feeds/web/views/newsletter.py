@@ -24,13 +24,12 @@ from ...newsletter import NewsletterContext
 from ...newsletter.subscribers import preferences, signup, unsubscribe
 from ...newsletter.subscribers.email_address import EmailAddressError
 from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences, WishError
-from ...newsletter.subscribers.records import Wish
 from ...newsletter.subscribers.signup import Confirmation, SignupForm
 from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
 from ..application import application
 from ..rate_limit import Networks, client_address, format_address
 from . import render_page
-from .language import COOKIE
+from .language import COOKIE, words
 
 blueprint = Blueprint("subscriptions", __name__)
 preview_blueprint = Blueprint("coming", __name__)
@@ -56,16 +55,6 @@ def newsletter_context() -> NewsletterContext:
     if not app.config.newsletter.enabled:
         abort(404)
     return NewsletterContext.of(app.runtime, app.config)
-
-
-def utc_now() -> int:
-    """Return the time in UTC seconds."""
-    return int(time.time())
-
-
-def words(text: str) -> str:
-    """Return one of the pages' texts in the reader's language."""
-    return i18n.translate(g.language, text)
 
 
 def use_language(language: str) -> None:
@@ -140,10 +129,11 @@ def show_signup() -> Answer:
     """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
     context = newsletter_context()
     form = FormFields.of(request.args)
-    return _form_page(context, replace(form, email="", selects=tuple(_existing(context, form.selects))), {})
+    return _form_page(context, replace(form, email="", selects=tuple(_spell_all(context, form.selects))), {})
 
 
-def _existing(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
+def _spell_all(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
+    """Return selections in their canonical spelling, without those that are unknown or empty."""
     found: list[str] = []
     for text in selects[:20]:
         try:
@@ -160,11 +150,11 @@ def submit_signup() -> Answer:
     The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
     have it, the whole form comes first.
     """
-    context, now = newsletter_context(), utc_now()
+    context, now = newsletter_context(), int(time.time())
     form = FormFields.of(request.form)
     stamp = request.form.get("stamp", "")
     if not stamp:
-        return _form_page(context, replace(form, selects=tuple(_existing(context, form.selects))), {})
+        return _form_page(context, replace(form, selects=tuple(_spell_all(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
         return private_page("subscribed.html", 200)
     age = signup.form_age(context, stamp, now)
@@ -188,21 +178,21 @@ def _weekday(text: str) -> int | None:
 def _describe(error: EmailAddressError | WishError) -> dict[str, str]:
     """Return what is wrong, in the reader's language, under the name of the field."""
     if isinstance(error, EmailAddressError):
-        told = {
+        texts = {
             "empty": words("Please write your e-mail address."),
             "international": words(
                 "Addresses with such letters before the @ cannot be reached from here. Please use another one."
             ),
         }
-        return {"email": told.get(error.kind, words("This is no e-mail address that mail can be sent to."))}
+        return {"email": texts.get(error.kind, words("This is no e-mail address that mail can be sent to."))}
     if error.field == "select" and error.value:
         return {"select": words("Nothing here is called “%(name)s”.") % {"name": error.value[:80]}}
-    told = {
+    texts = {
         "proof": words("Your browser has not done the calculation that keeps robots out. It needs JavaScript for that."),
         "frequency": words("Please choose how often."),
         "timezone": words("No time zone has this name."),
     }
-    return {error.field: told.get(error.field, words("This choice is not available. Please choose again."))}
+    return {error.field: texts.get(error.field, words("This choice is not available. Please choose again."))}
 
 
 def _form_page(context: NewsletterContext, form: FormFields, errors: dict[str, str], status: int = 200) -> Answer:
@@ -213,7 +203,7 @@ def _form_page(context: NewsletterContext, form: FormFields, errors: dict[str, s
         status,
         form=replace(form, frequency=frequency, timezone=form.timezone or config.site.timezone),
         errors=errors,
-        stamp=signup.form_timestamp(context, utc_now()),
+        stamp=signup.form_timestamp(context, int(time.time())),
         proof=config.newsletter.signup.proof_of_work,
         **_choices(context, form.selects),
     )
@@ -227,7 +217,7 @@ def _choices(context: NewsletterContext, chosen: Sequence[str]) -> dict[str, Any
         heading = FACETS[name].zh if chinese else FACETS[name].plural.capitalize()
         groups.append((heading, [(f"{name}={quote(term.name, safe='')}", term.name, term.articles) for term in terms]))
     shown = {select for _heading, rows in groups for select, _title, _articles in rows}
-    others = [(text, _title_of(context)(text), 0) for text in _existing(context, chosen) if text not in shown]
+    others = [(text, _title_of(context)(text), 0) for text in _spell_all(context, chosen) if text not in shown]
     return {
         "groups": [(heading, rows) for heading, rows in [(words("Chosen"), others), *groups] if rows],
         "frequencies": [
@@ -246,49 +236,42 @@ def _title_of(context: NewsletterContext) -> Callable[[str], str]:
     return lambda select: preferences.select_title(context.config, select, chinese=g.language == "zh-CN")
 
 
-# -- confirming ------------------------------------------------------------
+# -- confirm ------------------------------------------------------------
 
 
 @blueprint.get("/confirm/<token>")
 def show_confirmation(token: str) -> Answer:
     """What a link of a confirmation is about; the button on it confirms."""
     context = newsletter_context()
-    return _confirmation(context, signup.find_confirmation(context, token, utc_now()))
+    return _confirmation_page(context, signup.find_confirmation(context, token, int(time.time())))
 
 
 @blueprint.post("/confirm/<token>")
 def submit_confirmation(token: str) -> Answer:
     """Confirm a subscription."""
     context = newsletter_context()
-    return _confirmation(context, signup.confirm(context, token, utc_now()))
+    return _confirmation_page(context, signup.confirm(context, token, int(time.time())))
 
 
-def _confirmation(context: NewsletterContext, found: Confirmation | None) -> Answer:
+def _confirmation_page(context: NewsletterContext, found: Confirmation | None) -> Answer:
     if found is None:
         return dead_link()
     use_language(found.language)
-    wanted = _by_rhythm(context, found.wishes, found.day)
+    wanted: dict[str, list[str]] = {}
+    for wish in found.wishes:
+        schedule = preferences.schedule_words(context.config, g.language, wish.frequency, found.day)
+        wanted.setdefault(schedule, []).append(_title_of(context)(wish.select))
     return private_page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
 
 
-def _by_rhythm(context: NewsletterContext, wishes: Sequence[Wish], day: int) -> dict[str, list[str]]:
-    """Return titles of selections by how often and when they are sent, in words."""
-    found: dict[str, list[str]] = {}
-    for wish in wishes:
-        found.setdefault(preferences.schedule_words(context.config, g.language, wish.frequency, day), []).append(
-            _title_of(context)(wish.select)
-        )
-    return found
-
-
-# -- one's own page --------------------------------------------------------
+# -- preferences --------------------------------------------------------
 
 
 @blueprint.get("/preferences/<token>")
 def show_preferences(token: str) -> Answer:
     """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
     context = newsletter_context()
-    return _preferences(context, token, preferences.find_preferences(context, token), {})
+    return _preferences_page(context, token, preferences.find_preferences(context, token), {})
 
 
 @blueprint.get("/preferences/<token>/data.json")
@@ -306,14 +289,18 @@ def own_data(token: str) -> Answer:
 @blueprint.post("/preferences/<token>")
 def save_preferences(token: str) -> Answer:
     """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
-    context, now = newsletter_context(), utc_now()
+    context, now = newsletter_context(), int(time.time())
     found = preferences.find_preferences(context, token)
     if found is None:
         return dead_link()
     use_language(found.subscriber.language)
     action = request.form.get("action", "save")
     if action == "erase":
-        return _erase(context, token, found, now)
+        if request.form.get("sure") != "yes":
+            fault = {"erase": words("Tick the box first: this cannot be undone.")}
+            return _preferences_page(context, token, found, fault, 400)
+        unsubscribe.erase_by_token(context, token, now)
+        return private_page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
     if action == "revoke":
         preferences.revoke_links(context, token, now)
         return private_page("subscribed.html", 200, renewed=True)
@@ -328,19 +315,12 @@ def _save(context: NewsletterContext, token: str, found: Preferences, now: int) 
         changes = PreferenceChanges(wishes, _weekday(form.get("day", "")), form.get("timezone", ""), form.get("language", ""))
         preferences.save_preferences(context, token, changes, now)
     except WishError as error:
-        told = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _describe(error)
-        return _preferences(context, token, found, told, 400)
+        fault = {"select": words("Nothing is chosen. To get no more mail, unsubscribe.")} if not wishes else _describe(error)
+        return _preferences_page(context, token, found, fault, 400)
     return private(redirect(f"/preferences/{quote(token)}?saved=1", 303))
 
 
-def _erase(context: NewsletterContext, token: str, found: Preferences, now: int) -> Answer:
-    if request.form.get("sure") != "yes":
-        return _preferences(context, token, found, {"erase": words("Tick the box first: this cannot be undone.")}, 400)
-    unsubscribe.erase_by_token(context, token, now)
-    return private_page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
-
-
-def _preferences(
+def _preferences_page(
     context: NewsletterContext, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200
 ) -> Answer:
     if found is None:
@@ -360,30 +340,30 @@ def _preferences(
     )
 
 
-# -- leaving ---------------------------------------------------------------
+# -- unsubscribe ---------------------------------------------------------------
 
 
 @blueprint.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> Answer:
     """What a link to unsubscribe is about; the button on it unsubscribes."""
-    return _leaving(token, unsubscribe.find_unsubscribe_link(newsletter_context(), token, utc_now()))
+    return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(newsletter_context(), token, int(time.time())))
 
 
 @blueprint.post("/unsubscribe/<token>")
 def submit_unsubscribe(token: str) -> Answer:
     """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
-    context, now = newsletter_context(), utc_now()
-    if _one_click():
-        return _leaving(token, unsubscribe.unsubscribe(context, token, "one-click", now))
+    context, now = newsletter_context(), int(time.time())
+    if _is_one_click():
+        return _unsubscribe_page(token, unsubscribe.unsubscribe(context, token, "one-click", now))
     if request.form.get("erase") == "yes":
         erased = unsubscribe.erase_by_token(context, token, now)
-        return _leaving(token, unsubscribe.find_unsubscribe_link(context, token, now), erased=erased)
+        return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(context, token, now), erased=erased)
     if request.form.get("confirm") == "yes":
-        return _leaving(token, unsubscribe.unsubscribe(context, token, request.form.get("reason", ""), now))
-    return _leaving(token, unsubscribe.find_unsubscribe_link(context, token, now))
+        return _unsubscribe_page(token, unsubscribe.unsubscribe(context, token, request.form.get("reason", ""), now))
+    return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(context, token, now))
 
 
-def _one_click() -> bool:
+def _is_one_click() -> bool:
     """Return whether the body is RFC 8058's, as a form of either kind or, with another content type or none, as plain text."""
     body = request.get_data(cache=True, parse_form_data=False)
     if request.form.get("List-Unsubscribe", "").strip().casefold() == "one-click":
@@ -394,7 +374,7 @@ def _one_click() -> bool:
     return said.get("List-Unsubscribe", [""])[0].casefold() == "one-click"
 
 
-def _leaving(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
+def _unsubscribe_page(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
     if found is None:
         return dead_link()
     use_language(found.language)
@@ -412,7 +392,7 @@ def next_digests(token: str) -> Answer:
     if found is None:
         return dead_link()
     use_language(found.subscriber.language)
-    coming = preferences.preview_digests(context, token, utc_now(), g.language) or []
+    coming = preferences.preview_digests(context, token, int(time.time()), g.language) or []
     rhythms = {
         one.frequency: preferences.schedule_words(context.config, g.language, one.frequency, found.day) for one in coming
     }
@@ -422,7 +402,7 @@ def next_digests(token: str) -> Answer:
 @preview_blueprint.get("/preferences/<token>/next/<frequency>")
 def as_mail(token: str, frequency: str) -> Answer:
     """One of them, as the message itself."""
-    found = preferences.preview_message(newsletter_context(), token, frequency, utc_now())
+    found = preferences.preview_message(newsletter_context(), token, frequency, int(time.time()))
     if found is None:
         return dead_link()
     response = private(Response(found.html, content_type="text/html; charset=utf-8"))
