@@ -24,8 +24,8 @@ import yaml
 from feeds import database
 from feeds.config.environment import Environment
 from feeds.database import jobs, tables
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.delivery import issue_status
-from feeds.newsletter.digests import Digests
 from feeds.runtime import Runtime
 from tests import postgresql
 
@@ -267,7 +267,7 @@ def _rate(bench: Bench, url: str, number: int, workers: int) -> float:
         assert config is not None
         fleet = Fleet(made)
         try:
-            Digests.from_runtime(runtime, config).plan(now)
+            digests.plan(NewsletterContext.of(runtime, config), now)
             for worker in range(workers):
                 fleet.start(f"worker{worker}", "worker")
             while not _lines(log):

@@ -32,8 +32,8 @@ from .database import jobs
 from .errors import FeedsError
 from .model import Problem, RescanReport
 from .monitoring import gauges, health
+from .newsletter import NewsletterContext, digests
 from .newsletter.bounces import booking
-from .newsletter.digests import Digests
 from .newsletter.subscribers import signup_requests
 from .runtime import Runtime
 from .websub import worker
@@ -277,16 +277,16 @@ class MailJobs:
         config = self._enabled_config()
         if config is None:
             return
-        digests, now = Digests.from_runtime(self.runtime, config), int(self.now())
-        if not digests.has_work(now):
+        context, now = NewsletterContext.of(self.runtime, config), int(self.now())
+        if not digests.has_work(context, now):
             return
-        for issue in digests.plan(now):
+        for issue in digests.plan(context, now):
             log.info("issue", id=issue.id, articles=issue.articles, status=issue.status, reason=issue.reason)
         if config.site.workers:
-            self._faults.report("mail_waiting", digests.send_single(self.now, stop=self.stopped))
-            digests.enqueue_jobs(now)
+            self._faults.report("mail_waiting", digests.send_single(context, self.now, stop=self.stopped))
+            self.runtime.write(digests.enqueue_jobs, now)
             return
-        tally = digests.send(self.now, stop=self.stopped)
+        tally = digests.send(context, self.now, stop=self.stopped)
         if tally.sent or tally.failed or tally.retry or tally.uncertain:
             log.info("mail_sent", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
         self._faults.report("mail_waiting", tally.problem)

@@ -20,7 +20,7 @@ from procrastinate import RetryStrategy
 from . import counters, database
 from .database import jobs
 from .errors import DatabaseError, FeedsError
-from .newsletter.digests import Digests
+from .newsletter import NewsletterContext, digests
 from .runtime import Runtime
 from .websub import worker as hub
 
@@ -88,7 +88,7 @@ class Worker:
         config = self.runtime.edition().config
         if config is None or not config.newsletter.enabled or self.stopped.is_set():
             return
-        tally = Digests.from_runtime(self.runtime, config).send_some(issue, self.now, stop=self.stopped)
+        tally = digests.send_some(NewsletterContext.of(self.runtime, config), issue, self.now, stop=self.stopped)
         if tally.done:
             log.info("mail_sent", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
         if tally.problem:

@@ -21,8 +21,7 @@ from feeds.database import engine as engine_module
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
 from feeds.formats import load_formats
-from feeds.newsletter import NewsletterContext
-from feeds.newsletter.digests import Digests
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.issues.planning import paused_issues
 from feeds.newsletter.subscribers import importer
 from feeds.rescan import rescan
@@ -50,7 +49,7 @@ def fill(site: Any) -> Any:
     runtime.tokens()
     site.write("20.md", tags=["Linux"], date="2026-01-02 00:00:00")
     site.rescan(NOW + 2 * 86400)
-    Digests.from_runtime(runtime, config).plan(NOW + 8 * 86400, written_at=NOW + 8 * 86400)
+    digests.plan(NewsletterContext.of(runtime, config), NOW + 8 * 86400, written_at=NOW + 8 * 86400)
     return site
 
 
@@ -128,9 +127,9 @@ def test_a_backup_is_for_its_owner_and_overwrites_nothing(full: Any, tmp_path: P
 def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, tmp_path: Path) -> None:
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     backup.restore(full.runtime.engine, tmp_path / "copy.db")
-    digests = Digests.from_runtime(full.runtime, full.runtime.edition().config)
+    context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
     assert [issue.reason for issue in full.runtime.read(paused_issues)] == [backup.RESTORED]
-    assert digests.send(lambda: NOW + 9 * 86400).sent == 0
+    assert digests.send(context, lambda: NOW + 9 * 86400).sent == 0
 
 
 def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
@@ -227,8 +226,8 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
     assert documents(moved) == before
     report = rescan(moved.engine, moved.environment, now=full.now + 60)
     assert (report.added, report.changed, report.removed, report.feeds_changed) == (0, 0, 0, 0)
-    digests = Digests.from_runtime(moved, moved.edition().config)
-    assert digests.plan(NOW + 8 * 86400, written_at=NOW + 8 * 86400) == [], "what was planned is not planned again"
+    context = NewsletterContext.of(moved, moved.edition().config)
+    assert digests.plan(context, NOW + 8 * 86400, written_at=NOW + 8 * 86400) == [], "what was planned is not planned again"
     moved.close()
 
 

@@ -24,9 +24,8 @@ from feeds.config.load import load_config
 from feeds.database import jobs
 from feeds.database.tables import hub_subscriptions
 from feeds.errors import ConfigError
-from feeds.newsletter import NewsletterContext
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.delivery import issue_status
-from feeds.newsletter.digests import Digests
 from feeds.newsletter.subscribers import importer
 from feeds.syndication import lookup
 from feeds.websub import worker as worker_
@@ -72,7 +71,9 @@ def subscribe(site: Any, people: int) -> None:
 
 
 def plan(site: Any) -> list[Any]:
-    return list(Digests.from_runtime(site.runtime, site.runtime.edition().config).plan(PLANNED, written_at=int(time.time())))
+    return list(
+        digests.plan(NewsletterContext.of(site.runtime, site.runtime.edition().config), PLANNED, written_at=int(time.time()))
+    )
 
 
 def statuses(site: Any) -> dict[str, int]:
@@ -141,12 +142,11 @@ def test_a_large_issue_is_many_jobs(scaled: Any, monkeypatch: pytest.MonkeyPatch
 def test_no_second_job_is_written_down_while_one_waits_and_one_is_where_none_does(scaled: Any) -> None:
     subscribe(scaled, 5)
     plan(scaled)
-    digests = Digests.from_runtime(scaled.runtime, scaled.runtime.edition().config)
-    digests.enqueue_jobs(PLANNED)
+    scaled.runtime.write(digests.enqueue_jobs, PLANNED)
     assert waiting(scaled)["todo"] == 1
     with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.text("DELETE FROM procrastinate_jobs"))
-    digests.enqueue_jobs(PLANNED)
+    scaled.runtime.write(digests.enqueue_jobs, PLANNED)
     assert waiting(scaled)["todo"] == 1
 
 

@@ -9,9 +9,7 @@ import sqlalchemy as sa
 
 from .. import audit_log, rescan
 from ..config.models import Config
-from ..errors import AddressError
-from ..newsletter import NewsletterContext
-from ..newsletter.digests import Digests
+from ..newsletter import NewsletterContext, digests
 from ..newsletter.issues.preview import PreviewRequest
 from ..newsletter.subscribers import importer
 from ..newsletter.subscribers.email_address import mask_address, parse_address
@@ -66,13 +64,11 @@ def accept_removals(operator: Operator, mark: str) -> bool:
 
 def change_issue(operator: Operator, config: Config, action: str, id: str) -> None:
     """Pause, resume, cancel, retry or retry-failed an issue of the newsletter. Raises AddressError."""
-    digests = Digests.from_runtime(operator.runtime, config)
+    context = NewsletterContext.of(operator.runtime, config)
     if action in ("retry", "retry-failed"):
-        digests.retry(id, failed=action == "retry-failed", now=operator.now)
-    elif action in ("pause", "resume", "cancel"):
-        {"pause": digests.pause, "resume": digests.resume, "cancel": digests.cancel}[action](id, now=operator.now)
+        digests.retry(context, id, failed=action == "retry-failed", now=operator.now)
     else:
-        raise AddressError(f"{action[:40]!r} is nothing that can be done to an issue")
+        digests.change_status(context, id, action, operator.now)
     operator.note(action, id)
 
 
@@ -88,8 +84,8 @@ def send_test_message(operator: Operator, config: Config, address: str, frequenc
 
     if not operator.runtime.write(count):
         return False
-    digests = Digests.from_runtime(operator.runtime, config)
-    digests.send_test(address, PreviewRequest(frequency, config.site.timezone, language=language), operator.now)
+    wanted = PreviewRequest(frequency, config.site.timezone, language=language)
+    digests.send_test(NewsletterContext.of(operator.runtime, config), address, wanted, operator.now)
     return True
 
 

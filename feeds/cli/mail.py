@@ -17,7 +17,7 @@ from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_js
 
 if TYPE_CHECKING:
     from ..model import Issue
-    from ..newsletter.digests import Digests
+    from ..newsletter import NewsletterContext
     from ..runtime import Runtime
 
 #: Kinds of reports, in the order in which they are listed, and their words.
@@ -68,9 +68,9 @@ def digest() -> None:
     """
 
 
-def _digests(runtime: Runtime) -> Digests:
-    """Return the use cases of the newsletter in force. Raises AddressError where there is none."""
-    from ..newsletter.digests import Digests
+def _context(runtime: Runtime) -> NewsletterContext:
+    """Return the context of the newsletter in force. Raises AddressError where there is none."""
+    from ..newsletter import NewsletterContext
 
     log_to_stderr(runtime.environment)
     config = runtime.edition().config
@@ -78,7 +78,7 @@ def _digests(runtime: Runtime) -> Digests:
         raise AddressError("nothing is published yet: run `feeds rescan`")
     if not config.newsletter.enabled:
         raise AddressError("the newsletter is off: set `enabled: true` in newsletter.yaml, then run `feeds rescan`")
-    return Digests.from_runtime(runtime, config)
+    return NewsletterContext.of(runtime, config)
 
 
 @digest.command()
@@ -97,9 +97,11 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
       feeds digest plan
       feeds digest plan --now 2026-06-01T08:00:00+08:00
     """
+    from ..newsletter import digests
+
     with open_runtime(config_dir) as runtime:
-        found = _digests(runtime).rehearse(
-            now or int(time.time()), catching_up=now is not None, limit=None if as_json else limit
+        found = digests.rehearse(
+            _context(runtime), now or int(time.time()), catching_up=now is not None, limit=None if as_json else limit
         )
     if as_json:
         rows = [
@@ -156,13 +158,16 @@ def preview(
       feeds digest preview --open
       feeds digest preview --select "tag=Linux&translator=geekpi" --frequency daily
     """
+    from ..newsletter import digests
     from ..newsletter.issues.preview import PreviewRequest
 
     with open_runtime(config_dir) as runtime:
-        digests = _digests(runtime)
-        site = digests.config.site
+        context = _context(runtime)
+        site = context.config.site
         seen, message, anything = digests.preview(
-            PreviewRequest(frequency, site.timezone, select or ("",), language or site.language), now or int(time.time())
+            context,
+            PreviewRequest(frequency, site.timezone, select or ("",), language or site.language),
+            now or int(time.time()),
         )
         folder = out or runtime.environment.root / "var" / "preview"
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,21 +210,22 @@ def send(
       feeds digest send --dry-run
       feeds digest send
     """
+    from ..newsletter import digests
     from ..newsletter.delivery import issue_status
     from ..newsletter.issues.planning import paused_issues
     from ..newsletter.issues.preview import PreviewRequest
 
     instant = now or int(time.time())
     with open_runtime(config_dir) as runtime:
-        digests = _digests(runtime)
+        context = _context(runtime)
         if to:
-            site = digests.config.site
+            site = context.config.site
             wanted = PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
-            message = digests.send_test(to, wanted, instant)
+            message = digests.send_test(context, to, wanted, instant)
             click.echo(f"sent {message.message_id} to {to}", err=as_json)
             return
         if dry_run:
-            found = digests.rehearse(instant, catching_up=now is not None, limit=0)
+            found = digests.rehearse(context, instant, catching_up=now is not None, limit=0)
             counts = {
                 **runtime.read(issue_status.counts),
                 "pending": sum(one.deliveries for one in found),
@@ -228,9 +234,9 @@ def send(
             _print_counts(counts, as_json)
             return
         with show_count("Planning") as progress:
-            digests.plan(instant, written_at=int(time.time()) if now is not None else None, progress=progress)
+            digests.plan(context, instant, written_at=int(time.time()) if now is not None else None, progress=progress)
         with show_count("Sending") as progress:
-            problem = digests.send(time.time, progress=progress).problem
+            problem = digests.send(context, time.time, progress=progress).problem
         counts, paused = runtime.read(issue_status.counts), runtime.read(paused_issues)
     _print_counts(counts, as_json)
     for issue in paused:
@@ -262,7 +268,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     from ..newsletter.delivery import issue_status
 
     with open_runtime(config_dir) as runtime:
-        _digests(runtime)  # the newsletter is on
+        _context(runtime)  # the newsletter is on
         counts, recent = runtime.read(issue_status.counts), runtime.read(issue_status.recent_issues)
         troubled = runtime.read(issue_status.troubled)
     if as_json:
@@ -295,14 +301,15 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
       feeds digest retry
       feeds digest retry weekly-2026-06-01 --failed
     """
+    from ..newsletter import digests
     from ..newsletter.delivery import issue_status
 
     with open_runtime(config_dir) as runtime:
-        digests = _digests(runtime)
-        again, problem = digests.retry(issue, failed=failed, now=int(time.time())), ""
+        context = _context(runtime)
+        again, problem = digests.retry(context, issue, failed=failed, now=int(time.time())), ""
         if again:
             with show_count("Sending") as progress:
-                problem = digests.send(time.time, progress=progress).problem
+                problem = digests.send(context, time.time, progress=progress).problem
         counts = runtime.read(issue_status.counts)
     click.echo(f"{again} to be sent again", err=True)
     _print_counts(counts, as_json)
@@ -323,8 +330,10 @@ def _add_action(name: str, text: str) -> None:
     @click.argument("issue")
     @command
     def act(config_dir: Path, issue: str) -> None:
+        from ..newsletter import digests
+
         with open_runtime(config_dir) as runtime:
-            getattr(_digests(runtime), name)(issue, now=int(time.time()))
+            digests.change_status(_context(runtime), issue, name, int(time.time()))
         click.echo(f"{issue}: {name}d" if name.endswith("e") else f"{issue}: {name}led")
 
 

@@ -13,8 +13,8 @@ from feeds import database
 from feeds.admin import actions
 from feeds.database import tables
 from feeds.database.tables import deliveries, subscribers
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.delivery.issue_status import recent_issues
-from feeds.newsletter.digests import Digests
 from tests.admin.conftest import Operator
 from tests.admin.test_rooms import facts, rows
 from tests.newsletter.conftest import MONDAY, Mailing
@@ -35,8 +35,8 @@ def mailing(console_site: Any) -> Mailing:
 
 @pytest.fixture
 def issue(mailing: Mailing) -> str:
-    digests = Digests.from_runtime(mailing.site.runtime, mailing.site.runtime.edition().config)
-    [planned] = digests.plan(MONDAY + 60)
+    context = NewsletterContext.of(mailing.site.runtime, mailing.site.runtime.edition().config)
+    [planned] = digests.plan(context, MONDAY + 60)
     return str(planned.id)
 
 

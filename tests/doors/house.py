@@ -16,8 +16,7 @@ import yaml
 
 from feeds import rescan
 from feeds.config.environment import Environment
-from feeds.newsletter import NewsletterContext
-from feeds.newsletter.digests import Digests
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.subscribers import importer
 from feeds.runtime import Runtime
 from tests.conftest import settle_database
@@ -64,12 +63,12 @@ class House:
     def _fill(self, runtime: Runtime) -> None:
         config = runtime.edition().config
         assert config is not None
-        context, digests = NewsletterContext.of(runtime, config), Digests.from_runtime(runtime, config)
+        context = NewsletterContext.of(runtime, config)
         with (CHECKOUT / "demo" / "readers.csv").open("rb") as file:
             importer.import_csv(context, file, "readers.csv", now=ISSUE - 86400 * 400)
         for now in (ISSUE - 86400 * 300, ISSUE):
-            digests.plan(now, written_at=now)
-            digests.send(lambda at=now: at)  # type: ignore[misc]
+            digests.plan(context, now, written_at=now)
+            digests.send(context, lambda at=now: at)  # type: ignore[misc]
 
     def page_of(self, reader: str, page: str) -> str:
         """The address of a page; those of one subscriber are under the token that the mail to that reader brought."""

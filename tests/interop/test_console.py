@@ -17,8 +17,7 @@ from playwright.sync_api import expect
 from feeds import database, rescan
 from feeds.config.environment import Environment
 from feeds.database import tables
-from feeds.newsletter import NewsletterContext
-from feeds.newsletter.digests import Digests
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.subscribers import importer
 from feeds.runtime import Runtime
 from tests.conftest import settle_database
@@ -60,8 +59,10 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     with (Path(__file__).resolve().parents[2] / "demo" / "readers.csv").open("rb") as readers:
         importer.import_csv(NewsletterContext.of(runtime, config), readers, "readers.csv", int(time.time()))
     for day in ("2024-12-02", "2025-06-02", "2026-02-02", "2026-11-02"):
-        Digests.from_runtime(runtime, config).plan(
-            int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp()), written_at=int(time.time())
+        digests.plan(
+            NewsletterContext.of(runtime, config),
+            int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp()),
+            written_at=int(time.time()),
         )
     runtime.close()
     started = running(root / "config", "--workers", "1", environment={"FEEDS_OPERATOR_TOKEN": TOKEN}).ready()

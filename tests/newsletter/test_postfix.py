@@ -17,9 +17,8 @@ from pydantic import SecretStr
 from feeds import database
 from feeds.config.models import Config
 from feeds.database.tables import bounces, deliveries, subscribers, suppressions
-from feeds.newsletter import NewsletterContext
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.bounces import MailboxError, booking
-from feeds.newsletter.digests import Digests
 
 from . import servers
 from .servers import GREY, HOST, NOUSER, REFUSED
@@ -87,16 +86,16 @@ class Post:
         config: Config = self.mailing.site.runtime.edition().config
         return config
 
-    def digests(self, **environment: str) -> Digests:
+    def context(self, **environment: str) -> NewsletterContext:
         changed = self.mailing.site.environment.model_copy(
             update={name: SecretStr(url) for name, url in {"smtp_url": self.url, **environment}.items()}
         )
-        return Digests(self.engine, changed, self.config, self.mailing.site.runtime.tokens())
+        return NewsletterContext(self.engine, changed, self.config, self.mailing.site.runtime.tokens())
 
     def send(self, now: int = MONDAY, **environment: str) -> Any:
-        digests = self.digests(**environment)
-        digests.plan(now)
-        return digests.send(lambda: now)
+        context = self.context(**environment)
+        digests.plan(context, now)
+        return digests.send(context, lambda: now)
 
     def collect(self, now: int = MONDAY + 3600, *, imap: int = 0) -> dict[str, Any]:
         config, environment = self.config, self.mailing.site.environment

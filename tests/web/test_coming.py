@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.newsletter.digests import Digests
+from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.subscribers import preferences, unsubscribe
 
 from ..newsletter.club import DAY, NOW, Club
@@ -44,10 +44,10 @@ def shown(club: Club, token: str, now: int) -> dict[str, list[str]]:
 
 def sent(club: Club, now: int) -> dict[str, list[str]]:
     """Frequency -> titles of the message that an issue due at `now` holds for the one subscriber there is."""
-    digests = Digests.from_runtime(club.site.runtime, club.config)
+    context = NewsletterContext.of(club.site.runtime, club.config)
     return {
         rehearsal.issue.frequency: [f"Article {id}" for recipient in rehearsal.recipients for id in recipient.articles]
-        for rehearsal in digests.rehearse(now)
+        for rehearsal in digests.rehearse(context, now)
     }
 
 
@@ -57,7 +57,7 @@ def test_it_shows_what_came_since_the_last_issue_and_is_chosen(club: Club) -> No
     publish(club, "11", NOW + DAY + 60, tags=["Windows"])
     assert shown(club, token, NOW + 2 * DAY) == {"weekly": ["Article 10"]}
     assert sent(club, NOW + WEEK) == {"weekly": ["Article 10"]}
-    Digests.from_runtime(club.site.runtime, club.config).plan(NOW + WEEK)
+    digests.plan(NewsletterContext.of(club.site.runtime, club.config), NOW + WEEK)
     assert shown(club, token, NOW + WEEK + 60) == {"weekly": []}
 
 

@@ -30,10 +30,6 @@ class PreviewRequest:
     language: str = ""
     address: str = "reader@example.org"
 
-    def recipient(self, content: IssueContent) -> Recipient:
-        """Return the supposed reader of a content that was made for this request."""
-        return Recipient(0, self.address, self.language, self.timezone, 0, 0, tuple(content.queries))
-
 
 @dataclass(frozen=True, slots=True)
 class UpcomingDigest:
