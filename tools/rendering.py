@@ -36,17 +36,13 @@ def record(before: str) -> str:
     return f"id {number}\nsources {source_hash(PACKAGE)}\ndocuments {documents}\n"
 
 
-def main() -> int:
-    """Write the record. Returns the exit status."""
+def main() -> None:
+    """Write the record, or exit with status 1 where the golden documents differ."""
     if golden.documents() != golden.expected():
-        print(
-            "the golden documents differ: python tests/golden/golden.py --regenerate, and read the difference", file=sys.stderr
-        )
-        return 1
+        sys.exit("the golden documents differ: python tests/golden/golden.py --regenerate, and read the difference")
     path = PACKAGE / RECORD
     path.write_text(record(path.read_text("utf-8") if path.exists() else ""), "utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
