@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         url = stack.enter_context(server(bench.folder))
         kinds = [_kind(stack, site, ""), _kind(stack, site, postgresql.new(url, ""))]
         turns = bench.rounds(9)
-        paths = [state.path for state, _selection in kinds[0].runtime.read(lookup.states)]
+        paths = [state.path for state, _selection in kinds[0].runtime.read(lookup.list_feeds)]
         picked = random.Random(3).sample(paths, min(FEEDS * turns, len(paths)))
         for turn in range(turns):
             for kind in kinds[:: -1 if turn % 2 else 1]:
@@ -92,7 +92,7 @@ def _documents(runtime: Runtime, paths: list[str]) -> float:
     edition, spent = runtime.edition(), []
     for path in paths:
         started = time.perf_counter()
-        found = runtime.read(lookup.document, edition, path, ATOM)
+        found = runtime.read(lookup.find_document, edition, path, ATOM)
         spent.append(time.perf_counter() - started)
         assert isinstance(found, Document) and found.body
     return middle(spent)

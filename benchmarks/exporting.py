@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feeds import rescan
-from feeds.cli.documents import renderer
 from feeds.runtime import Runtime
-from feeds.static import site_files
+from feeds.static.site_files import Exporter
 
 from .bench import Bench, Site
 from .figures import Figure, middle, need, ratio, spread
@@ -75,10 +74,11 @@ def _newest(site: Site) -> list[Path]:
 def _one_change(bench: Bench, site: Site, tree: Path, hugo: str, where: str, articles: list[Path]) -> Figure:
     chosen = random.Random(4).choices(articles, k=bench.rounds(5))
     runtime = site.runtime()
-    _change(runtime, tree, chosen[0])  # templates and words are in memory from now on, as in a process that follows
+    exporter = Exporter(runtime)
+    _change(runtime, exporter, tree, chosen[0])  # templates and words are in memory from now on, as in a process that follows
     ours, theirs, commands = [], [], []
     for path in chosen:
-        ours.append(_change(runtime, tree, path))
+        ours.append(_change(runtime, exporter, tree, path))
         theirs.append(_rebuild(hugo, site.store, bench.folder / "hugo-whole-site"))
         commands.append(_by_commands(site, tree, path))
     runtime.close()
@@ -89,12 +89,12 @@ def _one_change(bench: Bench, site: Site, tree: Path, hugo: str, where: str, art
     return Figure(f"export of one change, {where}, against Hugo", ratio(ours, theirs), "x", 1 / 50, note=note)
 
 
-def _change(runtime: Runtime, tree: Path, path: Path) -> float:
+def _change(runtime: Runtime, exporter: Exporter, tree: Path, path: Path) -> float:
     retitle(path, f"edited {time.time_ns()}")
     report = rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
     assert report.changed == 1, report
     started = time.perf_counter()
-    written = site_files.export(runtime, str(tree), renderer).written
+    written = exporter.export(str(tree)).written
     seconds = time.perf_counter() - started
     assert written >= 3, written
     return seconds

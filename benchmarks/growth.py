@@ -96,7 +96,7 @@ def _serve(runtime: Runtime) -> None:
     edition = runtime.edition()
     for path in _FEEDS:
         for format in load_formats().values():
-            assert isinstance(runtime.read(lookup.document, edition, path, format), Document)
+            assert isinstance(runtime.read(lookup.find_document, edition, path, format), Document)
 
 
 def _rescan(runtime: Runtime) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from werkzeug.test import Client
 
 from feeds import urls
 from feeds.runtime import Runtime
-from feeds.syndication import lookup
+from feeds.syndication import pages
 from feeds.web.app import create_app
 
 from .bench import Bench, Site
@@ -38,16 +38,16 @@ def measure(bench: Bench) -> Iterator[Figure]:
 def _addresses(site: Site) -> dict[str, list[str]]:
     """The pages of each kind that have most to show, and some in the middle."""
     runtime = site.runtime()
-    tags, people = (runtime.read(lookup.most_used, 10_000)[facet] for facet in ("tag", "translator"))
+    tags, people = (runtime.read(pages.most_used_terms, 10_000)[facet] for facet in ("tag", "translator"))
     chosen = [*tags[:5], *tags[40:45]], [*people[:5], *people[40:45]]
-    pages = [[f"/{urls.encode(term.path)}" for term in terms] for terms in chosen]
+    found = [[f"/{urls.encode(term.path)}" for term in terms] for terms in chosen]
     articles = _articles(runtime)
     runtime.close()
     words = [tags[0].name, tags[10].name, people[0].name, "内核", "docker 容器", "no such words"]
     return {
         "home": ["/"],
-        "tag": pages[0],
-        "translator": pages[1],
+        "tag": found[0],
+        "translator": found[1],
         "article": articles,
         "search": [f"/search?q={urls.encode(word)}" for word in words],
     }
@@ -64,11 +64,11 @@ def _measured(bench: Bench, site: Site, asked: dict[str, list[str]]) -> Iterator
     runtime = site.runtime()
     client = Client(create_app(runtime.environment))
     runtime.close()
-    for name, pages in asked.items():
-        taken: dict[str, list[float]] = {page: [] for page in pages}
+    for name, addresses in asked.items():
+        taken: dict[str, list[float]] = {page: [] for page in addresses}
         sizes: dict[str, int] = {}
         for _round in range(bench.rounds(15)):
-            for page in pages:
+            for page in addresses:
                 began = time.process_time()
                 answered = client.get(page, headers=_BROWSER)
                 taken[page].append(1000 * (time.process_time() - began))
@@ -78,7 +78,7 @@ def _measured(bench: Bench, site: Site, asked: dict[str, list[str]]) -> Iterator
         usual = {page: middle(times) for page, times in taken.items()}
         slowest = max(usual, key=lambda page: usual[page])
         counts = middle(list(usual.values())) if name == "search" else usual[slowest]
-        note = f"of {len(pages)} ({spread(usual.values())}); the slowest is {unquote(slowest)}"
+        note = f"of {len(addresses)} ({spread(usual.values())}); the slowest is {unquote(slowest)}"
         yield Figure(f"page: {name}", counts, "ms CPU", BOUND_MS, note=note)
         yield Figure(f"page: {name}, transferred", max(sizes.values()) / 1000, "KB", BOUND_KB, note="brotli, without pictures")
 

@@ -42,7 +42,7 @@ def count(bench: Bench) -> int:
 def addresses_of(site: Site, wanted: int) -> list[str]:
     """So many: the feeds of all terms in all formats, those of most articles first, then combinations of two tags."""
     runtime = site.runtime()
-    states = sorted(runtime.read(lookup.states), key=lambda row: (-row[0].articles, row[0].path))
+    states = sorted(runtime.read(lookup.list_feeds), key=lambda row: (-row[0].articles, row[0].path))
     runtime.close()
     tags = [selection.any["tag"][0] for state, selection in states if state.path.startswith("tags/")]
     pairs = (selections.canonical(Selection(any={"tag": pair})) for pair in _pairs(tags))

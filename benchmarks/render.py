@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from feeds.config.models import Config
 from feeds.formats import load_formats
 from feeds.model import Feed, FeedState
-from feeds.syndication import documents
-from feeds.syndication.lookup import Found, find
+from feeds.syndication import documents, feed_states
+from feeds.syndication.lookup import FoundFeed, find_feed
 
 from .bench import Bench
 from .figures import Figure, middle
@@ -41,6 +41,6 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _feeds(connection: sa.Connection, config: Config, number: int) -> list[tuple[Feed, FeedState]]:
     """/all and the most used tags, those with 20 articles or more."""
-    paths = [row.path for row in documents.states(connection) if row.articles >= 20 and row.path.startswith("tags/")]
-    found = [find(connection, config, path) for path in ("all", *paths[: number - 1])]
-    return [(one.feed, one.state) for one in found if isinstance(one, Found)]
+    paths = [row.path for row in feed_states.load_states(connection) if row.articles >= 20 and row.path.startswith("tags/")]
+    found = [find_feed(connection, config, path) for path in ("all", *paths[: number - 1])]
+    return [(one.feed, one.state) for one in found if isinstance(one, FoundFeed)]

@@ -13,7 +13,7 @@ from feeds.formats import load_formats
 from feeds.model import Selection
 from feeds.runtime import Runtime
 from feeds.selections import canonical, clauses, parse
-from feeds.syndication import lookup
+from feeds.syndication import lookup, pages
 from feeds.syndication.lookup import Elsewhere
 
 from .bench import Bench
@@ -42,7 +42,9 @@ def _spent(runtime: Runtime, text: str, rounds: int) -> float:
     for _round in range(rounds):
         before = time.process_time()
         try:
-            answered = runtime.read(lookup.selected, edition, text, load_formats()["atom"], known=lambda _state: True)
+            answered = runtime.read(
+                lookup.find_selection_document, edition, text, load_formats()["atom"], known=lambda _state: True
+            )
         except AddressError:
             raise RuntimeError(f"no article has any of {text}") from None
         found.append(1000 * (time.process_time() - before))
@@ -52,10 +54,10 @@ def _spent(runtime: Runtime, text: str, rounds: int) -> float:
 
 
 def _selections(runtime: Runtime) -> list[str]:
-    tags = [term.name for term in runtime.read(lookup.search, "tag", "")]
-    people = [term.name for term in runtime.read(lookup.search, "translator", "")]
+    tags = [term.name for term in runtime.read(pages.suggest_terms, "tag", "")]
+    people = [term.name for term in runtime.read(pages.suggest_terms, "translator", "")]
     some, everyone = tuple(tags), tuple(people)
-    rare = tuple(term.name for term in runtime.read(lookup.most_used, 10_000)["tag"][-4:])
+    rare = tuple(term.name for term in runtime.read(pages.most_used_terms, 10_000)["tag"][-4:])
     found = (
         Selection({"tag": some[:3], "translator": everyone[:3]}, {"tag": some[:2]}, {"tag": some[4:5]}),
         Selection({"tag": some}, {"tag": (some[0], some[3])}, {"tag": some[1:3], "translator": everyone[:2]}),
@@ -71,6 +73,10 @@ def _selections(runtime: Runtime) -> list[str]:
 
 def _canonical(runtime: Runtime, text: str) -> str:
     answered = runtime.read(
-        lookup.selected, runtime.edition(), canonical(parse(text)), load_formats()["atom"], known=lambda _state: True
+        lookup.find_selection_document,
+        runtime.edition(),
+        canonical(parse(text)),
+        load_formats()["atom"],
+        known=lambda _state: True,
     )
     return str(answered.query) if isinstance(answered, Elsewhere) else text

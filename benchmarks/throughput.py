@@ -91,10 +91,10 @@ def _path_of_size(runtime: Runtime, feeds: int) -> str:
     """The address of the document whose gzip body is nearest to WANTED, among some of all feeds, large and small."""
     edition = runtime.edition()
     sizes: dict[str, int] = {}
-    states = runtime.read(lookup.states)
+    states = runtime.read(lookup.list_feeds)
     for state, _selection in states[:: max(1, len(states) // feeds)]:
         for format in load_formats().values():
-            found = runtime.read(lookup.document, edition, state.path, format)
+            found = runtime.read(lookup.find_document, edition, state.path, format)
             assert isinstance(found, Document) and found.body is not None
             sizes[f"/{urls.encode(state.path)}{format.extension}"] = len(compress(found.body, "gzip"))
     return min(sizes, key=lambda path: abs(sizes[path] - WANTED))

@@ -40,7 +40,9 @@ def measure(bench: Bench) -> Iterator[Figure]:
 def _settings(site: Site, wanted: int) -> dict[str, object]:
     """All facets on, and a feed of two tags each until there are enough."""
     runtime = site.runtime()
-    tags = [state.path.partition("/")[2] for state, _selection in runtime.read(lookup.states) if state.path.startswith("tags/")]
+    tags = [
+        state.path.partition("/")[2] for state, _selection in runtime.read(lookup.list_feeds) if state.path.startswith("tags/")
+    ]
     runtime.close()
     pairs = itertools.islice(itertools.combinations(map(urls.unslug, tags), 2), wanted // len(load_formats()))
     feeds = [
@@ -54,7 +56,7 @@ def _addresses(site: Site) -> Iterator[str]:
     """Terms of all facets first, then the named feeds."""
     runtime = site.runtime()
     states = sorted(
-        (state for state, _selection in runtime.read(lookup.states)), key=lambda state: state.path.startswith("feeds/")
+        (state for state, _selection in runtime.read(lookup.list_feeds)), key=lambda state: state.path.startswith("feeds/")
     )
     runtime.close()
     for state, extension in itertools.product(states, [format.extension for format in load_formats().values()]):

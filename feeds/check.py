@@ -75,7 +75,7 @@ def _check_moves(environment: Environment, config: Config, connection: sa.Connec
         target = config.retired[urls.fold(feed_path(old))]
         if not target or not (_is_address(old) and _is_address(new)):
             continue
-        if feeds.feed_at(connection, config, target) is None:
+        if feeds.parse_path(connection, config, target) is None:
             reason = f"moved: {old!r} goes to {target!r}, and no feed is there"
             yield _about_feeds(environment, ("moved", old), reason)
 

@@ -32,6 +32,10 @@ class Facet:
     style: Literal["plain", "commas", "person", "people"] = "plain"
     credit: int = 0
 
+    def label(self, *, chinese: bool) -> str:
+        """Return what readers of a site in Chinese, or in another language, call it."""
+        return self.zh if chinese else self.en
+
 
 #: The table to extend for a new facet; everything else (parsing, addresses, pages, OPML, selections) follows it.
 FACETS: Mapping[str, Facet] = {

@@ -25,7 +25,7 @@ from .store import git, walk
 from .store.git import DateChanges
 from .store.parse import ParseSettings
 from .store.walk import RemovalGuard
-from .syndication import documents, editions, feeds
+from .syndication import editions, feed_states, feeds
 
 # What the guard of the store holds back, as the `state` table keeps it between rescans, and the operator's word on it.
 
@@ -119,7 +119,7 @@ def rescan(
     started = time.perf_counter()
     with database.lock(engine, "rescan"):
         with database.reading(engine) as connection:
-            stored = editions.read(connection)
+            stored = editions.load_state(connection)
         config, fault = _configuration(environment, stored)
         found, moved = git.pull_if_due(config, stored, now, at_once=pull, stop=stop)
         if moved:  # the configuration may lie in the same repository
@@ -149,7 +149,7 @@ def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple
 def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str, seconds: float) -> None:
     """`report` is empty where the rescan failed."""
     with database.writing(engine) as connection:
-        editions.put(connection, values)
+        editions.save_state(connection, values)
         audit_log.note_rescan(connection, now, report, fault)
         counters.add(connection, _measured(report, seconds))
 
@@ -181,7 +181,7 @@ class _Rescan:
 
     def run(self) -> tuple[RescanReport, DateChanges]:
         settings = ParseSettings.from_config(self.config)
-        marks = editions.marks(self.config, settings)
+        marks = editions.catalog_marks(self.config, settings)
         held = Held.read(self.stored)
         gone = held.mark if held else ""
         with database.reading(self.engine) as connection:
@@ -216,14 +216,14 @@ class _Rescan:
         everything = self.stored.get("shown") != marks["shown"]
         changed: list[str] = []
         if everything or taken.changed:
-            changed = documents.refresh(connection, self.config, None if everything else taken.touched, self.now)
+            changed = feed_states.refresh(connection, self.config, None if everything else taken.touched, self.now)
         if changed or taken.changed or self.stored.get("config") != marks["config"]:
             marks["generation"] = str(generation)
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
             touched = None if everything else taken.touched
-            marks["touched"] = editions.touched(self.stored.get("touched", "{}"), generation, touched)
+            marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
         report = self._report(connection, taken, len(changed), len(taken.held))
-        editions.put(connection, {**marks, **removal_marks(self.stored, taken, guard, report.articles, self.now)})
+        editions.save_state(connection, {**marks, **removal_marks(self.stored, taken, guard, report.articles, self.now)})
         return report
 
     def _guard(self, accepted: bool) -> RemovalGuard:

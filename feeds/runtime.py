@@ -72,16 +72,16 @@ class Runtime:
 
     def edition(self) -> Edition:
         """Return the generation of the catalog and the configuration that it was made with."""
-        return self.read(editions.edition)
+        return self.read(editions.load_edition)
 
     def tokens(self) -> Tokens:
         """Return the signer of links: with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
         if self.environment.secret_key:
             return Tokens(self.environment.secret_key.get_secret_value())
-        return Tokens(self.read(editions.read).get("secret") or self._new_secret())
+        return Tokens(self.read(editions.load_state).get("secret") or self._new_secret())
 
     def _new_secret(self) -> str:
         with database.writing(self.engine, durable=True) as connection:
-            secret = editions.read(connection).get("secret") or new_secret()
-            editions.put(connection, {"secret": secret})
+            secret = editions.load_state(connection).get("secret") or new_secret()
+            editions.save_state(connection, {"secret": secret})
         return secret

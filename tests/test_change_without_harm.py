@@ -127,7 +127,7 @@ def test_a_renamed_translator_is_in_lists_and_directories_once_and_by_the_new_na
         assert [each for each in old_name.opml(path) if each.startswith("translators/")] == ["translators/NewName.atom"]
     page = old_name.get("/translators/").text
     assert "NewName" in page and "老名字" not in page
-    assert [row.path for row, _ in site.runtime.read(lookup.states) if row.path.startswith("translators/")] == [
+    assert [row.path for row, _ in site.runtime.read(lookup.list_feeds) if row.path.startswith("translators/")] == [
         "translators/NewName"
     ]
 
@@ -217,7 +217,7 @@ def test_no_two_feeds_ever_have_one_id(site: Any, old_name: Readers) -> None:
     site.write("3.md", translator="NewName", tags=["老名字"])
     for aliases in ({"老名字": "NewName"}, {"NewName": "老名字"}, {"老名字": "X", "NewName": "X"}, {}):
         settle(site, aliases={"translator": aliases})
-        ids = [old_name.id(row.path) for row, _selection in site.runtime.read(lookup.states)]
+        ids = [old_name.id(row.path) for row, _selection in site.runtime.read(lookup.list_feeds)]
         assert len(set(ids)) == len(ids), aliases
 
 
@@ -440,7 +440,7 @@ def test_a_tag_whose_last_article_goes_is_404_and_comes_back_with_its_id(site: A
 
 
 def test_every_feed_has_one_id_in_all_formats_that_have_one(site: Any, three: Readers) -> None:
-    for row, _selection in site.runtime.read(lookup.states):
+    for row, _selection in site.runtime.read(lookup.list_feeds):
         found = json.loads(three.get(f"/{urls.encode(row.path)}.json").data)
         assert found["feed_url"].endswith(f"{urls.encode(row.path)}.json")
         entries = {entry.id for entry in three.feed(row.path).entries}

@@ -203,7 +203,7 @@ def test_check_finds_nothing_where_nothing_is_wrong_and_touches_nothing(site: An
     found = feeds("check", "--config", config, "--json")
     assert found.returncode == 0, found.stdout
     assert json.loads(found.stdout) == {"ok": True, "problems": []}
-    assert site.runtime.read(editions.generation) == -1
+    assert site.runtime.read(editions.load_generation) == -1
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_show_prints_the_bytes_of_a_document(site: Any, published: Path, format:
     assert found.exit_code == 0
     assert (
         found.stdout_bytes
-        == site.runtime.read(lookup.document, site.runtime.edition(), "tags/C++", load_formats()[format]).body
+        == site.runtime.read(lookup.find_document, site.runtime.edition(), "tags/C++", load_formats()[format]).body
     )
     assert found.stderr == ""
 
@@ -454,7 +454,7 @@ def test_the_environment_names_the_configuration_and_overrides_settings(site: An
     assert json.loads(report.stdout)["articles"] == 1, report.stderr
     assert "https://env.example/all.atom" in feeds("show", "all.atom", cwd=tmp_path, **environment).stdout
     assert (tmp_path / "elsewhere.db").is_file()
-    assert site.runtime.read(editions.generation) == -1
+    assert site.runtime.read(editions.load_generation) == -1
 
 
 def test_no_progress_bar_and_no_colours_are_in_a_pipe(site: Any, config: Path, tmp_path: Path) -> None:

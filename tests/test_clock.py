@@ -137,7 +137,7 @@ def test_a_second_clock_stands_by_and_takes_over(site: Any, tmp_path: Path) -> N
 
 def settled(site: Any, logs: list[Path], started: int) -> bool:
     """The first clock has rescanned; the second has said that it stands by."""
-    return site.reopen().read(editions.generation) > 0 if started == 1 else "standby" in logs[1].read_text()
+    return site.reopen().read(editions.load_generation) > 0 if started == 1 else "standby" in logs[1].read_text()
 
 
 def wait_until(what: Callable[[], Any], seconds: float) -> None:
@@ -233,7 +233,7 @@ def test_bells_that_ring_while_a_rescan_runs_cause_one_more_and_not_many(site: A
 def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
     site.settle("site.yaml", rescan_seconds=1)
     site.write("1.md", tags=["Linux"])
-    editions.adopt(site.runtime.engine, site.runtime.environment)
+    editions.adopt_config(site.runtime.engine, site.runtime.environment)
     clock = Clock(site.runtime)
     site.store.rename(site.root / "away")
     thread = threading.Thread(target=clock.run_until_stopped)
@@ -242,7 +242,7 @@ def test_a_store_that_is_not_there_does_not_end_the_clock(site: Any) -> None:
         time.sleep(1.2)
         assert thread.is_alive()
         (site.root / "away").rename(site.store)
-        wait_until(lambda: site.runtime.read(editions.generation) > 0, 10)
+        wait_until(lambda: site.runtime.read(editions.load_generation) > 0, 10)
     finally:
         clock.stop()
         thread.join(10)

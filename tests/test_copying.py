@@ -72,9 +72,9 @@ def documents(runtime: Runtime) -> dict[str, Any]:
     """Every feed in every format, with what conditional requests go by."""
     edition = runtime.edition()
     found: dict[str, Any] = {}
-    for state, _selection in runtime.read(lookup.states):
+    for state, _selection in runtime.read(lookup.list_feeds):
         for name, format in load_formats().items():
-            document = runtime.read(lookup.document, edition, state.path, format)
+            document = runtime.read(lookup.find_document, edition, state.path, format)
             found[f"{state.path}.{name}"] = (document.body, document.digest, document.changed)
     assert found
     return found
@@ -106,10 +106,10 @@ def test_what_is_restored_serves_every_feed_byte_for_byte(full: Any, tmp_path: P
 
 
 def test_a_worker_that_runs_answers_with_what_was_restored(full: Any, tmp_path: Path) -> None:
-    generation = full.runtime.read(editions.generation)
+    generation = full.runtime.read(editions.load_generation)
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     backup.restore(full.runtime.engine, tmp_path / "copy.db")
-    assert full.runtime.read(editions.generation) > generation, "what workers hold is of another generation"
+    assert full.runtime.read(editions.load_generation) > generation, "what workers hold is of another generation"
 
 
 def test_a_backup_is_for_its_owner_and_overwrites_nothing(full: Any, tmp_path: Path) -> None:

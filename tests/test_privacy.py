@@ -27,10 +27,10 @@ from feeds.cli import main
 from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
-from feeds.static import site_files
-from feeds.static.render import renderer
+from feeds.static.export import Options
+from feeds.static.site_files import Exporter
 from feeds.store.parse import ParseSettings, parse_article
-from feeds.syndication import lookup, opml
+from feeds.syndication import documents, lookup
 from feeds.web.app import create_app
 
 FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译者：[wxy](https://b) 校对：[geekpi](https://c)\n"
@@ -40,10 +40,10 @@ def everything_published(site: Any) -> bytes:
     """All bytes that can leave a site: documents, pages, exported files, database files, answers of commands."""
     parts: list[bytes] = []
     edition = site.runtime.edition()
-    states = [row.path for row, _selection in site.runtime.read(lookup.states)]
+    states = [row.path for row, _selection in site.runtime.read(lookup.list_feeds)]
     for path in states:
-        parts += [site.runtime.read(lookup.document, edition, path, format).body for format in load_formats().values()]
-    parts.append(site.runtime.read(opml.document, edition.config, None))
+        parts += [site.runtime.read(lookup.find_document, edition, path, format).body for format in load_formats().values()]
+    parts.append(site.runtime.read(documents.opml, edition.config, None))
     client = Client(create_app(site.environment))
     with site.runtime.reading() as connection:
         ids = [row[0] for row in connection.exec_driver_sql("SELECT id FROM articles")]
@@ -53,7 +53,7 @@ def everything_published(site: Any) -> bytes:
     for command in (["status"], ["status", "--json"], ["check"], ["check", "--json"], ["list", "--json"], ["rescan", "--json"]):
         result = CliRunner().invoke(main, [*command, "--config", str(site.config_dir)])
         parts += [result.stdout_bytes, result.stderr_bytes, repr(result.exception).encode()]
-    site_files.export(site.runtime, str(site.root / "out"), renderer, compressed=False)
+    Exporter(site.runtime).export(str(site.root / "out"), Options(compressed=False))
     parts += [path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()]
     for problem in site.runtime.read(queries.list_problems):
         parts.append(repr(problem).encode())
@@ -223,7 +223,7 @@ def test_addresses_and_names_in_bodies_are_content_and_stay(site: Any) -> None:
     words = ["0.0.0.0:9090", "172.17.81.26", "10.0.2.15:2377", "alan@pibox", "tux@example.com", "xShow@Home", "4.4.11"]
     site.write("1.md", body="、".join(f"`{word}`" for word in words) + "，" + "，".join(words))
     site.rescan()
-    document = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["json"]).body.decode()
+    document = site.runtime.read(lookup.find_document, site.runtime.edition(), "all", load_formats()["json"]).body.decode()
     assert all(document.count(word) >= 2 for word in words)
 
 
@@ -279,11 +279,11 @@ def test_no_comment_of_the_real_articles_is_in_any_feed_or_in_the_database(corpu
     site.rescan()
     parts = [site.kept(), *(path.read_bytes().decode("utf-8", "replace") for path in (site.root / "var").iterdir())]
     edition = site.runtime.edition()
-    for row, _selection in site.runtime.read(lookup.states):
-        parts.append(site.runtime.read(lookup.document, edition, row.path, load_formats()["json"]).body.decode())
+    for row, _selection in site.runtime.read(lookup.list_feeds):
+        parts.append(site.runtime.read(lookup.find_document, edition, row.path, load_formats()["json"]).body.decode())
     for text in parts:
         assert not addresses & set(address.findall(text))
-    database = "\n".join(parts[: len(parts) - len(site.runtime.read(lookup.states))])
+    database = "\n".join(parts[: len(parts) - len(site.runtime.read(lookup.list_feeds))])
     assert "译者" in database
     for word in sorted(words, key=len, reverse=True)[:500]:
         assert word not in database

@@ -53,10 +53,10 @@ def contents(runtime: Runtime) -> dict[str, Any]:
         found = queries.select(connection, queries.Clauses(), Window(10**6))
         facets = {facet: queries.terms_of(connection, facet) for facet in ("tag", "translator", "author", "category")}
     states = [
-        (row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in runtime.read(lookup.states)
+        (row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in runtime.read(lookup.list_feeds)
     ]
     documents = {
-        path + format.extension: runtime.read(lookup.document, edition, path, format).body
+        path + format.extension: runtime.read(lookup.find_document, edition, path, format).body
         for path, *_rest in states
         for format in load_formats().values()
     }
@@ -95,10 +95,10 @@ def test_a_rescan_without_changes_reads_and_writes_nothing(site: Any, reads: lis
     site.write("1.md")
     site.rescan()
     reads.clear()
-    before, generation = contents(site.runtime), site.runtime.read(editions.generation)
+    before, generation = contents(site.runtime), site.runtime.read(editions.load_generation)
     report = site.rescan()
     assert (report.added, report.changed, report.removed, report.unchanged) == (0, 0, 0, 1)
-    assert reads == [] and site.runtime.read(editions.generation) == generation and contents(site.runtime) == before
+    assert reads == [] and site.runtime.read(editions.load_generation) == generation and contents(site.runtime) == before
 
 
 def test_only_files_that_changed_are_read(site: Any, reads: list[str]) -> None:
@@ -133,7 +133,7 @@ def test_a_removed_file_takes_its_article_and_its_terms_along(site: Any) -> None
     report = site.rescan()
     assert (report.removed, report.articles) == (1, 1)
     assert terms(site) == {"Linux": 1}
-    assert "tags/内核" not in {row.path for row, _selection in site.runtime.read(lookup.states)}
+    assert "tags/内核" not in {row.path for row, _selection in site.runtime.read(lookup.list_feeds)}
 
 
 def test_a_removed_folder_takes_all_of_its_articles_along(site: Any) -> None:
@@ -490,7 +490,7 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
     def id_and_path() -> tuple[str, str]:
         with site.runtime.reading() as connection:
             [known] = queries.terms_of(connection, "tag")
-        document = site.runtime.read(lookup.document, site.runtime.edition(), known.term.path, load_formats()["atom"])
+        document = site.runtime.read(lookup.find_document, site.runtime.edition(), known.term.path, load_formats()["atom"])
         assert f"<id>tag:linux.cn,2003:{known.feed_path}</id>".encode() in document.body
         assert known.term.name.encode() in document.body
         return known.feed_path, known.term.path
@@ -504,8 +504,8 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
     site.write("3.md", tags=["Gnome"])
     site.rescan()
     assert id_and_path() == ("tags/GNOME", "tags/Gnome")
-    assert {row.path for row, _ in site.runtime.read(lookup.states)} >= {"tags/Gnome"}
-    assert "tags/GNOME" not in {row.path for row, _ in site.runtime.read(lookup.states)}
+    assert {row.path for row, _ in site.runtime.read(lookup.list_feeds)} >= {"tags/Gnome"}
+    assert "tags/GNOME" not in {row.path for row, _ in site.runtime.read(lookup.list_feeds)}
     for number in (1, 2, 3):
         (site.store / f"{number}.md").unlink()
     site.rescan()
@@ -517,13 +517,13 @@ def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) 
 def test_articles_untouched_by_a_new_spelling_still_show_it(site: Any) -> None:
     site.write("1.md", tags=["GNOME", "桌面"])
     site.rescan()
-    before = {row.path: row.digest for row, _ in site.runtime.read(lookup.states)}
+    before = {row.path: row.digest for row, _ in site.runtime.read(lookup.list_feeds)}
     site.write("2.md", tags=["Gnome"])
     site.write("3.md", tags=["Gnome"])
     site.rescan()
-    after = {row.path: row.digest for row, _ in site.runtime.read(lookup.states)}
+    after = {row.path: row.digest for row, _ in site.runtime.read(lookup.list_feeds)}
     assert before["tags/桌面"] != after["tags/桌面"], "the feed of another tag shows the article's categories"
-    document = site.runtime.read(lookup.document, site.runtime.edition(), "tags/桌面", load_formats()["json"])
+    document = site.runtime.read(lookup.find_document, site.runtime.edition(), "tags/桌面", load_formats()["json"])
     assert b"Gnome" in document.body and b"GNOME" not in document.body
 
 
@@ -581,9 +581,11 @@ def test_a_setting_that_feeds_show_changes_them_without_reading_a_file(site: Any
     site.settle("site.yaml", title="另一个名字")
     assert site.rescan().feeds_changed == 2 and reads == []
     site.settle("site.yaml", rescan_seconds=5)
-    generation = site.runtime.read(editions.generation)
+    generation = site.runtime.read(editions.load_generation)
     assert site.rescan().feeds_changed == 0
-    assert site.runtime.edition().config.site.rescan_seconds == 5 and site.runtime.read(editions.generation) == generation + 1
+    assert (
+        site.runtime.edition().config.site.rescan_seconds == 5 and site.runtime.read(editions.load_generation) == generation + 1
+    )
 
 
 def test_a_bad_edit_keeps_the_last_good_configuration_even_after_a_restart(site: Any) -> None:
@@ -630,7 +632,7 @@ def test_feeds_remember_when_they_last_changed(site: Any) -> None:
     site.write("2.md", tags=["二"], title="新")
     site.rescan(now=1_770_000_100)
     site.reopen()
-    changed = {row.path: row.changed for row, _ in site.runtime.read(lookup.states)}
+    changed = {row.path: row.changed for row, _ in site.runtime.read(lookup.list_feeds)}
     assert (changed["tags/一"], changed["tags/二"], changed["all"]) == (1_770_000_000, 1_770_000_100, 1_770_000_100)
 
 

@@ -262,7 +262,7 @@ def test_when_the_acting_clock_is_killed_another_takes_over(scaled: Any) -> None
             wait(lambda: "standby" in second.log())  # type: ignore[attr-defined]
             os.kill(first.pid, signal.SIGKILL)
             scaled.write("8.md", tags=["Neu"])
-            wait(lambda: any(state.path == "tags/Neu" for state, _selection in scaled.runtime.read(lookup.states)), 15 + 15)
+            wait(lambda: any(state.path == "tags/Neu" for state, _selection in scaled.runtime.read(lookup.list_feeds)), 15 + 15)
 
 
 def test_a_clock_that_lost_its_lock_acts_no_more(scaled: Any) -> None:

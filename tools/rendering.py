@@ -12,7 +12,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from feeds.syndication.documents import RECORD, source_hash
+from feeds.syndication.feed_states import RECORD, source_hash
 from tests.golden import golden
 
 PACKAGE = Path(__file__).resolve().parents[1] / "feeds"

@@ -51,10 +51,10 @@ def accept_removals(operator: Operator, mark: str) -> bool:
     """Let the articles that `mark` names go with the next rescan; False where others are held by now."""
 
     def accept(connection: sa.Connection) -> bool:
-        stored = editions.read(connection)
+        stored = editions.load_state(connection)
         accepted = rescan.let_go(stored, mark)
         if accepted:
-            editions.put(connection, accepted)
+            editions.save_state(connection, accepted)
             held = rescan.Held.read(stored)
             audit_log.note(connection, operator.now, "removals", str(held.articles if held else 0), operator.ip)
         return bool(accepted)

@@ -24,7 +24,7 @@ from ..newsletter.delivery import issue_status
 from ..newsletter.issues import calendar
 from ..rescan import Held, is_let_go
 from ..store.git import RepositoryStatus
-from ..syndication import documents, editions
+from ..syndication import editions, feed_states
 from ..websub import subscriptions
 
 #: Rescans that the overview lists.
@@ -61,7 +61,7 @@ class Overview:
 
 def read_overview(connection: sa.Connection, now: int) -> Overview:
     """Return the overview; `due` is reckoned from `now` (UTC seconds) in the site's time zone."""
-    stored, config = editions.read(connection), editions.edition(connection).config
+    stored, config = editions.load_state(connection), editions.load_edition(connection).config
     due = {}
     if config is not None and config.newsletter.enabled:
         settings = config.newsletter
@@ -69,7 +69,7 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
         due = {name: calendar.next_due(name, settings.cron(name), config.zone, now) for name in offered}
     return Overview(
         articles=ingest.count_articles(connection),
-        feeds=len(documents.paths(connection)),
+        feeds=len(feed_states.load_paths(connection)),
         quarantined=ingest.count_problems(connection),
         terms=queries.term_counts(connection),
         rescan=json.loads(stored.get("rescan", "null")),
@@ -169,7 +169,7 @@ def feed_table(connection: sa.Connection, config: Config, text: str, order: str,
             counts.get(state.path, Counts()),
             readers.get(state.path, 0),
         )
-        for state in documents.states(connection)
+        for state in feed_states.load_states(connection)
         if folded in urls.fold(state.title) or folded in urls.fold(state.path)
     ]
     value, reverse = ORDERS[order]
@@ -181,7 +181,7 @@ def feed_table(connection: sa.Connection, config: Config, text: str, order: str,
 
 def feed_history(connection: sa.Connection, config: Config, path: str, now: float) -> FeedHistory | None:
     """Return the feed at `path` by day, or None."""
-    state = documents.state_at(connection, path)
+    state = feed_states.find_state(connection, path)
     if state is None:
         return None
     today = requests.today(config.zone, now)

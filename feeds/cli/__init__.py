@@ -109,8 +109,8 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
 
     with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
-        if runtime.read(editions.generation) < 0:
-            editions.adopt(runtime.engine, runtime.environment)
+        if runtime.read(editions.load_generation) < 0:
+            editions.adopt_config(runtime.engine, runtime.environment)
         said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
         environment = runtime.environment.model_copy(update=said)
     from ..web import server
@@ -288,7 +288,7 @@ def status(config_dir: Path, as_json: bool) -> None:
         zone = (runtime.edition().config or Config()).zone
         audience = runtime.read(requests.recent_as_json, zone, time.time(), 100 if as_json else 10)
         hub = runtime.read(subscriptions.counts)
-        published = [as_row(*row) for row in runtime.read(lookup.states)] if as_json else []
+        published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
     if as_json:
         rows = _problem_rows(problems)
         whole = {**(found["rescan"] or {}), **found, **mail, "ok": not rows, "problems": rows, "list": published}

@@ -16,7 +16,6 @@ from ..model import FACETS, PLURALS
 from .common import CONFIG, JSON, command, open_runtime, print_json, show_progress
 
 if TYPE_CHECKING:
-    from ..config.environment import Environment
     from ..model import FeedState, Selection
 
 #: How often `export --follow` asks for the generation of the catalog.
@@ -38,7 +37,7 @@ def list_feeds(config_dir: Path, as_json: bool) -> None:
     from ..syndication import lookup
 
     with open_runtime(config_dir) as runtime:
-        rows = [as_row(*row) for row in runtime.read(lookup.states)]
+        rows = [as_row(*row) for row in runtime.read(lookup.list_feeds)]
     if as_json:
         print_json(rows)
         return
@@ -77,10 +76,10 @@ def show(config_dir: Path, path: str) -> None:
     if format is None:
         raise AddressError(f"{path}: expected an address that ends in {urls.list_extensions()}")
     with open_runtime(config_dir) as runtime:
-        found = runtime.read(lookup.document, runtime.edition(), stem, format)
+        found = runtime.read(lookup.find_document, runtime.edition(), stem, format)
         if isinstance(found, lookup.Elsewhere):
             click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
-            found = runtime.read(lookup.document, runtime.edition(), found.path, format)
+            found = runtime.read(lookup.find_document, runtime.edition(), found.path, format)
     if not isinstance(found, lookup.Document) or found.body is None:
         raise AddressError(f"{path} is gone")
     sys.stdout.buffer.write(found.body)
@@ -98,7 +97,7 @@ def opml(config_dir: Path, facet: str | None) -> None:
       feeds opml > feeds.opml
       feeds opml translator
     """
-    from ..syndication import opml as outlines
+    from ..syndication import documents
 
     chosen = FACETS.get(facet or "") or PLURALS.get(facet or "")
     if facet and chosen is None:
@@ -107,7 +106,7 @@ def opml(config_dir: Path, facet: str | None) -> None:
         config = runtime.edition().config
         if config is None:
             raise AddressError("nothing is published yet: run `feeds rescan`")
-        sys.stdout.buffer.write(runtime.read(outlines.document, config, chosen))
+        sys.stdout.buffer.write(runtime.read(documents.opml, config, chosen))
 
 
 @click.command()
@@ -134,15 +133,15 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
       feeds export --follow /srv/www/feeds
       feeds export s3://bucket/prefix
     """
-    from ..static import site_files
+    from ..static.export import Options
+    from ..static.site_files import Exporter
     from ..syndication import editions
 
     with open_runtime(config_dir) as runtime:
-        for _generation in _generations(functools.partial(runtime.read, editions.generation)) if follow else (0,):
+        exporter = Exporter(runtime, feeds_only=feeds_only)
+        for _generation in _generations(functools.partial(runtime.read, editions.load_generation)) if follow else (0,):
             with show_progress("Writing files") as progress:
-                report = site_files.export(
-                    runtime, target, renderer, compressed=compressed, feeds_only=feeds_only, full=full, progress=progress
-                )
+                report = exporter.export(target, Options(compressed=compressed, full=full, progress=progress))
             counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
             if as_json:
                 print_json(counts | {"failed": len(report.faults)})
@@ -161,13 +160,6 @@ def _print_faults(faults: Mapping[str, str]) -> None:
     for reason, spoiled in paths.items():
         more = f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else ""
         click.echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
-
-
-def renderer(environment: Environment) -> Callable[[str], bytes | None]:
-    """Return what renders the page of an address; loads Flask only where a page is to be made."""
-    from ..static import render
-
-    return render.renderer(environment)
 
 
 def _generations(ask: Callable[[], int]) -> Iterator[int]:

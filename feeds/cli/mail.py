@@ -368,7 +368,7 @@ def bounces(config_dir: Path, as_json: bool) -> None:
 
     with open_runtime(config_dir) as runtime, show_count("Reading reports") as progress:
         log_to_stderr(runtime.environment)
-        config = runtime.edition().config or editions.adopt(runtime.engine, runtime.environment)
+        config = runtime.edition().config or editions.adopt_config(runtime.engine, runtime.environment)
         context = NewsletterContext.of(runtime, config)
         if not booking.is_configured(context):
             raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")

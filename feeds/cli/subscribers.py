@@ -39,7 +39,7 @@ def _newsletter(config_dir: Path) -> Iterator[NewsletterContext]:
     from ..syndication import editions
 
     with open_runtime(config_dir) as runtime:
-        yield NewsletterContext.of(runtime, editions.adopt(runtime.engine, runtime.environment))
+        yield NewsletterContext.of(runtime, editions.adopt_config(runtime.engine, runtime.environment))
 
 
 @subscribers.command()

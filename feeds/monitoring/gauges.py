@@ -163,7 +163,7 @@ class Figures:
 
 
 def gather(connection: sa.Connection, config: Config, now: int) -> Figures:
-    stored, schema = editions.read(connection), health.schema(connection)
+    stored, schema = editions.load_state(connection), health.schema(connection)
     deliveries = read(connection, DELIVERIES)
     subscribers = read(connection, SUBSCRIBERS)
     readers = read(connection, READERS)

@@ -15,7 +15,7 @@ from ..config.models import Config
 from ..errors import DatabaseError
 from ..rescan import Held
 from ..store.git import RepositoryStatus
-from ..syndication import documents, editions
+from ..syndication import editions, feed_states
 
 #: The clock says that it is there every BEAT_SECONDS; silent after that many seconds, which a long rescan may take, too.
 BEAT_SECONDS, SILENT_SECONDS = 15, 120
@@ -44,7 +44,7 @@ def look(engine: sa.Engine, now: int) -> Readiness:
     if found < database.HEAD:
         return Readiness(f"the database is at {found}, this program needs {database.HEAD}: run `feeds migrate`")
     with database.reading(engine) as connection:
-        stored = editions.read(connection)
+        stored = editions.load_state(connection)
     if int(stored.get("generation", "-1")) < 1:
         return Readiness("no rescan has finished yet")
     return Readiness(degraded=facts(stored, found, now))
@@ -102,17 +102,17 @@ def readiness(engine: sa.Engine, now: float) -> Readiness:
 
 def beat(connection: sa.Connection, now: float) -> None:
     """Note that the clock is alive at `now` (UTC seconds)."""
-    editions.put(connection, {"clock": str(int(now))})
+    editions.save_state(connection, {"clock": str(int(now))})
 
 
 def status(connection: sa.Connection) -> dict[str, Any]:
     """Return what `feeds status` says of catalog, store and configuration, as it is printed as JSON."""
-    stored = editions.read(connection)
+    stored = editions.load_state(connection)
     held, git = Held.read(stored), RepositoryStatus.from_state(stored)
     return {
         "articles": ingest.count_articles(connection),
         "quarantined": ingest.count_problems(connection),
-        "feeds": len(documents.states(connection)),
+        "feeds": len(feed_states.load_states(connection)),
         "terms": queries.term_counts(connection),
         "generation": int(stored.get("generation", "-1")),
         "rescan": json.loads(stored.get("rescan", "null")),

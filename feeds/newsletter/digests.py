@@ -111,7 +111,7 @@ def _planned(
     context: NewsletterContext, now: int, written_at: int | None, progress: Progress | None
 ) -> Iterator[tuple[sa.Connection, list[Issue]]]:
     with database.lock(context.engine, "rescan"), context.writing() as connection:
-        arrival = max(editions.generation(connection), 0)
+        arrival = max(editions.load_generation(connection), 0)
         yield (
             connection,
             planning.plan_issues(

@@ -1,15 +1,15 @@
-"""Leaves -> a static tree, in a folder or a bucket, for a web server or a CDN to serve without this service.
+"""Bring a static tree, in a folder or a bucket, up to date with a list of files.
 
-Incremental: a leaf whose mark is the one in the manifest is neither rendered nor looked at, and one that is rendered is
-written only where its bytes differ; where the mark of all of them is, not even the leaves are asked for. Interrupted: see
-`manifest`. What is gone is removed last, so that no link leads nowhere.
-Knows nothing of how an address is answered: that is `render`, which the door brings along.
+Incremental: a file whose mark is the one in the manifest is neither rendered nor looked at, and one that is rendered is written
+only where its bytes differ; where the mark of the whole site is as before, not even the list of files is made. What an
+interrupted export was about to write is written by the next one (`targets.Manifest`). Files that are gone are removed last, so
+that no link leads nowhere.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,13 @@ from typing import NamedTuple, Protocol
 from .. import process_pool
 from ..errors import RenderError
 from ..syndication.documents import compress
-from .files import CODINGS, File, Leaf, Render, codings_of, content_of, count_of
-from .manifest import UNKNOWN, Done, Manifest
+from .files import CODINGS, EncodedFile, Render, SiteFile, codings_of, count_of, digest_of
+from .targets import UNKNOWN, Manifest, WrittenFile
 
 Progress = Callable[[int, int], None]
-#: Below this many leaves the start of more processes costs more than it saves.
+#: Below this many files the start of more processes costs more than it saves.
 PARALLEL_FROM = 100
+#: The smallest and the largest number of files in a batch.
 _BATCHES = (8, 100)
 
 
@@ -31,10 +32,10 @@ class Source(Protocol):
     """What a tree is made of."""
 
     def mark(self) -> str:
-        """Of all that decides which leaves there are, and their marks."""
+        """Return the mark of everything that decides which files there are, and their marks."""
 
-    def leaves(self) -> Sequence[Leaf]:
-        """All of them; asked for when no other export can come between."""
+    def files(self) -> Sequence[SiteFile]:
+        """Return all files. Called when no other export can come between."""
 
 
 class Target(Protocol):
@@ -47,22 +48,22 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name in messages."""
 
-    def held(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
-        """The manifest in the hands of this export, and what puts it where the next one finds it as it is by then."""
+    def open_manifest(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
+        """Return the manifest for this export alone, and what stores it, as it is then, where the next export finds it."""
 
-    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
-        """Paths that someone else has taken files of away, as far as that can be seen."""
+    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
+        """Return paths of which someone else removed files, as far as that can be seen."""
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
-        """What will tell whether someone else has been in these folders."""
+        """Return what will tell whether someone else has changed these folders."""
 
-    def put(self, files: Iterable[File]) -> int:
-        """How many were not so before, as far as that can be seen."""
+    def put(self, files: Iterable[EncodedFile]) -> int:
+        """Write files; return how many were different before, as far as that can be seen."""
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
-        """How many there were."""
+        """Remove files; return how many there were."""
 
 
 @dataclass(slots=True)
@@ -75,148 +76,139 @@ class Report:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-class Batch(NamedTuple):
-    """What became of some leaves."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to export. `full` trusts no mark; `workers` is the number of processes, None for one per core, at most eight."""
 
-    done: list[Done]
+    compressed: bool = True
+    full: bool = False
+    workers: int | None = None
+    progress: Progress | None = None
+
+
+class BatchResult(NamedTuple):
+    """What became of the files of a batch."""
+
+    done: list[WrittenFile]
     written: int
     faults: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a process needs to write some leaves. `known`: digests of what lies there now."""
+class Batch:
+    """What a process needs to write some files. `known`: digests of what lies there now."""
 
     target: Target
     renderer: Callable[[], Render]
     codings: tuple[str, ...]
-    leaves: tuple[Leaf, ...]
+    files: tuple[SiteFile, ...]
     known: Mapping[str, str]
 
 
-def export(
-    source: Source,
-    target: Target,
-    renderer: Callable[[], Render],
-    progress: Progress | None = None,
-    *,
-    compressed: bool = True,
-    full: bool = False,
-    workers: int | None = None,
-) -> Report:
-    """Bring the tree up to date. `full` trusts no mark."""
-    codings = tuple(CODINGS) if compressed else ("identity",)
-    with target.held() as (manifest, keep):
-        whole = f"{source.mark()} {'/'.join(codings)}"  # asked first: what comes after it is told by the next export
-        if not full and manifest.noted("whole") == whole and not target.absent(manifest, codings):
-            return Report(unchanged=int(manifest.noted("files")))
-        wanted = {leaf.path: leaf for leaf in source.leaves()}
-        marks = manifest.marks()
-        was_packed = manifest.noted("packed") == "1"
-        absent = target.absent(manifest, codings)
-        anew = full or was_packed != compressed
-        due = [leaf for path, leaf in wanted.items() if anew or marks.get(path) != leaf.mark or path in absent]
+def update_tree(source: Source, target: Target, renderer: Callable[[], Render], options: Options) -> Report:
+    """Bring a tree up to date. `renderer` is called in each process that renders."""
+    codings = tuple(CODINGS) if options.compressed else ("identity",)
+    with target.open_manifest() as (manifest, store_manifest):
+        whole = f"{source.mark()} {'/'.join(codings)}"  # asked first: what changes after it is for the next export
+        if not options.full and manifest.note("whole") == whole and not target.missing(manifest, codings):
+            return Report(unchanged=int(manifest.note("files")))
+        wanted = {file.path: file for file in source.files()}
+        marks, missing = manifest.marks(), target.missing(manifest, codings)
+        full = options.full or (manifest.note("packed") == "1") != options.compressed
+        due = tuple(file for path, file in wanted.items() if full or marks.get(path) != file.mark or path in missing)
         gone = sorted(marks.keys() - wanted.keys())
-        report = Report()
-        files, left = count_of(wanted, codings), False
+        report, complete = Report(), True
         if due or gone:
-            job = Job(target, renderer, codings, tuple(due), {})
-            left = _bring_about(job, manifest, marks, gone, keep, report, progress, workers)
-        if not left:
-            manifest.settle(whole, files)
-        keep()
-        report.unchanged = files - report.written
-    return report
+            batch = Batch(target, renderer, codings, due, {})
+            report, complete = _write_changes(batch, manifest, store_manifest, gone, options)
+        count = count_of(wanted, codings)
+        if complete:
+            manifest.settle(whole, count)
+        store_manifest()
+        report.unchanged = count - report.written
+        return report
 
 
-def _bring_about(
-    job: Job,
-    manifest: Manifest,
-    marks: Mapping[str, str],
-    gone: Sequence[str],
-    keep: Callable[[], None],
-    report: Report,
-    progress: Progress | None,
-    workers: int | None,
-) -> bool:
-    """Whether anything is left to the next export."""
-    target, paths = job.target, [leaf.path for leaf in job.leaves]
-    packed = len(job.codings) > 1
-    # Where another export may be at work all the same, what it was about to write is written once more by the next one.
-    others = [path for path, mark in marks.items() if not mark] if manifest.noted("open") and not target.alone else []
-    known = {} if target.alone else manifest.contents(paths)
+def _write_changes(
+    due: Batch, manifest: Manifest, store_manifest: Callable[[], None], gone: Sequence[str], options: Options
+) -> tuple[Report, bool]:
+    """Write what is due, remove what is gone; return also whether nothing is left to the next export."""
+    target, paths, report = due.target, [file.path for file in due.files], Report()
+    # Where another export may be at work, what it was about to write is written once more by the next one.
+    interrupted = manifest.note("open") and not target.alone
+    others = [path for path, mark in manifest.marks().items() if not mark] if interrupted else []
+    known = {} if target.alone else manifest.digests(paths)
     folders = {path.rpartition("/")[0] for path in (*paths, *gone)}
-    manifest.begin([*paths, *gone], folders, packed=packed)
-    keep()
-    for batch in _written(replace(job, known=known), progress, workers):
-        manifest.done(batch.done)
-        report.written += batch.written
-        report.faults |= batch.faults
+    manifest.begin([*paths, *gone], folders, packed=options.compressed)
+    store_manifest()
+    for result in _results(replace(due, known=known), options):
+        manifest.done(result.done)
+        report.written += result.written
+        report.faults |= result.faults
     report.removed = target.remove(gone, tuple(CODINGS))
-    if manifest.noted("packed") and not packed:
-        report.removed += target.remove(paths, [coding for coding in CODINGS if coding not in job.codings])
+    if manifest.note("packed") and not options.compressed:
+        report.removed += target.remove(paths, [coding for coding in CODINGS if coding not in due.codings])
     stamps = dict.fromkeys(folders, UNKNOWN) | target.stamps(folders)
-    manifest.finish(gone, stamps, others, packed=packed)
-    return bool(report.faults or others)
+    manifest.finish(gone, stamps, others, packed=options.compressed)
+    return report, not (report.faults or others)
 
 
-def _written(job: Job, progress: Progress | None, workers: int | None) -> Iterable[Batch]:
-    count = workers or min(os.cpu_count() or 1, 8)
-    jobs = _parts(job, count)
-    if len(job.leaves) < PARALLEL_FROM or count < 2:
+def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
+    """Write what is due in threads or, where it is much, in processes; yield results in order and report progress."""
+    count = options.workers or min(os.cpu_count() or 1, 8)
+    batches = _split(due, count)
+    finished = 0
+
+    def follow(results: Iterable[BatchResult]) -> Iterator[BatchResult]:
+        nonlocal finished
+        for batch, result in zip(batches, results, strict=True):
+            yield result
+            finished += len(batch.files)
+            if options.progress:
+                options.progress(finished, len(due.files))
+
+    if len(due.files) < PARALLEL_FROM or count < 2:
         with ThreadPoolExecutor(count) as threads:
-            yield from _followed((_write(one, threads) for one in jobs), jobs, progress)
+            yield from follow(_write(batch, threads) for batch in batches)
         return
-    with process_pool.pool(count, forks=job.target.alone) as pool:  # a client of a bucket has threads of its own
-        yield from _followed(pool.map(write_batch, jobs), jobs, progress)
+    with process_pool.pool(count, forks=due.target.alone) as pool:  # a client of a bucket has threads of its own
+        yield from follow(pool.map(write_batch, batches))
 
 
-def _parts(job: Job, count: int) -> list[Job]:
-    """Of a size that keeps all processes busy to the end."""
+def _split(due: Batch, processes: int) -> list[Batch]:
+    """Return batches of a size that keeps all processes busy to the end."""
     least, most = _BATCHES
-    size = max(least, min(most, len(job.leaves) // (count * 4)))
-    parts = (job.leaves[start : start + size] for start in range(0, len(job.leaves), size))
-    return [
-        replace(job, leaves=part, known={leaf.path: job.known[leaf.path] for leaf in part if leaf.path in job.known})
-        for part in parts
-    ]
+    size = max(least, min(most, len(due.files) // (processes * 4)))
+    parts = (due.files[start : start + size] for start in range(0, len(due.files), size))
+    known = due.known
+    return [replace(due, files=part, known={f.path: known[f.path] for f in part if f.path in known}) for part in parts]
 
 
-def _followed(batches: Iterable[Batch], jobs: Sequence[Job], progress: Progress | None) -> Iterable[Batch]:
-    """Says how far it has come."""
-    total, finished = sum(len(job.leaves) for job in jobs), 0
-    for batch, job in zip(batches, jobs, strict=True):
-        yield batch
-        finished += len(job.leaves)
-        if progress:
-            progress(finished, total)
-
-
-def write_batch(job: Job) -> Batch:
-    """Render and write some leaves; runs in any process. What a rescan took away meanwhile is left to the next export."""
+def write_batch(batch: Batch) -> BatchResult:
+    """Render and write some files; runs in any process. What a rescan took away meanwhile is left to the next export."""
     with ThreadPoolExecutor(1) as thread:
-        return _write(job, thread)
+        return _write(batch, thread)
 
 
-def _write(job: Job, threads: ThreadPoolExecutor) -> Batch:
-    """What is rendered is packed in `threads` while the next is rendered: both compressors let other threads run."""
-    render = job.renderer()
-    done: list[Done] = []
-    files: list[Future[File]] = []
+def _write(batch: Batch, threads: ThreadPoolExecutor) -> BatchResult:
+    """Compress in `threads` while the next file is rendered: both compressors let other threads run."""
+    render = batch.renderer()
+    done: list[WrittenFile] = []
+    encoded: list[Future[EncodedFile]] = []
     faults: dict[str, str] = {}
-    for leaf in job.leaves:
+    for file in batch.files:
         try:
-            data = leaf.make() if leaf.make else render(leaf.address)
+            data = file.make() if file.make else render(file.address)
         except RenderError as error:
-            faults[leaf.path] = str(error)
+            faults[file.path] = str(error)
             continue
         if data is None:
             continue
-        done.append(Done(leaf.path, leaf.mark, content_of(data)))
-        if job.known.get(leaf.path) != done[-1].content:
-            files += (threads.submit(_packed, leaf.path, coding, data) for coding in codings_of(leaf.path, job.codings))
-    return Batch(done, job.target.put(file.result() for file in files), faults)
+        done.append(WrittenFile(file.path, file.mark, digest_of(data)))
+        if batch.known.get(file.path) != done[-1].digest:
+            encoded += (threads.submit(_encode, file.path, coding, data) for coding in codings_of(file.path, batch.codings))
+    return BatchResult(done, batch.target.put(future.result() for future in encoded), faults)
 
 
-def _packed(path: str, coding: str, data: bytes) -> File:
-    return File(path, coding, compress(data, coding))
+def _encode(path: str, coding: str, data: bytes) -> EncodedFile:
+    return EncodedFile(path, coding, compress(data, coding))

@@ -1,4 +1,4 @@
-"""The nouns of a static tree and the names of its files. Pure."""
+"""Name the files of a static export: paths, content codings, media types, and tables of redirects for web servers. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .. import urls
 from ..config.models import Config, feed_path
 from ..formats import content_type, load_formats
 
-#: The export's own notes, below the tree. No address begins with a dot, so nothing published is ever called so.
+#: The export's own notes, below the tree. No address begins with a dot, so nothing published has such a path.
 OWN = ".feeds-export"
 #: Content codings, each with what it appends to a file's name.
 CODINGS = {"identity": "", "gzip": ".gz", "br": ".br"}
@@ -27,16 +27,15 @@ _CONTENT_TYPES = {
 }
 #: Addresses with these extensions are documents, as those of feeds are: no term's path ends like that (`urls.slug`).
 _DOCUMENTS = ("html", "opml", "xml")
-_PACKED_ALREADY = (".png",)
 
-#: The bytes that an address answers; None where there is nothing any more.
+#: Return the bytes that an address answers; None where it has nothing any more.
 Render = Callable[[str], bytes | None]
 
 
-class Leaf(NamedTuple):
+class SiteFile(NamedTuple):
     """A file of the tree. `mark` is made of all that decides its bytes, so they need not be made to know that they are old.
 
-    `make` gives the bytes where no `address` answers them; pickled, as `functools.partial` can be.
+    `make` gives the bytes where no `address` answers them; it must be picklable, as `functools.partial` can be.
     """
 
     path: str
@@ -45,8 +44,8 @@ class Leaf(NamedTuple):
     make: Callable[[], bytes] | None = None
 
 
-class File(NamedTuple):
-    """One coding of a leaf: `path` is the leaf's."""
+class EncodedFile(NamedTuple):
+    """A file in one content coding. `path` is that of the file without coding."""
 
     path: str
     coding: str
@@ -54,92 +53,104 @@ class File(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The path of this coding."""
         return self.path + CODINGS[self.coding]
 
 
 def mark_of(*parts: str) -> str:
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
+    """Return the mark made of some texts."""
+    return digest_of("\0".join(parts).encode())
 
 
-def content_of(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
+    """Return the digest by which contents are compared."""
     return hashlib.blake2b(data, digest_size=12).hexdigest()
 
 
 def path_of(address: str) -> str:
-    """The file of an address: `/` -> `index.html`, `/tags/` -> `tags/index.html`, `/tags/Linux` -> `tags/Linux.html`.
+    """Return the file of an address.
 
-    What is itself called `index` gets a folder, which a server looks into first. Documents lie at their addresses.
+    A term called `index` gets a folder, which a server looks into first. Documents lie at their addresses.
+
+    >>> [path_of(address) for address in ("/", "/tags/", "/tags/Linux", "/tags/index", "/tags/Linux.atom")]
+    ['index.html', 'tags/index.html', 'tags/Linux.html', 'tags/index/index.html', 'tags/Linux.atom']
     """
     path = address.removeprefix("/")
     last = path.rpartition("/")[2]
     if not last:
         return f"{path}index.html"
-    if extension_of(last) in _DOCUMENTS or urls.split_format(last)[1]:
+    if _extension(last) in _DOCUMENTS or urls.split_format(last)[1]:
         return path
     return f"{path}/index.html" if last == "index" else f"{path}.html"
 
 
 def key_of(path: str) -> str:
-    """Where the file lies when nothing looks for it, as in a bucket: a page at its very address."""
+    """Return where a file lies when nothing looks for it, as in a bucket: a page at its very address.
+
+    >>> [key_of(path) for path in ("index.html", "tags/Linux.html", "tags/index/index.html", "tags/Linux.atom")]
+    ['index.html', 'tags/Linux', 'tags/index', 'tags/Linux.atom']
+    """
     if path.endswith("/index/index.html"):
         return path.removesuffix("/index.html")
     stem, _dot, extension = path.rpartition(".")
-    if extension != "html" or urls.split_format(path)[1] or stem.rpartition("/")[2] == "index" or stem in ("404", "410"):
-        return path
-    return stem
-
-
-def extension_of(path: str) -> str:
-    return path.rpartition(".")[2] if "." in path else ""
+    is_page = extension == "html" and not urls.split_format(path)[1]
+    return stem if is_page and stem.rpartition("/")[2] != "index" and stem not in ("404", "410") else path
 
 
 def content_type_of(path: str) -> str:
     """Return the Content-Type that a file is served with."""
     format = urls.split_format(path)[1]
-    return content_type(format) if format else _CONTENT_TYPES.get(extension_of(path), "text/plain; charset=utf-8")
+    return content_type(format) if format else _CONTENT_TYPES.get(_extension(path), "text/plain; charset=utf-8")
+
+
+def _extension(path: str) -> str:
+    return path.rpartition(".")[2] if "." in path else ""
 
 
 def codings_of(path: str, wanted: Collection[str]) -> Iterator[str]:
-    """What shrinks is packed; notes for servers are not served."""
+    """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
     plain = _is_plain(path)
     return (coding for coding in wanted if coding == "identity" or not plain)
 
 
+def names_of(path: str, wanted: Collection[str]) -> Iterable[str]:
+    """Return the paths of all codings of a file."""
+    return (path + CODINGS[coding] for coding in codings_of(path, wanted))
+
+
 def count_of(paths: Collection[str], wanted: Collection[str]) -> int:
-    """How many files that makes."""
+    """Return how many files these paths make in all codings."""
     plain = sum(map(_is_plain, paths))
     return plain + (len(paths) - plain) * len(wanted)
 
 
 def _is_plain(path: str) -> bool:
-    return path.endswith(_PACKED_ALREADY) or path.startswith(OWN)
+    return path.endswith(".png") or path.startswith(OWN)
 
 
-def names_of(path: str, wanted: Collection[str]) -> Iterable[str]:
-    return (path + CODINGS[coding] for coding in codings_of(path, wanted))
-
-
-# Addresses that lead elsewhere or nowhere any more, as configuration of the servers that serve a static tree. Pure.
+# -- redirects -------------------------------------------------------------
 #
-# A table from address (decoded, with a slash) to address (encoded), or to GONE.
+# A tree of files cannot answer 301 or 410. A table goes from address (decoded, with a slash) to address (encoded), or to GONE.
 
 GONE = "gone"
 
 
-def of_config(config: Config) -> dict[str, str]:
-    """`moved` and `gone`: pages and documents, at both ways of writing an address."""
+def configured_redirects(config: Config) -> dict[str, str]:
+    """Return the table of `moved` and `gone`: pages and documents, at both ways of writing an address."""
     found: dict[str, str] = {}
-    moves = [*config.feeds.moved.items(), *((path, "") for path in config.feeds.gone)]
-    for written, new in moves:
+    extensions = ("", *(format.extension for format in load_formats().values()))
+    for written, new in (*config.feeds.moved.items(), *((path, "") for path in config.feeds.gone)):
+        target = f"/{urls.encode(feed_path(new))}" if new else ""
         for old in (written.strip("/"), feed_path(written)):
-            for extension in ("", *(format.extension for format in load_formats().values())):
-                target = urls.encode(feed_path(new)) if new else ""
-                found[f"/{old}{extension}"] = f"/{target}{extension}" if new else GONE
+            found.update({f"/{old}{extension}": target + extension if new else GONE for extension in extensions})
     return found
 
 
-def of_permalinks(lines: Iterable[str]) -> dict[str, str]:
-    """Articles link to each other by permalink. A line is the slug of an article's page and its permalink, newest first."""
+def permalink_redirects(lines: Iterable[str]) -> dict[str, str]:
+    """Return the table of permalinks, by which articles link to each other.
+
+    A line is the slug of an article's page and its permalink; of equal permalinks the first one counts.
+    """
     found: dict[str, str] = {}
     for line in lines:
         slug, _, permalink = line.rpartition(" ")
@@ -148,8 +159,12 @@ def of_permalinks(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def for_nginx(table: Mapping[str, str]) -> bytes:
-    """For the `http` block. Keys compare without regard to the case of ASCII letters; `$` would begin a variable."""
+def nginx_map(table: Mapping[str, str]) -> bytes:
+    """Return a table for nginx's `http` block. Keys compare regardless of ASCII case; `$` would begin a variable."""
+
+    def quote(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
     rows = sorted(table.items())
     longest = max((len(old.encode()) for old, _new in rows), default=0)
     bucket = max(128, 1 << (longest + 64).bit_length())
@@ -158,35 +173,31 @@ def for_nginx(table: Mapping[str, str]) -> bytes:
         f"map_hash_max_size {max(2048, 4 * len(rows))};",
         "map $uri $feeds_elsewhere {",
         '  default "";',
-        *(f"  {_quoted(old)} {_quoted(new.replace('$', '%24'))};" for old, new in rows),
+        *(f"  {quote(old)} {quote(new.replace('$', '%24'))};" for old, new in rows),
         "}",
     ]
     return ("\n".join(lines) + "\n").encode()
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def caddy_map(table: Mapping[str, str]) -> bytes:
+    """Return a table for a site block of a Caddyfile."""
 
+    def quote(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("{", "\\{").replace("}", "\\}") + '"'
 
-def for_caddy(table: Mapping[str, str]) -> bytes:
-    """For a site block."""
-    lines = [
-        "map {path} {feeds_elsewhere} {",
-        *(f"\t{_for_caddy(old)} {_for_caddy(new)}" for old, new in sorted(table.items())),
-        '\tdefault ""',
-        "}",
-    ]
+    rows = (f"\t{quote(old)} {quote(new)}" for old, new in sorted(table.items()))
+    lines = ["map {path} {feeds_elsewhere} {", *rows, '\tdefault ""', "}"]
     return ("\n".join(lines) + "\n").encode()
 
 
-def as_json(table: Mapping[str, str]) -> bytes:
-    """For whatever else."""
+def json_map(table: Mapping[str, str]) -> bytes:
+    """Return a table for any other server."""
     return (json.dumps(dict(sorted(table.items())), ensure_ascii=False, indent=0) + "\n").encode()
 
 
-#: Files of the table, each with its form.
-FILES = {f"{OWN}/nginx.conf": for_nginx, f"{OWN}/redirects.caddy": for_caddy, f"{OWN}/redirects.json": as_json}
-
-
-def _for_caddy(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("{", "\\{").replace("}", "\\}") + '"'
+#: Files with the table of redirects, each with the function that writes it.
+REDIRECT_FILES = {
+    f"{OWN}/nginx.conf": nginx_map,
+    f"{OWN}/redirects.caddy": caddy_map,
+    f"{OWN}/redirects.json": json_map,
+}

@@ -1,7 +1,14 @@
-"""A folder as the place of a static tree. Law: whoever reads a file there finds all of it or none, old or new.
+"""Hold a static tree in a folder or in a bucket of object storage, with the manifest of what was written there.
 
-Files are written aside and renamed into place, and only where their bytes differ. No two contents of a file have the same
-time stamp in seconds, so validators made of time and size, as web servers make them, are strong.
+Invariant of a folder: a reader of a file there finds all of it or none, old or new. Files are written aside and renamed into
+place, and only where their bytes differ. No two contents of a file have the same time stamp in seconds, so validators made of
+time and size, as web servers make them, are strong.
+
+In a bucket (S3 and what speaks like it, through obstore: extra `[s3]`) a page lies at its very address (`tags/Linux`), as
+nothing looks for `tags/Linux.html` there; `.gz` and `.br` lie beside each object with their Content-Encoding, for a CDN that
+chooses. The manifest is an object, too, replaced only over the version that was read: of two exports at once one gets an error,
+and what both were about to write is written once more by the next. obstore reads keys from the environment (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...); its own messages are never shown, as servers quote keys in theirs.
 """
 
 from __future__ import annotations
@@ -10,71 +17,198 @@ import contextlib
 import fcntl
 import os
 import re
+import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import FeedsError
-from .files import CODINGS, OWN, File, content_type_of, key_of, names_of
-from .manifest import UNKNOWN, Manifest, opened
+from .files import CODINGS, OWN, EncodedFile, content_type_of, key_of, names_of
 
+# -- the manifest ----------------------------------------------------------
+#
+# What an export wrote, recorded beside the tree: the mark of every file, so that the next one need look at nothing else. A mark
+# is taken away before the file is written and put back after, so what an interrupted export was about to write is written by
+# the next one, whatever became of it.
+
+#: Version of the tables; a manifest of another version is emptied. Raise it when what a row means changes.
+VERSION = 1
+#: Mark of a file that an export was about to write.
+UNFINISHED = ""
+#: Stamp of a folder that has to be looked into.
+UNKNOWN = -1
 MANIFEST = f"{OWN}/manifest.db"
-_LOCK = f"{OWN}/lock"
+
+_TABLES = """
+CREATE TABLE files (path TEXT PRIMARY KEY, mark TEXT NOT NULL, content TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE folders (path TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class WrittenFile(NamedTuple):
+    """A file that is as it should be in all of its codings. `digest` is that of its bytes."""
+
+    path: str
+    mark: str
+    digest: str
+
+
+class Manifest:
+    """A SQLite file that one export uses at a time. Reading it changes nothing on the disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # A killed process leaves a journal that the next one plays back; a power cut may leave less: SQLite reports that.
+        connection.execute("PRAGMA synchronous=OFF")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            return
+        with self._transaction():
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                connection.execute(f'DROP TABLE "{name}"')
+            for statement in filter(None, map(str.strip, _TABLES.split(";"))):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: Path) -> Iterator[Manifest]:
+        """Open a manifest, or make an empty one. Raises FeedsError where it cannot be used."""
+        connection = None
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            yield cls(connection)
+        except sqlite3.Error as error:
+            raise FeedsError(f"{path}: cannot be used ({error}); remove it to export everything again") from None
+        finally:
+            if connection is not None:
+                connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def marks(self) -> dict[str, str]:
+        """Return the mark of every file, UNFINISHED for those that an export was about to write."""
+        return dict(self._connection.execute("SELECT path, mark FROM files"))
+
+    def digests(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the digests of the bytes that were written, where they are known."""
+        known = dict(self._connection.execute("SELECT path, content FROM files"))
+        return {path: known[path] for path in paths if known.get(path)}
+
+    def folders(self) -> dict[str, int]:
+        """Return the stamps of all folders."""
+        return dict(self._connection.execute("SELECT path, stamp FROM folders"))
+
+    def note(self, name: str) -> str:
+        """Return a note, "" where there is none.
+
+        `open`: an export is writing, or was cut off. `packed`: there are, or may be, files of other codings. `whole`: the mark
+        of the site, `files`: how many files it has; both only where everything is as it should be.
+        """
+        row = self._connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def begin(self, paths: Iterable[str], folders: Iterable[str], *, packed: bool) -> None:
+        """Record the files that will be written or removed, and the folders that they are in."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM state WHERE name = 'whole'")
+            notes = {"open": "1"} | ({"packed": "1"} if packed else {})
+            self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", notes.items())
+            rows = [(path, UNFINISHED) for path in paths]
+            self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, '')", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", [(f, UNKNOWN) for f in folders])
+
+    def done(self, files: Iterable[WrittenFile]) -> None:
+        """Record files that were written."""
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", files)
+
+    def finish(self, removed: Iterable[str], folders: Mapping[str, int], unfinished: Iterable[str], *, packed: bool) -> None:
+        """Record the end of an export; `folders` with their stamps, UNKNOWN for those that went."""
+        with self._transaction():
+            self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in removed])
+            self._connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", folders.items())
+            self._connection.execute("DELETE FROM folders WHERE stamp = ?", (UNKNOWN,))
+            rows = [(path,) for path in unfinished]
+            self._connection.executemany("UPDATE files SET mark = '', content = '' WHERE path = ?", rows)
+            self._connection.execute("DELETE FROM state WHERE name = 'open'")
+            if not packed:
+                self._connection.execute("DELETE FROM state WHERE name = 'packed'")
+
+    def settle(self, whole: str, files: int) -> None:
+        """Record that everything is as the mark `whole` says."""
+        with self._transaction():
+            rows = {"whole": whole, "files": str(files)}
+            self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows.items())
+
+
+# -- a folder --------------------------------------------------------------
+
+#: Where files are written before they are renamed into place.
 _ASIDE = f"{OWN}/aside"
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Pickled into the processes that write."""
+    """A folder as the target of an export. Pickled into the processes that write."""
 
     root: str
     alone = True
 
     @property
     def name(self) -> str:
+        """The folder's path."""
         return self.root
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
-        """One export at a time; another one waits. What a killed one left aside is cleared away."""
+    def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
+        """Lock the folder, waiting for another export, and open its manifest. What a killed export left aside is removed."""
         try:
             self._at(_ASIDE).mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._at(_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lock = os.open(self._at(f"{OWN}/lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._fault(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in self._at(_ASIDE).iterdir():
                 left.unlink()
-            with opened(self._at(MANIFEST)) as manifest:
+            with Manifest.open(self._at(MANIFEST)) as manifest:
                 yield manifest, lambda: None  # it is where it belongs
         finally:
             os.close(lock)
 
-    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
-        """Paths of which a file is not there any more. Folders as the last export left them need no look inside."""
-        stale = {folder for folder, stamp in manifest.folders().items() if stamp == UNKNOWN or self._stamp(folder) != stamp}
-        if not stale:
+    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
+        """Return paths of which a file does not exist any more. Folders as the last export left them need no look inside."""
+        inside: dict[str, set[str]] = {}
+        for folder, stamp in manifest.folders().items():
+            if stamp == UNKNOWN or self._stamp(folder) != stamp:
+                try:
+                    inside[folder] = set(os.listdir(self._at(folder)))
+                except OSError:
+                    inside[folder] = set()
+        if not inside:
             return set()
-        inside = {folder: self._names(folder) for folder in stale}
         return {
             path
             for path in manifest.marks()
-            if (folder := _folder(path)) in stale
+            if (folder := _parent(path)) in inside
             and not inside[folder].issuperset(name.rpartition("/")[2] for name in names_of(path, codings))
         }
 
-    def _names(self, folder: str) -> set[str]:
-        try:
-            return set(os.listdir(self._at(folder)))
-        except OSError:
-            return set()
-
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
+        """Return the time stamps of the folders that exist, in nanoseconds."""
         return {folder: stamp for folder in folders if (stamp := self._stamp(folder)) != UNKNOWN}
 
     def _stamp(self, folder: str) -> int:
@@ -83,24 +217,27 @@ class Folder:
         except OSError:
             return UNKNOWN
 
-    # -- files -------------------------------------------------------------
-
-    def put(self, files: Iterable[File]) -> int:
-        """How many were not as they are now."""
+    def put(self, files: Iterable[EncodedFile]) -> int:
+        """Write files; return how many were not as they are now."""
         try:
             return sum(self._put(file) for file in files)
         except OSError as error:
             raise self._fault(error) from None
 
-    def _put(self, file: File) -> bool:
+    def _put(self, file: EncodedFile) -> bool:
         target = self._at(file.name)
-        before = _bytes(target)
+        try:
+            before = target.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            before = None
         if before == file.data:
             return False
         aside = self._at(f"{_ASIDE}/{os.getpid()}")
         aside.write_bytes(file.data)
-        if before is not None:
-            _make_younger(aside, os.stat(target).st_mtime)
+        if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of whole seconds
+            seconds = int(os.stat(target).st_mtime)
+            if int(os.stat(aside).st_mtime) <= seconds:
+                os.utime(aside, (seconds + 1, seconds + 1))
         try:
             aside.replace(target)
         except FileNotFoundError:
@@ -109,7 +246,7 @@ class Folder:
         return True
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
-        """Only below the folder, whatever the manifest says; folders that are empty then go, too."""
+        """Remove files, only below the folder whatever the manifest says, and folders that are empty then."""
         removed = 0
         root = Path(self.root).resolve()
         for path in paths:
@@ -119,16 +256,12 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                     self._at(name).unlink()
                     removed += 1
-            self._prune(_folder(path))
+            folder = _parent(path)
+            with contextlib.suppress(OSError):  # the first one that is not empty
+                while folder:
+                    self._at(folder).rmdir()
+                    folder = _parent(folder)
         return removed
-
-    def _prune(self, folder: str) -> None:
-        while folder:
-            try:
-                self._at(folder).rmdir()
-            except OSError:
-                return
-            folder = _folder(folder)
 
     def _at(self, path: str) -> Path:
         return Path(self.root, path)
@@ -137,41 +270,33 @@ class Folder:
         return FeedsError(f"{error.filename2 or error.filename or self.root}: {error.strerror}")
 
 
-def _folder(path: str) -> str:
+def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+# -- a bucket --------------------------------------------------------------
 
-
-def _make_younger(path: Path, than: float) -> None:
-    """By a second at least: web servers make ETag and Last-Modified of whole seconds."""
-    if int(os.stat(path).st_mtime) <= int(than):
-        os.utime(path, (int(than) + 1, int(than) + 1))
-
-
-# A bucket of object storage (S3 and what speaks like it) as the place of a static tree, through obstore: extra `[s3]`.
-#
-# A page lies at its very address (`tags/Linux`), as nothing looks for `tags/Linux.html` there; `.gz` and `.br` lie beside each
-# object with their Content-Encoding, for a CDN that chooses. The manifest is an object, too, replaced only by who read it last:
-# of two exports at once one is told so, and what both were about to write is written once more by the next.
-#
-# obstore reads keys from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...); no message
-# of its own is shown, as servers quote keys in theirs.
-
-_MANIFEST = f"{OWN}/manifest.db"
+#: Objects that are written at once: each waits for the network.
 _AT_ONCE = 16
 _RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
-_FORM = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?")
+_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?")
+#: obstore's errors in words of our own.
+_ERRORS = {
+    "AlreadyExistsError": "another export has begun there meanwhile; what is unfinished is written by the next one",
+    "PreconditionError": "another export has been there meanwhile; what is unfinished is written by the next one",
+    "PermissionDeniedError": "permission denied",
+    "UnauthenticatedError": "the keys in the environment are not accepted",
+    "NotFoundError": "no such bucket",
+    "FileNotFoundError": "no such bucket",
+    "GenericError": "the storage cannot be reached, or answers with an error",
+}
+#: What identifies one version of an object, for conditional writes; None for an object that does not exist.
+_Version = dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`prefix` without slashes around it. `max_age` in seconds."""
+    """A bucket as the target of an export. `prefix` without slashes around it; `max_age` in seconds."""
 
     bucket: str
     prefix: str
@@ -179,62 +304,67 @@ class Bucket:
     alone = False
 
     @classmethod
-    def named(cls, url: str, max_age: int) -> Bucket:
-        """Raises FeedsError. What else stands in the address may be a secret, so it is not repeated."""
-        found = _FORM.fullmatch(url)
+    def parse(cls, url: str, max_age: int) -> Bucket:
+        """Parse s3://BUCKET/PREFIX. Raises FeedsError without repeating the address: the rest of it may be a secret."""
+        found = _ADDRESS.fullmatch(url)
         if found is None:
             raise FeedsError("expected a folder or s3://BUCKET/PREFIX; keys and endpoint come from the environment (AWS_...)")
         return cls(found[1], (found[2] or "").strip("/"), max_age)
 
     @property
     def name(self) -> str:
+        """The bucket's address."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    # -- the manifest ------------------------------------------------------
-
     @contextlib.contextmanager
-    def held(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
-        """A copy of the object here; it goes back over the version that it was made from, or not at all."""
+    def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
+        """Fetch the manifest; it is stored over the version that it was made from, or not at all."""
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "manifest.db")
-            version = self._told(lambda store: _fetch(store, copy))
+            version = self._call(lambda store: _fetch(store, copy))
 
-            def keep() -> None:
+            def store_manifest() -> None:
                 nonlocal version
-                version = self._told(lambda store: _return(store, copy, version))
+                version = self._call(lambda store: _replace(store, copy, version))
 
-            with opened(copy) as manifest:
-                yield manifest, keep
+            with Manifest.open(copy) as manifest:
+                yield manifest, store_manifest
 
-    def absent(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
-        """Nobody looks: listing a bucket takes longer than an export. `full` is there for that."""
+    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
+        """Return nothing: listing a bucket takes longer than an export. `full` is there for that."""
         return set()
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
+        """Return nothing: a bucket has no folders."""
         return {}
 
-    # -- objects -----------------------------------------------------------
-
-    def put(self, files: Iterable[File]) -> int:
+    def put(self, files: Iterable[EncodedFile]) -> int:
+        """Write objects, several at a time; the first error ends it. Returns how many."""
         wanted = list(files)
+
+        def put_all(store: Any) -> None:
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                for _done in threads.map(lambda file: self._put(store, file), wanted):
+                    pass
+
         if wanted:
-            self._told(lambda store: _together(lambda file: self._put(store, file), wanted))
+            self._call(put_all)
         return len(wanted)
 
-    def _put(self, store: Any, file: File) -> None:
+    def _put(self, store: Any, file: EncodedFile) -> None:
         import obstore
 
-        key = key_of(file.path) + CODINGS[file.coding]
-        obstore.put(store, key, file.data, attributes=self._attributes(file), use_multipart=False)
-
-    def _attributes(self, file: File) -> dict[str, str]:
-        found = {
+        attributes = {
             "Content-Type": content_type_of(file.path),
             "Cache-Control": f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
         }
-        return found if file.coding == "identity" else found | {"Content-Encoding": file.coding}
+        if file.coding != "identity":
+            attributes["Content-Encoding"] = file.coding
+        key = key_of(file.path) + CODINGS[file.coding]
+        obstore.put(store, key, file.data, attributes=attributes, use_multipart=False)
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
+        """Remove objects; return how many."""
         import obstore
 
         names = [
@@ -245,67 +375,43 @@ class Bucket:
         ]
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
-            self._told(lambda store, part=part: obstore.delete(store, part))  # type: ignore[misc]
+            self._call(lambda store, part=part: obstore.delete(store, part))  # type: ignore[misc]
         return len(names)
 
-    def _told(self, work: Callable[[Any], Any]) -> Any:
-        """Faults in words of our own: kind and place, nothing that the other side said."""
-        try:
-            return work(self._store())
-        except Exception as error:
-            kind = type(error).__name__
-            if not (isinstance(error, OSError) or type(error).__module__.startswith("obstore")):
-                raise
-            raise FeedsError(f"{self.name}: {_WORDS.get(kind, kind)}") from None
-
-    def _store(self) -> Any:
+    def _call(self, work: Callable[[Any], Any]) -> Any:
+        """Return `work(store)`. Errors are told in words of our own: kind and place, nothing that the other side said."""
         try:
             from obstore.store import S3Store
         except ImportError:
             raise FeedsError("s3:// needs obstore: pip install 'feeds[s3]'") from None
-        return S3Store(self.bucket, prefix=self.prefix or None, retry_config=_RETRIES)
-
-
-_Version = dict[str, str] | None
+        try:
+            return work(S3Store(self.bucket, prefix=self.prefix or None, retry_config=_RETRIES))
+        except Exception as error:
+            kind = type(error).__name__
+            if not (isinstance(error, OSError) or type(error).__module__.startswith("obstore")):
+                raise
+            raise FeedsError(f"{self.name}: {_ERRORS.get(kind, kind)}") from None
 
 
 def _fetch(store: Any, copy: Path) -> _Version:
     import obstore
 
     try:
-        found = obstore.get(store, _MANIFEST)
+        found = obstore.get(store, MANIFEST)
     except FileNotFoundError:
         return None
     copy.write_bytes(bytes(found.bytes()))
     return _version(found.meta)
 
 
-def _return(store: Any, copy: Path, version: _Version) -> _Version:
+def _replace(store: Any, copy: Path, version: _Version) -> _Version:
     import obstore
 
     attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
     mode: Any = version or "create"
-    made = obstore.put(store, _MANIFEST, copy.read_bytes(), attributes=attributes, use_multipart=False, mode=mode)
+    made = obstore.put(store, MANIFEST, copy.read_bytes(), attributes=attributes, use_multipart=False, mode=mode)
     return _version(made)
 
 
 def _version(meta: Any) -> _Version:
     return {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
-
-
-_WORDS = {
-    "AlreadyExistsError": "another export has begun there meanwhile; what is unfinished is written by the next one",
-    "PreconditionError": "another export has been there meanwhile; what is unfinished is written by the next one",
-    "PermissionDeniedError": "permission denied",
-    "UnauthenticatedError": "the keys in the environment are not accepted",
-    "NotFoundError": "no such bucket",
-    "FileNotFoundError": "no such bucket",
-    "GenericError": "the storage cannot be reached, or answers with an error",
-}
-
-
-def _together(work: Callable[[File], None], files: list[File]) -> None:
-    """Several at a time: each waits for the network. The first fault ends it."""
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for _done in threads.map(work, files):
-            pass

@@ -1,6 +1,6 @@
-"""Catalog -> feeds. Law: reads articles through `library.catalog` only; knows nothing of HTTP or mail.
+"""Make feeds of the catalog: which feeds there are, their states, their documents, and what pages show of them.
 
-Reading order: definitions (which feeds there are) -> documents (their state, their bytes) -> entries (an article as an entry)
--> formats (Atom, RSS, JSON Feed) -> opml, websub; leaves (the static tree's nouns) -> manifest, redirects -> export -> folder,
-bucket.
+feeds (definitions, archive periods) -> feed_states (digests and ETags, written by the rescan) -> documents (bytes in a format)
+-> lookup (what an address means) -> pages (what web pages show). `editions` records which generation of the catalog is
+published. Invariant: articles are read through `catalog` only; nothing here knows HTTP or mail.
 """

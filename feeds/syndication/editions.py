@@ -15,7 +15,7 @@ from ..config.load import load_config
 from ..config.models import Config
 from ..database.tables import state
 from ..store.parse import ParseSettings
-from . import documents
+from . import feed_states
 
 #: How many of the last generations are known by what they touched, and how many terms one may have touched to be told of.
 REMEMBERED, MOST_TOUCHED = 16, 500
@@ -44,26 +44,26 @@ class Edition:
         return frozenset().union(*(self.touched[one] for one in missed))
 
 
-def read(connection: sa.Connection) -> dict[str, str]:
+def load_state(connection: sa.Connection) -> dict[str, str]:
     return {name: value for name, value in connection.execute(sa.select(state.c.name, state.c.value))}
 
 
 _GENERATION = sa.select(state.c.value).where(state.c.name == "generation")
 
 
-def generation(connection: sa.Connection) -> int:
+def load_generation(connection: sa.Connection) -> int:
     value = connection.execute(_GENERATION).scalar()
     return int(value) if value is not None else -1
 
 
-def edition(connection: sa.Connection) -> Edition:
-    stored = read(connection)
+def load_edition(connection: sa.Connection) -> Edition:
+    stored = load_state(connection)
     config = Config.model_validate_json(stored["config"]) if "config" in stored else None
     touched = {int(one): frozenset(keys) for one, keys in json.loads(stored.get("touched", "{}")).items()}
     return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")), touched)
 
 
-def touched(before: str, generation: int, keys: Collection[int] | None) -> str:
+def encode_touched(before: str, generation: int, keys: Collection[int] | None) -> str:
     """What is stored as `touched`, with one generation more. `keys` None: all terms."""
     known = {int(one): found for one, found in json.loads(before).items() if int(one) > generation - REMEMBERED}
     if keys is not None and len(keys) <= MOST_TOUCHED:
@@ -71,23 +71,23 @@ def touched(before: str, generation: int, keys: Collection[int] | None) -> str:
     return json.dumps(known)
 
 
-def put(connection: sa.Connection, values: Mapping[str, str]) -> None:
+def save_state(connection: sa.Connection, values: Mapping[str, str]) -> None:
     connection.execute(sa.delete(state).where(state.c.name.in_(list(values))))
     connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
 
 
-def marks(config: Config, settings: ParseSettings) -> dict[str, str]:
+def catalog_marks(config: Config, settings: ParseSettings) -> dict[str, str]:
     """What the catalog was made with: which part of it a new configuration asks to be made anew."""
     text = config.model_dump_json(by_alias=True)
     aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)
-    shown = hashlib.sha256((text + documents.versions()).encode()).hexdigest()[:16]
+    shown = hashlib.sha256((text + feed_states.versions()).encode()).hexdigest()[:16]
     return {"config": text, "parse": settings.key, "aliases": aliases, "shown": shown}
 
 
-def adopt(engine: sa.Engine, environment: Environment) -> Config:
+def adopt_config(engine: sa.Engine, environment: Environment) -> Config:
     """Return the configuration of the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
     config = load_config(environment)
     with database.writing(engine) as connection:
-        if "config" not in read(connection):
-            put(connection, {"config": config.model_dump_json(by_alias=True), "generation": "0"})
+        if "config" not in load_state(connection):
+            save_state(connection, {"config": config.model_dump_json(by_alias=True), "generation": "0"})
     return config

@@ -1,8 +1,16 @@
-"""Which feeds there are: one of each term of an enabled facet, the operator's own, and /all. Pure but for looking terms up."""
+"""Define the feeds of a site, and divide the history of a feed into archive documents.
+
+There is one feed of each term of an enabled facet, one of each entry under `feeds` in the configuration, one of any selection,
+and `/all`. Nothing here reads articles; terms are looked up where a feed depends on them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -10,7 +18,7 @@ from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm, Respelled
 from ..config.models import Config, NamedFeed
-from ..model import FACETS, PLURALS, Feed, Selection
+from ..model import FACETS, PLURALS, Feed, Selection, Term
 from ..selections import Aliases
 
 ALL = "all"
@@ -19,61 +27,67 @@ SELECT = "select"
 
 
 def all_feed(config: Config) -> Feed:
-    site = config.site
-    subtitle = site.description or _words(config, f"{site.title} 的全部文章", f"All articles of {site.title}")
-    id = urls.feed_id(site.id_authority, ALL)
-    settings = config.feeds.all
+    """Return the feed of all articles."""
+    site, settings = config.site, config.feeds.all
+    subtitle = f"{site.title} 的全部文章" if config.chinese else f"All articles of {site.title}"
     return Feed(
-        ALL, id, site.title, subtitle, Selection(), settings.limit, config.feeds.content, archive=_period(settings.archive)
+        path=ALL,
+        id=urls.feed_id(site.id_authority, ALL),
+        title=site.title,
+        subtitle=site.description or subtitle,
+        selection=Selection(),
+        limit=settings.limit,
+        content=config.feeds.content,
+        archive=_archive_unit(settings.archive),
     )
 
 
-def _period(setting: str) -> str:
-    return "" if setting == "none" else setting
-
-
 def named_feed(config: Config, named: NamedFeed) -> Feed:
-    path = f"{NAMED}/{named.name}"
+    """Return a feed of the configuration. Its id keeps the name that it was first published under."""
     return Feed(
-        path=path,
+        path=f"{NAMED}/{named.name}",
         id=urls.feed_id(config.site.id_authority, f"{NAMED}/{named.permanent}"),
         title=f"{named.title} · {config.site.title}",
         subtitle=named.description or named.title,
         selection=named.select.selection(),
         limit=named.limit,
         content=named.content or config.feeds.content,
-        archive=_period(named.archive),
+        archive=_archive_unit(named.archive),
     )
 
 
 def term_feed(config: Config, known: KnownTerm) -> Feed:
-    term = known.term
-    facet = FACETS[term.facet]
-    label = facet.zh if config.chinese else facet.en
+    """Return the feed of one term. Its id keeps the spelling that it was first published under."""
+    term, facet, settings = known.term, FACETS[known.term.facet], config.feeds.facet(known.term.facet)
+    name, label = term.name, facet.label(chinese=config.chinese)
+    zh = {"translator": f"{name} 翻译的文章", "author": f"{name} 撰写的文章", "reviewer": f"{name} 校对的文章"}
+    en = {"translator": f"Articles translated by {name}", "author": f"Articles by {name}"}
+    if config.chinese:
+        title, subtitle = f"{label}：{name}", zh.get(facet.name, f"{label}“{name}”下的文章")
+    else:
+        title, subtitle = f"{label}: {name}", en.get(facet.name, f"Articles under {label.lower()} {name}")
     return Feed(
         path=term.path,
         id=urls.feed_id(config.site.id_authority, known.feed_path),
-        title=f"{label}：{term.name} · {config.site.title}"
-        if config.chinese
-        else f"{label}: {term.name} · {config.site.title}",
-        subtitle=_subtitle(config, term.facet, term.name),
-        selection=Selection({term.facet: (term.name,)}),
-        limit=config.feeds.facet(term.facet).limit,
+        title=f"{title} · {config.site.title}",
+        subtitle=subtitle,
+        selection=Selection({term.facet: (name,)}),
+        limit=settings.limit,
         content=config.feeds.content,
         facet=term.facet,
-        archive=_period(config.feeds.facet(term.facet).archive),
+        archive=_archive_unit(settings.archive),
         term=known.key,
     )
 
 
-def selected_feed(config: Config, found: Respelled) -> Feed:
-    """The feed of any selection: its address is the canonical text, its id that of the names that never change."""
+def selection_feed(config: Config, found: Respelled) -> Feed:
+    """Return the feed of any selection: its address is the canonical text, its id that of the names that never change."""
     site, title = config.site, selections.title(found.selection, chinese=config.chinese)
     return Feed(
         path=SELECT,
         id=urls.feed_id(site.id_authority, SELECT, selections.canonical(found.lasting)),
         title=f"{title} · {site.title}",
-        subtitle=_words(config, f"{site.title}：{title}", f"{site.title}: {title}"),
+        subtitle=f"{site.title}：{title}" if config.chinese else f"{site.title}: {title}",
         selection=found.selection,
         limit=config.feeds.select.limit,
         content=config.feeds.content,
@@ -81,35 +95,25 @@ def selected_feed(config: Config, found: Respelled) -> Feed:
     )
 
 
-def _subtitle(config: Config, facet: str, name: str) -> str:
-    zh = {"translator": f"{name} 翻译的文章", "author": f"{name} 撰写的文章", "reviewer": f"{name} 校对的文章"}
-    en = {"translator": f"Articles translated by {name}", "author": f"Articles by {name}"}
-    if config.chinese:
-        return zh.get(facet, f"{FACETS[facet].zh}“{name}”下的文章")
-    return en.get(facet, f"Articles under {FACETS[facet].en.lower()} {name}")
-
-
-def _words(config: Config, zh: str, en: str) -> str:
-    return zh if config.chinese else en
-
-
 def enabled_facets(config: Config) -> list[str]:
+    """Return the facets whose terms have feeds, in the order of the table."""
     return [name for name in FACETS if config.feeds.facet(name).enabled]
 
 
 def aliases_of(config: Config) -> Aliases:
+    """Return the aliases of the configuration, followed to their ends."""
     return Aliases.from_config(config.feeds.aliases)
 
 
-def clauses_of(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
-    """A feed's selection, resolved; in the snapshot that the feed was found in."""
+def resolve_clauses(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
+    """Return a feed's selection in keys of terms. Call it in the snapshot that the feed was found in."""
     if feed.term is not None:
         return Clauses(((feed.term,),))
     return queries.resolve(connection, aliases_of(config), feed.selection)
 
 
-def every_feed(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed, KnownTerm | None]]:
-    """All feeds, /all and named ones first."""
+def list_feeds(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed, KnownTerm | None]]:
+    """Yield every feed, and its term where it is a term's: /all first, then the named ones, then facet by facet."""
     yield all_feed(config), None
     for named in config.feeds.feeds:
         yield named_feed(config, named), None
@@ -119,20 +123,111 @@ def every_feed(connection: sa.Connection, config: Config) -> Iterator[tuple[Feed
 
 
 def is_offered(config: Config, known: KnownTerm) -> bool:
+    """Return whether a term has a feed: its facet is enabled, and it has enough articles."""
     settings = config.feeds.facet(known.term.facet)
     return settings.enabled and known.term.articles >= settings.min_articles
 
 
-def feed_at(connection: sa.Connection, config: Config, path: str) -> Feed | None:
-    """The feed that an address means, in any spelling; its `path` is the canonical one. None if there is none."""
+def offered_terms(connection: sa.Connection, config: Config, facet: str, limit: int | None = None) -> list[Term]:
+    """Return the terms of a facet that have a feed at their own address, the most used first."""
+    more = limit and limit + len(config.retired)
+    found = queries.terms_of(connection, facet, config.feeds.facet(facet).min_articles, more)
+    return [known.term for known in found if urls.fold(known.term.path) not in config.retired][:limit]
+
+
+def parse_path(connection: sa.Connection, config: Config, path: str) -> Feed | None:
+    """Return the feed that an address means, in any spelling, or None; the feed's own `path` is the canonical one."""
     folder, _, rest = path.partition("/")
     if not rest:
         return all_feed(config) if folder.casefold() == ALL else None
     if folder.casefold() == NAMED:
-        for named in config.feeds.feeds:
-            if named.name.casefold() == rest.casefold():
-                return named_feed(config, named)
-        return None
+        named = (one for one in config.feeds.feeds if one.name.casefold() == rest.casefold())
+        return next((named_feed(config, one) for one in named), None)
     facet = PLURALS.get(folder.casefold())
     known = queries.term_at(connection, aliases_of(config), facet.name, rest) if facet else None
     return term_feed(config, known) if known is not None and is_offered(config, known) else None
+
+
+# -- archive periods -------------------------------------------------------
+#
+# The whole history of a feed in documents of fixed periods: archived feeds of RFC 5005, section 4. A period is a year or a
+# month of the site's time zone; an article is in the period of its date, so an article that is added changes one document and
+# moves no other. A period is closed once the feed has a younger article in a later one: from then on its bytes stay, except for
+# what happens to its own articles. The youngest period is still open: it is linked like the others, so that a walk from the
+# feed meets every article, and is not marked as an archive, so that no reader keeps it for good.
+
+_PERIOD_NAMES = {"year": re.compile(r"\d{4}"), "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])")}
+
+
+def _archive_unit(setting: str) -> str:
+    return "" if setting == "none" else setting
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePeriod:
+    """A year or month of a feed's history. `name` is the end of its address: 2016, 2016-05.
+
+    It goes from `first` to before `end`, in UTC seconds.
+    """
+
+    name: str
+    first: int
+    end: int
+
+    def path(self, feed: Feed) -> str:
+        """Return the path of the archive document of this period."""
+        return urls.archive_path(feed.path, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class AdjacentPeriods:
+    """The periods with articles before and after one; a period without a younger one is still open."""
+
+    older: ArchivePeriod | None
+    younger: ArchivePeriod | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the period between them takes no more articles."""
+        return self.younger is not None
+
+
+def parse_period(unit: str, name: str, zone: ZoneInfo) -> ArchivePeriod | None:
+    """Return the period that the end of an address names; None where a feed archived by `unit` has none of that name.
+
+    >>> parse_period("month", "2016-12", ZoneInfo("UTC"))
+    ArchivePeriod(name='2016-12', first=1480550400, end=1483228800)
+    >>> parse_period("year", "2016-12", ZoneInfo("UTC"))
+    """
+    pattern = _PERIOD_NAMES.get(unit)
+    if pattern is None or not pattern.fullmatch(name) or not 1 <= int(name[:4]) <= 9998:
+        return None
+    year, month = int(name[:4]), int(name[5:] or 1)
+    after = (year + 1, 1) if unit == "year" or month == 12 else (year, month + 1)
+    first, end = (int(datetime(*start, 1, tzinfo=zone).timestamp()) for start in ((year, month), after))
+    return ArchivePeriod(name, first, end)
+
+
+def period_name(unit: str, published: int, zone: ZoneInfo) -> str:
+    """Return the name of the period of an instant (UTC seconds)."""
+    local = datetime.fromtimestamp(published, zone)
+    return f"{local.year:04}" if unit == "year" else f"{local.year:04}-{local.month:02}"
+
+
+def period_of(unit: str, published: int | None, zone: ZoneInfo) -> ArchivePeriod | None:
+    """Return the period of an instant (UTC seconds), None for none."""
+    return None if published is None else parse_period(unit, period_name(unit, published, zone), zone)
+
+
+def newest_period(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses) -> ArchivePeriod | None:
+    """Return the period of a feed's newest article, where a walk through its archive begins."""
+    return period_of(feed.archive, queries.newest_published(connection, clauses), config.zone) if feed.archive else None
+
+
+def adjacent_periods(
+    connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, period: ArchivePeriod
+) -> AdjacentPeriods:
+    """Return the nearest periods before and after one in which the feed has articles."""
+    older = queries.newest_published(connection, clauses, period.first)
+    younger = queries.oldest_published(connection, clauses, period.end)
+    return AdjacentPeriods(*(period_of(feed.archive, published, config.zone) for published in (older, younger)))

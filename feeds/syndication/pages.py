@@ -1,4 +1,4 @@
-"""What the page of a term says about it, beside its articles."""
+"""Collect what web pages show: a feed's articles, a term's statistics, an article and its neighbours, directories, searches."""
 
 from __future__ import annotations
 
@@ -18,24 +18,39 @@ from ..catalog import queries
 from ..catalog.queries import KnownTerm
 from ..catalog.related import adjacent_articles, related_articles, related_terms, term_positions
 from ..catalog.search import clean_query, search_articles
-from ..catalog.sort_key import first_position, published_at
+from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
 from ..config.models import Config
-from ..model import PEOPLE, Article, Term
+from ..errors import AddressError
+from ..model import FACETS, PEOPLE, Article, Feed, FeedState, Term
 from ..store.markdown import opens_with_picture, opens_with_summary
-from . import feeds
+from . import documents, feed_states, feeds, lookup
+from .feed_states import ArchiveDocument
+from .lookup import Elsewhere, FoundFeed, Gone
 
-#: Beyond so many months, activity is told by year.
-MAX_MONTHS = 180
-#: How many terms of each facet are named.
-COMPANY = 8
-#: What an account may be called where people have pages of their own: as on GitHub.
-_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}")
+#: Articles on a page of a feed, and of a search.
+PAGE = 20
+
+# -- home ------------------------------------------------------------------
+
+#: Articles and terms of each facet on the home page.
+NEWEST, TOP_TERMS = 12, 24
+
+
+def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
+    """Return the newest articles, the most used terms of each facet, and the feeds that the operator named."""
+    articles = queries.select(connection, queries.Clauses(), Window(NEWEST), with_html=False)
+    top = {facet: feeds.offered_terms(connection, config, facet, TOP_TERMS) for facet in feeds.enabled_facets(config)}
+    paths = [f"{feeds.NAMED}/{named.name}" for named in config.feeds.feeds]
+    return articles, top, [state for path in paths if (state := feed_states.find_state(connection, path))]
+
+
+# -- feeds -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """A month, or with `month` 0 a whole year, and how many articles were published in it."""
+class Activity:
+    """How many articles were published in a month, or in a whole year, which has `month` 0."""
 
     year: int
     month: int
@@ -43,26 +58,28 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
-    """`periods` have no gaps. `company`: the terms that most of the articles have, too, with how many, by facet.
+class TermStats:
+    """What a term's articles say about it. `periods` have no gaps.
 
-    `profile` is the address of a person's own page elsewhere, `place` the host that it is on.
+    `company`: the terms that most of the articles have, too, with how many, by facet. `profile` is the address of a person's
+    own page elsewhere, `place` the host that it is on.
     """
 
     first: datetime
     last: datetime
-    periods: tuple[Period, ...]
+    periods: tuple[Activity, ...]
     company: tuple[tuple[str, tuple[Term, ...]], ...]
     profile: str = ""
 
     @property
     def place(self) -> str:
+        """Whose page the profile is."""
         host = urlsplit(self.profile).hostname or ""
         return "GitHub" if host == "github.com" else host
 
     @property
-    def busiest(self) -> Period:
-        """The first of those with most articles."""
+    def busiest(self) -> Activity:
+        """The first of the periods with most articles."""
         return max(self.periods, key=lambda period: period.articles)
 
     @property
@@ -74,111 +91,129 @@ class Portrait:
         return list(found.items())
 
 
-def portray(connection: sa.Connection, config: Config, known: KnownTerm) -> Portrait | None:
-    """None where no article is left."""
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """A feed's articles as a page. `number` is None for the newest, which has all that no numbered page has.
+
+    `older` and `newer` are the numbers of the pages beside it; the page after the last numbered one is the newest. `history` is
+    the path of the newest archive document, "" without one. `portrait` is there on the newest page of a term.
+    """
+
+    feed: Feed
+    state: FeedState
+    term: Term | None
+    articles: list[Article]
+    number: int | None
+    older: int | None
+    newer: int | None
+    history: str
+    portrait: TermStats | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """An archive document's page; articles without bodies."""
+
+    document: ArchiveDocument
+    articles: list[Article]
+
+
+def feed_page(connection: sa.Connection, config: Config, path: str, number: int | None = None) -> FeedPage | Elsewhere | Gone:
+    """Return a feed's page: its articles without bodies. Raises AddressError, also where no page has the number."""
+    found = lookup.find_feed(connection, config, path)
+    if not isinstance(found, FoundFeed):
+        return found
+    feed, state, count = found.feed, found.state, found.state.articles
+    last = urls.older_pages(count, PAGE)
+    if number is not None and number > last:
+        raise AddressError(f"/{path} has no page {number}")
+    clauses = feeds.resolve_clauses(connection, config, feed)
+    skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
+    articles = queries.select(connection, clauses, Window(limit, skip=skip), with_html=False)
+    slug = path.partition("/")[2]
+    known = queries.term_at(connection, feeds.aliases_of(config), feed.facet, slug) if feed.facet else None
+    older, newer = adjacent_pages(number, last)
+    history, stats = "", None
+    if number is None:  # an older page would change with every article if it named the newest archive, or counted anything
+        history = documents.history_links(config, feed, state, articles).older
+        stats = load_term_stats(connection, config, known) if known else None
+    return FeedPage(feed, state, known.term if known else None, articles, number, older, newer, history, stats)
+
+
+def adjacent_pages(number: int | None, last: int) -> tuple[int | None, int | None]:
+    """Return the numbers of the older and the newer page beside one, where numbered pages go up to `last`.
+
+    >>> adjacent_pages(None, 3), adjacent_pages(3, 3), adjacent_pages(1, 3)
+    ((3, None), (2, None), (None, 2))
+    """
+    if number is None:
+        return last or None, None
+    return number - 1 or None, number + 1 if number < last else None
+
+
+def archive_page(connection: sa.Connection, config: Config, path: str) -> ArchivePage | Elsewhere | Gone:
+    """Return an archive document's page. Raises AddressError."""
+    found = lookup.find_archive(connection, config, path, 0)
+    if not isinstance(found, ArchiveDocument):
+        return found
+    return ArchivePage(found, documents.archived_articles(connection, config, found))
+
+
+# -- terms -----------------------------------------------------------------
+
+#: Beyond so many months, activity is counted by year.
+MAX_MONTHS = 180
+#: How many terms of each facet are named.
+COMPANY = 8
+#: What an account may be called where people have pages of their own: as on GitHub.
+_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}")
+
+
+def load_term_stats(connection: sa.Connection, config: Config, known: KnownTerm) -> TermStats | None:
+    """Return the statistics of a term, None where no article is left.
+
+    Its company are a person's tags; for a tag, the translators who work on it and the tags that it goes with.
+    """
     positions = term_positions(connection, known.key)
     if not positions:
         return None
-    return Portrait(
+    company = []
+    for facet in ("tag",) if known.term.facet in PEOPLE else ("translator", "tag"):
+        if config.feeds.facet(facet).enabled:
+            terms = related_terms(connection, known.key, facet, COMPANY)
+            company.append((facet, tuple(term for term in terms if config.has_feed(facet, term.path))))
+    pattern, name = config.feeds.facet(known.term.facet).profile, known.term.name
+    return TermStats(
         queries.utc_datetime(published_at(positions[0])),
         queries.utc_datetime(published_at(positions[-1])),
-        tuple(activity(positions, config.zone)),
-        tuple(_company(connection, config, known)),
-        profile(config, known.term),
+        tuple(count_activity(positions, config.zone)),
+        tuple((facet, terms) for facet, terms in company if terms),
+        pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else "",
     )
 
 
-def _company(connection: sa.Connection, config: Config, known: KnownTerm) -> Iterator[tuple[str, tuple[Term, ...]]]:
-    """A person's tags; who writes, translates about a tag, and what else it goes with."""
-    facets = ("tag",) if known.term.facet in PEOPLE else ("translator", "tag")
-    for facet in facets:
-        if config.feeds.facet(facet).enabled:
-            found = [t for t in related_terms(connection, known.key, facet, COMPANY) if config.has_feed(facet, t.path)]
-            if found:
-                yield facet, tuple(found)
-
-
-def activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Period]:
-    """How many of `positions` (ascending) fall in each month, or in each year where there are many months."""
+def count_activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Activity]:
+    """Yield how many of `positions` (ascending) fall in each month, or in each year where there are many months."""
     first, last = (datetime.fromtimestamp(published_at(one), zone) for one in (positions[0], positions[-1]))
     by_year = (last.year - first.year) * 12 + last.month - first.month >= MAX_MONTHS
     year, month, before = first.year, 1 if by_year else first.month, 0
     while (year, month) <= (last.year, last.month):
         following = (year + 1, month) if by_year else (year + month // 12, month % 12 + 1)
         end = bisect.bisect_left(positions, first_position(int(datetime(*following, 1, tzinfo=zone).timestamp())))
-        yield Period(year, 0 if by_year else month, end - before)
+        yield Activity(year, 0 if by_year else month, end - before)
         (year, month), before = following, end
 
-
-def profile(config: Config, term: Term) -> str:
-    """Where the operator says that such a person has a page, if the name can be that of an account; "" if not."""
-    pattern = config.feeds.facet(term.facet).profile
-    return pattern.replace("{name}", term.name) if _LOGIN.fullmatch(term.name) else ""
-
-
-# What a reader's search finds: terms with pages of their own, and articles.
-
-PAGE = 20
-#: A search that has so many pages of articles needs more words, not more pages.
-MAX_PAGES = 50
-#: How many terms of each facet are offered; its directory has them all.
-TERMS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """`text` is what was searched for. `terms` by facet, only on the first page; `more`: facets that have further ones."""
-
-    text: str
-    terms: dict[str, list[Term]]
-    more: frozenset[str]
-    articles: list[Article]
-    page: int
-    goes_on: bool
-
-
-def search(connection: sa.Connection, config: Config, typed: str, page: int) -> Results:
-    text = clean_query(typed)
-    found = search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
-    named = _terms(connection, config, text) if text and page == 1 else {}
-    return Results(
-        text,
-        {facet: rows[:TERMS] for facet, rows in named.items()},
-        frozenset(facet for facet, rows in named.items() if len(rows) > TERMS),
-        found[:PAGE],
-        page,
-        len(found) > PAGE and page < MAX_PAGES,
-    )
-
-
-def _terms(connection: sa.Connection, config: Config, text: str) -> dict[str, list[Term]]:
-    """Those that have `text` in their name: the one that is it, those that begin with it, the most used first."""
-    folded = urls.fold(text)
-    found: dict[str, list[Term]] = {}
-    for facet in feeds.enabled_facets(config):
-        least = config.feeds.facet(facet).min_articles
-        rows = queries.terms_containing(connection, facet, folded, None)
-        rows = [term for term in rows if term.articles >= least and urls.fold(term.path) not in config.retired]
-        if rows:
-            found[facet] = sorted(rows, key=lambda term: _rank(urls.fold(term.name), folded))[: TERMS + 1]
-    return found
-
-
-def _rank(name: str, text: str) -> int:
-    return 0 if name == text else 1 if name.startswith(text) else 2
-
-
-# All terms of a facet, a page at a time: by use or by name, all or those with some text in their name.
 
 DIRECTORY_PAGE = 200
 SORTS = ("count", "name")
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """`groups`: the terms of this page, under the letters that they begin with where they are in the order of names.
+class DirectoryPage:
+    """A page of the terms of a facet: by use or by name, all of them or those with some text in their name.
 
-    `total` is how many terms were found, `pages` how many pages they take; `text` is what was looked for.
+    `groups`: the terms of this page, under the letters that they begin with where they are in the order of names. `total` is
+    how many terms were found, `pages` how many pages they take; `text` is what was looked for.
     """
 
     groups: tuple[tuple[str, tuple[Term, ...]], ...]
@@ -190,26 +225,22 @@ class Directory:
     pages: int
 
 
-def arrange(terms: Sequence[Term], sort: str, text: str, page: int, size: int = DIRECTORY_PAGE) -> Directory:
-    """One page of `terms`, which come most used first; the last page where there are not so many."""
+def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size: int = DIRECTORY_PAGE) -> DirectoryPage:
+    """Return one page of `terms`, which come most used first; the last page where there are not so many."""
     text = clean_query(text)
     found = [term for term in terms if urls.fold(text) in urls.fold(term.name)] if text else list(terms)
     if sort == "name":
         found.sort(key=lambda term: collation_key(term.name))
     pages = max(1, -(-len(found) // size))
     page = min(page, pages)
-    shown = found[(page - 1) * size : page * size]
-    return Directory(_grouped(shown, sort), len(found), len(terms), sort, text, page, pages)
+    groups = itertools.groupby(
+        found[(page - 1) * size : page * size], key=lambda term: index_letter(term.name) if sort == "name" else ""
+    )
+    arranged = tuple((letter, tuple(inside)) for letter, inside in groups)
+    return DirectoryPage(arranged, len(found), len(terms), sort, text, page, pages)
 
 
-def _grouped(terms: Sequence[Term], sort: str) -> tuple[tuple[str, tuple[Term, ...]], ...]:
-    if sort != "name":
-        return (("", tuple(terms)),) if terms else ()
-    groups = itertools.groupby(terms, key=lambda term: index_letter(term.name))
-    return tuple((letter, tuple(inside)) for letter, inside in groups)
-
-
-# An article's page: the article, and where to read on.
+# -- articles --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,21 +258,139 @@ class ArticlePage:
     related: tuple[Article, ...]
 
 
-def article(connection: sa.Connection, slug: str) -> ArticlePage | None:
-    """By the slug that its address has."""
+def article_page(connection: sa.Connection, slug: str) -> ArticlePage | None:
+    """Return an article's page by the slug of its address, None where no article has it."""
     key = queries.article_key(connection, urls.unslug(slug)) or queries.article_key(connection, slug)
     if key is None:
         return None
-    (found,) = queries.load_articles(connection, [key])
-    older, newer = adjacent_articles(connection, found.position)
-    related = related_articles(connection, key, found.position)
-    wanted = sorted({*related, *(other for other in (older, newer) if other is not None)})
+    (article,) = queries.load_articles(connection, [key])
+    older, newer = adjacent_articles(connection, article.position)
+    others = related_articles(connection, key, article.position)
+    wanted = sorted({*others, *(other for other in (older, newer) if other is not None)})
     beside = dict(zip(wanted, queries.load_articles(connection, wanted, with_html=False), strict=True))
     return ArticlePage(
-        found,
-        show_picture=bool(found.picture) and not opens_with_picture(found.html, found.picture),
-        show_summary=bool(found.summary) and not opens_with_summary(found.html, found.summary),
+        article,
+        show_picture=bool(article.picture) and not opens_with_picture(article.html, article.picture),
+        show_summary=bool(article.summary) and not opens_with_summary(article.html, article.summary),
         older=beside.get(older or 0),
         newer=beside.get(newer or 0),
-        related=tuple(beside[one] for one in related),
+        related=tuple(beside[other] for other in others),
     )
+
+
+# -- search ----------------------------------------------------------------
+
+#: A search with more pages of articles than these needs more words, not more pages.
+MAX_PAGES = 50
+#: How many terms of each facet are offered; its directory has them all.
+TERMS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """`text` is what was searched for. `terms` by facet, only on the first page; `more`: facets that have further ones."""
+
+    text: str
+    terms: dict[str, list[Term]]
+    more: frozenset[str]
+    articles: list[Article]
+    page: int
+    goes_on: bool
+
+
+def search_page(connection: sa.Connection, config: Config, typed: str, page: int) -> SearchPage:
+    """Return one page of what a reader's search finds: terms with pages of their own, and articles."""
+    text = clean_query(typed)
+    found = search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
+    named = _matching_terms(connection, config, urls.fold(text)) if text and page == 1 else {}
+    return SearchPage(
+        text,
+        {facet: terms[:TERMS] for facet, terms in named.items()},
+        frozenset(facet for facet, terms in named.items() if len(terms) > TERMS),
+        found[:PAGE],
+        page,
+        len(found) > PAGE and page < MAX_PAGES,
+    )
+
+
+def _matching_terms(connection: sa.Connection, config: Config, folded: str) -> dict[str, list[Term]]:
+    """Return terms with `folded` in their name: the one that is it, those that begin with it, the most used first."""
+
+    def rank(term: Term) -> int:
+        name = urls.fold(term.name)
+        return 0 if name == folded else 1 if name.startswith(folded) else 2
+
+    found: dict[str, list[Term]] = {}
+    for facet in feeds.enabled_facets(config):
+        least = config.feeds.facet(facet).min_articles
+        terms = queries.terms_containing(connection, facet, folded, None)
+        terms = [term for term in terms if term.articles >= least and urls.fold(term.path) not in config.retired]
+        if terms:
+            found[facet] = sorted(terms, key=rank)[: TERMS + 1]
+    return found
+
+
+# -- the feed builder ------------------------------------------------------
+
+PREVIEW = 10
+#: Terms that a search offers.
+OFFERED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A name that is not a term, and the terms that may have been meant."""
+
+    facet: str
+    name: str
+    similar: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionPage:
+    """A selection as a feed would carry it. `term` where it is one term alone, which has a feed of its own."""
+
+    feed: Feed
+    articles: tuple[Article, ...]
+    total: int
+    unknown: tuple[Unknown, ...]
+    term: Term | None
+
+
+def selection_page(connection: sa.Connection, config: Config, text: str) -> SelectionPage | Elsewhere | None:
+    """Return what the selection `text` takes, if that is its canonical form; None for the empty selection.
+
+    Raises SelectionError; AddressError where selections are not offered.
+    """
+    found = lookup.find_selection(connection, config, text)
+    if found is None or isinstance(found, Elsewhere):
+        return found
+    feed, names = found
+    if feed.query != text:
+        return Elsewhere(feeds.SELECT, feed.query)
+    clauses = feeds.resolve_clauses(connection, config, feed)
+    wanted = feed.selection
+    typed = [name for part in (wanted.any, wanted.all) for clause in part.values() for name in clause]
+    alone = names.known[0] if len(typed) == len(names.known) == 1 and not wanted.none else None
+    return SelectionPage(
+        feed,
+        tuple(queries.select(connection, clauses, Window(PREVIEW), with_html=False)),
+        queries.count(connection, clauses),
+        tuple(Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in names.unknown),
+        alone if alone and config.feeds.facet(alone.facet).enabled else None,
+    )
+
+
+def suggest_terms(connection: sa.Connection, facet: str, text: str) -> list[Term]:
+    """Return terms with `text` in their name, those that begin with it first; the most used ones where there is no text."""
+    folded = urls.fold(text.strip())
+    if not folded:
+        return [known.term for known in queries.terms_of(connection, facet, limit=OFFERED)]
+    found = queries.terms_containing(connection, facet, folded, 4 * OFFERED)
+    return sorted(found, key=lambda term: not urls.fold(term.name).startswith(folded))[:OFFERED]
+
+
+def most_used_terms(connection: sa.Connection, limit: int) -> dict[str, list[Term]]:
+    """Return the most used terms of every facet that articles have."""
+    found = {facet: [known.term for known in queries.terms_of(connection, facet, limit=limit)] for facet in FACETS}
+    return {facet: terms for facet, terms in found.items() if terms}

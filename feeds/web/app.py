@@ -27,7 +27,7 @@ from ..model import FACETS
 from ..monitoring.health import readiness
 from ..resources import templates
 from ..runtime import Runtime
-from ..syndication import documents, editions
+from ..syndication import editions, feed_states
 from ..syndication.documents import compress
 from . import charts, console, errors, subscribe_links
 from .access_log import PART, AccessLog
@@ -84,9 +84,9 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     runtime = Runtime(environment)
     cache = ResponseCache(CACHE_BYTES)
     poller = EditionPoller(
-        lambda: runtime.read(editions.generation),
+        lambda: runtime.read(editions.load_generation),
         runtime.edition,
-        functools.partial(revalidate, cache, lambda paths: runtime.read(documents.digests_at, paths)),
+        functools.partial(revalidate, cache, lambda paths: runtime.read(feed_states.find_digests, paths)),
     )
     limiter = RateLimiter(lambda batch: runtime.count(requests.add, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")

@@ -10,7 +10,7 @@ from flask import abort, current_app, g
 from ..config.models import Config
 from ..model import Term
 from ..runtime import Runtime
-from ..syndication import documents
+from ..syndication import feed_states
 from ..syndication.editions import Edition
 from .cache import ResponseCache
 from .fast_path import EditionPoller
@@ -57,7 +57,7 @@ class Application:
         """Return whether the term has a page: one with too few articles, or retired by the operator, has not."""
         generation, paths = self._paths
         if generation != self.edition.generation:  # read once for each edition
-            paths = self.runtime.read(documents.paths)
+            paths = self.runtime.read(feed_states.load_paths)
             self._paths = self.edition.generation, paths
         return term.path in paths
 

@@ -52,8 +52,8 @@ def _at(
     connection: sa.Connection, edition: Edition, place: Elsewhere, format: Format, known: Callable[[FeedState], bool] | None
 ) -> Document | Elsewhere | Gone:
     if place.path == feeds.SELECT:
-        return lookup.selected(connection, edition, place.query or "", format, known)
-    return lookup.document(connection, edition, place.path, format, known)
+        return lookup.find_selection_document(connection, edition, place.query or "", format, known)
+    return lookup.find_document(connection, edition, place.path, format, known)
 
 
 def _without_body(_state: FeedState) -> bool:
@@ -158,21 +158,21 @@ class Topics:
 
     def generation(self) -> int:
         with database.reading(self.engine) as connection:
-            return editions.generation(connection)
+            return editions.load_generation(connection)
 
     def config(self) -> Config | None:
         with database.reading(self.engine) as connection:
-            return editions.edition(connection).config
+            return editions.load_edition(connection).config
 
     def digests(self, topics: Iterable[str]) -> dict[str, str | None]:
         with database.reading(self.engine) as connection:
-            edition = editions.edition(connection)
+            edition = editions.load_edition(connection)
             return {topic: _digest(connection, edition, topic) for topic in topics}
 
     def payload(self, topic: str) -> Payload | None:
         with database.reading(self.engine) as connection:
             try:
-                found = document_at(connection, editions.edition(connection), topic)
+                found = document_at(connection, editions.load_edition(connection), topic)
             except AddressError:
                 return None
         if isinstance(found, Gone) or found.body is None:

@@ -250,7 +250,7 @@ def test_words_of_articles_aggregators_and_configuration_are_never_markup(read_s
     site.rescan()
     with site.runtime.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM quarantine").scalar() == 2
-    path = next(state.path for state, _ in site.runtime.read(lookup.states) if "script" in state.path)
+    path = next(state.path for state, _ in site.runtime.read(lookup.list_feeds) if "script" in state.path)
     pages = ["/", "/quarantine", "/feeds", "/feeds/own", "/feeds/new?edit=evil", "/configuration", "/log", "/subscribers"]
     pages += [
         f"/feeds/show?path={path}",

@@ -64,10 +64,11 @@ def everything(runtime: Any) -> dict[str, Any]:
         counts = dict(queries.term_counts(connection))
         selected = [selected_ids(connection, edition.config, found, selection) for selection in SELECTIONS]
     states = [
-        (row.path, row.title, row.articles, row.updated, row.digest, selected) for row, selected in runtime.read(lookup.states)
+        (row.path, row.title, row.articles, row.updated, row.digest, selected)
+        for row, selected in runtime.read(lookup.list_feeds)
     ]
     bytes_ = {
-        row[0] + format.extension: runtime.read(lookup.document, edition, row[0], format).body
+        row[0] + format.extension: runtime.read(lookup.find_document, edition, row[0], format).body
         for row in states
         for format in load_formats().values()
     }

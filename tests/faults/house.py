@@ -138,7 +138,7 @@ class House:
 
     def everything(self) -> dict[str, tuple[int, str, str, str, bytes]]:
         """Every feed in every format and coding, as it comes over the wire: status, ETag, Last-Modified, coding, bytes."""
-        paths = [state.path for state, _selection in self.site.runtime.read(lookup.states)]
+        paths = [state.path for state, _selection in self.site.runtime.read(lookup.list_feeds)]
         assert len(paths) > 3
         addresses = [f"/{path}.{name}" for path in map(quote, paths) for name in FORMATS]
         addresses += ["/feeds.opml", "/select.atom?tag=Linux&not-tag=odd", "/all/archive/2020-01.atom"]

@@ -48,7 +48,7 @@ def test_an_unmounted_store_takes_nothing_away(site: Any, make_house: Callable[.
     subprocess.run(["mount", "--bind", str(disk / "content"), str(site.store)], check=True)
     try:
         site.rescan()
-        before = site.runtime.read(editions.generation)
+        before = site.runtime.read(editions.load_generation)
         house = make_house(site, "--workers", "1").start()
         expected = house.everything()
         with house.readers() as readers:
@@ -59,7 +59,7 @@ def test_an_unmounted_store_takes_nothing_away(site: Any, make_house: Callable[.
             assert house.everything() == expected
             subprocess.run(["mount", "--bind", str(disk / "content"), str(site.store)], check=True)
             house.wait(lambda: status(site)["held"] is None)
-        assert house.everything() == expected and site.runtime.read(editions.generation) == before
+        assert house.everything() == expected and site.runtime.read(editions.load_generation) == before
         assert readers.wrong == [] and set(readers.statuses) == {200} and readers.unanswered == 0
     finally:
         disks.unmount(site.store)

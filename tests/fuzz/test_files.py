@@ -13,7 +13,7 @@ from feeds.catalog import queries
 from feeds.formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse_article
-from feeds.syndication import lookup, opml, pages
+from feeds.syndication import documents, lookup, pages
 
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
@@ -133,10 +133,10 @@ def test_whole_files_through_a_rescan(pile: Any, files: list[bytes]) -> None:
     for number, data in enumerate(files):
         if problem := told.get(f"2020/01/{number}.md"):
             is_told(problem, data)
-    for row, _selection in pile.runtime.read(lookup.states)[:20]:
+    for row, _selection in pile.runtime.read(lookup.list_feeds)[:20]:
         for format in load_formats().values():
-            body = pile.runtime.read(lookup.document, edition, row.path, format).body
+            body = pile.runtime.read(lookup.find_document, edition, row.path, format).body
             if format.name != "json":
                 etree.fromstring(body)
-    etree.fromstring(pile.runtime.read(opml.document, edition.config, None))
-    assert pile.runtime.read(pages.article, "sound").article.title == "sound"
+    etree.fromstring(pile.runtime.read(documents.opml, edition.config, None))
+    assert pile.runtime.read(pages.article_page, "sound").article.title == "sound"

@@ -20,7 +20,7 @@ from feeds.config.environment import Environment
 from feeds.formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
-from feeds.syndication.documents import program_version
+from feeds.syndication.feed_states import program_version
 from feeds.syndication.lookup import Document
 
 HERE = Path(__file__).resolve().parent
@@ -63,9 +63,9 @@ def _documents(config: str) -> dict[str, bytes]:
 def _bytes(runtime: Runtime, path: str, name: str) -> bytes:
     format = load_formats()[name]
     if path.startswith("?"):
-        found = runtime.read(lookup.selected, runtime.edition(), path[1:], format)
+        found = runtime.read(lookup.find_selection_document, runtime.edition(), path[1:], format)
     else:
-        found = runtime.read(lookup.document, runtime.edition(), path, format)
+        found = runtime.read(lookup.find_document, runtime.edition(), path, format)
     assert isinstance(found, Document) and found.body is not None
     mine = f'version="{program_version()}"'.encode()
     return found.body.replace(mine, b'version="VERSION"')

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 from werkzeug.test import Client
 
-from feeds.syndication import lookup
+from feeds.syndication import feeds
 from feeds.web.app import create_app
 
 JOINED = ["می‌خواهم", "👩‍💻", "क्‍ष"]
@@ -29,7 +29,7 @@ def named(site: Any) -> Client:
 
 
 def test_names_that_look_the_same_because_of_what_nobody_sees_are_one_term(named: Client, site: Any) -> None:
-    terms = {term.name: term.articles for term in site.runtime.read(lookup.terms, site.runtime.edition().config, "tag")}
+    terms = {term.name: term.articles for term in site.runtime.read(feeds.offered_terms, site.runtime.edition().config, "tag")}
     assert terms == {"Linux": 7, "内核": 1, **dict.fromkeys([*JOINED, *LETTERS], 1)}
 
 

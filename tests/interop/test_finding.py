@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from feeds.static.render import renderer
+from feeds.static.render import make_renderer
 
 pytestmark = pytest.mark.interop
 
@@ -98,7 +98,7 @@ def test_without_javascript_the_directory_has_a_form(open_page: Any, live: Any) 
 
 def test_an_exported_directory_is_looked_through_without_a_service(open_page: Any, live: Any, demo: Any) -> None:
     page = open_page()
-    still = renderer(demo.environment)("/tags/")
+    still = make_renderer(demo.environment)("/tags/")
     page.route("**/still/", lambda route: route.fulfill(body=still, content_type="text/html; charset=utf-8"))
     page.goto(f"{live.base}/still/")
     rows = page.locator(".directory li:visible")

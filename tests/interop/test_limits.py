@@ -86,7 +86,7 @@ def proxied(strict: Any, tool: Callable[[str], str], tmp_path: Path) -> Iterator
 def test_newsboat_imports_every_feed_and_reloads_them_again_and_again(
     proxied: str, strict: Any, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    paths = [row.path for row, _selection in strict.site.runtime.read(lookup.states) if row.articles]
+    paths = [row.path for row, _selection in strict.site.runtime.read(lookup.list_feeds) if row.articles]
     urls = [f"{proxied}/{urllib.parse.quote(path)}.{format}" for path in paths for format in ("atom", "rss")]
     assert len(urls) > 100
     folder = tmp_path / "reader"

@@ -19,9 +19,8 @@ import brotli
 import pytest
 
 from feeds.formats import content_type, load_formats
-from feeds.static import site_files
 from feeds.static.files import OWN
-from feeds.static.render import renderer
+from feeds.static.site_files import Exporter
 
 pytestmark = pytest.mark.interop
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "static.md"
@@ -45,7 +44,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
         site.write(f"{number}.md", tags=[tag, "Linux"], body="正文 " * 200, permalink=f"/article-{number}-1.html")
     site.rescan()
     out = tmp_path_factory.mktemp("tree")
-    assert not site_files.export(site.runtime, str(out), renderer).faults
+    assert not Exporter(site.runtime).export(str(out)).faults
     site.close()
     return site, out
 

@@ -90,7 +90,7 @@ class Mailing:
         runtime = self.site.runtime
         config = runtime.edition().config
         with database.writing(runtime.engine) as connection:
-            return planning.plan_issues(connection, config, now=now, arrival=runtime.read(editions.generation), **options)
+            return planning.plan_issues(connection, config, now=now, arrival=runtime.read(editions.load_generation), **options)
 
     def got(self, subscriber: int) -> list[list[str]]:
         """Ids of the articles of each issue, oldest issue first."""

@@ -12,8 +12,7 @@ from lxml import html
 from werkzeug.test import Client
 
 from feeds.newsletter.issues import archive
-from feeds.static import site_files
-from feeds.static.render import renderer
+from feeds.static.site_files import Exporter
 from feeds.web.app import create_app
 
 from ..syndication.rules import Document, faults
@@ -99,7 +98,7 @@ def test_without_a_newsletter_there_is_no_archive(site: Any) -> None:
 
 def test_past_issues_are_in_the_static_tree_and_stay_as_they_are(client: Client, mailing: Mailing, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert not site_files.export(mailing.site.runtime, str(out), renderer).faults
+    assert not Exporter(mailing.site.runtime).export(str(out)).faults
     assert (out / "digests.atom").read_bytes() == client.get("/digests.atom").data
     page = out / "digests" / "weekly-2026-01-05.html"
     assert "内核与 &lt;b&gt;你&lt;/b&gt;" in page.read_text("utf-8") and "/subscribe" not in page.read_text("utf-8")
@@ -109,7 +108,7 @@ def test_past_issues_are_in_the_static_tree_and_stay_as_they_are(client: Client,
     mailing.site.rescan(MONDAY + 3600)
     mailing.subscribe("tag=Linux", frequency="daily")
     mailing.plan(MONDAY + 86400)
-    site_files.export(mailing.site.runtime, str(out), renderer)
+    Exporter(mailing.site.runtime).export(str(out))
     assert len(list((out / "digests").glob("*.html"))) == 3, "the list, and two issues"
     assert page.stat().st_mtime_ns == before
     assert not any(b"reader" in path.read_bytes() and b"@" in path.read_bytes() for path in out.rglob("*.html"))
@@ -130,5 +129,5 @@ def test_older_issues_are_on_numbered_pages(mailing: Mailing, monkeypatch: pytes
         address = next(iter(page.xpath("//main//a[@rel='next']/@href")), "")
     assert len(found) == len(set(found)) == 7 and found == sorted(found, reverse=True)
     assert client.get("/digests/page/3").status_code == client.get("/digests/page/0").status_code == 404
-    site_files.export(mailing.site.runtime, str(tmp_path), renderer)
+    Exporter(mailing.site.runtime).export(str(tmp_path))
     assert {path.name for path in (tmp_path / "digests" / "page").glob("*.html")} == {"1.html", "2.html"}

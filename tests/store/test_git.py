@@ -130,7 +130,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def titles(site: Any) -> set[str]:
-    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["json"]).body
+    body = site.runtime.read(lookup.find_document, site.runtime.edition(), "all", load_formats()["json"]).body
     return {item["title"] for item in json.loads(body)["items"]}
 
 
@@ -296,7 +296,7 @@ def test_a_configuration_that_comes_with_the_pull_is_in_force_at_once(site: Any,
     (site.config_dir / "feeds.yaml").symlink_to(store.folder / "feeds.yaml")
     shared.publish("feeds.yaml", f"{before}feeds: [{{name: mine, title: Mine}}]\n")
     site.rescan()
-    assert "feeds/mine" in {row.path for row, _selection in site.runtime.read(lookup.states)}
+    assert "feeds/mine" in {row.path for row, _selection in site.runtime.read(lookup.list_feeds)}
 
 
 # -- what stands in the way ---------------------------------------------------
@@ -668,7 +668,7 @@ def test_an_article_without_dates_takes_them_from_its_first_and_its_last_commit(
     third = dated.commit()
     site.rescan()
     assert dates(site) == {"a": (first, third), "b": (second, second)}
-    body = site.runtime.read(lookup.document, site.runtime.edition(), "all", load_formats()["atom"]).body.decode()
+    body = site.runtime.read(lookup.find_document, site.runtime.edition(), "all", load_formats()["atom"]).body.decode()
     assert f"<published>{datetime.fromtimestamp(first, UTC).isoformat()}</published>" in body
     assert f"<updated>{datetime.fromtimestamp(third, UTC).isoformat()}</updated>" in body
 

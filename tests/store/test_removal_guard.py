@@ -22,7 +22,7 @@ from feeds.formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
 from feeds.store.walk import WINDOW_SECONDS, RemovalGuard, paths_digest
-from feeds.syndication import editions, lookup, pages
+from feeds.syndication import editions, feeds, lookup, pages
 from tests.conftest import Site
 
 GUARD = RemovalGuard(percent=20, articles=10)
@@ -86,9 +86,9 @@ def fill(site: Any, number: int = 30) -> None:
 def served(runtime: Runtime) -> dict[str, bytes]:
     """All feeds in all formats, with their validators."""
     edition, found = runtime.edition(), {}
-    for state, _selection in runtime.read(lookup.states):
+    for state, _selection in runtime.read(lookup.list_feeds):
         for name, format in load_formats().items():
-            document = runtime.read(lookup.document, edition, state.path, format)
+            document = runtime.read(lookup.find_document, edition, state.path, format)
             found[f"{state.path}.{name}"] = document.body + f"{document.digest} {document.changed}".encode()
     return found
 
@@ -103,7 +103,7 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     site: Any, damage: str
 ) -> None:
     fill(site)
-    before, generation = served(site.runtime), site.runtime.read(editions.generation)
+    before, generation = served(site.runtime), site.runtime.read(editions.load_generation)
     away = site.root / "away"
     site.store.rename(away)
     if damage == "half":
@@ -119,7 +119,7 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     for _ in range(2):
         report = site.rescan()
         assert (report.articles, report.removed, report.held) == (30, 0, gone)
-        assert served(site.runtime) == before and site.runtime.read(editions.generation) == generation
+        assert served(site.runtime) == before and site.runtime.read(editions.load_generation) == generation
     assert site.runtime.read(health.status)["held"] == {
         **site.runtime.read(health.status)["held"],
         "articles": gone,
@@ -131,7 +131,7 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     away.rename(site.store)
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.held) == (30, 0, 0, 0)
-    assert served(site.runtime) == before and site.runtime.read(editions.generation) == generation
+    assert served(site.runtime) == before and site.runtime.read(editions.load_generation) == generation
     assert site.runtime.read(health.status)["held"] is None and site.runtime.read(health.status)["held_fault"] == ""
 
 
@@ -143,7 +143,7 @@ def test_what_comes_and_changes_is_taken_in_while_others_are_held(site: Any) -> 
     site.write("new/99.md", title="新来的", tags=["Linux"], date="2024-01-01 00:00:00")
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.removed, report.held) == (31, 1, 1, 0, 20)
-    text = site.runtime.read(lookup.document, site.runtime.edition(), "tags/Linux", load_formats()["atom"]).body.decode()
+    text = site.runtime.read(lookup.find_document, site.runtime.edition(), "tags/Linux", load_formats()["atom"]).body.decode()
     assert "新来的" in text and "改过的" in text
 
 
@@ -250,7 +250,7 @@ def test_held_articles_are_no_news_to_digests_and_their_pages_stay(site: Any) ->
     site.store.rename(away)
     site.store.mkdir()
     site.rescan()
-    assert known() == before and site.runtime.read(pages.article, "7") is not None
+    assert known() == before and site.runtime.read(pages.article_page, "7") is not None
     shutil.rmtree(site.store)
     away.rename(site.store)
     site.rescan()
@@ -294,7 +294,7 @@ def test_whatever_goes_and_comes_back_the_catalog_ends_as_if_nothing_had_been_he
         if not here[id]:
             site.write(f"{id}.md", text)
     assert site.rescan().held == 0 and published(site) == set(texts)
-    tags = {term.name: term.articles for term in site.runtime.read(lookup.terms, site.runtime.edition().config, "tag")}
+    tags = {term.name: term.articles for term in site.runtime.read(feeds.offered_terms, site.runtime.edition().config, "tag")}
     assert tags == {"t0": 13, "t1": 14, "t2": 13}
     site.close()
 

@@ -20,14 +20,14 @@ Documents = Mapping[tuple[str, str], bytes]
 
 
 def body_of(runtime: Runtime, path: str, format: str) -> bytes:
-    found = runtime.read(lookup.document, runtime.edition(), path, load_formats()[format])
+    found = runtime.read(lookup.find_document, runtime.edition(), path, load_formats()[format])
     assert isinstance(found, Document), f"{path} is {found}"
     assert found.body is not None
     return found.body
 
 
 def all_documents(runtime: Runtime) -> Documents:
-    paths = [state.path for state, _selection in runtime.read(lookup.states)]
+    paths = [state.path for state, _selection in runtime.read(lookup.list_feeds)]
     return {(path, format): body_of(runtime, path, format) for path in paths for format in load_formats()}
 
 

@@ -15,10 +15,11 @@ import pytest
 
 from feeds.errors import FeedsError
 from feeds.formats import content_type, load_formats
-from feeds.static import export, site_files, targets
+from feeds.static import export, targets
+from feeds.static.export import Options
 from feeds.static.files import OWN, key_of
-from feeds.static.manifest import Manifest
-from feeds.static.render import renderer
+from feeds.static.site_files import Exporter
+from feeds.static.targets import Manifest
 from feeds.syndication import lookup
 
 SECRET = "0123456789secret0123456789"
@@ -69,7 +70,7 @@ def filled(site: Any) -> Any:
 
 
 def run(site: Any, **options: Any) -> export.Report:
-    report: export.Report = site_files.export(site.runtime, URL, renderer, **options)
+    report: export.Report = Exporter(site.runtime).export(URL, Options(**options))
     assert not report.faults
     return report
 
@@ -93,7 +94,7 @@ def fetched(store: Any, key: str) -> tuple[bytes, dict[str, str]]:
 def test_objects_lie_at_their_addresses_with_type_coding_and_age(filled: Any, store: Any, body: Callable[..., bytes]) -> None:
     run(filled)
     age = "public, max-age=45, stale-while-revalidate=600, stale-if-error=86400"
-    for state, _selection in filled.runtime.read(lookup.states):
+    for state, _selection in filled.runtime.read(lookup.list_feeds):
         for format in load_formats().values():
             served = body(filled.runtime, state.path, format.name)
             data, attributes = fetched(store, state.path + format.extension)
@@ -112,7 +113,7 @@ def test_objects_lie_at_their_addresses_with_type_coding_and_age(filled: Any, st
 
 def test_it_is_the_tree_of_a_folder(filled: Any, store: Any, tmp_path: Path) -> None:
     run(filled)
-    site_files.export(filled.runtime, str(tmp_path / "out"), renderer)
+    Exporter(filled.runtime).export(str(tmp_path / "out"))
     own = {"lock", "manifest.db"}
     written = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     for path in written:
@@ -211,13 +212,13 @@ def test_of_two_exports_at_once_one_is_told_and_the_next_puts_all_right(
     assert ran[1].written > 0
     assert run(filled).written > 0, "what both may have written is written once more"
     assert run(filled).written == 0
-    for state, _selection in filled.runtime.read(lookup.states):
+    for state, _selection in filled.runtime.read(lookup.list_feeds):
         assert fetched(store, f"{state.path}.json")[0]
 
 
 def test_faults_of_the_storage_are_told_without_its_words(filled: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FeedsError) as missing:
-        site_files.export(filled.runtime, "s3://no-such-bucket/x", renderer)
+        Exporter(filled.runtime).export("s3://no-such-bucket/x")
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(targets, "_RETRIES", {"max_retries": 0})
     with pytest.raises(FeedsError) as unreachable:

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from feeds.formats import load_formats
 from feeds.model import FACETS
-from feeds.syndication import lookup, opml
+from feeds.syndication import documents, lookup
 from feeds.urls import encode
 from feeds.web.app import create_app
 
@@ -28,7 +28,7 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
     site = new_site(store=str(corpus))
     site.settle("feeds.yaml", facets={facet: {"enabled": True} for facet in FACETS})
     assert site.rescan().articles > 100
-    for number, (state, _selection) in enumerate(site.runtime.read(lookup.states)):
+    for number, (state, _selection) in enumerate(site.runtime.read(lookup.list_feeds)):
         address = f"https://feeds.example/{encode(state.path)}"
         made = {format: Document(f"{address}.{format}", body(site.runtime, state.path, format)) for format in load_formats()}
         assert not [fault for format, document in made.items() for fault in faults(format, document, without=["J6"])]
@@ -44,4 +44,4 @@ def test_every_feed_and_list_of_real_articles_keeps_to_every_rule(
         assert not [fault for address, data in older for fault in faults(format, Document(address, data), without=["J6"])]
     config = site.runtime.edition().config
     for facet in (None, *FACETS.values()):
-        assert not faults("opml", Document("a list", site.runtime.read(opml.document, config, facet)))
+        assert not faults("opml", Document("a list", site.runtime.read(documents.opml, config, facet)))

@@ -22,10 +22,11 @@ from werkzeug.test import Client
 
 from feeds.errors import AddressError, FeedsError
 from feeds.formats import load_formats
-from feeds.static import export, site_files, targets
+from feeds.static import export, targets
+from feeds.static.export import Options
 from feeds.static.files import OWN, key_of, path_of
-from feeds.static.manifest import Manifest
-from feeds.static.render import renderer
+from feeds.static.site_files import Exporter, digest_of_folder
+from feeds.static.targets import Manifest
 from feeds.syndication import lookup
 from feeds.web.app import create_app
 
@@ -49,8 +50,8 @@ def filled(site: Any) -> Any:
     return site
 
 
-def run(site: Any, folder: Path, **options: Any) -> export.Report:
-    report: export.Report = site_files.export(site.runtime, str(folder), renderer, **options)
+def run(site: Any, folder: Path, *, feeds_only: bool = False, **options: Any) -> export.Report:
+    report: export.Report = Exporter(site.runtime, feeds_only=feeds_only).export(str(folder), Options(**options))
     assert not report.faults
     return report
 
@@ -80,7 +81,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_every_document_is_there_with_the_bytes_that_are_served(filled: Any, place: Path, body: Callable[..., bytes]) -> None:
     run(filled, place / "out")
-    for state, _selection in filled.runtime.read(lookup.states):
+    for state, _selection in filled.runtime.read(lookup.list_feeds):
         for format in load_formats():
             assert (place / "out" / f"{state.path}.{format}").read_bytes() == body(filled.runtime, state.path, format)
     assert (place / "out" / "tags" / "TCP~2FIP.atom").is_file()
@@ -279,11 +280,11 @@ def test_without_packed_forms_those_of_before_are_removed(filled: Any, place: Pa
 def test_whatever_source_of_the_program_decides_a_page_decides_its_mark(tmp_path: Path, kind: str) -> None:
     program = tmp_path / "feeds"
     shutil.copytree(CHECKOUT / "feeds", program, ignore=shutil.ignore_patterns("__pycache__"))
-    before = site_files.digest_of_folder(program)
-    assert before == site_files.digest_of_folder(CHECKOUT / "feeds")
+    before = digest_of_folder(program)
+    assert before == digest_of_folder(CHECKOUT / "feeds")
     changed = sorted(program.glob(kind))[0]
     changed.write_bytes(changed.read_bytes() + b"\n")
-    assert site_files.digest_of_folder(program) != before
+    assert digest_of_folder(program) != before
 
 
 def test_an_edit_of_a_template_writes_pages_and_no_feed(filled: Any, place: Path) -> None:
@@ -304,7 +305,7 @@ def test_a_broken_template_is_named_once_and_spoils_nothing_else(filled: Any, pl
     own = filled.root / "templates" / "web"
     own.mkdir(parents=True)
     (own / "article.html").write_text("<p>{{ article.no_such }}\n{{ 1 / 0 }}")
-    report = site_files.export(filled.runtime, str(place), renderer)
+    report = Exporter(filled.runtime).export(str(place))
     assert set(report.faults) == {f"articles/{number}.html" for number in range(1, 6)}
     assert {reason.partition("article.html")[2] for reason in report.faults.values()} == {
         ":1: UndefinedError: 'feeds.model.Article object' has no attribute 'no_such'"
@@ -546,7 +547,7 @@ def test_feeds_alone_are_documents_and_lists_with_the_same_bytes(filled: Any, pl
     whole, alone = tree(place / "whole"), tree(place / "alone")
     kinds = {f".{kind}{coding}" for kind in ("atom", "rss", "json", "opml") for coding in ("", ".gz", ".br")}
     assert {"".join(Path(path).suffixes) for path in alone} == kinds
-    assert {f"{row.path}.atom" for row, _selection in filled.runtime.read(lookup.states)} <= alone.keys()
+    assert {f"{row.path}.atom" for row, _selection in filled.runtime.read(lookup.list_feeds)} <= alone.keys()
     assert alone.items() <= whole.items()
 
 

@@ -33,7 +33,7 @@ def linux(site: Any) -> Any:
 
 
 def digest(site: Any) -> str:
-    return str(next(state.digest for state, _selection in site.runtime.read(lookup.states) if state.path == "tags/Linux"))
+    return str(next(state.digest for state, _selection in site.runtime.read(lookup.list_feeds) if state.path == "tags/Linux"))
 
 
 def test_every_format_names_the_built_in_hub(linux: Any, body: Body) -> None:

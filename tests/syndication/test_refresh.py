@@ -18,7 +18,7 @@ Marks = dict[str, tuple[str, int]]
 
 def marks(site: Any) -> Marks:
     """path -> (digest, time of change) of every feed."""
-    return {state.path: (state.digest, state.changed) for state, _selection in site.runtime.read(lookup.states)}
+    return {state.path: (state.digest, state.changed) for state, _selection in site.runtime.read(lookup.list_feeds)}
 
 
 def moved(before: Marks, after: Marks) -> set[str]:
@@ -248,8 +248,8 @@ EDIT = st.one_of(
 def site_bytes(site: Any) -> dict[tuple[str, str], bytes]:
     edition = site.runtime.edition()
     return {
-        (state.path, name): site.runtime.read(lookup.document, edition, state.path, format).body
-        for state, _selection in site.runtime.read(lookup.states)
+        (state.path, name): site.runtime.read(lookup.find_document, edition, state.path, format).body
+        for state, _selection in site.runtime.read(lookup.list_feeds)
         for name, format in load_formats().items()
     }
 

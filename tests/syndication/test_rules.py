@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from feeds.formats import load_formats
 from feeds.model import FACETS
-from feeds.syndication import opml
+from feeds.syndication import documents
 from feeds.urls import encode
 from feeds.web.app import create_app
 
@@ -40,7 +40,7 @@ def lists(site: Any) -> Iterator[Document]:
     config = site.runtime.edition().config
     for facet in (None, *FACETS.values()):
         if facet is None or config.feeds.facet(facet.name).enabled:
-            yield Document(facet.plural if facet else "feeds", site.runtime.read(opml.document, config, facet))
+            yield Document(facet.plural if facet else "feeds", site.runtime.read(documents.opml, config, facet))
 
 
 @pytest.mark.parametrize("format", load_formats())

@@ -21,7 +21,7 @@ def get(client: Client, path: str, **headers: str) -> Any:
 
 
 def test_every_feed_and_its_page_answer_at_their_canonical_addresses(web_site: Any, client: Client) -> None:
-    paths = [state.path for state, _selection in web_site.runtime.read(lookup.states)]
+    paths = [state.path for state, _selection in web_site.runtime.read(lookup.list_feeds)]
     assert {"tags/C++", "tags/C#", "tags/~2ENET", "tags/TCP~2FIP", "tags/~2E.", "tags/50%", "tags/x~2Eatom"} <= set(paths)
     for path in paths:
         for extension in EXTENSIONS:
@@ -249,7 +249,7 @@ def test_a_redirect_never_leaves_the_site(server: Any, target: str) -> None:
 
 
 def test_an_address_typed_unencoded_is_understood_or_sent_to_its_encoded_form(server: Any, demo: Any) -> None:
-    path = next(state.path for state, _s in demo.runtime.read(lookup.states) if not state.path.isascii())
+    path = next(state.path for state, _s in demo.runtime.read(lookup.list_feeds) if not state.path.isascii())
     assert line(server, f"/{urls.encode(path)}.atom".encode()) == 200
     assert line(server, f"/{path}.atom".encode()) in (200, 301, 400)
 

@@ -13,8 +13,8 @@ from werkzeug.test import Client
 
 from feeds.catalog.related import MOST, RelatedArticles, pick_related, related_articles, term_rarities
 from feeds.catalog.snapshot import Snapshot
-from feeds.static import site_files
-from feeds.static.render import renderer
+from feeds.static.export import Options
+from feeds.static.site_files import Exporter
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def test_an_article_alone_leads_nowhere(site: Any, make_client: Callable[[Any], 
 
 def test_an_edited_title_is_written_into_the_exported_pages_that_name_it_and_no_other(store: Any, tmp_path: Any) -> None:
     out = tmp_path / "out"
-    site_files.export(store.runtime, str(out), renderer, compressed=False)
+    Exporter(store.runtime).export(str(out), Options(compressed=False))
     before = {path.name: path.read_bytes() for path in (out / "articles").iterdir()}
     naming = {name for name, text in before.items() if b">No. 20<" in text}
     assert {"19.html", "20.html", "21.html", "25.html", "3.html", "39.html"} <= naming and len(naming) < 20
     write(store, 20, ["Linux", "Rust", "BSD"], title="Renamed")
     store.rescan()
-    site_files.export(store.runtime, str(out), renderer, compressed=False)
+    Exporter(store.runtime).export(str(out), Options(compressed=False))
     after = {path.name: path.read_bytes() for path in (out / "articles").iterdir()}
     assert {name for name in after if after[name] != before[name]} == naming
 
@@ -96,7 +96,7 @@ def test_what_is_exported_is_what_is_served_after_any_change(store: Any, tmp_pat
 
     def same() -> None:
         store.rescan()
-        site_files.export(store.runtime, str(out), renderer, compressed=False)
+        Exporter(store.runtime).export(str(out), Options(compressed=False))
         client = make_client(store)
         for path in (out / "articles").iterdir():
             assert main(client.get(f"/articles/{path.stem}").data) == main(path.read_bytes()), path.name

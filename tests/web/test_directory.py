@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from feeds.catalog import terms as collation
 from feeds.model import Term
-from feeds.syndication.pages import arrange
+from feeds.syndication.pages import directory_page
 
 
 def names(page: Any) -> list[str]:
@@ -128,8 +128,8 @@ def test_a_directory_of_the_demo_fits_into_one_page(demo_client: Client) -> None
 def test_whatever_terms_are_called_the_pages_hold_each_of_them_once(given_names: list[str], size: int) -> None:
     terms = [Term("tag", name, name) for name in given_names]
     met: list[str] = []
-    for number in range(1, arrange(terms, "name", "", 1, size).pages + 1):
-        met += [term.name for _letter, some in arrange(terms, "name", "", number, size).groups for term in some]
+    for number in range(1, directory_page(terms, "name", "", 1, size).pages + 1):
+        met += [term.name for _letter, some in directory_page(terms, "name", "", number, size).groups for term in some]
     assert sorted(met) == sorted(given_names)
 
 

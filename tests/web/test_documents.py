@@ -316,7 +316,7 @@ def test_the_cache_stays_within_its_bound(web_site: Any, make_client: Callable[[
     cache = client.application.cache
     cache.max_bytes = 40_000
     paths = [
-        f"/{state.path}.{format}" for state, _selection in web_site.runtime.read(lookup.states) for format in load_formats()
+        f"/{state.path}.{format}" for state, _selection in web_site.runtime.read(lookup.list_feeds) for format in load_formats()
     ]
     assert len(paths) > 30
     for _ in range(2):
@@ -368,7 +368,7 @@ def test_every_feed_of_the_demo_store_is_served_and_its_self_link_is_its_address
 
     from feeds import urls
 
-    for state, _selection in demo.runtime.read(lookup.states):
+    for state, _selection in demo.runtime.read(lookup.list_feeds):
         path = f"/{urls.encode(state.path)}.atom"
         status, _headers, body = server.request(path)
         assert status == 200, path

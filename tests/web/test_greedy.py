@@ -98,7 +98,7 @@ def test_what_is_new_is_sent_to_whoever_names_what_it_had(door: Door) -> None:
 
 
 def test_an_import_of_every_feed_in_every_format_passes(door: Door) -> None:
-    paths = [f"/{row.path}" for row, _selection in door.site.runtime.read(lookup.states)]
+    paths = [f"/{row.path}" for row, _selection in door.site.runtime.read(lookup.list_feeds)]
     for path in paths:
         for extension in (".atom", ".rss", ".json"):
             for _ in range(2):

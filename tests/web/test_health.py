@@ -14,7 +14,7 @@ from feeds.syndication import editions
 @pytest.fixture
 def unborn(site: Any, make_client: Callable[[Any], Client]) -> Client:
     """Tables and a configuration, but no rescan yet."""
-    editions.adopt(site.runtime.engine, site.runtime.environment)
+    editions.adopt_config(site.runtime.engine, site.runtime.environment)
     site.write("1.md", tags=["Linux"])
     return make_client(site)
 

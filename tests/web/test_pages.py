@@ -64,7 +64,7 @@ def test_every_link_of_every_page_of_the_demo_answers_without_a_redirect(crawled
 def test_every_feed_has_a_page_that_can_be_reached(crawled: dict[str, Any], demo: Any) -> None:
     from feeds import urls
 
-    assert {f"/{urls.encode(state.path)}" for state, _selection in demo.runtime.read(lookup.states)} <= crawled.keys()
+    assert {f"/{urls.encode(state.path)}" for state, _selection in demo.runtime.read(lookup.list_feeds)} <= crawled.keys()
 
 
 def test_every_page_names_its_language_title_and_viewport_and_has_one_heading(crawled: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ def test_titles_tell_pages_apart(crawled: dict[str, Any], demo: Any) -> None:
 
     titles = [
         crawled[f"/{urls.encode(state.path)}"].findtext(".//title").strip()
-        for state, _selection in demo.runtime.read(lookup.states)
+        for state, _selection in demo.runtime.read(lookup.list_feeds)
     ]
     assert len(set(titles)) == len(titles)
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder
 
-from feeds.syndication.editions import MOST_TOUCHED, REMEMBERED, Edition, touched
+from feeds.syndication.editions import MOST_TOUCHED, REMEMBERED, Edition, encode_touched
 from feeds.web.app import create_app
 from feeds.web.cache import ResponseCache
 from feeds.web.fast_path import FastPath
@@ -153,7 +153,7 @@ def test_a_worker_that_keeps_what_it_can_answers_as_one_that_keeps_nothing(
 def _editions(*touches: set[int] | None) -> Iterator[Edition]:
     stored = "{}"
     for generation, keys in enumerate(touches, 1):
-        stored = touched(stored, generation, keys)
+        stored = encode_touched(stored, generation, keys)
         yield Edition(generation, None, 0, {int(one): frozenset(found) for one, found in json.loads(stored).items()})
 
 

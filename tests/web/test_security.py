@@ -47,7 +47,7 @@ def evil(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def pages(site: Any) -> list[str]:
-    terms = [row.path for row, _selection in site.runtime.read(lookup.states)]
+    terms = [row.path for row, _selection in site.runtime.read(lookup.list_feeds)]
     found = ["/", "/tags/", "/translators/", "/all", "/about/feeds", "/select", "/hub", "/digests/", "/subscribe"]
     found += [f"/{quote(path)}" for path in terms]
     found += [f"/articles/{number}" for number in range(len(EVIL))]

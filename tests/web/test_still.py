@@ -12,9 +12,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from lxml import etree, html
 
-from feeds.static import site_files
 from feeds.static.files import OWN, path_of
-from feeds.static.render import renderer
+from feeds.static.site_files import Exporter
 
 BASE = "http://127.0.0.1:8000"
 _ATTRIBUTES = {"href", "src", "action", "xmlUrl", "htmlUrl", "uri", "poster", "data"}
@@ -24,7 +23,7 @@ _NUMBER = re.compile(r"\d+")
 @pytest.fixture(scope="module")
 def tree(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tree")
-    report = site_files.export(demo.runtime, str(folder), renderer)
+    report = Exporter(demo.runtime).export(str(folder))
     assert report.written > 500 and not report.faults
     return folder
 
@@ -110,7 +109,7 @@ def test_where_a_service_is_named_its_forms_are_offered(new_site: Callable[..., 
     site.set("newsletter.yaml", "enabled: true\n")
     site.write("1.md", tags=["Linux"])
     site.rescan()
-    site_files.export(site.runtime, str(tmp_path / "out"), renderer)
+    Exporter(site.runtime).export(str(tmp_path / "out"))
     page = html.fromstring((tmp_path / "out" / "tags" / "Linux.html").read_bytes())
     assert page.xpath("//form/@action") == ["https://mail.example.org/subscribe"]
     assert "https://mail.example.org/subscribe" in page.xpath("//footer//a/@href")

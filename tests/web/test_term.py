@@ -20,7 +20,7 @@ from feeds.catalog.sort_key import position
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.errors import ConfigError
-from feeds.syndication.pages import MAX_MONTHS, activity
+from feeds.syndication.pages import MAX_MONTHS, count_activity
 from feeds.web import charts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -145,7 +145,7 @@ def test_company_is_the_same_by_articles_and_by_sets(demo: Any, limit: int, monk
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30))
 def test_every_article_is_in_one_period_and_no_period_is_left_out(published: list[int]) -> None:
     published.sort(key=lambda when: position(when, str(when % 7)))
-    periods = list(activity([position(when, str(when % 7)) for when in published], SHANGHAI))
+    periods = list(count_activity([position(when, str(when % 7)) for when in published], SHANGHAI))
     assert sum(period.articles for period in periods) == len(published)
     assert len(periods) <= MAX_MONTHS
     assert periods[0].articles and periods[-1].articles

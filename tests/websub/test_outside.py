@@ -44,7 +44,7 @@ def knows_all(hub: Hub) -> bool:
     """What the hub outside was told of is what there is."""
     known = told(hub)
     known.pop("", None)
-    return known == {state.path: state.digest for state, _selection in hub.site.runtime.read(lookup.states)}
+    return known == {state.path: state.digest for state, _selection in hub.site.runtime.read(lookup.list_feeds)}
 
 
 def urls(seen: Seen) -> list[str]:

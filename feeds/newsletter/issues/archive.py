@@ -14,8 +14,8 @@ from ... import urls
 from ...config.models import Config
 from ...formats import Content, Entry, load_formats
 from ...model import Issue, IssueArticle, IssueContent
-from ...syndication.documents import program_version
-from ...syndication.lookup import neighbours
+from ...syndication.feed_states import program_version
+from ...syndication.pages import adjacent_pages
 from . import planning
 from .sections import title_and_page
 
@@ -74,7 +74,7 @@ def archive_page(connection: sa.Connection, number: int | None = None) -> Archiv
     skip, limit = (0, count - last * PAGE_SIZE) if number is None else (count - number * PAGE_SIZE, PAGE_SIZE)
     found = planning.listed_issues(connection, limit, skip)
     rows = [ArchivedIssue(issue, _date(issue), planning.first_titles(connection, issue.key, 3)) for issue in found]
-    return ArchivePage(rows, number, *neighbours(number, last))
+    return ArchivePage(rows, number, *adjacent_pages(number, last))
 
 
 def issue_page(

@@ -20,7 +20,7 @@ from ...config.models import Config
 from ...database.tables import subscribers
 from ...errors import AddressError, FeedsError
 from ...model import FREQUENCIES, Message, Selection, Term
-from ...syndication import feeds, lookup
+from ...syndication import feeds
 from .. import NewsletterContext
 from ..issues import preview
 from ..issues.preview import UpcomingDigest
@@ -73,7 +73,7 @@ def load_offers(context: NewsletterContext) -> Offers:
     named = tuple((grammar.canonical(feed.name), feed.title) for feed in config.feeds.feeds)
     with context.reading() as connection:
         facets = feeds.enabled_facets(config)
-        return Offers(named, {facet: lookup.terms(connection, config, facet, TOP_TERMS) for facet in facets})
+        return Offers(named, {facet: feeds.offered_terms(connection, config, facet, TOP_TERMS) for facet in facets})
 
 
 def offered_frequencies(config: Config) -> list[str]:

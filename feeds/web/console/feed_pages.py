@@ -21,7 +21,7 @@ from ...config.load import load_config
 from ...config.models import Config
 from ...errors import ConfigError, EditError, SelectionError
 from ...model import Selection
-from ...syndication import lookup
+from ...syndication import pages
 from .. import charts
 from ..application import application
 from ..views.language import words
@@ -160,7 +160,7 @@ def _editor_page(text: str, form: FeedForm, errors: dict[str, str], status: int,
         fault=fault,
         sheet=who.feeds_file.read(),
         clauses=clauses(draft.selection, lambda rest: _address(rest, form.former)),
-        popular=who.runtime.read(lookup.most_used, POPULAR),
+        popular=who.runtime.read(pages.most_used_terms, POPULAR),
         adding=lambda term: _address([*pairs, (term.facet, term.name)], form.former),
         modes=MODES,
         usual=selections.title(draft.selection, chinese=config().chinese) if draft.query else "",

@@ -13,7 +13,7 @@ from ...counters import RENDER
 from ...errors import AddressError, SelectionError
 from ...formats import Format
 from ...model import PLURALS, FeedState
-from ...syndication import lookup, opml
+from ...syndication import documents, lookup
 from ...syndication.lookup import Document, Elsewhere, Gone
 from ..application import application
 from ..cache import CachedDocument, needs_no_body
@@ -40,7 +40,7 @@ def feed_document(path: str, format: Format) -> Answer:
         return moved_permanently(path, format.extension)
     app = application()
     key = request.environ["PATH_INFO"]
-    return find_document(key, format, lambda known: app.runtime.read(lookup.document, app.edition, path, format, known))
+    return find_document(key, format, lambda known: app.runtime.read(lookup.find_document, app.edition, path, format, known))
 
 
 def find_document(key: str, format: Format, find: Find) -> Answer:
@@ -86,5 +86,5 @@ def opml_list(plural: str = "feeds") -> Answer:
         return moved_permanently(plural.casefold(), ".opml")
     if plural != "feeds" and (plural not in PLURALS or not app.config.feeds.facet(PLURALS[plural].name).enabled):
         abort(404)
-    body = app.runtime.read(opml.document, app.config, PLURALS.get(plural))
+    body = app.runtime.read(documents.opml, app.config, PLURALS.get(plural))
     return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": f'inline; filename="{plural}.opml"'})

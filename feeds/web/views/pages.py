@@ -9,7 +9,6 @@ from ... import urls
 from ...catalog import queries
 from ...errors import AddressError
 from ...model import PLURALS
-from ...syndication import lookup
 from ...syndication import pages as use_cases
 from ...syndication.lookup import Elsewhere, Gone
 from ..application import application
@@ -27,7 +26,7 @@ MAX_ADDRESS = 2000
 def home() -> Answer:
     """Home: the newest articles, the most used terms, feeds of one's own."""
     app = application()
-    articles, top, named = app.runtime.read(lookup.home, app.config)
+    articles, top, named = app.runtime.read(use_cases.home, app.config)
     links = autodiscovery(f"{app.config.site.base_url}/all", app.config.site.title)
     return render_page("home.html", articles=articles, top=top, named=named, autodiscovery=links)
 
@@ -43,7 +42,7 @@ def article_page(id: str) -> Answer:
     """An article; where `article_url` names another place, 302 to there."""
     app = application()
     base = app.config.site.base_url
-    page = app.runtime.read(use_cases.article, id)
+    page = app.runtime.read(use_cases.article_page, id)
     if page is None:
         abort(404)
     article = page.article
@@ -81,7 +80,7 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if opened and number is not None:
         abort(404)
     try:
-        found = app.runtime.read(lookup.page, app.config, feed, number)
+        found = app.runtime.read(use_cases.feed_page, app.config, feed, number)
     except AddressError:
         # Articles link to each other by permalink; the service's own pages have other addresses.
         url = app.runtime.read(queries.article_url, f"/{path}")
@@ -99,13 +98,13 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
 def _archive_page(path: str, extension: str) -> Answer:
     app = application()
     try:
-        found = app.runtime.read(lookup.volume_page, app.config, path)
+        found = app.runtime.read(use_cases.archive_page, app.config, path)
     except AddressError:
         abort(404)
     if isinstance(found, Elsewhere):
         return moved_permanently(found.path, extension)
     if isinstance(found, Gone):
         abort(410)
-    volume = found.volume
-    links = autodiscovery(f"{app.config.site.base_url}/{urls.encode(path)}", f"{volume.feed.title} {volume.bucket.name}")
+    volume = found.document
+    links = autodiscovery(f"{app.config.site.base_url}/{urls.encode(path)}", f"{volume.feed.title} {volume.period.name}")
     return render_page("archive.html", volume=volume, articles=found.articles, autodiscovery=links)

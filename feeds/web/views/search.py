@@ -9,9 +9,9 @@ from flask import abort, request
 from werkzeug.wrappers import Response as Answer
 
 from ...model import PLURALS
-from ...syndication import lookup
+from ...syndication import feeds
 from ...syndication import pages as use_cases
-from ...syndication.pages import MAX_PAGES, SORTS, arrange
+from ...syndication.pages import MAX_PAGES, SORTS, directory_page
 from ..application import application
 from . import moved_permanently, render_page
 
@@ -22,7 +22,7 @@ def search() -> Answer:
     page = _page_number(request.args.get("page", ""))
     if page > MAX_PAGES:
         abort(404)
-    found = app.runtime.read(use_cases.search, app.config, request.args.get("q", ""), page)
+    found = app.runtime.read(use_cases.search_page, app.config, request.args.get("q", ""), page)
     query = urlencode({"q": found.text} | ({"page": str(page)} if page > 1 else {}), quote_via=quote)
     canonical = f"{app.config.site.base_url}/search" + (f"?{query}" if found.text else "")
     response = render_page("search.html", found=found, canonical=canonical)
@@ -38,13 +38,13 @@ def directory(address: str) -> Answer:
         abort(404)
     if address != facet.plural + "/":
         return moved_permanently(facet.plural + "/")
-    terms = app.runtime.read(lookup.terms, app.config, facet.name)
+    terms = app.runtime.read(feeds.offered_terms, app.config, facet.name)
     if app.static:  # a file has no second page
-        found = arrange(terms, SORTS[0], "", 1, len(terms) or 1)
+        found = directory_page(terms, SORTS[0], "", 1, len(terms) or 1)
         return render_page("directory.html", facet=facet, found=found, there=None)
     wanted = request.args.get("sort", "")
     sort, page = wanted if wanted in SORTS else SORTS[0], _page_number(request.args.get("page", ""))
-    found = arrange(terms, sort, request.args.get("q", ""), page)
+    found = directory_page(terms, sort, request.args.get("q", ""), page)
     if page > found.pages:
         abort(404)
 

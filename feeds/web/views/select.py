@@ -18,8 +18,9 @@ from ...config.load import selection_yaml
 from ...errors import AddressError, SelectionError
 from ...formats import load_formats
 from ...model import FACETS, Facet, FeedState, Selection
-from ...syndication import lookup
-from ...syndication.lookup import Built, Document, Elsewhere, Gone
+from ...syndication import lookup, pages
+from ...syndication.lookup import Document, Elsewhere, Gone
+from ...syndication.pages import SelectionPage
 from ..application import application
 from ..subscribe_links import autodiscovery
 from . import document_page, moved_permanently, render_page
@@ -66,7 +67,7 @@ def document(extension: str) -> Answer:
     app, text = application(), _query()
 
     def find(known: Callable[[FeedState], bool]) -> Document | Elsewhere | Gone:
-        return app.runtime.read(lookup.selected, app.edition, text, format, known)
+        return app.runtime.read(lookup.find_selection_document, app.edition, text, format, known)
 
     try:
         return find_document(f"{_PATH}{format.extension}?{text}", format, find)
@@ -91,7 +92,7 @@ def page() -> Answer:
         query = urlencode(with_step(text), quote_via=quote)
         return redirect(f"/{_PATH}" + (f"?{query}" if query else ""), 302)
     try:
-        built = app.runtime.read(lookup.build, app.config, text)
+        built = app.runtime.read(pages.selection_page, app.config, text)
     except SelectionError as error:
         return _builder(None, text, str(error), 400)
     except AddressError:
@@ -101,7 +102,7 @@ def page() -> Answer:
     return _builder(built, built.feed.query if built else "", "", 200)
 
 
-def _builder(built: Built | None, query: str, fault: str, status: int) -> Answer:
+def _builder(built: SelectionPage | None, query: str, fault: str, status: int) -> Answer:
     app = application()
     base, feed = app.config.site.base_url, built.feed if built else None
     pairs = parse_qsl(query)
@@ -113,7 +114,7 @@ def _builder(built: Built | None, query: str, fault: str, status: int) -> Answer
         query=query,
         clauses=clauses(feed.selection, _address) if feed else [],
         pairs=parse_qsl(query, keep_blank_values=True),
-        popular=app.runtime.read(lookup.most_used, POPULAR),
+        popular=app.runtime.read(pages.most_used_terms, POPULAR),
         console=bool(app.runtime.environment.operator_token),
         adding=lambda term: _address([*pairs, (term.facet, term.name)]),
         modes=MODES,
@@ -165,7 +166,7 @@ def terms() -> Answer:
     facet, text = request.args.get("facet", ""), request.args.get("q", "")
     if facet not in FACETS or not app.config.feeds.select.enabled:
         abort(404)
-    found = app.runtime.read(lookup.search, facet, text[:100])
+    found = app.runtime.read(pages.suggest_terms, facet, text[:100])
     response = jsonify([{"name": term.name, "articles": term.articles} for term in found])
     response.headers["Cache-Control"] = f"public, max-age={app.config.max_age}"
     return response

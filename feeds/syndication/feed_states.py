@@ -1,0 +1,282 @@
+"""Keep the state of every feed: the digest that decides its ETag, and when it last changed.
+
+A rescan writes the states. A digest is made of everything that decides the feed's bytes, so ETags are known without rendering,
+and a 304 costs one look-up. `changed`, the Last-Modified, moves only when the digest does, and never back: a retitled feed or a
+removed article counts as much as a new one. Feeds that no rescan keeps account of (selections, archive documents) get their
+state when they are asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from .. import urls
+from ..catalog import queries
+from ..catalog.queries import Clauses, utc_datetime
+from ..catalog.sort_key import Window
+from ..config.models import Config
+from ..database import tables
+from ..formats import installed_formats
+from ..model import FACETS, PEOPLE, Feed, FeedState
+from . import feeds as definitions
+from .feeds import AdjacentPeriods, ArchivePeriod
+
+# -- what decides the bytes besides content and configuration --------------
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: The sources that decide the bytes of a feed, below the package.
+SOURCES = (
+    *("config/models.py", "formats.py", "model.py", "selections.py", "urls.py"),
+    *("syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
+)
+LIBRARIES = ("feedgen", "lxml", "brotli")
+#: What `make rendering` recorded of a program whose documents are proved equal to those of the program before it.
+RECORD = "syndication/rendering.txt"
+
+
+def source_hash(package: Path = _PACKAGE) -> str:
+    """Return a hash of the bytes of SOURCES below `package`."""
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        digest.update((package / name).read_bytes())
+    return digest.hexdigest()
+
+
+def rendering(package: Path = _PACKAGE) -> str:
+    """Return the id of how the code below `package` writes feeds.
+
+    The recorded id where the record is about exactly these sources, else their hash: nobody has to remember to raise anything,
+    and a release whose documents are the same keeps its ETags.
+    """
+    sources = source_hash(package)
+    record = dict(line.split() for line in (package / RECORD).read_text("utf-8").splitlines())
+    return record["id"] if record["sources"] == sources else sources[:16]
+
+
+@functools.cache  # reading sources and the metadata of packages takes longer than rendering an entry
+def versions() -> str:
+    """Return the rendering and all versions that decide the bytes: a strong ETag must not outlive a change of them."""
+    libraries = (importlib.metadata.version(name) for name in LIBRARIES)
+    return "/".join((rendering(), program_version(), *libraries, *installed_formats()))
+
+
+@functools.cache
+def program_version() -> str:
+    """Return the version of this program, which every document names."""
+    return importlib.metadata.version("feeds")
+
+
+# -- digests ---------------------------------------------------------------
+
+#: Settings of the site that no feed shows.
+_NOT_SHOWN = {
+    *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
+    *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
+}
+#: (digest, `updated` in UTC seconds) of the articles that a document holds, in its order.
+_Window = Sequence[tuple[str, int]]
+
+
+def _shared_text(config: Config) -> str:
+    """Return the part of the configuration that shows in every feed, with the versions, as text."""
+    site = config.site.model_dump(exclude=_NOT_SHOWN)
+    facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that exists
+    folders = tuple(f"{FACETS[name].plural}/" for name in facets)
+    gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
+    return json.dumps(shared, sort_keys=True, ensure_ascii=False)
+
+
+def _digest(shared: str, feed: Feed, links: Sequence[str], window: _Window) -> str:
+    """Return the digest of everything that decides a document's bytes; `links`: names of archive periods, the hub."""
+    shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *links]
+    return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
+
+
+def _updated(config: Config, window: _Window) -> int:
+    """Return the newest `updated` of the articles; of none, the fixed date of the authority in the feed's id."""
+    year, month, day = (*config.site.id_authority.rpartition(",")[2].split("-"), "1", "1")[:3]
+    fallback = int(datetime(int(year), int(month), int(day), tzinfo=UTC).timestamp())
+    return max((updated for _digest, updated in window), default=fallback)
+
+
+# -- states that a rescan writes -------------------------------------------
+
+
+def refresh(connection: sa.Connection, config: Config, touched: Collection[int] | None, now: int) -> list[str]:
+    """Bring the states of feeds up to date and return the paths of those that changed, appeared or went.
+
+    `touched`: keys of the terms whose articles changed; None for all feeds. `now` in UTC seconds.
+    """
+    shared = _shared_text(config)
+    rows: list[dict[str, Any]] = []
+    for feed in _affected_feeds(connection, config, touched):
+        if urls.fold(feed.path) in config.retired:
+            continue  # moved or gone: in no list
+        clauses = definitions.resolve_clauses(connection, config, feed)
+        window = queries.article_digests(connection, clauses, Window(feed.limit))
+        articles = queries.count(connection, clauses)
+        begins = definitions.newest_period(connection, config, feed, clauses) if articles > len(window) else None
+        rows.append(
+            {
+                "path": feed.path,
+                "title": feed.title,
+                "term_key": feed.term,
+                "articles": articles,
+                "updated": _updated(config, window),
+                "digest": _digest(shared, feed, [begins.name if begins else "", config.hub_url], window),
+            }
+        )
+    return _write(connection, rows, now) + _delete_others(connection, touched, {row["path"] for row in rows})
+
+
+def _affected_feeds(connection: sa.Connection, config: Config, touched: Collection[int] | None) -> Iterator[Feed]:
+    if touched is None:
+        yield from (feed for feed, _known in definitions.list_feeds(connection, config))
+        return
+    yield definitions.all_feed(config)
+    yield from (definitions.named_feed(config, named) for named in config.feeds.feeds)
+    for known in queries.terms_by_key(connection, touched):
+        if definitions.is_offered(config, known):
+            yield definitions.term_feed(config, known)
+
+
+def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) -> list[str]:
+    """Insert or update rows; return the paths whose digest is new."""
+    feeds = tables.feeds
+    known: dict[str, Any] = {}
+    for paths in _batches([row["path"] for row in rows]):
+        known.update({row.path: row for row in connection.execute(sa.select(feeds).where(feeds.c.path.in_(paths)))})
+    changed, fresh, same = [], [], []
+    for row in rows:
+        before = known.get(row["path"])
+        if before is None:
+            fresh.append({**row, "changed": now})
+        elif before.digest != row["digest"]:
+            changed.append({**row, "changed": max(now, before.changed + 1)})
+        elif (before.title, before.articles, before.term_key) != (row["title"], row["articles"], row["term_key"]):
+            same.append({**row, "changed": before.changed})
+    if fresh:
+        connection.execute(sa.insert(feeds), fresh)
+    for row in (*changed, *same):
+        values = {name: value for name, value in row.items() if name != "path"}
+        connection.execute(_UPDATE.values(values), {"_path": row["path"]})
+    return [row["path"] for row in (*fresh, *changed)]
+
+
+def _delete_others(connection: sa.Connection, touched: Collection[int] | None, kept: set[str]) -> list[str]:
+    """Delete rows of feeds that went: of terms without articles, of other spellings, of settings taken away."""
+    feeds = tables.feeds
+    query = sa.select(feeds.c.path, feeds.c.term_key)
+    if touched is not None:
+        query = query.where(feeds.c.term_key.in_(touched) if len(touched) <= 400 else feeds.c.term_key.is_not(None))
+    keys = None if touched is None else set(touched)
+    rows = connection.execute(query)
+    gone = sorted(path for path, key in rows if path not in kept and (keys is None or key in keys))
+    for paths in _batches(gone):
+        connection.execute(sa.delete(feeds).where(feeds.c.path.in_(paths)))
+    return gone
+
+
+def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (paths[start : start + 400] for start in range(0, len(paths), 400))
+
+
+_UPDATE = sa.update(tables.feeds).where(tables.feeds.c.path == sa.bindparam("_path"))
+_BY_PATH = sa.select(tables.feeds).where(tables.feeds.c.path == sa.bindparam("path"))
+
+
+def find_state(connection: sa.Connection, path: str) -> FeedState | None:
+    """Return the state of a feed by its canonical path: one look-up, all that a 304 needs."""
+    row = connection.execute(_BY_PATH, {"path": path}).first()
+    return _state(row) if row else None
+
+
+def find_digests(connection: sa.Connection, paths: Iterable[str]) -> dict[str, str]:
+    """Return the digests of feeds by their canonical paths; unknown paths are left out."""
+    c = tables.feeds.c
+    found: dict[str, str] = {}
+    for some in _batches(sorted(paths)):
+        rows = connection.execute(sa.select(c.path, c.digest).where(c.path.in_(some)))
+        found.update({path: digest for path, digest in rows})
+    return found
+
+
+def load_paths(connection: sa.Connection) -> frozenset[str]:
+    """Return the canonical paths of all feeds."""
+    return frozenset(connection.execute(sa.select(tables.feeds.c.path)).scalars())
+
+
+def load_states(connection: sa.Connection) -> list[FeedState]:
+    """Return the states of all feeds: /all and named ones first, then facet by facet, the one with most articles first."""
+    rows = connection.execute(sa.select(tables.feeds)).all()
+    rows = sorted(rows, key=lambda row: (row.term_key is not None, row.path.partition("/")[0], -row.articles, row.path))
+    return [_state(row) for row in rows]
+
+
+def _state(row: Any) -> FeedState:
+    return FeedState(row.path, row.title, row.articles, utc_datetime(row.updated), row.digest, row.changed)
+
+
+def terms_without_feed(connection: sa.Connection, facets: Collection[str]) -> list[int]:
+    """Return the keys of terms in use that have no feed: of too few articles, or retired."""
+    c, terms = tables.feeds.c, tables.terms.c
+    with_feed = sa.select(c.term_key).where(c.term_key.is_not(None))
+    query = sa.select(terms.key).where(terms.articles > 0, terms.facet.in_(facets), terms.key.not_in(with_feed))
+    return list(connection.execute(query.order_by(terms.key)).scalars())
+
+
+# -- states of what no rescan keeps ----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveDocument:
+    """One archive document of a feed, not rendered: a period of its history, and the periods beside it."""
+
+    feed: Feed
+    period: ArchivePeriod
+    neighbours: AdjacentPeriods
+    state: FeedState
+
+    @property
+    def bucket(self) -> ArchivePeriod:
+        """The period by the name that operators' own templates use."""
+        return self.period
+
+
+def selection_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
+    """Return the state of a selection's feed. `changed`: when a rescan last changed anything at all (UTC seconds)."""
+    window = queries.article_digests(connection, clauses, Window(feed.limit))
+    digest = _digest(_shared_text(config), feed, [config.hub_url], window)
+    return FeedState(feed.path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+
+
+def archive_document(connection: sa.Connection, config: Config, feed: Feed, name: str, changed: int) -> ArchiveDocument | None:
+    """Return the archive document of that name; None where the feed has no article of then. `changed` as above."""
+    period = definitions.parse_period(feed.archive, name, config.zone)
+    if period is None:
+        return None
+    clauses = definitions.resolve_clauses(connection, config, feed)
+    window = queries.article_digests(connection, clauses, Window.published(period.first, period.end))
+    if not window:
+        return None
+    beside = definitions.adjacent_periods(connection, config, feed, clauses, period)
+    links = [period.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
+    digest = _digest(_shared_text(config), feed, links, window)
+    state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+    return ArchiveDocument(feed, period, beside, state)
+
+
+def history_digest(config: Config, feed: Feed) -> str:
+    """Return the digest of what all archive documents of a feed have in common, besides their articles and links."""
+    return _digest(_shared_text(config), feed, [feed.archive], [])
