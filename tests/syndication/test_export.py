@@ -335,7 +335,7 @@ def test_a_broken_manifest_is_named_and_nothing_is_written(filled: Any, place: P
     out = place / "out"
     (out / OWN).mkdir(parents=True)
     (out / targets.MANIFEST).write_bytes(b"no database" * 100)
-    with pytest.raises(FeedsError, match=r"manifest\.db: cannot be used .*; remove it to export everything anew"):
+    with pytest.raises(FeedsError, match=r"manifest\.db: cannot be used .*; remove it to export everything again"):
         run(filled, out)
     assert os.listdir(out) == [OWN]
     (out / targets.MANIFEST).unlink()
