@@ -1,7 +1,7 @@
 """The context that doors hand on: one per process, with its environment, its engine, the secret of its links.
 
 What a command, a page or the clock does lives in the package that it serves; doors call it with a connection of this context,
-which `Runtime.read` opens: `runtime.read(lookup.home, config)`.
+which `Runtime.read` opens: `runtime.read(pages.home, config)`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Runtime:
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return `query(connection, ...)` in a snapshot of its own.
 
-        >>> runtime.read(lookup.home, config)  # doctest: +SKIP
+        >>> runtime.read(pages.home, config)  # doctest: +SKIP
         """
         with database.reading(self.engine) as connection:
             return query(connection, *args, **kwargs)
