@@ -10,7 +10,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
 import pytest
-from feeds.newsletter.subscribers.address import parse
+from feeds.newsletter.subscribers.email_address import parse_address
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,8 +203,8 @@ def test_a_token_that_is_no_ascii_or_longer_than_a_line_is_refused(name: str) ->
 def test_a_transactional_message_leaves_tokens_alone_and_encodes_what_is_text() -> None:
     title, token = "内核与系统更新" * 20, "a1b2c3d4" * 12
     one, other = (TransactionalComposer(config({"title": title}), [FOLDER]) for _again in range(2))
-    made = one.confirmation(parse("a@example.org"), token, "zh-CN", NOW)
-    assert made == other.confirmation(parse("a@example.org"), token, "zh-CN", NOW)
+    made = one.confirmation(parse_address("a@example.org"), token, "zh-CN", NOW)
+    assert made == other.confirmation(parse_address("a@example.org"), token, "zh-CN", NOW)
     assert f"List-Unsubscribe: <{BASE}/unsubscribe/{token}>\r\n".encode() in made.data
     assert max(map(len, made.data.partition(b"Subject:")[2].partition(b"List-")[0].split(b"\r\n"))) <= 78
     assert read(made.data).subject == f"请确认订阅：{title} 文摘"
@@ -212,6 +212,6 @@ def test_a_transactional_message_leaves_tokens_alone_and_encodes_what_is_text() 
 
 @given(token=st.from_regex(r"[A-Za-z0-9_-]{24,150}", fullmatch=True), language=st.sampled_from(("zh-CN", "en")))
 def test_a_token_of_any_length_stands_in_both_parts(token: str, language: str) -> None:
-    found = read(TRANSACTIONAL.confirmation(parse("a@example.org"), token, language, NOW).data)
+    found = read(TRANSACTIONAL.confirmation(parse_address("a@example.org"), token, language, NOW).data)
     assert f"{BASE}/confirm/{token}\n" in found.text and f'"{BASE}/confirm/{token}"' in found.html
     assert found.message["List-Unsubscribe"] == f"<{BASE}/unsubscribe/{token}>"

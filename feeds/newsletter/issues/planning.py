@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -94,8 +94,19 @@ def plan_issues(
     for cohort in due_cohorts(connection, config, now):
         groups.setdefault((cohort.due, cohort.frequency), []).append(cohort)
     found = []
-    for at in sorted(groups):
-        planner = _Planner(connection, config, groups[at], now, written_at or now, written_at is not None, arrival, progress)
+    for (due, _frequency), members in sorted(groups.items(), key=lambda group: group[0]):
+        planner = _Planner(
+            connection=connection,
+            config=config,
+            members=members,
+            due=due,
+            first=members[0],
+            now=now,
+            written_at=written_at or now,
+            is_catching_up=written_at is not None,
+            arrival=arrival,
+            progress=progress,
+        )
         found.append(planner.plan_issue())
     return [issue for issue in found if issue is not None]
 
@@ -112,18 +123,18 @@ class _Planner:
     is_catching_up: bool
     arrival: int
     progress: Progress | None
-    first: Cohort = field(init=False)
-    due: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.first, self.due = self.members[0], self.members[0].due
+    due: int
+    first: Cohort
 
     def plan_issue(self) -> Issue | None:
         """Write the issue and its deliveries; None where nobody gets anything, or the instant's issue is out already."""
         c = issues.c
         same = sa.select(c.key).where(c.frequency == self.first.frequency, c.due == self.due)
         if self.connection.execute(same).scalar() is not None:
-            self._join_next_issue()
+            for cohort in self.members:  # what these would have got of this instant is in their next issue
+                fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self._eligible())
+                self.connection.execute(sa.update(subscriptions).where(fresh).values(covered=cohort.before))
+            self._insert_plans(None)
             return None
         reaches = self._reaches()
         articles = _NewArticles(self.connection, self.config, self.due, set(reaches.values()))
@@ -135,13 +146,6 @@ class _Planner:
             issue = None
         self._close(issue, reaches)
         return issue
-
-    def _join_next_issue(self) -> None:
-        """What these cohorts would have got of this instant is in their next issue."""
-        for cohort in self.members:
-            fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self._eligible())
-            self.connection.execute(sa.update(subscriptions).where(fresh).values(covered=cohort.before))
-        self._insert_plans(None)
 
     # -- who ---------------------------------------------------------------
 

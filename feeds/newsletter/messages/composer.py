@@ -23,7 +23,7 @@ from ..issues.sections import arrange_sections, title_and_page
 from . import fragments, mime
 from .dkim import Signer
 from .fragments import Fragment
-from .templates import FragmentTemplate, PartTemplate, SectionTitle, TemplateFault, Templates, base_values, cut_part
+from .templates import FragmentTemplate, PartCutter, PartTemplate, SectionTitle, TemplateFault, Templates, base_values
 
 __all__ = ["MAX_HTML", "DigestComposer", "MessagePreview", "TemplateFault"]
 
@@ -120,7 +120,7 @@ class DigestComposer:
             "postal_address": self._config.newsletter.postal_address.strip(),
             "links": {"home": f"{base}/", "archive": f"{base}/digests/"},
         }
-        html, text = (cut_part(self._templates.get(name), articles, values) for name in ("digest.html", "digest.txt"))
+        html, text = (PartCutter(self._templates.get(name), values).cut(articles) for name in ("digest.html", "digest.txt"))
         return _Localized(language, values, html, text)
 
     def _make_subject_field(self, localized: _Localized, first: int, count: int) -> bytes:
@@ -225,9 +225,12 @@ class DigestHeaders:
         # For Google's reports: one word for this sender, the same for years.
         sender_id = re.sub(r"[^a-z0-9]", "", self._domain.lower())[:15]
         base = config.site.base_url
+        list_id = settings.list_id or _address(settings.sender).replace("@", ".")
+        title = mime.phrase("List-Id", config.site.title[:80], 9)
+        blank = " " if len(title) + len(list_id) < 64 else mime.CRLF + " "  # the id in one piece, whatever the title needs
         self._below = b"".join(
             (
-                _list_id(config.site.title, settings.list_id or _address(settings.sender).replace("@", ".")),
+                f"List-Id: {title}{blank}<{list_id}>\r\n".encode("ascii"),
                 mime.token_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
                 mime.token_field("List-Archive", f"<{base}/digests/>"),
                 mime.token_field("List-Subscribe", f"<{base}/subscribe>"),
@@ -274,9 +277,3 @@ class DigestHeaders:
 
 def _address(written: str) -> str:
     return mime.ascii_address(parseaddr(written)[1])
-
-
-def _list_id(title: str, id: str) -> bytes:
-    """`"Linux" <digest.example.org>`: the id in one piece, whatever the title needs."""
-    written = mime.phrase("List-Id", title[:80], 9)
-    return f"List-Id: {written}{' ' if len(written) + len(id) < 64 else mime.CRLF + ' '}<{id}>\r\n".encode("ascii")

@@ -87,7 +87,10 @@ class Signer:
         for name in SIGNED:  # fields of one name from the bottom up (RFC 6376, 5.4.2)
             names += [name] * (len(fields.get(name, [])) + 1)
             octets += reversed(fields.get(name, []))
-        body_hash = base64.b64encode(hashlib.sha256(_simplify_body(body)).digest()).decode()
+        while body.endswith(b"\r\n\r\n"):  # one line end after the last line that is not empty (RFC 6376, 3.4.3)
+            body = body[:-2]
+        body = body if body.endswith(b"\r\n") else body + b"\r\n"
+        body_hash = base64.b64encode(hashlib.sha256(body).digest()).decode()
         end = f"t={now};\r\n h={_fold_names(names)};\r\n bh={body_hash};\r\n b="
         return b"".join((*(self._signature(key, b"".join(octets), end) for key in self._keys), message))
 
@@ -109,13 +112,6 @@ def _relax_field(field: bytes) -> tuple[str, bytes]:
     name, _, value = field.partition(b":")
     lower = name.strip().lower()
     return lower.decode("ascii"), lower + b":" + _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
-
-
-def _simplify_body(body: bytes) -> bytes:
-    """RFC 6376, 3.4.3: exactly one line end after the last line that is not empty."""
-    while body.endswith(b"\r\n\r\n"):
-        body = body[:-2]
-    return body if body.endswith(b"\r\n") else body + b"\r\n"
 
 
 def _fold_names(names: Iterable[str]) -> str:

@@ -56,9 +56,12 @@ class Fragment:
             found: _Cut = (self.raw, None, b"", need - len(self.raw))
         else:
             end = need + (len(self.raw) - need) // 3 * 3
-            tail = self.raw[end:]
-            # The first line leaves room for the four characters of the group that was filled.
-            found = self.raw[:need], _encode_lines(self.raw[need:end]) or (b"\r\n" if need else b""), tail, -len(tail) % 3
+            tail, lines = self.raw[end:], b"\r\n" if need else b""
+            if encoded := b2a_base64(self.raw[need:end], newline=False):
+                # The first line leaves room for the four characters of the group that was filled.
+                starts = range(_LINE - 4, len(encoded), _LINE)
+                lines = b"\r\n".join([encoded[: _LINE - 4], *(encoded[at : at + _LINE] for at in starts), b""])
+            found = self.raw[:need], lines, tail, -len(tail) % 3
         self.cuts[need] = found
         return found
 
@@ -68,12 +71,7 @@ def encode_part(subtype: str, fragments: Sequence[Fragment]) -> list[bytes]:
     quoted = sum([fragment.gain for fragment in fragments]) >= 0
     head = b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n"
     first = head % (subtype.encode("ascii"), b"quoted-printable" if quoted else b"base64")
-    return [first, *(encode_quoted_printable(fragments) if quoted else encode_base64(fragments))]
-
-
-def encode_quoted_printable(fragments: Iterable[Fragment]) -> list[bytes]:
-    """Return a body in quoted-printable, to be joined."""
-    return [fragment.quoted for fragment in fragments]
+    return [first, *([fragment.quoted for fragment in fragments] if quoted else encode_base64(fragments))]
 
 
 def encode_base64(fragments: Iterable[Fragment]) -> list[bytes]:
@@ -103,12 +101,3 @@ def join_text(fragments: Iterable[Fragment]) -> str:
 @lru_cache(8192)
 def _encode_group(octets: bytes) -> bytes:
     return b2a_base64(octets, newline=False)
-
-
-def _encode_lines(octets: bytes) -> bytes:
-    if not octets:
-        return b""
-    encoded = b2a_base64(octets, newline=False)
-    first = _LINE - 4
-    lines = [encoded[:first], *(encoded[at : at + _LINE] for at in range(first, len(encoded), _LINE)), b""]
-    return b"\r\n".join(lines)

@@ -199,13 +199,8 @@ class PartTemplate:
         return self._marks.cut(text)
 
 
-def cut_part(template: jinja2.Template, articles: Sequence[IssueArticle], values: Mapping[str, Any]) -> PartTemplate:
-    """Return the part that a digest's template (`digest.html`, `digest.txt`) makes of all articles of an issue."""
-    return _Cutter(template, values).cut_part(articles)
-
-
-class _Cutter:
-    """Renders one template with marks in it, and cuts."""
+class PartCutter:
+    """Renders the template of a digest's part (`digest.html`, `digest.txt`) with marks in it, and cuts."""
 
     def __init__(self, template: jinja2.Template, values: Mapping[str, Any]) -> None:
         self.template, self.html, self.marks = template, str(template.name).endswith(".html"), _Marks()
@@ -215,7 +210,8 @@ class _Cutter:
         # Languages differ for one and many; which number it is, a message says.
         self.numbers: tuple[tuple[str, int | str], ...] = (("one", 1), ("many", self.marks.value("count")))
 
-    def cut_part(self, articles: Sequence[IssueArticle]) -> PartTemplate:
+    def cut(self, articles: Sequence[IssueArticle]) -> PartTemplate:
+        """Return the part that the template makes of all articles of an issue. Raises TemplateFault."""
         with _faults_located(self.template):
             module = self.template.make_module(self.context)
             rendered = str(module)
@@ -228,7 +224,11 @@ class _Cutter:
                     filled = "".join(f"{self.marks.fence(name, self.html)}{text}" for name, text in texts.items())
                     # The texts are in the part once; where a slot is shown again, its fence stays and is enough.
                     rendered = rendered.replace(fence, f"{filled}{self.marks.fence(f'end.{slot}', self.html)}", 1)
-        frame, texts = self._cut(f"{(_inline_styles(rendered) if self.html else rendered).strip()}\n")
+        if self.html:
+            # Style sheets become style attributes; one marked `data-css-inline="keep"` stays, for @media. Nothing is fetched.
+            inliner = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True, preallocate_node_capacity=1024)
+            rendered = inliner.inline(rendered).replace(' data-css-inline="keep"', "")
+        frame, texts = self._cut(f"{rendered.strip()}\n")
         return PartTemplate(
             html=self.html,
             frame=frame,
@@ -286,9 +286,3 @@ class _Cutter:
 
     def _fault(self, reason: str) -> TemplateFault:
         return TemplateFault(self.template.filename or str(self.template.name), 1, 1, reason)
-
-
-def _inline_styles(html: str) -> str:
-    """Style sheets become style attributes; one marked `data-css-inline="keep"` stays, for @media. Nothing is fetched."""
-    inlined = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True, preallocate_node_capacity=1024).inline(html)
-    return inlined.replace(' data-css-inline="keep"', "")
