@@ -237,16 +237,23 @@ class Dispatcher:
     # -- one run -----------------------------------------------------------
 
     async def run(self, carry: Callable[[Dispatcher], Awaitable[None]]) -> str:
-        """Have a transport carry the ledger's messages; return why the run ended early. Raises what broke either."""
-        tasks = {asyncio.create_task(self._carry(carry)), asyncio.create_task(self._watch())}
+        """Have a transport carry the ledger's messages; return why the run ended early. Raises what broke either.
+
+        The ledger is refreshed every second meanwhile.
+        """
+        carrying, failed = asyncio.create_task(self._carry(carry)), asyncio.create_task(self._failed.wait())
         try:
-            done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            while not carrying.done() and self._failure is None:
+                done, _others = await asyncio.wait((carrying, failed), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    self._guarded(self._ledger.refresh)
+            if self._failure is not None:
+                raise self._failure
+            carrying.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            carrying.cancel()
+            failed.cancel()
+            await asyncio.gather(carrying, failed, return_exceptions=True)
             self._begins.clear()  # not handed over, and not to be begun when the event loop ends
             # After a failure closing may fail, too: that says less, and the rows are then those of a dead sender.
             with contextlib.suppress(*([sa.exc.SQLAlchemyError] if self._failure else [])):
@@ -264,16 +271,6 @@ class Dispatcher:
         """Wait until everything that was reported is on disk."""
         while self._timer is not None and self._failure is None:
             await asyncio.sleep(0.001)
-
-    async def _watch(self) -> None:
-        """Refresh the ledger every second. Raises what broke it."""
-        while self._failure is None:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._failed.wait()
-            except TimeoutError:
-                self._guarded(self._ledger.refresh)
-        raise self._failure
 
 
 def dispatch(ledger: Ledger, carry: Callable[[Dispatcher], Awaitable[None]], stop: Event | None = None) -> str:
