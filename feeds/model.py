@@ -1,4 +1,4 @@
-"""The nouns. Frozen, no I/O, nothing imported from the rooms above.
+"""Define the nouns of the program. Frozen, no I/O, nothing imported from the packages above.
 
 Times are aware and in UTC; addresses are absolute; text is legal in XML; HTML is sanitised. The parse boundary
 (`store.parse`) guarantees it, so nothing behind it checks again.
@@ -58,7 +58,7 @@ FREQUENCIES = ("daily", "weekly", "monthly")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One value of a facet, in its canonical spelling. `slug` is its path segment, not yet percent-encoded."""
+    """A value of a facet, in its canonical spelling. `slug` is its path segment, not yet percent-encoded."""
 
     facet: str
     name: str
@@ -67,12 +67,13 @@ class Term:
 
     @property
     def path(self) -> str:
+        """The path of the term's feed and page."""
         return f"{FACETS[self.facet].plural}/{self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedArticle:
-    """What one file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field."""
+    """What a file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field."""
 
     id: str
     url: str
@@ -113,6 +114,7 @@ class Article:
     terms: tuple[Term, ...]
 
     def of(self, facet: str) -> tuple[Term, ...]:
+        """Return the terms of one facet. Templates call it, operators' own among them."""
         return tuple(term for term in self.terms if term.facet == facet)
 
 
@@ -139,16 +141,16 @@ class Selection:
     none: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(facet, name) of every name in it."""
+        """Return (facet, name) of every name in the selection."""
         return [(facet, name) for part in (self.any, self.all, self.none) for facet in part for name in part[facet]]
 
     def renamed(self, change: Callable[[str, str], str]) -> Selection:
-        """The same clauses with each name as `change(facet, name)` gives it."""
+        """Return the same clauses with each name as `change(facet, name)` gives it."""
         parts = (self.any, self.all, self.none)
         return Selection(*({facet: tuple(change(facet, name) for name in part[facet]) for facet in part} for part in parts))
 
     def as_json(self) -> dict[str, object]:
-        """The form of `feeds.yaml` and of `feeds list --json`."""
+        """Return the form of `feeds.yaml` and of `feeds list --json`."""
         plain: dict[str, object] = {facet: list(names) for facet, names in self.any.items()}
         for word, clauses in (("all", self.all), ("not", self.none)):
             if clauses:

@@ -1,4 +1,4 @@
-"""The grammar of addresses: terms to path segments and back, feed paths, ids. Pure.
+"""Write and parse addresses: terms as path segments, paths of feeds and documents, permanent ids. Pure.
 
 A slug is the term itself in NFC. What a path segment cannot carry is written ``~XX`` (two hex digits per UTF-8 byte), so the
 mapping is reversible and two terms never meet: ``TCP/IP`` -> ``TCP~2FIP``, ``.NET`` -> ``~2ENET``, ``a~b`` -> ``a~7Eb``.
@@ -22,20 +22,33 @@ _UNSAFE = re.compile(r"[~/\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPE = re.compile(r"(?:~[0-9A-Fa-f]{2})+")
 _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
+# RFC 4151 section 2.1: specific = *( pchar / "/" / "?" ); kept narrower so that every reader agrees.
+_TAG_SAFE = "/-._~!$&'()*+,;=:@"
 
 
 def fold(name: str) -> str:
-    """The key under which spellings of one term meet: NFC and case folded."""
+    """Return the key that all spellings of a term share: NFC and case folded.
+
+    >>> fold("LINUX") == fold("Linux")
+    True
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_text(text: str) -> bool:
-    """Without controls, ends of lines and halves of characters. Joiners of zero width are text: scripts and emoji need them."""
+    """Return whether a text has no controls, line ends and lone surrogates.
+
+    Joiners of zero width are text: scripts and emoji need them.
+    """
     return _HARMFUL.search(text) is None
 
 
 def follow(steps: Mapping[str, str], name: str) -> str:
-    """Where a chain of renamings ends; `steps` lead from folded names to names. Raises ValueError where it never does."""
+    """Return where a chain of renamings ends; `steps` lead from folded names to names. Raises ValueError for a circle.
+
+    >>> follow({"k8s": "Kubernetes"}, "K8s")
+    'Kubernetes'
+    """
     met: set[str] = set()
     while steps.get(key := fold(name), name) != name:
         if key in met:
@@ -46,16 +59,24 @@ def follow(steps: Mapping[str, str], name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """The path segment of a term. A very long one ends in ``~~`` and a hash instead of its own end."""
+    """Return the path segment of a term. A very long one ends in ``~~`` and a hash instead of its own end.
+
+    >>> [slug(name) for name in ("Linux", "TCP/IP", ".NET", "a~b", "feed.atom", "Node.js")]
+    ['Linux', 'TCP~2FIP', '~2ENET', 'a~7Eb', 'feed~2Eatom', 'Node.js']
+    """
     if name.isascii() and name.isalnum() and len(name) <= MAX_SLUG_BYTES:
         return name  # as most are
     text = unicodedata.normalize("NFC", name)
-    text = _UNSAFE.sub(_escape, text)
+    text = _UNSAFE.sub(lambda unsafe: "".join(f"~{byte:02X}" for byte in unsafe[0].encode()), text)
     if text.startswith("."):
         text = "~2E" + text[1:]
     if "." in text:
         text = _last_dot_of_extension().sub("~2E", text)
-    return text if len(text.encode()) <= MAX_SLUG_BYTES else _shorten(text)
+    if len(text.encode()) <= MAX_SLUG_BYTES:
+        return text
+    kept = text.encode()[: MAX_SLUG_BYTES - 40].decode("utf-8", "ignore").rstrip("~")
+    kept = re.sub(r"~[0-9A-F]?$", "", kept)
+    return f"{kept}~~{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 @functools.cache  # of formats, which are loaded once per process
@@ -100,31 +121,44 @@ def list_extensions() -> str:
 
 
 def unslug(segment: str) -> str:
-    """The term of a segment made by `slug` (long ones excepted, which only the catalog knows). Total: never raises."""
+    """Return the term of a segment made by `slug`; only the catalog knows the long ones. Total: never raises.
+
+    >>> unslug("TCP~2FIP")
+    'TCP/IP'
+    """
     return _ESCAPE.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "replace"), segment)
 
 
 def encode(path: str) -> str:
-    """Percent-encoded UTF-8 for links, in ASCII."""
+    """Return a path for links: percent-encoded UTF-8, in ASCII."""
     return quote(path, safe=_SAFE_IN_PATH)
 
 
 def url(base: str, path: str, extension: str = "", query: str = "") -> str:
-    """The absolute address of a path as it is in the catalog. `query` is encoded already."""
+    """Return the absolute address of a path of the catalog. `query` is encoded already.
+
+    >>> url("https://feeds.example", "tags/C++", ".atom")
+    'https://feeds.example/tags/C++.atom'
+    """
     return f"{base}/{encode(path)}{extension}" + (f"?{query}" if query else "")
 
 
 def term_path(facet: str, name: str) -> str:
+    """Return the path of a term's feed and page."""
     return f"{FACETS[facet].plural}/{slug(name)}"
 
 
 def archive_path(feed: str, name: str) -> str:
-    """The path of an archive document: `tags/Linux/archive/2016`."""
+    """Return the path of an archive document: `tags/Linux/archive/2016`."""
     return f"{feed}/archive/{name}"
 
 
 def split_archive(path: str) -> tuple[str, str]:
-    """A feed's path and the name of an archive document, "" where the path has none."""
+    """Return a feed's path and the name of its archive document, "" where the path has none.
+
+    >>> split_archive("tags/Linux/archive/2016")
+    ('tags/Linux', '2016')
+    """
     feed, slash, name = path.rpartition("/archive/")
     return (feed, name) if slash and feed and "/" not in name else (path, "")
 
@@ -133,7 +167,7 @@ _PAGE = re.compile(r"(.+)/page/([1-9][0-9]{0,6})")
 
 
 def older_pages(count: int, size: int) -> int:
-    """How many pages of `size` lie behind the newest one, which shows the rest of `count`: up to twice `size` less one.
+    """Return how many pages of `size` lie behind the newest one, which shows the rest of `count`: up to twice `size` less one.
 
     They are numbered from the oldest, so a page stays as it is while articles are added.
     """
@@ -141,34 +175,25 @@ def older_pages(count: int, size: int) -> int:
 
 
 def page_path(path: str, number: int) -> str:
+    """Return the path of an older page: `tags/Linux/page/3`."""
     return f"{path}/page/{number}"
 
 
 def split_page(path: str) -> tuple[str, int | None]:
-    """`tags/Linux/page/3` -> (`tags/Linux`, 3); a path without a number is its newest page."""
+    """Return a feed's path and the number of an older page, None for the newest page, which has no number.
+
+    >>> split_page("tags/Linux/page/3")
+    ('tags/Linux', 3)
+    """
     found = _PAGE.fullmatch(path)
     return (found[1], int(found[2])) if found else (path, None)
 
 
 def feed_id(authority: str, path: str, query: str = "") -> str:
-    """RFC 4151 tag: URI of a feed. `query` is encoded already."""
+    """Return the tag: URI (RFC 4151) of a feed. `query` is encoded already."""
     return f"tag:{authority}:{quote(path, safe=_TAG_SAFE)}" + (f"?{query}" if query else "")
 
 
 def article_id(authority: str, id: str) -> str:
-    """RFC 4151 tag: URI of an article; the same in all feeds and formats."""
+    """Return the tag: URI (RFC 4151) of an article; the same in all feeds and formats."""
     return f"tag:{authority}:article/{quote(id, safe=_TAG_SAFE)}"
-
-
-# RFC 4151 section 2.1: specific = *( pchar / "/" / "?" ); kept narrower so that every reader agrees.
-_TAG_SAFE = "/-._~!$&'()*+,;=:@"
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"~{byte:02X}" for byte in match[0].encode())
-
-
-def _shorten(text: str) -> str:
-    kept = text.encode()[: MAX_SLUG_BYTES - 40].decode("utf-8", "ignore").rstrip("~")
-    kept = re.sub(r"~[0-9A-F]?$", "", kept)
-    return f"{kept}~~{hashlib.sha256(text.encode()).hexdigest()[:24]}"

@@ -30,6 +30,9 @@ from .feeds import ArchivePeriod, period_of, resolve_clauses
 
 # -- an article as an entry ------------------------------------------------
 
+#: Fixed, because the tables of the operating system differ from one machine to the next.
+_PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
+
 
 def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
     """Return an article as an entry of a feed: with its body and a visible byline, or with its summary alone."""
@@ -38,11 +41,16 @@ def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
     for term in article.terms:
         terms.setdefault(term.facet, []).append(term)
     people = {role: tuple(Person(term.name, term_url(config, term)) for term in terms.get(role, ())) for role in PEOPLE}
+    summary = article.summary
+    if people["translator"] and not full:
+        note = _credit(config, "translator", [person.name for person in people["translator"]])
+        summary += f"（{note}）" if config.chinese else f" ({note})"
+    picture = urlsplit(article.picture).path.rpartition(".")[2].lower()
     return Entry(
         id=urls.article_id(config.site.id_authority, article.id),
         url=article.url,
         title=article.title,
-        summary=article.summary if full else _summary_with_translators(config, article.summary, people["translator"]),
+        summary=summary,
         content=f"{article.html.rstrip()}\n{_byline(config, people, article.original)}".strip() if full else "",
         published=article.published,
         updated=article.updated,
@@ -56,7 +64,7 @@ def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
             for term in terms.get(facet, ())
         ),
         via=article.original,
-        enclosure=_enclosure(article.picture),
+        enclosure=Enclosure(article.picture, _PICTURES.get(picture, "image/jpeg")) if article.picture else None,
         comments=article.comments,
     )
 
@@ -81,25 +89,9 @@ def _byline(config: Config, people: Mapping[str, tuple[Person, ...]], original: 
     return f"<p>{' · '.join(parts)}</p>" if parts else ""
 
 
-def _summary_with_translators(config: Config, summary: str, translators: tuple[Person, ...]) -> str:
-    if not translators:
-        return summary
-    note = _credit(config, "translator", [person.name for person in translators])
-    return f"{summary}（{note}）" if config.chinese else f"{summary} ({note})"
-
-
 def _credit(config: Config, role: str, names: Iterable[str]) -> str:
     label = FACETS[role].label(chinese=config.chinese)
     return f"{label}：{'、'.join(names)}" if config.chinese else f"{label}: {', '.join(names)}"
-
-
-#: Fixed, because the tables of the operating system differ from one machine to the next.
-_PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
-
-
-def _enclosure(url: str) -> Enclosure | None:
-    extension = urlsplit(url).path.rpartition(".")[2].lower()
-    return Enclosure(url, _PICTURES.get(extension, "image/jpeg")) if url else None
 
 
 # -- a feed as bytes -------------------------------------------------------
@@ -204,17 +196,12 @@ OPML_TYPE = "text/x-opml"
 
 
 def opml(connection: sa.Connection, config: Config, facet: Facet | None) -> bytes:
-    """Return the list of all feeds, grouped by facet, or of the feeds of one facet."""
-    rows, title = feed_states.load_states(connection), config.site.title
+    """Return an outline with all feeds, grouped by facet, or with the feeds of one facet."""
+    site, title = config.site, config.site.title
+    rows = feed_states.load_states(connection)
     if facet is not None:
         rows = [row for row in rows if row.path.startswith(facet.plural + "/")]
         title = f"{title} · {facet.label(chinese=config.chinese)}"
-    return render_opml(config, title, rows, nested=facet is None)
-
-
-def render_opml(config: Config, title: str, states: Iterable[FeedState], *, nested: bool) -> bytes:
-    """Return an outline with one entry for each feed; `nested` groups them by facet."""
-    site, rows = config.site, list(states)
     root = etree.Element("opml", version="2.0")
     head = etree.SubElement(root, "head")
     etree.SubElement(head, "title").text = title
@@ -224,10 +211,10 @@ def render_opml(config: Config, title: str, states: Iterable[FeedState], *, nest
     body = etree.SubElement(root, "body")
     groups: dict[str, etree._Element] = {"": body}
     for row in rows:
-        folder = row.path.partition("/")[0] if nested and "/" in row.path else ""
+        folder = row.path.partition("/")[0] if facet is None and "/" in row.path else ""
         if folder not in groups:
-            facet = PLURALS.get(folder)
-            name = facet.label(chinese=config.chinese) if facet else site.title
+            group = PLURALS.get(folder)
+            name = group.label(chinese=config.chinese) if group else site.title
             groups[folder] = etree.SubElement(body, "outline", text=name)
         page = f"{site.base_url}/{urls.encode(row.path)}"
         attributes = {"type": "rss", "text": row.title, "title": row.title, "xmlUrl": page + ".atom", "htmlUrl": page}

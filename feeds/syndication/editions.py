@@ -1,4 +1,4 @@
-"""The `state` table: which edition is out, what it was made with, what the last rescan said."""
+"""Read and write the `state` table: which edition is published, what it was made with, what the last rescan reported."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..database.tables import state
 from ..store.parse import ParseSettings
 from . import feed_states
 
-#: How many of the last generations are known by what they touched, and how many terms one may have touched to be told of.
+#: How many of the last generations are recorded with the terms that they touched, and at most how many terms of each.
 REMEMBERED, MOST_TOUCHED = 16, 500
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What is out: the catalog's generation, and the configuration it was made with (None before the first rescan).
+    """What is published: the catalog's generation, and the configuration it was made with (None before the first rescan).
 
-    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched` has, of the last
-    generations, the keys of all terms whose articles were other ones before.
+    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched` has the keys of all
+    terms whose articles changed, by generation, for the last ones.
     """
 
     generation: int
@@ -35,7 +35,7 @@ class Edition:
     touched: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
     def touched_since(self, generation: int) -> frozenset[int] | None:
-        """Keys of terms; None where that is not known."""
+        """Return the keys of the terms whose articles changed after a generation; None where that is not known."""
         if not 0 <= self.generation - generation <= REMEMBERED:
             return None
         missed = range(generation + 1, self.generation + 1)
@@ -45,6 +45,7 @@ class Edition:
 
 
 def load_state(connection: sa.Connection) -> dict[str, str]:
+    """Return the whole table."""
     return {name: value for name, value in connection.execute(sa.select(state.c.name, state.c.value))}
 
 
@@ -52,11 +53,13 @@ _GENERATION = sa.select(state.c.value).where(state.c.name == "generation")
 
 
 def load_generation(connection: sa.Connection) -> int:
+    """Return the generation of the catalog, which every rescan with changes raises; -1 for an empty database."""
     value = connection.execute(_GENERATION).scalar()
     return int(value) if value is not None else -1
 
 
 def load_edition(connection: sa.Connection) -> Edition:
+    """Return what is published."""
     stored = load_state(connection)
     config = Config.model_validate_json(stored["config"]) if "config" in stored else None
     touched = {int(one): frozenset(keys) for one, keys in json.loads(stored.get("touched", "{}")).items()}
@@ -64,7 +67,7 @@ def load_edition(connection: sa.Connection) -> Edition:
 
 
 def encode_touched(before: str, generation: int, keys: Collection[int] | None) -> str:
-    """What is stored as `touched`, with one generation more. `keys` None: all terms."""
+    """Return the text to store as `touched`, with one generation more. `keys` None: all terms."""
     known = {int(one): found for one, found in json.loads(before).items() if int(one) > generation - REMEMBERED}
     if keys is not None and len(keys) <= MOST_TOUCHED:
         known[generation] = sorted(keys)
@@ -72,12 +75,13 @@ def encode_touched(before: str, generation: int, keys: Collection[int] | None) -
 
 
 def save_state(connection: sa.Connection, values: Mapping[str, str]) -> None:
+    """Insert or replace rows of the table."""
     connection.execute(sa.delete(state).where(state.c.name.in_(list(values))))
     connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
 
 
 def catalog_marks(config: Config, settings: ParseSettings) -> dict[str, str]:
-    """What the catalog was made with: which part of it a new configuration asks to be made anew."""
+    """Return what the catalog is made with, by name: a rescan does again what belongs to a mark that differs."""
     text = config.model_dump_json(by_alias=True)
     aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)
     shown = hashlib.sha256((text + feed_states.versions()).encode()).hexdigest()[:16]

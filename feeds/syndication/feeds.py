@@ -38,7 +38,7 @@ def all_feed(config: Config) -> Feed:
         selection=Selection(),
         limit=settings.limit,
         content=config.feeds.content,
-        archive=_archive_unit(settings.archive),
+        archive=settings.archive.removeprefix("none"),
     )
 
 
@@ -52,7 +52,7 @@ def named_feed(config: Config, named: NamedFeed) -> Feed:
         selection=named.select.selection(),
         limit=named.limit,
         content=named.content or config.feeds.content,
-        archive=_archive_unit(named.archive),
+        archive=named.archive.removeprefix("none"),
     )
 
 
@@ -75,7 +75,7 @@ def term_feed(config: Config, known: KnownTerm) -> Feed:
         limit=settings.limit,
         content=config.feeds.content,
         facet=term.facet,
-        archive=_archive_unit(settings.archive),
+        archive=settings.archive.removeprefix("none"),
         term=known.key,
     )
 
@@ -157,10 +157,6 @@ def parse_path(connection: sa.Connection, config: Config, path: str) -> Feed | N
 # feed meets every article, and is not marked as an archive, so that no reader keeps it for good.
 
 _PERIOD_NAMES = {"year": re.compile(r"\d{4}"), "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])")}
-
-
-def _archive_unit(setting: str) -> str:
-    return "" if setting == "none" else setting
 
 
 @dataclass(frozen=True, slots=True)

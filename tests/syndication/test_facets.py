@@ -1,0 +1,50 @@
+"""Facets are declared in one table: a new row shows in feeds, on pages and in the export by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import feedparser
+import pytest
+from werkzeug.test import Client
+
+from feeds.model import FACETS, PLURALS, Facet
+from feeds.static.site_files import Exporter
+from feeds.web.app import create_app
+
+SERIES = Facet("series", "series", "系列", "Series", ("series",), "commas")
+
+
+@pytest.fixture
+def series(site: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A site whose program has one facet more."""
+    monkeypatch.setitem(FACETS, "series", SERIES)
+    monkeypatch.setitem(PLURALS, "series", SERIES)
+    site.settle("site.yaml", article_url="")
+    site.settle("feeds.yaml", facets={"tag": {}, "series": {"enabled": True}})
+    site.write("1.md", title="One", tags=["Linux"], series=["Kernels", "explained"])
+    site.rescan()
+    return site
+
+
+def test_a_new_facet_shows_in_feeds(series: Any, body: Callable[..., bytes]) -> None:
+    (entry,) = feedparser.parse(body(series.runtime, "all", "atom")).entries
+    schemes = {tag.term: tag.scheme for tag in entry.tags}
+    assert schemes["Kernels"] == schemes["explained"] == schemes["Linux"].replace("/tags/", "/series/")
+    assert {"Linux", "Kernels", "explained"} <= set(json.loads(body(series.runtime, "all", "json"))["items"][0]["tags"])
+    (entry,) = feedparser.parse(body(series.runtime, "series/Kernels", "rss")).entries
+    assert entry.title == "One"
+
+
+def test_a_new_facet_shows_on_pages_and_in_the_export(series: Any, tmp_path: Path) -> None:
+    client = Client(create_app(series.environment))
+    article = client.get("/articles/1").text
+    assert "<dt>系列</dt>" in article and 'href="/series/Kernels"' in article
+    assert 'href="/series/Kernels"' in client.get("/series/").text and client.get("/series.opml").status_code == 200
+    assert not Exporter(series.runtime).export(str(tmp_path)).faults
+    assert {"series/Kernels.html", "series/Kernels.atom", "series/index.html", "series.opml"} <= {
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
+    }
