@@ -65,7 +65,7 @@ interop: $(VENV)/.dev ## what readers show of our feeds: regenerate docs/interop
 	$(BIN)/python -m tests.interop.interoperability --write docs/interoperability.md
 
 pictures: $(VENV)/.dev ## regenerate docs/pictures/, from a running demo (wants chromium)
-	$(BIN)/python -m tests.doors.pictures
+	$(BIN)/python -m tests.browser.pictures
 
 reference: $(VENV)/.dev ## regenerate docs/reference/ from the code
 	$(BIN)/python -m tools.reference

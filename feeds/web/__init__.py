@@ -1,6 +1,6 @@
-"""HTTP. Law: asks `service`, decides nothing about articles or feeds; one Flask blueprint each for feeds and pages.
+"""HTTP: feed documents, pages, the console, limits. Parses requests, calls one use case each, renders templates.
 
-Reading order: conditional (RFC 9110, pure) -> answers (a document as a response) -> clients, limits, tally and
-turnstile (counted, or refused) -> lane (cached documents, before Flask) and renewal (what a rescan leaves of them) -> feeds,
-pages -> metrics -> app (all of it together) -> still (its answers as files).
+Reading order: `fast_path` (cached documents, before Flask), `rate_limit`, `cache`, `conditional` (RFC 9110, pure); `app` puts
+the application together, with `access_log`, `body_limit` and `errors` around the `views`; `application` is what views share;
+`console` has the operator's pages; `server` runs it all.
 """

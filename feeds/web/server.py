@@ -1,4 +1,4 @@
-"""One parent process: granian's workers, and the clock beside them. The only user of granian."""
+"""The server: one parent process with granian's workers, and the clock's process beside them. The only user of granian."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 log: Any = structlog.get_logger("feeds.serve")
 
-#: Answers under way have so long to be finished when the service stops; so have messages (`newsletter.smtp`).
+#: Seconds that responses in progress have to be finished when the service stops; messages have as long.
 STOP_SECONDS = 10
 #: A reader that sends its headers slower than this is a slow-loris.
 HEADER_TIMEOUT_MS = 15_000
-#: Bytes of the line and headers of a request together, about; beyond that it is answered 431.
+#: Bytes of the request line and headers together, about; beyond that the response is 431.
 MAX_HEADERS = 64 * 1024
 
 
 def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises FeedsError where the address cannot be had."""
+    """Serve until SIGTERM or SIGINT, with the clock's process if `clock`. Raises FeedsError where the address is not free."""
     _check_address(host, port)
     os.environ["FEEDS_CONFIG"] = str(environment.config_dir)  # children are told the command's options so
     os.environ[variable("log")], os.environ[variable("access_log")] = environment.log, "1" if environment.access_log else ""
@@ -61,24 +61,24 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
         log_dictconfig=logs.GRANIAN,
         process_name=None,
     )
-    companion = server.companion = _Companion(environment) if clock else None
+    clock_process = server.clock_process = _ClockProcess(environment) if clock else None
     log.info("serving", address=f"http://{host}:{port}", workers=workers, clock=clock)
     try:
         server.serve()
     finally:
-        if companion:
-            companion.stop()
+        if clock_process:
+            clock_process.stop()
     log.info("stopped")
 
 
 class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is chosen when it is imported
-    """Tells the clock to stop when the workers are told, so that both finish what they have in hand at the same time."""
+    """Stop the clock together with the workers, so that both finish their work at the same time."""
 
-    companion: _Companion | None = None
+    clock_process: _ClockProcess | None = None
 
     def shutdown(self, exit_code: int = 0) -> None:
-        if self.companion:
-            self.companion.terminate()
+        if self.clock_process:
+            self.clock_process.terminate()
         super().shutdown(exit_code)
 
 
@@ -91,7 +91,7 @@ def create_worker() -> FastPath:
 
 
 def _follow_parent() -> None:
-    """A worker whose parent was killed would keep the address from its successor, and serve what no clock keeps fresh."""
+    """End this worker after its parent: it would keep the address from a successor, and serve what no clock keeps fresh."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -111,20 +111,12 @@ def _check_address(host: str, port: int) -> None:
         raise FeedsError(f"cannot serve on {host}:{port}: {error.strerror}; another --port, perhaps?") from None
 
 
-class _Companion:
+class _ClockProcess:
     """The clock's process, started again if it ends by itself."""
 
     def __init__(self, environment: Environment) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "feeds",
-            "clock",
-            "--config",
-            str(environment.config_dir),
-            "--parent",
-            str(os.getpid()),
-        ]
+        options = ["--config", str(environment.config_dir), "--parent", str(os.getpid())]
+        self._command = [sys.executable, "-m", "feeds", "clock", *options]
         self._stopping = threading.Event()
         self._process = subprocess.Popen(self._command)  # noqa: S603
         threading.Thread(target=self._watch, daemon=True).start()

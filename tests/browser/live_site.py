@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BROKEN = "---\ntitle: A header that nobody closed\ntags: [Linux\ndate: '2026-01-01'\n---\nText.\n"
 
 
-class House:
+class LiveSite:
     """`running` is the service; `reader` the token of a subscriber's own pages."""
 
     def __init__(self, root: Path, port: int, start: Callable[..., Any]) -> None:

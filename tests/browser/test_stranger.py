@@ -9,21 +9,21 @@ import pytest
 
 from feeds.web.views.newsletter import FASTEST
 
-from .house import House
+from .live_site import LiveSite
 
 pytestmark = pytest.mark.interop
 
 
 @pytest.mark.parametrize(("width", "scripts"), [(375, True), (375, False), (1280, True), (1280, False)])
-def test_from_the_home_page_to_the_digest(chromium: Any, house: House, width: int, scripts: bool) -> None:
+def test_from_the_home_page_to_the_digest(chromium: Any, live_site: LiveSite, width: int, scripts: bool) -> None:
     address = f"stranger-{width}-{scripts}@example.org"
     context = chromium.new_context(
         viewport={"width": width, "height": 800}, locale="en", java_script_enabled=scripts, reduced_motion="reduce"
     )
     page = context.new_page()
-    page.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+    page.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
     try:
-        page.goto(house.base + "/")
+        page.goto(live_site.base + "/")
         page.locator("main a[href='/tags/Linux']").first.click()
         page.wait_for_url("**/tags/Linux")
         page.fill(".by-mail input[type=email]", address)
@@ -32,7 +32,7 @@ def test_from_the_home_page_to_the_digest(chromium: Any, house: House, width: in
         time.sleep(FASTEST + 0.1)
         page.click("form.sheet button.main")
         page.locator("h1", has_text="Check your inbox").wait_for()
-        page.goto(house.link(address, "confirm"))
+        page.goto(live_site.link(address, "confirm"))
         page.click("main button.main")
         page.locator("h1", has_text="Your subscription is confirmed").wait_for()
         page.click("main a[href$='/next']")
@@ -43,6 +43,6 @@ def test_from_the_home_page_to_the_digest(chromium: Any, house: House, width: in
         page.locator("main a[href^='/digests/monthly-']").first.click()
         page.locator("main .articles a").first.wait_for()
         page.click("a.brand")
-        assert page.url == house.base + "/"
+        assert page.url == live_site.base + "/"
     finally:
         context.close()

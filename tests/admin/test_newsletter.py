@@ -16,7 +16,7 @@ from feeds.database.tables import deliveries, subscribers
 from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.delivery.issue_status import recent_issues
 from tests.admin.conftest import Operator
-from tests.admin.test_rooms import facts, rows
+from tests.admin.test_reports import facts, rows
 from tests.newsletter.conftest import MONDAY, Mailing
 
 DAY = 86400

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .house import House
+from .live_site import LiveSite
 
 pytestmark = pytest.mark.interop
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.interop
 @pytest.fixture(
     params=[(375, True), (375, False), (1280, True), (1280, False)], ids=lambda kind: f"{kind[0]}, scripts {kind[1]}"
 )
-def page(request: pytest.FixtureRequest, house: House, chromium: Any) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, live_site: LiveSite, chromium: Any) -> Iterator[Any]:
     width, scripts = request.param
     context = chromium.new_context(
         viewport={"width": width, "height": 800},
@@ -26,7 +26,7 @@ def page(request: pytest.FixtureRequest, house: House, chromium: Any) -> Iterato
     )
     opened = context.new_page()
     faults: list[str] = []
-    opened.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+    opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.scripts = scripts
@@ -35,18 +35,18 @@ def page(request: pytest.FixtureRequest, house: House, chromium: Any) -> Iterato
     assert [fault for fault in faults if "net::ERR_FAILED" not in fault] == []
 
 
-def test_the_language_of_every_further_page_is_the_one_pressed(house: House, page: Any) -> None:
-    page.goto(house.base + "/tags/Linux")
+def test_the_language_of_every_further_page_is_the_one_pressed(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/tags/Linux")
     page.click(".switch button")
-    assert page.url == house.base + "/tags/Linux" and page.locator("html").get_attribute("lang") == "zh-CN"
+    assert page.url == live_site.base + "/tags/Linux" and page.locator("html").get_attribute("lang") == "zh-CN"
     page.click("a.brand")
     assert page.locator("html").get_attribute("lang") == "zh-CN"
     page.click(".switch button")
     assert page.locator("html").get_attribute("lang") == "en"
 
 
-def test_search_leads_to_a_person_and_to_articles(house: House, page: Any) -> None:
-    page.goto(house.base + "/")
+def test_search_leads_to_a_person_and_to_articles(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/")
     page.fill(".search input", "demo")
     page.press(".search input", "Enter")
     page.wait_for_url("**/search?q=demo")
@@ -57,8 +57,8 @@ def test_search_leads_to_a_person_and_to_articles(house: House, page: Any) -> No
     assert page.locator("main .articles li").count() >= 1
 
 
-def test_a_directory_is_filtered_and_ordered(house: House, page: Any) -> None:
-    page.goto(house.base + "/tags/")
+def test_a_directory_is_filtered_and_ordered(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/tags/")
     page.click(".sorts a[href*='sort=name']")
     page.wait_for_url("**/tags/?sort=name")
     names = page.locator(".directory li > a:first-child").all_inner_texts()
@@ -74,21 +74,23 @@ def test_a_directory_is_filtered_and_ordered(house: House, page: Any) -> None:
     assert page.locator(".directory li").count() == len(names)
 
 
-def test_a_selection_is_put_together_followed_and_taken_apart(house: House, page: Any) -> None:
-    page.goto(house.base + "/select?tag=Linux")
+def test_a_selection_is_put_together_followed_and_taken_apart(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/select?tag=Linux")
     page.select_option("#mode", "not-")
     page.select_option("#facet", "translator")
     page.fill("#term", "demo-lin")
     page.click("form.step button")
     page.wait_for_url("**/select?tag=Linux&not-translator=demo-lin")
-    assert page.locator(".addresses code").first.inner_text() == f"{house.base}/select.atom?tag=Linux&not-translator=demo-lin"
+    assert (
+        page.locator(".addresses code").first.inner_text() == f"{live_site.base}/select.atom?tag=Linux&not-translator=demo-lin"
+    )
     page.click("a.chip:has-text('demo-lin')")
     page.wait_for_url("**/select?tag=Linux")
 
 
-def test_an_address_is_copied_with_one_press_or_marked_with_one_click(house: House, page: Any) -> None:
-    page.goto(house.base + "/translators/Demo-Max")
-    address = f"{house.base}/translators/Demo-Max.atom"
+def test_an_address_is_copied_with_one_press_or_marked_with_one_click(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/translators/Demo-Max")
+    address = f"{live_site.base}/translators/Demo-Max.atom"
     if page.scripts:
         page.locator(".addresses .copy").first.click()
         page.locator(".addresses .copy", has_text="Copied").wait_for()

@@ -1,4 +1,4 @@
-"""One house for all tests of a process; what they change is their own address, feed or issue."""
+"""One live site for all tests of a process; what they change is their own address, feed or issue."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from .house import House
+from .live_site import LiveSite
 
 PACKAGES = Path(__file__).resolve().parents[1] / "interop" / "package.json"
 
 
 @pytest.fixture(scope="session")
-def house(running: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> House:
+def live_site(running: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> LiveSite:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    return House(tmp_path_factory.mktemp("house"), port, running)
+    return LiveSite(tmp_path_factory.mktemp("live_site"), port, running)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`python -m tests.doors.pictures [--write DIR] [--all]`: pictures of the doors for README and docs, from a running demo.
+"""`python -m tests.browser.pictures [--write DIR] [--all]`: pictures of the doors for README and docs, from a running demo.
 
 Without --all only those that the documentation shows; with it each page at both widths, in both languages, light and dark, to
 look through.
@@ -22,7 +22,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from ..conftest import CHECKOUT, Running
-from .house import House
+from .live_site import LiveSite
 
 READER = "reader@example.com"
 
@@ -85,7 +85,7 @@ excerpt: 定时任务写成单元文件，日志和依赖就都有了着落。
 
 
 @contextmanager
-def running_house() -> Iterator[House]:
+def running_site() -> Iterator[LiveSite]:
     folder = Path(tempfile.mkdtemp(prefix="feeds-pictures-"))
     started: list[Running] = []
 
@@ -97,22 +97,22 @@ def running_house() -> Iterator[House]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     try:
-        house = House(folder / "site", port, start)
-        _publish(house)
-        yield house
+        live_site = LiveSite(folder / "site", port, start)
+        _publish(live_site)
+        yield live_site
     finally:
         for one in started:
             one.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(house: House) -> None:
+def _publish(live_site: LiveSite) -> None:
     """Something new since the last digest, live before anybody looks."""
-    (house.root / "articles" / "900.md").write_text(NEWS.format(date=f"{datetime.now():%Y-%m-%d %H:%M:%S}"), "utf-8")
-    house.running.wait(lambda: "cron" in house.running.request("/all.json")[2].decode("utf-8", "replace"))
+    (live_site.root / "articles" / "900.md").write_text(NEWS.format(date=f"{datetime.now():%Y-%m-%d %H:%M:%S}"), "utf-8")
+    live_site.running.wait(lambda: "cron" in live_site.running.request("/all.json")[2].decode("utf-8", "replace"))
 
 
-def take(browser: Any, house: House, shot: Shot, target: Path, *, whole: bool) -> None:
+def take(browser: Any, live_site: LiveSite, shot: Shot, target: Path, *, whole: bool) -> None:
     context = browser.new_context(
         viewport={"width": shot.width, "height": shot.height},
         color_scheme=shot.scheme,
@@ -120,12 +120,12 @@ def take(browser: Any, house: House, shot: Shot, target: Path, *, whole: bool) -
         reduced_motion="reduce",
     )
     page = context.new_page()
-    page.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
-    context.add_cookies([{"name": "language", "value": shot.language, "url": house.base}])
+    page.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
+    context.add_cookies([{"name": "language", "value": shot.language, "url": live_site.base}])
     address = PAGES[shot.page]
     if address.startswith("/operator"):
-        house.sign_in(page)
-    page.goto(house.page_of(READER, address))
+        live_site.sign_in(page)
+    page.goto(live_site.page_of(READER, address))
     page.screenshot(path=target / f"{shot.name}.png", full_page=whole)
     context.close()
 
@@ -143,11 +143,11 @@ def main() -> None:
     parser.add_argument("--all", action="store_true")
     chosen = parser.parse_args()
     chosen.write.mkdir(parents=True, exist_ok=True)
-    with running_house() as house, sync_playwright() as playwright:
+    with running_site() as live_site, sync_playwright() as playwright:
         root = os.geteuid() == 0
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"] if root else [])
         for shot in every() if chosen.all else SHOWN:
-            take(browser, house, shot, chosen.write, whole=chosen.all)
+            take(browser, live_site, shot, chosen.write, whole=chosen.all)
             print(chosen.write / f"{shot.name}.png")
         browser.close()
 

@@ -11,36 +11,36 @@ import pytest
 
 from feeds.web.views.newsletter import FASTEST
 
-from .house import House
+from .live_site import LiveSite
 
 pytestmark = pytest.mark.interop
 
 
 @pytest.fixture(params=[(375, True), (1280, False)], ids=["phone, scripts", "desktop, none"])
-def page(request: pytest.FixtureRequest, house: House, chromium: Any) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, live_site: LiveSite, chromium: Any) -> Iterator[Any]:
     width, scripts = request.param
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale="en", java_script_enabled=scripts)
     opened = context.new_page()
-    opened.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+    opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
     opened.scripts = scripts
     yield opened
     context.close()
 
 
-def join(house: House, page: Any, address: str) -> str:
+def join(live_site: LiveSite, page: Any, address: str) -> str:
     """The address of a new subscriber's own page."""
-    page.goto(house.base + "/subscribe?select=tag%3DLinux")
+    page.goto(live_site.base + "/subscribe?select=tag%3DLinux")
     page.fill("#email", address)
     time.sleep(FASTEST + 0.1)
     page.click("form.sheet button.main")
-    page.goto(house.link(address, "confirm"))
+    page.goto(live_site.link(address, "confirm"))
     page.click("main button.main")
     page.click("main a[href^='/preferences/']:not([href$='/next'])")
     return str(page.url)
 
 
-def test_a_fault_is_said_beside_its_field_and_keeps_what_was_typed(house: House, page: Any) -> None:
-    page.goto(house.base + "/subscribe")
+def test_a_fault_is_said_beside_its_field_and_keeps_what_was_typed(live_site: LiveSite, page: Any) -> None:
+    page.goto(live_site.base + "/subscribe")
     page.fill("#email", "reader@example")
     page.fill("#more", "no such tag")
     time.sleep(FASTEST + 0.1)
@@ -51,9 +51,9 @@ def test_a_fault_is_said_beside_its_field_and_keeps_what_was_typed(house: House,
     assert page.locator(f"#{described}").inner_text().strip()
 
 
-def test_everything_on_ones_own_page_works(house: House, page: Any) -> None:
+def test_everything_on_ones_own_page_works(live_site: LiveSite, page: Any) -> None:
     address = f"leaving-{page.scripts}@example.org"
-    own = join(house, page, address)
+    own = join(live_site, page, address)
     page.select_option("#how-1", "daily")
     page.locator(".adding > summary").click()
     page.fill("#more", "translator: Demo-Max")
@@ -75,7 +75,7 @@ def test_everything_on_ones_own_page_works(house: House, page: Any) -> None:
     page.locator("summary", has_text="Somebody else").click()
     page.click("button[value=revoke]")
     assert page.goto(own).status == 404
-    own = house.link(address, "preferences", known=own)
+    own = live_site.link(address, "preferences", known=own)
     assert page.goto(own).status == 200
     page.click("a[href^='/unsubscribe/']")
     page.fill("#reason", "too much to read")
@@ -86,8 +86,8 @@ def test_everything_on_ones_own_page_works(house: House, page: Any) -> None:
     assert page.goto(own).status == 404
 
 
-def test_being_forgotten_wants_a_tick_first(house: House, page: Any) -> None:
-    own = join(house, page, f"forgotten-{page.scripts}@example.org")
+def test_being_forgotten_wants_a_tick_first(live_site: LiveSite, page: Any) -> None:
+    own = join(live_site, page, f"forgotten-{page.scripts}@example.org")
     page.locator("summary", has_text="Forget me").click()
     page.locator("input[name=sure]").evaluate("field => field.removeAttribute('required')")
     page.click("button[value=erase]")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .house import House
+from .live_site import LiveSite
 
 pytestmark = pytest.mark.interop
 READER = "reader@example.com"
@@ -57,15 +57,15 @@ _RUN = """async () => {
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_no_violation(chromium: Any, house: House, axe: str, page: str, language: str) -> None:
+def test_axe_finds_no_violation(chromium: Any, live_site: LiveSite, axe: str, page: str, language: str) -> None:
     context = chromium.new_context(viewport={"width": 375, "height": 800}, locale=language, reduced_motion="reduce")
     try:
-        context.add_cookies([{"name": "language", "value": language, "url": house.base}])
+        context.add_cookies([{"name": "language", "value": language, "url": live_site.base}])
         opened = context.new_page()
-        opened.route(lambda url: not url.startswith(house.base), lambda route: route.abort())
+        opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
         if page.startswith("/operator/") and page != "/operator/sign-in":
-            house.sign_in(opened)
-        assert opened.goto(house.page_of(READER, page)).status in (200, 404)
+            live_site.sign_in(opened)
+        assert opened.goto(live_site.page_of(READER, page)).status in (200, 404)
         assert opened.locator("html").get_attribute("lang") == language
         opened.evaluate(axe)
         for width, scheme in ((375, "dark"), (1280, "light")):
