@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from pyroaring import BitMap
@@ -139,10 +140,16 @@ def _spans(connection: sa.Connection, window: Window) -> Iterator[BitMap]:
         yield BitMap.deserialize(data)
 
 
+def bounded(query: sa.Select[Any], position: sa.Column[int], window: Window) -> sa.Select[Any]:
+    """Return a query for the rows within the bounds of a window."""
+    query = query if window.before is None else query.where(position < window.before)
+    return query if window.after is None else query.where(position >= window.after)
+
+
 def _placed(connection: sa.Connection, keys: BitMap, window: Window) -> list[tuple[int, int]]:
     c = articles.c
     found: list[tuple[int, int]] = []
     for part in chunks(keys):
-        rows = connection.execute(sa.select(c.key, c.position).where(c.key.in_(part)))
-        found += [(key, place) for key, place in rows if window.holds(place)]
+        rows = connection.execute(bounded(sa.select(c.key, c.position).where(c.key.in_(part)), c.position, window))
+        found += [(key, place) for key, place in rows]
     return sorted(found, key=lambda pair: (-pair[1] if window.newest_first else pair[1], pair[0]))

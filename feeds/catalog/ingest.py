@@ -69,9 +69,10 @@ def find_changes(
     again = [row.path for row in rows if row.kind == "duplicate"]
     dates = git.find_date_changes(connection, root, mark, everything=everything) if settings.dates else DateChanges()
     changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
-    current = {problem.path for problem in listing.problems} | listing.files.keys()
+    reported = {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
-    stale = {row.path for row in rows if row.path not in current and not row.path.startswith(hidden)}
+    absent = (row.path for row in rows if row.path not in listing.files and row.path not in reported)
+    stale = {path for path in absent if not path.startswith(hidden)}
     return StoreChanges(changes, tuple(listing.problems), tuple(sorted(stale - set(changes.removed))), dates)
 
 
@@ -393,15 +394,14 @@ class _Rows:
             connection.execute(sa.delete(files).where(files.c.path.in_([row["path"] for row in self.files])))
             connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
         put_problems(connection, self.problems, now)
-        _insert(connection, files, self.files)
-        _insert(connection, articles, self.added)
         _update(connection, articles, self.changed)
         _update(connection, articles, self.renamed)
         for table, column in _PARTS_OF_ARTICLES:
             if self.leaving:
                 connection.execute(sa.delete(table).where(column.in_(self.leaving)))
+        for table, rows in ((files, self.files), (articles, self.added), (bodies, self.html)):
+            insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
         insert_rows(connection, memberships, self.members)
-        _insert(connection, bodies, self.html)
 
 
 def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: int) -> None:
@@ -429,10 +429,6 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str) -> dic
         "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
         "content": article.digest,
     }
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
 
 
 def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -160,10 +160,8 @@ def _positions(connection: sa.Connection, clauses: Clauses, window: Window) -> l
         return bitmaps.articles_in(connection, found, window)
     m, c = memberships.c, articles.c
     key, position = (m.article_key, m.position) if clauses.alone else (c.key, c.position)
-    query = sa.select(key, position)
+    query = bitmaps.bounded(sa.select(key, position), position, window)
     query = query.where(m.term_key == clauses.some[0][0]) if clauses.alone else query
-    query = query if window.before is None else query.where(position < window.before)
-    query = query if window.after is None else query.where(position >= window.after)
     query = query.limit(window.limit).offset(window.skip) if window.skip else query.limit(window.limit)
     order = (position.desc(), key) if window.newest_first else (position, key)
     return [(found, place) for found, place in connection.execute(query.order_by(*order))]

@@ -53,7 +53,3 @@ class Window:
     def published(cls, first: int, end: int) -> Window:
         """Return the window of what was published from `first` to before `end`, in UTC seconds."""
         return cls(before=first_position(end), after=first_position(first))
-
-    def holds(self, position: int) -> bool:
-        """Return whether a position lies within the bounds."""
-        return (self.before is None or position < self.before) and (self.after is None or position >= self.after)
