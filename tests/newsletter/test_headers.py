@@ -10,13 +10,13 @@ from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
 import pytest
-from feeds.newsletter.subscribers.email_address import parse_address
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.newsletter.messages import mime
 from feeds.newsletter.messages.mime import HeaderError
 from feeds.newsletter.messages.transactional import TransactionalComposer
+from feeds.newsletter.subscribers.email_address import parse_address
 
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
