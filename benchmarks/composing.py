@@ -13,7 +13,7 @@ from feeds.config.models import Config, Dkim, Newsletter, Site
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
 from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.messages.dkim import Signer
-from feeds.resources import templates
+from feeds.resources import TEMPLATES
 from feeds.tokens import Tokens
 
 from .bench import Bench
@@ -34,7 +34,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     content = _content()
     for name, settings, bound in _cases(bench):
         signer = Signer.from_settings(settings, bench.folder)
-        composer = DigestComposer(_config(), content, Tokens("benchmark"), [templates() / "mail"], signer)
+        composer = DigestComposer(_config(), content, Tokens("benchmark"), [TEMPLATES / "mail"], signer)
         composer.message(_recipient(0), NOW)  # the forms: once an issue and language
         number = messages if bound == UNSIGNED else messages // 4
         rounds = [_round(composer, number) for _round_ in range(bench.rounds(5))]

@@ -29,7 +29,7 @@ from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
 from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.newsletter.transports.smtp_session import parse_servers
-from feeds.resources import templates
+from feeds.resources import TEMPLATES
 from feeds.tokens import Tokens
 from tests.newsletter import servers as mail_servers
 
@@ -156,7 +156,7 @@ class Ready:
 
 
 def _composer() -> DigestComposer:
-    return DigestComposer(composing._config(), composing._content(), Tokens("benchmark"), [templates() / "mail"])
+    return DigestComposer(composing._config(), composing._content(), Tokens("benchmark"), [TEMPLATES / "mail"])
 
 
 def _not_durable(engine: sa.Engine, *, durable: bool = False, together: bool = False) -> Any:

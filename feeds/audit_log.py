@@ -1,12 +1,12 @@
-"""The tables `operator_log` and `rescans`: what was done in the console, and what the last rescans did. Both are bounded.
+"""Write and read the tables `operator_log` (actions in the console) and `rescans` (their outcomes). Both are bounded.
 
-Law: no secret and no whole address goes in, neither of mail nor of a machine.
+Invariant: they hold no secret and no whole address, neither of mail nor of a machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from .database.tables import operator_log, rescans
 from .newsletter.subscribers.signup_requests import network_prefix
 
-#: What stays of either.
+#: The newest rows that stay of either.
 LOGGED, RESCANS = 2000, 50
-#: A purge for every so many rows is enough.
+#: One purge for this many rows is enough.
 _EVERY = 50
 
 
@@ -41,6 +41,7 @@ class Rescan:
 
 
 def note(connection: sa.Connection, now: int, event: str, details: str, ip: str) -> None:
+    """Write one line of the log; `ip` is cut to its network."""
     row = {"at": now, "event": event, "details": details[:300], "network": network_prefix(ip)}
     key = connection.execute(sa.insert(operator_log).values(**row)).inserted_primary_key
     if key and key[0] % _EVERY == 0:
@@ -48,37 +49,39 @@ def note(connection: sa.Connection, now: int, event: str, details: str, ip: str)
 
 
 def entries(connection: sa.Connection, limit: int, skip: int = 0) -> Sequence[Entry]:
-    """The newest first."""
+    """Return lines of the log, the newest first."""
     c = operator_log.c
     query = sa.select(c.at, c.event, c.details, c.network).order_by(c.key.desc()).limit(limit).offset(skip)
     return [Entry(*row) for row in connection.execute(query)]
 
 
 def count_entries(connection: sa.Connection) -> int:
+    """Return how many lines the log has."""
     return int(connection.execute(sa.select(sa.func.count()).select_from(operator_log)).scalar() or 0)
 
 
 def count(connection: sa.Connection, event: str, since: int) -> int:
+    """Return how often `event` was logged after `since` (UTC seconds)."""
     c = operator_log.c
     query = sa.select(sa.func.count()).select_from(operator_log).where(c.event == event, c.at > since)
     return int(connection.execute(query).scalar() or 0)
 
 
-def note_rescan(connection: sa.Connection, now: int, report: dict[str, Any], fault: str) -> None:
-    """One that changed something, and each new fault: a fault that stays is one row, not one for each tick."""
+def note_rescan(connection: sa.Connection, now: int, report: Mapping[str, Any], fault: str) -> None:
+    """Write a rescan that changed something, or a new fault: a fault that stays is one row, not one for each tick."""
     c = rescans.c
     before = connection.execute(sa.select(c.fault).order_by(c.key.desc()).limit(1)).scalar() or ""
     changed = any(report.get(name) for name in ("added", "changed", "removed", "renamed", "feeds_changed"))
     if not changed and fault == before:
         return
-    text = json.dumps(report) if report else ""
+    text = json.dumps(dict(report)) if report else ""
     key = connection.execute(sa.insert(rescans).values(at=now, report=text, fault=fault)).inserted_primary_key
     if key:
         connection.execute(sa.delete(rescans).where(c.key <= key[0] - RESCANS))
 
 
 def last_rescans(connection: sa.Connection, limit: int) -> Sequence[Rescan]:
-    """The newest first."""
+    """Return the last rescans, the newest first."""
     c = rescans.c
     rows = connection.execute(sa.select(c.at, c.report, c.fault).order_by(c.key.desc()).limit(limit))
     return [Rescan(at, json.loads(report) if report else {}, fault) for at, report, fault in rows]

@@ -1,4 +1,4 @@
-"""`feeds check`: every fault in the configuration, the store, the mails' templates and their transport. Changes nothing."""
+"""Find every fault in the configuration, the store, the templates of mails and their transport. Changes nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from . import database, resources, urls
 from .catalog import ingest, queries
 from .config.environment import Environment
-from .config.load import load_config, positions
+from .config.load import Keys, load_config, positions
 from .config.models import Config, feed_path
 from .database import tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
-from .model import FACETS, PLURALS, IssueContent, Problem, Recipient
+from .model import FACETS, PLURALS, Problem, Recipient
 from .newsletter.issues import preview
 from .newsletter.messages.composer import DigestComposer
 from .newsletter.messages.dkim import Signer
@@ -35,6 +35,7 @@ from .tokens import Tokens, new_secret
 
 
 def check(environment: Environment) -> list[Problem]:
+    """Return all faults, those of the configuration alone where it cannot be loaded."""
     try:
         config = load_config(environment)
     except ConfigError as error:
@@ -52,8 +53,8 @@ def _as_problem(fault: Fault) -> Problem:
 
 
 def _check_addresses(environment: Environment, config: Config) -> Iterator[Problem]:
-    """Addresses that no feed can have."""
-    written: list[tuple[str, tuple[str | int, ...]]] = []
+    """Yield addresses in `moved` and `gone` that no feed can have."""
+    written: list[tuple[str, Keys]] = []
     for old, new in config.feeds.moved.items():
         written += [(old, ("moved", old, "[key]")), (new, ("moved", old))]
     written += [(path, ("gone", index)) for index, path in enumerate(config.feeds.gone)]
@@ -61,7 +62,7 @@ def _check_addresses(environment: Environment, config: Config) -> Iterator[Probl
     for path, place in written:
         if not _is_address(path):
             reason = f"moved/gone: {path!r} is no feed's address; expected all, feeds/NAME or one of {known}"
-            yield _about_feeds(environment, place, reason)
+            yield _fault_at(environment, "feeds.yaml", place, reason)
 
 
 def _is_address(written: str) -> bool:
@@ -70,23 +71,24 @@ def _is_address(written: str) -> bool:
 
 
 def _check_moves(environment: Environment, config: Config, connection: sa.Connection) -> Iterator[Problem]:
-    """A feed may be moved before its new address has an article, but hardly on purpose: its readers get a 404."""
+    """Yield moves to an address without an article: possible, but hardly on purpose, as readers get a 404."""
     for old, new in config.feeds.moved.items():
         target = config.retired[urls.fold(feed_path(old))]
         if not target or not (_is_address(old) and _is_address(new)):
             continue
         if feeds.parse_path(connection, config, target) is None:
             reason = f"moved: {old!r} goes to {target!r}, and no feed is there"
-            yield _about_feeds(environment, ("moved", old), reason)
+            yield _fault_at(environment, "feeds.yaml", ("moved", old), reason)
 
 
-def _about_feeds(environment: Environment, place: tuple[str | int, ...], reason: str) -> Problem:
-    path = environment.config_dir / "feeds.yaml"
-    return Problem(str(path), *positions(path).get(place, (1, 1)), reason, "config")
+def _fault_at(environment: Environment, file: str, keys: Keys, reason: str) -> Problem:
+    """Return a fault at a setting of a file that could be loaded."""
+    path = environment.config_dir / file
+    return Problem(str(path), *positions(path).get(keys, (1, 1)), reason, "config")
 
 
 def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
-    """What can be known without asking the remote."""
+    """Yield what is wrong with git, without asking the remote."""
     settings = config.site.store_git
     if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
         return
@@ -94,20 +96,17 @@ def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
         repository = Git(os.path.realpath(config.site.store))
         git.head_commit(repository)
         if settings.dates and git.shallow_commits(repository):
-            yield _about_git(environment, "dates", f"a shallow clone {git.SHALLOW}: git fetch --unshallow")
+            reason = f"store_git.dates: a shallow clone {git.SHALLOW}: git fetch --unshallow"
+            yield _fault_at(environment, "site.yaml", ("store_git", "dates"), reason)
         if settings.pull:
             git.upstream_branch(repository)
     except GitError as error:
-        yield _about_git(environment, "pull" if settings.pull else "dates", str(error))
-
-
-def _about_git(environment: Environment, setting: str, reason: str) -> Problem:
-    path = environment.config_dir / "site.yaml"
-    return Problem(str(path), *positions(path).get(("store_git", setting), (1, 1)), f"store_git.{setting}: {reason}", "config")
+        setting = "pull" if settings.pull else "dates"
+        yield _fault_at(environment, "site.yaml", ("store_git", setting), f"store_git.{setting}: {error}")
 
 
 def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
-    """Renders each template with the demo articles, reads the keys, and greets the mail server."""
+    """Render each template with the demo articles, read the keys, and greet the mail server."""
     if not config.newsletter.enabled:
         return
     settings = str(environment.config_dir / "newsletter.yaml")
@@ -124,8 +123,12 @@ def _check_newsletter(environment: Environment, config: Config) -> Iterator[Prob
 
 
 def _render_all(environment: Environment, config: Config) -> None:
-    """A digest and the transactional messages, in both languages. Raises Fault and other FeedsErrors."""
-    content, now = _sample(config), int(time.time())
+    """Render a digest and the transactional messages in both languages. Raises Fault and other FeedsErrors."""
+    now = int(time.time())
+    demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(resources.DEMO / "articles")})})
+    with _catalog_of(demo) as connection:
+        wanted = preview.PreviewRequest(next(iter(config.newsletter.frequencies)), "UTC")
+        content = preview.newest_content(connection, demo, wanted, now, after=0)
     tokens = Tokens(new_secret())
     folders = template_folders(environment.root)
     digest = DigestComposer(config, content, tokens, folders, Signer.from_settings(config.newsletter.dkim, environment.root))
@@ -137,16 +140,8 @@ def _render_all(environment: Environment, config: Config) -> None:
         single.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
 
 
-def _sample(config: Config) -> IssueContent:
-    """An issue of all demo articles."""
-    demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(resources.demo() / "articles")})})
-    with _catalog_of(demo) as connection:
-        wanted = preview.PreviewRequest(next(iter(config.newsletter.frequencies)), "UTC")
-        return preview.newest_content(connection, demo, wanted, int(time.time()), after=0)
-
-
 def _check_store(environment: Environment, config: Config) -> list[Problem]:
-    """Read every file of the store into a catalog that is thrown away, and ask it what the configuration takes for granted."""
+    """Read every file of the store into a temporary catalog, and check the moves of feeds against it."""
     try:
         with _catalog_of(config) as connection:
             problems = queries.list_problems(connection)
@@ -159,7 +154,7 @@ def _check_store(environment: Environment, config: Config) -> list[Problem]:
 
 @contextlib.contextmanager
 def _catalog_of(config: Config) -> Iterator[sa.Connection]:
-    """A catalog of its own, gone afterwards. Raises StoreError."""
+    """Yield a temporary catalog of the store. Raises StoreError."""
     with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
         engine = database.connect(f"sqlite:///{folder}/catalog.db")
         tables.metadata.create_all(engine)

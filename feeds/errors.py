@@ -1,11 +1,11 @@
-"""Every error this project raises, in one tree; each carries what it is about.
+"""All errors that this project raises, in one tree; each names what it is about.
 
 FeedsError
 ├── Fault                 something an operator wrote is wrong: path, line, column, reason
 │   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
 ├── EditError             feeds.yaml cannot be changed as asked, in words
 ├── StoreError            the store itself cannot be read (missing, not a directory)
-├── GitError              git has no answer, in words without addresses of remotes
+├── GitError              git failed, in words without addresses of remotes
 ├── FormatError           a feed format of another package that cannot be used
 ├── TransportError        mail cannot be sent the way that newsletter.yaml names
 ├── RenderError           a page cannot be made: an operator's template, as a rule
@@ -21,11 +21,11 @@ from __future__ import annotations
 
 
 class FeedsError(Exception):
-    """Base of all; its text is meant for the operator, one line."""
+    """Base of all errors; its text is one line for the operator."""
 
 
 class Fault(FeedsError):
-    """Something wrong at a place in a file; prints as ``path:line:column: reason``."""
+    """A fault at a place in a file; prints as ``path:line:column: reason``."""
 
     def __init__(self, path: str, line: int, column: int, reason: str) -> None:
         super().__init__(path, line, column, reason)
@@ -47,15 +47,15 @@ class ConfigError(FeedsError):
 
 
 class EditError(FeedsError):
-    """A configuration file stays as it is: it cannot be changed as asked, or not by a program."""
+    """A configuration file cannot be changed as asked, or not by a program; it stays as it is."""
 
 
 class StoreError(FeedsError):
-    """The article store cannot be swept at all; the catalog stays as it was."""
+    """The article store cannot be listed; the catalog stays as it was."""
 
 
 class GitError(FeedsError):
-    """The store's repository cannot be asked or brought up to date; the store stays as it is."""
+    """The store's repository cannot be read or pulled; the store stays as it is."""
 
 
 class FormatError(FeedsError):
@@ -71,7 +71,7 @@ class RenderError(FeedsError):
 
 
 class DatabaseError(FeedsError):
-    """The database cannot be used as it is named; its password is not told."""
+    """The database cannot be used; the text holds no password."""
 
 
 class SchemaError(DatabaseError):

@@ -1,4 +1,4 @@
-"""Logs: one event a line, of this program and of its libraries alike. Law: never a secret. Alone configures structlog.
+"""Configure logs: one event a line, of this program and of its libraries alike. Invariant: no secret is logged.
 
 Three shapes: `console` for eyes, `logfmt` and `json` for machines; `auto` is the first on a terminal and logfmt elsewhere.
 """
@@ -27,7 +27,7 @@ Event = MutableMapping[str, Any]
 
 
 class Scrub:
-    """Takes out of an event what must not be in a log: links of subscribers, passwords, mail addresses, `secrets` as such."""
+    """Remove from an event what must not be in a log: links of subscribers, passwords, mail addresses, `secrets` as such."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted({secret for secret in secrets if len(secret) >= LEAST_SECRET}, key=len, reverse=True)
@@ -49,6 +49,11 @@ class Scrub:
         return value if value is None or isinstance(value, int | float | bool) else self.text(str(value))
 
     def text(self, text: str) -> str:
+        """Return a text without secrets.
+
+        >>> Scrub().text("smtp://me:geheim@mail.example.org refused reader@example.org")
+        'smtp://…@mail.example.org refused …@example.org'
+        """
         if self._known is not None:
             text = self._known.sub(CUT, text)
         text = _CREDENTIALS.sub(rf"\1 {CUT}", _DOORS.sub(rf"\1{CUT}", text))
@@ -56,7 +61,11 @@ class Scrub:
 
 
 def secrets_of(*settings: str) -> set[str]:
-    """Secrets as such, and the passwords in addresses (several of them separated by blanks)."""
+    """Return secrets as such, and the passwords in addresses (several of them separated by blanks).
+
+    >>> sorted(secrets_of("token", "smtp://me:one@a smtps://me:two@b"))
+    ['one', 'token', 'two']
+    """
     found: set[str] = set()
     for setting in settings:
         for part in setting.split():
@@ -68,7 +77,7 @@ def secrets_of(*settings: str) -> set[str]:
 
 
 def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
-    """For this process, to stderr. Repeating it is harmless."""
+    """Configure the logs of this process, to stderr. Idempotent."""
     import structlog  # most commands log nothing, and need not wait for it
 
     if format not in FORMATS or format == "auto":
@@ -80,7 +89,11 @@ def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
         Scrub(secrets),
         _in_order,
     ]
-    renderer = _renderer(format)
+    renderer: Any = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+    if format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=True)
+    elif format == "json":
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
         processors=[*prepared, renderer],
         logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
@@ -88,30 +101,26 @@ def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
     )
     whole = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-        processors=[_whence, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *prepared, renderer],
+        processors=[_name_library, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *prepared, renderer],
     )
-    _adopt_libraries(whole)
-
-
-def _renderer(format: str) -> Any:
-    from structlog import dev, processors
-
-    if format == "console":
-        return dev.ConsoleRenderer(colors=True)
-    if format == "json":
-        return processors.JSONRenderer(ensure_ascii=False)
-    return processors.LogfmtRenderer(bool_as_flag=False)
+    # What libraries log (granian, Alembic, APScheduler) goes the same way, from warnings on.
+    handler = _ToStderr()
+    handler.setFormatter(whole)
+    root = logging.getLogger()
+    root.handlers = [*(other for other in root.handlers if not isinstance(other, _ToStderr)), handler]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
 
 
 def _in_order(_logger: object, _method: str, event: Event) -> Event:
-    """When, how bad, what; a library's words are its event's name, on one line."""
+    """Put time, level and event first, the event on one line."""
     event["event"] = " ".join(str(event.get("event", "")).split())
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}
 
 
 class _ToStderr(logging.Handler):
-    """To what is stderr at that moment."""
+    """Write to what is stderr at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -121,18 +130,8 @@ class _ToStderr(logging.Handler):
             self.handleError(record)
 
 
-def _adopt_libraries(formatter: logging.Formatter) -> None:
-    """What libraries log (granian, Alembic, APScheduler) goes the same way, from warnings on."""
-    handler = _ToStderr()
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers = [*(other for other in root.handlers if not isinstance(other, _ToStderr)), handler]
-    root.setLevel(logging.WARNING)
-    logging.captureWarnings(True)
-
-
-def _whence(_logger: object, _method: str, event: Event) -> Event:
-    """The library that says it."""
+def _name_library(_logger: object, _method: str, event: Event) -> Event:
+    """Name the library that logs."""
     record: logging.LogRecord = event["_record"]
     event["library"] = record.name.strip("_").partition(".")[0]
     return event

@@ -1,4 +1,4 @@
-"""Processes: a pool for work that is all CPU, begun the way that is safe where it is called; and memory that is given back."""
+"""Processes: a pool for CPU-bound work, started in the way that is safe where it is called; and memory for long-lived ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
-#: What glibc's mallopt calls its parameters (malloc.h), and their values here: bytes, and arenas.
+#: Parameters of glibc's mallopt (malloc.h), and their values here: bytes, and arenas.
 _MALLOPT = {"M_MMAP_THRESHOLD": (-3, 128 * 1024), "M_TRIM_THRESHOLD": (-1, 128 * 1024), "M_ARENA_MAX": (-8, 2)}
 
 
 def give_memory_back() -> None:
-    """Documents and messages that are done with leave nothing behind. For processes that run for months with many threads.
+    """Make glibc return freed memory to the system. For processes that run for months with many threads.
 
-    Left alone, glibc keeps a heap for each thread and puts buffers of some hundred kilobytes between what stays: no object is
-    too many, and the process grows all the same. Costs a document a tenth of its time. Nothing where the C library is another.
+    By default glibc keeps a heap for each thread and puts buffers of some hundred kilobytes between objects that stay: nothing
+    leaks, and the process grows nevertheless. Costs a document a tenth of its time. Does nothing with another C library.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -25,10 +25,10 @@ def give_memory_back() -> None:
 
 
 def pool(count: int, *, forks: bool = True) -> ProcessPoolExecutor:
-    """Forked where this process has one thread (a command), which is at once ready; spawned where it has more (the clock),
-    and where the caller knows of threads that Python does not see (`forks=False`).
+    """Return a pool of processes: forked, which is ready at once, or spawned where this process has more than one thread.
 
-    Workers end when the process that began them does, however it ends.
+    Pass `forks=False` where there are threads that Python does not see. Workers end with the process that started them, however
+    that ends.
     """
     alone = forks and threading.active_count() == 1
     method = "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"

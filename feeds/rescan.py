@@ -1,4 +1,8 @@
-"""The rescan: store and configuration -> catalog and feeds, in one transaction. A store in git is pulled before it."""
+"""Bring the catalog and feeds up to date with the store and the configuration, in one transaction.
+
+A store in git is pulled first. Where many files are gone at once, a removal hold keeps their articles published until the files
+are back or the operator accepts: its state lies in the table `state`, under the names below.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress, Store
 from .config.environment import Environment
 from .config.load import load_config
 from .config.models import Config
-from .counters import FILES, RESCAN, Gathered, Sums
+from .counters import FILES, RESCAN, Gathered
 from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
@@ -25,16 +29,15 @@ from .store import git, walk
 from .store.git import DateChanges
 from .store.parse import ParseSettings
 from .store.walk import RemovalGuard
-from .syndication import editions, feed_states, feeds
+from .syndication import editions, feeds
 
-# What the guard of the store holds back, as the `state` table keeps it between rescans, and the operator's word on it.
-
-STATE, LATELY, ACCEPTED = "held", "removed_lately", "removals_accepted"
+#: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted.
+HELD, RECENTLY_REMOVED, ACCEPTED = "held", "removed_lately", "removals_accepted"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Articles whose files are gone, still published since `since` (UTC seconds). `mark` names these very files."""
+class RemovalHold:
+    """Articles whose files are gone, still published since `since` (UTC seconds). `mark` is a digest of their paths."""
 
     articles: int
     published: int
@@ -42,102 +45,91 @@ class Held:
     mark: str
 
     @classmethod
-    def read(cls, stored: Mapping[str, str]) -> Held | None:
-        """As the last rescan left it; None where nothing is held."""
-        text = stored.get(STATE, "")
+    def from_state(cls, stored: Mapping[str, str]) -> RemovalHold | None:
+        """Return the hold that the last rescan left; None where nothing is held."""
+        text = stored.get(HELD, "")
         return cls(**json.loads(text)) if text else None
 
     @property
     def in_words(self) -> str:
-        """For the operator: what is the matter, and what to do."""
+        """Return what is wrong and what to do, for the operator."""
         return (
             f"the files of {self.articles} of {self.published} articles are gone from the store; these articles stay published "
             "until the files are back, or until `feeds rescan --accept-removals` says that they may go"
         )
 
 
-def is_let_go(stored: Mapping[str, str]) -> bool:
-    """Whether the operator has accepted in the console that what is held goes."""
-    held = Held.read(stored)
-    return held is not None and stored.get(ACCEPTED) == held.mark
+def is_accepted(stored: Mapping[str, str]) -> bool:
+    """Return whether the operator has accepted in the console that the articles on hold are removed."""
+    hold = RemovalHold.from_state(stored)
+    return hold is not None and stored.get(ACCEPTED) == hold.mark
 
 
-def is_accepted(stored: Mapping[str, str], found: StoreChanges) -> bool:
-    """Whether the files that are gone now are those, and no others, that were let go."""
-    return is_let_go(stored) and stored[ACCEPTED] == walk.paths_digest(found.files.removed)
+def accept_hold(stored: Mapping[str, str], mark: str) -> dict[str, str]:
+    """Return the state in which the hold of this `mark` is accepted; {} where another one is in force by now."""
+    hold = RemovalHold.from_state(stored)
+    return {ACCEPTED: mark} if hold is not None and hold.mark == mark else {}
 
 
-def let_go(stored: Mapping[str, str], mark: str) -> dict[str, str]:
-    """What to remember where the operator accepts what `mark` names; {} where something else is held by now."""
-    held = Held.read(stored)
-    return {ACCEPTED: mark} if held is not None and held.mark == mark else {}
-
-
-def guard_of(config: Config, stored: Mapping[str, str], now: int, *, accepted: bool, moved: bool) -> RemovalGuard:
-    limits = config.site.removal
-    lately = sum(number for _at, number in _lately(stored, now))
-    return RemovalGuard(limits.percent, limits.articles, lately, accepted, moved)
-
-
-def removal_marks(
-    stored: Mapping[str, str], taken: IngestResult, guard: RemovalGuard, published: int, now: int
-) -> dict[str, str]:
-    """What to remember after a rescan that wrote. What the operator has accepted counts against nothing later."""
-    before = Held.read(stored)
-    held = ""
-    if taken.held:
-        since = before.since if before else now
-        held = json.dumps(asdict(Held(len(taken.held), published, since, walk.paths_digest(taken.held))))
-    lately = [] if guard.accepted else [*_lately(stored, now), *([(now, taken.counts.removed)] if taken.counts.removed else [])]
-    word = {ACCEPTED: ""} if stored.get(ACCEPTED) else {}  # one that was given meanwhile is the next rescan's
-    return {STATE: held, LATELY: json.dumps(lately), **word}
-
-
-def _lately(stored: Mapping[str, str], now: int) -> list[tuple[int, int]]:
-    """(when, how many articles) of the rescans within the window; none from ahead, where a clock has been set back."""
-    rows = json.loads(stored.get(LATELY) or "[]")
+def _recently_removed(stored: Mapping[str, str], now: int) -> list[tuple[int, int]]:
+    """Return (when, how many articles) of rescans within the window; none in the future, where a clock was set back."""
+    rows = json.loads(stored.get(RECENTLY_REMOVED) or "[]")
     return [(at, number) for at, number in rows if now - walk.WINDOW_SECONDS < at <= now]
+
+
+@dataclass(frozen=True, slots=True)
+class RescanOptions:
+    """`full`: parse every file again. `pull`: also where a pull is not due. `accept_removals`: hold nothing back.
+
+    `workers`: processes that parse, None for as many as fit the machine.
+    """
+
+    full: bool = False
+    pull: bool = False
+    accept_removals: bool = False
+    workers: int | None = None
+
+
+USUAL = RescanOptions()
 
 
 def rescan(
     engine: sa.Engine,
     environment: Environment,
+    options: RescanOptions = USUAL,
     *,
     now: int,
-    full: bool = False,
     progress: Progress | None = None,
-    workers: int | None = None,
-    pull: bool = False,
-    accept_removals: bool = False,
     stop: threading.Event | None = None,
 ) -> RescanReport:
-    """Waits for a rescan under way in another process. Raises StoreError, ConfigError (no good configuration yet).
+    """Rescan once, after a rescan under way in another process. `stop` ends a pull; `progress` may raise to end the rescan.
 
-    `pull` does not wait until a pull is due; `stop` ends one that is under way. `accept_removals` lets go what the guard of
-    the store would hold back.
+    Raises StoreError, and ConfigError before the first good configuration.
     """
     started = time.perf_counter()
     with database.lock(engine, "rescan"):
         with database.reading(engine) as connection:
             stored = editions.load_state(connection)
-        config, fault = _configuration(environment, stored)
-        found, moved = git.pull_if_due(config, stored, now, at_once=pull, stop=stop)
-        if moved:  # the configuration may lie in the same repository
-            config, fault = _configuration(environment, stored)
+        config, fault = _load_or_keep(environment, stored)
+        git_status, pulled = git.pull_if_due(config, stored, now, at_once=options.pull, stop=stop)
+        if pulled:  # the configuration may lie in the same repository
+            config, fault = _load_or_keep(environment, stored)
         try:
-            report, dates = _Rescan(engine, config, stored, now, full, accept_removals, progress, workers, started).run()
+            report, dates = _Rescan(engine, config, stored, now, options, progress, started).run()
         except StoreError as error:
-            said = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: found.as_json()}
-            _note(engine, said, now, {}, "\n".join(filter(None, (str(error), fault))), time.perf_counter() - started)
+            values = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: git_status.as_json()}
+            faults = "\n".join(filter(None, (str(error), fault)))
+            _record(engine, values, now, {}, faults, time.perf_counter() - started)
             raise
         done = asdict(report)
-        said = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        _note(engine, {**said, git.STATE_NAME: found.with_dates(dates).as_json()}, now, done, fault, report.seconds)
+        values = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
+        values[git.STATE_NAME] = git_status.with_dates(dates).as_json()
+        _record(engine, values, now, done, fault, report.seconds)
     return report
 
 
-def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
-    """The files' configuration, or the last good one and what is wrong with the files."""
+def _load_or_keep(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
+    """Return the configuration of the files, or the last good one and the faults of the files."""
     try:
         return load_config(environment), ""
     except ConfigError as error:
@@ -146,23 +138,21 @@ def _configuration(environment: Environment, stored: Mapping[str, str]) -> tuple
         return Config.model_validate_json(stored["config"]), str(error)
 
 
-def _note(engine: sa.Engine, values: Mapping[str, str], now: int, report: dict[str, Any], fault: str, seconds: float) -> None:
-    """`report` is empty where the rescan failed."""
-    with database.writing(engine) as connection:
-        editions.save_state(connection, values)
-        audit_log.note_rescan(connection, now, report, fault)
-        counters.add(connection, _measured(report, seconds))
-
-
-def _measured(report: dict[str, Any], seconds: float) -> Sums:
+def _record(
+    engine: sa.Engine, values: Mapping[str, str], now: int, report: Mapping[str, Any], fault: str, seconds: float
+) -> None:
+    """Write the outcome to the state, the log of rescans and the counters. `report` is empty where the rescan failed."""
     gathered = Gathered()
     changes = {change: report.get(change, 0) for change in ("added", "changed", "renamed", "removed")}
     for change, number in changes.items():
         if number:
             gathered.count(FILES, change, number=number)
-    done = "changed" if any(changes.values()) or report.get("feeds_changed") else "idle"
-    gathered.observe(RESCAN, seconds, done if report else "failed")
-    return gathered.take()
+    outcome = "changed" if any(changes.values()) or report.get("feeds_changed") else "idle"
+    gathered.observe(RESCAN, seconds, outcome if report else "failed")
+    with database.writing(engine) as connection:
+        editions.save_state(connection, values)
+        audit_log.note_rescan(connection, now, report, fault)
+        counters.add(connection, gathered.take())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,76 +163,74 @@ class _Rescan:
     config: Config
     stored: Mapping[str, str]
     now: int
-    full: bool
-    accept_removals: bool
+    options: RescanOptions
     progress: Progress | None
-    workers: int | None
     started: float
 
     def run(self) -> tuple[RescanReport, DateChanges]:
         settings = ParseSettings.from_config(self.config)
         marks = editions.catalog_marks(self.config, settings)
-        held = Held.read(self.stored)
-        gone = held.mark if held else ""
+        hold = RemovalHold.from_state(self.stored)
         with database.reading(self.engine) as connection:
-            anew = self.full or self.stored.get("parse") != marks["parse"]
-            found = ingest.find_changes(connection, settings, everything=anew, mark=self.stored.get("dated", ""), held=gone)
+            found = ingest.find_changes(
+                connection,
+                settings,
+                everything=self.options.full or self.stored.get("parse") != marks["parse"],
+                mark=self.stored.get("dated", ""),
+                held=hold.mark if hold else "",
+            )
             marks["dated"] = found.dates.mark
-            accepted = self.accept_removals or is_accepted(self.stored, found)
-            idle = found.idle and not (held and accepted)
+            # What the operator let go is these very files, and no others that are gone by now.
+            accepted = self.options.accept_removals or (
+                is_accepted(self.stored) and self.stored[ACCEPTED] == walk.paths_digest(found.files.removed)
+            )
+            idle = found.idle and not (hold and accepted)
             if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
-                return self._report(connection, held=held.articles if held else 0), found.dates
+                return self._report(connection, held=hold.articles if hold else 0), found.dates
         with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
-            return self._write(connection, settings, found, self._guard(accepted), marks), found.dates
+            return self._write(connection, settings, found, accepted, marks), found.dates
 
     def _write(
-        self,
-        connection: sa.Connection,
-        settings: ParseSettings,
-        found: StoreChanges,
-        guard: RemovalGuard,
-        marks: dict[str, str],
+        self, connection: sa.Connection, settings: ParseSettings, found: StoreChanges, accepted: bool, marks: dict[str, str]
     ) -> RescanReport:
+        """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
+        before = self.stored.get("config", "")
+        moved = before != "" and Config.model_validate_json(before).site.store != self.config.site.store
         generation = int(self.stored.get("generation", "0")) + 1
+        limits, recently = self.config.site.removal, _recently_removed(self.stored, self.now)
+        former = self.stored.get("aliases", marks["aliases"])
         options = IngestOptions(
             now=self.now,
-            arrival=0 if self._is_baseline() else generation,
-            guard=guard,
-            former=self._former_aliases(marks),
+            # What lies in a store at its first rescan is not news: digests go by the articles' own dates.
+            arrival=0 if generation < 2 or moved else generation,
+            guard=RemovalGuard(limits.percent, limits.articles, sum(number for _at, number in recently), accepted, moved),
+            former=None if former == marks["aliases"] else Aliases.from_config(json.loads(former)),
             progress=self.progress,
-            workers=self.workers,
+            workers=self.options.workers,
         )
         taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, options)
         everything = self.stored.get("shown") != marks["shown"]
-        changed: list[str] = []
-        if everything or taken.changed:
-            changed = feed_states.refresh(connection, self.config, None if everything else taken.touched, self.now)
-        if changed or taken.changed or self.stored.get("config") != marks["config"]:
+        touched = None if everything else taken.touched
+        changed = feed_states.refresh(connection, self.config, touched, self.now) if everything or taken.changed else []
+        if changed or taken.changed or before != marks["config"]:
             marks["generation"] = str(generation)
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
-            touched = None if everything else taken.touched
             marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
         report = self._report(connection, taken, len(changed), len(taken.held))
-        editions.save_state(connection, {**marks, **removal_marks(self.stored, taken, guard, report.articles, self.now)})
+        # What the operator has accepted does not count against later removals.
+        recently = [] if accepted else [*recently, *([(self.now, taken.counts.removed)] if taken.counts.removed else [])]
+        marks |= {HELD: self._hold(taken, report.articles), RECENTLY_REMOVED: json.dumps(recently)}
+        if self.stored.get(ACCEPTED):  # an acceptance that was given meanwhile is the next rescan's
+            marks[ACCEPTED] = ""
+        editions.save_state(connection, marks)
         return report
 
-    def _guard(self, accepted: bool) -> RemovalGuard:
-        return guard_of(self.config, self.stored, self.now, accepted=accepted, moved=self._is_moved())
-
-    def _former_aliases(self, marks: Mapping[str, str]) -> Aliases | None:
-        before = self.stored.get("aliases", marks["aliases"])
-        return None if before == marks["aliases"] else Aliases.from_config(json.loads(before))
-
-    def _is_baseline(self) -> bool:
-        """The first rescan of a store: what lies in it is no news, so digests go by the articles' own dates."""
-        if int(self.stored.get("generation", "0")) < 1:
-            return True
-        return self._is_moved()
-
-    def _is_moved(self) -> bool:
-        """Whether the store is another folder than at the rescan before."""
-        before = self.stored.get("config", "")
-        return before != "" and Config.model_validate_json(before).site.store != self.config.site.store
+    def _hold(self, taken: IngestResult, published: int) -> str:
+        if not taken.held:
+            return ""
+        before = RemovalHold.from_state(self.stored)
+        since = before.since if before else self.now
+        return json.dumps(asdict(RemovalHold(len(taken.held), published, since, walk.paths_digest(taken.held))))
 
     def _report(
         self, connection: sa.Connection, taken: IngestResult | None = None, feeds_changed: int = 0, held: int = 0

@@ -1,7 +1,7 @@
-"""The context that doors hand on: one per process, with its environment, its engine, the secret of its links.
+"""The runtime of one process: its environment, its engine, the secret of its links.
 
-What a command, a page or the clock does lives in the package that it serves; doors call it with a connection of this context,
-which `Runtime.read` opens: `runtime.read(pages.home, config)`.
+What a command, a page or the clock does lives in the package that it serves; callers pass a connection of the runtime, which
+`Runtime.read` opens: `runtime.read(pages.home, config)`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Runtime:
             raise DatabaseError(backup.MOVED)
 
     def close(self) -> None:
+        """Close all connections that are not in use."""
         self.engine.dispose()
         self._counting.dispose()
 
@@ -78,10 +79,9 @@ class Runtime:
         """Return the signer of links: with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
         if self.environment.secret_key:
             return Tokens(self.environment.secret_key.get_secret_value())
-        return Tokens(self.read(editions.load_state).get("secret") or self._new_secret())
-
-    def _new_secret(self) -> str:
+        if secret := self.read(editions.load_state).get("secret"):
+            return Tokens(secret)
         with database.writing(self.engine, durable=True) as connection:
             secret = editions.load_state(connection).get("secret") or new_secret()
             editions.save_state(connection, {"secret": secret})
-        return secret
+        return Tokens(secret)

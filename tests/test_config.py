@@ -44,7 +44,7 @@ def faults(folder: Path, **environ: str) -> list[str]:
 
 @pytest.mark.parametrize(("file", "model"), [("site.yaml", Site), ("feeds.yaml", FeedSettings)])
 def test_the_default_files_name_every_setting_with_its_default(file: str, model: type[BaseModel]) -> None:
-    text = (resources.default_config() / file).read_text("utf-8")
+    text = (resources.DEFAULT_CONFIG / file).read_text("utf-8")
     assert set(yaml.safe_load(text)) == set(model.model_fields)
     problems: list[Any] = []
     found = parse_yaml(text, file, model, problems)
@@ -59,13 +59,13 @@ def test_the_default_files_name_every_setting_with_its_default(file: str, model:
 
 @pytest.mark.parametrize("file", ["site.yaml", "feeds.yaml"])
 def test_every_setting_in_the_default_files_is_explained(file: str) -> None:
-    for line in (resources.default_config() / file).read_text("utf-8").splitlines():
+    for line in (resources.DEFAULT_CONFIG / file).read_text("utf-8").splitlines():
         if re.match(r"[a-z_]+:", line):
             assert "#" in line, line
 
 
 def test_the_default_files_show_every_setting_of_a_facet() -> None:
-    text = (resources.default_config() / "feeds.yaml").read_text("utf-8")
+    text = (resources.DEFAULT_CONFIG / "feeds.yaml").read_text("utf-8")
     shown = set().union(*(yaml.safe_load(text)["facets"].values()))
     assert shown == set(FacetSettings.model_fields)
 

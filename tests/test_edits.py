@@ -60,15 +60,15 @@ def read(text: str) -> FeedSettings:
 @given(ENTRIES)
 @settings(max_examples=60)
 def test_a_feed_that_is_added_and_removed_leaves_the_shipped_file_as_it_was(entry: dict[str, Any]) -> None:
-    added = edit.put(DEFAULT, entry)
+    added = edit.put_feed(DEFAULT, entry)
     assert added.startswith(DEFAULT)
-    assert edit.remove(added, entry["name"], gone=False) == DEFAULT
+    assert edit.remove_feed(added, entry["name"], gone=False) == DEFAULT
 
 
 @given(ENTRIES)
 @settings(max_examples=60)
 def test_whatever_is_written_is_read_as_it_was_meant(entry: dict[str, Any]) -> None:
-    before, after = read(DEFAULT), read(edit.put(DEFAULT, entry))
+    before, after = read(DEFAULT), read(edit.put_feed(DEFAULT, entry))
     *others, made = after.feeds
     assert tuple(others) == before.feeds
     assert (made.name, made.title, made.limit) == (entry["name"], entry["title"], entry.get("limit", 20))
@@ -79,8 +79,8 @@ def test_whatever_is_written_is_read_as_it_was_meant(entry: dict[str, Any]) -> N
 @given(ENTRIES, ENTRIES)
 @settings(max_examples=30)
 def test_a_feed_that_is_changed_twice_is_as_it_was_changed_last(first: dict[str, Any], second: dict[str, Any]) -> None:
-    changed = edit.put(edit.put(DEFAULT, first), {**second, "name": first["name"]})
-    assert read(changed).feeds == read(edit.put(DEFAULT, {**second, "name": first["name"]})).feeds
+    changed = edit.put_feed(edit.put_feed(DEFAULT, first), {**second, "name": first["name"]})
+    assert read(changed).feeds == read(edit.put_feed(DEFAULT, {**second, "name": first["name"]})).feeds
 
 
 KERNEL = {
@@ -92,12 +92,12 @@ KERNEL = {
 
 
 def test_a_feed_that_is_put_as_it_is_changes_nothing() -> None:
-    assert edit.put(DEFAULT, KERNEL) == DEFAULT
+    assert edit.put_feed(DEFAULT, KERNEL) == DEFAULT
 
 
 def test_a_changed_selection_keeps_the_words_beside_it() -> None:
     select = {"tag": ["内核", "Linux"], "all": {"tag": ["AI"]}, "not": {"translator": ["ChatGPT"]}}
-    found = edit.put(DEFAULT, {**KERNEL, "select": select})
+    found = edit.put_feed(DEFAULT, {**KERNEL, "select": select})
     before, after = DEFAULT.splitlines(), found.splitlines()
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert [line.split("#")[0].strip() for line in changed] == ["tag: [内核, Linux]", "all: {tag: [AI]}"]
@@ -105,15 +105,15 @@ def test_a_changed_selection_keeps_the_words_beside_it() -> None:
 
 
 def test_the_only_feed_may_go_and_come_again() -> None:
-    empty = edit.remove(DEFAULT, "kernel", gone=False)
+    empty = edit.remove_feed(DEFAULT, "kernel", gone=False)
     assert read(empty).feeds == ()
     assert "feeds: []   " in empty and "# feeds of your own" in empty
-    assert [feed.name for feed in read(edit.put(empty, ENTRY)).feeds] == ["new"]
-    assert edit.remove(edit.put(empty, ENTRY), "new", gone=False) == empty
+    assert [feed.name for feed in read(edit.put_feed(empty, ENTRY)).feeds] == ["new"]
+    assert edit.remove_feed(edit.put_feed(empty, ENTRY), "new", gone=False) == empty
 
 
 def test_a_feed_that_goes_for_good_is_listed_as_gone() -> None:
-    found = edit.remove(DEFAULT, "kernel", gone=True)
+    found = edit.remove_feed(DEFAULT, "kernel", gone=True)
     assert read(found).gone == ("feeds/kernel",)
     assert "# [tags/retired]: 410, for every format" in found
 
@@ -146,17 +146,21 @@ gone:
 
 
 def test_comments_order_and_quotes_of_the_changed_entry_stay() -> None:
-    found = edit.put(WRITTEN, {"name": "kernel", "title": "Kernel: news", "select": {"tag": ["Linux", "内核"]}, "limit": 9})
+    found = edit.put_feed(
+        WRITTEN, {"name": "kernel", "title": "Kernel: news", "select": {"tag": ["Linux", "内核"]}, "limit": 9}
+    )
     assert found == WRITTEN.replace("limit: 7 ", "limit: 9 ")
 
 
 def test_a_setting_that_is_not_said_any_more_is_left_out() -> None:
-    found = edit.put(WRITTEN, {"name": "kernel", "title": "Kernel: news", "select": {"tag": ["Linux", "内核"]}, "limit": None})
+    found = edit.put_feed(
+        WRITTEN, {"name": "kernel", "title": "Kernel: news", "select": {"tag": ["Linux", "内核"]}, "limit": None}
+    )
     assert read(found).feeds[0].limit == 20 and "# only these" in found and "# the desktop" in found
 
 
 def test_only_the_lines_of_the_removed_entry_go() -> None:
-    found = edit.remove(WRITTEN, "desktop", gone=True)
+    found = edit.remove_feed(WRITTEN, "desktop", gone=True)
     kept = [
         line
         for line in WRITTEN.splitlines()
@@ -167,7 +171,7 @@ def test_only_the_lines_of_the_removed_entry_go() -> None:
 
 
 def test_a_new_entry_comes_behind_the_last_one_and_before_what_follows() -> None:
-    found = edit.put(WRITTEN, ENTRY)
+    found = edit.put_feed(WRITTEN, ENTRY)
     assert found.index("name: new") < found.index("# the end") < found.index("all:")
     assert found.replace("  - name: new\n    title: 新的\n    select: {tag: [内核]}\n", "") == WRITTEN
 
@@ -177,15 +181,15 @@ def test_a_new_entry_comes_behind_the_last_one_and_before_what_follows() -> None
     ["", "content: full", "content: full\n", "feeds:\n", "feeds: ~  # none\n", "feeds: [ ]\ngone: []\n", "# only words\n"],
 )
 def test_a_file_without_feeds_gets_its_first_one(text: str) -> None:
-    found = edit.put(text, ENTRY)
+    found = edit.put_feed(text, ENTRY)
     assert [feed.name for feed in read(found).feeds] == ["new"]
     assert all(line in found for line in text.splitlines() if line.startswith("#") or "content" in line)
 
 
 def test_line_ends_of_other_systems_stay() -> None:
-    found = edit.put(WRITTEN.replace("\n", "\r\n"), ENTRY)
+    found = edit.put_feed(WRITTEN.replace("\n", "\r\n"), ENTRY)
     assert "\n" not in found.replace("\r\n", "")
-    assert edit.remove(found, "new", gone=False) == WRITTEN.replace("\n", "\r\n")
+    assert edit.remove_feed(found, "new", gone=False) == WRITTEN.replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize(
@@ -202,12 +206,12 @@ def test_line_ends_of_other_systems_stay() -> None:
 )
 def test_what_only_people_understand_is_left_to_them(text: str) -> None:
     with pytest.raises(EditError):
-        edit.put(text, ENTRY)
+        edit.put_feed(text, ENTRY)
 
 
 def test_a_feed_that_is_not_there_cannot_be_removed() -> None:
     with pytest.raises(EditError, match="no feed is called"):
-        edit.remove(DEFAULT, "nothing", gone=False)
+        edit.remove_feed(DEFAULT, "nothing", gone=False)
 
 
 @given(st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry["name"]), st.integers(0, 4), ENTRIES, st.booleans())
@@ -222,17 +226,17 @@ def test_files_of_any_style_keep_every_other_entry(
         else ""
     )
     text = "content: full\nfeeds:\n" + "".join(" " * indent + line for line in block.splitlines(keepends=True)) + "gone: []\n"
-    found = edit.put(text, entry)
+    found = edit.put_feed(text, entry)
     expected = {row["name"]: row for row in rows} | {entry["name"]: entry}
     assert {feed.name: feed.title for feed in read(found).feeds} == {name: row["title"] for name, row in expected.items()}
     if entry["name"] not in {row["name"] for row in rows}:
         assert (
-            read(edit.remove(found, entry["name"], gone=False)).feeds
+            read(edit.remove_feed(found, entry["name"], gone=False)).feeds
             == read(text.replace("feeds:\n", "feeds:\n" if rows else "feeds: []\n")).feeds
         )
 
 
 def test_what_would_be_in_force_is_known_before_it_is_written(site: Any) -> None:
-    found = load_config(Environment.read(Path(site.config_dir), {}), {"feeds.yaml": edit.put("", ENTRY)})
+    found = load_config(Environment.read(Path(site.config_dir), {}), {"feeds.yaml": edit.put_feed("", ENTRY)})
     assert [feed.name for feed in found.feeds.feeds] == ["new"]
     assert load_config(site.environment).feeds.feeds == ()

@@ -640,12 +640,13 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from feeds.config.environment import Environment
-from feeds.rescan import rescan
+from feeds.rescan import RescanOptions, rescan
 from feeds.runtime import Runtime
 runtime = Runtime(Environment.read(Path(sys.argv[1]), {}))
 runtime.prepare()
 print("ready", flush=True)
-print(rescan(runtime.engine, runtime.environment, now=int(time.time()), workers=int(sys.argv[2])).articles, flush=True)
+options = RescanOptions(workers=int(sys.argv[2]))
+print(rescan(runtime.engine, runtime.environment, options, now=int(time.time())).articles, flush=True)
 """
 
 

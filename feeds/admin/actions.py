@@ -52,10 +52,10 @@ def accept_removals(operator: Operator, mark: str) -> bool:
 
     def accept(connection: sa.Connection) -> bool:
         stored = editions.load_state(connection)
-        accepted = rescan.let_go(stored, mark)
+        accepted = rescan.accept_hold(stored, mark)
         if accepted:
             editions.save_state(connection, accepted)
-            held = rescan.Held.read(stored)
+            held = rescan.RemovalHold.from_state(stored)
             audit_log.note(connection, operator.now, "removals", str(held.articles if held else 0), operator.ip)
         return bool(accepted)
 

@@ -236,7 +236,7 @@ class FeedForm:
         return cls(feed.name, feed.title, feed.description, limit, feed.content or "", feed.name)
 
     def as_entry(self, selection: Selection) -> dict[str, Any]:
-        """Return the entry for `config.edit.put`; fields without a value are left to the defaults."""
+        """Return the entry for `config.edit.put_feed`; fields without a value are left to the defaults."""
         return {
             "name": self.name,
             "title": self.title.strip(),
@@ -286,7 +286,7 @@ def with_feed(config: Config, text: str, entry: Mapping[str, Any]) -> tuple[str,
             break
     else:
         rows.append(made)
-    return edit.put(text, entry), {"feeds": tuple(feed.model_dump() for feed in rows)}
+    return edit.put_feed(text, entry), {"feeds": tuple(feed.model_dump() for feed in rows)}
 
 
 def without_feed(config: Config, text: str, name: str, *, gone: bool) -> tuple[str, dict[str, Any]]:
@@ -296,4 +296,4 @@ def without_feed(config: Config, text: str, name: str, *, gone: bool) -> tuple[s
     rows = tuple(feed.model_dump() for feed in config.feeds.feeds if feed.name != name)
     path = f"feeds/{name}"
     retired = config.feeds.gone if not gone or path in config.feeds.gone else (*config.feeds.gone, path)
-    return edit.remove(text, name, gone=gone), {"feeds": rows, "gone": retired}
+    return edit.remove_feed(text, name, gone=gone), {"feeds": rows, "gone": retired}

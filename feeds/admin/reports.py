@@ -22,7 +22,7 @@ from ..database.tables import bounces, subscribers
 from ..model import FREQUENCIES, FeedState, Problem
 from ..newsletter.delivery import issue_status
 from ..newsletter.issues import calendar
-from ..rescan import Held, is_let_go
+from ..rescan import RemovalHold, is_accepted
 from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
 from ..websub import subscriptions
@@ -50,7 +50,7 @@ class Overview:
     rescans: Sequence[audit_log.Rescan]
     rescan_fault: str
     config_fault: str
-    held: Held | None
+    held: RemovalHold | None
     going: bool
     git: RepositoryStatus | None
     due: Mapping[str, int]
@@ -76,8 +76,8 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
         rescans=audit_log.last_rescans(connection, RESCANS),
         rescan_fault=stored.get("rescan_fault", ""),
         config_fault=stored.get("config_fault", ""),
-        held=Held.read(stored),
-        going=is_let_go(stored),
+        held=RemovalHold.from_state(stored),
+        going=is_accepted(stored),
         git=RepositoryStatus.from_state(stored),
         due=due,
         deliveries=issue_status.counts(connection),

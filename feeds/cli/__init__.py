@@ -195,15 +195,8 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
     from ..monitoring import health
 
     with open_runtime(config_dir) as runtime, show_progress("Reading articles") as progress:
-        report = use_case.rescan(
-            runtime.engine,
-            runtime.environment,
-            now=int(time.time()),
-            full=full,
-            progress=progress,
-            pull=pull,
-            accept_removals=accept_removals,
-        )
+        options = use_case.RescanOptions(full=full, pull=pull, accept_removals=accept_removals)
+        report = use_case.rescan(runtime.engine, runtime.environment, options, now=int(time.time()), progress=progress)
         problems = runtime.read(queries.list_problems)
         found = runtime.read(health.status)
     if as_json:

@@ -1,11 +1,11 @@
-"""A new site: configuration, templates and demo articles, copied; nothing that exists is overwritten."""
+"""Make a new site: configuration, templates and demo articles, copied. Nothing that exists is overwritten."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import resources
@@ -16,44 +16,38 @@ Chosen = Mapping[str, Mapping[str, str | bool]]
 
 
 def make_site(folder: Path, chosen: Chosen, *, demo: bool, templates: bool) -> Iterator[str]:
-    """Yields a line for each thing done. Raises FeedsError."""
+    """Make a site, and yield a line for each file or folder: `wrote ...` or `kept ...`. Raises FeedsError."""
     if folder.exists() and not folder.is_dir():
         raise FeedsError(f"{folder} is not a folder")
     (folder / "config").mkdir(parents=True, exist_ok=True)
-    for source in sorted(resources.default_config().glob("*.yaml")):
-        text = with_settings(source.read_text("utf-8"), chosen.get(source.name, {}))
-        yield _write(folder / "config" / source.name, text)
-    if templates:
-        yield _copy(resources.templates(), folder / "templates")
-    if demo:
-        yield _copy(resources.demo() / "articles", folder / "demo" / "articles")
+    for source in sorted(resources.DEFAULT_CONFIG.glob("*.yaml")):
+        path = folder / "config" / source.name
+        if path.exists():
+            yield f"kept    {path}"
+        else:
+            path.write_text(with_settings(source.read_text("utf-8"), chosen.get(source.name, {})), "utf-8")
+            yield f"wrote   {path}"
+    copies = [(resources.TEMPLATES, folder / "templates")] if templates else []
+    copies += [(resources.DEMO / "articles", folder / "demo" / "articles")] if demo else []
+    for source, target in copies:
+        if target.exists():
+            yield f"kept    {target}"
+        else:
+            shutil.copytree(source, target)
+            yield f"wrote   {target}/"
 
 
 def with_settings(text: str, chosen: Mapping[str, str | bool]) -> str:
-    """The default file with some values set; comments stay, where they can in their column, and so does the order."""
+    """Return the default file with some values set; comments stay, in their column where they can.
+
+    >>> with_settings("title: A    # shown\\n", {"title": "B"})
+    'title: "B"  # shown\\n'
+    """
     for name, value in chosen.items():
-        # What JSON writes is YAML; the function keeps backslashes as they are.
-        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"
-        text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", _written(line), text, count=1, flags=re.MULTILINE)
+        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # what JSON writes is YAML
+
+        def write_over(found: re.Match[str], line: str = line) -> str:  # a function, as a replacement would read backslashes
+            return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
+
+        text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", write_over, text, count=1, flags=re.MULTILINE)
     return text
-
-
-def _written(line: str) -> Callable[[re.Match[str]], str]:
-    def over(found: re.Match[str]) -> str:
-        return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
-
-    return over
-
-
-def _write(path: Path, text: str) -> str:
-    if path.exists():
-        return f"kept    {path}"
-    path.write_text(text, "utf-8")
-    return f"wrote   {path}"
-
-
-def _copy(source: Path, target: Path) -> str:
-    if target.exists():
-        return f"kept    {target}"
-    shutil.copytree(source, target)
-    return f"wrote   {target}/"

@@ -506,8 +506,8 @@ def _steps(moved: Mapping[str, str]) -> dict[str, str]:
 def feed_path(written: str) -> str:
     """Return the path of a feed whose address is written as an operator writes it.
 
-    >>> feed_path("/tags/TCP~2FIP/")
-    'tags/TCP/IP'
+    >>> feed_path("/tags/TCP/IP/")
+    'tags/TCP~2FIP'
     """
     folder, _, name = written.strip("/").partition("/")
     facet = PLURALS.get(folder)

@@ -13,7 +13,7 @@ from .. import database
 from ..catalog import ingest, queries
 from ..config.models import Config
 from ..errors import DatabaseError
-from ..rescan import Held
+from ..rescan import RemovalHold
 from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
 
@@ -108,7 +108,7 @@ def beat(connection: sa.Connection, now: float) -> None:
 def status(connection: sa.Connection) -> dict[str, Any]:
     """Return what `feeds status` says of catalog, store and configuration, as it is printed as JSON."""
     stored = editions.load_state(connection)
-    held, git = Held.read(stored), RepositoryStatus.from_state(stored)
+    held, git = RemovalHold.from_state(stored), RepositoryStatus.from_state(stored)
     return {
         "articles": ingest.count_articles(connection),
         "quarantined": ingest.count_problems(connection),

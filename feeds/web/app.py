@@ -25,7 +25,7 @@ from ..counters import STARTS
 from ..formats import load_formats
 from ..model import FACETS
 from ..monitoring.health import readiness
-from ..resources import templates
+from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import editions, feed_states
 from ..syndication.documents import compress
@@ -111,7 +111,7 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
 
 def _prepare_templates(flask: Flask, root: Path) -> None:
     """An operator's own template of the same name comes first."""
-    loaders = [jinja2.FileSystemLoader(root / "templates" / "web"), jinja2.FileSystemLoader(templates() / "web")]
+    loaders = [jinja2.FileSystemLoader(root / "templates" / "web"), jinja2.FileSystemLoader(TEMPLATES / "web")]
     flask.jinja_loader = jinja2.ChoiceLoader(loaders)
     flask.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     flask.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}

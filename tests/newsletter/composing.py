@@ -15,13 +15,13 @@ from feeds.config.models import FeedSettings as Feeds
 from feeds.model import Credit, Issue, IssueArticle, IssueContent, Recipient
 from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.messages.dkim import Signer
-from feeds.resources import templates
+from feeds.resources import TEMPLATES
 from feeds.tokens import Tokens
 
 NOW = 1_767_571_200  # 2026-01-05T00:00:00Z: Monday 08:00 in Shanghai
 BASE = "https://feeds.example.org"
 TOKENS = Tokens("a secret of the tests")
-FOLDER = templates() / "mail"
+FOLDER = TEMPLATES / "mail"
 
 
 def config(site: dict[str, Any] | None = None, **newsletter: Any) -> Config:

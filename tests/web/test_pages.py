@@ -331,7 +331,7 @@ def test_the_permalink_of_an_article_leads_to_its_page(web_site: Any, make_clien
 
 
 def test_style_and_scripts_stay_small(demo_client: Client) -> None:
-    found = {path.name: path.stat().st_size for path in resources.static().iterdir()}
+    found = {path.name: path.stat().st_size for path in resources.STATIC.iterdir()}
     assert sum(size for name, size in found.items() if name.endswith(".js")) < 20_000
     assert found["style.css"] < 24_000
     for name in found:

@@ -40,7 +40,7 @@ class Setting:
 def page() -> str:
     parts = [_HEAD]
     for file, model in FILES.items():
-        text = (resources.default_config() / file).read_text("utf-8")
+        text = (resources.DEFAULT_CONFIG / file).read_text("utf-8")
         words = comments(text)
         rows = [_row(file, one, words) for one in settings(model, yaml.safe_load(text))]
         parts.append(f"## {file}\n\n{table(('setting', 'default', 'values', 'what'), rows)}")

@@ -25,7 +25,7 @@ from markupsafe import Markup, escape
 from ... import i18n
 from ...errors import Fault
 from ...model import IssueArticle
-from ...resources import templates
+from ...resources import TEMPLATES
 from .fragments import Fragment
 
 _SLOTS = ("content", "teasers", "tally")
@@ -50,7 +50,7 @@ class SectionTitle:
 
 def template_folders(root: Path) -> list[Path]:
     """Return where the templates of mails are, the operator's own first; `root` is the folder of the site."""
-    return [root / "templates" / "mail", templates() / "mail"]
+    return [root / "templates" / "mail", TEMPLATES / "mail"]
 
 
 class Templates:
