@@ -29,7 +29,7 @@ from .store import git, walk
 from .store.git import DateChanges
 from .store.parse import ParseSettings
 from .store.walk import RemovalGuard
-from .syndication import editions, feeds
+from .syndication import editions, feed_states, feeds
 
 #: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted.
 HELD, RECENTLY_REMOVED, ACCEPTED = "held", "removed_lately", "removals_accepted"
