@@ -85,7 +85,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a format needs to render a feed. Addresses are absolute, "" where there is none.
+    """All that a format needs to render a feed. Addresses are absolute, "" where none exists.
 
     `address` is the document's own address (rel=self), `page` the web page with the same articles, `base` the site's root.
     `current`, `older` and `younger` are `current`, `prev-archive` and `next-archive` of RFC 5005, section 4; only an archive

@@ -213,7 +213,7 @@ class RescanReport:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """A person or tag as a digest names it: its page and its feed, "" where there is none."""
+    """A person or tag as a digest names it: its page and its feed, "" without one."""
 
     name: str
     url: str = ""

@@ -87,7 +87,7 @@ class _Archives:
         self._last: tuple[int, str, dict[str, bytes]] = (-1, "", {})
 
     def find(self, edition: Edition, path: str) -> dict[str, bytes]:
-        """Return the documents by the names of their formats; empty where there is none."""
+        """Return the documents by the names of their formats; empty where none exists."""
         if self._last[:2] != (edition.generation, path):
             found: dict[str, bytes] = {}
             with contextlib.suppress(AddressError):

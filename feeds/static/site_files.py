@@ -79,7 +79,7 @@ def _published(edition: Edition) -> Config:
 def shared_mark(config: Config, root: Path) -> str:
     """Return the mark of what shows on every page: templates, words, code and settings. `root` is the site's folder."""
     settings = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
-    templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.TEMPLATES / "web")]
+    templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.templates() / "web")]
     return mark_of(_program(), *settings, str(config.newsletter.enabled), *templates)
 
 
@@ -87,7 +87,7 @@ def shared_mark(config: Config, root: Path) -> str:
 def _program() -> str:
     """Return the mark of everything in the program that may show on a page: all of its code and words, and the libraries."""
     versions = map(importlib.metadata.version, ("flask", "jinja2", "markupsafe"))
-    return "/".join((feed_states.versions(), *versions, digest_of_folder(resources.CODE)))
+    return "/".join((feed_states.versions(), *versions, digest_of_folder(resources.code())))
 
 
 def digest_of_folder(folder: Path) -> str:
@@ -98,13 +98,17 @@ def digest_of_folder(folder: Path) -> str:
     return found.hexdigest()
 
 
-def _decisive_queries() -> Iterator[sa.Select[Any]]:
-    """Yield the queries whose rows decide any file. An article's digest covers all that shows of it, its terms included."""
-    a, t, s, i = tables.articles.c, tables.terms.c, tables.feeds.c, tables.issues.c
-    yield sa.select(a.key, a.digest, a.position, a.id, a.permalink).order_by(a.key)
-    yield sa.select(t.key, t.facet, t.name, t.slug, t.articles, t.adopted, t.feed_path).order_by(t.key)
-    yield sa.select(s.path, s.title, s.articles, s.updated, s.digest).order_by(s.path)
-    yield sa.select(i.id, i.planned_at, i.articles, i.listed, i.status).order_by(i.key)
+def _decisive(table: sa.Table, columns: str) -> sa.Select[Any]:
+    return sa.select(*(table.c[name] for name in columns.split())).order_by(*table.primary_key)
+
+
+#: The rows that decide any file. An article's digest covers all that shows of it, its terms included.
+_DECISIVE = (
+    _decisive(tables.articles, "key digest position id permalink"),
+    _decisive(tables.terms, "key facet name slug articles adopted feed_path"),
+    _decisive(tables.feeds, "path title articles updated digest"),
+    _decisive(tables.issues, "id planned_at articles listed status"),
+)
 
 
 # -- the site --------------------------------------------------------------
@@ -169,10 +173,10 @@ class SiteFiles:
         with database.reading(self._engine) as connection:
             config = _published(editions.load_edition(connection))
             rows = hashlib.blake2b(digest_size=16)
-            for query in _decisive_queries():
+            for query in _DECISIVE:
                 for row in database.fetch_rows(connection, query):
                     rows.update(repr(row).encode())
-            static = [digest_of(path.read_bytes()) for path in sorted(resources.STATIC.iterdir())]
+            static = [digest_of(path.read_bytes()) for path in _static_paths()]
             return mark_of(shared_mark(config, self._root), str(self._feeds_only), *static, rows.hexdigest())
 
     def files(self) -> list[SiteFile]:
@@ -186,7 +190,7 @@ class SiteFiles:
             site = self._content(connection, config)
             found: list[SiteFile] = []
             for some in (
-                _static(),
+                (SiteFile(f"static/{p.name}", digest_of(p.read_bytes()), make=p.read_bytes) for p in _static_paths()),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
                 (_document(f.path, site.states[f.path].digest, end) for f, _keys in site.feeds for end in _extensions()),
@@ -283,9 +287,8 @@ def _extensions() -> list[str]:
     return [format.extension for format in load_formats().values()]
 
 
-def _static() -> Iterator[SiteFile]:
-    for path in sorted(resources.STATIC.iterdir()):
-        yield SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes)
+def _static_paths() -> list[Path]:
+    return sorted(resources.static().iterdir())
 
 
 def _article(config: Config, known: Heading, mark: str) -> _ArticleFile:

@@ -112,7 +112,7 @@ class Manifest:
         return dict(self._connection.execute("SELECT path, stamp FROM folders"))
 
     def note(self, name: str) -> str:
-        """Return a note, "" where there is none.
+        """Return a note, "" for none.
 
         `open`: an export is writing, or was cut off. `packed`: there are, or may be, files of other codings. `whole`: the mark
         of the site, `files`: how many files it has; both only where everything is as it should be.
@@ -379,7 +379,7 @@ class Bucket:
         return len(names)
 
     def _call(self, work: Callable[[Any], Any]) -> Any:
-        """Return `work(store)`. Errors are told in words of our own: kind and place, nothing that the other side said."""
+        """Return `work(store)`. Errors are reported in our own words: kind and place, nothing that the other side said."""
         try:
             from obstore.store import S3Store
         except ImportError:

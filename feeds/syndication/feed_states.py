@@ -126,7 +126,9 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
         clauses = definitions.resolve_clauses(connection, config, feed)
         window = queries.article_digests(connection, clauses, Window(feed.limit))
         articles = queries.count(connection, clauses)
-        begins = definitions.newest_period(connection, config, feed, clauses) if articles > len(window) else None
+        begins = None  # the newest archive document, to which a feed links that does not hold its whole history
+        if feed.archive and articles > len(window):
+            begins = definitions.period_of(feed.archive, queries.newest_published(connection, clauses), config.zone)
         rows.append(
             {
                 "path": feed.path,

@@ -215,11 +215,6 @@ def period_of(unit: str, published: int | None, zone: ZoneInfo) -> ArchivePeriod
     return None if published is None else parse_period(unit, period_name(unit, published, zone), zone)
 
 
-def newest_period(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses) -> ArchivePeriod | None:
-    """Return the period of a feed's newest article, where a walk through its archive begins."""
-    return period_of(feed.archive, queries.newest_published(connection, clauses), config.zone) if feed.archive else None
-
-
 def adjacent_periods(
     connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, period: ArchivePeriod
 ) -> AdjacentPeriods:
