@@ -79,7 +79,7 @@ def _published(edition: Edition) -> Config:
 def shared_mark(config: Config, root: Path) -> str:
     """Return the mark of what shows on every page: templates, words, code and settings. `root` is the site's folder."""
     settings = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
-    templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.templates() / "web")]
+    templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.TEMPLATES / "web")]
     return mark_of(_program(), *settings, str(config.newsletter.enabled), *templates)
 
 
@@ -87,7 +87,7 @@ def shared_mark(config: Config, root: Path) -> str:
 def _program() -> str:
     """Return the mark of everything in the program that may show on a page: all of its code and words, and the libraries."""
     versions = map(importlib.metadata.version, ("flask", "jinja2", "markupsafe"))
-    return "/".join((feed_states.versions(), *versions, digest_of_folder(resources.code())))
+    return "/".join((feed_states.versions(), *versions, digest_of_folder(resources.CODE)))
 
 
 def digest_of_folder(folder: Path) -> str:
@@ -176,7 +176,7 @@ class SiteFiles:
             for query in _DECISIVE:
                 for row in database.fetch_rows(connection, query):
                     rows.update(repr(row).encode())
-            static = [digest_of(path.read_bytes()) for path in _static_paths()]
+            static = [digest_of(path.read_bytes()) for path in sorted(resources.STATIC.iterdir())]
             return mark_of(shared_mark(config, self._root), str(self._feeds_only), *static, rows.hexdigest())
 
     def files(self) -> list[SiteFile]:
@@ -190,7 +190,7 @@ class SiteFiles:
             site = self._content(connection, config)
             found: list[SiteFile] = []
             for some in (
-                (SiteFile(f"static/{p.name}", digest_of(p.read_bytes()), make=p.read_bytes) for p in _static_paths()),
+                _static(),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
                 (_document(f.path, site.states[f.path].digest, end) for f, _keys in site.feeds for end in _extensions()),
@@ -287,8 +287,9 @@ def _extensions() -> list[str]:
     return [format.extension for format in load_formats().values()]
 
 
-def _static_paths() -> list[Path]:
-    return sorted(resources.static().iterdir())
+def _static() -> Iterator[SiteFile]:
+    for path in sorted(resources.STATIC.iterdir()):
+        yield SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes)
 
 
 def _article(config: Config, known: Heading, mark: str) -> _ArticleFile:
