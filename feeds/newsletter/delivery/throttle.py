@@ -135,7 +135,7 @@ class SendQueue:
         return max(0.0, max(self._hold, turn) - self._now())
 
     def pop(self, server: str, rate: float) -> DeliveryRow | None:
-        """Return the next row that all rates let go to a server that takes `rate` messages a second; None if there is none."""
+        """Return the next row that all rates let go to a server that takes `rate` messages a second; None if no row may go."""
         if self._hold > self._now():
             return None
         while (row := self._next()) is not None:

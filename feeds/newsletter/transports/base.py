@@ -49,7 +49,8 @@ class Transport(Protocol):
 
             async def run(self, dispatcher: Dispatcher) -> None:
                 while not dispatcher.finished:
-                    if (outgoing := dispatcher.take()) is None:
+                    outgoing = dispatcher.take()
+                    if not outgoing:
                         await asyncio.sleep(dispatcher.pause())
                         continue
                     begun = asyncio.get_running_loop().create_future()
