@@ -71,7 +71,7 @@ def secrets_of(*settings: str) -> set[str]:
         for part in setting.split():
             try:
                 found.add((urlsplit(part).password or "") if "://" in part else part)
-            except ValueError:  # an address that is none: all of it
+            except ValueError:  # not an address after all
                 found.add(part)
     return found
 

@@ -6,6 +6,7 @@ Every secret here has the same word in it. Where one is written wrongly, no part
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import structlog
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from werkzeug.test import Client
 
 from feeds import database, logs
 from feeds.cli import main
-from feeds.config.environment import Environment
+from feeds.config.environment import Environment, variable
 from feeds.errors import FeedsError
 from feeds.newsletter.bounces import sources
 from feeds.newsletter.transports import smtp_session
@@ -207,6 +209,34 @@ def test_the_environment_shows_none_of_them_when_it_is_printed(tmp_path: Path) -
     url = f"postgresql://user:{WORD}@127.0.0.1/feeds"
     environment = Environment.read(tmp_path, {**SECRETS, "FEEDS_DATABASE_URL": url})
     is_free_of_secrets(repr(environment), str(environment), f"{environment}", environment.model_copy())
+
+
+#: Variables that are a secret or hold one, by the fields of the environment.
+SECRET_VARIABLES = [variable(name) for name, field in Environment.model_fields.items() if field.annotation is SecretStr]
+_SECRET = st.text(st.characters(min_codepoint=33, exclude_characters=":/@"), min_size=12).map("geheim-{}".format)
+
+
+@given(secrets=st.dictionaries(st.sampled_from(SECRET_VARIABLES), _SECRET, min_size=1))
+def test_no_form_of_the_environment_shows_a_secret(secrets: dict[str, str]) -> None:
+    """Printed, formatted, dumped, pickled into a message, in the log and in the traceback of a fault."""
+    environment = Environment.read(Path("/site/config"), secrets)
+    assert set(secrets.values()) <= {*environment.secrets}
+    shown = [
+        repr(environment),
+        str(environment),
+        f"{environment!s}",
+        str(environment.model_dump()),
+        environment.model_dump_json(),
+    ]
+    shown += [repr(list(environment)), repr(environment.model_copy()), repr(environment.__dict__)]
+    scrub = logs.Scrub(logs.secrets_of(*environment.secrets))
+    shown.append(repr(scrub(None, "info", {"event": "x", "environment": environment, "given": list(secrets.values())})))
+    try:
+        raise FeedsError(f"not with {environment}")
+    except FeedsError as error:
+        shown += traceback.format_exception(error)
+    for text in shown:
+        assert "geheim-" not in text
 
 
 @given(password=PASSWORD, frame=st.sampled_from(["'{}'", "{}", '"{}"', "‘{}’"]))

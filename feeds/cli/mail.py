@@ -69,7 +69,7 @@ def digest() -> None:
 
 
 def _context(runtime: Runtime) -> NewsletterContext:
-    """Return the context of the newsletter in force. Raises AddressError where there is none."""
+    """Return the context of the newsletter in force. Raises AddressError where it is off or nothing is published."""
     from ..newsletter import NewsletterContext
 
     log_to_stderr(runtime.environment)

@@ -397,7 +397,7 @@ audience = Table(
     sqlite_with_rowid=False,
 )
 
-#: The highest number of readers that an aggregator told of on a day. `feed` is its own name for the feed.
+#: The highest number of readers that an aggregator reported on a day. `feed` is its own name for the feed.
 readers = Table(
     "readers",
     metadata,
@@ -462,7 +462,7 @@ hub_requests = Table(
     sqlite_autoincrement=True,
 )
 
-#: What a hub outside has been told of: the digest of each feed.
+#: What an external hub has been notified of: the digest of each feed.
 hub_announced = Table(
     "hub_announced",
     metadata,
@@ -510,7 +510,7 @@ rescans = Table(
 
 # -- figures ---------------------------------------------------------------
 
-#: What all processes measured, added up: see measures.py, which alone reads them. `slot` tells the parts of a histogram apart.
+#: What all processes measured, added up: see counters.py, which alone reads them. `slot` tells the parts of a histogram apart.
 measures = Table(
     "measures",
     metadata,

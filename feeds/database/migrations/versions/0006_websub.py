@@ -1,4 +1,4 @@
-"""Push: subscriptions of the WebSub hub, requests for them, what a hub outside has been told of."""
+"""Push: subscriptions of the WebSub hub, requests for them, what an external hub has been notified of."""
 
 from __future__ import annotations
 
