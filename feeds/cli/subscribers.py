@@ -198,7 +198,7 @@ def list_(config_dir: Path, as_json: bool) -> None:
 @click.argument("address")
 @command
 def erase(config_dir: Path, as_json: bool, address: str) -> None:
-    """Forget all about ADDRESS, except for the hash that keeps an import from adding it again.
+    """Forget all about ADDRESS, but for the hash that keeps an import from adding it again.
 
     \b
     Examples:

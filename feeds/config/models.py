@@ -39,6 +39,17 @@ def _zone(value: str) -> str:
     return value
 
 
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    """Return the check that the whole of a text matches `pattern`; else it is refused with `expected`."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(expected)
+        return value
+
+    return AfterValidator(check)
+
+
 def _http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
         raise ValueError("expected an address that begins with http:// or https://")
@@ -61,24 +72,6 @@ def _article_url(value: str) -> str:
     return value
 
 
-def _profile(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^\s/?#{}]+[^\s{}]*{name}[^\s{}]*", value):
-        raise ValueError("expected an address with {name} in it, for example https://github.com/{name}")
-    return value
-
-
-def _authority(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.@_-]*[A-Za-z0-9])?,\d{4}(?:-\d\d(?:-\d\d)?)?", value):
-        raise ValueError('expected a domain or address and a date, for example "linux.cn,2003" (RFC 4151)')
-    return value
-
-
-def _language(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", value):
-        raise ValueError("expected a language tag such as zh-CN or en (RFC 5646)")
-    return value
-
-
 #: Names of networks, which may be written in place of addresses such as 10.1.0.0/16.
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "loopback": ("127.0.0.0/8", "::1/128"),
@@ -95,6 +88,31 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+Profile = Annotated[
+    str,
+    _matching(
+        r"(https?://[^\s/?#{}]+[^\s{}]*{name}[^\s{}]*)?",
+        "expected an address with {name} in it, for example https://github.com/{name}",
+    ),
+]
+Authority = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9.@_-]*[A-Za-z0-9])?,\d{4}(?:-\d\d(?:-\d\d)?)?",
+        'expected a domain or address and a date, for example "linux.cn,2003" (RFC 4151)',
+    ),
+]
+Language = Annotated[
+    str,
+    _matching(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", "expected a language tag such as zh-CN or en (RFC 5646)"),
+]
+Hub = Annotated[
+    str,
+    _matching(
+        r"builtin|none|https?://[A-Za-z0-9.:\[\]-]+(/[!-;=?-~]*)?",
+        "expected builtin, none, or the address of another hub such as https://hub.example.org/",
+    ),
+]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 OptionalUrl = Annotated[str, AfterValidator(lambda value: value and _http_url(value))]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -134,9 +152,9 @@ class Site(_Strict):
     service_url: OptionalUrl = ""
     article_url: Annotated[str, AfterValidator(_article_url)] = ""
     image_url: OptionalUrl = "https://img.linux.net.cn"
-    id_authority: Annotated[str, AfterValidator(_authority)] = "linux.cn,2003"
+    id_authority: Authority = "linux.cn,2003"
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
-    language: Annotated[str, AfterValidator(_language)] = "zh-CN"
+    language: Language = "zh-CN"
     rights: str = ""
     icon: OptionalUrl = ""
     logo: OptionalUrl = ""
@@ -163,7 +181,7 @@ class FacetSettings(_Strict):
     limit: Limit = 20
     min_articles: Annotated[int, Field(ge=1)] = 1
     archive: Archive = "year"
-    profile: Annotated[str, AfterValidator(_profile)] = ""
+    profile: Profile = ""
 
 
 class AllSettings(_Strict):
@@ -251,12 +269,6 @@ def _finite_moves(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
-def _hub(value: str) -> str:
-    if value not in ("builtin", "none") and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-;=?-~]*)?", value):
-        raise ValueError("expected builtin, none, or the address of another hub such as https://hub.example.org/")
-    return value
-
-
 class Lease(_Strict):
     """Seconds that a push subscription holds without renewal: `default` where a subscriber asks for none."""
 
@@ -274,7 +286,7 @@ class Lease(_Strict):
 class WebSub(_Strict):
     """Push (docs/push.md): the hub that feeds name, and the limits of the built-in one."""
 
-    hub: Annotated[str, AfterValidator(_hub)] = "builtin"
+    hub: Hub = "builtin"
     allow_private_callbacks: bool = False
     lease_seconds: Lease = Field(default_factory=Lease)
     max_subscriptions: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
