@@ -105,7 +105,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.item
 
 
 def imports(name: str) -> Iterator[str]:
-    """Dotted names: `feeds.library.catalog`, `flask`; `from x import y` gives `x.y` where that is a module of ours."""
+    """Dotted names: `feeds.catalog.queries`, `flask`; `from x import y` gives `x.y` where that is a module of ours."""
     package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Import):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog import terms as collation
+from feeds.catalog.terms import OTHER_LETTER, index_letter
 from feeds.model import Term
 from feeds.syndication.pages import directory_page
 
@@ -135,5 +135,5 @@ def test_whatever_terms_are_called_the_pages_hold_each_of_them_once(given_names:
 
 @given(st.text(max_size=12))
 def test_every_name_has_a_place_in_the_alphabet(name: str) -> None:
-    letter = collation.index_letter(name)
-    assert letter == collation.OTHER_LETTER or (letter.isascii() and letter.isupper() and len(letter) == 1)
+    letter = index_letter(name)
+    assert letter == OTHER_LETTER or (letter.isascii() and letter.isupper() and len(letter) == 1)
