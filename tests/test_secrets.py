@@ -28,7 +28,7 @@ from feeds.newsletter.bounces import sources
 from feeds.newsletter.transports import smtp_session
 from feeds.static.targets import Bucket
 from feeds.store.git import explain
-from feeds.syndication import lookup
+from feeds.syndication import pages
 from feeds.web.app import create_app
 from feeds.web.fast_path import FastPath
 
@@ -127,7 +127,7 @@ def test_a_fault_of_ours_says_nothing_of_them_to_readers_and_in_the_log(
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError(f"as never before: {SECRETS['FEEDS_SMTP_URL']} {TOKEN} {SECRETS['FEEDS_SECRET_KEY']}")
 
-    monkeypatch.setattr(lookup, "home", fail)
+    monkeypatch.setattr(pages, "home", fail)
     found = Client(_with_environment(application)).get("/", headers={"Cookie": "operator=x"})
     logging.getLogger("granian").error("a library says %s", f"Bearer {TOKEN}")
     said = capsys.readouterr().err
@@ -251,7 +251,7 @@ def test_an_address_of_a_git_remote_is_never_quoted(password: str, frame: str) -
 def test_what_is_written_for_a_bucket_is_never_quoted(password: str) -> None:
     for url in (f"s3://{password}", f"s3://key:{password}@bucket", f"s3://bucket/prefix?key={password}", f"S3:/{password}"):
         try:
-            Bucket.named(url, 60)
+            Bucket.parse(url, 60)
         except FeedsError as error:
             is_free_of_secrets(error)
 
