@@ -25,7 +25,7 @@ from ...runtime import Runtime
 from ...tokens import Tokens
 from .. import NewsletterContext
 from ..subscribers.unsubscribe import end_subscription
-from . import BounceReport, BounceSource, WebhookError, parser
+from . import BounceReport, BounceSource, parser
 from .parser import Verdict, one_line
 from .sources import configured_sources, factories
 
@@ -229,23 +229,28 @@ def collect_configured(runtime: Runtime, config: Config, now: int, stop: Event |
 # -- webhooks --------------------------------------------------------------
 
 
-def receive(context: NewsletterContext, name: str, headers: Mapping[str, str], body: bytes, now: int) -> Counter[str]:
-    """Book the events that a provider posts to `/bounces/<name>`. Return what became of them, as in `Collected.counts`.
-
-    Idempotent: providers post an event again until they are answered. Raises WebhookError: 404 for a name under which no
-    webhook is installed and configured, else what the source refuses with.
-    """
+def find_webhook(context: NewsletterContext, name: str) -> BounceSource | None:
+    """Return the source that takes what is posted to `/bounces/<name>`; None where none is installed and configured."""
     factory = factories().get(name)
     source = factory(context.config, context.environment) if factory else None
-    if source is None:
-        raise WebhookError("no such webhook", 404)
-    reports = list(source.receive({key.lower(): value for key, value in headers.items()}, body))
+    return source if source and type(source).receive is not BounceSource.receive else None
+
+
+def receive(
+    context: NewsletterContext, source: BounceSource, headers: Mapping[str, str], body: bytes, now: int
+) -> Counter[str]:
+    """Book the events that a provider posts. Return what became of them, as in `Collected.counts`. Raises WebhookError.
+
+    Idempotent: providers post an event again until they are answered.
+    """
+    reports = list(source.receive({name.lower(): value for name, value in headers.items()}, body))
     with context.writing() as connection:
         book = BounceBook(connection, context.tokens, context.config.newsletter, now)
         bookings = [book.book(report) for report in reports]
     for report, booking in zip(reports, bookings, strict=True):
         if booking.what == "kept":
-            structlog.get_logger("feeds.bounces").warning("bounce_kept", source=name, id=report.id, reason=booking.reason)
+            log = structlog.get_logger("feeds.bounces")
+            log.warning("bounce_kept", source=source.name, id=report.id, reason=booking.reason)
     return Counter(booking.what for booking in bookings)
 
 

@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response as Answer
 from ... import i18n
 from ...model import FACETS
 from ...newsletter import NewsletterContext
+from ...newsletter.bounces import WebhookError, booking
 from ...newsletter.subscribers import preferences, signup, unsubscribe
 from ...newsletter.subscribers.email_address import EmailAddressError
 from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences, WishError
@@ -379,6 +380,23 @@ def _unsubscribe_page(token: str, found: UnsubscribeLink | None, *, erased: bool
         return dead_link()
     use_language(found.language)
     return private_page("unsubscribe.html", 200, found=found, token=token, erased=erased)
+
+
+# -- bounces ---------------------------------------------------------------
+
+
+@blueprint.post("/bounces/<name>")
+def receive_bounces(name: str) -> Answer:
+    """Take the events of a mail provider, for a bounce source that an installed package brings; 404 for any other name."""
+    context = newsletter_context()
+    source = booking.find_webhook(context, name)
+    if source is None:
+        abort(404)
+    try:
+        booking.receive(context, source, dict(request.headers), request.get_data(), utc_now())
+    except WebhookError as error:
+        return private(Response(f"{error}\n", error.status, content_type="text/plain; charset=utf-8"))
+    return private(Response(status=204, content_type="text/plain; charset=utf-8"))
 
 
 # -- previews ---------------------------------------------------------------
