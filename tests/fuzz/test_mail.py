@@ -22,7 +22,7 @@ def is_report(found: BounceReport) -> None:
     assert len(found.diagnostic) <= parser.MAX_DIAGNOSTIC
     assert not {*"\r\n\0\x1b"} & {*found.diagnostic}
     found.diagnostic.encode()
-    assert all(token.isascii() for token in (*found.tokens, *found.wishes, *found.links))
+    assert all(token.isascii() for token in (*found.tokens, *found.unsubscribe_tokens, *found.link_tokens))
 
 
 @fuzz(40, raw=damaged(MESSAGES))
