@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ import sqlalchemy as sa
 from werkzeug.test import Client, TestResponse
 
 from feeds.database import tables
-from feeds.newsletter.bounces import BounceReport, BounceSource, MailboxError, WebhookError, booking, sources
+from feeds.newsletter.bounces import GROUP, BounceReport, BounceSource, MailboxError, WebhookError, booking, sources
 from feeds.newsletter.subscribers import unsubscribe
+from feeds.plugins import Plugin
 from feeds.web.app import create_app
 
 from .club import NOW, Club
@@ -56,13 +56,14 @@ class Queue(BounceSource):
 
 @pytest.fixture
 def club(site: Any, monkeypatch: pytest.MonkeyPatch) -> Club:
-    def points(*, group: str) -> list[EntryPoint]:
-        found = {"acme": "Acme.configured", "off": "not_configured", "queue": "make_queue"}
-        return [EntryPoint(name, f"{__name__}:{value}", group) for name, value in found.items()]
-
-    monkeypatch.setattr(sources, "entry_points", points)
+    install(monkeypatch, acme="Acme.configured", off="not_configured", queue="make_queue")
     Queue.pending, Queue.kept = [], []
     return Club(site)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **factories: str) -> None:
+    found = [Plugin(GROUP, name, f"feeds-{name}", "1.0", f"{__name__}:{target}") for name, target in factories.items()]
+    monkeypatch.setattr(sources, "find_plugins", lambda group: found if group == GROUP else ())
 
 
 def not_configured(config: Any, environment: Any) -> None:
@@ -142,8 +143,8 @@ def test_a_polled_source_is_read_to_the_end_and_told_what_to_let_go(club: Club) 
 
 
 def test_a_source_that_cannot_be_loaded_is_named(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "entry_points", lambda *, group: [EntryPoint("broken", f"{__name__}:Nothing", group)])
-    with pytest.raises(MailboxError, match="the bounce source 'broken' of the package"):
+    install(monkeypatch, broken="Nothing")
+    with pytest.raises(MailboxError, match=r"package feeds-broken 1\.0: feeds\.bounces 'broken' .* cannot be used"):
         booking.collect(club.context, NOW)
 
 

@@ -16,8 +16,8 @@ from ...errors import FeedsError
 #: `noted`: refused for a reason that is not the address's fault (policy, authentication, size). `none`: no bounce at all, such
 #: as a vacation reply. `unknown`: an operator has to look at it.
 Kind = Literal["hard", "soft", "noted", "complaint", "none", "unknown"]
-#: Name of the entry-point group in which packages register factories of sources.
-ENTRY_POINTS = "feeds.bounces"
+#: Entry points of this group are factories of sources.
+GROUP = "feeds.bounces"
 
 
 class MailboxError(FeedsError):

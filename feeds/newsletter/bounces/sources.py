@@ -14,14 +14,14 @@ import os
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...config.environment import Environment
 from ...config.models import Config
-from . import ENTRY_POINTS, BounceReport, BounceSource, MailboxError
+from ...plugins import find_plugins, load_plugin
+from . import GROUP, BounceReport, BounceSource, MailboxError
 from .parser import MAX_BYTES, parse_report
 
 Answer = TypeVar("Answer")
@@ -37,13 +37,11 @@ def factories() -> Mapping[str, Factory]:
     Raises MailboxError, which names the package, where one cannot be loaded.
     """
     found: dict[str, Factory] = {"maildir": Maildir.configured, "imap": Imap.configured}
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+    for plugin in find_plugins(GROUP):
         try:
-            found.setdefault(point.name, point.load())
+            found.setdefault(plugin.name, load_plugin(plugin))
         except Exception as error:  # another package's code may raise anything
-            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
-            where = f"the bounce source {point.name!r} of the package {package}"
-            raise MailboxError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from None
+            raise MailboxError(plugin.fault(error)) from None
     return found
 
 
