@@ -169,7 +169,7 @@ def test_the_new_transport_sends_a_digest_and_a_webhook_books_its_bounce(extende
     with served(extended, EXTRAS_WEBHOOK_KEY=KEY) as base:
         assert post(f"{base}/bounces/extras", body, "wrong") == 403 and post(f"{base}/bounces/nobody", body, signature) == 404
         assert [post(f"{base}/bounces/extras", body, signature) for _ in range(2)] == [200, 200], "twice is once"
-    issues = json.loads(extended.feeds("bounces", "--json"))["issues"]
+    issues = json.loads(extended.feeds("bounces", "--json", EXTRAS_WEBHOOK_KEY=KEY))["issues"]
     assert sum(row.get("hard", 0) for row in issues.values()) == 2, issues  # the API's refusal, and this one
 
 

@@ -393,7 +393,7 @@ def receive_bounces(name: str) -> Answer:
     if source is None:
         abort(404)
     try:
-        booking.receive(context, source, dict(request.headers), request.get_data(), utc_now())
+        booking.receive(context, source, dict(request.headers), request.get_data(), int(time.time()))
     except WebhookError as error:
         return private(Response(f"{error}\n", error.status, content_type="text/plain; charset=utf-8"))
     return private(Response(status=204, content_type="text/plain; charset=utf-8"))
