@@ -46,10 +46,6 @@ class Target(Protocol):
 
     alone: bool
 
-    @property
-    def name(self) -> str:
-        """The name in messages."""
-
     def open_manifest(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
         """Return the manifest for this export alone, and what stores it, as it is then, where the next export finds it."""
 
@@ -156,7 +152,11 @@ def _write_changes(
 def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
     """Write what is due in threads or, where it is much, in processes; yield results in order and report progress."""
     count = options.workers or min(os.cpu_count() or 1, 8)
-    batches = _split(due, count)
+    least, most = _BATCHES
+    size = max(least, min(most, len(due.files) // (count * 4)))  # keeps all processes busy to the end
+    parts = (due.files[start : start + size] for start in range(0, len(due.files), size))
+    known = due.known
+    batches = [replace(due, files=part, known={f.path: known[f.path] for f in part if f.path in known}) for part in parts]
     finished = 0
 
     def follow(results: Iterable[BatchResult]) -> Iterator[BatchResult]:
@@ -173,15 +173,6 @@ def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
         return
     with process_pool.pool(count, forks=due.target.alone) as pool:  # a client of a bucket has threads of its own
         yield from follow(pool.map(write_batch, batches))
-
-
-def _split(due: Batch, processes: int) -> list[Batch]:
-    """Return batches of a size that keeps all processes busy to the end."""
-    least, most = _BATCHES
-    size = max(least, min(most, len(due.files) // (processes * 4)))
-    parts = (due.files[start : start + size] for start in range(0, len(due.files), size))
-    known = due.known
-    return [replace(due, files=part, known={f.path: known[f.path] for f in part if f.path in known}) for part in parts]
 
 
 def write_batch(batch: Batch) -> BatchResult:

@@ -167,11 +167,6 @@ class Folder:
     root: str
     alone = True
 
-    @property
-    def name(self) -> str:
-        """The folder's path."""
-        return self.root
-
     @contextlib.contextmanager
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Lock the folder, waiting for another export, and open its manifest. What a killed export left aside is removed."""
