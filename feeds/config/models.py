@@ -22,9 +22,12 @@ from .. import urls
 from ..model import FACETS, FREQUENCIES, PLURALS, Selection
 from ..plugins import find_plugins
 
-#: Our own transports, and the entry point group of those in other packages.
+#: The table to extend for a transport of the project (name -> factory), and the entry point group of other packages.
 TRANSPORT_GROUP = "feeds.transports"
-TRANSPORTS = ("maildir", "smtp")
+TRANSPORTS = {
+    "maildir": "feeds.newsletter.transports.maildir:Maildir.configured",
+    "smtp": "feeds.newsletter.transports.smtp:Smtp.configured",
+}
 
 
 class _Strict(BaseModel):

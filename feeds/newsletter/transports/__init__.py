@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...config.environment import Environment
-from ...config.models import TRANSPORT_GROUP, Config
+from ...config.models import TRANSPORT_GROUP, TRANSPORTS, Config
 from ...counters import Gathered
 from ...errors import TransportError
-from ...plugins import find_plugins, load_plugin
+from ...plugins import Plugin, find_plugins, load_plugin
 from .base import Transport
-from .maildir import Maildir
 from .smtp import Smtp
-from .smtp_session import parse_servers
 
 __all__ = ["Transport", "choose_transport"]
 
@@ -21,25 +21,17 @@ def choose_transport(config: Config, environment: Environment, gathered: Gathere
     How SMTP servers answer is counted in `gathered`. Raises TransportError where FEEDS_SMTP_URL is missing or wrong, or where
     the other package is not installed here or cannot be loaded.
     """
-    settings = config.newsletter
-    if settings.transport == "maildir":
-        return Maildir(environment.root / settings.maildir, settings.connections)
-    if settings.transport == "smtp":
-        if not environment.smtp_url:
-            raise TransportError("newsletter.yaml says `transport: smtp`, and FEEDS_SMTP_URL is not set")
-        return Smtp(
-            parse_servers(environment.smtp_url.get_secret_value()),
-            connections=settings.connections,
-            per_connection=settings.messages_per_connection,
-            gathered=gathered or Gathered(),
-        )
-    for plugin in find_plugins(TRANSPORT_GROUP):
-        if plugin.name == settings.transport:
+    wanted = config.newsletter.transport
+    ours = (Plugin(TRANSPORT_GROUP, name, "feeds", "", target) for name, target in TRANSPORTS.items())
+    for plugin in (*ours, *find_plugins(TRANSPORT_GROUP)):
+        if plugin.name == wanted:
             try:
                 found: Transport = load_plugin(plugin)(config, environment)
             except TransportError:
                 raise
-            except Exception as error:
+            except Exception as error:  # another package's code may raise anything
                 raise TransportError(plugin.fault(error)) from error
+            if gathered is not None and isinstance(found, Smtp):
+                return replace(found, gathered=gathered)
             return found
-    raise TransportError(f"newsletter.yaml says `transport: {settings.transport}`, and no such transport is installed here")
+    raise TransportError(f"newsletter.yaml says `transport: {wanted}`, and no such transport is installed here")

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...config.environment import Environment
+from ...config.models import Config
 from ...errors import TransportError
 from ...model import Message, Outcome
 from .base import PerMessageTransport
@@ -41,6 +43,11 @@ class Maildir(PerMessageTransport):
     _read: set[str] = field(default_factory=set, init=False, repr=False)
     #: The next sync of the folder, shared by all messages that are renamed before it begins.
     _syncing: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def configured(cls, config: Config, environment: Environment) -> Maildir:
+        """Return the transport of newsletter.yaml's `maildir`."""
+        return cls(environment.root / config.newsletter.maildir, config.newsletter.connections)
 
     async def check(self) -> str:
         """Make the folders where they are missing. Raises TransportError if that fails or nothing can be written there."""

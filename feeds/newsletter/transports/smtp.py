@@ -15,12 +15,14 @@ from typing import Any
 
 import structlog
 
+from ...config.environment import Environment
+from ...config.models import Config
 from ...counters import LOST, OUTCOMES, REPLY, Gathered
 from ...errors import TransportError
 from ...model import Message, Outcome
 from ..delivery.dispatcher import Dispatcher, OutgoingMessage
 from .base import STOP_SECONDS
-from .smtp_session import Reply, Server, ServerError, SmtpSession, connect
+from .smtp_session import Reply, Server, ServerError, SmtpSession, connect, parse_servers
 
 log: Any = structlog.get_logger("feeds.smtp")
 
@@ -391,6 +393,15 @@ class Smtp:
     per_connection: int = 100
     patience: float = 10.0
     gathered: Gathered = field(default_factory=Gathered)
+
+    @classmethod
+    def configured(cls, config: Config, environment: Environment) -> Smtp:
+        """Return the transport over the servers of FEEDS_SMTP_URL. Raises TransportError where it is missing or wrong."""
+        if not environment.smtp_url:
+            raise TransportError("newsletter.yaml says `transport: smtp`, and FEEDS_SMTP_URL is not set")
+        settings = config.newsletter
+        servers = parse_servers(environment.smtp_url.get_secret_value())
+        return cls(servers, settings.connections, settings.messages_per_connection)
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Carry messages over at most `connections` connections, `per_connection` messages over each."""
