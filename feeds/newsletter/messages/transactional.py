@@ -83,7 +83,7 @@ class _Content:
         A marker in a body may be broken by soft line ends, which stay in their places.
         """
 
-        def broken(found: re.Match[bytes]) -> bytes:
+        def insert(found: re.Match[bytes]) -> bytes:
             lines, at = [], 0
             for part in found[0].split(_SOFT_BREAK):
                 lines.append(token[at : at + len(part)].encode("ascii"))
@@ -91,7 +91,7 @@ class _Content:
             return _SOFT_BREAK.join(lines)
 
         pattern = re.compile(rb"(?:=\r\n)?".join(re.escape(marker[at].encode()) for at in range(len(marker))))
-        return _Content(self.language, *(pattern.sub(broken, part) for part in (self.fields, self.text, self.html)))
+        return _Content(self.language, *(pattern.sub(insert, part) for part in (self.fields, self.text, self.html)))
 
 
 class TransactionalComposer:
@@ -104,7 +104,7 @@ class TransactionalComposer:
         self._config, self._templates = config, Templates(folders)
         self._with_markers: dict[tuple[str, int], _Content] = {}
 
-    def confirmation(self, mailbox: EmailAddress, token: str, language: str, now: int) -> Message:
+    def confirmation(self, address: EmailAddress, token: str, language: str, now: int) -> Message:
         """Return the message with the link to confirm and the one that says "it was not me", both made of `token`.
 
         Templates are rendered once for a language and a length of tokens: an import asks many at a time.
@@ -118,12 +118,11 @@ class TransactionalComposer:
             known = self._render("confirm", language, f"{base}/unsubscribe/{marker}", values)
             self._with_markers[language, len(token)] = known
         content = known.for_token(marker, token)
-        envelope = self._envelope("confirm", token, mailbox, now)
-        above = mime.token_field("To", mailbox.envelope), *_id_and_date(envelope)
-        return _build(envelope, content, above=above)
+        envelope = self._envelope("confirm", token, address, now)
+        return _build(envelope, content, mime.token_field("To", address.envelope), is_above=True)
 
     def receipt(
-        self, mailbox: EmailAddress, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int
+        self, address: EmailAddress, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int
     ) -> Message:
         """Return the message that says what is `wanted`: how often and when, in words -> titles of selections.
 
@@ -132,15 +131,14 @@ class TransactionalComposer:
         base = self._config.site.base_url
         values = {"preferences": f"{base}/preferences/{token}", "unsubscribe": f"{base}/unsubscribe/{token}"}
         content = self._render("receipt", language, values["unsubscribe"], {**values, "wanted": wanted})
-        envelope = self._envelope("receipt", f"{token}:{now}", mailbox, now)
-        below = mime.folded_field("To", Address(addr_spec=mailbox.envelope)), *_id_and_date(envelope)
-        return _build(envelope, content, below=below)
+        envelope = self._envelope("receipt", f"{token}:{now}", address, now)
+        return _build(envelope, content, mime.folded_field("To", Address(addr_spec=address.envelope)), is_above=False)
 
-    def _envelope(self, kind: str, text: str, mailbox: EmailAddress, now: int) -> mime.Envelope:
-        """The Message-ID is a hash: mail servers log message ids, and tokens are nobody else's business."""
+    def _envelope(self, kind: str, text: str, address: EmailAddress, now: int) -> mime.Envelope:
+        """Return an envelope whose Message-ID is a hash: mail servers log message ids, and tokens are secret."""
         domain = self._sender().rpartition("@")[2].strip(">")
         message_id = f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"
-        return mime.Envelope(envelope_sender(self._config), mailbox.envelope, message_id, now)
+        return mime.Envelope(envelope_sender(self._config), address.envelope, message_id, now)
 
     def _sender(self) -> str:
         return self._config.newsletter.confirmations_from or self._config.newsletter.sender
@@ -162,17 +160,18 @@ class TransactionalComposer:
         return _Content(language, b"".join(fields), _encode("plain", text), _encode("html", html, b"MIME-Version: 1.0\r\n"))
 
 
-def _build(envelope: mime.Envelope, content: _Content, *, above: Sequence[bytes] = (), below: Sequence[bytes] = ()) -> Message:
-    """The boundary is of the Message-ID, so that equal input gives equal bytes."""
+def _build(envelope: mime.Envelope, content: _Content, to: bytes, *, is_above: bool) -> Message:
+    """Return the message; what differs from one to the next is above or below the other fields.
+
+    The boundary is made of the Message-ID, so that equal input gives equal bytes.
+    """
     number = int(hashlib.sha256(envelope.message_id.encode()).hexdigest()[:15], 16)
     boundary = f"{'=' * 15}{number:019}==".encode("ascii")
-    tongue = b"Content-Language: %b\r\n" % content.language.encode("ascii")
-    fields = (*above, content.fields, mime.multipart_field(boundary), tongue, *below)
+    own = to, mime.token_field("Message-ID", envelope.message_id), mime.date_field(envelope.date)
+    language = b"Content-Language: %b\r\n" % content.language.encode("ascii")
+    shared = content.fields, mime.multipart_field(boundary), language
+    fields = (*own, *shared) if is_above else (*shared, *own)
     return mime.build_message(envelope, mime.Headers(fields, boundary), [content.text], [content.html])
-
-
-def _id_and_date(envelope: mime.Envelope) -> tuple[bytes, bytes]:
-    return mime.token_field("Message-ID", envelope.message_id), mime.date_field(envelope.date)
 
 
 def _folded_address(name: str, written: str) -> bytes:
