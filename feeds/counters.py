@@ -1,4 +1,4 @@
-"""Measures: counters and histograms of all processes, added up in the table `measures`. Law: sums only, which never go back.
+"""Counters and histograms of all processes, added up in the table `measures`. Invariant: sums never decrease.
 
 A process gathers in memory and adds everything at once every few seconds, so that neither a request nor a message waits for a
 row that others count in, too. A value is its sum over all processes that there ever were; a monitor asks for rates.

@@ -264,7 +264,7 @@ def test_status_shows_who_asked_for_what_lately(site: Any, config: Path) -> None
     counts = {(day, "tags/内核", "atom"): Counts(200, 150, 2, 3_000_000), (day, "all", "rss"): Counts(4, 0, 0, 400_000)}
     site.runtime.count(requests.add, Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
     text = feeds("status", "--config", config).stdout
-    assert "last 7 days: 204 requests, 74% unchanged, 2 refused, 3.4 MB, 12 readers told of (12 by Feedly)" in text
+    assert "last 7 days: 204 requests, 74% unchanged, 2 refused, 3.4 MB, 12 readers reported (12 by Feedly)" in text
     assert "tags/内核  200 requests, 75% unchanged" in text
     answer = json.loads(feeds("status", "--config", config, "--json").stdout)["audience"]
     assert (answer["days"], answer["requests"], answer["bytes"], answer["readers"]) == (7, 204, 3_400_000, 12)

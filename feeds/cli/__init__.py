@@ -338,7 +338,7 @@ def _print_audience(found: Mapping[str, Any]) -> None:
 def _audience(row: Mapping[str, Any]) -> str:
     share = f"{row['unchanged'] / row['requests']:.0%} unchanged"
     refused = f", {row['refused']} refused" if row["refused"] else ""
-    return f"{row['requests']} requests, {share}{refused}, {row['bytes'] / 1e6:.1f} MB, {row['readers']} readers told of"
+    return f"{row['requests']} requests, {share}{refused}, {row['bytes'] / 1e6:.1f} MB, {row['readers']} readers reported"
 
 
 # -- setting up ------------------------------------------------------------
