@@ -21,7 +21,7 @@ from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress, Store
 from .config.environment import Environment
 from .config.load import load_config
 from .config.models import Config
-from .counters import FILES, RESCAN, Gathered
+from .counters import FILES, RESCAN, PendingCounts
 from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
@@ -142,7 +142,7 @@ def _record(
     engine: sa.Engine, values: Mapping[str, str], now: int, report: Mapping[str, Any], fault: str, seconds: float
 ) -> None:
     """Write the outcome to the state, the log of rescans and the counters. `report` is empty where the rescan failed."""
-    gathered = Gathered()
+    gathered = PendingCounts()
     changes = {change: report.get(change, 0) for change in ("added", "changed", "renamed", "removed")}
     for change, number in changes.items():
         if number:

@@ -39,7 +39,7 @@ from .runtime import Runtime
 from .websub import worker
 
 if TYPE_CHECKING:
-    from .websub.worker import Courier
+    from .websub.worker import HubWorker
 
 log: Any = structlog.get_logger("feeds.clock")
 #: Seconds between two attempts of a standby clock to act, and between two looks of an acting one at its lock.
@@ -77,7 +77,7 @@ class FaultLog:
         except FeedsError as error:
             self.report(event, str(error))
         except Exception as error:
-            if health.is_away(error):
+            if health.is_database_failure(error):
                 reason = str(getattr(error, "orig", error)).partition("\n")[0]
                 self.report(event, f"the database cannot be used: {reason}")
             elif self._reported.get(event) != repr(error):
@@ -212,7 +212,7 @@ class Clock:
 
     def _log(self, report: RescanReport) -> None:
         """Log what has changed, and each fault and each file in quarantine once for each change."""
-        status = self.runtime.read(health.status)
+        status = self.runtime.read(health.catalog_status)
         git = status["store_git"] or {}
         self._faults.report("config_refused", status["config_fault"])
         self._faults.report("removals_held", status["held_fault"])
@@ -309,7 +309,7 @@ class MailJobs:
 
         def purge_audience() -> None:
             if (config := self.runtime.edition().config) is not None:
-                self.runtime.write(requests.forget, config.zone, self.now(), config.site.audience_days)
+                self.runtime.write(requests.delete_old_days, config.zone, self.now(), config.site.audience_days)
 
         self._faults.attempt(
             "purging_signups_failed", lambda: self.runtime.write(signup_requests.purge_requests, int(self.now()))
@@ -340,14 +340,14 @@ class MonitoringJobs:
 
     def beat(self) -> None:
         """Write down that the clock is alive."""
-        self._faults.attempt("beat_failed", lambda: self.runtime.write(health.beat, self.now()))
+        self._faults.attempt("beat_failed", lambda: self.runtime.write(health.write_heartbeat, self.now()))
 
     def count(self) -> None:
         """Count what is due to be counted."""
 
         def work() -> None:
             if (config := self.runtime.edition().config) is not None:
-                gauges.count(self.runtime.engine, config, self.now, self.stopped)
+                gauges.count_tables(self.runtime.engine, config, self.now, self.stopped)
 
         self._faults.attempt("counting_failed", work)
 
@@ -357,7 +357,7 @@ class PushThread:
 
     def __init__(self, runtime: Runtime, now: Callable[[], float], stopped: threading.Event) -> None:
         self.runtime, self.now, self.stopped = runtime, now, stopped
-        self._courier: Courier | None = None
+        self._hub: HubWorker | None = None
         self._thread = threading.Thread(target=self._run, name="push")
 
     def start(self) -> None:
@@ -366,8 +366,8 @@ class PushThread:
 
     def wake(self) -> None:
         """Make the hub look for work now."""
-        if self._courier is not None:
-            self._courier.wake()
+        if self._hub is not None:
+            self._hub.wake()
 
     def join(self) -> None:
         """Wait until deliveries under way have ended. Call it once `stopped` is set."""
@@ -376,12 +376,12 @@ class PushThread:
             self._thread.join(0.1)
 
     def _run(self) -> None:
-        self._courier = worker.courier(self.runtime.engine, self.now)  # loaded here: the first rescan does not wait for it
+        self._hub = worker.HubWorker(self.runtime.engine, self.now)  # loaded here: the first rescan does not wait for it
         while not self.stopped.is_set():
             try:
-                self._courier.run(self.stopped)
+                self._hub.run(self.stopped)
             except Exception as error:  # nothing is lost: all deliveries that are due lie in the tables
-                if health.is_away(error):
+                if health.is_database_failure(error):
                     fault = f"the database cannot be used ({type(error).__name__})"
                     log.error("push_failed", fault=fault, again_seconds=PAUSE_SECONDS)
                 else:
@@ -391,7 +391,7 @@ class PushThread:
 
 def run_clock(runtime: Runtime, *, parent: int | None = None) -> None:
     """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError before the first good configuration."""
-    FaultLog().attempt("start_not_counted", lambda: runtime.count(counters.note_start, "clock"))
+    FaultLog().attempt("start_not_counted", lambda: runtime.count(counters.count_start, "clock"))
     while True:
         clock = Clock(runtime, parent=parent)
         for number in (signal.SIGTERM, signal.SIGINT):

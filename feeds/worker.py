@@ -97,14 +97,14 @@ class Worker:
     def push(self, subscriptions: list[int]) -> None:
         """Deliver to WebSub subscriptions, by their keys, what is due to them. Called in a thread."""
         if not self.stopped.is_set():
-            hub.push_some(self.runtime.engine, subscriptions, self.now)
+            hub.run_job(self.runtime.engine, subscriptions, self.now)
 
 
 def run_worker(runtime: Runtime, *, concurrency: int) -> None:
     """Run a worker in this process until SIGTERM or SIGINT."""
     worker = Worker(runtime, concurrency=concurrency)
     with contextlib.suppress(Exception):  # the database is away: the worker reports it
-        runtime.count(counters.note_start, "worker")
+        runtime.count(counters.count_start, "worker")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
     worker.run_until_stopped()

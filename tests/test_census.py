@@ -20,7 +20,7 @@ from feeds.config.models import Config
 from feeds.database import jobs
 from feeds.database.tables import counted, deliveries, issues, outbox
 from feeds.monitoring import gauges
-from feeds.monitoring.gauges import AGE, LEAST, SHARE, Count, Figures, is_due
+from feeds.monitoring.gauges import AGE, LEAST, SHARE, LastCount, Snapshot, is_due
 from feeds.newsletter.delivery import issue_status
 
 from . import postgresql
@@ -68,12 +68,12 @@ class Post:
 
     def count(self, after: int = 0) -> None:
         self.now += after
-        gauges.count(self.site.runtime.engine, self.site.runtime.edition().config, lambda: self.now, threading.Event())
+        gauges.count_tables(self.site.runtime.engine, self.site.runtime.edition().config, lambda: self.now, threading.Event())
 
     @property
-    def figures(self) -> Figures:
+    def figures(self) -> Snapshot:
         runtime = self.site.runtime
-        found: Figures = runtime.read(gauges.gather, runtime.edition().config, self.now)
+        found: Snapshot = runtime.read(gauges.take_snapshot, runtime.edition().config, self.now)
         return found
 
     def exact(self) -> dict[str, int]:
@@ -137,14 +137,14 @@ def test_counting_ends_when_the_clock_does(post: Post) -> None:
     post.issue(1, sent=2)
     stop = threading.Event()
     stop.set()
-    gauges.count(post.site.runtime.engine, post.site.runtime.edition().config, lambda: NOW, stop)
+    gauges.count_tables(post.site.runtime.engine, post.site.runtime.edition().config, lambda: NOW, stop)
     assert post.figures.counted_at is None
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 10**7), st.booleans())
 def test_counting_takes_a_bounded_share_of_time(since: int, took: int, age: int, moving: bool) -> None:
     now = 2_000_000_000
-    last = Count(now - since, took, moving)
+    last = LastCount(now - since, took, moving)
     if is_due(last, now, now - age):
         assert since >= LEAST and since * 1000 >= SHARE * took - 1000
         assert moving or since >= age // AGE
@@ -153,11 +153,11 @@ def test_counting_takes_a_bounded_share_of_time(since: int, took: int, age: int,
 
 
 def test_a_count_from_the_future_is_not_believed() -> None:
-    assert is_due(Count(NOW + 5000, 0), NOW) and is_due(None, NOW)
+    assert is_due(LastCount(NOW + 5000, 0), NOW) and is_due(None, NOW)
 
 
 def test_which_feeds_are_asked_for_most_is_known_from_the_count_and_their_numbers_are_of_now(post: Post) -> None:
-    note = functools.partial(post.site.runtime.count, requests.add)
+    note = functools.partial(post.site.runtime.count, requests.add_batch)
     note(Batch({(1, f"tags/{number}", "atom"): Counts(number) for number in range(1, gauges.MOST_REQUESTED + 50)}))
     post.count()
     note(Batch({(1, "tags/149", "rss"): Counts(5)}))
@@ -192,7 +192,7 @@ def test_jobs_and_workers_are_counted_where_there_are_any(post: Post, postgresql
     with database.writing(engine) as connection:
         jobs.enqueue(connection, [jobs.Job("send", {"issue": 1}), jobs.Job("send", {"issue": 2})])
     with database.reading(engine) as connection:
-        found = gauges.gather(connection, Config(), NOW)
+        found = gauges.take_snapshot(connection, Config(), NOW)
     assert found.jobs == {"todo": 2, "doing": 0, "failed": 0} and found.workers == 0
     assert found.waiting == {"deliveries": 0, "outbox": 0, "pushes": 0} and found.schema == database.HEAD
     engine.dispose()

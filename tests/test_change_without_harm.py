@@ -233,7 +233,7 @@ def test_renamings_that_go_round_in_a_circle_are_refused(site: Any) -> None:
     site.write("1.md")
     site.rescan()
     settle(site, aliases={"tag": {"a": "B", "b": "A"}})
-    assert "renamed in a circle" in site.runtime.read(health.status)["config_fault"]
+    assert "renamed in a circle" in site.runtime.read(health.catalog_status)["config_fault"]
 
 
 # -- tags ----------------------------------------------------------------------
@@ -332,7 +332,7 @@ def test_a_chain_that_ends_in_a_retired_feed_is_gone_at_once(site: Any, three: R
 @pytest.mark.parametrize("moved", [{"tags/a": "tags/b", "tags/b": "tags/a"}, {"tags/a": "tags/A"}, {"tags/C#": "/tags/c#"}])
 def test_moves_that_lead_nowhere_are_refused_with_their_place(site: Any, three: Readers, moved: dict[str, str]) -> None:
     settle(site, moved=moved)
-    fault = site.runtime.read(health.status)["config_fault"]
+    fault = site.runtime.read(health.catalog_status)["config_fault"]
     assert "moved: " in fault and ("circle" in fault or "moved to itself" in fault)
     assert three.led("tags/Linux") == [], "the last good configuration is in force"
 
@@ -367,7 +367,7 @@ def test_a_feed_of_ones_own_is_renamed_with_its_id_its_old_address_and_its_diges
 def test_two_feeds_cannot_share_an_id(site: Any, three: Readers) -> None:
     pair = [{"name": "kernel", "title": "A"}, {"name": "other", "id": "kernel", "title": "B"}]
     settle(site, feeds=pair)
-    assert "two feeds have the same id" in site.runtime.read(health.status)["config_fault"]
+    assert "two feeds have the same id" in site.runtime.read(health.catalog_status)["config_fault"]
 
 
 # -- articles --------------------------------------------------------------------

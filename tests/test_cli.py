@@ -262,7 +262,7 @@ def test_status_shows_who_asked_for_what_lately(site: Any, config: Path) -> None
     assert "requests" not in text.stdout, "nothing to tell, nothing told"
     day = int(time.time()) // 86400 + 719_163
     counts = {(day, "tags/内核", "atom"): Counts(200, 150, 2, 3_000_000), (day, "all", "rss"): Counts(4, 0, 0, 400_000)}
-    site.runtime.count(requests.add, Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
+    site.runtime.count(requests.add_batch, Batch(counts, {(day, "all", "Feedly", ".rss"): 12}))
     text = feeds("status", "--config", config).stdout
     assert "last 7 days: 204 requests, 74% unchanged, 2 refused, 3.4 MB, 12 readers reported (12 by Feedly)" in text
     assert "tags/内核  200 requests, 75% unchanged" in text

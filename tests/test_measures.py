@@ -10,31 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds import counters, database
-from feeds.counters import ANSWERS, COUNT, RENDER, SUM, TOP, Gathered, Series
+from feeds.counters import ANSWERS, COUNT, RENDER, SUM, TOP, PendingCounts, Series
 
 SECONDS = st.lists(st.floats(0, 1e5, allow_nan=False), max_size=40)
 
 
-def observed(values: Sequence[float]) -> Gathered:
-    gathered = Gathered()
+def observed(values: Sequence[float]) -> PendingCounts:
+    gathered = PendingCounts()
     for value in values:
         gathered.observe(RENDER, value, "atom")
     return gathered
 
 
-def write(site: Any, gathered: Gathered) -> None:
+def write(site: Any, gathered: PendingCounts) -> None:
     with database.writing(site.runtime.engine) as connection:
         counters.add(connection, gathered.take())
 
 
 def stored(site: Any) -> dict[str, dict[tuple[str, ...], Series]]:
     with database.reading(site.runtime.engine) as connection:
-        return counters.read(connection)
+        return counters.read_all(connection)
 
 
 def test_what_two_processes_count_is_added_up(site: Any) -> None:
     for number in (3, 4):
-        gathered = Gathered()
+        gathered = PendingCounts()
         gathered.count(ANSWERS, "pages", "200", number=number)
         gathered.count(ANSWERS, "pages", "404")
         write(site, gathered)
@@ -68,7 +68,7 @@ def test_a_bound_that_is_no_more_counts_at_the_next_one() -> None:
 
 
 def test_threads_lose_no_count_while_it_is_written() -> None:
-    gathered, taken = Gathered(), []
+    gathered, taken = PendingCounts(), []
 
     def many() -> None:
         for _ in range(3000):
@@ -82,11 +82,3 @@ def test_threads_lose_no_count_while_it_is_written() -> None:
     taken.append(gathered.take())
     assert sum(sum(sums.values()) for sums in taken) == 12_000
     assert not gathered
-
-
-def test_what_could_not_be_written_goes_with_the_next() -> None:
-    gathered = Gathered()
-    gathered.count(ANSWERS, "pages", "200", number=2)
-    gathered.put_back(gathered.take())
-    gathered.count(ANSWERS, "pages", "200")
-    assert gathered.take() == {("http_answers", "pages 200", COUNT): 3}

@@ -57,7 +57,7 @@ def everything_published(site: Any) -> bytes:
     parts += [path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()]
     for problem in site.runtime.read(queries.list_problems):
         parts.append(repr(problem).encode())
-    parts.append(json.dumps(site.runtime.read(health.status)).encode())
+    parts.append(json.dumps(site.runtime.read(health.catalog_status)).encode())
     files = list((site.root / "var").iterdir())
     if site.database.exists():
         assert any(path.name.endswith("-wal") for path in files), "the log of the database is looked at, too"

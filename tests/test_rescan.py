@@ -442,11 +442,11 @@ def test_a_missing_store_keeps_the_catalog_and_says_so(site: Any) -> None:
     site.store.rename(site.root / "elsewhere")
     with pytest.raises(StoreError, match="no such folder"):
         site.rescan()
-    assert "no such folder" in site.runtime.read(health.status)["rescan_fault"]
+    assert "no such folder" in site.runtime.read(health.catalog_status)["rescan_fault"]
     assert contents(site.runtime) == before
     (site.root / "elsewhere").rename(site.store)
     report = site.rescan()
-    assert (report.removed, report.added) == (0, 0) and site.runtime.read(health.status)["rescan_fault"] == ""
+    assert (report.removed, report.added) == (0, 0) and site.runtime.read(health.catalog_status)["rescan_fault"] == ""
 
 
 def test_links_and_names_that_cannot_be_used_are_listed_beside_good_files(site: Any) -> None:
@@ -596,15 +596,15 @@ def test_a_bad_edit_keeps_the_last_good_configuration_even_after_a_restart(site:
     report = site.rescan()
     assert report.articles == 2
     assert site.runtime.edition().config.site.title == "Linux 中国"
-    assert f"{site.config_dir}/site.yaml:3:17: rescan_seconds" in site.runtime.read(health.status)["config_fault"]
+    assert f"{site.config_dir}/site.yaml:3:17: rescan_seconds" in site.runtime.read(health.catalog_status)["config_fault"]
     site.reopen()
     site.write("3.md")
     assert site.rescan().articles == 3
     assert site.runtime.edition().config.site.title == "Linux 中国"
-    assert "site.yaml:3:17" in site.runtime.read(health.status)["config_fault"]
+    assert "site.yaml:3:17" in site.runtime.read(health.catalog_status)["config_fault"]
     site.set("site.yaml", "title: 新\nstore: articles\n")
     site.rescan()
-    assert site.runtime.edition().config.site.title == "新" and site.runtime.read(health.status)["config_fault"] == ""
+    assert site.runtime.edition().config.site.title == "新" and site.runtime.read(health.catalog_status)["config_fault"] == ""
 
 
 def test_without_any_good_configuration_a_rescan_is_refused(site: Any) -> None:
@@ -776,6 +776,6 @@ def test_files_read_in_processes_give_the_same_catalog(site: Any, new_site: Any,
 def test_the_report_of_the_last_rescan_can_be_asked_for(site: Any) -> None:
     site.write("1.md")
     report = site.rescan(now=1_770_000_000)
-    status = site.reopen().read(health.status)
+    status = site.reopen().read(health.catalog_status)
     assert status["rescan"]["at"] == 1_770_000_000 and status["rescan"]["added"] == report.added == 1
     json.dumps(status)

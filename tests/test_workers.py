@@ -298,8 +298,8 @@ def test_a_rescan_by_one_node_reaches_the_answers_of_all_with_equal_etags(scaled
 
 def test_what_the_hub_owes_is_handed_to_a_worker_once(scaled: Any) -> None:
     """Nobody listens at the callback: what counts is who tries, and that it is owed again should the worker die."""
-    from feeds.websub.hub import Topics
-    from feeds.websub.worker import ROUND_SECONDS, Lookout
+    from feeds.websub.topics import Topics
+    from feeds.websub.worker import JOB_SECONDS, ChangeDetector
 
     handed: list[list[int]] = []
     topic = "https://feeds.example/all.atom"
@@ -307,15 +307,15 @@ def test_what_the_hub_owes_is_handed_to_a_worker_once(scaled: Any) -> None:
     row |= {"created": NOW, "expires": NOW + 10**7, "delivered": "old", "wanted": "old", "due": None}
     with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.insert(hub_subscriptions).values(**row, attempts=0, failures=0, failing_since=None, problem=""))
-    lookout = Lookout(scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW, lambda _c, keys: handed.append(keys))
-    assert lookout.look((), hungry=True).owed == []
+    detector = ChangeDetector(scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW, lambda _c, keys: handed.append(keys))
+    assert detector.find_work(set(), more=True).deliveries == []
     assert handed == [[1]]
-    lookout.look((), hungry=True)
+    detector.find_work(set(), more=True)
     assert handed == [[1]], "not twice"
-    late = Lookout(
-        scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW + ROUND_SECONDS, lambda _c, keys: handed.append(keys)
+    late = ChangeDetector(
+        scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW + JOB_SECONDS, lambda _c, keys: handed.append(keys)
     )
-    late.look((), hungry=True)
+    late.find_work(set(), more=True)
     assert handed == [[1], [1]], "but again where nothing was heard of it"
-    assert worker_.push_some(scaled.runtime.engine, [1], lambda: NOW) == {"failed": 1}
-    assert worker_.push_some(scaled.runtime.engine, [99], lambda: NOW) == {}
+    assert worker_.run_job(scaled.runtime.engine, [1], lambda: NOW) == {"failed": 1}
+    assert worker_.run_job(scaled.runtime.engine, [99], lambda: NOW) == {}

@@ -160,8 +160,8 @@ class FeedHistory:
 def feed_table(connection: sa.Connection, config: Config, text: str, order: str, page: int, now: float) -> FeedTable:
     """Return a page of the feeds whose title or address contains `text`, sorted by a column of ORDERS."""
     folded = urls.fold(text.strip())
-    since = requests.today(config.zone, now) - RECENT + 1
-    counts, readers = requests.by_path(connection, since), requests.readers_by_path(connection, since)
+    since = requests.day_of(config.zone, now) - RECENT + 1
+    counts, readers = requests.requests_by_path(connection, since), requests.readers_by(connection, since, "path")
     rows = [
         FeedRow(
             state,
@@ -184,16 +184,16 @@ def feed_history(connection: sa.Connection, config: Config, path: str, now: floa
     state = feed_states.find_state(connection, path)
     if state is None:
         return None
-    today = requests.today(config.zone, now)
+    today = requests.day_of(config.zone, now)
     since, recent = today - CHARTED + 1, today - RECENT + 1
-    counts, readers = requests.by_day(connection, path, since), requests.readers_by_day(connection, path, since)
+    counts, readers = requests.requests_by_day(connection, path, since), requests.readers_by_day(connection, path, since)
     days = [FeedDay(date.fromordinal(day), counts.get(day, Counts()), readers.get(day, 0)) for day in range(since, today + 1)]
     week = Counts()
     for day, one in counts.items():
         week = week.plus(one) if day >= recent else week
-    told = requests.told_of(connection, path, recent)
+    reported = requests.readers_by(connection, recent, "aggregator", path)
     changed = datetime.fromtimestamp(state.changed, config.zone)
-    return FeedHistory(FeedRow(state, changed, week, sum(told.values())), days, told)
+    return FeedHistory(FeedRow(state, changed, week, sum(reported.values())), days, reported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class Growth:
 
 def subscriber_growth(connection: sa.Connection, config: Config, now: float) -> Growth:
     """Return how many subscribers there are, and how many confirmed, left and bounced by day."""
-    today = requests.today(config.zone, now)
+    today = requests.day_of(config.zone, now)
     first = today - CHARTED + 1
     start = int(datetime.combine(date.fromordinal(first), datetime.min.time(), config.zone).timestamp())
     s = subscribers.c

@@ -1,4 +1,4 @@
-"""Requests -> who follows what, in numbers. Law: numbers only; no address, no User-Agent and nothing that tells readers apart.
+"""The audience of feeds, in numbers: requests by day, and the readers that aggregators report.
 
-Reading order: claims (what an aggregator says of itself, pure) -> records (the tables: counts of a day, readers of a day).
+Invariant: sums only; no address and no User-Agent is stored, and nothing that tells readers apart.
 """

@@ -1,8 +1,8 @@
-"""How many readers an aggregator fetches for, as its User-Agent says: `Feedly/1.0 (...; 12 subscribers; ...)`. Pure.
+"""Parse how many readers an aggregator fetches for, as its User-Agent reports: `Feedly/1.0 (...; 12 subscribers; ...)`. Pure.
 
 There is no standard, but a custom that Google Reader began (https://support.feedpress.com/article/110-how-to-be-a-good-feed-fetcher):
-name, number and, with luck, the aggregator's own number of the feed. Only names that are known here are kept, so that nobody
-writes words of his own into the tables; all others are `OTHER`. The User-Agents of tests/audience/cases are real.
+name, number and, with luck, the aggregator's own number of the feed. Only names in this module are stored, so that nobody can
+write words of their own into the tables; all others are `OTHER`. The User-Agents of tests/audience/cases are real.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 OTHER = "other"
-#: Nobody has more; whoever says so is joking.
+#: Higher numbers are not believed.
 MAX_READERS = 10_000_000
 MAX_LENGTH = 500
 
@@ -54,21 +54,25 @@ _NUMBER = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+|\d{1,9})\s+(?:subscriber|r
 _FEED = re.compile(r"feed-?id[=:]\s*([A-Za-z0-9]{1,40})(?![A-Za-z0-9])|/site/(\d{1,20})/", re.IGNORECASE)
 
 
-class Claim(NamedTuple):
-    """`feed` is the aggregator's own name for the feed; "" where it gives none."""
+class ReaderReport(NamedTuple):
+    """A number of readers. `feed` is the aggregator's own name for the feed; "" where it gives none."""
 
     aggregator: str
     feed: str
     readers: int
 
 
-def is_claim(agent: str) -> bool:
-    """Whether it is worth a closer look: quick, for every request."""
+def may_report_readers(agent: str) -> bool:
+    """Return whether a User-Agent is worth parsing: quick, for every request."""
     return "ubscriber" in agent or " readers" in agent
 
 
-def read(agent: str) -> Claim | None:
-    """None where no number of readers is told, or none that can be."""
+def parse_reader_report(agent: str) -> ReaderReport | None:
+    """Return the readers that a User-Agent reports, None where it reports no number, or one that cannot be.
+
+    >>> parse_reader_report("Feedly/1.0 (+http://www.feedly.com/fetcher.html; 12 subscribers; like FeedFetcher-Google)")
+    ReaderReport(aggregator='Feedly', feed='', readers=12)
+    """
     agent = agent[:MAX_LENGTH]
     number = _NUMBER.search(agent)
     readers = int(number[1].replace(",", "")) if number else 0
@@ -76,6 +80,6 @@ def read(agent: str) -> Claim | None:
         return None
     product = _PRODUCT.search(agent)
     if product is None:
-        return Claim(OTHER, "", readers)
+        return ReaderReport(OTHER, "", readers)
     feed = _FEED.search(agent)
-    return Claim(_PRODUCTS[product[0].lower()], (feed[1] or feed[2]) if feed else "", readers)
+    return ReaderReport(_PRODUCTS[product[0].lower()], (feed[1] or feed[2]) if feed else "", readers)

@@ -198,7 +198,7 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
         options = use_case.RescanOptions(full=full, pull=pull, accept_removals=accept_removals)
         report = use_case.rescan(runtime.engine, runtime.environment, options, now=int(time.time()), progress=progress)
         problems = runtime.read(queries.list_problems)
-        found = runtime.read(health.status)
+        found = runtime.read(health.catalog_status)
     if as_json:
         print_json({name: getattr(report, name) for name in report.__slots__})
     else:
@@ -265,22 +265,12 @@ def status(config_dir: Path, as_json: bool) -> None:
       feeds status
       feeds status --json | jq .quarantined
     """
-    from ..audience import requests
-    from ..catalog import queries
-    from ..config.models import Config
     from ..model import FACETS
     from ..monitoring import health
-    from ..newsletter.delivery import issue_status
     from ..syndication import lookup
-    from ..websub import subscriptions
 
     with open_runtime(config_dir) as runtime:
-        found = runtime.read(health.status)
-        problems = runtime.read(queries.list_problems)
-        mail = runtime.read(issue_status.counts)
-        zone = (runtime.edition().config or Config()).zone
-        audience = runtime.read(requests.recent_as_json, zone, time.time(), 100 if as_json else 10)
-        hub = runtime.read(subscriptions.counts)
+        found, mail, audience, hub, problems = runtime.read(health.read_status, time.time(), 100 if as_json else 10)
         published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
     if as_json:
         rows = _problem_rows(problems)

@@ -1,75 +1,86 @@
-"""Whether this node can serve, and what is not as it should be though it can. Words, not paths: anyone may ask."""
+"""Report readiness, what is degraded, and the status of the service. In words without paths: anyone may ask for /ready."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from .. import database
+from ..audience import requests
 from ..catalog import ingest, queries
 from ..config.models import Config
 from ..errors import DatabaseError
+from ..model import Problem
+from ..newsletter.delivery import issue_status
 from ..rescan import RemovalHold
 from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
+from ..websub import subscriptions
 
-#: The clock says that it is there every BEAT_SECONDS; silent after that many seconds, which a long rescan may take, too.
+#: The clock reports that it is alive every BEAT_SECONDS; it counts as silent after SILENT_SECONDS, which a long rescan may take.
 BEAT_SECONDS, SILENT_SECONDS = 15, 120
-#: A catalog is stale after so many of its intervals without a rescan that went well, and after so many seconds at least.
+#: A catalog is stale after so many of its intervals without a successful rescan, and after so many seconds at least.
 INTERVALS, STALE_SECONDS = 5, 300
-#: The facts that are told, and counted in /metrics.
+#: What can be degraded; each is a time series in /metrics.
 FACTS = ("store", "held", "rescan", "clock", "config", "schema")
+#: Errors of a database that answers and rejects the statement: those are this program's fault.
+_OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`fault`: why nothing can be served, "" where it can. `degraded`: fact -> words."""
+    """Whether this node can serve. `fault`: why it cannot, "" where it can. `degraded`: fact -> words."""
 
     fault: str = ""
     degraded: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        """Return what /ready answers as JSON."""
         return {"ready": not self.fault, **({"fault": self.fault} if self.fault else {}), "degraded": dict(self.degraded)}
 
 
-def look(engine: sa.Engine, now: int) -> Readiness:
-    """Raises what the database says where it does not answer."""
-    found = database.version(engine)
-    if not found:
-        return Readiness("the catalog cannot be read: the database has no tables")
-    if found < database.HEAD:
-        return Readiness(f"the database is at {found}, this program needs {database.HEAD}: run `feeds migrate`")
-    with database.reading(engine) as connection:
-        stored = editions.load_state(connection)
+def check_readiness(engine: sa.Engine, now: float) -> Readiness:
+    """Return whether anything can be served at `now` (UTC seconds). Never raises: a silent database is a fault."""
+    try:
+        version = database.version(engine)
+        if not version:
+            return Readiness("the catalog cannot be read: the database has no tables")
+        if version < database.HEAD:
+            return Readiness(f"the database is at {version}, this program needs {database.HEAD}: run `feeds migrate`")
+        with database.reading(engine) as connection:
+            stored = editions.load_state(connection)
+    except Exception as error:  # whatever the database's fault is, this process cannot serve
+        return Readiness(f"the catalog cannot be read ({type(error).__name__})")
     if int(stored.get("generation", "-1")) < 1:
         return Readiness("no rescan has finished yet")
-    return Readiness(degraded=facts(stored, found, now))
+    return Readiness(degraded=find_degraded(stored, version, int(now)))
 
 
-def schema(connection: sa.Connection) -> str:
-    """The migration that the database is at."""
+def schema_version(connection: sa.Connection) -> str:
+    """Return the migration that the database is at."""
     query = sa.select(sa.column("version_num", sa.Text)).select_from(sa.table("alembic_version"))
     return str(connection.execute(query).scalar())
 
 
-def facts(stored: Mapping[str, str], schema: str, now: int) -> dict[str, str]:
-    """What the state says is not as it should be; pure.
+def find_degraded(stored: Mapping[str, str], schema: str, now: int) -> dict[str, str]:
+    """Return fact -> words for what is degraded, from the stored state and the `schema` version. Pure; `now` in UTC seconds.
 
-    Upgrades only add to the tables, so newer ones can be served: were a node to step aside, `feeds migrate` would take all old
-    nodes along at once.
+    A newer schema can be served, because upgrades only add to the tables: if nodes were not ready then, `feeds migrate` would
+    take all old nodes down at once.
     """
     config = Config.model_validate_json(stored["config"]) if "config" in stored else Config()
     rescanned = json.loads(stored.get("rescan", "null")) or {"at": 0}
     beat = int(stored.get("clock", "0"))
     stale, silent = now - rescanned["at"], now - beat
+    is_stale = stale > max(STALE_SECONDS, INTERVALS * config.site.rescan_seconds)
     found = {
         "store": "the store cannot be read; what was found last is served" if stored.get("rescan_fault") else "",
         "held": "the files of many articles are gone; they stay published until they are let go" if stored.get("held") else "",
-        "rescan": f"no rescan has ended well for {stale} seconds" if stale > _patience(config) else "",
+        "rescan": f"no rescan has ended well for {stale} seconds" if is_stale else "",
         "clock": f"the clock has been silent for {silent} seconds" if beat and silent > SILENT_SECONDS else "",
         "config": "the configuration is refused; the last good one is in force" if stored.get("config_fault") else "",
         "schema": f"the database is at {schema}, newer than this program ({database.HEAD})" if schema > database.HEAD else "",
@@ -77,36 +88,20 @@ def facts(stored: Mapping[str, str], schema: str, now: int) -> dict[str, str]:
     return {fact: words for fact, words in found.items() if words}
 
 
-def _patience(config: Config) -> int:
-    return max(STALE_SECONDS, INTERVALS * config.site.rescan_seconds)
-
-
-#: Errors of a database that answers and does not like the question: that is this program's fault.
-_OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether it is the database that failed, not this program: it is stopped, locked, damaged, or has no connection left."""
+def is_database_failure(error: BaseException) -> bool:
+    """Return whether the database failed and not this program: it is stopped, locked, damaged, or out of connections."""
     if isinstance(error, sa.exc.TimeoutError | DatabaseError):
         return True
     return isinstance(error, sa.exc.DatabaseError | sa.exc.InterfaceError) and not isinstance(error, _OURS)
 
 
-def readiness(engine: sa.Engine, now: float) -> Readiness:
-    """Return whether anything can be served at `now` (UTC seconds). Never raises: a silent database is a fault."""
-    try:
-        return look(engine, int(now))
-    except Exception as error:  # whatever the database says, this process cannot serve
-        return Readiness(f"the catalog cannot be read ({type(error).__name__})")
-
-
-def beat(connection: sa.Connection, now: float) -> None:
+def write_heartbeat(connection: sa.Connection, now: float) -> None:
     """Note that the clock is alive at `now` (UTC seconds)."""
     editions.save_state(connection, {"clock": str(int(now))})
 
 
-def status(connection: sa.Connection) -> dict[str, Any]:
-    """Return what `feeds status` says of catalog, store and configuration, as it is printed as JSON."""
+def catalog_status(connection: sa.Connection) -> dict[str, Any]:
+    """Return the status of catalog, store and configuration, as `feeds status --json` prints it."""
     stored = editions.load_state(connection)
     held, git = RemovalHold.from_state(stored), RepositoryStatus.from_state(stored)
     return {
@@ -123,3 +118,25 @@ def status(connection: sa.Connection) -> dict[str, Any]:
         "store_git": asdict(git) if git else None,
         "schema": database.HEAD,
     }
+
+
+class Status(NamedTuple):
+    """The whole status of the service, part by part; the mappings are as `feeds status --json` prints them."""
+
+    catalog: Mapping[str, Any]
+    newsletter: Mapping[str, int]
+    audience: Mapping[str, Any]
+    hub: Mapping[str, int]
+    problems: Sequence[Problem]
+
+
+def read_status(connection: sa.Connection, now: float, most_requested: int) -> Status:
+    """Return the whole status at `now` (UTC seconds), with the audience of the `most_requested` feeds requested most."""
+    zone = (editions.load_edition(connection).config or Config()).zone
+    return Status(
+        catalog_status(connection),
+        issue_status.counts(connection),
+        requests.recent_as_json(connection, zone, now, most_requested),
+        subscriptions.counts(connection),
+        queries.list_problems(connection),
+    )

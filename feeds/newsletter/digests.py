@@ -185,7 +185,7 @@ def enqueue_jobs(connection: sa.Connection, now: int) -> None:
 @contextlib.contextmanager
 def _measured_transport(context: NewsletterContext) -> Iterator[Transport]:
     """How servers answer is counted."""
-    with counters.gathered(context.engine) as gathered:
+    with counters.flush_regularly(context.engine) as gathered:
         yield choose_transport(context.config, context.environment, gathered)
 
 

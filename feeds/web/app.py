@@ -24,7 +24,7 @@ from ..config.environment import Environment
 from ..counters import STARTS
 from ..formats import load_formats
 from ..model import FACETS
-from ..monitoring.health import readiness
+from ..monitoring.health import check_readiness
 from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import editions, feed_states
@@ -88,7 +88,7 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
         runtime.edition,
         functools.partial(revalidate, cache, lambda paths: runtime.read(feed_states.find_digests, paths)),
     )
-    limiter = RateLimiter(lambda batch: runtime.count(requests.add, batch))
+    limiter = RateLimiter(lambda batch: runtime.count(requests.add_batch, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")
     flask.extensions[KEY] = Application(runtime, cache, poller, limiter, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
@@ -204,7 +204,7 @@ def health() -> Answer:
 
 def ready() -> Answer:
     """Readiness: 503 where nothing can be served, else 200 with what is not as it should be; JSON on request."""
-    found = readiness(application().runtime.engine, time.time())
+    found = check_readiness(application().runtime.engine, time.time())
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(errors.RETRY_AFTER)} if found.fault else {})
     status = 503 if found.fault else 200
     if request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json":
@@ -217,4 +217,4 @@ def metrics() -> Answer:
     """Figures for Prometheus; who may look is the setting `metrics`."""
     from .views import monitoring  # only where it is requested: its library is as large as Flask
 
-    return monitoring.figures()
+    return monitoring.metrics()

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Answer
 from .. import urls
 from ..catalog import queries
 from ..model import PLURALS, Term
-from ..monitoring.health import is_away
+from ..monitoring.health import is_database_failure
 from .access_log import REQUEST_ID
 from .application import application
 from .views.language import choose_language
@@ -34,7 +34,7 @@ def handle_error(error: Exception) -> Answer:
         return _error_page(error)
     request_id = request.environ.get(REQUEST_ID, "")
     found = {"request": request_id, "method": request.method, "path": request.path, "error": type(error).__name__}
-    if is_away(error):
+    if is_database_failure(error):
         log.error("database_unreachable", **found)
         return _error_page(ServiceUnavailable(), away=True)
     log.exception("request_failed", **found)
@@ -69,7 +69,7 @@ def _render(error: HTTPException, away: bool) -> Response:
             g.language = choose_language(request, "en")
         body = render_template("error.html", **values, autodiscovery=(), canonical="")
     except Exception as failure:
-        if not is_away(failure):
+        if not is_database_failure(failure):
             log.exception("error_page_failed", request=request_id, error=type(failure).__name__)
         text = _PLAIN.format(code=error.code, name=request_id)
         return Response(text, error.code, content_type="text/plain; charset=utf-8")

@@ -18,10 +18,11 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from ..audience.requests import Batch
 from ..config.models import NETWORKS, Config
 from ..syndication.editions import Edition
 from .cache import CachedDocument, Headers
-from .request_stats import Tally, Today, Write
+from .request_stats import RequestStats, Today
 
 # The client's address, for limits on feeds, metrics and sign-ups alike. It is never stored.
 #
@@ -233,8 +234,8 @@ class RateLimiter:
     Limits go on across editions as long as their settings stay.
     """
 
-    def __init__(self, write: Write) -> None:
-        self.stats = Tally(write, self._today)
+    def __init__(self, write: Callable[[Batch], None]) -> None:
+        self.stats = RequestStats(write, self._today)
         self.clock: Callable[[], float] = time.monotonic
         self.proxies = Networks(())
         self._config: Config | None = None

@@ -1,9 +1,9 @@
-"""Counts of requests, and how they went, gathered in memory and written every few seconds and at the end of the process.
+"""Count requests of feeds, and what else a web worker measures, in memory; write the counts every few seconds and at exit.
 
 Web workers otherwise only read. This is the one exception, because only they see the requests: one small transaction every
-FLUSH_SECONDS, in a thread of its own, so that no request ever waits for it. Where the database is busy (a rescan writes) or
-away, the counts stay and are written later, within MAX_ROWS; beyond that feeds are counted together, under no path. A crash
-loses what was not written: the last FLUSH_SECONDS, where the database was free.
+FLUSH_SECONDS, in a thread of its own, so that no request waits for it. While the database is busy (a rescan writes) or away, the
+counts are kept and written later, within MAX_ROWS; beyond that feeds are counted together, under no path. A crash loses what was
+not written: the last FLUSH_SECONDS, where the database was free.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Any
 
 import structlog
 
-from ..audience.requests import ELSEWHERE, Batch, Claim, Counts, is_claim, read_claim
-from ..counters import Gathered, Measure
+from ..audience.requests import ELSEWHERE, Batch, Counts
+from ..audience.user_agents import may_report_readers, parse_reader_report
+from ..counters import Metric, PendingCounts
 
 log: Any = structlog.get_logger("feeds.web")
 
 FLUSH_SECONDS = 5.0
-#: A database that is away is asked less and less often, but as often as this.
+#: A database that is away is tried less and less often, but at least this often.
 RETRY_SECONDS = 60.0
 MAX_ROWS = 20_000
-#: User-Agents of aggregators that are not taken apart anew each time.
+#: User-Agents of aggregators whose parsed form is kept.
 MAX_AGENTS = 256
 #: A feed's path, and the name of a format.
 Document = tuple[str, str]
-Write = Callable[[Batch], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +42,32 @@ class Today:
     left: float
 
 
-class Tally:
-    """Threads share it. A thread writes as long as there is something to write, and then ends."""
+class RequestStats:
+    """The counts of one web worker; thread-safe. `write` stores a batch and raises where it cannot.
 
-    def __init__(self, write: Write, today: Callable[[], Today]) -> None:
-        self._write, self._today = write, today
-        self._read = lru_cache(maxsize=MAX_AGENTS)(read_claim)
+    A thread writes as long as there is something to write, and then ends.
+    """
+
+    def __init__(self, write: Callable[[Batch], None], today: Callable[[], Today]) -> None:
+        self._store, self._today = write, today
+        self._parse_report = lru_cache(maxsize=MAX_AGENTS)(parse_reader_report)
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._day = 0
         self._rows: dict[Document, list[int]] = {}  # requests, unchanged, refused, sent
-        self._told: dict[tuple[str, str, str], int] = {}
+        self._readers: dict[tuple[str, str, str], int] = {}  # path, aggregator, its name of the feed
         self._kept = Batch()
-        self._measured = Gathered()
+        self._metrics = PendingCounts()
         self._writer: threading.Thread | None = None
         self._failures = 0
 
     def count(self, document: Document, status: int, size: int, agent: str | None) -> None:
-        claim = self._read(agent) if agent and is_claim(agent) else None
+        """Count a request of a feed's document, and the readers that its User-Agent reports."""
+        report = self._parse_report(agent) if agent and may_report_readers(agent) else None
         with self._lock:
             row = self._rows.get(document)
             if row is None:
-                row = self._new_row(document)
+                row = self._add_row(document)
             row[0] += 1
             if status == 304:
                 row[1] += 1
@@ -71,84 +75,78 @@ class Tally:
                 row[2] += 1
             else:
                 row[3] += size
-            if claim is not None:
-                self._note(document, claim)
+            if report is not None:
+                # Without an aggregator's own name of it, a feed is told apart by its format at least.
+                key = (document[0], report.aggregator, report.feed or f".{document[1]}")
+                if key in self._readers or len(self._readers) < MAX_ROWS:
+                    self._readers[key] = max(report.readers, self._readers.get(key, 0))
 
-    def measure(self, measure: Measure, *labels: str, seconds: float | None = None) -> None:
-        """One more; with `seconds` where the measure is of durations."""
+    def measure(self, metric: Metric, *labels: str, seconds: float | None = None) -> None:
+        """Add one to a counter, or with `seconds` a value to a histogram."""
         if seconds is None:
-            self._measured.count(measure, *labels)
+            self._metrics.count(metric, *labels)
         else:
-            self._measured.observe(measure, seconds, *labels)
+            self._metrics.observe(metric, seconds, *labels)
         with self._lock:
             if self._writer is None:
-                self._begin()
+                self._start_writer()
 
-    def _new_row(self, document: Document) -> list[int]:
-        """The day is asked for only here: before the first request nobody knows the site's time zone."""
-        today = self._begin() if self._writer is None else None
+    def _add_row(self, document: Document) -> list[int]:
+        """Add a row of counts. Only here is the day asked for: before the first request the site's time zone is not known."""
+        today = self._start_writer() if self._writer is None else None
         if not self._day:
             self._day = (today or self._today()).day
         if len(self._rows) >= MAX_ROWS:
             document = (ELSEWHERE, document[1])
         return self._rows.setdefault(document, [0, 0, 0, 0])
 
-    def _note(self, document: Document, claim: Claim) -> None:
-        path, format = document
-        # Without an aggregator's own name for it, a feed is told apart by its address at least.
-        key = (path, claim.aggregator, claim.feed or f".{format}")
-        if key in self._told or len(self._told) < MAX_ROWS:
-            self._told[key] = max(claim.readers, self._told.get(key, 0))
-
-    # -- writing -----------------------------------------------------------
-
-    def _begin(self) -> Today:
+    def _start_writer(self) -> Today:
         today = self._today()
         with contextlib.suppress(RuntimeError):  # the process is ending: no more threads
-            # Said explicitly, because threads of the server count as daemons, and children would inherit that.
-            writer = threading.Thread(target=self._run, args=(today.left,), name="audience", daemon=False)
+            # Explicitly no daemon: the interpreter waits for the last counts. Threads of the server are daemons, which
+            # children would inherit.
+            writer = threading.Thread(target=self._write_until_idle, args=(today.left,), name="request-stats", daemon=False)
             writer.start()
             self._writer = writer
         return today
 
-    def _run(self, left: float) -> None:
-        """Not a daemon: the interpreter waits for the last counts. It is the end of the main thread that ends the process."""
+    def _write_until_idle(self, left: float) -> None:
+        """Flush now and then, and before the day ends in `left` seconds. The end of the main thread ends the process."""
         main = threading.main_thread()
         while True:
             main.join(min(FLUSH_SECONDS * 2**self._failures, RETRY_SECONDS, left))
             self.flush()
             with self._lock:
-                if not main.is_alive() or not (self._rows or self._told or self._kept or self._measured):
+                if not main.is_alive() or not (self._rows or self._readers or self._kept or self._metrics):
                     self._writer = None
                     return
                 left = self._today().left
 
     def flush(self) -> None:
-        """Write what there is; keep it where that fails."""
+        """Write all counts; keep them where that fails."""
         with self._flushing:
-            batch = _merged(self._kept, self._take())
+            with self._lock:
+                rows, readers, day = self._rows, self._readers, self._day
+                self._rows, self._readers, self._day = {}, {}, 0
+            fresh = Batch(
+                {(day, *document): Counts(*row) for document, row in rows.items()},
+                {(day, *key): number for key, number in readers.items()},
+                self._metrics.take(),
+            )
+            batch = _merge(self._kept, fresh)
             try:
                 if batch:
-                    self._write(batch)
-            except Exception as error:  # whatever the database has to say: readers get their feeds
+                    self._store(batch)
+            except Exception as error:  # whatever the database's fault is: readers get their feeds
                 if not self._failures:
                     log.error("audience_not_written", error=type(error).__name__, action="trying again")
                 self._failures, self._kept = min(self._failures + 1, 10), batch
             else:
                 self._failures, self._kept = 0, Batch()
 
-    def _take(self) -> Batch:
-        with self._lock:
-            rows, told, day = self._rows, self._told, self._day
-            self._rows, self._told, self._day = {}, {}, 0
-        return Batch(
-            {(day, *document): Counts(*row) for document, row in rows.items()},
-            {(day, *key): number for key, number in told.items()},
-            self._measured.take(),
-        )
 
-
-def _merged(kept: Batch, fresh: Batch) -> Batch:
+def _merge(kept: Batch, fresh: Batch) -> Batch:
+    """Return both batches as one of at most MAX_ROWS rows."""
     if not kept:
         return fresh
     counts, readers = dict(kept.counts), dict(kept.readers)
@@ -156,9 +154,9 @@ def _merged(kept: Batch, fresh: Batch) -> Batch:
         if key not in counts and len(counts) >= MAX_ROWS:
             key = (key[0], ELSEWHERE, key[2])
         counts[key] = counts.get(key, Counts()).plus(more)
-    for told, number in fresh.readers.items():
-        if told in readers or len(readers) < MAX_ROWS:
-            readers[told] = max(number, readers.get(told, 0))
-    measured = Counter(kept.measured)
-    measured.update(fresh.measured)
-    return Batch(counts, readers, measured)
+    for reader_key, number in fresh.readers.items():
+        if reader_key in readers or len(readers) < MAX_ROWS:
+            readers[reader_key] = max(number, readers.get(reader_key, 0))
+    metrics = Counter(kept.metrics)
+    metrics.update(fresh.metrics)
+    return Batch(counts, readers, metrics)

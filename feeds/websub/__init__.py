@@ -1,8 +1,8 @@
-"""Push: a WebSub hub (https://www.w3.org/TR/websub/) for the site's own feeds, and word to a hub outside.
+"""Push: a WebSub hub (https://www.w3.org/TR/websub/) for the site's own feeds, and announcements to an external hub.
 
-Law: web workers only accept and write (`asking`, `rows`); one process makes all requests to others (`courier`); nothing is
-called but through `wire`, which connects to addresses that `callbacks` allows and to no others.
+Invariant: web workers only accept and write requests (`requests`); one worker makes all requests to others (`worker`), and only
+through `http`, which connects to addresses that `protocol.is_allowed` allows.
 
-Reading order: callbacks (whom may be called), asking (what a form asks for), rules (what follows from an answer), rows (the
-tables), wire (HTTP), turns (who is next), courier (the run), announce (a hub outside).
+Reading order: protocol (the rules), topics (feeds and their changes), requests (what a form asks for), subscriptions (the
+tables), publish (an external hub), http (the client), delivery (one request each), worker (the loop).
 """

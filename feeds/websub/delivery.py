@@ -1,6 +1,6 @@
-"""One errand each: ask a callback to confirm, deliver to it, tell it that it is dropped, tell a hub outside what changed.
+"""Requests that the hub makes: verify intent, distribute content, notify of a denial, announce changes to an external hub.
 
-An errand ends in a note: what to write down about it. Nothing here touches the tables.
+Each request returns an `Outcome`, which says what to write down; the tables themselves are the worker's.
 """
 
 from __future__ import annotations
@@ -11,192 +11,148 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from ..config.models import Config
-from ..counters import PUSHES, Gathered
-from . import protocol, subscriptions
-from .http import Wire
-from .protocol import Again, Answer, End, Payload
-from .requests import is_allowed
-from .subscriptions import Owed, Request
+from ..counters import PUSHES, PendingCounts
+from . import protocol, publish, subscriptions
+from .http import HttpClient
+from .protocol import Content, Drop, Response, Retry
+from .publish import Announcement
+from .subscriptions import PendingDelivery, PendingVerification
+from .topics import Topics
 
 log: Any = structlog.get_logger("feeds.hub")
 
-#: Documents kept while they are delivered.
-BODIES = 32
-
-
-class Library(Protocol):
-    """Where documents come from. Called in a thread."""
-
-    def payload(self, topic: str) -> Payload | None: ...
+#: Documents kept in memory during their delivery.
+MAX_CONTENTS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class After:
-    """What a note leaves behind: keys of subscriptions that ended, topics that must be compared once more.
+class Outcome:
+    """The outcome of a request: `write` notes it inside a transaction and may return keys of subscriptions that ended.
 
-    `told`: whether a hub outside was told all; None where it is not about that.
+    `unsure` are topics to be compared once more. `announced`: whether an external hub accepted everything; None where the
+    request was not about that.
     """
 
-    ended: Sequence[int] = ()
+    write: Callable[[sa.Connection], Sequence[int] | None]
     unsure: Sequence[str] = ()
-    told: bool | None = None
-
-
-Note = Callable[[sa.Connection], After]
+    announced: bool | None = None
 
 
 @dataclass(slots=True)
-class Errands:
-    """`now` in UTC seconds. `config` is replaced when a rescan has brought another one."""
+class HubClient:
+    """Makes the hub's requests. `now` in UTC seconds; the worker replaces `config` after a rescan that changed it."""
 
-    library: Library
+    topics: Topics
     now: Callable[[], int]
     config: Config = field(default_factory=Config)
+    #: Deliveries by outcome since the worker last logged them.
     tally: Counter[str] = field(default_factory=Counter)
-    gathered: Gathered = field(default_factory=Gathered)
-    strangers: Wire = field(init=False)
-    outside: Wire = field(init=False)
-    _bodies: dict[str, asyncio.Task[Payload | None]] = field(default_factory=dict)
+    counts: PendingCounts = field(default_factory=PendingCounts)
+    callbacks: HttpClient = field(init=False)
+    external: HttpClient = field(init=False)
+    _contents: dict[str, asyncio.Task[Content | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.strangers = Wire(self._judge)
-        self.outside = Wire(lambda _address: True)  # the operator named it
+        self.callbacks = HttpClient(
+            lambda address: protocol.is_allowed(address, private=self.config.feeds.websub.allow_private_callbacks)
+        )
+        self.external = HttpClient(lambda _address: True)  # the operator named it
 
-    def _judge(self, address: str) -> bool:
-        return is_allowed(address, private=self.config.feeds.websub.allow_private_callbacks)
+    def forget_contents(self) -> None:
+        """Render documents again: the catalog has changed."""
+        self._contents = {}
+
+    async def _call(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Response:
+        sent = {"User-Agent": f"feeds (+{self.config.hub_url})", **(headers or {})}
+        return await self.callbacks.send(method, url, sent, body, seconds=self.config.feeds.websub.timeout_seconds)
+
+    async def verify(self, request: PendingVerification) -> Outcome:
+        """Verify a subscriber's intent (section 5.3). The lease runs from the start of the verification."""
+        begun, challenge = self.now(), secrets.token_urlsafe(24)
+        lease = {"lease_seconds": request.lease} if request.mode == "subscribe" else {}
+        url = protocol.add_parameters(
+            request.callback, mode=request.mode, topic=request.asked, challenge=challenge, **lease
+        )  # fmt: skip
+        response = await self._call("GET", url)
+        if not protocol.confirms_intent(response, challenge):
+            due = protocol.next_verification(response, request.attempts, self.now())
+            problem = "did not answer with the challenge" if response.ok else response.words
+            log.info("hub_unconfirmed", mode=request.mode, topic=request.topic, host=request.host, problem=problem)
+            return Outcome(partial(subscriptions.mark_unconfirmed, request=request, due=due, problem=problem))
+        log.info(f"hub_{request.mode}d", topic=request.topic, host=request.host, **lease)
+        if request.mode == "unsubscribe":
+            return Outcome(partial(subscriptions.unsubscribe, request=request))
+        # The feed may have changed since the request came.
+        return Outcome(partial(subscriptions.subscribe, request=request, begun=begun), unsure=[request.topic])
+
+    async def deliver(self, row: PendingDelivery) -> Outcome:
+        """Distribute a topic's present content to one callback (section 7)."""
+        if row.expires <= self.now():
+            return Outcome(lambda _connection: None)
+        content = await self._render(row.topic)
+        if content is None:  # perhaps gone for good
+            return Outcome(partial(subscriptions.suspend, key=row.key), unsure=[row.topic])
+        if content.digest != row.delivered:
+            headers = {"Content-Type": content.content_type, "Link": content.links}
+            if row.secret:
+                headers["X-Hub-Signature"] = protocol.sign(row.secret, content.body)
+            response = await self._call("POST", row.callback, headers, content.body)
+            if not response.ok:
+                self._count("failed")
+                return await self._follow_failure(row, response)
+            self._count("delivered")
+        unsure = [row.topic] if content.digest != row.wanted else ()
+        return Outcome(partial(subscriptions.mark_delivered, key=row.key, digest=content.digest), unsure)
 
     def _count(self, outcome: str) -> None:
         self.tally[outcome] += 1
-        self.gathered.count(PUSHES, outcome)
+        self.counts.count(PUSHES, outcome)
 
-    def forget_documents(self) -> None:
-        """They may be other ones now."""
-        self._bodies = {}
+    async def _render(self, topic: str) -> Content | None:
+        """Return a topic's content, rendered once for all its subscribers."""
+        contents = self._contents
+        if topic not in contents:
+            while len(contents) >= MAX_CONTENTS:
+                contents.pop(next(iter(contents)))
+            contents[topic] = asyncio.create_task(asyncio.to_thread(self.topics.content, topic))
+        return await asyncio.shield(contents[topic])
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
-        named = {"User-Agent": f"feeds (+{self.config.hub_url})", **(headers or {})}
-        return await self.strangers.send(method, url, named, body, seconds=self.config.feeds.websub.timeout_seconds)
-
-    # -- verification of intent (section 5.3) ----------------------------------
-
-    async def verify(self, request: Request) -> Note:
-        """The lease runs from here."""
-        begun, challenge = self.now(), secrets.token_urlsafe(24)
-        lease = {"lease_seconds": request.lease} if request.mode == "subscribe" else {}
-        url = protocol.with_query(request.callback, mode=request.mode, topic=request.asked, challenge=challenge, **lease)
-        answer = await self._ask("GET", url)
-        if not protocol.is_confirmed(answer, challenge):
-            return self._unconfirmed(request, answer)
-        log.info(f"hub_{request.mode}d", topic=request.topic, host=request.host, **lease)
-        return partial(_subscribed, request=request, begun=begun) if lease else partial(_unsubscribed, request=request)
-
-    def _unconfirmed(self, request: Request, answer: Answer) -> Note:
-        again = protocol.verify_again(answer, request.attempts, self.now())
-        problem = "did not answer with the challenge" if answer.ok else answer.words
-        log.info("hub_unconfirmed", mode=request.mode, topic=request.topic, host=request.host, problem=problem)
-        return _quietly(partial(subscriptions.unconfirmed, request=request, again=again, problem=problem))
-
-    # -- distribution (section 7) ----------------------------------------------
-
-    async def deliver(self, row: Owed) -> Note:
-        if row.expires <= self.now():
-            return _quietly(None)
-        payload = await self._payload(row.topic)
-        if payload is None:
-            return partial(_rested, row=row)
-        if payload.digest != row.delivered:
-            answer = await self._ask("POST", row.callback, _headers(row, payload), payload.body)
-            if not answer.ok:
-                return await self._failed(row, answer)
-            self._count("delivered")
-        return partial(_delivered, row=row, digest=payload.digest)
-
-    async def _payload(self, topic: str) -> Payload | None:
-        """Made once for all who get it."""
-        bodies = self._bodies
-        if topic not in bodies:
-            while len(bodies) >= BODIES:
-                bodies.pop(next(iter(bodies)))
-            bodies[topic] = asyncio.create_task(asyncio.to_thread(self.library.payload, topic))
-        return await asyncio.shield(bodies[topic])
-
-    async def _failed(self, row: Owed, answer: Answer) -> Note:
-        self._count("failed")
+    async def _follow_failure(self, row: PendingDelivery, response: Response) -> Outcome:
         now = self.now()
-        outcome = protocol.after_failure(answer, row.record, key=row.key, now=now, settings=self.config.feeds.websub)
-        if isinstance(outcome, Again):
-            return _quietly(partial(subscriptions.failed, row=row, again=outcome, problem=answer.words, now=now))
-        return await self.end(row, outcome)
+        decision = protocol.decide_after_failure(
+            response, row.record, key=row.key, now=now, settings=self.config.feeds.websub
+        )  # fmt: skip
+        if isinstance(decision, Retry):
+            return Outcome(partial(subscriptions.mark_failed, row=row, retry=decision, problem=response.words, now=now))
+        return await self.drop(row, decision)
 
-    async def end(self, row: Owed, end: End) -> Note:
-        """Who is dropped is told so, once (section 5.2)."""
-        self.gathered.count(PUSHES, "dropped")
-        log.info("hub_dropped", topic=row.topic, host=row.host, reason=end.reason)
-        if end.denied:
-            await self._ask("GET", protocol.with_query(row.callback, mode="denied", topic=row.topic, reason=end.reason))
-        return _quietly(partial(subscriptions.end, row=row))
+    async def drop(self, row: PendingDelivery, drop: Drop) -> Outcome:
+        """End a subscription; its subscriber is notified once (section 5.2), whatever it responds."""
+        self.counts.count(PUSHES, "dropped")
+        log.info("hub_dropped", topic=row.topic, host=row.host, reason=drop.reason)
+        if drop.denied:
+            await self._call("GET", protocol.add_parameters(row.callback, mode="denied", topic=row.topic, reason=drop.reason))
+        return Outcome(partial(subscriptions.drop, row=row))
 
-    # -- a hub outside ---------------------------------------------------------
-
-    async def announce(self, batches: Sequence[subscriptions.Batch]) -> Note:
-        """In order; at the first failure the rest waits."""
-        settings, told = self.config.feeds.websub, []
+    async def announce(self, announcements: Sequence[Announcement]) -> Outcome:
+        """Send announcements to the external hub in order; after the first failure the rest waits."""
+        settings, accepted = self.config.feeds.websub, []
         headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": f"feeds (+{self.config.site.base_url})"}
-        for batch in batches:
-            answer = await self.outside.send("POST", settings.outside, headers, batch.form, seconds=settings.timeout_seconds)
-            if not answer.ok:
-                log.warning("hub_not_told", problem=answer.words, again_seconds=subscriptions.AGAIN_SECONDS)
+        for one in announcements:
+            response = await self.external.send(
+                "POST", settings.outside, headers, one.form, seconds=settings.timeout_seconds
+            )  # fmt: skip
+            if not response.ok:
+                log.warning("hub_not_told", problem=response.words, again_seconds=publish.RETRY_SECONDS)
                 break
-            told.append(batch)
-        if told:
-            log.info("hub_told", feeds=sum(len(batch.digests) for batch in told))
-        return partial(_told, batches=told, all=len(told) == len(batches))
-
-
-def _headers(row: Owed, payload: Payload) -> dict[str, str]:
-    signed = {"X-Hub-Signature": protocol.signature(row.secret, payload.body)} if row.secret else {}
-    return {"Content-Type": payload.content_type, "Link": payload.links, **signed}
-
-
-# -- notes -------------------------------------------------------------------
-
-
-def _quietly(write: Callable[[sa.Connection], object] | None) -> Note:
-    """A note that leaves nothing behind."""
-
-    def note(connection: sa.Connection) -> After:
-        if write is not None:
-            write(connection)
-        return After()
-
-    return note
-
-
-def _subscribed(connection: sa.Connection, request: Request, begun: int) -> After:
-    subscriptions.subscribe(connection, request, begun)
-    return After(unsure=[request.topic])  # the feed may have changed since it was asked for
-
-
-def _unsubscribed(connection: sa.Connection, request: Request) -> After:
-    return After(ended=subscriptions.unsubscribe(connection, request))
-
-
-def _rested(connection: sa.Connection, row: Owed) -> After:
-    subscriptions.rest(connection, row.key)
-    return After(unsure=[row.topic])  # it may be gone for good
-
-
-def _delivered(connection: sa.Connection, row: Owed, digest: str) -> After:
-    subscriptions.delivered(connection, row.key, digest)
-    return After(unsure=[row.topic] if digest != row.wanted else ())
-
-
-def _told(connection: sa.Connection, batches: Sequence[subscriptions.Batch], all: bool) -> After:
-    subscriptions.told(connection, batches)
-    return After(told=all)
+            accepted.append(one)
+        if accepted:
+            log.info("hub_told", feeds=sum(len(one.digests) for one in accepted))
+        write = partial(publish.mark_announced, announcements=accepted)
+        return Outcome(write, announced=len(accepted) == len(announcements))

@@ -1,8 +1,8 @@
-"""HTTP to strangers. The only user of aiohttp.
+"""HTTP client for addresses that others named. The only user of aiohttp.
 
-Law: a connection is made to an address that was judged, and to no other. A name is looked up once; what it stands for is
-judged, and the connection goes to those very addresses, each judged again by the hand that makes its socket. No redirect is
-followed, no proxy asked, no cookie kept, and no request outlasts its time or reads more of an answer than it needs.
+Invariant: connections go to allowed addresses only. A name is looked up once (DNS rebinding), its addresses are checked, and
+each is checked again when its socket is made. No redirect is followed, no proxy or cookie used, and no request takes longer
+than its time or reads more of a response than it needs.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from .protocol import MAX_ANSWER, Answer
+from .protocol import MAX_RESPONSE, Response
 
-#: Look-ups of names under way; a name server that does not answer holds each for as long as the system lets it.
+#: Concurrent look-ups of names; a name server that does not answer holds each for as long as the system allows.
 LOOKUPS = 32
-PIECE = 64 * 1024
+CHUNK = 64 * 1024
 
-Judge = Callable[[str], bool]
+#: Whether a numeric address may be called.
+IsAllowed = Callable[[str], bool]
 
 
 class NotAllowed(OSError):
-    """The name stands for an address that must not be called."""
+    """Raised where a name stands for an address that must not be called."""
 
 
 class _Resolver(AbstractResolver):
-    """Names to addresses, in threads of its own; all addresses of a name must be allowed."""
+    """Looks up names in threads of its own; all addresses of a name must be allowed."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, is_allowed: IsAllowed) -> None:
+        self._is_allowed = is_allowed
         self._threads = ThreadPoolExecutor(LOOKUPS, "look-up")
 
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_UNSPEC) -> list[ResolveResult]:
         ask = lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)  # noqa: E731
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         for *_kind, address in found:
-            if not self._judge(str(address[0])):
+            if not self._is_allowed(str(address[0])):
                 raise NotAllowed(host)
         return [
             ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST)
@@ -54,21 +55,25 @@ class _Resolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class Wire:
-    """Use it as a context. `judge` says whether a numeric address may be called."""
+class HttpClient:
+    """An HTTP client, used as an asynchronous context; `is_allowed` decides on numeric addresses.
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    async with HttpClient(lambda address: is_allowed(address, private=False)) as client:
+        response = await client.send("GET", "https://reader.example/cb", {}, seconds=10)
+    """
+
+    def __init__(self, is_allowed: IsAllowed) -> None:
+        self._is_allowed = is_allowed
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Wire:
+    async def __aenter__(self) -> HttpClient:
         connector = aiohttp.TCPConnector(
-            resolver=_Resolver(self._judge),
+            resolver=_Resolver(self._is_allowed),
             use_dns_cache=False,
             socket_factory=self._socket,
             ssl=ssl.create_default_context(),
-            limit=0,  # the lanes bound what is under way
-            force_close=True,  # a connection kept open may just be closed at the other end: a failure that is none
+            limit=0,  # the fair queues limit concurrency
+            force_close=True,  # an idle connection may just be closed at the other end, which would count as a failure
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -87,47 +92,46 @@ class Wire:
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _name, address = info
-        if not self._judge(str(address[0])):
+        if not self._is_allowed(str(address[0])):
             raise NotAllowed(address[0])
         return socket.socket(family, kind, protocol)
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, seconds: float
-    ) -> Answer:
-        """One request; never raises for what the other end does. The answer to a GET is read as far as MAX_ANSWER."""
+    ) -> Response:
+        """Send one request; never raises for what the other end does. The response to a GET is read up to MAX_RESPONSE + 1 bytes."""
         assert self._session is not None
         length = {} if body is None else {"Content-Length": str(len(body))}
         try:
             async with asyncio.timeout(seconds), self._session.request(
                 method,
-                URL(url, encoded=True),  # exactly as it was given
+                URL(url, encoded=True),  # exactly as given
                 headers={**headers, **length, "Accept-Encoding": "identity"},
-                data=None if body is None else _pieces(body),
+                data=None if body is None else _chunks(body),
                 allow_redirects=False,
-            ) as answered:  # fmt: skip
-                return Answer(answered.status, await _read(answered) if method == "GET" else b"")
+            ) as response:  # fmt: skip
+                found = b""
+                while (
+                    method == "GET"
+                    and len(found) <= MAX_RESPONSE  # one byte more shows that it is too long
+                    and (chunk := await response.content.read(MAX_RESPONSE + 1 - len(found)))
+                ):
+                    found += chunk
+                return Response(response.status, found)
         except TimeoutError:
-            return Answer(0, problem=f"no answer within {seconds:g} s")
+            return Response(0, problem=f"no answer within {seconds:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(0, problem=_words(error))
+            return Response(0, problem=_words(error))
 
 
-async def _read(answered: aiohttp.ClientResponse) -> bytes:
-    """One byte more than is allowed tells that it is too long."""
-    found = b""
-    while len(found) <= MAX_ANSWER and (piece := await answered.content.read(MAX_ANSWER + 1 - len(found))):
-        found += piece
-    return found
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """Piece by piece, so that slow callbacks do not each hold a copy of the whole."""
-    for start in range(0, len(body), PIECE):
-        yield body[start : start + PIECE]
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a body in chunks, so that slow callbacks do not each hold a copy of the whole."""
+    for start in range(0, len(body), CHUNK):
+        yield body[start : start + CHUNK]
 
 
 def _words(error: BaseException) -> str:
-    """For the operator; nothing of what a stranger sent."""
+    """Return the fault in words for the operator; nothing in them was sent by the other end."""
     cause = getattr(error, "os_error", None) or error.__cause__ or error
     if isinstance(cause, NotAllowed) or isinstance(error, NotAllowed):
         return "its name stands for an address that is not allowed"

@@ -1,26 +1,127 @@
-"""What the hub says to callbacks, and what follows from their answers. Pure; times are UTC seconds."""
+"""The WebSub hub's rules: which callbacks may be called, what the hub sends them, what their responses lead to. Pure.
+
+Sections are those of https://www.w3.org/TR/websub/; times are UTC seconds. The hub calls whatever address a stranger asks it to
+call, from inside the operator's network, so only public unicast addresses are allowed. The registries of special ones are
+https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry.
+"""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from ..config.models import WebSub
 
-#: A challenge is all that an answer to verification may hold.
-MAX_ANSWER = 1024
-#: How often a callback that does not answer at all is asked to confirm, and how long after the time before.
+MAX_URL_LENGTH = 2000
+#: Ports allowed besides those from 1024: lower ones belong to services (mail, older databases) that a request could harm.
+PORTS = (80, 443)
+#: A response to verification holds a challenge and nothing more, so no more than this is read.
+MAX_RESPONSE = 1024
+#: How often a callback that does not respond at all is asked to confirm, and the seconds between two attempts.
 VERIFICATIONS = 3
-VERIFY_AGAIN = (10, 60)
-#: Seconds from the first failure of a callback to the next try, and at most between two.
+VERIFICATION_DELAYS = (10, 60)
+#: Seconds from the first failure of a callback to the next attempt, and at most between two.
 FIRST_RETRY = 30
 LAST_RETRY = 6 * 3600
 
+_PRINTABLE = re.compile(r"[!-~]+")
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
+#: This machine and private networks: allowed by `allow_private_callbacks`.
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"),
+    )
+)
+#: Never allowed: link-local (cloud metadata services), multicast, unspecified, reserved, documentation, and the addresses of
+#: metadata services elsewhere.
+_FORBIDDEN = tuple(map(ipaddress.ip_network, (
+    "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
+    "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32",
+    "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+)))  # fmt: skip
+#: All other IPv6 is reserved, or stands for an IPv4 address: mapped, compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48).
+_UNICAST = ipaddress.ip_network("2000::/3")
+
 
 @dataclass(frozen=True, slots=True)
-class Payload:
-    """A topic's document as it is delivered."""
+class Callback:
+    """A subscriber's callback: `url` exactly as given; `host` in lower case."""
+
+    url: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRequest:
+    """A request to subscribe or unsubscribe. `topic` as it was written; `lease` in seconds; `secret` "" for none."""
+
+    mode: str
+    topic: str
+    callback: Callback
+    lease: int
+    secret: str
+
+
+def is_allowed(address: str, *, private: bool) -> bool:
+    """Return whether the hub may connect to a numeric IP address; `private` allows this machine and private networks.
+
+    >>> is_allowed("192.0.43.8", private=False), is_allowed("10.0.0.1", private=False), is_allowed("::ffff:1.1.1.1", private=True)
+    (True, False, False)
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+
+    def is_in(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+        return any(found.version == network.version and found in network for network in networks)
+
+    if is_in(_FORBIDDEN):
+        return False
+    return private if is_in(_PRIVATE) else found.version == 4 or found in _UNICAST
+
+
+def parse_callback(url: str, *, private: bool) -> Callback | str:
+    """Return the callback, or what is wrong with it in words for the subscriber's developer. Looks up no names.
+
+    >>> parse_callback("https://Reader.example/cb?a=1", private=False)
+    Callback(url='https://Reader.example/cb?a=1', host='reader.example')
+    >>> parse_callback("http://127.1/", private=False)
+    'hub.callback is at an address that this hub does not call'
+    """
+    if len(url) > MAX_URL_LENGTH or not _PRINTABLE.fullmatch(url):
+        return f"hub.callback must be an ASCII address without blanks, of at most {MAX_URL_LENGTH} characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "hub.callback is not an address"
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
+        return "hub.callback must begin with http:// or https:// and name a host"
+    if "@" in parts.netloc or "#" in url or "\\" in url:
+        return "hub.callback must not hold a user, a fragment or a backslash"
+    if port is not None and port not in PORTS and port < 1024:
+        return "hub.callback must use port 80, 443, or one from 1024"
+    last_label = host.rstrip(".").rpartition(".")[2]
+    # A host that ends in a number is an IPv4 address in some notation: https://url.spec.whatwg.org/#ends-in-a-number-checker
+    if "[" in parts.netloc or last_label.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last_label):
+        refused = not is_allowed(host, private=private)
+    elif len(host) > 253 or not _HOST_NAME.fullmatch(host):
+        return "hub.callback must name its host in ASCII (xn--... for others)"
+    else:
+        refused = last_label == "localhost" and not private
+    return "hub.callback is at an address that this hub does not call" if refused else Callback(url, host)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A topic's document as it is distributed; `links` is its Link header."""
 
     digest: str
     content_type: str
@@ -29,8 +130,8 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Of a callback. `status` is 0 where there was none; then `problem` says why."""
+class Response:
+    """A callback's response. `status` is 0 where there was none; `problem` then says why."""
 
     status: int
     body: bytes = b""
@@ -38,16 +139,18 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """Return whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def words(self) -> str:
+        """Return the response in words for the operator; nothing in them was written by the callback."""
         return self.problem or f"answered {self.status}"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """Of a callback: `attempts` at the delivery that is owed, `failures` in a row and since when."""
+class FailureRecord:
+    """A callback's history: `attempts` of the pending delivery, `failures` in a row and since when."""
 
     attempts: int = 0
     failures: int = 0
@@ -55,57 +158,64 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """Failed; to be tried again at `due`, or not before the feed changes (None)."""
+class Retry:
+    """Deliver again at `due`; None: not before the topic changes."""
 
     due: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The subscription is over. `denied`: the subscriber is told."""
+class Drop:
+    """End the subscription. `denied`: notify the subscriber of it (section 5.2)."""
 
     reason: str
     denied: bool = False
 
 
-def with_query(callback: str, **parameters: object) -> str:
-    """The callback with `hub.*` parameters behind its own (section 5.1.1)."""
-    added = urlencode({f"hub.{name}": value for name, value in parameters.items()})
+def add_parameters(callback: str, **parameters: object) -> str:
+    """Return the callback with `hub.*` parameters added to its own (section 5.1.1).
+
+    >>> add_parameters("http://reader.example/cb?a=1", mode="denied")
+    'http://reader.example/cb?a=1&hub.mode=denied'
+    """
     joint = "?" if "?" not in callback else "" if callback.endswith(("?", "&")) else "&"
-    return callback + joint + added
+    return callback + joint + urlencode({f"hub.{name}": value for name, value in parameters.items()})
 
 
-def is_confirmed(answer: Answer, challenge: str) -> bool:
-    """Section 5.3.1: 2xx and the challenge, nothing else."""
-    return answer.ok and hmac.compare_digest(answer.body, challenge.encode())
+def confirms_intent(response: Response, challenge: str) -> bool:
+    """Return whether a response confirms the intent (section 5.3.1): 2xx and the challenge alone as its body."""
+    return response.ok and hmac.compare_digest(response.body, challenge.encode())
 
 
-def verify_again(answer: Answer, attempts: int, now: int) -> int | None:
-    """When to ask once more: an answer is final, silence is not. `attempts` are those before this one."""
-    if answer.status or attempts + 1 >= VERIFICATIONS:
+def next_verification(response: Response, attempts: int, now: int) -> int | None:
+    """Return when to verify again, or None. Any response is final, silence is not; `attempts` were made before this one."""
+    if response.status or attempts + 1 >= VERIFICATIONS:
         return None
-    return now + VERIFY_AGAIN[attempts]
+    return now + VERIFICATION_DELAYS[attempts]
 
 
-def signature(secret: str, body: bytes) -> str:
-    """X-Hub-Signature (section 7.1)."""
+def sign(secret: str, body: bytes) -> str:
+    """Return the X-Hub-Signature of a body (section 7.1)."""
     return f"sha256={hmac.new(secret.encode(), body, 'sha256').hexdigest()}"
 
 
-def back_off(failures: int, key: int) -> int:
-    """Seconds until the next try after so many failures in a row; subscriptions of one host do not all come back at once."""
+def backoff(failures: int, key: int) -> int:
+    """Return seconds until the next attempt after `failures` in a row, spread by the subscription's `key`.
+
+    >>> [backoff(number, key=0) for number in (1, 2, 3, 9)]
+    [30, 120, 480, 21600]
+    """
     delay: int = min(FIRST_RETRY * 4 ** min(failures - 1, 10), LAST_RETRY)
     return delay + key * 7919 % (delay // 5 + 1)
 
 
-def after_failure(answer: Answer, record: Record, *, key: int, now: int, settings: WebSub) -> Again | End:
-    """What a delivery that failed leads to. `record` is what there was before it."""
-    if answer.status == 410:
-        return End("the subscriber answered 410")
+def decide_after_failure(response: Response, record: FailureRecord, *, key: int, now: int, settings: WebSub) -> Retry | Drop:
+    """Return what follows a failed delivery to the subscription `key`. `record` is its history before this attempt."""
+    if response.status == 410:
+        return Drop("the subscriber answered 410")
     lasted = now - (now if record.failing_since is None else record.failing_since)
     if record.failures + 1 >= settings.drop_after_failures and lasted >= settings.drop_after_hours * 3600:
-        return End(f"{record.failures + 1} failures in a row, the last: {answer.words}", denied=True)
+        return Drop(f"{record.failures + 1} failures in a row, the last: {response.words}", denied=True)
     if record.attempts + 1 >= settings.max_attempts:
-        return Again(None)
-    return Again(now + back_off(record.failures + 1, key))
+        return Retry(None)
+    return Retry(now + backoff(record.failures + 1, key))

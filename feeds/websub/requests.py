@@ -1,189 +1,174 @@
-"""What a form asks the hub for (WebSub, section 5.1). Pure."""
+"""Requests at the hub (WebSub, section 5.1): parse the form, check topic and limits, write down what is to be verified.
+
+Web workers use this and nothing else of the hub; verification and delivery are the clock's (`worker`).
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+import sqlalchemy as sa
+
+from .. import database
 from ..config.models import Lease, WebSub
-
-# Whom the hub may call. Pure: `parse` judges a callback as it is written, `is_allowed` the address that its name stands for.
-#
-# The hub calls whatever strangers ask it to, from inside the operator's network, so only public unicast addresses are allowed;
-# the registries of special ones are https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry.
-
-MAX_LENGTH = 2000
-#: Besides these, ports from 1024: below lie services (mail, databases' older ones) that a request could do harm to.
-PORTS = (80, 443)
-_ADDRESS = re.compile(r"[!-~]+")
-_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _networks(*texts: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text) for text in texts)
-
-
-#: This machine and networks of one's own: allowed by `allow_private_callbacks`.
-_PRIVATE = _networks(
-    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"
-)  # fmt: skip
-#: Never, whatever the setting: link-local (where clouds keep their metadata), multicast, unspecified, reserved, documentation,
-#: and clouds' own addresses that lie elsewhere.
-_FORBIDDEN = _networks(
-    "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
-    "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32",
-    "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
-)  # fmt: skip
-#: All other IPv6 is reserved, or stands for an IPv4 address: mapped, compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48).
-_UNICAST = ipaddress.ip_network("2000::/3")
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """`url` exactly as it was given; `host` in lower case."""
-
-    url: str
-    host: str
-
-
-def is_allowed(address: str, *, private: bool) -> bool:
-    """Whether a connection may be made to this numeric address."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if _is_in(found, _FORBIDDEN):
-        return False
-    if _is_in(found, _PRIVATE):
-        return private
-    return found.version == 4 or found in _UNICAST
-
-
-def _is_in(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: Iterable[Network]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
-
-
-def parse(url: str, *, private: bool) -> Callback | str:
-    """The callback, or what is wrong with it."""
-    if len(url) > MAX_LENGTH or not _ADDRESS.fullmatch(url):
-        return f"hub.callback must be an ASCII address without blanks, of at most {MAX_LENGTH} characters"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "hub.callback is not an address"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "hub.callback must begin with http:// or https:// and name a host"
-    if "@" in parts.netloc or "#" in url or "\\" in url:
-        return "hub.callback must not hold a user, a fragment or a backslash"
-    if port is not None and port not in PORTS and port < 1024:
-        return "hub.callback must use port 80, 443, or one from 1024"
-    fault = _fault_of_host(parts.hostname, bracketed="[" in parts.netloc, private=private)
-    return fault or Callback(url, parts.hostname)
-
-
-def _fault_of_host(host: str, *, bracketed: bool, private: bool) -> str:
-    if bracketed or _is_number(host.rstrip(".").rpartition(".")[2]):
-        return "" if is_allowed(host, private=private) else "hub.callback is at an address that this hub does not call"
-    if len(host) > 253 or not _NAME.fullmatch(host):
-        return "hub.callback must name its host in ASCII (xn--... for others)"
-    local = host.rstrip(".").rpartition(".")[2] == "localhost"
-    return "hub.callback is at an address that this hub does not call" if local and not private else ""
-
-
-def _is_number(label: str) -> bool:
-    """A host that ends so is an IPv4 address, in whatever notation (https://url.spec.whatwg.org/#ends-in-a-number-checker)."""
-    return label.isdigit() or bool(re.fullmatch(r"0x[0-9a-f]*", label))
-
+from ..errors import AddressError
+from ..syndication.editions import Edition
+from ..syndication.lookup import Gone
+from . import subscriptions
+from .protocol import MAX_URL_LENGTH, SubscriptionRequest, parse_callback
+from .topics import find_document
 
 MODES = ("subscribe", "unsubscribe", "publish")
+#: Bytes of a secret (section 5.1: less than 200).
 MAX_SECRET = 199
 MAX_PUBLISHED = 1000
-_UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})")
+#: When a subscriber that met a limit may ask again, in seconds.
+RETRY_AFTER = 60
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 
 Form = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request to subscribe or unsubscribe. `topic` as it was written; `lease` in seconds; `secret` "" for none."""
-
-    mode: str
-    topic: str
-    callback: Callback
-    lease: int
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Someone says that these topics have changed."""
+class PublishRequest:
+    """A notice that these topics have changed."""
 
     topics: Sequence[str]
 
 
-def read(form: Form, settings: WebSub) -> Asked | Published | str:
-    """What is asked for, or what is wrong. Parameters that are not known are ignored."""
-    mode = _one(form, "hub.mode")
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The hub's reply to a request: plain words for the developer of a subscriber; `retry_after` in seconds, 0 for none."""
+
+    status: int
+    text: str
+    retry_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A feed's own address, and the digest of the feed at that moment."""
+
+    address: str
+    digest: str
+
+
+def parse_form(form: Form, settings: WebSub) -> SubscriptionRequest | PublishRequest | str:
+    """Return the request that a form makes, or what is wrong with it. Unknown parameters are ignored."""
+    mode = _single(form, "hub.mode")
     if mode not in MODES:
         return f"hub.mode must be given once: one of {', '.join(MODES)}"
     if mode == "publish":
-        return _published(form)
-    topic, callback = _one(form, "hub.topic"), _one(form, "hub.callback")
-    if not topic or len(topic) > MAX_LENGTH:
-        return f"hub.topic must be given once, with at most {MAX_LENGTH} characters"
-    if not callback:
+        topics = [*form.get("hub.url", ()), *form.get("hub.topic", ())]
+        if not topics or len(topics) > MAX_PUBLISHED or any(len(topic) > MAX_URL_LENGTH for topic in topics):
+            return f"hub.url must be given, at most {MAX_PUBLISHED} times"
+        return PublishRequest(topics)
+    topic, address = _single(form, "hub.topic"), _single(form, "hub.callback")
+    if not topic or len(topic) > MAX_URL_LENGTH:
+        return f"hub.topic must be given once, with at most {MAX_URL_LENGTH} characters"
+    if not address:
         return "hub.callback must be given once"
-    found = parse(callback, private=settings.allow_private_callbacks)
-    if isinstance(found, str):
-        return found
-    if mode == "unsubscribe":  # a lease and a secret may be there and mean nothing
-        return Asked(mode, topic, found, 0, "")
-    return _subscription(form, topic, found, settings.lease_seconds)
-
-
-def _subscription(form: Form, topic: str, callback: Callback, bounds: Lease) -> Asked | str:
-    wanted = _one(form, "hub.lease_seconds")
-    if wanted is None or (wanted and not re.fullmatch(r"0*[1-9][0-9]{0,17}", wanted)):
+    callback = parse_callback(address, private=settings.allow_private_callbacks)
+    if isinstance(callback, str):
+        return callback
+    if mode == "unsubscribe":  # a lease and a secret may be given and are ignored
+        return SubscriptionRequest(mode, topic, callback, 0, "")
+    lease = _single(form, "hub.lease_seconds")
+    if lease is None or (lease and not re.fullmatch(r"0*[1-9][0-9]{0,17}", lease)):
         return "hub.lease_seconds must be a positive decimal integer"
-    secret = _one(form, "hub.secret")
+    secret = _single(form, "hub.secret")
     if secret is None or len(secret.encode()) > MAX_SECRET:
         return f"hub.secret must have at most {MAX_SECRET} bytes"
     if "\0" in secret or "\ufffd" in secret:
         return "hub.secret must be UTF-8 text"
-    return Asked("subscribe", topic, callback, lease(int(wanted) if wanted else None, bounds), secret)
+    seconds = choose_lease(int(lease) if lease else None, settings.lease_seconds)
+    return SubscriptionRequest(mode, topic, callback, seconds, secret)
 
 
-def _published(form: Form) -> Published | str:
-    topics = [*form.get("hub.url", ()), *form.get("hub.topic", ())]
-    if not topics or len(topics) > MAX_PUBLISHED or any(len(topic) > MAX_LENGTH for topic in topics):
-        return f"hub.url must be given, at most {MAX_PUBLISHED} times"
-    return Published(topics)
-
-
-def _one(form: Form, name: str) -> str | None:
-    """ "" where it is not given, None where it is given more than once."""
+def _single(form: Form, name: str) -> str | None:
+    """Return a parameter: "" where it is missing, None where it is given more than once."""
     values = form.get(name, ())
     return None if len(values) > 1 else values[0] if values else ""
 
 
-def lease(wanted: int | None, bounds: Lease) -> int:
-    """How long the subscription will hold, in seconds."""
-    return bounds.default if wanted is None else min(max(wanted, bounds.min), bounds.max)
+def choose_lease(requested: int | None, bounds: Lease) -> int:
+    """Return how long a subscription will hold, in seconds; `requested` is None where the subscriber leaves it to the hub."""
+    return bounds.default if requested is None else min(max(requested, bounds.min), bounds.max)
 
 
-def normal(url: str) -> str:
-    """Equal for addresses that differ only in needless encoding (RFC 3986, section 6.2.2; WebSub, section 5.1.1)."""
+def normalize(url: str) -> str:
+    """Return an address without needless encoding (RFC 3986, section 6.2.2; WebSub, section 5.1.1).
+
+    >>> normalize("HTTP://Example.org/%7Ea/%e5") == normalize("http://example.org/~a/%E5")
+    True
+    """
+
+    def decode(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if re.fullmatch(r"[A-Za-z0-9._~-]", character) else match[0].upper()
+
     scheme, separator, rest = quote(url, safe="%:/?#[]@!$&'()*+,;=-._~").partition("://")
     host, slash, path = rest.partition("/")
-    return scheme.lower() + separator + host.lower() + slash + _UNRESERVED.sub(_decoded, path)
+    return scheme.lower() + separator + host.lower() + slash + _ENCODED.sub(decode, path)
 
 
-def _decoded(match: re.Match[str]) -> str:
-    character = chr(int(match[1], 16))
-    return character if re.fullmatch(r"[A-Za-z0-9._~-]", character) else match[0].upper()
+@dataclass(frozen=True, slots=True)
+class RequestReceiver:
+    """Receives requests at the hub for web workers. `edition` must have a configuration."""
+
+    engine: sa.Engine
+    edition: Edition
+
+    def receive(self, form: Form, now: int) -> Reply:
+        """Write down what a form asks for and reply; verification comes later (section 5.1.2)."""
+        assert self.edition.config is not None
+        settings = self.edition.config.feeds.websub
+        request = parse_form(form, settings)
+        if isinstance(request, str):
+            return Reply(400, request)
+        with database.reading(self.engine) as connection:
+            if isinstance(request, PublishRequest):
+                # Rescans find changes by themselves; the reply only says whether this hub knows the topics.
+                found = (self._find_topic(connection, topic) for topic in request.topics)
+                refusal = next((reply for reply in found if isinstance(reply, Reply)), None)
+                return refusal or Reply(202, "Thank you; this hub also finds changes by itself.\n")
+            if request.mode == "unsubscribe" and subscriptions.is_subscribed(connection, request.topic, request.callback.url):
+                topic: Topic | Reply = Topic(request.topic, "")
+            else:
+                topic = self._find_topic(connection, request.topic)
+        if isinstance(topic, Reply):
+            return topic
+        with database.writing(self.engine, durable=True) as connection:
+            if refused := _check_limits(connection, request, settings):
+                return refused
+            subscriptions.add_request(connection, request, topic.address, topic.digest, now)
+        return Reply(202, "Accepted; the callback will be asked to confirm.\n")
+
+    def _find_topic(self, connection: sa.Connection, topic: str) -> Topic | Reply:
+        try:
+            found = find_document(connection, self.edition, topic)
+        except AddressError as error:
+            return Reply(404, f"{error}\n")
+        if isinstance(found, Gone):
+            return Reply(410, "this feed is gone for good\n")
+        if normalize(topic) != normalize(found.address):
+            return Reply(400, f"hub.topic must be the feed's own address (rel=self): {found.address}\n")
+        return Topic(found.address, found.digest)
+
+
+def _check_limits(connection: sa.Connection, request: SubscriptionRequest, limits: WebSub) -> Reply | None:
+    usage = subscriptions.count_usage(connection, request.callback.host)
+    if usage.requests >= limits.max_pending or usage.requests_of_host >= limits.max_pending_per_host:
+        text = "too many requests wait to be confirmed, or were not confirmed within the last hour\n"
+        return Reply(429, text, RETRY_AFTER)
+    if request.mode == "unsubscribe":
+        return None
+    full = usage.subscriptions + usage.requests >= limits.max_subscriptions
+    full = full or usage.subscriptions_of_host + usage.requests_of_host >= limits.max_subscriptions_per_host
+    # Renewing a subscription takes no room.
+    if full and not subscriptions.is_subscribed(connection, request.topic, request.callback.url):
+        return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)
+    return None

@@ -1,19 +1,20 @@
-"""The hub's run: looks, sends out, notes, until it is stopped. One process runs it.
+"""The hub's worker: find due work in the tables, make the requests, write down the outcomes. One process runs it at a time.
 
-All that is owed lies in the tables; in memory is only what is under way. So a crash loses nothing: what had not been noted is
-done again. A callback may see a delivery twice then, but never none.
+The tables hold everything that is due, memory only what is in flight, so a crash loses nothing: what was not written down is
+repeated. A callback may see a delivery twice then, but never none. With worker processes (setting `workers`), deliveries become
+jobs, which the same code carries out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -21,229 +22,132 @@ import structlog
 from .. import counters, database
 from ..config.models import Config, WebSub
 from ..database import jobs
-from . import subscriptions
-from .delivery import After, Errands, Library, Note
-from .hub import Topics
-from .protocol import End
-from .subscriptions import Owed, Request
-
-# A look at the tables: what is to be done now. It finds changes by comparing digests, not by listening to rescans.
-#
-# At the start, whenever the catalog has another generation, and where an errand left a doubt, a topic's digest is compared with
-# the one that is wanted for its subscriptions. So nothing is lost with a process, and one that was down catches up.
+from . import publish, subscriptions
+from .delivery import HubClient, Outcome
+from .protocol import Drop
+from .publish import Announcement
+from .subscriptions import PendingDelivery, PendingVerification
+from .topics import Topics, record_changes
 
 log: Any = structlog.get_logger("feeds.hub")
 
-SWEEP_SECONDS = 60
-#: How much is read from the tables at once.
-AT_ONCE = 4000
-#: Subscriptions that a worker delivers to in one job, and the seconds after which they are owed again if it says nothing.
-ROUND, ROUND_SECONDS = 100, 300
+EXPIRE_SECONDS = 60
+#: Rows read from a table at once.
+MAX_ROWS = 4000
+#: Subscriptions in one job, and the seconds after which their deliveries are due again if the job says nothing.
+JOB_SIZE, JOB_SECONDS = 100, 300
+#: With so many requests in flight or waiting, no more are read.
+MAX_IN_FLIGHT = 2000
+#: Seconds that requests in flight have left when the worker is stopped.
+GRACE_SECONDS = 3.0
 
-#: (connection, keys of subscriptions)
-HandOver = Callable[[sa.Connection, list[int]], None]
+_GONE = Drop("the feed is gone", denied=True)
 
 
-class Source(Library, Protocol):
-    """What the hub asks of the catalog. Called in a thread."""
-
-    def generation(self) -> int: ...
-
-    def config(self) -> Config | None: ...
-
-    def digests(self, topics: Iterable[str]) -> Mapping[str, str | None]:
-        """What each topic's feed is now: "" where there is none at present, None where it is gone for good."""
-        ...
+def enqueue_deliveries(connection: sa.Connection, keys: list[int]) -> None:
+    """Enqueue a job that delivers to these subscriptions."""
+    jobs.enqueue(connection, [jobs.Job("push", {"subscriptions": keys})])
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`config` is None where nothing is to be done at all; `renewed`: it is of another generation than at the last look."""
+    """Due work. `config` is None where there is no hub; `changed`: the catalog has changed since the last look.
+
+    `gone` are subscriptions of topics that are gone for good.
+    """
 
     config: Config | None = None
-    renewed: bool = False
-    requests: list[Request] = field(default_factory=list)
-    owed: list[Owed] = field(default_factory=list)
-    retired: list[Owed] = field(default_factory=list)
-    batches: list[subscriptions.Batch] = field(default_factory=list)
+    changed: bool = False
+    verifications: list[PendingVerification] = field(default_factory=list)
+    deliveries: list[PendingDelivery] = field(default_factory=list)
+    gone: list[PendingDelivery] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Lookout:
-    """Remembers what it has seen. One look at a time.
+class ChangeDetector:
+    """Finds due work and remembers what it has seen; not for two threads at once. `now` in UTC seconds.
 
-    `workers` enqueues deliveries to these subscriptions, in the transaction that hands them over; without it, they are `owed`.
+    `enqueue` turns deliveries into a job where worker processes make them, in the transaction that postpones the rows.
     """
 
     engine: sa.Engine
-    source: Source
+    topics: Topics
     now: Callable[[], int]
-    workers: HandOver | None = None
+    enqueue: Callable[[sa.Connection, list[int]], None] = enqueue_deliveries
     _generation: int = -1
     _config: Config | None = None
-    _swept: int = 0
-    _told: int = -1
-    _quiet_until: int = 0
+    _expired_at: int = 0
+    _announced_generation: int = -1
+    _no_announcement_before: int = 0
 
-    def look(self, unsure: Iterable[str], *, hungry: bool, told: bool | None = None) -> Work:
-        """`unsure` topics are compared whatever else; without `hungry` there is enough to do already.
+    def find_work(self, unsure: set[str], *, more: bool, announced: bool | None = None) -> Work:
+        """Return due work. `unsure` topics are compared in any case; without `more`, no verifications and deliveries are read.
 
-        `told`: since the last look, a hub outside has taken what was found, or not all of it; None if it was not told anything.
+        `announced`: whether an external hub has accepted all that was found before; None if nothing was sent meanwhile.
         """
-        generation, now = self.source.generation(), self.now()
-        renewed = generation != self._generation
-        if renewed:
-            self._generation, self._config = generation, self.source.config()
+        generation, now = self.topics.generation(), self.now()
+        changed = generation != self._generation
+        if changed:
+            self._generation, self._config = generation, self.topics.config()
         config = self._config
         if config is None or not config.hub_url:
             return Work()
         if config.feeds.websub.outside:
-            return Work(config, renewed, batches=self._announcements(config, told, now))
-        self._sweep(now)
-        retired = self._compare(None if renewed else set(unsure), now)
-        if not hungry:
-            return Work(config, renewed, retired=retired)
+            return Work(config, changed, announcements=self._find_announcements(config, announced, now))
+        if abs(now - self._expired_at) >= EXPIRE_SECONDS:
+            self._expired_at = now
+            with database.writing(self.engine) as connection:
+                expired = subscriptions.delete_expired(connection, now)
+            if expired:
+                log.info("hub_expired", subscriptions=expired)
+        gone = record_changes(self.engine, self.topics, None if changed else unsure, now)
+        if not more:
+            return Work(config, changed, gone=gone)
         with database.reading(self.engine) as connection:
-            requests = _first_of_each(subscriptions.open_requests(connection, now, AT_ONCE))
-            owed = subscriptions.owed(connection, now, AT_ONCE)
-        if self.workers is not None and config.site.workers:
-            self._hand_over(self.workers, owed, now)
-            owed = []
-        return Work(config, renewed, requests, owed, retired)
+            verifications = subscriptions.due_verifications(connection, now, MAX_ROWS)
+            deliveries = subscriptions.due_deliveries(connection, now, MAX_ROWS)
+        if config.site.workers:
+            for rows in database.chunks(deliveries, JOB_SIZE):
+                keys = [row.key for row in rows]
+                with database.writing(self.engine, durable=True) as connection:
+                    subscriptions.postpone(connection, keys, now + JOB_SECONDS)
+                    self.enqueue(connection, keys)
+            deliveries = []
+        return Work(config, changed, verifications, deliveries, gone)
 
-    def _hand_over(self, workers: HandOver, owed: list[Owed], now: int) -> None:
-        for start in range(0, len(owed), ROUND):
-            keys = [row.key for row in owed[start : start + ROUND]]
-            with database.writing(self.engine, durable=True) as connection:
-                subscriptions.hand_over(connection, keys, now + ROUND_SECONDS)
-                workers(connection, keys)
-
-    def compare(self, topics: Iterable[str]) -> None:
-        """After errands that were done elsewhere."""
-        self._compare(set(topics), self.now())
-
-    def _sweep(self, now: int) -> None:
-        if abs(now - self._swept) < SWEEP_SECONDS:
-            return
-        self._swept = now
-        with database.writing(self.engine) as connection:
-            expired = subscriptions.expire(connection, now)
-        if expired:
-            log.info("hub_expired", subscriptions=expired)
-
-    def _compare(self, unsure: set[str] | None, now: int) -> list[Owed]:
-        """Write down which topics (None: all) have changed. Returns the subscriptions of those that are gone for good."""
-        if unsure is not None and not unsure:
-            return []
-        with database.reading(self.engine) as connection:
-            known = subscriptions.standings(connection)
-        digests = self.source.digests(topic for topic in known if unsure is None or topic in unsure)
-        changed = {topic: digest for topic, digest in digests.items() if digest and known[topic] != {digest}}
-        gone = [topic for topic, digest in digests.items() if digest is None]
-        if not changed and not gone:
+    def _find_announcements(self, config: Config, announced: bool | None, now: int) -> list[Announcement]:
+        if announced is not None:  # more may have changed while the requests were made
+            self._announced_generation = -1
+            self._no_announcement_before = 0 if announced else now + publish.RETRY_SECONDS
+        if self._announced_generation == self._generation or now < self._no_announcement_before:
             return []
         with database.writing(self.engine) as connection:
-            for topic, digest in changed.items():
-                subscriptions.want(connection, topic, digest, now)
-            return [row for topic in gone for row in subscriptions.of_topic(connection, topic)]
-
-    # -- a hub outside ---------------------------------------------------------
-
-    def _announcements(self, config: Config, told: bool | None, now: int) -> list[subscriptions.Batch]:
-        if told is not None:  # more may have changed while it was being told
-            self._told, self._quiet_until = -1, 0 if told else now + subscriptions.AGAIN_SECONDS
-        if self._told == self._generation or now < self._quiet_until:
-            return []
-        with database.writing(self.engine) as connection:
-            found = subscriptions.changed(connection, config)
-        self._told = self._generation
+            found = publish.find_announcements(connection, config)
+        self._announced_generation = self._generation
         return found
 
-
-def _first_of_each(requests: Iterable[Request]) -> list[Request]:
-    """Requests of one callback are verified one after the other: the last word is the one that counts."""
-    seen: dict[str, Request] = {}
-    for request in requests:
-        seen.setdefault(request.callback, request)
-    return list(seen.values())
-
-
-# One round: deliver to some subscriptions whatever is owed to them. What a worker does for the acting clock's hub.
-#
-# The clock has put off what it handed over (`rows.hand_over`); should this round die, it is owed again by then.
-
-#: Notes that are written together.
-TOGETHER = 50
-
-
-def carry(engine: sa.Engine, source: Source, keys: Sequence[int], now: Callable[[], float]) -> dict[str, int]:
-    """Returns how many deliveries went well and how many did not. Whoever has got what is wanted already is left alone."""
-    config = source.config()
-    if config is None or not config.hub_url or config.feeds.websub.outside:
-        return {}
-    moment = int(now())
-    with database.reading(engine) as connection:
-        owed = subscriptions.owed_to(connection, keys, moment)
-    errands = Errands(source, lambda: int(now()), config)
-    unsure = asyncio.run(_Round(engine, errands, config.feeds.websub).run(owed))
-    Lookout(engine, source, lambda: int(now())).compare(unsure)
-    if errands.tally:
-        log.info("push", **errands.tally)
-    return dict(errands.tally)
-
-
-class _Round:
-    def __init__(self, engine: sa.Engine, errands: Errands, settings: WebSub) -> None:
-        self.engine, self.errands = engine, errands
-        self._slots = asyncio.Semaphore(settings.parallel)
-        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(settings.parallel_per_host))
-        self._unsure: set[str] = set()
-
-    async def run(self, owed: Sequence[Owed]) -> set[str]:
-        """Returns topics that must be compared once more."""
-        async with self.errands.strangers:
-            notes: list[Note] = []
-            for ended in asyncio.as_completed([self._deliver(row) for row in owed]):
-                notes.append(await ended)
-                if len(notes) >= TOGETHER:
-                    await asyncio.to_thread(self._write, notes)
-                    notes = []
-            await asyncio.to_thread(self._write, notes)
-        return self._unsure
-
-    async def _deliver(self, row: Owed) -> Note:
-        async with self._hosts[row.host], self._slots:  # the host first: who waits for it keeps no slot from others
-            return await self.errands.deliver(row)
-
-    def _write(self, notes: Sequence[Note]) -> None:
-        if notes:
-            with database.writing(self.engine, durable=True) as connection:
-                counters.add(connection, self.errands.gathered.take())
-                for note in notes:
-                    self._unsure.update(note(connection).unsure)
-
-
-# Who is next: hosts take turns, so that a host with many callbacks, or slow ones, keeps no other waiting. Pure.
 
 Item = TypeVar("Item")
 
 
-class Lane(Generic[Item]):
-    """At most `slots` items are under way at a time, `per_host` of one host; those of a host in the order of their coming."""
+class FairQueue(Generic[Item]):
+    """A queue in which hosts take turns: a host with many callbacks, or slow ones, keeps no other waiting.
+
+    At most `slots` items are in flight, `per_host` of one host; those of one host in the order in which they were added.
+    """
 
     def __init__(self, slots: int, per_host: int) -> None:
         self.slots, self.per_host = slots, per_host
         self._waiting: OrderedDict[str, deque[Item]] = OrderedDict()
         self._busy: Counter[str] = Counter()
 
-    def resize(self, slots: int, per_host: int) -> None:
-        self.slots, self.per_host = slots, per_host
-
     def add(self, host: str, item: Item) -> None:
+        """Append an item."""
         self._waiting.setdefault(host, deque()).append(item)
 
-    def take(self) -> Item | None:
-        """The next item that may begin; call `done` with its host when it has ended."""
+    def pop(self) -> Item | None:
+        """Return the next item that may begin, None where none may; call `release` with its host when it has ended."""
         if self._busy.total() >= self.slots:
             return None
         host = next((host for host in self._waiting if self._busy[host] < self.per_host), None)
@@ -256,202 +160,227 @@ class Lane(Generic[Item]):
         self._busy[host] += 1
         return item
 
-    def done(self, host: str) -> None:
+    def release(self, host: str) -> None:
+        """Free the slot of an item that has ended."""
         self._busy[host] -= 1
         if not self._busy[host]:
             del self._busy[host]
 
 
-#: So much under way or waiting is enough for now.
-ENOUGH = 2000
-#: Seconds that errands under way have left when the run is stopped.
-GRACE = 3.0
-
-#: What is under way: ("row", key of a subscription), ("callback", address being asked to confirm), ("hub", "outside").
-Name = tuple[str, int | str]
-Errand = Callable[[], Coroutine[Any, Any, Note]]
+#: What a request is about: ("row", key of a subscription), ("callback", its address), ("hub", "external").
+Subject = tuple[str, int | str]
 
 
-class Courier:
-    """`now` is a clock in UTC seconds. `workers` as in Lookout."""
-
-    def __init__(self, engine: sa.Engine, source: Source, now: Callable[[], float], workers: HandOver | None = None) -> None:
-        self.engine, self.source, self.workers = engine, source, workers
-        self.now = lambda: int(now())
-        self._bell: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-
-    def wake(self) -> None:
-        """Look at once. From any thread, at any time."""
-        if self._bell is not None:
-            loop, rung = self._bell
-            with contextlib.suppress(RuntimeError):  # the run has just ended
-                loop.call_soon_threadsafe(rung.set)
-
-    def run(self, stop: Event) -> None:
-        """Until `stop` is set and `wake` called. Between looks it waits for `wake`."""
-        asyncio.run(self._run(stop))
-
-    async def _run(self, stop: Event) -> None:
-        rung = asyncio.Event()
-        self._bell = asyncio.get_running_loop(), rung
-        errands = Errands(self.source, self.now)
-        async with errands.strangers, errands.outside:
-            lookout = Lookout(self.engine, self.source, self.now, self.workers)
-            await _Run(self.engine, lookout, errands, rung).until(stop)
+class _Request(NamedTuple):
+    subject: Subject
+    host: str
+    send: Callable[[], Coroutine[Any, Any, Outcome]]
 
 
-class _Run:
-    """Its methods run in the event loop; what they do in the database, in threads."""
+class _Loop:
+    """Requests in flight, and the task that writes down their outcomes. Runs in an event loop, its transactions in threads."""
 
-    def __init__(self, engine: sa.Engine, lookout: Lookout, errands: Errands, rung: asyncio.Event) -> None:
-        self.engine, self.lookout, self.errands, self.rung = engine, lookout, errands, rung
-        self._lanes = {name: Lane[tuple[Name, str, Errand]](1, 1) for name in ("verify", "deliver", "failing", "outside")}
-        self._flying: dict[Name, bool] = {}  # False: ended before it began
-        self._unsure: set[str] = set()
-        self._told: bool | None = None
+    def __init__(self, engine: sa.Engine, client: HubClient, wake: asyncio.Event) -> None:
+        self.engine, self.client, self.wake = engine, client, wake
+        self.unsure: set[str] = set()
+        self.total: Counter[str] = Counter()
+        # Failing callbacks have a queue of their own, so that they delay no others.
+        self._queues = {name: FairQueue[_Request](1, 1) for name in ("verify", "deliver", "failing", "external")}
+        self._in_flight: dict[Subject, bool] = {}  # False: ended before it began
+        self._announced: bool | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._done: asyncio.Queue[tuple[Name, Note]] = asyncio.Queue()
+        self._outcomes: asyncio.Queue[tuple[Subject, Outcome]] = asyncio.Queue()
         self._fault: BaseException | None = None
 
-    async def until(self, stop: Event) -> None:
-        """Raises what went wrong here; strangers cannot make it."""
-        writer = self._spawn(self._write_notes())
-        try:
+    async def serve(self, detector: ChangeDetector, stop: Event) -> None:
+        """Work until `stop` is set and the loop woken. Raises faults of this program or the database."""
+        async with self._writing() as writer:
             while not stop.is_set() and self._fault is None:
-                await self._look()
-                await self.rung.wait()
-                self.rung.clear()
+                await self._add_work(detector)
+                await self.wake.wait()
+                self.wake.clear()
+            if self._fault is None:  # what is in flight may end and is written down; nothing else begins
+                for queue in self._queues.values():
+                    queue.slots = 0
+                if requests := self._tasks - {writer}:
+                    await asyncio.wait(requests, timeout=GRACE_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._outcomes.join(), GRACE_SECONDS)
+
+    async def deliver_all(self, rows: Sequence[PendingDelivery]) -> None:
+        """Deliver to these subscriptions and return when all outcomes are written down. Raises as `serve`."""
+        self._resize(self.client.config.feeds.websub)
+        async with self._writing():
+            for row in rows:
+                self._add("deliver", _Request(("row", row.key), row.host, partial(self.client.deliver, row)))
+            self._start()
+            while self._in_flight and self._fault is None:
+                await self.wake.wait()
+                self.wake.clear()
+
+    @contextlib.asynccontextmanager
+    async def _writing(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Write down outcomes meanwhile; raises at the end what went wrong in any task."""
+        try:
+            yield self._spawn(self._write_outcomes())
             if self._fault is not None:
                 raise self._fault
-            await self._land(writer)
         finally:
             for task in self._tasks:
                 task.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._fault = error
+                self.wake.set()
+
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fault = error
-            self.rung.set()
-
-    async def _land(self, writer: asyncio.Task[None]) -> None:
-        """What is under way may end, and is noted; nothing else begins."""
-        for lane in self._lanes.values():
-            lane.slots = 0
-        if errands := self._tasks - {writer}:
-            await asyncio.wait(errands, timeout=GRACE)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._done.join(), GRACE)
-
-    # -- looking -----------------------------------------------------------------
-
-    async def _look(self) -> None:
-        flying = set(self._flying)  # what ends while the tables are read must not begin anew
-        unsure, told = self._unsure, self._told
-        self._unsure, self._told = set(), None
-        work = await asyncio.to_thread(self.lookout.look, unsure, hungry=len(flying) < ENOUGH, told=told)
+    async def _add_work(self, detector: ChangeDetector) -> None:
+        in_flight = set(self._in_flight)  # what ends while the tables are read must not begin again
+        unsure, announced = self.unsure, self._announced
+        self.unsure, self._announced = set(), None
+        more = len(in_flight) < MAX_IN_FLIGHT
+        work = await asyncio.to_thread(detector.find_work, unsure, more=more, announced=announced)
         if work.config is None:
             return
-        self.errands.config = work.config
-        if work.renewed:
-            self.errands.forget_documents()
+        client = self.client
+        client.config = work.config
+        if work.changed:
+            client.forget_contents()
             self._resize(work.config.feeds.websub)
-        for lane, host, name, errand in self._errands(work):
-            if name not in flying:
-                self._flying[name] = True
-                self._lanes[lane].add(host, (name, host, errand))
+        found = [
+            *(("verify", _Request(("callback", one.callback), one.host, partial(client.verify, one))) for one in work.verifications),
+            *(("failing", _Request(("row", row.key), row.host, partial(client.drop, row, _GONE))) for row in work.gone),
+            *(
+                ("failing" if row.failures else "deliver", _Request(("row", row.key), row.host, partial(client.deliver, row)))
+                for row in work.deliveries
+            ),
+        ]
+        if work.announcements:
+            found.append(("external", _Request(("hub", "external"), "", partial(client.announce, work.announcements))))
+        for queue, request in found:
+            if request.subject not in in_flight:
+                self._add(queue, request)
         self._start()
 
-    def _errands(self, work: Work) -> list[tuple[str, str, Name, Errand]]:
-        send = self.errands
-        return [
-            *(("verify", one.host, ("callback", one.callback), partial(send.verify, one)) for one in work.requests),
-            *(("failing", row.host, ("row", row.key), partial(send.end, row, _GONE)) for row in work.retired),
-            *(
-                ("failing" if row.failures else "deliver", row.host, ("row", row.key), partial(send.deliver, row))
-                for row in work.owed
-            ),
-            *([("outside", "", ("hub", "outside"), partial(send.announce, work.batches))] if work.batches else []),
-        ]
+    def _add(self, queue: str, request: _Request) -> None:
+        self._in_flight[request.subject] = True
+        self._queues[queue].add(request.host, request)
 
     def _resize(self, settings: WebSub) -> None:
-        """Failing callbacks have a lane of their own, so that they hold up no others."""
         slots, per_host = settings.parallel, settings.parallel_per_host
-        self._lanes["verify"].resize(min(20, slots), min(4, per_host))
-        self._lanes["deliver"].resize(slots, per_host)
-        self._lanes["failing"].resize(max(1, slots // 5), min(2, per_host))
-
-    # -- sending out -------------------------------------------------------------
+        sizes = {
+            "verify": (min(20, slots), min(4, per_host)),
+            "deliver": (slots, per_host),
+            "failing": (max(1, slots // 5), min(2, per_host)),
+        }
+        for name, (at_once, of_one_host) in sizes.items():
+            self._queues[name].slots, self._queues[name].per_host = at_once, of_one_host
 
     def _start(self) -> None:
-        for lane in self._lanes.values():
-            while (item := lane.take()) is not None:
-                self._spawn(self._carry(lane, *item))
+        for queue in self._queues.values():
+            while (request := queue.pop()) is not None:
+                self._spawn(self._send(queue, request))
 
-    async def _carry(self, lane: Lane[tuple[Name, str, Errand]], name: Name, host: str, errand: Errand) -> None:
+    async def _send(self, queue: FairQueue[_Request], request: _Request) -> None:
         try:
-            if self._flying[name]:
-                self._done.put_nowait((name, await errand()))
+            if self._in_flight[request.subject]:
+                self._outcomes.put_nowait((request.subject, await request.send()))
             else:
-                del self._flying[name]
+                del self._in_flight[request.subject]
         finally:
-            lane.done(host)
+            queue.release(request.host)
         self._start()
 
-    # -- noting ------------------------------------------------------------------
-
-    async def _write_notes(self) -> None:
-        """In groups: what ends while one is being written is the next."""
+    async def _write_outcomes(self) -> None:
+        """Write outcomes in groups: what ends while one group is being written is the next."""
         while True:
-            group = [await self._done.get()]
-            while not self._done.empty():
-                group.append(self._done.get_nowait())
-            after = await asyncio.to_thread(self._write, [note for _name, note in group])
-            for name, _note in group:
-                del self._flying[name]
-                self._done.task_done()
-            self._follow(after)
+            group = [await self._outcomes.get()]
+            while not self._outcomes.empty():
+                group.append(self._outcomes.get_nowait())
+            outcomes = [outcome for _subject, outcome in group]
+            ended = await asyncio.to_thread(self._write, outcomes)
+            for subject, _outcome in group:
+                del self._in_flight[subject]
+                self._outcomes.task_done()
+            self._follow(outcomes, ended)
 
-    def _write(self, notes: Sequence[Note]) -> list[After]:
-        """In a thread."""
+    def _write(self, outcomes: Sequence[Outcome]) -> list[int]:
+        """Return keys of subscriptions that ended. Runs in a thread."""
         with database.writing(self.engine, durable=True) as connection:
-            counters.add(connection, self.errands.gathered.take())
-            return [note(connection) for note in notes]
+            counters.add(connection, self.client.counts.take())
+            return [key for outcome in outcomes for key in outcome.write(connection) or ()]
 
-    def _follow(self, after: Sequence[After]) -> None:
-        """What the notes leave to do."""
-        for one in after:
-            for key in one.ended:
-                if ("row", key) in self._flying:
-                    self._flying["row", key] = False
-            self._unsure.update(one.unsure)
-            if one.told is not None:
-                self._told = one.told
-        if self._unsure:
-            self.rung.set()
-        if self.errands.tally and not any(kind == "row" for kind, _key in self._flying):
-            log.info("push", **self.errands.tally)  # one line for a wave, when the last of it is noted
-            self.errands.tally.clear()
-
-
-_GONE = End("the feed is gone", denied=True)
+    def _follow(self, outcomes: Sequence[Outcome], ended: Sequence[int]) -> None:
+        for key in ended:
+            if ("row", key) in self._in_flight:
+                self._in_flight["row", key] = False
+        for outcome in outcomes:
+            self.unsure.update(outcome.unsure)
+            if outcome.announced is not None:
+                self._announced = outcome.announced
+        tally = self.client.tally
+        if tally and not any(kind == "row" for kind, _key in self._in_flight):
+            log.info("push", **tally)  # one line for all deliveries of a change, when the last is written down
+            self.total.update(tally)
+            tally.clear()
+        if self.unsure or not self._in_flight:
+            self.wake.set()
 
 
-def push_some(engine: sa.Engine, subscriptions: Sequence[int], now: Callable[[], float]) -> dict[str, int]:
-    """Deliver what is owed to these subscriptions, as one job of a worker does. Return the number of each outcome."""
-    return carry(engine, Topics(engine), subscriptions, now)
+class HubWorker:
+    """The hub's worker in the clock. `now` in UTC seconds."""
+
+    def __init__(self, engine: sa.Engine, now: Callable[[], float]) -> None:
+        self.engine, self.now = engine, lambda: int(now())
+        self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def wake(self) -> None:
+        """Look for work at once. From any thread, at any time."""
+        if self._wake is not None:
+            loop, event = self._wake
+            with contextlib.suppress(RuntimeError):  # the worker has just ended
+                loop.call_soon_threadsafe(event.set)
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set and `wake` called; without `wake`, nothing new is looked for."""
+        asyncio.run(self._run(stop))
+
+    async def _run(self, stop: Event) -> None:
+        event = asyncio.Event()
+        self._wake = asyncio.get_running_loop(), event
+        topics = Topics(self.engine)
+        client = HubClient(topics, self.now)
+        async with client.callbacks, client.external:
+            await _Loop(self.engine, client, event).serve(ChangeDetector(self.engine, topics, self.now), stop)
 
 
-def courier(engine: sa.Engine, now: Callable[[], float]) -> Courier:
-    """Return the hub's run, for the clock; it writes jobs where other processes do the work."""
+def run_job(engine: sa.Engine, keys: Sequence[int], now: Callable[[], float]) -> dict[str, int]:
+    """Deliver to the subscriptions with these keys, as a job of a worker process. Returns the number of each outcome.
 
-    def hand_over(connection: sa.Connection, keys: list[int]) -> None:
-        jobs.enqueue(connection, [jobs.Job("push", {"subscriptions": keys})])
+    Idempotent: a callback that has the present content already is not called. Should the job die, the clock makes the
+    deliveries due again after JOB_SECONDS.
+    """
+    topics = Topics(engine)
+    config = topics.config()
+    if config is None or not config.hub_url or config.feeds.websub.outside:
+        return {}
+    with database.reading(engine) as connection:
+        rows = subscriptions.deliveries_to(connection, keys, int(now()))
+    client = HubClient(topics, lambda: int(now()), config)
 
-    return Courier(engine, Topics(engine), now, hand_over)
+    async def deliver() -> _Loop:
+        loop = _Loop(engine, client, asyncio.Event())
+        async with client.callbacks:
+            await loop.deliver_all(rows)
+        return loop
+
+    done = asyncio.run(deliver())
+    record_changes(engine, topics, done.unsure, int(now()))
+    return dict(done.total)

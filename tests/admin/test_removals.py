@@ -30,7 +30,7 @@ def test_the_overview_says_what_is_held_and_the_button_lets_it_go_with_the_next_
     emptied.follow()
     assert "These articles go with the next rescan." in emptied.text and "have been let go" in emptied.text
     assert 'action="/operator/accept-removals"' not in emptied.text
-    assert emptied.site.runtime.read(health.status)["articles"] == 5
+    assert emptied.site.runtime.read(health.catalog_status)["articles"] == 5
     report = emptied.site.rescan()
     assert (report.articles, report.removed, report.held) == (0, 5, 0)
     assert "are gone" not in emptied.get("/").get_data(as_text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date
 from typing import Any
 
 import pytest
@@ -27,16 +28,16 @@ def engine(tmp_path: Any) -> sa.Engine:
 
 def add(engine: sa.Engine, counts: dict[Any, Counts] | None = None, readers: dict[Any, int] | None = None) -> None:
     with database.writing(engine) as connection:
-        requests.add(connection, Batch(counts or {}, readers or {}))
+        requests.add_batch(connection, Batch(counts or {}, readers or {}))
 
 
 def report(engine: sa.Engine, since: int = DAY, limit: int = 10) -> requests.Audience:
     with database.reading(engine) as connection:
-        return requests.report(connection, since, limit)
+        return requests.summarize(connection, since, limit)
 
 
 def by_format(connection: sa.Connection) -> dict[str, Counts]:
-    found = counters.read(connection)
+    found = counters.read_all(connection)
     rows = {measure.name: {labels[0]: row.number for labels, row in found.get(measure.name, {}).items()} for measure in FEEDS}
     return {format: Counts(*(rows[measure.name][format] for measure in FEEDS)) for format in rows["requests"]}
 
@@ -90,12 +91,12 @@ def test_forgotten_days_stay_in_the_sums_of_all_time(engine: sa.Engine) -> None:
     add(engine, {(DAY - 400, "all", "atom"): Counts(7, 1, 0, 10)}, {(DAY - 400, "all", "Feedly", ""): 9})
     add(engine, {(DAY, "all", "atom"): Counts(2, 1, 0, 5), (DAY, "all", "rss"): Counts(1)})
     with database.writing(engine) as connection:
-        requests.purge(connection, DAY - 399)
+        requests.delete_old_days(connection, UTC, (DAY - date(1970, 1, 1).toordinal()) * 86400, 400)
     assert report(engine, since=0).counts == Counts(3, 1, 0, 5)
     assert report(engine, since=0).readers == 0
     with database.reading(engine) as connection:
         assert by_format(connection) == {"atom": Counts(9, 2, 0, 15), "rss": Counts(1)}
-        assert requests.ever(connection, ["all", "none"]) == {"all": Counts(10, 2, 0, 15)}
+        assert requests.requests_ever(connection, ["all", "none"]) == {"all": Counts(10, 2, 0, 15)}
         assert requests.most_requested(connection, 5) == {"all": Counts(10, 2, 0, 15)}
 
 
@@ -116,6 +117,6 @@ def test_nothing_is_lost_or_counted_twice_in_whatever_order_it_comes(
     total = Counts(*map(sum, zip(*everything, strict=True))) if everything else Counts()
     assert report(engine).counts == total
     with database.reading(engine) as connection:
-        for ever in (requests.ever(connection, ["all", "tags/内核", ""]), by_format(connection)):
+        for ever in (requests.requests_ever(connection, ["all", "tags/内核", ""]), by_format(connection)):
             assert Counts(*map(sum, zip(*ever.values(), strict=True))) == total if ever else total == Counts()
     engine.dispose()

@@ -27,7 +27,7 @@ def fill(site: Any, **settings: Any) -> None:
 
 
 def status(site: Any) -> dict[str, Any]:
-    found: dict[str, Any] = site.runtime.read(health.status)
+    found: dict[str, Any] = site.runtime.read(health.catalog_status)
     return found
 
 

@@ -165,7 +165,7 @@ def test_no_spelling_of_a_private_address_is_called(host: str, path: bytes, port
     """Names are looked up, and what they mean refused, when they are called; an address is refused at once."""
     callback = f"http://{host}{port}/{path.decode('latin-1')}"
     form = {"hub.mode": ["subscribe"], "hub.topic": ["http://localhost/all.atom"], "hub.callback": [callback]}
-    found = requests.read(form, WebSub())
+    found = requests.parse_form(form, WebSub())
     assert isinstance(found, str), found
 
 

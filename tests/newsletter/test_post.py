@@ -137,7 +137,7 @@ def test_an_address_that_never_confirmed_is_forgotten_by_the_clock(mailing: Mail
 def test_old_days_of_the_audience_are_forgotten_by_the_clock(mailing: Mailing, post: MailJobs, now: Now) -> None:
     runtime = mailing.site.runtime
     key = (datetime.fromtimestamp(MONDAY, UTC).toordinal(), "all", "atom")
-    runtime.count(requests.add, Batch({key: Counts(3)}))
+    runtime.count(requests.add_batch, Batch({key: Counts(3)}))
     for days, kept in ((1, 3), (500, 0)):
         now.seconds = MONDAY + days * 86400
         post.purge()

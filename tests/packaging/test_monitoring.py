@@ -70,8 +70,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     site = Site(tmp_path_factory.mktemp("monitored") / "site")
     site.write("1.md", tags=["Linux"])
     site.rescan()
-    site.runtime.write(health.beat, time.time())
-    gauges.count(site.runtime.engine, site.runtime.edition().config, time.time, threading.Event())
+    site.runtime.write(health.write_heartbeat, time.time())
+    gauges.count_tables(site.runtime.engine, site.runtime.edition().config, time.time, threading.Event())
     yield Client(create_app(site.environment)).get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}).text
     site.close()
 

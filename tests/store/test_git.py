@@ -135,7 +135,7 @@ def titles(site: Any) -> set[str]:
 
 
 def repository(site: Any) -> dict[str, Any]:
-    found = site.runtime.read(health.status)["store_git"]
+    found = site.runtime.read(health.catalog_status)["store_git"]
     assert isinstance(found, dict)
     return found
 
@@ -184,7 +184,7 @@ def test_without_the_setting_no_git_is_ever_started(
     site.rescan()
     assert asked == []
     assert titles(site) == {"The first"}
-    assert site.runtime.read(health.status)["store_git"] is None
+    assert site.runtime.read(health.catalog_status)["store_git"] is None
 
 
 def test_a_pull_happens_once_in_its_time_however_many_rescans_there_are(

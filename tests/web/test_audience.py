@@ -15,7 +15,7 @@ from feeds.audience.requests import Batch, Counts
 from feeds.monitoring import gauges
 from feeds.web import request_stats as module
 from feeds.web.app import create_app
-from feeds.web.request_stats import Tally, Today
+from feeds.web.request_stats import RequestStats, Today
 
 FEEDLY = "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 12 subscribers; like FeedFetcher-Google)"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 SecretAgent/115.0"
@@ -128,14 +128,14 @@ def test_old_days_are_forgotten_by_the_clock_and_the_sums_stay(worker: Worker) -
     assert worker.seen()["requests"] == 1
     runtime = worker.site.runtime
     runtime.write(
-        requests.forget, runtime.edition().config.zone, time.time() + 399 * 86400, runtime.edition().config.site.audience_days
+        requests.delete_old_days, runtime.edition().config.zone, time.time() + 399 * 86400, runtime.edition().config.site.audience_days
     )
     assert worker.seen()["requests"] == 1
     runtime.write(
-        requests.forget, runtime.edition().config.zone, time.time() + 401 * 86400, runtime.edition().config.site.audience_days
+        requests.delete_old_days, runtime.edition().config.zone, time.time() + 401 * 86400, runtime.edition().config.site.audience_days
     )
     assert worker.seen()["requests"] == 0 and worker.seen()["readers"] == 0
-    figures = runtime.read(gauges.gather, runtime.edition().config, time.time())
+    figures = runtime.read(gauges.take_snapshot, runtime.edition().config, time.time())
     assert figures.measured["requests"]["atom",].number == 1 and figures.requested["all"].requests == 1
 
 
@@ -148,7 +148,7 @@ def taking(batches: list[Batch]) -> Callable[[Batch], None]:
 
 def test_threads_lose_no_count() -> None:
     batches: list[Batch] = []
-    tally = Tally(taking(batches), lambda: Today(7, 60.0))
+    tally = RequestStats(taking(batches), lambda: Today(7, 60.0))
 
     def many() -> None:
         for number in range(5000):
@@ -170,7 +170,7 @@ def test_threads_lose_no_count() -> None:
 def test_counts_are_written_by_themselves_and_the_thread_ends_when_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
     batches: list[Batch] = []
-    tally = Tally(taking(batches), lambda: Today(7, 60.0))
+    tally = RequestStats(taking(batches), lambda: Today(7, 60.0))
     for _round in range(2):
         tally.count(("all", "atom"), 200, 5, None)
         wait(lambda: batches)
@@ -183,7 +183,7 @@ def test_a_count_belongs_to_the_day_on_which_it_was_made(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "FLUSH_SECONDS", 60.0)
     days = iter([Today(7, 0.05), *[Today(8, 86_400.0)] * 50])
     batches: list[Batch] = []
-    tally = Tally(taking(batches), lambda: next(days))
+    tally = RequestStats(taking(batches), lambda: next(days))
     tally.count(("all", "atom"), 200, 5, None)
     wait(lambda: batches)
     tally.count(("all", "atom"), 304, 0, None)
@@ -202,7 +202,7 @@ def test_what_cannot_be_written_is_kept_within_bounds_and_written_once(monkeypat
             raise OSError("no database")
         batches.append(batch)
 
-    tally = Tally(write, lambda: Today(7, 3600.0))
+    tally = RequestStats(write, lambda: Today(7, 3600.0))
     monkeypatch.setattr(tally, "_begin", lambda: Today(7, 3600.0))  # flushed by hand
     for number in range(500):
         tally.count((f"tags/{number}", "atom"), 200, 1, f"Feedbin feed-id:{number} - 4 subscribers")

@@ -49,7 +49,7 @@ def client(web_site: Any) -> Client:
 
 
 def count(site: Any, counts: Mapping[tuple[int, str, str], Counts], readers: Mapping[Any, int] | None = None) -> None:
-    site.runtime.count(requests.add, Batch(counts, readers or {}))
+    site.runtime.count(requests.add_batch, Batch(counts, readers or {}))
 
 
 def today() -> int:
@@ -69,7 +69,7 @@ def test_a_monitor_reads_how_the_service_does(client: Client, web_site: Any) -> 
     assert answered.status_code == 200 and answered.headers["Cache-Control"] == "no-store"
     assert answered.content_type == "text/plain; version=0.0.4; charset=utf-8"
     found = values(answered.text)
-    status = web_site.runtime.read(health.status)
+    status = web_site.runtime.read(health.catalog_status)
     assert found["feeds_articles",] == status["articles"] == 30
     assert found["feeds_quarantined_files",] == 1 and found["feeds_feeds",] == status["feeds"]
     assert found["feeds_generation",] == status["generation"] and found["feeds_config_fault",] == 0
@@ -120,13 +120,13 @@ def test_counters_never_go_back_when_old_days_are_forgotten(client: Client, web_
     count(web_site, {(today() - 500, "all", "atom"): Counts(10, 7, 0, 5000)})
     before = values(ask(client).text)
     web_site.runtime.write(
-        requests.forget,
+        requests.delete_old_days,
         web_site.runtime.edition().config.zone,
         time.time(),
         web_site.runtime.edition().config.site.audience_days,
     )
     with database.reading(web_site.runtime.engine) as connection:
-        assert requests.report(connection, 1, 5).counts == Counts()
+        assert requests.summarize(connection, 1, 5).counts == Counts()
     after = values(ask(client).text)
     assert {key: after[key] for key in before if key[0].endswith("_total")} == {
         key: value for key, value in before.items() if key[0].endswith("_total")

@@ -40,7 +40,7 @@ def set_version(site: Any, version: str) -> None:
 
 
 def test_all_is_well(fresh: Any) -> None:
-    fresh.runtime.write(health.beat, time.time())
+    fresh.runtime.write(health.write_heartbeat, time.time())
     assert ask(fresh) == (200, {"ready": True, "degraded": {}}, "ready\n")
 
 
@@ -86,9 +86,9 @@ def test_a_catalog_that_nobody_renews_is_told(fresh: Any) -> None:
 
 def test_a_clock_that_has_fallen_silent_is_told_and_one_that_never_was_is_not(fresh: Any) -> None:
     assert ask(fresh)[1]["degraded"] == {}
-    fresh.runtime.write(health.beat, time.time() - health.SILENT_SECONDS - 10)
+    fresh.runtime.write(health.write_heartbeat, time.time() - health.SILENT_SECONDS - 10)
     assert set(ask(fresh)[1]["degraded"]) == {"clock"}
-    fresh.runtime.write(health.beat, time.time())
+    fresh.runtime.write(health.write_heartbeat, time.time())
     assert ask(fresh)[1]["degraded"] == {}
 
 
@@ -111,4 +111,4 @@ def test_facts_depend_on_nothing_but_the_state_and_the_time(stale: int, silent: 
     expected |= {"config"} if config else set()
     expected |= {"rescan"} if stale > health.STALE_SECONDS else set()
     expected |= {"clock"} if silent > health.SILENT_SECONDS else set()
-    assert set(health.facts(stored, database.HEAD, now)) == expected
+    assert set(health.find_degraded(stored, database.HEAD, now)) == expected

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from feeds.config.models import Lease, WebSub
 from feeds.websub import requests
-from feeds.websub.requests import Asked, Published
+from feeds.websub.protocol import SubscriptionRequest
+from feeds.websub.requests import PublishRequest
 
 from .conftest import BASE, Hub
 
@@ -254,14 +255,14 @@ NAMES = st.sampled_from(["hub.mode", "hub.topic", "hub.callback", "hub.lease_sec
 @given(st.dictionaries(NAMES, st.lists(VALUES, min_size=1, max_size=2), max_size=8))
 @example({"hub.mode": ["subscribe"], "hub.topic": [TOPIC], "hub.callback": [CALLBACK], "hub.lease_seconds": ["00001"]})
 def test_any_form_is_understood_or_refused_in_words(settings: WebSub, form: dict[str, list[str]]) -> None:
-    found = requests.read(form, settings)
-    if isinstance(found, Asked):
+    found = requests.parse_form(form, settings)
+    if isinstance(found, SubscriptionRequest):
         assert form["hub.mode"] == [found.mode] and form["hub.topic"] == [found.topic]
         assert form["hub.callback"] == [found.callback.url]
         assert found.mode == "unsubscribe" or settings.lease_seconds.min <= found.lease <= settings.lease_seconds.max
         assert len(found.secret.encode()) < 200
     else:
-        assert isinstance(found, Published) or "hub." in found
+        assert isinstance(found, PublishRequest) or "hub." in found
 
 
 @given(st.binary(max_size=300))
@@ -275,16 +276,16 @@ def test_any_bytes_get_an_answer_in_plain_text(still_hub: Hub, body: bytes) -> N
 @given(st.text(alphabet="abAB/%~.-_7eE2f:?=& é内", max_size=30))
 def test_two_topics_are_the_same_only_if_they_differ_in_needless_encoding(path: str) -> None:
     url = "https://feeds.example/" + path
-    assert requests.normal(requests.normal(url)) == requests.normal(url)
-    assert requests.normal("HTTPS://Feeds.Example/" + path) == requests.normal(url)
-    assert requests.normal(url + "%2F") != requests.normal(url + "/")
-    assert requests.normal(url + "%7e") == requests.normal(url + "~")
+    assert requests.normalize(requests.normalize(url)) == requests.normalize(url)
+    assert requests.normalize("HTTPS://Feeds.Example/" + path) == requests.normalize(url)
+    assert requests.normalize(url + "%2F") != requests.normalize(url + "/")
+    assert requests.normalize(url + "%7e") == requests.normalize(url + "~")
 
 
 @given(st.none() | st.integers(1, 10**18), st.integers(1, 1000), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_lease_is_always_within_its_bounds(wanted: int | None, low: int, more: int, most: int) -> None:
     bounds = Lease(min=low, default=max(60, low + more), max=max(60, low + more) + most)
-    granted = requests.lease(wanted, bounds)
+    granted = requests.choose_lease(wanted, bounds)
     assert bounds.min <= granted <= bounds.max
     if wanted is None or bounds.min <= wanted <= bounds.max:
         assert granted == (bounds.default if wanted is None else wanted)

@@ -21,9 +21,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds.websub.http import Wire
-from feeds.websub.protocol import MAX_ANSWER, Answer
-from feeds.websub.requests import Callback, is_allowed, parse
+from feeds.websub.http import HttpClient
+from feeds.websub.protocol import MAX_RESPONSE, Callback, Response, is_allowed, parse_callback
 
 from .conftest import Hub
 from .listening import Subscriber, subscriber
@@ -100,7 +99,7 @@ def test_what_the_standard_library_knows_as_not_global_is_not_called(address: An
     ],
 )
 def test_a_callback_that_may_not_be_called_is_refused_with_a_reason(url: str) -> None:
-    found = parse(url, private=False)
+    found = parse_callback(url, private=False)
     assert isinstance(found, str) and found.startswith("hub.callback")
 
 
@@ -116,15 +115,15 @@ def test_a_callback_that_may_not_be_called_is_refused_with_a_reason(url: str) ->
     ],
 )
 def test_a_public_callback_is_kept_exactly_as_it_was_given(url: str, host: str) -> None:
-    assert parse(url, private=False) == Callback(url, host)
+    assert parse_callback(url, private=False) == Callback(url, host)
 
 
 @given(st.text(max_size=60) | st.from_regex(r"https?://[a-z0-9.\[\]:@%#-]{1,30}/[!-~]{0,9}", fullmatch=True), st.booleans())
 def test_whatever_is_given_as_a_callback_is_judged_and_never_fails(url: str, private: bool) -> None:
-    found = parse(url, private=private)
+    found = parse_callback(url, private=private)
     if isinstance(found, Callback):
         assert found.url == url and found.host
-        assert isinstance(parse(url, private=True), Callback)
+        assert isinstance(parse_callback(url, private=True), Callback)
     else:
         assert found.startswith("hub.callback")
 
@@ -153,10 +152,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Names, list[str]]]:
     yield answers, asked
 
 
-def send(url: str, *, private: bool, seconds: float = 5, method: str = "GET", body: bytes | None = None) -> Answer:
-    async def once() -> Answer:
-        async with Wire(lambda address: is_allowed(address, private=private)) as wire:
-            return await wire.send(method, url, {}, body, seconds=seconds)
+def send(url: str, *, private: bool, seconds: float = 5, method: str = "GET", body: bytes | None = None) -> Response:
+    async def once() -> Response:
+        async with HttpClient(lambda address: is_allowed(address, private=private)) as client:
+            return await client.send(method, url, {}, body, seconds=seconds)
 
     return asyncio.run(once())
 
@@ -194,7 +193,7 @@ def test_a_metadata_service_behind_a_name_is_not_called_even_where_private_addre
 
 
 def test_a_name_that_is_not_known_is_no_answer(names: tuple[Names, list[str]]) -> None:
-    assert send("http://nowhere.example/", private=True) == Answer(0, problem="its name is not known")
+    assert send("http://nowhere.example/", private=True) == Response(0, problem="its name is not known")
 
 
 def test_an_address_that_was_never_parsed_is_judged_at_the_socket(reader: Subscriber) -> None:
@@ -264,7 +263,7 @@ def drip(connection: socket.socket) -> None:
 def test_an_answer_that_drips_in_is_cut_off_when_its_time_is_over(raw: Any) -> None:
     started = time.monotonic()
     answer = send(raw(drip), private=True, seconds=0.5)
-    assert answer == Answer(0, problem="no answer within 0.5 s")
+    assert answer == Response(0, problem="no answer within 0.5 s")
     assert time.monotonic() - started < 15
 
 
@@ -277,7 +276,7 @@ def test_an_answer_without_end_is_read_no_further_than_a_challenge_is_long(raw: 
             sent[0] += connection.send(b"x" * 65536)
 
     answer = send(raw(flood), private=True)
-    assert answer.status == 200 and len(answer.body) == MAX_ANSWER + 1
+    assert answer.status == 200 and len(answer.body) == MAX_RESPONSE + 1
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from feeds import database
 from feeds.config.models import WebSub
 from feeds.database.tables import hub_subscriptions
 from feeds.websub import protocol, subscriptions
-from feeds.websub.hub import Topics
-from feeds.websub.protocol import Again, Answer, End, Record
-from feeds.websub.worker import Lane
+from feeds.websub.protocol import Drop, FailureRecord, Response, Retry
+from feeds.websub.topics import Topics
+from feeds.websub.worker import FairQueue
 
 from .conftest import BASE, Hub
 from .listening import Seen, Subscriber, subscriber
@@ -113,13 +113,13 @@ def test_a_document_is_made_once_for_all_who_get_it(
     still_hub: Hub, reader: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: Counter[str] = Counter()
-    payload = Topics.payload
+    content = Topics.content
 
     def counted(self: Topics, topic: str) -> Any:
         made[topic] += 1
-        return payload(self, topic)
+        return content(self, topic)
 
-    monkeypatch.setattr(Topics, "payload", counted)
+    monkeypatch.setattr(Topics, "content", counted)
     hub = still_hub.start()
     try:
         for number in range(20):
@@ -390,10 +390,10 @@ def test_an_error_of_the_database_does_not_tell_what_was_being_written(hub: Hub)
 
 @given(st.integers(1, 10**6), st.integers(1, 10**9))
 def test_the_back_off_grows_to_a_bound_and_differs_between_subscriptions(failures: int, key: int) -> None:
-    delay = protocol.back_off(failures, key)
+    delay = protocol.backoff(failures, key)
     assert protocol.FIRST_RETRY <= delay <= protocol.LAST_RETRY * 1.2
-    assert protocol.back_off(failures + 1, key) >= delay or delay >= protocol.LAST_RETRY
-    assert len({protocol.back_off(9, number) for number in range(key, key + 50)}) > 25
+    assert protocol.backoff(failures + 1, key) >= delay or delay >= protocol.LAST_RETRY
+    assert len({protocol.backoff(9, number) for number in range(key, key + 50)}) > 25
 
 
 @given(st.integers(0, 599), st.integers(0, 20), st.integers(0, 50), st.none() | st.integers(0, 10**6))
@@ -401,14 +401,14 @@ def test_a_failure_leads_to_another_try_to_rest_or_to_the_end(
     status: int, attempts: int, failures: int, since: int | None
 ) -> None:
     settings, now = WebSub(), 10**6
-    outcome = protocol.after_failure(Answer(status), Record(attempts, failures, since), key=1, now=now, settings=settings)
+    outcome = protocol.decide_after_failure(Response(status), FailureRecord(attempts, failures, since), key=1, now=now, settings=settings)
     long_enough = since is not None and now - since >= settings.drop_after_hours * 3600
     if status == 410:
-        assert isinstance(outcome, End) and not outcome.denied
+        assert isinstance(outcome, Drop) and not outcome.denied
     elif failures + 1 >= settings.drop_after_failures and long_enough:
-        assert isinstance(outcome, End) and outcome.denied
+        assert isinstance(outcome, Drop) and outcome.denied
     else:
-        assert isinstance(outcome, Again)
+        assert isinstance(outcome, Retry)
         assert (outcome.due is None) == (attempts + 1 >= settings.max_attempts)
         assert outcome.due is None or outcome.due > now
 
@@ -417,7 +417,7 @@ def test_a_failure_leads_to_another_try_to_rest_or_to_the_end(
     st.sampled_from(["http://a.example/", "http://a.example/?", "http://a.example/?x=1", "http://a.example/?x=1&"]), st.text()
 )
 def test_parameters_are_joined_to_the_callbacks_own(callback: str, topic: str) -> None:
-    url = protocol.with_query(callback, mode="subscribe", topic=topic)
+    url = protocol.add_parameters(callback, mode="subscribe", topic=topic)
     assert url.startswith(callback) and url.isascii()
     added = url.removeprefix(callback).removeprefix("?").removeprefix("&")
     assert added.startswith("hub.mode=subscribe&hub.topic=") and url.count("?") == 1 and "&&" not in url
@@ -425,25 +425,25 @@ def test_parameters_are_joined_to_the_callbacks_own(callback: str, topic: str) -
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=40), st.integers(1, 5), st.integers(1, 3))
 def test_lanes_keep_their_bounds_and_lose_nothing(items: list[tuple[str, int]], slots: int, per_host: int) -> None:
-    lane: Lane[tuple[str, int]] = Lane(slots, per_host)
+    queue: FairQueue[tuple[str, int]] = FairQueue(slots, per_host)
     for host, number in items:
-        lane.add(host, (host, number))
+        queue.add(host, (host, number))
     under_way: list[tuple[str, int]] = []
     ended: list[tuple[str, int]] = []
     while len(ended) < len(items):
-        while (item := lane.take()) is not None:
+        while (item := queue.pop()) is not None:
             under_way.append(item)
         assert len(under_way) <= slots and max(Counter(host for host, _ in under_way).values()) <= per_host
         ended.append(under_way.pop(0))
-        lane.done(ended[-1][0])
-    assert lane.take() is None
+        queue.release(ended[-1][0])
+    assert queue.pop() is None
     for name in "abc":
         assert [item for item in ended if item[0] == name] == [item for item in items if item[0] == name]
 
 
 def test_hosts_take_turns() -> None:
-    lane: Lane[str] = Lane(100, 100)
+    queue: FairQueue[str] = FairQueue(100, 100)
     for number in range(5):
-        lane.add("many.example", f"many {number}")
-    lane.add("one.example", "one")
-    assert [lane.take() for _ in range(3)] == ["many 0", "one", "many 1"]
+        queue.add("many.example", f"many {number}")
+    queue.add("one.example", "one")
+    assert [queue.pop() for _ in range(3)] == ["many 0", "one", "many 1"]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from prometheus_client import Metric
 
 from feeds.audience.requests import Counts
-from feeds.counters import COUNT, MEASURES, Series
-from feeds.monitoring.gauges import Figures
+from feeds.counters import COUNT, METRICS, Series
+from feeds.monitoring.gauges import Snapshot
 from feeds.web.views.monitoring import Collector
 
 from .words import code, explained, table
 
 _RESCAN = {"at": 0, "seconds": 1.0, "articles": 1, "quarantined": 0, "added": 1, "changed": 0, "renamed": 0, "removed": 0}
-_FIGURES = Figures(
+_SNAPSHOT = Snapshot(
     generation=1,
     feeds=1,
     schema="",
     rescan=_RESCAN,
     degraded={},
     beat=1,
-    measured={measure.name: {tuple(measure.labels): Series({COUNT: 1})} for measure in MEASURES},
+    counters={metric.name: {tuple(metric.labels): Series({COUNT: 1})} for metric in METRICS},
     requested={"tags/Linux": Counts()},
     readers={"Feedly": 1},
     subscribers={"active": 1},
@@ -34,7 +34,7 @@ _FIGURES = Figures(
 
 
 def page() -> str:
-    rows = [_row(family) for family in Collector(_FIGURES, 0.0, 0.0).collect()]
+    rows = [_row(family) for family in Collector(_SNAPSHOT, 0.0, 0.0).collect()]
     return _HEAD + table(("metric", "type", "labels", "what"), rows)
 
 

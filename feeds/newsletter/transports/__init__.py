@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...config.environment import Environment
 from ...config.models import TRANSPORT_GROUP, TRANSPORTS, Config
-from ...counters import Gathered
+from ...counters import PendingCounts
 from ...errors import TransportError
 from ...plugins import Plugin, find_plugins, load_plugin
 from .base import Transport
@@ -15,7 +15,7 @@ from .smtp import Smtp
 __all__ = ["Transport", "choose_transport"]
 
 
-def choose_transport(config: Config, environment: Environment, gathered: Gathered | None = None) -> Transport:
+def choose_transport(config: Config, environment: Environment, gathered: PendingCounts | None = None) -> Transport:
     """Return the transport that newsletter.yaml names: one of ours, or one that another package provides.
 
     How SMTP servers answer is counted in `gathered`. Raises TransportError where FEEDS_SMTP_URL is missing or wrong, or where

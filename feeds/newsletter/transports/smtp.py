@@ -17,7 +17,7 @@ import structlog
 
 from ...config.environment import Environment
 from ...config.models import Config
-from ...counters import LOST, OUTCOMES, REPLY, Gathered
+from ...counters import LOST, OUTCOMES, REPLY, PendingCounts
 from ...errors import TransportError
 from ...model import Message, Outcome
 from ..delivery.dispatcher import Dispatcher, OutgoingMessage
@@ -289,7 +289,7 @@ class _ConnectionPool:
     connections: int
     per_connection: int
     patience: float
-    gathered: Gathered
+    gathered: PendingCounts
     connected: set[SmtpConnection] = field(default_factory=set)
     connecting: set[asyncio.Task[None]] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -392,7 +392,7 @@ class Smtp:
     connections: int = 10
     per_connection: int = 100
     patience: float = 10.0
-    gathered: Gathered = field(default_factory=Gathered)
+    gathered: PendingCounts = field(default_factory=PendingCounts)
 
     @classmethod
     def configured(cls, config: Config, environment: Environment) -> Smtp:

@@ -9,8 +9,7 @@ from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as Answer
 
-from ...websub import hub
-from ...websub.hub import Reply
+from ...websub.requests import Reply, RequestReceiver
 from ..application import Application, application
 from ..body_limit import MAX_BODY
 from . import render_page
@@ -41,7 +40,7 @@ def ask() -> Answer:
         form = parse_qs(body, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
     except (RequestEntityTooLarge, ValueError):
         return _plain(Reply(413, f"the body must have at most {MAX_BODY} bytes and {MAX_FIELDS} fields\n"))
-    return _plain(hub.Hub.of(app.runtime.engine, app.edition).receive(form, int(time.time())))
+    return _plain(RequestReceiver(app.runtime.engine, app.edition).receive(form, int(time.time())))
 
 
 def _plain(reply: Reply) -> Answer:

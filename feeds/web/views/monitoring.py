@@ -1,8 +1,7 @@
-"""/metrics: how the service does, as Prometheus text. The only user of prometheus-client.
+"""Answer /metrics as Prometheus text. The only user of prometheus-client.
 
-All of it is read from the database when it is asked for, so each of several workers answers the same (but for its own start),
-and nothing is kept between two requests; what processes count is there a few seconds later, added up (`measures`). Counters of
-single feeds are only those of the MOST_REQUESTED ones, however many there are: a monitor pays for each time series.
+Everything is read from the database in one snapshot, so that each web worker answers the same (apart from its own start time),
+and nothing is kept between two scrapes; what processes count is there a few seconds later, summed (`feeds.counters`).
 """
 
 from __future__ import annotations
@@ -20,11 +19,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from werkzeug.wrappers import Response as Answer
 
-from ...audience.requests import Counts
 from ...config.models import Site
-from ...counters import MEASURES, Measure, Series
-from ...monitoring import gauges
-from ...monitoring.gauges import Figures
+from ...counters import METRICS, Metric, Series
+from ...monitoring.gauges import Snapshot, take_snapshot
 from ...monitoring.health import FACTS
 from ..application import application
 from ..rate_limit import Networks, client_address
@@ -32,57 +29,56 @@ from ..rate_limit import Networks, client_address
 _LOOPBACK = Networks(("loopback",))
 
 
-def figures() -> Answer:
+def metrics() -> Answer:
+    """Answer a scrape, or refuse it as the setting `metrics` says."""
     here = application()
     site = here.config.site
-    if (status := _refusal(site, here.runtime.environment.operator_token.get_secret_value())) is not None:
-        return status
+    if (refusal := _refuse(site, here.runtime.environment.operator_token.get_secret_value())) is not None:
+        return refusal
     now = time.time()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(here.runtime.read(gauges.gather, here.config, int(now)), now, here.started))
+    registry.register(Collector(here.runtime.read(take_snapshot, here.config, int(now)), now, here.started))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 
 
-def _refusal(site: Site, token: str) -> Answer | None:
-    """None for whoever may look: with the operator's token always, without it as the setting says."""
-    given = request.headers.get("Authorization", "")
-    if given:
-        known = bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
-        return None if known else _say("not the operator's token\n", 401)
-    if site.metrics == "public":
-        return None
-    if site.metrics == "local" and _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies))):
-        return None
-    return _say("figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403)
-
-
-def _say(text: str, status: int) -> Answer:
-    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": 'Bearer realm="metrics"'} if status == 401 else {})
+def _refuse(site: Site, token: str) -> Answer | None:
+    """Return None where the scrape is allowed: with the operator's token always, without it as the setting says."""
+    headers = {"Cache-Control": "no-store"}
+    if given := request.headers.get("Authorization", ""):
+        if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return None
+        text, status = "not the operator's token\n", 401
+        headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
+    else:
+        if site.metrics == "public":
+            return None
+        if site.metrics == "local" and _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies))):
+            return None
+        text, status = "figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403
     return Response(text, status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 class Collector:
-    """One answer's worth of figures, in the library's words. `started` (UTC seconds) is when this worker was."""
+    """Yields a snapshot as the library's metric families. `started` (UTC seconds) is when this worker started."""
 
-    def __init__(self, figures: Figures, now: float, started: float) -> None:
-        self.figures, self.now, self.started = figures, now, started
+    def __init__(self, snapshot: Snapshot, now: float, started: float) -> None:
+        self.snapshot, self.now, self.started = snapshot, now, started
 
     def collect(self) -> Iterator[Any]:
-        yield from self._program()
-        yield from self._catalog()
-        yield from self._standing()
-        yield from (_measured(measure, self.figures.measured.get(measure.name, {})) for measure in MEASURES)
-        yield from _counters("feeds_feed", "feed", self.figures.requested, "of the feeds that are asked for most, all formats")
-        yield from self._people()
-        yield from self._queues()
-
-    def _program(self) -> Iterator[Any]:
-        labels = {"version": version("feeds"), "python": platform.python_version(), "schema": self.figures.schema}
+        """Yield all families, in the order in which /metrics has them."""
+        found = self.snapshot
+        labels = {"version": version("feeds"), "python": platform.python_version(), "schema": found.schema}
         yield InfoMetricFamily("feeds_build", "What answers.", value=labels)
         yield _gauge("feeds_worker_start_time_seconds", "When the worker that answers was started.", self.started)
+        yield from self._catalog()
+        yield from self._health()
+        yield from (_from_counters(metric, found.counters.get(metric.name, {})) for metric in METRICS)
+        yield from self._requested()
+        yield from self._audience()
+        yield from self._queues()
 
     def _catalog(self) -> Iterator[Any]:
-        found = self.figures
+        found = self.snapshot
         yield _gauge("feeds_feeds", "Feeds that are published.", found.feeds)
         yield _gauge("feeds_generation", "Grows with each rescan that changed something.", found.generation)
         if rescan := found.rescan:
@@ -96,9 +92,9 @@ class Collector:
             changes = {change: rescan[change] for change in ("added", "changed", "renamed", "removed")}
             yield _gauges("feeds_last_rescan_articles", "Articles that it brought, changed or took away.", "change", changes)
 
-    def _standing(self) -> Iterator[Any]:
-        """What `/ready` tells, too."""
-        found = self.figures
+    def _health(self) -> Iterator[Any]:
+        """Yield what /ready reports, too."""
+        found = self.snapshot
         for name, fact in (("config fault", "config"), ("rescan fault", "store")):
             shown = f"1 where `feeds status` shows a {name}."
             yield _gauge(f"feeds_{name.replace(' ', '_')}", shown, int(fact in found.degraded))
@@ -107,10 +103,20 @@ class Collector:
         if found.beat:
             yield _gauge("feeds_clock_age_seconds", "When the clock was last heard of.", max(0.0, self.now - found.beat))
 
-    def _people(self) -> Iterator[Any]:
-        found = self.figures
-        told = "Readers that an aggregator told of, the highest number of 7 days for each feed, added up."
-        yield _gauges("feeds_readers", told, "aggregator", found.readers)
+    def _requested(self) -> Iterator[Any]:
+        """Yield counters of single feeds, the MOST_REQUESTED ones: a monitor pays for each time series."""
+        names = {"requests": "Requests", "not_modified": "Requests answered 304", "refused": "Requests answered 429"}
+        for place, (name, help) in enumerate({**names, "sent_bytes": "Bytes of bodies"}.items()):
+            help = f"{help} of the feeds that are asked for most, all formats."
+            family = CounterMetricFamily(f"feeds_feed_{name}", help, labels=["feed"])
+            for path, counts in self.snapshot.requested.items():
+                family.add_metric([path], counts[place])
+            yield family
+
+    def _audience(self) -> Iterator[Any]:
+        found = self.snapshot
+        reported = "Readers that an aggregator told of, the highest number of 7 days for each feed, added up."
+        yield _gauges("feeds_readers", reported, "aggregator", found.readers)
         yield _gauges("feeds_subscribers", "Subscribers of the newsletter by state.", "state", found.subscribers)
         yield _gauge("feeds_issues", "Issues of the newsletter.", found.issues["all"])
         waiting = {status: number for status, number in found.issues.items() if status != "all"}
@@ -121,7 +127,7 @@ class Collector:
             yield _gauge("feeds_counted_age_seconds", "How long ago the clock counted subscribers; deliveries with them.", age)
 
     def _queues(self) -> Iterator[Any]:
-        found = self.figures
+        found = self.snapshot
         oldest = "How long the oldest of what is due has been waiting: messages of issues, single messages, pushes."
         yield _gauges("feeds_queue_oldest_seconds", oldest, "queue", found.waiting)
         hub = "The hub: subscriptions, topics, requests to be verified, deliveries that are due, callbacks that fail."
@@ -131,30 +137,17 @@ class Collector:
             yield _gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
 
 
-def _measured(measure: Measure, rows: Mapping[tuple[str, ...], Series]) -> Any:
-    if not measure.bounds:
-        counter = CounterMetricFamily(f"feeds_{measure.name}", measure.help, labels=measure.labels)
+def _from_counters(metric: Metric, rows: Mapping[tuple[str, ...], Series]) -> Any:
+    if not metric.bounds:
+        counter = CounterMetricFamily(f"feeds_{metric.name}", metric.help, labels=metric.labels)
         for labels, series in rows.items():
             counter.add_metric(labels, series.number)
         return counter
-    family = HistogramMetricFamily(f"feeds_{measure.name}", measure.help, labels=measure.labels)
+    family = HistogramMetricFamily(f"feeds_{metric.name}", metric.help, labels=metric.labels)
     for labels, series in rows.items():
-        buckets = [(str(bound), number) for bound, number in series.buckets(measure)]
+        buckets = [(str(bound), number) for bound, number in series.buckets(metric)]
         family.add_metric(labels, [*buckets, ("+Inf", series.number)], series.seconds)
     return family
-
-
-def _counters(prefix: str, label: str, rows: Mapping[str, Counts], which: str) -> Iterator[Any]:
-    for name, help, values in (
-        ("requests", "Requests", {key: row.requests for key, row in rows.items()}),
-        ("not_modified", "Requests answered 304", {key: row.unchanged for key, row in rows.items()}),
-        ("refused", "Requests answered 429", {key: row.refused for key, row in rows.items()}),
-        ("sent_bytes", "Bytes of bodies", {key: row.sent for key, row in rows.items()}),
-    ):
-        family = CounterMetricFamily(f"{prefix}_{name}", f"{help} {which}.", labels=[label])
-        for key, value in values.items():
-            family.add_metric([key], value)
-        yield family
 
 
 def _gauge(name: str, help: str, value: float) -> Any:
