@@ -163,7 +163,7 @@ def test_which_feeds_are_asked_for_most_is_known_from_the_count_and_their_number
     note(Batch({(1, "tags/149", "rss"): Counts(5)}))
     found = post.figures.requested
     assert len(found) == gauges.MOST_REQUESTED and found["tags/149"].requests == 154
-    assert post.figures.measured["requests"]["rss",].number == 5
+    assert post.figures.counters["requests"]["rss",].number == 5
 
 
 def test_a_scrape_reads_no_whole_table_of_deliveries_subscribers_or_readers(site: Any) -> None:

@@ -177,6 +177,8 @@ def test_a_long_rescan_is_given_up_and_nothing_of_it_is_seen(site: Any) -> None:
     stopping.stop()
     generation = site.runtime.read(editions.load_generation)
     stopping.tick()
-    assert site.runtime.read(editions.load_generation) == generation and site.runtime.read(health.catalog_status)["articles"] == 1
+    assert (
+        site.runtime.read(editions.load_generation) == generation and site.runtime.read(health.catalog_status)["articles"] == 1
+    )
     Clock(site.runtime).tick()
     assert site.runtime.read(health.catalog_status)["articles"] == 150

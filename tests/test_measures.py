@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds import counters, database
-from feeds.counters import ANSWERS, COUNT, RENDER, SUM, TOP, PendingCounts, Series
+from feeds.counters import ANSWERS, RENDER, SUM, TOP, PendingCounts, Series
 
 SECONDS = st.lists(st.floats(0, 1e5, allow_nan=False), max_size=40)
 

@@ -307,7 +307,9 @@ def test_what_the_hub_owes_is_handed_to_a_worker_once(scaled: Any) -> None:
     row |= {"created": NOW, "expires": NOW + 10**7, "delivered": "old", "wanted": "old", "due": None}
     with database.writing(scaled.runtime.engine) as connection:
         connection.execute(sa.insert(hub_subscriptions).values(**row, attempts=0, failures=0, failing_since=None, problem=""))
-    detector = ChangeDetector(scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW, lambda _c, keys: handed.append(keys))
+    detector = ChangeDetector(
+        scaled.runtime.engine, Topics(scaled.runtime.engine), lambda: NOW, lambda _c, keys: handed.append(keys)
+    )
     assert detector.find_work(set(), more=True).deliveries == []
     assert handed == [[1]]
     detector.find_work(set(), more=True)

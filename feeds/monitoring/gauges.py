@@ -1,8 +1,8 @@
 """Read everything that /metrics shows from one snapshot of the database, and count in advance what is too much for a scrape.
 
 A scrape only looks rows up, however large the tables are. What takes longer the clock counts now and then into the table
-`counted` (`count_tables`). The longer a count takes, the more seldom it is made (SHARE), and an issue that is over is counted the
-more seldom the older it is: little still happens to it (a bounce, an erased subscriber), and late.
+`counted` (`count_tables`): the longer a count takes, the more seldom it is made (SHARE). An issue that is over is counted the
+more seldom the older it is, because little still happens to it (a bounce, an erased subscriber), and late.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ Ask = Callable[[sa.Connection], Mapping[str, int]]
 def is_due(last: LastCount | None, now: int, over_since: int | None = None) -> bool:
     """Return whether something is to be counted again; `over_since` (UTC seconds) of an issue that is sent.
 
-    >>> is_due(LastCount(at=1000, took=10), 1014), is_due(LastCount(at=1000, took=10), 1015), is_due(LastCount(1000, 2000), 1050)
-    (False, True, False)
+    >>> is_due(LastCount(at=1000, took=10), 1014), is_due(LastCount(at=1000, took=10), 1015)
+    (False, True)
     """
     if last is None or last.at > now:
         return True

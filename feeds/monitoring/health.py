@@ -21,7 +21,7 @@ from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
 from ..websub import subscriptions
 
-#: The clock reports that it is alive every BEAT_SECONDS; it counts as silent after SILENT_SECONDS, which a long rescan may take.
+#: The clock reports every BEAT_SECONDS that it is alive; it is silent after SILENT_SECONDS, which a long rescan may take.
 BEAT_SECONDS, SILENT_SECONDS = 15, 120
 #: A catalog is stale after so many of its intervals without a successful rescan, and after so many seconds at least.
 INTERVALS, STALE_SECONDS = 5, 300

@@ -1,9 +1,9 @@
 """Count requests of feeds, and what else a web worker measures, in memory; write the counts every few seconds and at exit.
 
 Web workers otherwise only read. This is the one exception, because only they see the requests: one small transaction every
-FLUSH_SECONDS, in a thread of its own, so that no request waits for it. While the database is busy (a rescan writes) or away, the
-counts are kept and written later, within MAX_ROWS; beyond that feeds are counted together, under no path. A crash loses what was
-not written: the last FLUSH_SECONDS, where the database was free.
+FLUSH_SECONDS, in a thread of its own, so that no request waits for it. While the database is busy (a rescan writes) or away,
+counts are kept and written later, within MAX_ROWS; beyond that feeds are counted together, under no path. A crash loses what
+was not written: the last FLUSH_SECONDS, where the database was free.
 """
 
 from __future__ import annotations

@@ -68,7 +68,9 @@ class HubClient:
         """Render documents again: the catalog has changed."""
         self._contents = {}
 
-    async def _call(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Response:
+    async def _call(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
         sent = {"User-Agent": f"feeds (+{self.config.hub_url})", **(headers or {})}
         return await self.callbacks.send(method, url, sent, body, seconds=self.config.feeds.websub.timeout_seconds)
 
@@ -76,9 +78,7 @@ class HubClient:
         """Verify a subscriber's intent (section 5.3). The lease runs from the start of the verification."""
         begun, challenge = self.now(), secrets.token_urlsafe(24)
         lease = {"lease_seconds": request.lease} if request.mode == "subscribe" else {}
-        url = protocol.add_parameters(
-            request.callback, mode=request.mode, topic=request.asked, challenge=challenge, **lease
-        )  # fmt: skip
+        url = protocol.add_parameters(request.callback, mode=request.mode, topic=request.asked, challenge=challenge, **lease)
         response = await self._call("GET", url)
         if not protocol.confirms_intent(response, challenge):
             due = protocol.next_verification(response, request.attempts, self.now())
@@ -125,9 +125,7 @@ class HubClient:
 
     async def _follow_failure(self, row: PendingDelivery, response: Response) -> Outcome:
         now = self.now()
-        decision = protocol.decide_after_failure(
-            response, row.record, key=row.key, now=now, settings=self.config.feeds.websub
-        )  # fmt: skip
+        decision = protocol.decide_after_failure(response, row.record, key=row.key, now=now, settings=self.config.feeds.websub)
         if isinstance(decision, Retry):
             return Outcome(partial(subscriptions.mark_failed, row=row, retry=decision, problem=response.words, now=now))
         return await self.drop(row, decision)
@@ -145,9 +143,7 @@ class HubClient:
         settings, accepted = self.config.feeds.websub, []
         headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": f"feeds (+{self.config.site.base_url})"}
         for one in announcements:
-            response = await self.external.send(
-                "POST", settings.outside, headers, one.form, seconds=settings.timeout_seconds
-            )  # fmt: skip
+            response = await self.external.send("POST", settings.outside, headers, one.form, seconds=settings.timeout_seconds)
             if not response.ok:
                 log.warning("hub_not_told", problem=response.words, again_seconds=publish.RETRY_SECONDS)
                 break

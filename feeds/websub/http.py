@@ -99,7 +99,7 @@ class HttpClient:
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, seconds: float
     ) -> Response:
-        """Send one request; never raises for what the other end does. The response to a GET is read up to MAX_RESPONSE + 1 bytes."""
+        """Send one request; never raises for what the other end does. Of a GET, MAX_RESPONSE + 1 bytes are read at most."""
         assert self._session is not None
         length = {} if body is None else {"Content-Length": str(len(body))}
         try:

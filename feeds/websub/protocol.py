@@ -70,8 +70,8 @@ class SubscriptionRequest:
 def is_allowed(address: str, *, private: bool) -> bool:
     """Return whether the hub may connect to a numeric IP address; `private` allows this machine and private networks.
 
-    >>> is_allowed("192.0.43.8", private=False), is_allowed("10.0.0.1", private=False), is_allowed("::ffff:1.1.1.1", private=True)
-    (True, False, False)
+    >>> is_allowed("192.0.43.8", private=False), is_allowed("10.0.0.1", private=False), is_allowed("::1", private=True)
+    (True, False, True)
     """
     try:
         found = ipaddress.ip_address(address)

@@ -1,4 +1,7 @@
-"""Subscriptions and requests of the hub: its tables. Functions are steps inside their caller's transaction; times are UTC seconds."""
+"""Read and write the hub's tables of subscriptions and requests.
+
+Functions are steps inside their caller's transaction; times are UTC seconds.
+"""
 
 from __future__ import annotations
 

@@ -255,7 +255,10 @@ class _Loop:
             client.forget_contents()
             self._resize(work.config.feeds.websub)
         found = [
-            *(("verify", _Request(("callback", one.callback), one.host, partial(client.verify, one))) for one in work.verifications),
+            *(
+                ("verify", _Request(("callback", one.callback), one.host, partial(client.verify, one)))
+                for one in work.verifications
+            ),
             *(("failing", _Request(("row", row.key), row.host, partial(client.drop, row, _GONE))) for row in work.gone),
             *(
                 ("failing" if row.failures else "deliver", _Request(("row", row.key), row.host, partial(client.deliver, row)))

@@ -13,7 +13,7 @@ import pytest
 from lxml import etree, html
 
 from feeds import audit_log, database
-from feeds.audience.requests import Batch, Counts, add
+from feeds.audience.requests import Batch, Counts, add_batch
 from feeds.config import sources
 from feeds.config.environment import Environment
 from feeds.config.load import load_config

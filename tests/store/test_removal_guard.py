@@ -132,7 +132,10 @@ def test_articles_whose_files_are_gone_stay_as_they_were_and_nothing_is_left_of_
     report = site.rescan()
     assert (report.articles, report.added, report.changed, report.held) == (30, 0, 0, 0)
     assert served(site.runtime) == before and site.runtime.read(editions.load_generation) == generation
-    assert site.runtime.read(health.catalog_status)["held"] is None and site.runtime.read(health.catalog_status)["held_fault"] == ""
+    assert (
+        site.runtime.read(health.catalog_status)["held"] is None
+        and site.runtime.read(health.catalog_status)["held_fault"] == ""
+    )
 
 
 def test_what_comes_and_changes_is_taken_in_while_others_are_held(site: Any) -> None:
@@ -186,7 +189,9 @@ def test_a_folder_that_is_deleted_slowly_is_held_when_its_share_is_reached(site:
             report = site.rescan()
     assert (report.articles, report.held) == (80, 40)
     site.rescan(now=site.now + WINDOW_SECONDS + 1)
-    assert site.runtime.read(health.catalog_status)["held"]["articles"] == 40, "what is held stays so; time alone says nothing of it"
+    assert site.runtime.read(health.catalog_status)["held"]["articles"] == 40, (
+        "what is held stays so; time alone says nothing of it"
+    )
 
 
 def test_after_an_hour_as_many_again_may_go(site: Any) -> None:

@@ -128,15 +128,21 @@ def test_old_days_are_forgotten_by_the_clock_and_the_sums_stay(worker: Worker) -
     assert worker.seen()["requests"] == 1
     runtime = worker.site.runtime
     runtime.write(
-        requests.delete_old_days, runtime.edition().config.zone, time.time() + 399 * 86400, runtime.edition().config.site.audience_days
+        requests.delete_old_days,
+        runtime.edition().config.zone,
+        time.time() + 399 * 86400,
+        runtime.edition().config.site.audience_days,
     )
     assert worker.seen()["requests"] == 1
     runtime.write(
-        requests.delete_old_days, runtime.edition().config.zone, time.time() + 401 * 86400, runtime.edition().config.site.audience_days
+        requests.delete_old_days,
+        runtime.edition().config.zone,
+        time.time() + 401 * 86400,
+        runtime.edition().config.site.audience_days,
     )
     assert worker.seen()["requests"] == 0 and worker.seen()["readers"] == 0
     figures = runtime.read(gauges.take_snapshot, runtime.edition().config, time.time())
-    assert figures.measured["requests"]["atom",].number == 1 and figures.requested["all"].requests == 1
+    assert figures.counters["requests"]["atom",].number == 1 and figures.requested["all"].requests == 1
 
 
 # -- gathering and writing --------------------------------------------------------

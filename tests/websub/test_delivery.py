@@ -401,7 +401,9 @@ def test_a_failure_leads_to_another_try_to_rest_or_to_the_end(
     status: int, attempts: int, failures: int, since: int | None
 ) -> None:
     settings, now = WebSub(), 10**6
-    outcome = protocol.decide_after_failure(Response(status), FailureRecord(attempts, failures, since), key=1, now=now, settings=settings)
+    outcome = protocol.decide_after_failure(
+        Response(status), FailureRecord(attempts, failures, since), key=1, now=now, settings=settings
+    )
     long_enough = since is not None and now - since >= settings.drop_after_hours * 3600
     if status == 410:
         assert isinstance(outcome, Drop) and not outcome.denied
