@@ -20,7 +20,7 @@ from ..database.tables import feeds, hub_announced
 from ..formats import load_formats
 
 #: Feeds in one request; each has an address for each format.
-FEEDS_PER_REQUEST = 30
+BATCH_SIZE = 30
 #: Seconds until an external hub that failed is notified again.
 RETRY_SECONDS = 60
 #: The row whose digest is the address of the hub that all other rows are about; no feed has this path.
@@ -48,7 +48,7 @@ def find_announcements(connection: sa.Connection, config: Config) -> list[Announ
         return []
     connection.execute(sa.delete(hub_announced).where(hub_announced.c.path.in_(sorted(known.keys() - current.keys())[:400])))
     found = []
-    for paths in chunks((path for path, digest in current.items() if known.get(path) != digest), FEEDS_PER_REQUEST):
+    for paths in chunks((path for path, digest in current.items() if known.get(path) != digest), BATCH_SIZE):
         pages = (f"{config.site.base_url}/{urls.encode(path)}" for path in paths)
         addresses = [("hub.url", page + format.extension) for page in pages for format in load_formats().values()]
         form = urlencode([("hub.mode", "publish"), *addresses]).encode()

@@ -133,7 +133,7 @@ def read_site(console_site: Any) -> Any:
     counts |= {(today, "all", "rss"): Counts(5, 0, 0, 10), (today - 30, "all", "rss"): Counts(100, 0, 0, 10)}
     readers = {(today, "tags/Linux", "Feedly", "f1"): 12, (today - 1, "tags/Linux", EVIL, ""): 3}
     with database.writing(console_site.runtime.engine) as connection:
-        add(connection, Batch(counts, readers))
+        add_batch(connection, Batch(counts, readers))
     return console_site
 
 

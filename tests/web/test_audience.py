@@ -154,20 +154,20 @@ def taking(batches: list[Batch]) -> Callable[[Batch], None]:
 
 def test_threads_lose_no_count() -> None:
     batches: list[Batch] = []
-    tally = RequestStats(taking(batches), lambda: Today(7, 60.0))
+    stats = RequestStats(taking(batches), lambda: Today(7, 60.0))
 
     def many() -> None:
         for number in range(5000):
-            tally.count((f"tags/{number % 7}", "atom"), 304 if number % 2 else 200, 10, FEEDLY)
+            stats.count((f"tags/{number % 7}", "atom"), 304 if number % 2 else 200, 10, FEEDLY)
 
     threads = [threading.Thread(target=many) for _ in range(6)]
     for thread in threads:
         thread.start()
     for _ in range(5):
-        tally.flush()
+        stats.flush()
     for thread in threads:
         thread.join()
-    tally.flush()
+    stats.flush()
     sums = [row for batch in batches for row in batch.counts.values()]
     assert [sum(column) for column in zip(*sums, strict=True)] == [30_000, 15_000, 0, 150_000]
     assert {key for batch in batches for key in batch.readers} == {(7, f"tags/{n}", "Feedly", ".atom") for n in range(7)}
@@ -176,12 +176,12 @@ def test_threads_lose_no_count() -> None:
 def test_counts_are_written_by_themselves_and_the_thread_ends_when_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
     batches: list[Batch] = []
-    tally = RequestStats(taking(batches), lambda: Today(7, 60.0))
+    stats = RequestStats(taking(batches), lambda: Today(7, 60.0))
     for _round in range(2):
-        tally.count(("all", "atom"), 200, 5, None)
+        stats.count(("all", "atom"), 200, 5, None)
         wait(lambda: batches)
         assert batches.pop().counts == {(7, "all", "atom"): Counts(1, 0, 0, 5)}
-        wait(lambda: tally._writer is None)
+        wait(lambda: stats._writer is None)
 
 
 def test_a_count_belongs_to_the_day_on_which_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,11 +189,11 @@ def test_a_count_belongs_to_the_day_on_which_it_was_made(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "FLUSH_SECONDS", 60.0)
     days = iter([Today(7, 0.05), *[Today(8, 86_400.0)] * 50])
     batches: list[Batch] = []
-    tally = RequestStats(taking(batches), lambda: next(days))
-    tally.count(("all", "atom"), 200, 5, None)
+    stats = RequestStats(taking(batches), lambda: next(days))
+    stats.count(("all", "atom"), 200, 5, None)
     wait(lambda: batches)
-    tally.count(("all", "atom"), 304, 0, None)
-    tally.flush()
+    stats.count(("all", "atom"), 304, 0, None)
+    stats.flush()
     assert [list(batch.counts) for batch in batches] == [[(7, "all", "atom")], [(8, "all", "atom")]]
 
 
@@ -208,15 +208,15 @@ def test_what_cannot_be_written_is_kept_within_bounds_and_written_once(monkeypat
             raise OSError("no database")
         batches.append(batch)
 
-    tally = RequestStats(write, lambda: Today(7, 3600.0))
-    monkeypatch.setattr(tally, "_begin", lambda: Today(7, 3600.0))  # flushed by hand
+    stats = RequestStats(write, lambda: Today(7, 3600.0))
+    monkeypatch.setattr(stats, "_start_writer", lambda: Today(7, 3600.0))  # flushed by hand
     for number in range(500):
-        tally.count((f"tags/{number}", "atom"), 200, 1, f"Feedbin feed-id:{number} - 4 subscribers")
+        stats.count((f"tags/{number}", "atom"), 200, 1, f"Feedbin feed-id:{number} - 4 subscribers")
         if number % 50 == 0:
-            tally.flush()
+            stats.flush()
     broken = False
-    tally.flush()
-    tally.flush()
+    stats.flush()
+    stats.flush()
     assert len(batches) == 1
     assert sum(row.requests for row in batches[0].counts.values()) == 500
     assert len(batches[0].counts) <= 11 and len(batches[0].readers) <= 10

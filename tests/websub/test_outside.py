@@ -107,7 +107,7 @@ def test_many_changes_are_announced_in_bounded_groups(outside: Hub, reader: Subs
     outside.site.rescan()
     outside.tick()
     outside.until(lambda: sum(len(urls(seen)) for seen in reader.deliveries()) == 3 * 71)
-    assert all(len(urls(seen)) <= 3 * publish.FEEDS_PER_REQUEST for seen in reader.deliveries())
+    assert all(len(urls(seen)) <= 3 * publish.BATCH_SIZE for seen in reader.deliveries())
     outside.until(lambda: len(told(outside)) == 1 + 3 + 70)
 
 
