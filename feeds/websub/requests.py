@@ -95,7 +95,7 @@ def _single(form: Form, name: str) -> str | None:
 
 
 def choose_lease(requested: int | None, bounds: Lease) -> int:
-    """Return how long a subscription will hold, in seconds; `requested` is None where the subscriber leaves it to the hub."""
+    """Return how long a subscription will hold, in seconds; `requested` may be None: the hub chooses."""
     return bounds.default if requested is None else min(max(requested, bounds.min), bounds.max)
 
 

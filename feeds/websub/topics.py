@@ -69,7 +69,7 @@ class Topics:
             return editions.load_edition(connection).config
 
     def digests(self, topics: Iterable[str]) -> dict[str, str | None]:
-        """Return the digest of each topic's feed: "" where there is none at present, None where it is gone for good."""
+        """Return the digest of each topic's feed: "" where it has no feed at present, None where it is gone for good."""
         found: dict[str, str | None] = {}
         with database.reading(self.engine) as connection:
             edition = editions.load_edition(connection)

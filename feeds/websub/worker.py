@@ -51,7 +51,7 @@ def enqueue_deliveries(connection: sa.Connection, keys: list[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Due work. `config` is None where there is no hub; `changed`: the catalog has changed since the last look.
+    """Due work; without `config` there is no hub. `changed`: the catalog has changed since the last look.
 
     `gone` are subscriptions of topics that are gone for good.
     """
