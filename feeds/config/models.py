@@ -25,7 +25,7 @@ from ..plugins import find_plugins
 #: The table to extend for a transport of the project (name -> factory), and the entry point group of other packages.
 TRANSPORT_GROUP = "feeds.transports"
 TRANSPORTS = {
-    "maildir": "feeds.newsletter.transports.maildir:Maildir.configured",
+    "maildir": "feeds.newsletter.transports.base:Maildir.configured",
     "smtp": "feeds.newsletter.transports.smtp:Smtp.configured",
 }
 

@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from feeds.database.tables import deliveries
 from feeds.errors import TransportError
 from feeds.model import Message, Outcome
-from feeds.newsletter.transports.base import send_now
-from feeds.newsletter.transports.maildir import Maildir, file_name
+from feeds.newsletter.transports.base import Maildir, file_name, send_now
 
 from .sending import Post
 

@@ -1,4 +1,4 @@
-"""Interface of a transport towards the dispatcher, and base class of transports that send one message at a time.
+"""Interface of a transport towards the dispatcher, base class of transports that send one message at a time, and Maildir.
 
 A transport pulls: it takes a message, asks that its row be recorded as being sent, hands the message over only once that is on
 disk, then reports the outcome. So a crash leaves no more rows in doubt than the transport has messages in hand.
@@ -13,11 +13,17 @@ Other packages provide transports by an entry point of the group `feeds.transpor
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from ...config.environment import Environment
+from ...config.models import Config
 from ...errors import TransportError
 from ...model import Message, Outcome
 from ..delivery.dispatcher import Dispatcher, Ledger, dispatch
@@ -27,6 +33,7 @@ MAX_TEXT = 500
 #: When the process is to end, messages that were handed over have so long (seconds) to be answered.
 STOP_SECONDS = 10.0
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9@._+-]+")
 
 
 def one_line(text: str) -> str:
@@ -59,16 +66,16 @@ class Transport(Protocol):
                         dispatcher.end(outgoing, await exchange(outgoing.message))
     """
 
+    @abstractmethod
     async def run(self, dispatcher: Dispatcher) -> None:
         """Carry messages until the dispatcher is finished. Raises TransportError where nothing can be sent at all."""
-        ...
 
+    @abstractmethod
     async def check(self) -> str:
         """Try the transport without sending; return one line that says what was found. Raises TransportError."""
-        ...
 
 
-class PerMessageTransport(ABC):
+class PerMessageTransport(Transport):
     """Base class of a transport that needs only to know how one message is sent. `concurrency`: messages in hand at once.
 
     A mail provider's HTTP API, with a client of your choice; blocking clients go through `asyncio.to_thread`:
@@ -100,10 +107,6 @@ class PerMessageTransport(ABC):
         Raises TransportError where this message was not taken and no other would be: it is retried, and the run ends. After any
         other exception the message counts as uncertain, since it may have been taken.
         """
-
-    @abstractmethod
-    async def check(self) -> str:
-        """Try the transport without sending; return one line that says what was found. Raises TransportError."""
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Check, so that a transport that cannot work changes no row; then send until the dispatcher is finished."""
@@ -143,6 +146,79 @@ class PerMessageTransport(ABC):
             except Exception as error:
                 outcome = Outcome("uncertain", one_line(f"{type(error).__name__}: {error}"))
             dispatcher.end(outgoing, outcome)
+
+
+def file_name(message: Message) -> str:
+    """Return the Message-ID where it can be a file name (a colon begins a mail reader's flags), else a hash of it.
+
+    >>> file_name(Message("a@example.org", "b@example.org", "<weekly-1.7@example.org>", b""))
+    'weekly-1.7@example.org'
+    """
+    id = message.message_id.strip("<>")
+    if _UNSAFE_NAME.search(id) or id.startswith(".") or not 0 < len(id) <= 200:
+        return hashlib.sha256(id.encode()).hexdigest()
+    return id
+
+
+@dataclass(slots=True)
+class Maildir(PerMessageTransport):
+    """Transport that writes each message as a file of `folder`: what a newcomer looks at instead of a mailbox.
+
+    A file's name is made of the Message-ID, so a message that is sent again replaces itself.
+    """
+
+    folder: Path
+    concurrency: int = 10
+    #: Names of messages that a mail reader has moved to cur/, as the last check found them.
+    _read: set[str] = field(default_factory=set, init=False, repr=False)
+    #: The next sync of the folder, shared by all messages that are renamed before it begins.
+    _syncing: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def configured(cls, config: Config, environment: Environment) -> Maildir:
+        """Return the transport of newsletter.yaml's `maildir`."""
+        return cls(environment.root / config.newsletter.maildir, config.newsletter.connections)
+
+    async def check(self) -> str:
+        """Make the folders where they are missing. Raises TransportError if that fails or nothing can be written there."""
+        try:
+            for name in ("tmp", "new", "cur"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder / "new", os.W_OK):
+                raise PermissionError(13, "not writable")
+            self._read = {name.partition(":")[0] for name in os.listdir(self.folder / "cur")}
+        except OSError as error:
+            raise TransportError(f"{self.folder}: {error.strerror}") from None
+        return f"{self.folder}: messages become files in it"
+
+    async def send(self, message: Message) -> Outcome:
+        """Write the envelope as two header lines, then the message with the line ends of this system, as in every Maildir.
+
+        It is on disk when this returns. A full disk is not the message's fault: it is retried.
+        """
+        name = file_name(message)
+        if name in self._read:
+            return Outcome("sent", "already read", "body")
+        head = f"Return-Path: <{message.sender}>\r\nDelivered-To: {message.recipient}\r\n"
+        try:
+            with open(self.folder / "tmp" / name, "wb") as file:
+                file.write((head.encode() + message.data).replace(b"\r\n", b"\n"))
+                file.flush()
+                os.fsync(file.fileno())
+            (self.folder / "tmp" / name).replace(self.folder / "new" / name)
+            self._syncing = self._syncing or asyncio.create_task(self._sync_folder())
+            await asyncio.shield(self._syncing)
+        except OSError as error:
+            return Outcome("retry", error.strerror or "cannot be written")
+        return Outcome("sent", f"new/{name}", "body")
+
+    async def _sync_folder(self) -> None:
+        self._syncing = None
+        descriptor = os.open(self.folder / "new", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def send_now(transport: Transport, messages: Sequence[Message]) -> list[Outcome]:

@@ -7,6 +7,7 @@ when its row says so on disk; until then the server waits in DATA.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,14 +50,6 @@ class EnvelopeError(TransportError):
     """This message cannot be sent to this server, whatever it says; the others can."""
 
 
-def _path(address: str) -> str:
-    if not address.isascii():
-        raise EnvelopeError("5.6.7 an address with characters beyond ASCII before the @ needs SMTPUTF8, which is not used here")
-    if not _PATH.fullmatch(address):
-        raise EnvelopeError("5.1.3 the address cannot be written in SMTP")
-    return address
-
-
 def _xtext(text: str) -> str:
     """Encode text as RFC 3461, 4 asks for."""
     return _XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", text)
@@ -68,7 +61,13 @@ def encode_envelope(message: Message, features: dict[str, str]) -> tuple[bytes, 
     >>> encode_envelope(Message("digest@example.org", "a@example.net", "<1@x>", b"text"), {"SIZE": "1000"})
     (b'MAIL FROM:<digest@example.org> SIZE=4\r\n', b'RCPT TO:<a@example.net>\r\n')
     """
-    mail, rcpt = f"MAIL FROM:<{_path(message.sender)}>", f"RCPT TO:<{_path(message.recipient)}>"
+    for address in (message.sender, message.recipient):
+        if not address.isascii():
+            text = "5.6.7 an address with characters beyond ASCII before the @ needs SMTPUTF8, which is not used here"
+            raise EnvelopeError(text)
+        if not _PATH.fullmatch(address):
+            raise EnvelopeError("5.1.3 the address cannot be written in SMTP")
+    mail, rcpt = f"MAIL FROM:<{message.sender}>", f"RCPT TO:<{message.recipient}>"
     if "SIZE" in features:
         limit = int(features["SIZE"]) if features["SIZE"].isdecimal() else 0
         if 0 < limit < len(message.data):
@@ -165,8 +164,7 @@ class SmtpConnection(SmtpSession):
     def _open(self, encoded: _Encoded) -> bytes:
         """Return what opens the message's transaction; RSET only after an error."""
         self._next, (mail, rcpt), self._data = encoded
-        self._is_pipelining = "PIPELINING" in self.features
-        self._refusal = None
+        self._is_pipelining, self._refusal = "PIPELINING" in self.features, None
         commands: list[_Command] = [
             (mail, partial(self._on_envelope_reply, "mail")),
             (rcpt, partial(self._on_envelope_reply, "recipient")),
@@ -184,7 +182,7 @@ class SmtpConnection(SmtpSession):
 
     def _on_envelope_reply(self, stage: str, reply: Reply) -> None:
         """Remember a refusal; without pipelining, write the next command now that this one is answered."""
-        if stage and not reply.is_positive and self._refusal is None:
+        if stage and reply.code >= 300 and self._refusal is None:
             self._refusal = reply, stage
         if self._refusal and not self._is_pipelining:
             self._later.clear()
@@ -214,7 +212,7 @@ class SmtpConnection(SmtpSession):
         if reply.code == 421:
             return  # the connection ends, and the message goes by another
         outgoing, self._next, self._reset = self._next, None, True
-        self._end(outgoing, _outcome(reply, stage))
+        self._end(outgoing, Outcome("retry" if reply.is_transient else "failed", reply.text, stage))
         self.pool.on_negative_reply(self.state, reply)
         self.advance()
 
@@ -234,8 +232,8 @@ class SmtpConnection(SmtpSession):
             return
         self._body, self._handed_over, self.awaits_body_reply = outgoing, self._loop.time(), True
         self.count += 1
-        data = self._data
         self.expected.append(self._on_body_reply)
+        data = self._data
         if self._following:
             following, self._following = self._following, None
             data += self._open(following)
@@ -245,8 +243,9 @@ class SmtpConnection(SmtpSession):
         assert self._body is not None
         self.pool.gathered.observe(REPLY, self._loop.time() - self._handed_over, self.server.name)
         outgoing, self._body, self.awaits_body_reply = self._body, None, False
-        self._end(outgoing, _outcome(reply, "body"))
-        if reply.is_positive:
+        status = "sent" if reply.code < 300 else "retry" if reply.is_transient else "failed"
+        self._end(outgoing, Outcome(status, reply.text, "body"))
+        if status == "sent":
             self.state.failures, self.state.good = 0, self.state.good + 1
             if self.state.good >= _RECOVERY:
                 self.state.limit, self.state.good = min(self.state.limit + 1, self.pool.connections), 0
@@ -273,11 +272,6 @@ class SmtpConnection(SmtpSession):
             if reason and not self.count:
                 self.pool.on_failure(self.state, f"{self.server.name}: {reason}")
             self.pool.changed.set()
-
-
-def _outcome(reply: Reply, stage: str) -> Outcome:
-    status = "sent" if reply.is_positive else "retry" if reply.is_transient else "failed"
-    return Outcome(status, reply.text, stage)
 
 
 @dataclass(slots=True)
@@ -317,22 +311,18 @@ class _ConnectionPool:
                 is_idle = not (self.connected or self.connecting or self.dispatcher.finished)
                 if is_idle and all(state.rest > self.loop.time() + self.patience for state in self.states):
                     self.dispatcher.give_up("; ".join(state.reason for state in self.states))
-                await self._wait()
+                # Until a connection changes, or an idle one may have a message to take.
+                is_any_idle = any(connection.idle_since != _BUSY for connection in self.connected)
+                seconds = min(0.25, max(self.dispatcher.pause(), 0.001)) if is_any_idle else 0.25
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self.changed.wait()
+                self.changed.clear()
         finally:
             for task in self.connecting:
                 task.cancel()
             for connection in list(self.connected):
                 connection.fail("the sender had to stop" if self.dispatcher.stopping and connection.awaits_body_reply else "")
-
-    async def _wait(self) -> None:
-        """Wait until a connection changes, or until an idle one may have a message to take."""
-        is_any_idle = any(connection.idle_since != _BUSY for connection in self.connected)
-        try:
-            async with asyncio.timeout(min(0.25, max(self.dispatcher.pause(), 0.001)) if is_any_idle else 0.25):
-                await self.changed.wait()
-        except TimeoutError:
-            pass
-        self.changed.clear()
 
     def _open_more(self) -> None:
         """Use idle connections and open new ones, on the first server that is not left alone.

@@ -42,7 +42,7 @@ class ReplyError(FeedsError):
 
 
 class Reply(NamedTuple):
-    """One whole reply; `lines` without the code."""
+    """One whole reply; `lines` without the code, which is from 200 to 599."""
 
     code: int
     lines: tuple[str, ...]
@@ -53,16 +53,12 @@ class Reply(NamedTuple):
         return one_line(f"{self.code} {' '.join(self.lines)}")
 
     @property
-    def is_positive(self) -> bool:
-        """Return whether it is a 2xx."""
-        return 200 <= self.code < 300
-
-    @property
     def is_transient(self) -> bool:
         """Return whether it is a 4xx: the same may go well later."""
         return 400 <= self.code < 500
 
 
+@dataclass(slots=True)
 class ReplyParser:
     """Parser of what an SMTP server says (RFC 5321, 4.2); bytes may arrive in any pieces.
 
@@ -71,15 +67,11 @@ class ReplyParser:
     ([], [Reply(code=250, lines=('mail.example.org', 'PIPELINING'))])
     """
 
-    def __init__(self) -> None:
-        self._rest = b""
-        self._code = b""
-        self._lines: list[str] = []
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing is left over from the replies given so far."""
-        return not self._rest and not self._lines
+    _rest: bytes = b""
+    _code: bytes = b""
+    _lines: list[str] = field(default_factory=list)
+    #: Whether nothing is left over from the replies given so far.
+    is_empty: bool = True
 
     def feed(self, data: bytes) -> list[Reply]:
         """Return the replies that are complete now. Raises ReplyError; after that the connection must be closed."""
@@ -99,6 +91,7 @@ class ReplyParser:
                 self._lines = []
             elif len(self._lines) >= MAX_LINES:
                 raise ReplyError("a reply without an end")
+        self.is_empty = not self._rest and not self._lines
         return replies
 
 
@@ -126,24 +119,6 @@ class Server:
         """Return `host:port`, for logs, metrics and rates."""
         return f"{self.host}:{self.port}"
 
-    @property
-    def is_loopback(self) -> bool:
-        """Return whether it is on this machine."""
-        with contextlib.suppress(ValueError):
-            return ipaddress.ip_address(self.host).is_loopback
-        return self.host == "localhost"
-
-    def tls_context(self) -> ssl.SSLContext:
-        """Return a context that verifies certificate and name, unless `verify` is off. Raises TransportError."""
-        try:
-            context = ssl.create_default_context(cafile=self.cafile or None)
-        except (OSError, ssl.SSLError):
-            raise TransportError(f"{self.name}: cafile={self.cafile} cannot be read") from None
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
 
 def parse_servers(urls: str) -> tuple[Server, ...]:
     """Parse FEEDS_SMTP_URL: the servers in the order of preference. Raises TransportError, which never quotes a password.
@@ -167,7 +142,6 @@ def parse_servers(urls: str) -> tuple[Server, ...]:
 
 
 def _parse_server(url: str) -> Server:
-    """Raises ValueError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -180,34 +154,26 @@ def _parse_server(url: str) -> Server:
         raise ValueError(f"an option that there is not; expected {', '.join(_OPTIONS)}, and ? in a password as %3F")
     if options.get("ehlo") and not _EHLO.fullmatch(options["ehlo"]):
         raise ValueError("ehlo= expects a host name")
-    switches = {name: options.get(name, "1") for name in ("starttls", "verify")}
-    numbers = dict.fromkeys(("rate", "timeout"), -1.0)
-    for name, value in switches.items():
-        if value not in ("0", "1"):
+    for name in ("starttls", "verify"):
+        if options.get(name, "1") not in ("0", "1"):
             raise ValueError(f"{name}= expects 0 or 1")
+    numbers = dict.fromkeys(("rate", "timeout"), -1.0)
     for name in numbers:
         with contextlib.suppress(ValueError):
             numbers[name] = float(options.get(name, "0"))
         if not 0 <= numbers[name] <= 1e6:
             raise ValueError(f"{name}= expects a number")
-    is_implicit, is_starttls = parts.scheme == "smtps", switches["starttls"] == "1"
-    server = Server(
-        host=host,
-        port=port or (465 if is_implicit else 587 if is_starttls else 25),
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        implicit_tls=is_implicit,
-        starttls=is_starttls,
-        verify=switches["verify"] == "1",
-        cafile=options.get("cafile", ""),
-        ehlo=options.get("ehlo", ""),
-        **numbers,
-    )
-    if not server.verify and not server.is_loopback:
+    is_implicit, starttls, verify = parts.scheme == "smtps", options.get("starttls") != "0", options.get("verify") != "0"
+    user, is_loopback = unquote(parts.username or ""), host == "localhost"
+    with contextlib.suppress(ValueError):
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    if not verify and not is_loopback:
         raise ValueError("verify=0 is for servers on this machine; name the authority with cafile=FILE")
-    if server.user and not server.implicit_tls and not server.starttls and not server.is_loopback:
+    if user and not is_implicit and not starttls and not is_loopback:
         raise ValueError("a password needs TLS: leave starttls=0 out")
-    return server
+    port = port or (465 if is_implicit else 587 if starttls else 25)
+    cafile, ehlo, password = options.get("cafile", ""), options.get("ehlo", ""), unquote(parts.password or "")
+    return Server(host, port, user, password, is_implicit, starttls, verify, cafile, ehlo, **numbers)
 
 
 # -- sessions --------------------------------------------------------------
@@ -237,8 +203,6 @@ class SmtpSession(asyncio.Protocol):
         self._answer: asyncio.Future[Reply] | None = None
         self._loop = asyncio.get_running_loop()
 
-    # -- called by asyncio ---------------------------------------------------
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the greeting."""
         assert isinstance(transport, asyncio.Transport)
@@ -266,8 +230,6 @@ class SmtpSession(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail, unless the connection has been closed from here."""
         self.fail(f"connection lost: {one_line(str(exc))}" if exc else "connection lost")
-
-    # -- for subclasses --------------------------------------------------------
 
     def on_closed(self, reason: str, reply: Reply | None = None) -> None:
         """The connection is gone; called once. `reply`: the 421 by which the server said so."""
@@ -301,8 +263,6 @@ class SmtpSession(asyncio.Protocol):
         seconds = self.server.timeout or (BODY_SECONDS if self.awaits_body_reply else COMMAND_SECONDS)
         self.deadline = self._loop.time() + seconds if self.expected else float("inf")
 
-    # -- before the first message ----------------------------------------------
-
     async def greet(self, context: ssl.SSLContext | None) -> None:
         """Greet, start TLS and log in, until messages can be sent. Raises ServerError."""
         assert self._answer is not None
@@ -322,7 +282,17 @@ class SmtpSession(asyncio.Protocol):
             self._transport = upgraded
             await self._hello()
         if self.server.user:
-            await self._log_in()
+            offered, user, password = self.features.get("AUTH", "").split(), self.server.user, self.server.password
+            if "PLAIN" in offered:
+                reply = await self._command(b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
+            elif "LOGIN" in offered:
+                reply = await self._command(b"AUTH LOGIN")
+                for word in (user, password):
+                    if reply.code == 334:
+                        reply = await self._command(base64.b64encode(word.encode()))
+            else:
+                raise ServerError(f"{self.server.name} offers no AUTH PLAIN and no AUTH LOGIN", lasting=True)
+            self._require(reply, 235, "refuses user or password")
         self._answer = None
 
     def _expect_answer(self) -> asyncio.Future[Reply]:
@@ -353,53 +323,42 @@ class SmtpSession(asyncio.Protocol):
         words = (line.upper().partition(" ") for line in reply.lines[1:])
         self.features = {keyword: parameters for keyword, _blank, parameters in words}
 
-    async def _log_in(self) -> None:
-        offered = self.features.get("AUTH", "").split()
-        user, password = self.server.user, self.server.password
-        if "PLAIN" in offered:
-            reply = await self._command(b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
-        elif "LOGIN" in offered:
-            reply = await self._command(b"AUTH LOGIN")
-            for word in (user, password):
-                if reply.code == 334:
-                    reply = await self._command(base64.b64encode(word.encode()))
-        else:
-            raise ServerError(f"{self.server.name} offers no AUTH PLAIN and no AUTH LOGIN", lasting=True)
-        self._require(reply, 235, "refuses user or password")
-
 
 AnySession = TypeVar("AnySession", bound=SmtpSession)
 
 
 async def connect(server: Server, make: Callable[[], AnySession]) -> AnySession:
     """Return a session that can send. Raises TransportError, in words that say what to do where that is known."""
-    session = make()
-    loop = asyncio.get_running_loop()
+    session, loop, name = make(), asyncio.get_running_loop(), server.name
     try:
         async with asyncio.timeout(min(CONNECT_SECONDS, server.timeout or CONNECT_SECONDS)):
-            context = server.tls_context() if server.implicit_tls or server.starttls else None
-            tls, name = (context, server.host) if server.implicit_tls else (None, None)
-            await loop.create_connection(lambda: session, server.host, server.port, ssl=tls, server_hostname=name)
+            context = _tls_context(server) if server.implicit_tls or server.starttls else None
+            tls, host = (context, server.host) if server.implicit_tls else (None, None)
+            await loop.create_connection(lambda: session, server.host, server.port, ssl=tls, server_hostname=host)
             await session.greet(context)
     except BaseException as error:
         session.fail("")
-        if not isinstance(error, Exception):
-            raise
-        raise _as_transport_error(server, error) from None
+        match error:
+            case TimeoutError():
+                raise ServerError(f"{name}: no answer in time") from None
+            case ssl.SSLCertVerificationError():
+                reason = one_line(error.verify_message)
+                raise ServerError(f"{name}: its certificate is not accepted: {reason}", lasting=True) from None
+            case ssl.SSLError():
+                raise ServerError(f"{name}: no TLS: {one_line(error.reason or str(error))}", lasting=True) from None
+            case OSError():
+                raise ServerError(f"{name}: {one_line(error.strerror or str(error))}") from None
+        raise
     return session
 
 
-def _as_transport_error(server: Server, error: Exception) -> TransportError:
-    match error:
-        case TransportError():
-            return error
-        case TimeoutError():
-            return ServerError(f"{server.name}: no answer in time")
-        case ssl.SSLCertVerificationError():
-            reason = one_line(error.verify_message)
-            return ServerError(f"{server.name}: its certificate is not accepted: {reason}", lasting=True)
-        case ssl.SSLError():
-            return ServerError(f"{server.name}: no TLS: {one_line(error.reason or str(error))}", lasting=True)
-        case OSError():
-            return ServerError(f"{server.name}: {one_line(error.strerror or str(error))}")
-    raise error
+def _tls_context(server: Server) -> ssl.SSLContext:
+    """Return a context that verifies certificate and name, unless `verify` is off."""
+    try:
+        context = ssl.create_default_context(cafile=server.cafile or None)
+    except (OSError, ssl.SSLError):
+        raise TransportError(f"{server.name}: cafile={server.cafile} cannot be read") from None
+    if not server.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
