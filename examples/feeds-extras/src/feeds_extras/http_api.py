@@ -51,7 +51,7 @@ class HttpApi(PerMessageTransport):
         if status == 429 or status >= 500:
             return Outcome("retry", text, "data")
         if status == 422:
-            return Outcome("failed", text, "recipient")
+            return Outcome("failed", f"550 5.1.1 {text}", "recipient")  # in SMTP's words, which bounces are booked by
         return Outcome("sent" if status < 300 else "failed", text, "body")
 
     def _request(self, method: str, body: bytes | None) -> tuple[int, str]:
