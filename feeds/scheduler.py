@@ -300,7 +300,7 @@ class MailJobs:
 
         def work() -> None:
             if (config := self._enabled_config()) is not None:
-                booking.collect_configured(self.runtime, config, int(self.now()), self.stopped)
+                booking.collect(NewsletterContext.of(self.runtime, config), int(self.now()), stop=self.stopped)
 
         self._faults.attempt("bounces_failed", work)
 

@@ -29,8 +29,8 @@ class Tokens:
     >>> tokens = Tokens("a secret")
     >>> tokens.read_bounce(tokens.bounce(issue=7, subscriber=12))
     (7, 12)
-    >>> Tokens("another secret").read_bounce(tokens.bounce(issue=7, subscriber=12)) is None
-    True
+    >>> print(Tokens("another secret").read_bounce(tokens.bounce(issue=7, subscriber=12)))
+    None
     """
 
     def __init__(self, secret: str) -> None:

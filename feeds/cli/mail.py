@@ -370,9 +370,9 @@ def bounces(config_dir: Path, as_json: bool) -> None:
         log_to_stderr(runtime.environment)
         config = runtime.edition().config or editions.adopt_config(runtime.engine, runtime.environment)
         context = NewsletterContext.of(runtime, config)
-        if not booking.is_configured(context):
-            raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")
         found = booking.collect(context, int(time.time()), progress)
+        if found is None:
+            raise AddressError("no mailbox of reports is known: set bounces.maildir in newsletter.yaml, or FEEDS_IMAP_URL")
         issues = runtime.read(booking.counts_by_issue)
     if as_json:
         print_json({**found.as_json(), "issues": issues})

@@ -19,9 +19,8 @@ import sqlalchemy as sa
 import structlog
 
 from ... import database
-from ...config.models import Config, Newsletter
+from ...config.models import Newsletter
 from ...database.tables import bounces, deliveries, issues, subscribers
-from ...runtime import Runtime
 from ...tokens import Tokens
 from .. import NewsletterContext
 from ..subscribers.unsubscribe import end_subscription
@@ -63,10 +62,14 @@ class BounceBook:
     def book(self, report: BounceReport) -> Booking:
         """Book one report. A report that was booked before is `repeated`."""
         if (subscriber := self._unsubscriber(report)) is not None:
-            return self._unsubscribe(subscriber)
-        found = self._first(self.tokens.read_bounce, report.tokens)
-        if found is None and report.kind == "complaint" and (link := self._preferences(report.link_tokens)):
-            found = (0, link[0])
+            row = self._subscriber(subscriber)
+            if row is None or row.status == "unsubscribed":
+                return Booking("ignored", subscriber, reason="unsubscribed before")
+            return Booking("unsubscribed", subscriber, ended=self._end(row, "unsubscribed", "by mail"))
+        found = next(filter(None, map(self.tokens.read_bounce, report.tokens)), None)
+        if found is None and report.kind == "complaint":
+            link = next(filter(None, map(self.tokens.read_preferences, report.link_tokens)), None)
+            found = (0, link[0]) if link else None
         if found is None:
             return Booking("kept", reason="it names no subscriber by a valid token")
         issue, subscriber = found
@@ -86,12 +89,6 @@ class BounceBook:
         verdict = parser.classify_reply(reply)
         verdict = Verdict(verdict.kind, verdict.status, reply[: parser.MAX_DIAGNOSTIC])
         return self._record(identity, issue, subscriber, verdict)
-
-    def _first(self, read: Callable[[str], tuple[int, int] | None], texts: Iterable[str]) -> tuple[int, int] | None:
-        return next((found for found in map(read, texts) if found), None)
-
-    def _preferences(self, texts: Iterable[str]) -> tuple[int, int] | None:
-        return self._first(self.tokens.read_preferences, texts)
 
     def _record(self, identity: str, issue: int, subscriber: int, verdict: Verdict) -> Booking:
         row = self._subscriber(subscriber)
@@ -136,8 +133,6 @@ class BounceBook:
         mailbox_hash = self.tokens.salted(row.mailbox)
         return end_subscription(self.connection, row.key, status, reason, self.now, mailbox_hash)
 
-    # -- unsubscribing by mail ---------------------------------------------
-
     def _unsubscriber(self, report: BounceReport) -> int | None:
         """Return the subscriber of a message to the address that unsubscribes; the token is its plus part or in the subject.
 
@@ -149,15 +144,9 @@ class BounceBook:
         for address in report.recipients:
             name, _, place = address.rpartition("@")
             if place == domain and (name == local or name.startswith(f"{local}+")):
-                found = self._preferences(report.unsubscribe_tokens)
+                found = next(filter(None, map(self.tokens.read_preferences, report.unsubscribe_tokens)), None)
                 return found[0] if found else None
         return None
-
-    def _unsubscribe(self, subscriber: int) -> Booking:
-        row = self._subscriber(subscriber)
-        if row is None or row.status == "unsubscribed":
-            return Booking("ignored", subscriber, reason="unsubscribed before")
-        return Booking("unsubscribed", subscriber, ended=self._end(row, "unsubscribed", "by mail"))
 
 
 # -- polling ---------------------------------------------------------------
@@ -172,25 +161,41 @@ class Collected:
     ended: int = 0
     kept: list[dict[str, str]] = field(default_factory=list)
 
+    def add(self, source: BounceSource, pairs: Iterable[tuple[BounceReport, Booking]]) -> None:
+        """Count a batch."""
+        for report, booking in pairs:
+            self.counts[booking.what] += 1
+            self.ended += booking.ended
+            if booking.what == "kept":
+                self.kept.append({"mailbox": source.name, "message": report.name, "reason": booking.reason})
+
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values, a number for each of KINDS."""
         numbers = {name: self.counts[name] for name in (*KINDS, "kept")}
         return {"read": self.counts.total(), **numbers, "ended": self.ended, "mailboxes": self.mailboxes, "problems": self.kept}
 
 
-def collect(context: NewsletterContext, now: int, progress: Progress | None = None, stop: Event | None = None) -> Collected:
-    """Book everything in the configured sources, or until `stop`. One process at a time; a second one waits.
+def collect(
+    context: NewsletterContext, now: int, progress: Progress | None = None, stop: Event | None = None
+) -> Collected | None:
+    """Book everything in the configured sources, or until `stop`; None where none is. A second process waits.
 
     A message is removed after its booking is committed, so a crash in between has it read, and found booked, once more. What
     cannot be booked is flagged and kept. Raises MailboxError.
     """
+    sources = configured_sources(context.config, context.environment)
+    if not sources:
+        return None
     found = Collected()
     with database.lock(context.engine, "bounces"):
-        for source in configured_sources(context.config, context.environment):
+        for source in sources:
             found.mailboxes.append(source.name)
             with contextlib.closing(source.poll()) as batches:
                 for reports in batches:
-                    _collect_batch(context, now, source, reports, found)
+                    pairs = list(zip(reports, _book_all(context, reports, now), strict=True))
+                    kept = [report for report, booking in pairs if booking.what == "kept"]
+                    source.settle([report for report, booking in pairs if booking.what != "kept"], kept)
+                    found.add(source, pairs)
                     if progress is not None:
                         progress(found.counts.total())
                     if stop is not None and stop.is_set():
@@ -198,32 +203,10 @@ def collect(context: NewsletterContext, now: int, progress: Progress | None = No
     return found
 
 
-def _collect_batch(
-    context: NewsletterContext, now: int, source: BounceSource, reports: Sequence[BounceReport], found: Collected
-) -> None:
+def _book_all(context: NewsletterContext, reports: Sequence[BounceReport], now: int) -> list[Booking]:
     with context.writing() as connection:
         book = BounceBook(connection, context.tokens, context.config.newsletter, now)
-        pairs = [(report, book.book(report)) for report in reports]
-    source.settle(
-        [report for report, booking in pairs if booking.what != "kept"],
-        [report for report, booking in pairs if booking.what == "kept"],
-    )
-    for report, booking in pairs:
-        found.counts[booking.what] += 1
-        found.ended += booking.ended
-        if booking.what == "kept":
-            found.kept.append({"mailbox": source.name, "message": report.name, "reason": booking.reason})
-
-
-def is_configured(context: NewsletterContext) -> bool:
-    """Return whether there is any source to collect from. Raises MailboxError."""
-    return bool(configured_sources(context.config, context.environment))
-
-
-def collect_configured(runtime: Runtime, config: Config, now: int, stop: Event | None = None) -> Collected | None:
-    """Collect for the scheduler; None where no source is configured. Raises MailboxError."""
-    context = NewsletterContext.of(runtime, config)
-    return collect(context, now, stop=stop) if is_configured(context) else None
+        return [book.book(report) for report in reports]
 
 
 # -- webhooks --------------------------------------------------------------
@@ -244,9 +227,7 @@ def receive(
     Idempotent: providers post an event again until they are answered.
     """
     reports = list(source.receive({name.lower(): value for name, value in headers.items()}, body))
-    with context.writing() as connection:
-        book = BounceBook(connection, context.tokens, context.config.newsletter, now)
-        bookings = [book.book(report) for report in reports]
+    bookings = _book_all(context, reports, now)
     for report, booking in zip(reports, bookings, strict=True):
         if booking.what == "kept":
             log = structlog.get_logger("feeds.bounces")

@@ -85,7 +85,10 @@ _SHORT = _Short()
 def _report(message: Message, start: Message, raw: bytes) -> BounceReport:
     # Of a long message with CRLF only half of MAX_BYTES has surely been read.
     identity = _field(message, "Message-ID").encode("utf-8", "replace") + b"\n" + raw[: MAX_BYTES // 2]
-    original, status, feedback = _original(message), list(_status_blocks(message)), list(_feedback(message))
+    original, status = _original(message), list(_status_blocks(message))
+    is_feedback = message.get_param("report-type") == "feedback-report"
+    kinds = {"message/feedback-report"} if is_feedback else set()
+    feedback = [_payload(part)[0] for part in _parts(message) if part.get_content_type() in kinds and _payload(part)]
     verdict = _verdict(message, start, status, feedback)
     to = " ".join(_field(message, name) for name in _TO)
     # All text that may hold a bounce token; a `+` as RFC 3461 writes it is a delimiter, too.
@@ -299,15 +302,8 @@ def _status_blocks(message: Message) -> Iterator[Message]:
                     )
 
 
-def _feedback(message: Message) -> Iterator[Message]:
-    if message.get_param("report-type") == "feedback-report":
-        for part in _parts(message):
-            if part.get_content_type() == "message/feedback-report":
-                yield from _payload(part)[:1]
-
-
 def _original(message: Message) -> Message | None:
-    """The message that is returned, or its header."""
+    """Return the message that came back, or its header."""
     for part in _parts(message):
         kind = part.get_content_type()
         if part is not message and kind in ("message/rfc822", "message/global"):

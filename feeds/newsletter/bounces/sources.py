@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...config.environment import Environment
@@ -24,7 +24,6 @@ from ...plugins import find_plugins, load_plugin
 from . import GROUP, BounceReport, BounceSource, MailboxError
 from .parser import MAX_BYTES, parse_report
 
-Answer = TypeVar("Answer")
 Factory = Callable[[Config, Environment], BounceSource | None]
 BATCH = 100
 TIMEOUT_SECONDS = 30.0
@@ -46,7 +45,7 @@ def factories() -> Mapping[str, Factory]:
 
 
 def configured_sources(config: Config, environment: Environment) -> list[BounceSource]:
-    """Return the sources that the operator has configured. Raises MailboxError for an address that is none."""
+    """Return the sources that the operator has configured. Raises MailboxError for a wrong address."""
     made = [factory(config, environment) for factory in factories().values()]
     return [source for source in made if source is not None]
 
@@ -142,7 +141,10 @@ class Account:
         security = "tls" if parts.scheme == "imaps" else "no"
         if security == "no" and parse_qs(parts.query).get("starttls") == ["1"]:
             security = "starttls"
-        if security == "no" and not _is_loopback(parts.hostname):
+        is_local = parts.hostname == "localhost"
+        with contextlib.suppress(ValueError):  # a name, and no address
+            is_local = is_local or ipaddress.ip_address(parts.hostname).is_loopback
+        if security == "no" and not is_local:
             raise MailboxError("FEEDS_IMAP_URL: a password goes to another machine by imaps:// or with ?starttls=1 only")
         user, password = unquote(parts.username), unquote(parts.password or "")
         return cls(parts.hostname, port, user, password, unquote(parts.path.strip("/")) or "INBOX", security)
@@ -152,13 +154,6 @@ class Account:
 
     def __repr__(self) -> str:
         return f"<Account {self}>"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Imap(BounceSource):
@@ -180,13 +175,18 @@ class Imap(BounceSource):
         return cls(Account.parse(url)) if url else None
 
     def poll(self) -> Generator[Sequence[BounceReport]]:
-        self._session = self._call(self._connect)
+        with self._faults():
+            self._session = self._connect()
         try:
-            self._call(self._select)
+            with self._faults():
+                self._select()
             found = self._uid("SEARCH", "UNFLAGGED UNDELETED")
             names = b" ".join(part for part in found if isinstance(part, bytes)).decode("ascii", "replace").split()
             for some in _batches(names):
-                yield [report for name in some if (report := self._read(name)) is not None]
+                fetched = [(name, self._uid("FETCH", name, f"(BODY.PEEK[]<0.{MAX_BYTES}>)")) for name in some]
+                # Another reader may have removed a message: then there is no part with its bytes.
+                raw = [(name, part[1]) for name, parts in fetched for part in parts if isinstance(part, tuple)]
+                yield [replace(parse_report(text), name=name) for name, text in raw]
         finally:
             with contextlib.suppress(OSError, imaplib.IMAP4.error):
                 self._session.logout()
@@ -209,12 +209,6 @@ class Imap(BounceSource):
         _status, said = self._session.capability()  # after the login: before it, servers tell less
         self._has_uidplus = b"UIDPLUS" in b" ".join(part for part in said if isinstance(part, bytes)).upper().split()
 
-    def _read(self, name: str) -> BounceReport | None:
-        for part in self._uid("FETCH", name, f"(BODY.PEEK[]<0.{MAX_BYTES}>)"):
-            if isinstance(part, tuple):
-                return replace(parse_report(part[1]), name=name)
-        return None  # another reader removed it
-
     def settle(self, booked: Sequence[BounceReport], kept: Sequence[BounceReport]) -> None:
         """Remove just these where the server can do that (RFC 4315); elsewhere they stay marked as deleted."""
         if booked:
@@ -226,15 +220,17 @@ class Imap(BounceSource):
             self._uid("STORE", ",".join(report.name for report in kept), "+FLAGS.SILENT", r"(\Flagged)")
 
     def _uid(self, command: str, *words: str) -> list[bytes | tuple[bytes, bytes] | None]:
-        status, data = self._call(lambda: self._session.uid(command, *words))
+        with self._faults():
+            status, data = self._session.uid(command, *words)
         if status != "OK":
             raise MailboxError(f"{self.account}: {command} was refused")
         return data
 
-    def _call(self, ask: Callable[[], Answer]) -> Answer:
-        """Return what `ask` returns; raise refusals of the server and the network's as MailboxError, without the password."""
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise refusals of the server and the network's as MailboxError, without the password."""
         try:
-            return ask()
+            yield
         except (OSError, imaplib.IMAP4.error, UnicodeError) as error:
             said = str(error.args[-1] if error.args else error)
             said = said.replace(self.account.password, "***") if self.account.password else said

@@ -66,7 +66,7 @@ class ImportFaults(FeedsError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the file, parsed. `confirmed` (UTC seconds) is None where a confirmation has to be asked for."""
+    """One line of the file, parsed. `confirmed` in UTC seconds, None where a confirmation has to be asked for."""
 
     line: int
     address: EmailAddress
@@ -189,8 +189,9 @@ def _read_rows(reader: Any, lines: _Lines, header: Sequence[str], parser: _RowPa
         try:
             yield parser.parse(begin, dict(zip(header, map(str.strip, cells), strict=False)))
         except _BadCell as error:
-            column = _column(lines.last, cells, header.index(error.column)) if error.column in header else 1
-            yield Fault(parser.path, begin, column, f"{error.column}: {error.reason}")
+            name, reason = error.args
+            column = _column(lines.last, cells, header.index(name)) if name in header else 1
+            yield Fault(parser.path, begin, column, f"{name}: {reason}")
 
 
 def _column(line: str, cells: Sequence[str], at: int) -> int:
@@ -201,8 +202,7 @@ def _column(line: str, cells: Sequence[str], at: int) -> int:
 
 
 class _BadCell(Exception):
-    def __init__(self, column: str, reason: str) -> None:
-        self.column, self.reason = column, reason
+    """The arguments are the column and what is wrong with its cell."""
 
 
 class _RowParser:
@@ -377,10 +377,11 @@ class _Import:
                 wanted.append(key)
                 changed.add(place)
                 self.report.added += 1
-        made = [
-            new_subscription(place[0], (place[1], self._cohort(place[1], row.settings), here[place][1]), self.now)
-            for place, row in new.items()
-        ]
+        made = []
+        for (subscriber, frequency), row in new.items():
+            cohort = self._cohorts.get((frequency, row.settings)) or cohort_key(self.connection, frequency, row.settings)
+            self._cohorts[frequency, row.settings] = cohort
+            made.append(new_subscription(subscriber, (frequency, cohort, here[subscriber, frequency][1]), self.now))
         if made:
             self.connection.execute(sa.insert(subscriptions), made)
         if updates := [{"of": here[place][0], "to": join_keys(here[place][1])} for place in changed if place not in new]:
@@ -392,11 +393,6 @@ class _Import:
         s = subscriptions.c
         query = sa.select(s.subscriber, s.frequency, s.key, s.selections).where(s.subscriber.in_(keys))
         return {(one, frequency): (key, parse_keys(text)) for one, frequency, key, text in self.connection.execute(query)}
-
-    def _cohort(self, frequency: str, settings: Settings) -> int:
-        if (frequency, settings) not in self._cohorts:
-            self._cohorts[frequency, settings] = cohort_key(self.connection, frequency, settings)
-        return self._cohorts[frequency, settings]
 
     # -- without consent -----------------------------------------------------
 

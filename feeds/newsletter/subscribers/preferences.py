@@ -127,16 +127,18 @@ def spell_select(context: NewsletterContext, select: str) -> str:
     aliases = feeds.aliases_of(context.config)
     with context.reading() as connection:
 
-        def spelled(clauses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-            return {facet: tuple(spell(facet, name) for name in names) for facet, names in clauses.items()}
+        def spell(clauses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+            spelled: dict[str, tuple[str, ...]] = {}
+            for facet, names in clauses.items():
+                spelled[facet] = ()
+                for name in names:
+                    term = queries.term_at(connection, aliases, facet, urls.slug(name))
+                    if term is None:
+                        raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
+                    spelled[facet] += (term.term.name,)
+            return spelled
 
-        def spell(facet: str, name: str) -> str:
-            term = queries.term_at(connection, aliases, facet, urls.slug(name))
-            if term is None:
-                raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
-            return term.term.name
-
-        return grammar.canonical(Selection(spelled(found.any), spelled(found.all), spelled(found.none)))
+        return grammar.canonical(Selection(spell(found.any), spell(found.all), spell(found.none)))
 
 
 def validate_wish(config: Config, frequency: str, text: str) -> Wish:
