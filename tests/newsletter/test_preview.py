@@ -21,9 +21,8 @@ def coming(mailing: Mailing, reader: int, now: int) -> list[str]:
     """Ids of the articles, in their order."""
     runtime = mailing.site.runtime
     with database.reading(runtime.engine) as connection:
-        [subscription] = records.subscriptions_of(connection, reader)
         known = records.find_by_key(connection, reader)
-        content = preview.upcoming_content(connection, runtime.edition().config, subscription, known.timezone, now)
+        [(_subscription, content)] = preview.upcoming_contents(connection, runtime.edition().config, known, now)
     assert content.issue.due > now
     ranks = {rank for found in content.sections.values() for rank in found}
     return [content.articles[rank].id for rank in sorted(ranks)]

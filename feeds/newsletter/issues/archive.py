@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ... import urls
 from ...config.models import Config
+from ...database.tables import issues
 from ...formats import Content, Entry, load_formats
 from ...model import Issue, IssueArticle, IssueContent
 from ...syndication.feed_states import program_version
@@ -67,13 +68,16 @@ class IssuePage:
 
 def archive_page(connection: sa.Connection, number: int | None = None) -> ArchivePage | None:
     """Return a page of the archive, newest first; numbered ones are older, as with articles. None where it has none."""
-    count = planning.count_listed(connection)
+    query = sa.select(sa.func.count()).select_from(issues).where(*planning.LISTED)
+    count = int(connection.execute(query).scalar() or 0)
     last = urls.older_pages(count, PAGE_SIZE)
     if number is not None and number > last:
         return None
     skip, limit = (0, count - last * PAGE_SIZE) if number is None else (count - number * PAGE_SIZE, PAGE_SIZE)
-    found = planning.listed_issues(connection, limit, skip)
-    rows = [ArchivedIssue(issue, _date(issue), planning.first_titles(connection, issue.key, 3)) for issue in found]
+    rows = []
+    for issue in planning.listed_issues(connection, limit, skip):
+        first = planning.load_articles(connection, issue.key, 3)
+        rows.append(ArchivedIssue(issue, _date(issue), tuple(article.title for article in first)))
     return ArchivePage(rows, number, *adjacent_pages(number, last))
 
 
@@ -130,7 +134,7 @@ def archive_feed(connection: sa.Connection, config: Config) -> bytes:
 
 
 def _entry(connection: sa.Connection, config: Config, issue: Issue) -> Entry:
-    articles = planning.load_content(connection, issue.key, ()).articles
+    articles = planning.load_articles(connection, issue.key)
     links = "".join(f'<li><a href="{html.escape(one.url)}">{html.escape(one.title)}</a></li>\n' for one in articles)
     when = datetime.fromtimestamp(issue.planned_at, UTC)
     return Entry(

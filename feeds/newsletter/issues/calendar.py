@@ -22,11 +22,6 @@ def latest_due(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
     return next(due for due in _backwards(frequency, cron, zone, now) if due <= now)
 
 
-def due_before(frequency: str, cron: Cron, zone: ZoneInfo, due: int) -> int:
-    """Return the instant (UTC seconds) before `due`."""
-    return next(found for found in _backwards(frequency, cron, zone, due) if found < due)
-
-
 def next_due(frequency: str, cron: Cron, zone: ZoneInfo, now: int) -> int:
     """Return the next instant (UTC seconds) after `now`."""
     last = now + _BACK[frequency] * 86400

@@ -10,7 +10,7 @@ is its `reach`; those that have come equally far share one list of articles.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -68,7 +68,7 @@ def due_cohorts(connection: sa.Connection, config: Config, now: int) -> list[Coh
     for row in connection.execute(offered.order_by(cohorts.c.key)):
         zone, cron = ZoneInfo(row.timezone), config.newsletter.cron(row.frequency, row.day)
         due = calendar.latest_due(row.frequency, cron, zone, now)
-        before = calendar.due_before(row.frequency, cron, zone, due)
+        before = calendar.latest_due(row.frequency, cron, zone, due - 1)
         found.append(Cohort(row.key, row.frequency, row.day, row.timezone, due, before))
     done = sa.select(plans.c.cohort, plans.c.due).where(plans.c.due >= min((one.due for one in found), default=0))
     planned = {(cohort, due) for cohort, due in connection.execute(done)}
@@ -95,12 +95,17 @@ def plan_issues(
         groups.setdefault((cohort.due, cohort.frequency), []).append(cohort)
     found = []
     for (due, _frequency), members in sorted(groups.items(), key=lambda group: group[0]):
+        eligible = subscriptions.c.since <= due
+        if written_at is not None:
+            confirmed = sa.select(subscribers.c.key).where(subscribers.c.confirmed <= due)
+            eligible = subscriptions.c.subscriber.in_(confirmed)
         planner = _Planner(
             connection=connection,
             config=config,
             members=members,
             due=due,
             first=members[0],
+            eligible=eligible,
             now=now,
             written_at=written_at or now,
             is_catching_up=written_at is not None,
@@ -111,59 +116,46 @@ def plan_issues(
     return [issue for issue in found if issue is not None]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Planner:
     """One issue in the making: cohorts of one frequency that are due at one instant."""
 
     connection: sa.Connection
     config: Config
     members: Sequence[Cohort]
+    due: int
+    first: Cohort
+    eligible: sa.ColumnElement[bool]
     now: int
     written_at: int
     is_catching_up: bool
     arrival: int
     progress: Progress | None
-    due: int
-    first: Cohort
 
     def plan_issue(self) -> Issue | None:
         """Write the issue and its deliveries; None where nobody gets anything, or the instant's issue is out already."""
+        issue: Issue | None = None
         c = issues.c
         same = sa.select(c.key).where(c.frequency == self.first.frequency, c.due == self.due)
         if self.connection.execute(same).scalar() is not None:
             for cohort in self.members:  # what these would have got of this instant is in their next issue
-                fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self._eligible())
+                fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self.eligible)
                 self.connection.execute(sa.update(subscriptions).where(fresh).values(covered=cohort.before))
-            self._insert_plans(None)
-            return None
-        reaches = self._reaches()
-        articles = _NewArticles(self.connection, self.config, self.due, set(reaches.values()))
-        issue = self._insert_issue(len(articles.articles)) if articles.articles else None
-        if issue is not None and self._insert_deliveries(issue, articles, reaches):
-            articles.insert(issue.key)
-        elif issue is not None:
-            self.connection.execute(sa.delete(issues).where(c.key == issue.key))
-            issue = None
-        self._close(issue, reaches)
+        else:
+            reaches = self._reaches()
+            articles = _NewArticles(self.connection, self.config, self.due, set(reaches.values()))
+            if articles.articles:
+                issue = self._insert_issue(len(articles.articles))
+                if self._insert_deliveries(issue, articles, reaches):
+                    articles.insert(issue.key)
+                else:
+                    self.connection.execute(sa.delete(issues).where(c.key == issue.key))
+                    issue = None
+            self._advance(reaches)
+        key = issue.key if issue else None
+        rows = [{"cohort": one.key, "due": one.due, "issue": key, "planned_at": self.written_at} for one in self.members]
+        self.connection.execute(sa.insert(plans), rows)
         return issue
-
-    # -- who ---------------------------------------------------------------
-
-    def _eligible(self) -> sa.ColumnElement[bool]:
-        if not self.is_catching_up:
-            return subscriptions.c.since <= self.due
-        confirmed = sa.select(subscribers.c.key).where(subscribers.c.confirmed <= self.due)
-        return subscriptions.c.subscriber.in_(confirmed)
-
-    def _reaches(self) -> dict[_Coverage, _Reach]:
-        """Return from where articles are new, for each way that subscriptions have come."""
-        c = subscriptions.c
-        found: dict[_Coverage, _Reach] = {}
-        for cohort in self.members:
-            query = sa.select(c.covered, c.arrival, self._waiting_since(cohort)).distinct()
-            for covered, arrival, since in self.connection.execute(query.where(c.cohort == cohort.key, self._eligible())):
-                found[cohort.key, covered, arrival, since] = self._reach(cohort, covered, arrival, since)
-        return found
 
     def _waiting_since(self, cohort: Cohort) -> sa.ColumnElement[int | None]:
         """When a subscription was entered, where it should have had an issue before this one, but no clock was running."""
@@ -171,59 +163,74 @@ class _Planner:
         missed = sa.false() if self.is_catching_up else sa.and_(c.covered.is_(None), c.since <= cohort.before)
         return sa.case((missed, c.since), else_=None)
 
-    def _reach(self, cohort: Cohort, covered: int | None, arrival: int | None, since: int | None) -> _Reach:
-        """A first issue begins where the one before would have ended, at the time of subscribing."""
-        if covered is None:
-            if since is None:
-                return _Reach(cohort.before, arrival)
-            cron = self.config.newsletter.cron(cohort.frequency, cohort.day)
-            return _Reach(calendar.latest_due(cohort.frequency, cron, ZoneInfo(cohort.timezone), since - 1), arrival)
-        if covered <= self.due:
-            return _Reach(covered, arrival)
-        waiting = queries.first_arrival(self.connection, self.due, covered, arrival or 0)
-        return _Reach(covered, arrival, self.arrival if waiting is None else waiting - 1)
+    def _reaches(self) -> dict[_Coverage, _Reach]:
+        """Return from where articles are new, for each way that subscriptions have come.
+
+        A first issue begins where the one before would have ended, at the time of subscribing.
+        """
+        c = subscriptions.c
+        found: dict[_Coverage, _Reach] = {}
+        for cohort in self.members:
+            query = sa.select(c.covered, c.arrival, self._waiting_since(cohort)).distinct()
+            for covered, arrival, since in self.connection.execute(query.where(c.cohort == cohort.key, self.eligible)):
+                after, settled = covered, None
+                if covered is None and since is None:
+                    after = cohort.before
+                elif covered is None:
+                    cron = self.config.newsletter.cron(cohort.frequency, cohort.day)
+                    after = calendar.latest_due(cohort.frequency, cron, ZoneInfo(cohort.timezone), since - 1)
+                elif covered > self.due:
+                    waiting = queries.first_arrival(self.connection, self.due, covered, arrival or 0)
+                    settled = self.arrival if waiting is None else waiting - 1
+                found[cohort.key, covered, arrival, since] = _Reach(after, arrival, settled)
+        return found
 
     def _insert_deliveries(self, issue: Issue, articles: _NewArticles, reaches: Mapping[_Coverage, _Reach]) -> bool:
         """Insert a delivery for each subscription that gets anything. Returns whether any does."""
-        number = {key: articles.reaches.index(reach) for key, reach in reaches.items()}
-        done = 0
-        for rows in self._subscriptions():
-            batch = [
-                (issue.key, row[1], at, row[2], "pending", 0, 0, "", 0, self.written_at, "")
-                for row in rows
-                if articles.has_any(at := number[tuple(row[3:7])], row[2])
-            ]
-            insert_rows(self.connection, deliveries, batch)
-            done += len(batch)
-            if self.progress:
-                self.progress(done)
-        return done > 0
-
-    def _subscriptions(self) -> Iterator[Sequence[Any]]:
-        """Yield (key, subscriber, selections, cohort, and how far it has come) of those that may get the issue, in parts."""
         c = subscriptions.c
+        number = {coverage: articles.reaches.index(reach) for coverage, reach in reaches.items()}
+        done = 0
         for cohort in self.members:
             columns = sa.select(c.key, c.subscriber, c.selections, c.cohort, c.covered, c.arrival, self._waiting_since(cohort))
             query = columns.join(subscribers, subscribers.c.key == c.subscriber)
-            query = query.where(c.cohort == cohort.key, c.key > sa.bindparam("last"), self._eligible())
+            query = query.where(c.cohort == cohort.key, c.key > sa.bindparam("last"), self.eligible)
             query = query.where(subscribers.c.status == "active").order_by(c.key).limit(_CHUNK)
             last = -1
             while rows := self.connection.execute(query, {"last": last}).all():
-                yield rows
+                batch = [
+                    (issue.key, subscriber, reach, chosen, "pending", 0, 0, "", 0, self.written_at, "")
+                    for _key, subscriber, chosen, *coverage in rows
+                    if articles.has_any(reach := number[tuple(coverage)], chosen)
+                ]
+                insert_rows(self.connection, deliveries, batch)
+                done += len(batch)
+                if self.progress:
+                    self.progress(done)
                 last = rows[-1][0]
-
-    # -- what --------------------------------------------------------------
+        return done > 0
 
     def _insert_issue(self, articles: int) -> Issue:
-        hours = self.config.newsletter.late_hours
-        is_late = self.now - self.due > hours * 3600 and not self.is_catching_up
-        local, zone = datetime.fromtimestamp(self.due, ZoneInfo(self.first.timezone)), self.config.zone
-        home = datetime.fromtimestamp(self.due, zone).utcoffset()
+        """Write the issue's own row. Its id is `weekly-2014-06-02`; parts of the world with one of their own add their offset.
+
+        One issue of each frequency and day is listed in the archive: the site's own, or the first.
+        """
+        c, frequency, hours = issues.c, self.first.frequency, self.config.newsletter.late_hours
+        local = datetime.fromtimestamp(self.due, ZoneInfo(self.first.timezone))
+        home = datetime.fromtimestamp(self.due, self.config.zone).utcoffset()
         # Whether it is due at the site's own time of day.
-        is_home = any(datetime.fromtimestamp(self.due, ZoneInfo(c.timezone)).utcoffset() == home for c in self.members)
+        is_home = any(datetime.fromtimestamp(self.due, ZoneInfo(one.timezone)).utcoffset() == home for one in self.members)
+        name = day = f"{frequency}-{local:%Y-%m-%d}"
+        if not is_home:
+            name += f"-utc{local:%z}".replace("+", "-plus-")
+        taken = set(self.connection.execute(sa.select(c.id).where(c.id.startswith(name))).scalars())
+        names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+        same_day = sa.and_(c.frequency == frequency, c.id.startswith(day))
+        if is_home:
+            self.connection.execute(sa.update(issues).where(same_day).values(listed=0))
+        is_late = self.now - self.due > hours * 3600 and not self.is_catching_up
         row: dict[str, Any] = {
-            "id": self._new_id(local, is_home),
-            "frequency": self.first.frequency,
+            "id": next(one for one in names if one not in taken),
+            "frequency": frequency,
             "due": self.due,
             "timezone": self.first.timezone,
             "planned_at": self.written_at,
@@ -231,34 +238,15 @@ class _Planner:
             "reason": f"late by more than {hours} hours" if is_late else "",
             "articles": articles,
         }
-        listed = self._take_listing(local, is_home)
+        listed = self.connection.execute(sa.select(c.key).where(same_day, c.listed == 1)).first() is None
         key = self.connection.execute(sa.insert(issues).values({**row, "listed": int(listed)})).inserted_primary_key
         assert key is not None
         return Issue(key=key[0], **row)
 
-    def _new_id(self, local: datetime, is_home: bool) -> str:
-        """`weekly-2014-06-02`; other parts of the world, which have an issue of their own, add their offset."""
-        name = f"{self.first.frequency}-{local:%Y-%m-%d}" + ("" if is_home else f"-utc{local:%z}".replace("+", "-plus-"))
-        taken = {id for (id,) in self.connection.execute(sa.select(issues.c.id).where(issues.c.id.startswith(name)))}
-        return next(
-            id for number in range(1, len(taken) + 2) if (id := name if number == 1 else f"{name}-{number}") not in taken
-        )
-
-    def _take_listing(self, local: datetime, is_home: bool) -> bool:
-        """One issue of each frequency and day is shown in the archive: the site's own, or the first."""
-        frequency = self.first.frequency
-        same_day = sa.and_(issues.c.frequency == frequency, issues.c.id.startswith(f"{frequency}-{local:%Y-%m-%d}"))
-        if is_home:
-            self.connection.execute(sa.update(issues).where(same_day).values(listed=0))
-            return True
-        return self.connection.execute(sa.select(issues.c.key).where(same_day, issues.c.listed == 1)).first() is None
-
-    # -- done --------------------------------------------------------------
-
-    def _close(self, issue: Issue | None, reaches: Mapping[_Coverage, _Reach]) -> None:
-        """These subscriptions have come up to here, whether anything was new for them or not."""
+    def _advance(self, reaches: Mapping[_Coverage, _Reach]) -> None:
+        """Record that these subscriptions have come up to here, whether anything was new for them or not."""
         c = subscriptions.c
-        mine = sa.and_(c.cohort.in_([cohort.key for cohort in self.members]), self._eligible())
+        mine = sa.and_(c.cohort.in_([cohort.key for cohort in self.members]), self.eligible)
         # The furthest first, so that none of these is taken for one that has just come as far.
         for (cohort, covered, arrival, _since), reach in sorted(reaches.items(), key=lambda pair: -(pair[0][2] or 0)):
             if reach.settled is not None:
@@ -266,12 +254,6 @@ class _Planner:
                 self.connection.execute(sa.update(subscriptions).where(ahead).values(arrival=reach.settled))
         behind = sa.and_(mine, sa.or_(c.covered.is_(None), c.covered <= self.due))
         self.connection.execute(sa.update(subscriptions).where(behind).values(covered=self.due, arrival=self.arrival))
-        self._insert_plans(issue)
-
-    def _insert_plans(self, issue: Issue | None) -> None:
-        key = issue.key if issue else None
-        rows = [{"cohort": c.key, "due": c.due, "issue": key, "planned_at": self.written_at} for c in self.members]
-        self.connection.execute(sa.insert(plans), rows)
 
 
 class _NewArticles:
@@ -280,9 +262,7 @@ class _NewArticles:
     def __init__(self, connection: sa.Connection, config: Config, due: int, reaches: Iterable[_Reach]) -> None:
         self.connection, self.config = connection, config
         self.reaches = sorted(reaches, key=lambda reach: (reach.after, reach.arrival is not None, reach.arrival or 0))
-        found = [
-            queries.new_articles(connection, reach.after, due, reach.arrival, settled=reach.settled) for reach in self.reaches
-        ]
+        found = [queries.new_articles(connection, one.after, due, one.arrival, settled=one.settled) for one in self.reaches]
         unique = {article.id: article for articles in found for article in articles}
         self.articles = sorted(unique.values(), key=lambda article: (not article.editor_choice, -article.position))
         rank = {article.id: index for index, article in enumerate(self.articles)}
@@ -292,22 +272,18 @@ class _NewArticles:
         self._sections: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def has_any(self, reach: int, chosen: str) -> bool:
-        """Return whether a reader of these selections ("1,2") gets anything."""
-        found = False
-        for text in chosen.split(","):
-            found = bool(self._section(reach, int(text))) or found  # each is asked for, so that each is written
-        return found
-
-    def _section(self, reach: int, selection: int) -> tuple[int, ...]:
-        """Return the ranks of what is new at `reach` and taken by the selection."""
-        known = self._sections.get((reach, selection))
-        if known is None:
+        """Return whether a reader of these selections ("1,2") gets anything. The sections of each are kept, to be written."""
+        wanted = [(reach, int(text)) for text in chosen.split(",")]
+        for at in wanted:
+            if at in self._sections:
+                continue
+            selection = at[1]
             if selection not in self._taken:
                 query = sa.select(selections_table.c.query).where(selections_table.c.key == selection)
                 text = self.connection.execute(query).scalar()
                 self._taken[selection] = frozenset(self._matcher.ranks(str(text)) if text is not None else ())
-            known = self._sections[reach, selection] = tuple(sorted(self._new[reach] & self._taken[selection]))
-        return known
+            self._sections[at] = tuple(sorted(self._new[reach] & self._taken[selection]))
+        return any(self._sections[at] for at in wanted)
 
     def insert(self, issue: int) -> None:
         """Write the articles of an issue, and the sections that were asked for."""
@@ -346,7 +322,8 @@ def issue_article(config: Config, article: Article) -> IssueArticle:
 
 # -- reading ---------------------------------------------------------------
 
-_LISTED = (issues.c.listed == 1, issues.c.status != "cancelled")
+#: Conditions of the issues that the archive shows.
+LISTED = (issues.c.listed == 1, issues.c.status != "cancelled")
 
 
 def _read_issues(connection: sa.Connection, query: sa.Select[Any]) -> list[Issue]:
@@ -371,13 +348,8 @@ def paused_issues(connection: sa.Connection) -> list[Issue]:
 
 def listed_issues(connection: sa.Connection, limit: int | None = None, skip: int = 0) -> list[Issue]:
     """Return the issues of the archive, newest first, without the first `skip`."""
-    query = sa.select(issues).where(*_LISTED).order_by(issues.c.due.desc(), issues.c.key.desc())
+    query = sa.select(issues).where(*LISTED).order_by(issues.c.due.desc(), issues.c.key.desc())
     return _read_issues(connection, query.limit(limit).offset(skip))
-
-
-def count_listed(connection: sa.Connection) -> int:
-    """Return how many issues the archive has."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(issues).where(*_LISTED)).scalar() or 0)
 
 
 def load_content(connection: sa.Connection, key: int, selections: Iterable[int] | None = None) -> IssueContent:
@@ -385,33 +357,30 @@ def load_content(connection: sa.Connection, key: int, selections: Iterable[int] 
     found = _read_issues(connection, sa.select(issues).where(issues.c.key == key))
     if not found:
         raise LookupError(f"no issue has the key {key}")
-    texts = sa.select(issue_articles.c.data).where(issue_articles.c.issue == key).order_by(issue_articles.c.rank)
     s = issue_sections.c
-    sections = sa.select(s.reach, s.selection, s.ranks, selections_table.c.query)
-    sections = sections.join(selections_table, selections_table.c.key == s.selection).where(s.issue == key)
+    query = sa.select(s.reach, s.selection, s.ranks, selections_table.c.query)
+    query = query.join(selections_table, selections_table.c.key == s.selection).where(s.issue == key)
     if selections is not None:
-        sections = sections.where(s.selection.in_(list(selections)))
-    rows = connection.execute(sections).all()
+        query = query.where(s.selection.in_(list(selections)))
+    rows = connection.execute(query).all()
     return IssueContent(
         found[0],
-        tuple(_read_article(text) for (text,) in connection.execute(texts)),
+        load_articles(connection, key),
         {(reach, selection): tuple(map(int, ranks.split(","))) for reach, selection, ranks, _query in rows},
         {selection: query for _reach, selection, _ranks, query in rows},
     )
 
 
-def first_titles(connection: sa.Connection, key: int, limit: int) -> tuple[str, ...]:
-    """Return the titles of an issue's first articles."""
+def load_articles(connection: sa.Connection, key: int, limit: int | None = None) -> tuple[IssueArticle, ...]:
+    """Return the articles of an issue by rank, at most the first `limit`."""
     c = issue_articles.c
-    rows = connection.execute(sa.select(c.data).where(c.issue == key).order_by(c.rank).limit(limit))
-    return tuple(_read_article(text).title for (text,) in rows)
-
-
-def _read_article(text: str) -> IssueArticle:
-    data = json.loads(text)
-    for role in ("authors", "translators", "tags"):
-        data[role] = tuple(Credit(**credit) for credit in data[role])
-    return IssueArticle(**data)
+    found = []
+    for (text,) in connection.execute(sa.select(c.data).where(c.issue == key).order_by(c.rank).limit(limit)):
+        data = json.loads(text)
+        for role in ("authors", "translators", "tags"):
+            data[role] = tuple(Credit(**credit) for credit in data[role])
+        found.append(IssueArticle(**data))
+    return tuple(found)
 
 
 def load_recipients(connection: sa.Connection, key: int, limit: int | None = None) -> list[Recipient]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -61,26 +61,28 @@ def newest_content(
     due, since = now, after
     if since is None:
         due = calendar.latest_due(wanted.frequency, cron, zone, now)
-        since = calendar.due_before(wanted.frequency, cron, zone, due)
+        since = calendar.latest_due(wanted.frequency, cron, zone, due - 1)
     articles = queries.new_articles(connection, since, due, limit=limit)
     return _make_content(config, articles, wanted, due)
 
 
-def upcoming_content(
-    connection: sa.Connection, config: Config, subscription: Subscription, timezone: str, now: int
-) -> IssueContent:
-    """Return the next issue of a subscription as it would be if it were due now; its `due` is when it will be.
+def upcoming_contents(
+    connection: sa.Connection, config: Config, known: Subscriber, now: int
+) -> Iterator[tuple[Subscription, IssueContent]]:
+    """Yield each subscription that is still offered, and its next issue as if it were due now; its `due` is when it will be.
 
     What is new is what came since the subscription's last issue, or, before its first, what that issue begins with.
     """
-    frequency, zone = subscription.frequency, ZoneInfo(timezone)
-    cron = config.newsletter.cron(frequency, subscription.day)
-    since = subscription.covered
-    if since is None:  # as in `planning`: a first issue begins where the one before would have ended, when subscribing
-        since = calendar.latest_due(frequency, cron, zone, subscription.since - 1)
-    articles = queries.new_articles(connection, since, now, subscription.arrival)
-    due = calendar.next_due(frequency, cron, zone, now)
-    return _make_content(config, articles, PreviewRequest(frequency, timezone, subscription.selects), due)
+    zone = ZoneInfo(known.timezone)
+    for one in records.subscriptions_of(connection, known.key):
+        if one.frequency not in config.newsletter.frequencies:
+            continue
+        cron, since = config.newsletter.cron(one.frequency, one.day), one.covered
+        if since is None:  # as in `planning`: a first issue begins where the one before would have ended, when subscribing
+            since = calendar.latest_due(one.frequency, cron, zone, one.since - 1)
+        articles = queries.new_articles(connection, since, now, one.arrival)
+        due = calendar.next_due(one.frequency, cron, zone, now)
+        yield one, _make_content(config, articles, PreviewRequest(one.frequency, known.timezone, one.selects), due)
 
 
 def _make_content(config: Config, articles: Sequence[Article], wanted: PreviewRequest, due: int) -> IssueContent:
@@ -104,8 +106,7 @@ def upcoming_digests(
 ) -> list[UpcomingDigest]:
     """Return one for each frequency that the subscriber has, as they would be if they were due now."""
     found = []
-    for one in _subscriptions(connection, config, known):
-        content = upcoming_content(connection, config, one, known.timezone, now)
+    for one, content in upcoming_contents(connection, config, known, now):
         sections = arrange_sections(content, 0, tuple(content.queries), config.newsletter.max_articles)
         parts = tuple(make_part(config, content, section.selection, section.ranks, language) for section in sections)
         at = datetime.fromtimestamp(content.issue.due, ZoneInfo(known.timezone))
@@ -117,14 +118,8 @@ def upcoming_message(
     connection: sa.Connection, config: Config, known: Subscriber, frequency: str, now: int
 ) -> tuple[IssueContent, Recipient] | None:
     """Return what the next message of one frequency is made of; None where the subscriber has no such digest."""
-    for one in _subscriptions(connection, config, known):
+    for one, content in upcoming_contents(connection, config, known, now):
         if one.frequency == frequency:
-            content = upcoming_content(connection, config, one, known.timezone, now)
             wanted = tuple(content.queries)
             return content, Recipient(known.key, known.address, known.language, known.timezone, known.version, 0, wanted)
     return None
-
-
-def _subscriptions(connection: sa.Connection, config: Config, known: Subscriber) -> list[Subscription]:
-    offered = config.newsletter.frequencies
-    return [one for one in records.subscriptions_of(connection, known.key) if one.frequency in offered]
