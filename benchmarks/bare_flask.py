@@ -1,6 +1,6 @@
 """A bare Flask application under the same server: it returns one response that it holds in memory.
 
-`/bare` answers 200 and no more than that; `/conditional` lets Werkzeug decide between 200 and 304. The response comes from
+`/bare` answers 200 and nothing else; `/conditional` lets Werkzeug decide between 200 and 304. The response comes from
 the JSON file named by BENCH_RESPONSE: {"headers": [[name, value], ...], "body": base64}.
 """
 

@@ -50,7 +50,7 @@ class Site:
         shutil.rmtree(self.folder / "var", ignore_errors=True)
 
     def catalogued(self) -> Site:
-        """With all of its articles in the catalog; made anew where the code that makes it has changed."""
+        """With all of its articles in the catalog; made again where the code that makes it has changed."""
         mark = self.folder / "var" / "made-by"
         if not mark.exists() or mark.read_text() != _code():
             self.forget()

@@ -25,7 +25,7 @@ run; its note has the medians of both sides, and in brackets the lowest and the 
 
 
 def write(path: Path, runs: Sequence[Run]) -> None:
-    """The page, and its plots beside it; a plot of what was not measured is none."""
+    """The page, and its plots beside it; nothing is plotted that was not measured."""
     pictures = path.parent / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     drawn = dict(_plots(runs))

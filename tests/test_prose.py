@@ -12,9 +12,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Turns that hide who does what. What stands between backticks or in a template's own code is not prose.
-BANNED = re.compile(r"\b(amid|anew|whoever|for who|told of|bargain|is none|no more than that)\b|\bLaws?:", re.IGNORECASE)
+BANNED = re.compile(r"(?i:\b(amid|anew|whoever|for who|told of|bargain|no more than that)\b|\bLaws?:)|(?<!there )\bis none\b")
+#: The help of a metric is read by monitors: it is part of the contract.
+KEPT = {
+    "feeds/web/views/monitoring.py": "Readers that an aggregator told of",
+    "docs/reference/metrics.md": "an aggregator told of",
+}
 PROSE = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.yaml"), ROOT / "Makefile"])
-CODE = sorted(path for folder in ("feeds", "tools", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
+CODE = sorted(
+    path
+    for folder in ("feeds", "tools", "benchmarks", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+    if "node_modules" not in path.parts
+)
 TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
 
 
@@ -36,6 +46,7 @@ def texts_of(path: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("path", [*PROSE, *CODE, *TEMPLATES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_banned_turn_stands_in_it(path: Path) -> None:
     for first, text in texts_of(path):
+        text = text.replace(KEPT.get(str(path.relative_to(ROOT)), "\0"), "")
         for number, line in enumerate(re.sub(r"`[^`\n]*`", "``", text).splitlines(), first):
             assert not (found := BANNED.search(line)), (
                 f"{path.relative_to(ROOT)}:{number}: {found.group()!r} in {line.strip()!r}"

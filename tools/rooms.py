@@ -1,6 +1,6 @@
 """docs/pictures/rooms.svg: the rooms of the house, floor upon floor. A test compares it with the imports that the laws allow.
 
-`python -m tools.rooms` draws it anew.
+`python -m tools.rooms` draws it.
 """
 
 from __future__ import annotations

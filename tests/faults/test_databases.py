@@ -41,7 +41,7 @@ def kept_in_postgresql(site: Any, move: Callable[[str], None]) -> Iterator[tuple
     "PostgreSQL is killed, and started again",
     readers="feeds that a worker has in memory as before; others 503 with Retry-After; never 500, never an empty feed",
     lost="nothing",
-    heals="by itself: workers ask anew, the clock takes its lock again within seconds and takes in what was edited meanwhile",
+    heals="by itself: workers ask again, the clock takes its lock again within seconds and takes in what was edited meanwhile",
 )
 def test_a_database_that_goes_and_comes_back(
     kept_in_postgresql: tuple[Any, postgresql.Cluster], make_house: Callable[..., House]

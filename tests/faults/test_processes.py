@@ -112,7 +112,7 @@ class Killer:
     "A web worker, the clock or the parent is killed",
     readers="a connection that is cut, then every feed again; never half of one, and none that stays old",
     lost="nothing: every feed ends as without the kills, byte for byte, with the same ETag and Last-Modified",
-    heals="by itself: the parent starts workers and clock anew; what a killed parent leaves behind ends within a second, so "
+    heals="by itself: the parent starts workers and clock again; what a killed parent leaves behind ends within a second, so "
     "that its successor (systemd, the container) finds the port free",
 )
 def test_feeds_after_random_kills_are_those_of_a_run_without_any(

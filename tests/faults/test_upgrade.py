@@ -61,7 +61,7 @@ def test_a_broken_configuration_keeps_the_last_good_one(site: Any, make_house: C
 @pytest.mark.interop
 @pytest.mark.fault(
     "An older program meets newer tables (a node that is still to be upgraded)",
-    readers="every feed and page as before from workers that run; the node that is started anew does not come up",
+    readers="every feed and page as before from workers that run; a node that is restarted does not come up",
     lost="nothing: the older program refuses to start and to migrate back, in words, and changes nothing",
     heals="when the newer program is installed",
 )

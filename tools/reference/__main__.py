@@ -1,4 +1,4 @@
-"""`python -m tools.reference`: write docs/reference/ anew."""
+"""`python -m tools.reference`: regenerate docs/reference/."""
 
 from __future__ import annotations
 

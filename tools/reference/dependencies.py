@@ -15,7 +15,7 @@ from .words import Unexplained
 ROOT = Path(__file__).resolve().parents[2]
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
-#: In SPDX words. Each package is a work of its own that is installed beside this one: the LGPL asks no more than that it can be
+#: In SPDX words. Each package is a work of its own that is installed beside this one: the LGPL only asks that it can be
 #: replaced.
 LICENCES = frozenset(
     "MIT MIT-0 BSD-2-Clause BSD-3-Clause Apache-2.0 ISC PSF-2.0 Unlicense LGPL-3.0-or-later LGPL-3.0-only MPL-2.0".split()
