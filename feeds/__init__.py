@@ -1,21 +1,19 @@
 """Feeds and newsletters for a folder of articles.
 
-The ways through the house, each a straight line:
+The ways through the code, each a straight line:
 
-    rescan   store -> library.sweep -> reading (frontmatter, body) -> intake -> catalog -> syndication.documents.refresh
-    request  GET -> web.lane | web.feeds -> service.document -> library.catalog.select -> syndication.formats -> 200 | 304
-    audience GET -> web.turnstile (counted, or refused) -> web.tally -> audience.records -> feeds status, /metrics
-    export   catalog -> service.tree (leaves and marks) -> syndication.export -> web.still (what differs) -> folder | bucket
-    digest   tick -> newsletter.issues.plan (issue and deliveries, one transaction) -> deliver (claim, compose, hand over, mark)
-             -> sent | retry | failed | uncertain
-    push     POST /hub -> web.hub -> websub.asking -> request; clock -> websub.courier: verify -> subscription; look -> deliver
-    console  form -> web.operator -> service.console -> edits (one entry of feeds.yaml) -> sheets (checked, replaced) -> rescan
+    rescan   store.walk -> store.parse (frontmatter, markdown) -> catalog.ingest -> syndication.feed_states
+    request  GET -> web.fast_path | web.views.feeds -> syndication.lookup -> catalog.queries -> formats -> 200 | 304
+    export   static.site_files (files and marks) -> static.export -> static.render (what differs) -> static.targets
+    digest   tick -> newsletter.issues.planning (issue and deliveries, one transaction) -> newsletter.delivery.dispatcher
+             (claim, compose, hand over, mark) -> sent | retry | failed | uncertain
+    push     POST /hub -> web.views.hub -> websub.requests -> request; clock -> websub.worker: verify -> subscription -> deliver
+    console  form -> web.console -> admin.actions -> config.edit (one entry of feeds.yaml) -> rescan
 
-Reading order: model, addresses, selections, config, database, origins, edits; then the packages, each of which opens with its
-own order: library (files -> catalog), syndication (catalog -> feeds), newsletter (catalog -> mail), audience (requests ->
-numbers), web (HTTP); then service (use cases), schedule (the clock), cli (the operator's verbs).
+Reading order: model, urls, selections, formats, config, database; then the packages, each of which opens with what it does: store
+(files -> articles), catalog (articles -> index), syndication (index -> feeds), newsletter (index -> mail), websub (push), audience
+(requests -> numbers), static (the site as files); then rescan, check, monitoring, admin (use cases), web and cli (doors), scheduler
+and worker (processes). `runtime` is the context that doors hand on.
 
-Who may import whom: cli, web, schedule -> service -> library | syndication | newsletter | audience -> measures -> database,
-config, selections -> addresses, model -> errors. Departments do not import each other, but for reading: syndication and
-newsletter ask library.catalog.
+Who may import whom is drawn in docs/design.md and held by tests/test_laws.py: a package imports from the floors below its own.
 """
