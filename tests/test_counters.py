@@ -16,15 +16,15 @@ SECONDS = st.lists(st.floats(0, 1e5, allow_nan=False), max_size=40)
 
 
 def observed(values: Sequence[float]) -> PendingCounts:
-    gathered = PendingCounts()
+    counts = PendingCounts()
     for value in values:
-        gathered.observe(RENDER, value, "atom")
-    return gathered
+        counts.observe(RENDER, value, "atom")
+    return counts
 
 
-def write(site: Any, gathered: PendingCounts) -> None:
+def write(site: Any, counts: PendingCounts) -> None:
     with database.writing(site.runtime.engine) as connection:
-        counters.add(connection, gathered.take())
+        counters.add(connection, counts.take())
 
 
 def stored(site: Any) -> dict[str, dict[tuple[str, ...], Series]]:
@@ -34,10 +34,10 @@ def stored(site: Any) -> dict[str, dict[tuple[str, ...], Series]]:
 
 def test_what_two_processes_count_is_added_up(site: Any) -> None:
     for number in (3, 4):
-        gathered = PendingCounts()
-        gathered.count(ANSWERS, "pages", "200", number=number)
-        gathered.count(ANSWERS, "pages", "404")
-        write(site, gathered)
+        counts = PendingCounts()
+        counts.count(ANSWERS, "pages", "200", number=number)
+        counts.count(ANSWERS, "pages", "404")
+        write(site, counts)
     assert {labels: series.number for labels, series in stored(site)["http_answers"].items()} == {
         ("pages", "200"): 7,
         ("pages", "404"): 2,
@@ -68,17 +68,17 @@ def test_a_bound_that_is_no_more_counts_at_the_next_one() -> None:
 
 
 def test_threads_lose_no_count_while_it_is_written() -> None:
-    gathered, taken = PendingCounts(), []
+    counts, taken = PendingCounts(), []
 
     def many() -> None:
         for _ in range(3000):
-            gathered.count(ANSWERS, "pages", "200")
+            counts.count(ANSWERS, "pages", "200")
 
     threads = [threading.Thread(target=many) for _ in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        taken.append(gathered.take())
-    taken.append(gathered.take())
+        taken.append(counts.take())
+    taken.append(counts.take())
     assert sum(sum(sums.values()) for sums in taken) == 12_000
-    assert not gathered
+    assert not counts

@@ -67,7 +67,11 @@ class RequestStats:
         with self._lock:
             row = self._rows.get(document)
             if row is None:
-                row = self._add_row(document)
+                # Only here is the day asked for: before the first request, the site's time zone is not known.
+                today = self._start_writer() if self._writer is None else None
+                self._day = self._day or (today or self._today()).day
+                key = document if len(self._rows) < MAX_ROWS else (ELSEWHERE, document[1])
+                row = self._rows.setdefault(key, [0, 0, 0, 0])
             row[0] += 1
             if status == 304:
                 row[1] += 1
@@ -77,9 +81,9 @@ class RequestStats:
                 row[3] += size
             if report is not None:
                 # Without an aggregator's own name of it, a feed is told apart by its format at least.
-                key = (document[0], report.aggregator, report.feed or f".{document[1]}")
-                if key in self._readers or len(self._readers) < MAX_ROWS:
-                    self._readers[key] = max(report.readers, self._readers.get(key, 0))
+                reported = (document[0], report.aggregator, report.feed or f".{document[1]}")
+                if reported in self._readers or len(self._readers) < MAX_ROWS:
+                    self._readers[reported] = max(report.readers, self._readers.get(reported, 0))
 
     def measure(self, metric: Metric, *labels: str, seconds: float | None = None) -> None:
         """Add one to a counter, or with `seconds` a value to a histogram."""
@@ -90,15 +94,6 @@ class RequestStats:
         with self._lock:
             if self._writer is None:
                 self._start_writer()
-
-    def _add_row(self, document: Document) -> list[int]:
-        """Add a row of counts. Only here is the day asked for: before the first request the site's time zone is not known."""
-        today = self._start_writer() if self._writer is None else None
-        if not self._day:
-            self._day = (today or self._today()).day
-        if len(self._rows) >= MAX_ROWS:
-            document = (ELSEWHERE, document[1])
-        return self._rows.setdefault(document, [0, 0, 0, 0])
 
     def _start_writer(self) -> Today:
         today = self._today()

@@ -20,7 +20,7 @@ from ..config.models import Config
 from ..counters import PUSHES, PendingCounts
 from . import protocol, publish, subscriptions
 from .http import HttpClient
-from .protocol import Content, Drop, Response, Retry
+from .protocol import Content, Drop, Response
 from .publish import Announcement
 from .subscriptions import PendingDelivery, PendingVerification
 from .topics import Topics
@@ -105,7 +105,11 @@ class HubClient:
             response = await self._call("POST", row.callback, headers, content.body)
             if not response.ok:
                 self._count("failed")
-                return await self._follow_failure(row, response)
+                now, settings = self.now(), self.config.feeds.websub
+                decision = protocol.decide_after_failure(response, row.record, key=row.key, now=now, settings=settings)
+                if isinstance(decision, Drop):
+                    return await self.drop(row, decision)
+                return Outcome(partial(subscriptions.mark_failed, row=row, retry=decision, problem=response.words, now=now))
             self._count("delivered")
         unsure = [row.topic] if content.digest != row.wanted else ()
         return Outcome(partial(subscriptions.mark_delivered, key=row.key, digest=content.digest), unsure)
@@ -122,13 +126,6 @@ class HubClient:
                 contents.pop(next(iter(contents)))
             contents[topic] = asyncio.create_task(asyncio.to_thread(self.topics.content, topic))
         return await asyncio.shield(contents[topic])
-
-    async def _follow_failure(self, row: PendingDelivery, response: Response) -> Outcome:
-        now = self.now()
-        decision = protocol.decide_after_failure(response, row.record, key=row.key, now=now, settings=self.config.feeds.websub)
-        if isinstance(decision, Retry):
-            return Outcome(partial(subscriptions.mark_failed, row=row, retry=decision, problem=response.words, now=now))
-        return await self.drop(row, decision)
 
     async def drop(self, row: PendingDelivery, drop: Drop) -> Outcome:
         """End a subscription; its subscriber is notified once (section 5.2), whatever it responds."""

@@ -426,7 +426,7 @@ def test_parameters_are_joined_to_the_callbacks_own(callback: str, topic: str) -
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=40), st.integers(1, 5), st.integers(1, 3))
-def test_lanes_keep_their_bounds_and_lose_nothing(items: list[tuple[str, int]], slots: int, per_host: int) -> None:
+def test_a_fair_queue_keeps_its_bounds_and_loses_nothing(items: list[tuple[str, int]], slots: int, per_host: int) -> None:
     queue: FairQueue[tuple[str, int]] = FairQueue(slots, per_host)
     for host, number in items:
         queue.add(host, (host, number))
