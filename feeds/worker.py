@@ -88,7 +88,7 @@ class Worker:
         config = self.runtime.edition().config
         if config is None or not config.newsletter.enabled or self.stopped.is_set():
             return
-        tally = digests.send_some(NewsletterContext.of(self.runtime, config), issue, self.now, stop=self.stopped)
+        tally = digests.send(NewsletterContext.of(self.runtime, config), self.now, issue=issue, stop=self.stopped)
         if tally.done:
             log.info("mail_sent", sent=tally.sent, failed=tally.failed, retry=tally.retry, uncertain=tally.uncertain)
         if tally.problem:

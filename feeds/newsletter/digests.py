@@ -112,12 +112,10 @@ def _planned(
 ) -> Iterator[tuple[sa.Connection, list[Issue]]]:
     with database.lock(context.engine, "rescan"), context.writing() as connection:
         arrival = max(editions.load_generation(connection), 0)
-        yield (
-            connection,
-            planning.plan_issues(
-                connection, context.config, now=now, arrival=arrival, written_at=written_at, progress=progress
-            ),
+        planned = planning.plan_issues(
+            connection, context.config, now=now, arrival=arrival, written_at=written_at, progress=progress
         )
+        yield connection, planned
 
 
 # -- previews ----------------------------------------------------------------
@@ -126,7 +124,7 @@ def _planned(
 def preview(context: NewsletterContext, wanted: PreviewRequest, now: int) -> tuple[MessagePreview, Message, bool]:
     """Return the newest digest that such a reader would have got: as seen, as sent, and whether it is a true one.
 
-    Where nothing was new, it shows the last articles there are instead.
+    Where nothing was new, it shows the last articles instead.
     """
     with context.reading() as connection:
         content = newest_content(connection, context.config, wanted, now)
@@ -151,12 +149,34 @@ def send_test(context: NewsletterContext, address: str, wanted: PreviewRequest, 
 
 
 def send(
-    context: NewsletterContext, now: Callable[[], float], *, stop: Event | None = None, progress: Progress | None = None
+    context: NewsletterContext,
+    now: Callable[[], float],
+    *,
+    issue: int | None = None,
+    stop: Event | None = None,
+    progress: Progress | None = None,
 ) -> Tally:
-    """Send what is open and due now, single messages first, then issues. Returns when nothing is left."""
+    """Send what is open and due now, single messages first, then issues. Returns when nothing is left.
+
+    With an `issue`, what one job does: some of the issue's messages, whichever are free.
+    """
+    engine, config, problem = context.engine, context.config, ""
     with _measured_transport(context) as transport:
-        problem = outbox.send_due(context.engine, config=context.config, transport=transport, now=now, stop=stop)
-        tally = send_issues(_ledger(context, now, progress=progress), transport, stop)
+        if issue is None:
+            problem = outbox.send_due(engine, config=config, transport=transport, now=now, stop=stop)
+        ledger = IssueLedger(
+            engine,
+            config,
+            lambda connection, key: _composer(context, planning.load_content(connection, key)).message,
+            now,
+            progress=progress,
+            on_hard_failure=lambda connection, subscriber, key, reply, at: BounceBook(
+                connection, context.tokens, config.newsletter, at
+            ).book_refusal(subscriber, key, reply),
+            only=issue,
+            limit=None if issue is None else MESSAGES_PER_JOB,
+        )
+        tally = send_issues(ledger, transport, stop)
     tally.problem = tally.problem or problem
     return tally
 
@@ -167,18 +187,13 @@ def send_single(context: NewsletterContext, now: Callable[[], float], *, stop: E
         return outbox.send_due(context.engine, config=context.config, transport=transport, now=now, stop=stop)
 
 
-def send_some(context: NewsletterContext, issue: int, now: Callable[[], float], *, stop: Event | None = None) -> Tally:
-    """Send what one job does: some of the messages of an issue, whichever are free."""
-    with _measured_transport(context) as transport:
-        return send_issues(_ledger(context, now, only=issue, limit=MESSAGES_PER_JOB), transport, stop)
-
-
 def enqueue_jobs(connection: sa.Connection, now: int) -> None:
     """Enqueue jobs for issues that are due where no worker has one: after a crash, and for what is to be tried again."""
-    for issue in [issue.key for issue in issue_status.due_issues(connection)]:
-        if issue_status.has_work(connection, now, issue) and not jobs.is_queued(connection, "send", issue=issue):
-            number = issue_status.count_due(connection, issue, now)
-            one = jobs.Job("send", {"issue": issue}, at=0 if number else now + _UNCLEAR)
+    for issue in issue_status.due_issues(connection):
+        key = issue.key
+        if issue_status.has_work(connection, now, key) and not jobs.is_queued(connection, "send", issue=key):
+            number = issue_status.count_due(connection, key, now)
+            one = jobs.Job("send", {"issue": key}, at=0 if number else now + _UNCLEAR)
             jobs.enqueue(connection, [one] * max(1, -(-number // MESSAGES_PER_JOB)))
 
 
@@ -187,29 +202,6 @@ def _measured_transport(context: NewsletterContext) -> Iterator[Transport]:
     """How servers answer is counted."""
     with counters.flush_regularly(context.engine) as gathered:
         yield choose_transport(context.config, context.environment, gathered)
-
-
-def _ledger(
-    context: NewsletterContext,
-    now: Callable[[], float],
-    *,
-    progress: Progress | None = None,
-    only: int | None = None,
-    limit: int | None = None,
-) -> IssueLedger:
-    def book_refusal(connection: sa.Connection, subscriber: int, issue: int, reply: str, now: int) -> None:
-        BounceBook(connection, context.tokens, context.config.newsletter, now).book_refusal(subscriber, issue, reply)
-
-    return IssueLedger(
-        context.engine,
-        context.config,
-        lambda connection, issue: _composer(context, planning.load_content(connection, issue)).message,
-        now,
-        progress=progress,
-        on_hard_failure=book_refusal,
-        only=only,
-        limit=limit,
-    )
 
 
 def _composer(context: NewsletterContext, content: IssueContent) -> DigestComposer:

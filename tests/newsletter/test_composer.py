@@ -20,7 +20,7 @@ from feeds.model import Credit, IssueContent
 from feeds.newsletter.issues.preview import PreviewRequest, newest_content
 from feeds.newsletter.issues.sections import arrange_sections
 from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer, TemplateFault
-from feeds.newsletter.messages.fragments import Fragment, encode_base64, encode_part, join_text
+from feeds.newsletter.messages.mime import Fragment, encode_base64, encode_part, join_text
 
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 

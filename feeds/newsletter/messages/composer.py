@@ -6,6 +6,7 @@ time zone, a heading for each selection, a subject for each first article. Invar
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +21,9 @@ from ...config.models import Config
 from ...model import Issue, IssueArticle, IssueContent, Message, Recipient, Section
 from ...tokens import Tokens
 from ..issues.sections import arrange_sections, title_and_page
-from . import fragments, mime
+from . import mime
 from .dkim import Signer
-from .fragments import Fragment
+from .mime import Fragment
 from .templates import FragmentTemplate, PartCutter, PartTemplate, SectionTitle, TemplateFault, Templates, base_values
 
 __all__ = ["MAX_HTML", "DigestComposer", "MessagePreview", "TemplateFault"]
@@ -70,7 +71,7 @@ class DigestComposer:
         self._headers = DigestHeaders(config, content.issue, tokens)
         # One composer lives as long as its issue is sent; these bounds only keep a huge issue from filling the memory.
         self._localized = lru_cache(64)(self._localize)
-        self._subject_field = lru_cache(10_000)(self._make_subject_field)
+        self._subject_field = lru_cache(10_000)(lambda *lead: mime.text_field("Subject", self._subject(*lead)))
         self._sections = lru_cache(10_000)(self._arrange)
         self._heading = lru_cache(20_000)(self._make_heading)
 
@@ -78,10 +79,9 @@ class DigestComposer:
         """Return the message of this issue to one reader; `now` is its Date (UTC seconds). Its id depends on neither."""
         localized, sections, values = self._prepare(recipient)
         text, html = (self._join(localized, part, sections, values) for part in (localized.text, localized.html))
-        envelope = self._headers.envelope(recipient, now)
         subject = self._subject_field(localized, *_lead(sections))
-        headers = self._headers.write(envelope, subject, localized.language, values)
-        parts = fragments.encode_part("plain", text), fragments.encode_part("html", html)
+        envelope, headers = self._headers.write(recipient, now, subject, localized.language, values)
+        parts = mime.encode_part("plain", text), mime.encode_part("html", html)
         return mime.build_message(envelope, headers, *parts, self._signer)
 
     def preview(self, recipient: Recipient) -> MessagePreview:
@@ -89,7 +89,7 @@ class DigestComposer:
         localized, sections, values = self._prepare(recipient)
         text, html = (self._join(localized, part, sections, values) for part in (localized.text, localized.html))
         subject = self._subject(localized, *_lead(sections))
-        return MessagePreview(subject, fragments.join_text(html), fragments.join_text(text))
+        return MessagePreview(subject, mime.join_text(html), mime.join_text(text))
 
     def _prepare(self, recipient: Recipient) -> tuple[_Localized, tuple[Section, ...], dict[str, str]]:
         """Return the issue in the reader's language, the reader's sections, and what is personal in the message."""
@@ -110,10 +110,9 @@ class DigestComposer:
 
     def _localize(self, language: str, timezone: str) -> _Localized:
         base, articles = self._config.site.base_url, self._content.articles
-        try:
+        zone = self._config.zone
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):  # one that has left the time zone database
             zone = ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # one that has left the time zone database
-            zone = self._config.zone
         values = base_values(language, zone) | {
             "site": self._config.site,
             "issue": self._content.issue,
@@ -122,9 +121,6 @@ class DigestComposer:
         }
         html, text = (PartCutter(self._templates.get(name), values).cut(articles) for name in ("digest.html", "digest.txt"))
         return _Localized(language, values, html, text)
-
-    def _make_subject_field(self, localized: _Localized, first: int, count: int) -> bytes:
-        return mime.text_field("Subject", self._subject(localized, first, count))
 
     def _subject(self, localized: _Localized, first: int, count: int) -> str:
         values = {**localized.values, "count": count, "first": self._content.articles[first] if count else None}
@@ -238,41 +234,38 @@ class DigestHeaders:
                 mime.token_field("List-Post", "NO"),
                 b"Precedence: bulk\r\nAuto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\n",
                 mime.token_field("Feedback-ID", f"{issue.id}:{issue.frequency}:digest:{sender_id}"),
-                mime.multipart_field(self._boundary),
+                mime.MULTIPART % self._boundary,
             )
         )
 
-    def envelope(self, recipient: Recipient, now: int) -> mime.Envelope:
-        """Return the envelope of a message to a reader. What comes back to its sender says whom it was for (VERP).
+    def write(
+        self, recipient: Recipient, now: int, subject: bytes, language: str, links: Mapping[str, str]
+    ) -> tuple[mime.Envelope, mime.Headers]:
+        """Return the envelope and all header fields of a message to a reader; `subject` is a whole field.
 
-        The Message-ID is the same however often the message is made.
+        What comes back to the envelope's sender says whom the message was for (VERP). The Message-ID is the same however often
+        the message is made.
         """
         local = f"{self._bounce_local}+{self._tokens.bounce(self._issue.key, recipient.subscriber)}"
         if len(local) > 64:  # RFC 5321, 4.5.3.1.1
             raise mime.HeaderError("the local part of the bounce address is too long to carry a token")
         mac = self._tokens.salted(f"message-id {self._issue.id} {recipient.subscriber}")[:12]
-        return mime.Envelope(
-            sender=f"{local}@{self._bounce_domain}",
-            recipient=mime.ascii_address(recipient.address),
-            message_id=f"<{self._issue.id}.{recipient.subscriber}.{mac}@{self._domain}>",
-            date=now,
-        )
-
-    def write(self, envelope: mime.Envelope, subject: bytes, language: str, links: Mapping[str, str]) -> mime.Headers:
-        """Return all header fields of a message; `subject` is a whole field."""
+        message_id = f"<{self._issue.id}.{recipient.subscriber}.{mac}@{self._domain}>"
+        address = mime.ascii_address(recipient.address)
         by_mail = f"{self._unsubscribe_mailto}{links['token']}>" if self._unsubscribe_mailto else ""
         fields = (
-            mime.date_field(envelope.date),
+            mime.date_field(now),
             self._above,
-            b"To: <%b>\r\n" % envelope.recipient.encode("ascii"),
+            b"To: <%b>\r\n" % address.encode("ascii"),
             subject,
-            mime.token_field("Message-ID", envelope.message_id),
+            mime.token_field("Message-ID", message_id),
             mime.token_field("List-Unsubscribe", f"<{links['unsubscribe']}>{by_mail}"),
             mime.token_field("List-Help", f"<{links['preferences']}>"),
             self._below,
             b"Content-Language: %b\r\n" % language.encode("ascii"),
         )
-        return mime.Headers(fields, self._boundary)
+        envelope = mime.Envelope(f"{local}@{self._bounce_domain}", address, message_id, now)
+        return envelope, mime.Headers(fields, self._boundary)
 
 
 def _address(written: str) -> str:

@@ -26,7 +26,7 @@ from ... import i18n
 from ...errors import Fault
 from ...model import IssueArticle
 from ...resources import TEMPLATES
-from .fragments import Fragment
+from .mime import Fragment
 
 _SLOTS = ("content", "teasers", "tally")
 _PAIRED = ("table", "tbody", "tr", "td", "div", "p", "ul", "ol", "li", "h2", "h3")

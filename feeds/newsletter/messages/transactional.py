@@ -169,7 +169,7 @@ def _build(envelope: mime.Envelope, content: _Content, to: bytes, *, is_above: b
     boundary = f"{'=' * 15}{number:019}==".encode("ascii")
     own = to, mime.token_field("Message-ID", envelope.message_id), mime.date_field(envelope.date)
     language = b"Content-Language: %b\r\n" % content.language.encode("ascii")
-    shared = content.fields, mime.multipart_field(boundary), language
+    shared = content.fields, mime.MULTIPART % boundary, language
     fields = (*own, *shared) if is_above else (*shared, *own)
     return mime.build_message(envelope, mime.Headers(fields, boundary), [content.text], [content.html])
 
