@@ -19,7 +19,7 @@ from feeds.config.environment import Environment
 from feeds.config.models import Config
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
+from feeds.newsletter.delivery.ledgers import IssueLedger, send_issues
 from feeds.newsletter.transports import choose_transport
 from tests.newsletter import servers
 

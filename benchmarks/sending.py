@@ -25,7 +25,7 @@ from feeds import database
 from feeds.config.models import Config, Newsletter
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Recipient
-from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
+from feeds.newsletter.delivery.ledgers import IssueLedger, send_issues
 from feeds.newsletter.messages.composer import DigestComposer
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.newsletter.transports.smtp_session import parse_servers

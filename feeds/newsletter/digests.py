@@ -16,8 +16,8 @@ from ..model import Issue, IssueContent, Message, Recipient
 from ..syndication import editions
 from . import NewsletterContext
 from .bounces.booking import BounceBook
-from .delivery import issue_status, outbox
-from .delivery.issue_ledger import IssueLedger, Tally, send_issues
+from .delivery import issue_status
+from .delivery.ledgers import IssueLedger, Tally, due_messages, send_issues, send_outbox
 from .issues import planning
 from .issues.preview import PreviewRequest, newest_content
 from .issues.sections import arrange_sections
@@ -61,7 +61,7 @@ def has_work(context: NewsletterContext, now: int) -> bool:
         return bool(
             planning.due_cohorts(connection, context.config, now)
             or issue_status.has_work(connection, now)
-            or outbox.has_work(connection, now)
+            or due_messages(connection, now, 1)
         )
 
 
@@ -163,7 +163,7 @@ def send(
     engine, config, problem = context.engine, context.config, ""
     with _measured_transport(context) as transport:
         if issue is None:
-            problem = outbox.send_due(engine, config=config, transport=transport, now=now, stop=stop)
+            problem = send_outbox(engine, config=config, transport=transport, now=now, stop=stop)
         ledger = IssueLedger(
             engine,
             config,
@@ -184,7 +184,7 @@ def send(
 def send_single(context: NewsletterContext, now: Callable[[], float], *, stop: Event | None = None) -> str:
     """Send single messages (confirmations, receipts) that are due. Returns why they wait, "" where they do not."""
     with _measured_transport(context) as transport:
-        return outbox.send_due(context.engine, config=context.config, transport=transport, now=now, stop=stop)
+        return send_outbox(context.engine, config=context.config, transport=transport, now=now, stop=stop)
 
 
 def enqueue_jobs(connection: sa.Connection, now: int) -> None:

@@ -19,7 +19,7 @@ from feeds.config.models import Config
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome, Recipient
 from feeds.newsletter.delivery import issue_status
-from feeds.newsletter.delivery.issue_ledger import IssueLedger, Tally, send_issues
+from feeds.newsletter.delivery.ledgers import IssueLedger, Tally, send_issues
 from feeds.newsletter.transports.base import PerMessageTransport
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.newsletter.transports.smtp_session import parse_servers

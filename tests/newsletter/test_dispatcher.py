@@ -17,7 +17,7 @@ from feeds.database import tables
 from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome
 from feeds.newsletter.delivery import delivery_rows, issue_status, throttle
-from feeds.newsletter.delivery.issue_ledger import Compose
+from feeds.newsletter.delivery.ledgers import Compose
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
 from .servers import free_port

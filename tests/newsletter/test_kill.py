@@ -28,7 +28,7 @@ CONNECTIONS = 5
 SENDER = """
 import sys, time
 from feeds import database
-from feeds.newsletter.delivery.issue_ledger import IssueLedger, send_issues
+from feeds.newsletter.delivery.ledgers import IssueLedger, send_issues
 from feeds.newsletter.transports.smtp import Smtp
 from feeds.newsletter.transports.smtp_session import parse_servers
 from tests.newsletter.sending import NOW, Composer, settings

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from feeds import database
 from feeds.database.tables import outbox
-from feeds.newsletter.delivery import outbox as single_messages
+from feeds.newsletter.delivery.ledgers import due_messages, send_outbox
 
 from .sending import NOW, Post, Recorder, serving, settings, smtp
 from .servers import free_port
@@ -34,7 +34,7 @@ def add_messages(post: Post, *recipients: str) -> None:
 def outbox_rows(post: Post) -> list[tuple[str, str, str]]:
     with database.reading(post.engine) as connection:
         rows = connection.execute(sa.select(outbox).order_by(outbox.c.key)).all()
-        assert single_messages.has_work(connection, int(post.now)) == any(
+        assert bool(due_messages(connection, int(post.now), 1)) == any(
             row.next_at <= post.now for row in rows if row.status != "failed"
         )
     return [(row.status, row.reply, row.message) for row in rows]
@@ -42,7 +42,7 @@ def outbox_rows(post: Post) -> list[tuple[str, str, str]]:
 
 def send(post: Post, transport: Any) -> str:
     """Why the rest waits."""
-    return single_messages.send_due(post.engine, config=settings(confirm_hours=1), transport=transport, now=lambda: post.now)
+    return send_outbox(post.engine, config=settings(confirm_hours=1), transport=transport, now=lambda: post.now)
 
 
 def test_single_messages_are_sent_and_forgotten(post: Post) -> None:

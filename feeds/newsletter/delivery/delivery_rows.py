@@ -32,9 +32,6 @@ DELAYS = (1, 5, 15, 60)
 MIN_ATTEMPTS = len(DELAYS)
 
 
-# -- leases ----------------------------------------------------------------
-
-
 def new_owner() -> str:
     """Return a new name for one run of this process; two runs of one process are two owners."""
     return f"{_host()}:{os.getpid()}:{_process_start(os.getpid())}:{secrets.token_hex(4)}"
@@ -154,8 +151,6 @@ def claim(
     return rows, len(gone)
 
 
-# -- while sending ---------------------------------------------------------
-
 #: The two statements of every message, straight to the driver: SQLAlchemy's part would cost more than all the rest of a group.
 #: An uncertain row: another process took us for dead, and we know better.
 _END = """UPDATE deliveries SET status = ?, attempts = ?, next_at = ?, reply = ?, updated = ?, owner = '', lease = 0
@@ -176,7 +171,8 @@ def end(connection: sa.Connection, results: Sequence[Result], *, owner: str, now
             (one.status, one.row.attempts + 1, one.next_at, one.reply, now, one.row.issue, one.row.recipient.subscriber, owner)
             for one in results
         ]
-        connection.exec_driver_sql(_for_driver(connection, _END), values)
+        statement = _END if connection.dialect.paramstyle == "qmark" else _END.replace("?", "%s")
+        connection.exec_driver_sql(statement, values)
 
 
 def begin(connection: sa.Connection, rows: Sequence[DeliveryRow], *, owner: str, now: int) -> set[tuple[int, int]]:
@@ -187,15 +183,12 @@ def begin(connection: sa.Connection, rows: Sequence[DeliveryRow], *, owner: str,
     granted: set[tuple[int, int]] = set()
     for issue in {row.issue for row in rows}:
         keys = [row.recipient.subscriber for row in rows if row.issue == issue]
-        statement = _for_driver(connection, _BEGIN.format(", ".join("?" * len(keys))))
+        statement = _BEGIN.format(", ".join("?" * len(keys)))
+        statement = statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
         values = (now, now + LEASE, issue, owner, issue, *keys)
         granted |= {(issue, subscriber) for (subscriber,) in connection.exec_driver_sql(statement, values)}
     release(connection, [row for row in rows if (row.issue, row.recipient.subscriber) not in granted], owner)
     return granted
-
-
-def _for_driver(connection: sa.Connection, statement: str) -> str:
-    return statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
 
 
 _OWNED = sa.update(deliveries).where(
@@ -203,26 +196,21 @@ _OWNED = sa.update(deliveries).where(
     deliveries.c.subscriber == sa.bindparam("of_subscriber"),
     deliveries.c.owner == sa.bindparam("by"),
 )
-_RELEASE = _OWNED.where(sa.text("status IN ('pending', 'retry')")).values(owner="", lease=0)
-_RENEW = _OWNED.values(lease=sa.bindparam("until"))
 
 
 def release(connection: sa.Connection, rows: Iterable[DeliveryRow], owner: str) -> None:
     """Free rows that were reserved and not begun, for any process."""
     keys = [{"of_issue": row.issue, "of_subscriber": row.recipient.subscriber, "by": owner} for row in rows]
     if keys:
-        connection.execute(_RELEASE, keys)
+        freed = _OWNED.where(sa.text("status IN ('pending', 'retry')")).values(owner="", lease=0)
+        connection.execute(freed, keys)
 
 
 def renew(connection: sa.Connection, rows: Iterable[DeliveryRow], owner: str, now: int) -> None:
     """Extend the lease of rows that this owner has in hand."""
-    until = now + LEASE
-    keys = [{"of_issue": row.issue, "of_subscriber": row.recipient.subscriber, "by": owner, "until": until} for row in rows]
+    keys = [{"of_issue": row.issue, "of_subscriber": row.recipient.subscriber, "by": owner} for row in rows]
     if keys:
-        connection.execute(_RENEW, keys)
-
-
-# -- rows of dead processes --------------------------------------------------
+        connection.execute(_OWNED.values(lease=now + LEASE), keys)
 
 
 def reap(connection: sa.Connection, now: int, *, resend: bool = False, reserved: bool = True) -> int:
@@ -231,26 +219,21 @@ def reap(connection: sa.Connection, now: int, *, resend: bool = False, reserved:
     `reserved` False leaves those for later: finding them reads every row that waits. Returns how many were being sent.
     """
     statuses = "('sending', 'pending', 'retry')" if reserved else "('sending')"
-    condition, number = f"d.status IN {statuses} AND d.owner <> ''", 0
+    condition, number, d = f"d.status IN {statuses} AND d.owner <> ''", 0, deliveries.c
     for issue in connection.execute(sa.select(issues.c.key).where(issues.c.status != "done")).scalars().all():
         owned = select_open(connection, "d.subscriber, d.status, d.owner, d.lease", condition, {"issue": issue})
         leases: dict[str, int] = {}
         for row in owned:
             leases[row.owner] = max(row.lease, leases.get(row.owner, 0))
         dead = {owner for owner, lease in leases.items() if not is_alive(owner, lease, now)}
-        begun = [row for row in owned if row.owner in dead and row.status == "sending"]
+        lost = [row for row in owned if row.owner in dead]
+        begun = [row for row in lost if row.status == "sending"]
         values = {"status": "pending" if resend else "uncertain", "updated": now, "reply": "the sender died while sending it"}
-        _free(connection, issue, [row for row in owned if row.owner in dead and row.status != "sending"], {})
-        _free(connection, issue, begun, values)
+        for rows, changes in (([row for row in lost if row.status != "sending"], {}), (begun, values)):
+            if rows:  # each only while it is as it was read
+                keys = [{"s": row.subscriber, "by": row.owner, "was": row.status} for row in rows]
+                freed = sa.update(deliveries).where(d.issue == issue, d.subscriber == sa.bindparam("s"))
+                freed = freed.where(d.owner == sa.bindparam("by"), d.status == sa.bindparam("was"))
+                connection.execute(freed.values({"owner": "", "lease": 0, **changes}), keys)
         number += len(begun)
     return number
-
-
-def _free(connection: sa.Connection, issue: int, rows: Sequence[Any], values: dict[str, Any]) -> None:
-    """Take rows from their owners, but only while they are as they were read."""
-    if rows:
-        d = deliveries.c
-        same = (d.issue == issue, d.subscriber == sa.bindparam("s"), d.owner == sa.bindparam("o"))
-        keys = [{"s": row.subscriber, "o": row.owner, "was": row.status} for row in rows]
-        freed = sa.update(deliveries).where(*same, d.status == sa.bindparam("was"))
-        connection.execute(freed.values({"owner": "", "lease": 0, **values}), keys)

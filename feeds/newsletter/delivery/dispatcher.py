@@ -1,7 +1,7 @@
 """The dispatcher of one run: hands messages of any ledger to a transport, and has the ledger record what became of them.
 
-A ledger says where messages come from and where their outcomes go: rows of issues (`issue_ledger`), rows of the outbox
-(`outbox`), or a list in memory. The dispatcher commits in groups: what all connections report in one turn of the event loop is
+A ledger says where messages come from and where their outcomes go: rows of issues or of the outbox (`ledgers`), or a
+list in memory. The dispatcher commits in groups: what all connections report in one turn of the event loop is
 one transaction, on disk before any of them goes on. While it is being written, further replies gather for the next.
 
 Invariants: a message is handed over only after the ledger has committed its beginning, and its outcome is committed before or
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeVar
 
@@ -61,6 +61,8 @@ class Ledger:
 
     #: Whether something besides outcomes and beginnings waits for the next `commit`.
     is_changed = False
+    #: At most so many are ready at once: transports open connections for what is ready.
+    most_ready = 1000
 
     def __init__(self, messages: Iterable[tuple[Any, Message]]) -> None:
         """Take messages with their keys, in the order in which they go out."""
@@ -74,7 +76,7 @@ class Ledger:
 
     def ready(self) -> int:
         """Return about how many messages `take` would give at once."""
-        return len(self._waiting)
+        return min(len(self._waiting), self.most_ready)
 
     def pause(self) -> float:
         """Return the seconds until the next message may go, where none is ready."""
@@ -104,27 +106,28 @@ class Ledger:
 
     def close(self) -> None:
         """Record what is left in hand at the end of the run."""
+        if self.outcomes:
+            self.commit([])
 
 
+@dataclass(eq=False)
 class Dispatcher:
     """The messages of one run, as a transport sees them. Everything is called on the event loop's thread.
 
     Order for each message: `take`; then `begin`, or `give_back`, or `end` with a failure; after `begin` only `end`.
     """
 
-    def __init__(self, ledger: Ledger, stop: Event) -> None:
-        self._ledger, self._stop = ledger, stop
-        self._problem = ""
-        self._failure: Exception | None = None
-        self._failed = asyncio.Event()
-        self._begins: list[tuple[OutgoingMessage, Callable[[bool], None]]] = []
-        self._timer: asyncio.Handle | None = None
-        self._is_urgent = False
-        #: Messages that a server has in hand.
-        self._under_way = 0
-        self._busy_since: float | None = None
-
-    # -- for transports ----------------------------------------------------
+    _ledger: Ledger
+    _stop: Event
+    _problem: str = ""
+    _failure: Exception | None = None
+    _carrying: asyncio.Task[None] | None = None
+    _begins: list[tuple[OutgoingMessage, Callable[[bool], None]]] = field(default_factory=list)
+    _timer: asyncio.Handle | None = None
+    _is_urgent: bool = False
+    #: Messages that a server has in hand.
+    _under_way: int = 0
+    _busy_since: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -182,8 +185,6 @@ class Dispatcher:
         """End the run: nothing can be sent for now. Every row stays as it is."""
         self._problem = self._problem or reason or "no server answers"
 
-    # -- group commits -----------------------------------------------------
-
     def _guarded(self, work: Callable[[], Found]) -> Found | None:
         """Keep an error that would otherwise be lost in a callback of the event loop. A database that is locked takes time."""
         try:
@@ -232,28 +233,26 @@ class Dispatcher:
 
     def _break(self, error: Exception) -> None:
         self._failure = error
-        self._failed.set()
-
-    # -- one run -----------------------------------------------------------
+        if self._carrying is not None:
+            self._carrying.cancel()
 
     async def run(self, carry: Callable[[Dispatcher], Awaitable[None]]) -> str:
         """Have a transport carry the ledger's messages; return why the run ended early. Raises what broke either.
 
         The ledger is refreshed every second meanwhile.
         """
-        carrying, failed = asyncio.create_task(self._carry(carry)), asyncio.create_task(self._failed.wait())
+        self._carrying = asyncio.create_task(self._carry(carry))
         try:
-            while not carrying.done() and self._failure is None:
-                done, _others = await asyncio.wait((carrying, failed), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            while not self._carrying.done() and self._failure is None:
+                done, _pending = await asyncio.wait({self._carrying}, timeout=1.0)
                 if not done:
                     self._guarded(self._ledger.refresh)
             if self._failure is not None:
                 raise self._failure
-            carrying.result()
+            self._carrying.result()
         finally:
-            carrying.cancel()
-            failed.cancel()
-            await asyncio.gather(carrying, failed, return_exceptions=True)
+            self._carrying.cancel()
+            await asyncio.gather(self._carrying, return_exceptions=True)
             self._begins.clear()  # not handed over, and not to be begun when the event loop ends
             # After a failure closing may fail, too: that says less, and the rows are then those of a dead sender.
             with contextlib.suppress(*([sa.exc.SQLAlchemyError] if self._failure else [])):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import heapq
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -39,13 +40,14 @@ def draw_tokens(connection: sa.Connection, name: str, rate: float, wanted: int, 
     return granted, max(0.001, (1000 - values["left"]) / 1000 / rate)
 
 
+@dataclass(eq=False)
 class Throttle:
     """Tokens that this process has drawn and not used yet."""
 
-    def __init__(self, engine: sa.Engine, now: Callable[[], float]) -> None:
-        self._engine, self.now = engine, now
-        self._drawn: dict[str, int] = {}
-        self._until: dict[str, float] = {}
+    engine: sa.Engine
+    now: Callable[[], float]
+    _drawn: dict[str, int] = field(default_factory=dict)
+    _until: dict[str, float] = field(default_factory=dict)
 
     def wait(self, name: str, rate: float) -> float:
         """Use one message's token and return 0, or the seconds until it makes sense to ask again. A rate of 0 is no limit."""
@@ -57,7 +59,7 @@ class Throttle:
             if 0 < missing <= 1 / rate:  # more than that: the clock was set back
                 return missing
             try:
-                with database.writing(self._engine, together=True) as connection:
+                with database.writing(self.engine, together=True) as connection:
                     granted, missing = draw_tokens(connection, name, rate, max(1, int(rate * _SHARE)), now)
             except sa.exc.IntegrityError:  # another process has just made the same bucket
                 granted, missing = 0, 0.01
@@ -75,7 +77,7 @@ class Throttle:
     def close(self) -> None:
         """Return all tokens that were drawn and not used, and delete buckets that have long been full."""
         c = buckets.c
-        with database.writing(self._engine, together=True) as connection:
+        with database.writing(self.engine, together=True) as connection:
             for name, number in self._drawn.items():
                 if number:
                     connection.execute(sa.update(buckets).where(c.name == name).values({"left": c.left + number * 1000}))
@@ -84,22 +86,24 @@ class Throttle:
         self._drawn.clear()
 
 
+@dataclass(eq=False)
 class SendQueue:
     """Rows that this process has reserved and not yet handed out: first in, first out, as far as rates let them go.
 
     The rows of a domain that has had its share are parked until it may have more.
     """
 
-    def __init__(self, throttle: Throttle, rate: float, domain_rate: float) -> None:
-        self._throttle, self._now = throttle, throttle.now
-        self._rate, self._domain_rate = rate, domain_rate
-        #: Rows in order, except those of parked domains; append to it.
-        self.rows: collections.deque[DeliveryRow] = collections.deque()
-        self._parked: dict[str, collections.deque[DeliveryRow]] = {}
-        #: (when a parked domain may have more, its name), a heap.
-        self._turns: list[tuple[float, str]] = []
-        self._hold = 0.0
-        self._waiting = 0
+    throttle: Throttle
+    rate: float
+    domain_rate: float
+    #: Rows in order, except those of parked domains; append to it.
+    rows: collections.deque[DeliveryRow] = field(default_factory=collections.deque)
+    _parked: dict[str, collections.deque[DeliveryRow]] = field(default_factory=dict)
+    #: (when a parked domain may have more, its name), a heap.
+    _turns: list[tuple[float, str]] = field(default_factory=list)
+    _hold: float = 0.0
+    #: How many rows are parked.
+    _waiting: int = 0
 
     def __len__(self) -> int:
         return len(self.rows) + self._waiting
@@ -123,62 +127,62 @@ class SendQueue:
 
     def ready(self) -> int:
         """Return how many could go now; at most what the rate allows in a second, since each takes a connection for a while."""
-        now = self._now()
+        now = self.throttle.now()
         if self._hold > now:
             return 0
         number = len(self.rows) + sum(1 for turn, _domain in self._turns if turn <= now)
-        return min(number, max(1, int(self._rate))) if self._rate else number
+        return min(number, max(1, int(self.rate))) if self.rate else number
 
     def pause(self) -> float:
         """Return the seconds until the next may go."""
         turn = self._turns[0][0] if self._turns and not self.rows else 0.0
-        return max(0.0, max(self._hold, turn) - self._now())
+        return max(0.0, max(self._hold, turn) - self.throttle.now())
 
     def pop(self, server: str, rate: float) -> DeliveryRow | None:
         """Return the next row that all rates let go to a server that takes `rate` messages a second; None if no row may go."""
-        if self._hold > self._now():
+        if self._hold > self.throttle.now():
             return None
         while (row := self._next()) is not None:
             if self._park(row):
                 continue
-            wait = self._throttle.wait("all", self._rate)
-            if not wait and (wait := self._throttle.wait(f"server:{server}", rate)):
-                self._throttle.undo("all", self._rate)
+            wait = self.throttle.wait("all", self.rate)
+            if not wait and (wait := self.throttle.wait(f"server:{server}", rate)):
+                self.throttle.undo("all", self.rate)
             if not wait:
                 return row
-            self._hold = self._now() + wait
-            self._throttle.undo(f"domain:{row.domain}", self._domain_rate)
+            self._hold = self.throttle.now() + wait
+            self.throttle.undo(f"domain:{row.domain}", self.domain_rate)
             self.rows.appendleft(row)
             return None
         return None
 
     def _next(self) -> DeliveryRow | None:
         """Return a row of a parked domain whose turn it is, else the first of the queue."""
-        while self._turns and self._turns[0][0] <= self._now():
+        while self._turns and self._turns[0][0] <= self.throttle.now():
             _turn, domain = heapq.heappop(self._turns)
             if rows := self._parked.pop(domain, None):
                 row = rows.popleft()
                 self._waiting -= 1
                 if rows:
                     self._parked[domain] = rows
-                    heapq.heappush(self._turns, (self._now(), domain))
+                    heapq.heappush(self._turns, (self.throttle.now(), domain))
                 return row
         return self.rows.popleft() if self.rows else None
 
     def _park(self, row: DeliveryRow) -> bool:
         """Park a row if its domain has had its share; return whether it has."""
         name = row.domain
-        if not self._domain_rate:
+        if not self.domain_rate:
             return False
-        if name in self._parked and not any(domain == name and turn <= self._now() for turn, domain in self._turns):
+        if name in self._parked and not any(domain == name and turn <= self.throttle.now() for turn, domain in self._turns):
             self._parked[name].append(row)
             self._waiting += 1
             return True
-        wait = self._throttle.wait(f"domain:{name}", self._domain_rate)
+        wait = self.throttle.wait(f"domain:{name}", self.domain_rate)
         if wait:
             self._parked.setdefault(name, collections.deque()).appendleft(row)
             self._waiting += 1
             self._turns = [entry for entry in self._turns if entry[1] != name]
             heapq.heapify(self._turns)
-            heapq.heappush(self._turns, (self._now() + wait, name))
+            heapq.heappush(self._turns, (self.throttle.now() + wait, name))
         return wait > 0

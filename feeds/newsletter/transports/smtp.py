@@ -23,7 +23,7 @@ from ...errors import TransportError
 from ...model import Message, Outcome
 from ..delivery.dispatcher import Dispatcher, OutgoingMessage
 from .base import STOP_SECONDS
-from .smtp_session import Reply, Server, ServerError, SmtpSession, connect, parse_servers
+from .smtp_session import LastingError, Reply, Server, SmtpSession, connect, parse_servers
 
 log: Any = structlog.get_logger("feeds.smtp")
 
@@ -350,7 +350,7 @@ class _ConnectionPool:
             connection = await connect(state.server, lambda: SmtpConnection(state, self))
         except TransportError as error:
             state.used -= 1
-            self.on_failure(state, str(error), lasting=isinstance(error, ServerError) and error.lasting)
+            self.on_failure(state, str(error), lasting=isinstance(error, LastingError))
             return
         self.connected.add(connection)
         connection.advance()

@@ -180,11 +180,11 @@ def _parse_server(url: str) -> Server:
 
 
 class ServerError(TransportError):
-    """This server cannot be used now; `lasting`: not before someone changes something."""
+    """This server cannot be used now."""
 
-    def __init__(self, text: str, *, lasting: bool = False) -> None:
-        super().__init__(text)
-        self.lasting = lasting
+
+class LastingError(ServerError):
+    """This server cannot be used before someone changes something."""
 
 
 class SmtpSession(asyncio.Protocol):
@@ -271,11 +271,11 @@ class SmtpSession(asyncio.Protocol):
         if context is not None and not self.server.implicit_tls:
             if "STARTTLS" not in self.features:
                 text = f"{self.server.name} offers no STARTTLS; nothing is sent unencrypted unless its address says starttls=0"
-                raise ServerError(text, lasting=True)
+                raise LastingError(text)
             self._require(await self._command(b"STARTTLS"), 220, "refuses STARTTLS")
             # Replies that came in the clear would count as said under TLS.
             if self._transport is None or self.closed or not self._parser.is_empty:
-                raise ServerError(f"{self.server.name} sends replies ahead of TLS", lasting=True)
+                raise LastingError(f"{self.server.name} sends replies ahead of TLS")
             upgraded = await self._loop.start_tls(self._transport, self, context, server_hostname=self.server.host)
             if upgraded is None:
                 raise ServerError(f"{self.server.name}: connection lost during STARTTLS")
@@ -291,7 +291,7 @@ class SmtpSession(asyncio.Protocol):
                     if reply.code == 334:
                         reply = await self._command(base64.b64encode(word.encode()))
             else:
-                raise ServerError(f"{self.server.name} offers no AUTH PLAIN and no AUTH LOGIN", lasting=True)
+                raise LastingError(f"{self.server.name} offers no AUTH PLAIN and no AUTH LOGIN")
             self._require(reply, 235, "refuses user or password")
         self._answer = None
 
@@ -309,7 +309,8 @@ class SmtpSession(asyncio.Protocol):
 
     def _require(self, reply: Reply, code: int, fault: str) -> None:
         if reply.code != code:
-            raise ServerError(f"{self.server.name} {fault}: {reply.text}", lasting=not reply.is_transient)
+            error = ServerError if reply.is_transient else LastingError
+            raise error(f"{self.server.name} {fault}: {reply.text}")
 
     async def _hello(self) -> None:
         """Send a full name, else the address literal that RFC 5321 4.1.4 asks for then; no name server is asked."""
@@ -332,7 +333,14 @@ async def connect(server: Server, make: Callable[[], AnySession]) -> AnySession:
     session, loop, name = make(), asyncio.get_running_loop(), server.name
     try:
         async with asyncio.timeout(min(CONNECT_SECONDS, server.timeout or CONNECT_SECONDS)):
-            context = _tls_context(server) if server.implicit_tls or server.starttls else None
+            context = None
+            if server.implicit_tls or server.starttls:
+                try:
+                    context = ssl.create_default_context(cafile=server.cafile or None)
+                except (OSError, ssl.SSLError):
+                    raise TransportError(f"{name}: cafile={server.cafile} cannot be read") from None
+                if not server.verify:
+                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             tls, host = (context, server.host) if server.implicit_tls else (None, None)
             await loop.create_connection(lambda: session, server.host, server.port, ssl=tls, server_hostname=host)
             await session.greet(context)
@@ -343,22 +351,10 @@ async def connect(server: Server, make: Callable[[], AnySession]) -> AnySession:
                 raise ServerError(f"{name}: no answer in time") from None
             case ssl.SSLCertVerificationError():
                 reason = one_line(error.verify_message)
-                raise ServerError(f"{name}: its certificate is not accepted: {reason}", lasting=True) from None
+                raise LastingError(f"{name}: its certificate is not accepted: {reason}") from None
             case ssl.SSLError():
-                raise ServerError(f"{name}: no TLS: {one_line(error.reason or str(error))}", lasting=True) from None
+                raise LastingError(f"{name}: no TLS: {one_line(error.reason or str(error))}") from None
             case OSError():
                 raise ServerError(f"{name}: {one_line(error.strerror or str(error))}") from None
         raise
     return session
-
-
-def _tls_context(server: Server) -> ssl.SSLContext:
-    """Return a context that verifies certificate and name, unless `verify` is off."""
-    try:
-        context = ssl.create_default_context(cafile=server.cafile or None)
-    except (OSError, ssl.SSLError):
-        raise TransportError(f"{server.name}: cafile={server.cafile} cannot be read") from None
-    if not server.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

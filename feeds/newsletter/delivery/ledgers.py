@@ -1,12 +1,17 @@
-"""Messages of issues: claim delivery rows, hold them back by rate, compose, settle. `send_issues` sends all that is due.
+"""Ledgers of the database: delivery rows of issues (`send_issues`), and single messages of the outbox (`send_outbox`).
 
-A row is recorded as being sent before its message is handed over. All commits are on disk before anything goes on
-(`database.writing(durable=True)`, SQLite's synchronous=FULL), so a power cut undoes none; rows of killed processes are found by
-`delivery_rows.reap`. Several processes may do this at once.
+Rows of issues are claimed, held back by rate, composed and settled, by several processes at once. A row is recorded as being
+sent before its message is handed over. All commits are on disk before anything goes on (`database.writing(durable=True)`,
+SQLite's synchronous=FULL), so a power cut undoes none; rows of killed processes are found by `delivery_rows.reap`.
+
+Single messages (confirmations, receipts) are sent by one process at a time. A second confirmation does no harm and a missing
+one does, so a message that a crash leaves in doubt goes again, with the same Message-ID. One that was taken is deleted: it
+holds a person's address and links.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +23,12 @@ import structlog
 
 from ... import database
 from ...config.models import Config
+from ...database.tables import outbox
 from ...model import Message, Outcome, Recipient
+from ..messages.transactional import envelope_sender
 from ..transports.base import Transport, one_line
 from . import delivery_rows, issue_status
-from .delivery_rows import DeliveryRow, Result
+from .delivery_rows import DELAYS, DeliveryRow, Result
 from .dispatcher import Ledger, OutgoingMessage, dispatch
 from .throttle import SendQueue, Throttle
 
@@ -31,7 +38,11 @@ log: Any = structlog.get_logger("feeds.newsletter")
 BATCH = 500
 #: Refusals of the sender (5xx to MAIL) with nothing accepted in between: then it is not the messages' fault.
 SENDER_REFUSALS = 10
-
+#: Messages of the outbox that could not be sent are shown so long (days); their text is deleted at once.
+KEEP_DAYS = 7
+#: Messages of the outbox in one run; what is left goes with the next.
+LIMIT = 1000
+_ENDS = re.compile(r"\r\n|\r|\n")
 
 #: Called with (recipient, now): composes the message of one recipient.
 Compose = Callable[[Recipient, int], Message]
@@ -71,7 +82,7 @@ class IssueLedger(Ledger):
     composer_for: ComposerFor
     now: Callable[[], float]
     progress: Callable[[int], None] | None = None
-    on_hard_failure: HardFailure | None = None
+    on_hard_failure: HardFailure = lambda *_failure: None
     owner: str = field(default_factory=delivery_rows.new_owner)
     only: int | None = None
     limit: int | None = None
@@ -96,8 +107,6 @@ class IssueLedger(Ledger):
         self._errors = 0
         self._suspects: list[tuple[OutgoingMessage, str]] = []
         self._renewed = time.monotonic()
-
-    # -- claiming and composing ----------------------------------------------
 
     @property
     def is_exhausted(self) -> bool:
@@ -167,8 +176,6 @@ class IssueLedger(Ledger):
                     break
         return []
 
-    # -- outcomes ------------------------------------------------------------
-
     def end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
         """See Ledger: decide what an outcome means for the row, and for its issue."""
         row: DeliveryRow = outgoing.key
@@ -230,8 +237,6 @@ class IssueLedger(Ledger):
             self._pauses[issue] = reason[:500]
             self.is_changed = True
 
-    # -- recording -----------------------------------------------------------
-
     def commit(self, begun: Sequence[OutgoingMessage]) -> set[OutgoingMessage]:
         """See Ledger. Rows of closed issues are freed, except those that a connection holds."""
         now, held = int(self.now()), set(begun)
@@ -239,7 +244,12 @@ class IssueLedger(Ledger):
         with database.writing(self.engine, durable=True, together=True) as connection:
             delivery_rows.end(connection, self._results, owner=self.owner, now=now)
             for result in self._hard_failures:
-                self._book(connection, result, now)
+                row = result.row
+                try:  # an error there is no reason to stop
+                    with connection.begin_nested():
+                        self.on_hard_failure(connection, row.recipient.subscriber, row.issue, result.reply, now)
+                except Exception:
+                    log.exception("hard failure not booked", subscriber=row.recipient.subscriber)
             for issue, reason in self._pauses.items():
                 issue_status.pause(connection, issue, reason)
             if self._closed:
@@ -259,19 +269,6 @@ class IssueLedger(Ledger):
         if self.progress:
             self.progress(self.tally.done)
         return granted
-
-    def _book(self, connection: sa.Connection, result: Result, now: int) -> None:
-        """Report a refused recipient; an error there is no reason to stop."""
-        if self.on_hard_failure is None:
-            return
-        subscriber = result.row.recipient.subscriber
-        try:
-            with connection.begin_nested():
-                self.on_hard_failure(connection, subscriber, result.row.issue, result.reply, now)
-        except Exception:
-            log.exception("hard failure not booked", subscriber=subscriber)
-
-    # -- beside the sending --------------------------------------------------
 
     def refresh(self) -> None:
         """See Ledger: close issues that an operator has stopped; now and then renew leases, and reap rows of dead senders."""
@@ -314,3 +311,61 @@ def send_issues(ledger: IssueLedger, transport: Transport, stop: Event | None = 
         log.error("issue paused", issue=issue, reason=f"nothing was sent for more than {settings.late_hours} hours")
     ledger.tally.problem = dispatch(ledger, transport.run, stop)
     return ledger.tally
+
+
+def due_messages(connection: sa.Connection, now: int, limit: int = LIMIT) -> Sequence[Any]:
+    """Return rows of the outbox that are due, in their order."""
+    c = outbox.c
+    query = sa.select(outbox).where(c.status.in_(("pending", "retry", "sending")), c.next_at <= now)
+    return connection.execute(query.order_by(c.key).limit(limit)).all()
+
+
+class OutboxLedger(Ledger):
+    """The outbox rows of one run, under the lock of the outbox; rates do not hold them up."""
+
+    most_ready = 2
+
+    def __init__(self, engine: sa.Engine, config: Config, rows: Sequence[Any], now: Callable[[], float]) -> None:
+        self._engine, self._config, self._now = engine, config, now
+        sender = envelope_sender(config)
+        texts = {row: _ENDS.sub("\r\n", row.message).encode("utf-8") for row in rows}
+        super().__init__((row, Message(sender, row.recipient, row.message_id, data)) for row, data in texts.items())
+
+    def commit(self, begun: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
+        """See Ledger. Rows of a subscriber who was erased meanwhile are gone, and not sent."""
+        now, patience, granted = int(self._now()), self._config.newsletter.confirm_hours * 3600, []
+        with database.writing(self._engine, durable=True, together=True) as connection:
+            for row, outcome in self.outcomes.items():
+                next_at = now + 60 * DELAYS[min(row.attempts, len(DELAYS) - 1)]
+                values = {"status": "retry", "next_at": next_at, "reply": outcome.reply, "attempts": row.attempts + 1}
+                if outcome.status == "failed" or next_at > row.created + patience:
+                    values = {"status": "failed", "next_at": now, "reply": outcome.reply, "message": ""}
+                is_row = outbox.c.key == row.key
+                is_sent = outcome.status == "sent"
+                connection.execute(
+                    sa.delete(outbox).where(is_row) if is_sent else sa.update(outbox).where(is_row).values(values)
+                )
+            for outgoing in begun:
+                row = outgoing.key
+                started = sa.update(outbox).where(outbox.c.key == row.key)
+                if connection.execute(started.values(status="sending", attempts=row.attempts + 1)).rowcount:
+                    granted.append(outgoing)
+        self.outcomes.clear()
+        return granted
+
+
+def send_outbox(
+    engine: sa.Engine, *, config: Config, transport: Transport, now: Callable[[], float], stop: Event | None = None
+) -> str:
+    """Send single messages that are due `now` (UTC seconds), until `stop`.
+
+    Returns why the rest waits; "" where none does, or where another process is sending them.
+    """
+    with database.lock(engine, "outbox", wait=False) as is_ours:
+        if not is_ours:
+            return ""
+        moment, c = int(now()), outbox.c
+        with database.writing(engine, together=True) as connection:
+            connection.execute(sa.delete(outbox).where(c.status == "failed", c.next_at < moment - KEEP_DAYS * 86400))
+            rows = due_messages(connection, moment)
+        return dispatch(OutboxLedger(engine, config, rows, now), transport.run, stop) if rows else ""
