@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import io
 import ssl
 import threading
@@ -16,7 +16,7 @@ import structlog.testing
 
 from feeds import check, database
 from feeds.config.environment import Environment
-from feeds.newsletter import NewsletterContext, transports
+from feeds.newsletter import NewsletterContext
 from feeds.newsletter.delivery import issue_status
 from feeds.newsletter.subscribers import importer, signup
 from feeds.newsletter.subscribers.signup import SignupForm
@@ -50,7 +50,8 @@ def now() -> Now:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run does not wait for a server that has just refused: the ticks here are of a clock that is driven."""
-    monkeypatch.setattr(transports, "Smtp", functools.partial(Smtp, patience=0.1))
+    configured = Smtp.configured
+    monkeypatch.setattr(Smtp, "configured", lambda *given: dataclasses.replace(configured(*given), patience=0.1))
 
 
 def post_of(site: Any, now: Now, settings: str, url: str = "") -> MailJobs:
