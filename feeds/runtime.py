@@ -54,10 +54,7 @@ class Runtime:
         return database.reading(self.engine)
 
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return `query(connection, ...)` in a snapshot of its own.
-
-        >>> runtime.read(pages.home, config)  # doctest: +SKIP
-        """
+        """Return `query(connection, ...)` in a snapshot of its own: `runtime.read(pages.home, config)`."""
         with database.reading(self.engine) as connection:
             return query(connection, *args, **kwargs)
 

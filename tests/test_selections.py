@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,8 +80,3 @@ def test_a_selection_leads_to_the_page_that_shows_it(text: str, page: tuple[str,
     assert isinstance(found, Selection)
     assert selections.page(found, facets=("tag", "translator"), builder=True) == page
     assert selections.page(found, facets=("tag", "translator"), builder=False) == (page if page[0] != "select" else ("", ""))
-
-
-def test_the_examples_in_docstrings_run() -> None:
-    assert doctest.testmod(selections).attempted >= 4
-    assert doctest.testmod(selections).failed == 0

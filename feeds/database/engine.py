@@ -281,9 +281,6 @@ def lock(engine: sa.Engine, name: str, *, wait: bool = True) -> Iterator[Callabl
 
     Else yields what tells whether the lock is still held: on PostgreSQL a lock ends with its connection, which the process that
     holds it would not notice otherwise.
-
-    >>> with database.lock(engine, "rescan"):  # doctest: +SKIP
-    ...     ...
     """
     if engine.dialect.name == "sqlite":
         descriptor = os.open(f"{engine.url.database}.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
