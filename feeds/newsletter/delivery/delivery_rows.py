@@ -74,9 +74,6 @@ def _process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-# -- rows and results ------------------------------------------------------
-
-
 @dataclass(slots=True, eq=False)
 class DeliveryRow:
     """A delivery in hand, to an address of `domain`. `deadline` (UTC seconds) is when its issue's messages are given up."""
@@ -117,9 +114,6 @@ def select_open(
     text = f"""SELECT {columns} FROM deliveries AS d {hint} {join} WHERE d.issue = :issue
         AND d.status IN ('pending', 'retry', 'sending', 'uncertain') AND {condition}"""  # noqa: S608 - all of it is ours
     return connection.execute(sa.text(text), values).all()
-
-
-# -- claiming --------------------------------------------------------------
 
 
 def claim(

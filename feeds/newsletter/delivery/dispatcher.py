@@ -121,7 +121,7 @@ class Dispatcher:
     _stop: Event
     _problem: str = ""
     _failure: Exception | None = None
-    _carrying: asyncio.Task[None] | None = None
+    _carrying: asyncio.Future[None] | None = None
     _begins: list[tuple[OutgoingMessage, Callable[[bool], None]]] = field(default_factory=list)
     _timer: asyncio.Handle | None = None
     _is_urgent: bool = False
@@ -178,8 +178,7 @@ class Dispatcher:
         if outgoing.returns < _RETURNS:
             self._ledger.give_back(outgoing)
         else:
-            text = f"the connection was lost {_RETURNS} times before it could be handed over"
-            self.end(outgoing, Outcome("retry", text))
+            self.end(outgoing, Outcome("retry", f"the connection was lost {_RETURNS} times before it could be handed over"))
 
     def give_up(self, reason: str) -> None:
         """End the run: nothing can be sent for now. Every row stays as it is."""
@@ -201,7 +200,7 @@ class Dispatcher:
         """Commit soon: at once where most connections wait for us, else when more have gathered."""
         loop = asyncio.get_running_loop()
         is_urgent = len(self._begins) >= URGENT * self._under_way
-        if self._timer is not None and (is_urgent and not self._is_urgent):
+        if self._timer is not None and is_urgent and not self._is_urgent:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
@@ -241,15 +240,20 @@ class Dispatcher:
 
         The ledger is refreshed every second meanwhile.
         """
-        self._carrying = asyncio.create_task(self._carry(carry))
+        self._carrying = asyncio.ensure_future(carry(self))
         try:
             while not self._carrying.done() and self._failure is None:
                 done, _pending = await asyncio.wait({self._carrying}, timeout=1.0)
                 if not done:
                     self._guarded(self._ledger.refresh)
+            if self._failure is None:
+                try:
+                    self._carrying.result()
+                except TransportError as error:
+                    self.give_up(str(error))
+                await self.settled()
             if self._failure is not None:
                 raise self._failure
-            self._carrying.result()
         finally:
             self._carrying.cancel()
             await asyncio.gather(self._carrying, return_exceptions=True)
@@ -258,13 +262,6 @@ class Dispatcher:
             with contextlib.suppress(*([sa.exc.SQLAlchemyError] if self._failure else [])):
                 self._ledger.close()
         return self._problem
-
-    async def _carry(self, carry: Callable[[Dispatcher], Awaitable[None]]) -> None:
-        try:
-            await carry(self)
-        except TransportError as error:
-            self.give_up(str(error))
-        await self.settled()
 
     async def settled(self) -> None:
         """Wait until everything that was reported is on disk."""

@@ -24,27 +24,13 @@ ORDER BY d.next_at LIMIT 1""")
 
 
 @dataclass(frozen=True, slots=True)
-class Uncertain:
-    """A message that a server may or may not have taken. `since` in UTC seconds; `address` "" if erased."""
-
-    issue: str
-    subscriber: int
-    address: str
-    since: int
-    reply: str
-
-
-@dataclass(frozen=True, slots=True)
 class Troubled:
-    """A message that is uncertain or failed. `reply`: the server's words; `address` "" if erased."""
+    """A message that failed, or is uncertain: a server may have taken it. `reply`: its words; `address` "" if erased."""
 
     issue: str
     address: str
     status: str
     reply: str
-
-
-# -- issues ----------------------------------------------------------------
 
 
 def due_issues(connection: sa.Connection, only: int | None = None) -> list[Any]:
@@ -106,9 +92,6 @@ def issues_by_status(connection: sa.Connection) -> dict[str, int]:
     return {"open": found.get("open", 0), "paused": found.get("paused", 0)}
 
 
-# -- messages --------------------------------------------------------------
-
-
 def troubled(connection: sa.Connection, limit: int = 1000) -> list[Troubled]:
     """Return messages that are uncertain or failed: uncertain ones first, then those of the newest issue."""
     d, s = deliveries.c, subscribers.c
@@ -120,10 +103,9 @@ def troubled(connection: sa.Connection, limit: int = 1000) -> list[Troubled]:
 
 def counts(connection: sa.Connection, issue: int | None = None) -> dict[str, int]:
     """Return how many issues (one, or all) there are, and how many deliveries are in each status."""
-    number = sa.select(sa.func.count()).select_from(issues)
-    if issue is not None:
-        number = number.where(issues.c.key == issue)
-    return {"issues": connection.execute(number).scalar() or 0, **statuses(connection, issue)}
+    wanted = [] if issue is None else [issues.c.key == issue]
+    number = connection.execute(sa.select(sa.func.count()).select_from(issues).where(*wanted)).scalar() or 0
+    return {"issues": number, **statuses(connection, issue)}
 
 
 def recent_issues(connection: sa.Connection, limit: int = 5) -> list[tuple[Issue, dict[str, int]]]:
@@ -134,9 +116,7 @@ def recent_issues(connection: sa.Connection, limit: int = 5) -> list[tuple[Issue
 def statuses(connection: sa.Connection, issue: int | None = None) -> dict[str, int]:
     """Return how many deliveries are in each status; reads them all."""
     d = deliveries.c
-    query = sa.select(d.status, sa.func.count()).group_by(d.status)
-    if issue is not None:
-        query = query.where(d.issue == issue)
+    query = sa.select(d.status, sa.func.count()).where(*[] if issue is None else [d.issue == issue]).group_by(d.status)
     found: dict[str, int] = {status: count for status, count in connection.execute(query)}
     return {status: found.get(status, 0) for status in STATUSES}
 
@@ -148,25 +128,10 @@ def subscriber_counts(connection: sa.Connection) -> dict[str, int]:
     return {status: count for status, count in rows}
 
 
-def uncertain_rows(connection: sa.Connection, issue: int | None = None) -> list[Uncertain]:
-    """Return the uncertain messages, of the oldest issue first."""
-    d, s = deliveries.c, subscribers.c
-    query = sa.select(issues.c.id, d.subscriber, s.address, d.updated, d.reply).join(issues, issues.c.key == d.issue)
-    query = query.outerjoin(subscribers, s.key == d.subscriber).where(d.status == "uncertain")
-    query = query if issue is None else query.where(d.issue == issue)
-    return [
-        Uncertain(row[0], row[1], row[2] or "", row[3], row[4])
-        for row in connection.execute(query.order_by(issues.c.due, d.subscriber))
-    ]
-
-
-# -- queue age: each question is one look into an index, however many rows there are -----
-
-
 def oldest_delivery(connection: sa.Connection, now: int) -> int:
     """Return for how many seconds a message of an open issue has been due and unsent; 0 if none is.
 
-    A message is due since it was planned, or since the time of its next try.
+    A message is due since it was planned, or since the time of its next try. One look into an index for each issue and status.
     """
     age = 0
     for issue in due_issues(connection):
@@ -222,8 +187,7 @@ def retry(connection: sa.Connection, now: int, issue: int | None = None, *, fail
     wanted: list[Any] = [d.status.in_(statuses), d.issue.in_(sa.select(c.key).where(c.status != "cancelled"))]
     if issue is not None:
         wanted.append(d.issue == issue)
-    of = sa.select(d.issue).distinct().where(*wanted)
-    again = [key for (key,) in connection.execute(of)]
+    again = connection.execute(sa.select(d.issue).distinct().where(*wanted)).scalars().all()
     values = {"status": "pending", "attempts": 0, "next_at": 0, "owner": "", "lease": 0, "updated": now}
     number = connection.execute(sa.update(deliveries).where(*wanted).values(values)).rowcount
     opened = sa.update(issues).where(c.key.in_(again), c.status.in_(("done", "open")))

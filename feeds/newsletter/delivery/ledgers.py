@@ -134,10 +134,10 @@ class IssueLedger(Ledger):
             except Exception as error:
                 self._fail(row, Outcome("failed", one_line(f"not composed: {type(error).__name__}: {error}")))
                 self.is_changed = True
-                continue
-            outgoing = OutgoingMessage(row, message)
-            self._in_hand.add(outgoing)
-            return outgoing
+            else:
+                outgoing = OutgoingMessage(row, message)
+                self._in_hand.add(outgoing)
+                return outgoing
         return self._returned.pop()
 
     def give_back(self, outgoing: OutgoingMessage) -> None:
@@ -164,8 +164,7 @@ class IssueLedger(Ledger):
                 try:
                     self._composers[issue.key] = self.composer_for(connection, issue.key)
                 except Exception as error:
-                    text = f"its messages cannot be composed: {type(error).__name__}: {error}"
-                    self._pause(issue.key, one_line(text))
+                    self._pause(issue.key, one_line(f"its messages cannot be composed: {type(error).__name__}: {error}"))
             while issue.key not in self._closed:
                 now = int(self.now())
                 found, gone = delivery_rows.claim(connection, issue.key, deadline, owner=self.owner, now=now, limit=BATCH)
@@ -196,10 +195,9 @@ class IssueLedger(Ledger):
             self._fail(row, outcome)
 
     def _fail(self, row: DeliveryRow, outcome: Outcome) -> None:
-        result = Result(row, outcome.status, outcome.reply)
-        self._add(result)
+        self._add(Result(row, outcome.status, outcome.reply))
         if outcome.status == "failed" and outcome.stage == "recipient":
-            self._hard_failures.append(result)
+            self._hard_failures.append(self._results[-1])
         self._count_error(row, outcome)
 
     def _add(self, result: Result) -> None:
@@ -239,7 +237,7 @@ class IssueLedger(Ledger):
 
     def commit(self, begun: Sequence[OutgoingMessage]) -> set[OutgoingMessage]:
         """See Ledger. Rows of closed issues are freed, except those that a connection holds."""
-        now, held = int(self.now()), set(begun)
+        now = int(self.now())
         back = [outgoing for outgoing in self._returned if outgoing.key.issue in self._closed]
         with database.writing(self.engine, durable=True, together=True) as connection:
             delivery_rows.end(connection, self._results, owner=self.owner, now=now)
@@ -264,8 +262,7 @@ class IssueLedger(Ledger):
             self._returned = [outgoing for outgoing in self._returned if outgoing not in back]
         self._results, self._hard_failures, self._pauses, self.is_changed = [], [], {}, False
         granted = {outgoing for outgoing in begun if (outgoing.key.issue, outgoing.key.recipient.subscriber) in keys}
-        self._in_hand -= held - granted
-        self._in_hand.difference_update(back)
+        self._in_hand -= {*begun, *back} - granted
         if self.progress:
             self.progress(self.tally.done)
         return granted

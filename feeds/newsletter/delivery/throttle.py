@@ -182,7 +182,6 @@ class SendQueue:
         if wait:
             self._parked.setdefault(name, collections.deque()).appendleft(row)
             self._waiting += 1
-            self._turns = [entry for entry in self._turns if entry[1] != name]
+            self._turns = [*(entry for entry in self._turns if entry[1] != name), (self.throttle.now() + wait, name)]
             heapq.heapify(self._turns)
-            heapq.heappush(self._turns, (self.throttle.now() + wait, name))
         return wait > 0

@@ -43,9 +43,6 @@ _Command = tuple[bytes, Callable[[Reply], None]]
 _Encoded = tuple[OutgoingMessage, tuple[bytes, bytes], bytes]
 
 
-# -- what goes over the wire -------------------------------------------------
-
-
 class EnvelopeError(TransportError):
     """This message cannot be sent to this server, whatever it says; the others can."""
 
@@ -98,9 +95,6 @@ def encode_body(data: bytes) -> bytes:
     return data + (b".\r\n" if not data or data.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-# -- connections -------------------------------------------------------------
-
-
 @dataclass(slots=True, eq=False)
 class _ServerState:
     """What is known of one server in this run. `rest` is the loop's time until which it is left alone."""
@@ -131,8 +125,7 @@ class SmtpConnection(SmtpSession):
         self._begun: OutgoingMessage | None = None
         self._body: OutgoingMessage | None = None
         self._refusal: tuple[Reply, str] | None = None
-        self._reset = False
-        self._is_pipelining = False
+        self._reset = self._is_pipelining = False
         self._later: list[_Command] = []
         self._data = b""
         self._handed_over = 0.0
@@ -149,7 +142,7 @@ class SmtpConnection(SmtpSession):
             self.idle_since = self._loop.time()
 
     def _is_surplus(self, before: int = 0) -> bool:
-        return self.count + before >= self.pool.per_connection or self.state.used > self.state.limit
+        return self.count + before >= self.pool.smtp.per_connection or self.state.used > self.state.limit
 
     def _take(self, before: int = 0) -> _Encoded | None:
         """Return the next message that this server can take, encoded; `before`: messages that go before it."""
@@ -173,12 +166,10 @@ class SmtpConnection(SmtpSession):
         if self._reset:
             commands.insert(0, (b"RSET\r\n", partial(self._on_envelope_reply, "")))
             self._reset = False
-        if self._is_pipelining:
-            self.expected.extend(handler for _command, handler in commands)
-            return b"".join(command for command, _handler in commands)
-        self._later = commands[:0:-1]
-        self.expected.append(commands[0][1])
-        return commands[0][0]
+        number = len(commands) if self._is_pipelining else 1
+        self._later = commands[number:][::-1]
+        self.expected.extend(handler for _command, handler in commands[:number])
+        return b"".join(command for command, _handler in commands[:number])
 
     def _on_envelope_reply(self, stage: str, reply: Reply) -> None:
         """Remember a refusal; without pipelining, write the next command now that this one is answered."""
@@ -217,7 +208,7 @@ class SmtpConnection(SmtpSession):
         self.advance()
 
     def _end(self, outgoing: OutgoingMessage, outcome: Outcome) -> None:
-        self.pool.gathered.count(OUTCOMES, self.server.name, outcome.status)
+        self.pool.smtp.gathered.count(OUTCOMES, self.server.name, outcome.status)
         self.dispatcher.end(outgoing, outcome)
 
     def _on_begun(self, granted: bool) -> None:
@@ -241,14 +232,14 @@ class SmtpConnection(SmtpSession):
 
     def _on_body_reply(self, reply: Reply) -> None:
         assert self._body is not None
-        self.pool.gathered.observe(REPLY, self._loop.time() - self._handed_over, self.server.name)
+        self.pool.smtp.gathered.observe(REPLY, self._loop.time() - self._handed_over, self.server.name)
         outgoing, self._body, self.awaits_body_reply = self._body, None, False
         status = "sent" if reply.code < 300 else "retry" if reply.is_transient else "failed"
         self._end(outgoing, Outcome(status, reply.text, "body"))
         if status == "sent":
             self.state.failures, self.state.good = 0, self.state.good + 1
             if self.state.good >= _RECOVERY:
-                self.state.limit, self.state.good = min(self.state.limit + 1, self.pool.connections), 0
+                self.state.limit, self.state.good = min(self.state.limit + 1, self.pool.smtp.connections), 0
         elif reply.code != 421:
             self.pool.on_negative_reply(self.state, reply)
         if self._next is None and reply.code != 421:
@@ -279,11 +270,8 @@ class _ConnectionPool:
     """The connections of one run: opened as there is work, on the first server that answers."""
 
     dispatcher: Dispatcher
+    smtp: Smtp
     states: list[_ServerState]
-    connections: int
-    per_connection: int
-    patience: float
-    gathered: PendingCounts
     connected: set[SmtpConnection] = field(default_factory=set)
     connecting: set[asyncio.Task[None]] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -309,7 +297,7 @@ class _ConnectionPool:
                     break
                 self._open_more()
                 is_idle = not (self.connected or self.connecting or self.dispatcher.finished)
-                if is_idle and all(state.rest > self.loop.time() + self.patience for state in self.states):
+                if is_idle and all(state.rest > self.loop.time() + self.smtp.patience for state in self.states):
                     self.dispatcher.give_up("; ".join(state.reason for state in self.states))
                 # Until a connection changes, or an idle one may have a message to take.
                 is_any_idle = any(connection.idle_since != _BUSY for connection in self.connected)
@@ -334,7 +322,7 @@ class _ConnectionPool:
             connection.advance()
             wanted -= 1
         now = self.loop.time()
-        room = min(self.connections - len(self.connected) - len(self.connecting), _OPENING - len(self.connecting), wanted)
+        room = min(self.smtp.connections - len(self.connected) - len(self.connecting), _OPENING - len(self.connecting), wanted)
         for _number in range(room):
             state = next((state for state in self.states if state.rest <= now and state.used < state.limit), None)
             if state is None:
@@ -359,7 +347,7 @@ class _ConnectionPool:
         """Leave a server alone for half a second, one, two ... five minutes."""
         if state.rest > self.loop.time():
             return  # of several connections that failed together the first counts
-        self.gathered.count(LOST, state.server.name)
+        self.smtp.gathered.count(LOST, state.server.name)
         state.failures = 12 if lasting else min(state.failures + 1, 12)
         state.rest = self.loop.time() + min(300.0, 0.25 * 2**state.failures)
         if reason != state.reason and len(self.states) > 1:  # for a single server the result of the run says it
@@ -396,7 +384,7 @@ class Smtp:
     async def run(self, dispatcher: Dispatcher) -> None:
         """Carry messages over at most `connections` connections, `per_connection` messages over each."""
         states = [_ServerState(server, self.connections) for server in self.servers]
-        await _ConnectionPool(dispatcher, states, self.connections, self.per_connection, self.patience, self.gathered).run()
+        await _ConnectionPool(dispatcher, self, states).run()
 
     async def check(self) -> str:
         """Connect to each server and log in. Raises TransportError for the first that fails."""

@@ -34,9 +34,6 @@ COMMAND_SECONDS = 300.0
 BODY_SECONDS = 600.0
 
 
-# -- replies ---------------------------------------------------------------
-
-
 class ReplyError(FeedsError):
     """The other side does not speak SMTP; the connection is of no more use."""
 
@@ -93,9 +90,6 @@ class ReplyParser:
                 raise ReplyError("a reply without an end")
         self.is_empty = not self._rest and not self._lines
         return replies
-
-
-# -- servers ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +168,6 @@ def _parse_server(url: str) -> Server:
     port = port or (465 if is_implicit else 587 if starttls else 25)
     cafile, ehlo, password = options.get("cafile", ""), options.get("ehlo", ""), unquote(parts.password or "")
     return Server(host, port, user, password, is_implicit, starttls, verify, cafile, ehlo, **numbers)
-
-
-# -- sessions --------------------------------------------------------------
 
 
 class ServerError(TransportError):
