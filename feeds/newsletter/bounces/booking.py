@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from threading import Event
 from typing import Any
@@ -26,7 +26,7 @@ from .. import NewsletterContext
 from ..subscribers.unsubscribe import end_subscription
 from . import BounceReport, BounceSource, parser
 from .parser import Verdict, one_line
-from .sources import configured_sources, factories
+from .sources import factories
 
 #: A point of the score, in hundredths: one passing failure of one day.
 POINT = 100
@@ -86,8 +86,7 @@ class BounceBook:
     def book_refusal(self, subscriber: int, issue: int, reply: str) -> Booking:
         """Book a refusal (5xx) in our own session, once for a delivery. A refusal by policy is noted and ends nothing."""
         identity = hashlib.sha256(f"session:{issue}:{subscriber}".encode()).hexdigest()
-        verdict = parser.classify_reply(reply)
-        verdict = Verdict(verdict.kind, verdict.status, reply[: parser.MAX_DIAGNOSTIC])
+        verdict = replace(parser.classify_reply(reply), diagnostic=reply[: parser.MAX_DIAGNOSTIC])
         return self._record(identity, issue, subscriber, verdict)
 
     def _record(self, identity: str, issue: int, subscriber: int, verdict: Verdict) -> Booking:
@@ -121,7 +120,7 @@ class BounceBook:
         since = max(self.now - limits.soft_days * DAY + 1, row.confirmed)
         recent = sa.and_(bounces.c.subscriber == row.key, bounces.c.at >= since, bounces.c.kind == "soft")
         rows = self.connection.execute(sa.select(bounces.c.at, bounces.c.status).where(recent))
-        days = len({at // DAY for at, status in rows if parser.counts_towards_limit(status)})
+        days = len({at // DAY for at, status in rows if not parser.NOT_THE_ADDRESS.fullmatch(status)})
         update = sa.update(subscribers).where(subscribers.c.key == row.key)
         self.connection.execute(update.values(bounce_score=days * POINT, bounced_at=self.now))
         if days < limits.soft_limit:
@@ -161,14 +160,6 @@ class Collected:
     ended: int = 0
     kept: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, source: BounceSource, pairs: Iterable[tuple[BounceReport, Booking]]) -> None:
-        """Count a batch."""
-        for report, booking in pairs:
-            self.counts[booking.what] += 1
-            self.ended += booking.ended
-            if booking.what == "kept":
-                self.kept.append({"mailbox": source.name, "message": report.name, "reason": booking.reason})
-
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values, a number for each of KINDS."""
         numbers = {name: self.counts[name] for name in (*KINDS, "kept")}
@@ -183,8 +174,8 @@ def collect(
     A message is removed after its booking is committed, so a crash in between has it read, and found booked, once more. What
     cannot be booked is flagged and kept. Raises MailboxError.
     """
-    sources = configured_sources(context.config, context.environment)
-    if not sources:
+    made = [factory(context.config, context.environment) for factory in factories().values()]
+    if not (sources := [source for source in made if source is not None]):
         return None
     found = Collected()
     with database.lock(context.engine, "bounces"):
@@ -193,9 +184,11 @@ def collect(
             with contextlib.closing(source.poll()) as batches:
                 for reports in batches:
                     pairs = list(zip(reports, _book_all(context, reports, now), strict=True))
-                    kept = [report for report, booking in pairs if booking.what == "kept"]
-                    source.settle([report for report, booking in pairs if booking.what != "kept"], kept)
-                    found.add(source, pairs)
+                    kept = [(report, booking.reason) for report, booking in pairs if booking.what == "kept"]
+                    source.settle([one for one, booking in pairs if booking.what != "kept"], [one for one, _reason in kept])
+                    found.counts.update(booking.what for _report, booking in pairs)
+                    found.ended += sum(booking.ended for _report, booking in pairs)
+                    found.kept += [{"mailbox": source.name, "message": one.name, "reason": reason} for one, reason in kept]
                     if progress is not None:
                         progress(found.counts.total())
                     if stop is not None and stop.is_set():

@@ -18,6 +18,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import Compat32
 from email.utils import parseaddr
+from itertools import islice
 
 from flufl.bounce import all_failures
 
@@ -56,13 +57,9 @@ def parse_report(raw: bytes) -> BounceReport:
     ('hard', '5.1.1')
     """
     raw = raw[:MAX_BYTES].replace(b"\r\n", b"\n")
-    kept = raw
-    end = -1
-    for _paragraph in range(MAX_PARAGRAPHS):  # each one could be a part, or a group of a delivery status
-        if (end := raw.find(b"\n\n", end + 1)) < 0:
-            break
-    else:
-        kept = raw[:end]
+    # Each paragraph could be a part, or a group of a delivery status.
+    ends = [found.start() for found in islice(re.finditer(rb"(?=\n\n)", raw), MAX_PARAGRAPHS)]
+    kept = raw[: ends[-1]] if len(ends) == MAX_PARAGRAPHS else raw
     try:
         message = email.message_from_bytes(kept, policy=_SHORT)
         start = email.message_from_bytes(kept[:MAX_TEXT], policy=_SHORT)  # enough where words have to tell
@@ -130,9 +127,15 @@ def _verdict(message: Message, start: Message, status: list[Message], feedback: 
         return min(found, key=lambda verdict: _ORDER.index(verdict.kind)) if found else _by_text(start)
     if message.get_content_type() == "multipart/report" and message.get_param("report-type") == "disposition-notification":
         return Verdict("none", diagnostic="a receipt")
-    if _is_from_daemon(message):
+    # Some daemons mark their reports as auto-replied, but name themselves as the sender.
+    is_away = _AWAY.match(_decoded(message, "Subject"))
+    author = parseaddr(_field(message, "From"))[1].partition("@")[0]
+    if message.get("X-Failed-Recipients") or (_DAEMONS.fullmatch(author) and not is_away):
         return _by_text(start)
-    if _is_automatic(message):
+    # An automatic reply, as RFC 3834 marks it, or as programs did before.
+    submitted = _field(message, "Auto-Submitted").partition(";")[0].strip().lower()
+    is_marked = any(message.get(name) for name in ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Vacation"))
+    if submitted not in ("", "no") or is_marked or is_away:
         return Verdict("none", diagnostic="an automatic reply")
     if (by_patterns := _by_patterns(start)) is not None:
         return by_patterns
@@ -209,9 +212,9 @@ _POLICY = re.compile(
     r"|垃圾邮件|拒收|黑名单|被拒绝|反垃圾",
     re.IGNORECASE,
 )
-#: X.1.7 and X.1.8 are about the sender's address, X.2.3, X.3.4 and X.6 about the message; all of X.7 is policy, be it that
-#: somebody is throttled for a day.
-_NOT_THE_ADDRESS = re.compile(r"[45]\.(?:7\..*|1\.[78]|2\.3|3\.4|6\.(?!7$).*)")
+#: Codes that say nothing against the address, and do not count towards its limit: X.1.7 and X.1.8 are about the sender's
+#: address, X.2.3, X.3.4 and X.6 about the message; all of X.7 is policy, throttling for a day included.
+NOT_THE_ADDRESS = re.compile(r"[45]\.(?:7\..*|1\.[78]|2\.3|3\.4|6\.(?!7$).*)")
 
 
 def classify_reply(text: str, status: str = "") -> Verdict:
@@ -227,7 +230,7 @@ def classify_reply(text: str, status: str = "") -> Verdict:
     if found and (not status or status.endswith(".0.0")) and not found[0].startswith("2"):
         status = found[0]
     if status and not status.endswith(".0.0"):
-        if _NOT_THE_ADDRESS.fullmatch(status):
+        if NOT_THE_ADDRESS.fullmatch(status):
             return Verdict("noted", status, text)
         return Verdict("soft" if status[0] != "5" or status == "5.2.2" else "hard", status, text)
     found = _BARE.search(text)
@@ -241,37 +244,10 @@ def classify_reply(text: str, status: str = "") -> Verdict:
     return Verdict("hard", status or "5.0.0", text)
 
 
-def counts_towards_limit(status: str) -> bool:
-    """Return whether a soft bounce of this code adds to a subscriber's score; refusals by policy do not."""
-    return not _NOT_THE_ADDRESS.fullmatch(status)
-
-
-# -- who wrote it ----------------------------------------------------------
-
 _DAEMONS = re.compile(
     r"(?:mailer[-_.]?daemon|postmaster|mail[-_.]?delivery[-_.]?\w*|bounces?|microsoftexchange\w*)(?:[+=-].*)?", re.IGNORECASE
 )
 _AWAY = re.compile(r"\s*(?:auto(?:matic)?[ -]?(?:reply|response)|out of (?:the )?office|自动回复|自動回覆|外出)", re.IGNORECASE)
-
-
-def _is_from_daemon(message: Message) -> bool:
-    """Return whether a mail daemon wrote it. Some mark their reports as auto-replied, but name themselves as the sender."""
-    if message.get("X-Failed-Recipients"):
-        return True
-    name = parseaddr(_field(message, "From"))[1].partition("@")[0]
-    return bool(_DAEMONS.fullmatch(name)) and not _AWAY.match(_decoded(message, "Subject"))
-
-
-def _is_automatic(message: Message) -> bool:
-    """Return whether it is an automatic reply, as RFC 3834 marks it, or as programs did before."""
-    submitted = _field(message, "Auto-Submitted").partition(";")[0].strip().lower()
-    marks = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Vacation")
-    return (
-        submitted not in ("", "no")
-        or any(message.get(name) for name in marks)
-        or bool(_AWAY.match(_decoded(message, "Subject")))
-    )
-
 
 # -- parts -----------------------------------------------------------------
 
@@ -296,10 +272,8 @@ def _status_blocks(message: Message) -> Iterator[Message]:
             for block in _payload(part):
                 yield block
                 rest = block.get_payload()
-                if isinstance(rest, str) and rest.strip():
-                    yield from (
-                        email.message_from_string(group, policy=_SHORT) for group in re.split(r"\n{2,}", rest.strip("\n"))[:50]
-                    )
+                groups = re.split(r"\n{2,}", rest.strip("\n"))[:50] if isinstance(rest, str) and rest.strip() else []
+                yield from (email.message_from_string(group, policy=_SHORT) for group in groups)
 
 
 def _original(message: Message) -> Message | None:
@@ -323,9 +297,7 @@ _MARKUP = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
 def _text(message: Message) -> str:
     """Return the words of a report, without the message that it quotes."""
     found = [_decoded_text(part) for part in _parts(message) if part.get_content_type() in ("text/plain", "text/html")]
-    text = "\n".join(found)[:MAX_TEXT]
-    cut = _QUOTED.search(text)
-    return text[: cut.start()] if cut else text
+    return _QUOTED.split("\n".join(found)[:MAX_TEXT], maxsplit=1)[0]
 
 
 def _decoded_text(part: Message) -> str:

@@ -1,8 +1,7 @@
 """Bounce sources: a Maildir of this machine, an IMAP mailbox, and those of installed packages.
 
-A message that could not be booked is flagged (the star of mail readers) and not offered again: take the flag off to have it
-read once more. Every other message is offered until it is removed. Other programs may write to a mailbox and read it at the
-same time.
+A message that could not be booked is flagged (the star of mail readers) and not offered again until the flag is taken off.
+Every other one is offered until it is removed. Other programs may write to and read a mailbox at the same time.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,12 +41,6 @@ def factories() -> Mapping[str, Factory]:
         except Exception as error:  # another package's code may raise anything
             raise MailboxError(plugin.fault(error)) from None
     return found
-
-
-def configured_sources(config: Config, environment: Environment) -> list[BounceSource]:
-    """Return the sources that the operator has configured. Raises MailboxError for a wrong address."""
-    made = [factory(config, environment) for factory in factories().values()]
-    return [source for source in made if source is not None]
 
 
 def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -117,14 +110,14 @@ class Maildir(BounceSource):
 # -- IMAP ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Account:
     """What an address such as imaps://user:password@host/INBOX names. Its text leaves the password out."""
 
     host: str
     port: int
     user: str
-    password: str
+    password: str = field(repr=False)
     folder: str
     security: str
 
@@ -152,9 +145,6 @@ class Account:
     def __str__(self) -> str:
         return f"{self.folder} of {self.user} on {self.host}"
 
-    def __repr__(self) -> str:
-        return f"<Account {self}>"
-
 
 class Imap(BounceSource):
     """One mailbox, selected while `poll` runs. Messages are named by their UIDs, which hold for the session.
@@ -179,7 +169,12 @@ class Imap(BounceSource):
             self._session = self._connect()
         try:
             with self._faults():
-                self._select()
+                self._session.login(self.account.user, self.account.password)
+                folder = self.account.folder.replace("\\", "\\\\").replace('"', '\\"')
+                if self._session.select(f'"{folder}"')[0] != "OK":
+                    raise MailboxError(f"{self.account}: no such mailbox")
+                _status, said = self._session.capability()  # after the login: before it, servers tell less
+            self._has_uidplus = b"UIDPLUS" in b" ".join(part for part in said if isinstance(part, bytes)).upper().split()
             found = self._uid("SEARCH", "UNFLAGGED UNDELETED")
             names = b" ".join(part for part in found if isinstance(part, bytes)).decode("ascii", "replace").split()
             for some in _batches(names):
@@ -199,15 +194,6 @@ class Imap(BounceSource):
         if account.security == "starttls":
             session.starttls(context)
         return session
-
-    def _select(self) -> None:
-        self._session.login(self.account.user, self.account.password)
-        folder = self.account.folder.replace("\\", "\\\\").replace('"', '\\"')
-        status, _data = self._session.select(f'"{folder}"')
-        if status != "OK":
-            raise MailboxError(f"{self.account}: no such mailbox")
-        _status, said = self._session.capability()  # after the login: before it, servers tell less
-        self._has_uidplus = b"UIDPLUS" in b" ".join(part for part in said if isinstance(part, bytes)).upper().split()
 
     def settle(self, booked: Sequence[BounceReport], kept: Sequence[BounceReport]) -> None:
         """Remove just these where the server can do that (RFC 4315); elsewhere they stay marked as deleted."""
