@@ -10,10 +10,10 @@ The ways through the code, each a straight line:
     push     POST /hub -> web.views.hub -> websub.requests -> request; clock -> websub.worker: verify -> subscription -> deliver
     console  form -> web.console -> admin.actions -> config.edit (one entry of feeds.yaml) -> rescan
 
-Reading order: model, urls, selections, formats, config, database; then the packages, each of which opens with what it does: store
-(files -> articles), catalog (articles -> index), syndication (index -> feeds), newsletter (index -> mail), websub (push), audience
-(requests -> numbers), static (the site as files); then rescan, check, monitoring, admin (use cases), web and cli (doors), scheduler
-and worker (processes). `runtime` is the context that doors hand on.
+Reading order: model, urls, selections, formats, config, database; then the packages, each of which opens with what it does:
+store (files -> articles), catalog (articles -> index), syndication (index -> feeds), newsletter (index -> mail), websub (push),
+audience (requests -> numbers), static (the site as files); then rescan, check, monitoring, admin (use cases), web and cli
+(doors), scheduler and worker (processes). `runtime` is the context that doors hand on.
 
 Who may import whom is drawn in docs/design.md and held by tests/test_laws.py: a package imports from the floors below its own.
 """
