@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .database import count_rows
 from .database.tables import operator_log, rescans
 from .newsletter.subscribers.signup_requests import network_prefix
 
@@ -55,16 +56,9 @@ def entries(connection: sa.Connection, limit: int, skip: int = 0) -> Sequence[En
     return [Entry(*row) for row in connection.execute(query)]
 
 
-def count_entries(connection: sa.Connection) -> int:
-    """Return how many lines the log has."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(operator_log)).scalar() or 0)
-
-
 def count(connection: sa.Connection, event: str, since: int) -> int:
     """Return how often `event` was logged after `since` (UTC seconds)."""
-    c = operator_log.c
-    query = sa.select(sa.func.count()).select_from(operator_log).where(c.event == event, c.at > since)
-    return int(connection.execute(query).scalar() or 0)
+    return count_rows(connection, operator_log, operator_log.c.event == event, operator_log.c.at > since)
 
 
 def note_rescan(connection: sa.Connection, now: int, report: Mapping[str, Any], fault: str) -> None:

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,7 +123,8 @@ def rescan(
             raise
         done = asdict(report)
         values = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        values[git.STATE_NAME] = git_status.with_dates(dates).as_json()
+        found = {"commit": dates.head or git_status.commit, "dates_fault": dates.fault, "shallow": dates.shallow}
+        values[git.STATE_NAME] = replace(git_status, **found).as_json()
         _record(engine, values, now, done, fault, report.seconds)
     return report
 

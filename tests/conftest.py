@@ -240,11 +240,11 @@ class Site:
         merged = {**(yaml.safe_load(path.read_text("utf-8")) or {}), **settings}
         self.set(file, yaml.safe_dump(merged, allow_unicode=True))
 
-    def rescan(self, now: int | None = None, *, progress: Any = None, **options: Any) -> RescanReport:
+    def rescan(self, now: int | None = None, *, progress: Any = None, stop: Any = None, **options: Any) -> RescanReport:
         """Rescan at `now`, or a minute after the rescan before."""
         self.now = self.now + 60 if now is None else now
-        wanted = rescan_.RescanOptions(**options)
-        return rescan_.rescan(self.runtime.engine, self.runtime.environment, wanted, now=self.now, progress=progress)
+        wanted, site = rescan_.RescanOptions(**options), self.runtime
+        return rescan_.rescan(site.engine, site.environment, wanted, now=self.now, progress=progress, stop=stop)
 
     def forget(self) -> None:
         """A database without a row in place of the one that there is, closed: as for a site that was set up this minute."""

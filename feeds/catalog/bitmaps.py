@@ -1,8 +1,7 @@
 """Sets of articles as bitmaps, which make any combination of terms cheap to answer.
 
-A set is kept for each term and for each span of time, in the rescan's transaction. A selection is a few unions, intersections
-and differences of them (Roaring bitmaps, https://roaringbitmap.org); going through the spans gives the result in the order of
-time without sorting more of it than is asked for.
+A set (a Roaring bitmap, https://roaringbitmap.org) is kept for each term and for each span of time. A selection is some unions,
+intersections and differences of them; the spans give it in the order of time without sorting more than is asked for.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def span_of(position: int) -> int:
 
 @dataclass(slots=True)
 class BitmapWriter:
-    """Changes the sets of one rescan. Call `write` once, at the end."""
+    """The sets that one rescan changes. Call `write` once, at the end."""
 
     connection: sa.Connection
     _loaded: dict[tuple[str, int], BitMap] = field(default_factory=dict)
@@ -55,18 +54,16 @@ class BitmapWriter:
 
     def _bitmaps_of(self, position: int, terms: Iterable[int]) -> Iterator[BitMap]:
         for kind, key in ((SPAN, span_of(position)), *((TERM, term) for term in set(terms))):
-            found = self._loaded.get((kind, key))
-            if found is None:
-                found = self._loaded[kind, key] = _load(self.connection, kind, [key]).get(key, BitMap())
-            yield found
+            if (kind, key) not in self._loaded:
+                self._loaded[kind, key] = _load(self.connection, kind, [key]).get(key, BitMap())
+            yield self._loaded[kind, key]
 
     def write(self) -> None:
         """Write all sets that were changed."""
         where = (sets.c.kind == sa.bindparam("_kind"), sets.c.key == sa.bindparam("_key"))
         if self._loaded:
             self.connection.execute(sa.delete(sets).where(*where), [{"_kind": kind, "_key": key} for kind, key in self._loaded])
-        rows = [{"kind": kind, "key": key, "data": found.serialize()} for (kind, key), found in self._loaded.items() if found]
-        if rows:
+        if rows := [{"kind": k, "key": key, "data": found.serialize()} for (k, key), found in self._loaded.items() if found]:
             self.connection.execute(sa.insert(sets), rows)
         self._loaded = {}
 
@@ -97,11 +94,8 @@ def select_articles(connection: sa.Connection, some: Sequence[Sequence[int]], no
 def count_shared(connection: sa.Connection, term: int, others: Sequence[int]) -> dict[int, int]:
     """Return how many articles of `term` each of the `others` has, too, without those that have none."""
     own = _load(connection, TERM, [term]).get(term, BitMap())
-    counts: dict[int, int] = {}
-    for part in chunks(others):
-        found = _load(connection, TERM, part)
-        counts |= {key: shared for key, bitmap in found.items() if (shared := own.intersection_cardinality(bitmap))}
-    return counts
+    loaded = (pair for part in chunks(others) for pair in _load(connection, TERM, part).items())
+    return {key: shared for key, bitmap in loaded if (shared := own.intersection_cardinality(bitmap))}
 
 
 def _load(connection: sa.Connection, kind: str, keys: Sequence[int]) -> dict[int, BitMap]:
@@ -128,8 +122,7 @@ def articles_in(connection: sa.Connection, found: ArticleSet, window: Window) ->
             pending = BitMap()
             if len(taken) >= most:
                 break
-    taken += _placed(connection, pending, window)
-    return taken[window.skip : most]
+    return (taken + _placed(connection, pending, window))[window.skip : most]
 
 
 def _spans(connection: sa.Connection, window: Window) -> Iterator[BitMap]:
@@ -148,8 +141,6 @@ def bounded(query: sa.Select[Any], position: sa.Column[int], window: Window) -> 
 
 def _placed(connection: sa.Connection, keys: BitMap, window: Window) -> list[tuple[int, int]]:
     c = articles.c
-    found: list[tuple[int, int]] = []
-    for part in chunks(keys):
-        rows = connection.execute(bounded(sa.select(c.key, c.position).where(c.key.in_(part)), c.position, window))
-        found += [(key, place) for key, place in rows]
+    query = bounded(sa.select(c.key, c.position), c.position, window)
+    found = [(key, at) for part in chunks(keys) for key, at in connection.execute(query.where(c.key.in_(part)))]
     return sorted(found, key=lambda pair: (-pair[1] if window.newest_first else pair[1], pair[0]))

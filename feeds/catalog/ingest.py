@@ -1,7 +1,7 @@
 """Ingest the store into the catalog: find what changed, parse it, and write articles, terms and memberships.
 
-`find_changes` writes nothing and holds no lock; `apply_changes` runs inside the caller's transaction, so that a crash at any
-instant leaves the old catalog or the new one. This is the only writer of articles.
+`find_changes` only reads; `apply_changes` runs inside the caller's transaction, so that a crash at any instant leaves the old
+catalog or the new one. This is the only writer of articles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..database import chunks, insert_rows
+from ..database import chunks, count_rows, fetch_rows, insert_rows
 from ..database.tables import articles, bodies, departed, files, memberships, quarantine
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
@@ -46,8 +46,7 @@ class StoreChanges:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to write."""
-        found = (self.files.to_read, not self.files.held, self.problems, self.stale_problems, self.dates.changed)
-        return not any(found)
+        return self.files.held and not any((self.files.to_read, self.problems, self.stale_problems, self.dates.changed))
 
 
 def find_changes(
@@ -58,21 +57,15 @@ def find_changes(
     `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`).
     """
     root = os.path.realpath(settings.root)
-    # Straight from the driver: a row object for each of 100,000 files would cost more than the walk.
-    raw = connection.connection.driver_connection
-    assert raw is not None
-    cursor = raw.cursor()
-    cursor.execute(str(sa.select(files.c.path, files.c.stamp).compile(connection.engine)))
-    known: dict[str, Stamp] = dict(cursor.fetchall())
+    known: dict[str, Stamp] = dict(fetch_rows(connection, sa.select(files.c.path, files.c.stamp)))
     listing = list_files(root)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
     dates = git.find_date_changes(connection, root, mark, everything=everything) if settings.dates else DateChanges()
     changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
-    reported = {problem.path for problem in listing.problems}
+    present = listing.files.keys() | {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
-    absent = (row.path for row in rows if row.path not in listing.files and row.path not in reported)
-    stale = {path for path in absent if not path.startswith(hidden)}
+    stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}
     return StoreChanges(changes, tuple(listing.problems), tuple(sorted(stale - set(changes.removed))), dates)
 
 
@@ -106,7 +99,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What a rescan did to the catalog: counts, and the keys of the terms that any changed article has or had.
+    """What a rescan did to the catalog. `touched` are the keys of the terms that any changed article has or had.
 
     `held` are the files that are gone while their articles stay.
     """
@@ -136,7 +129,7 @@ def apply_changes(
         done += len(batch)
         if options.progress:
             options.progress(done, len(found.files.to_read))
-    held = ingest.finish(found.files.unchanged + done + len(found.problems))
+    held = ingest.finish(seen=found.files.unchanged + done + len(found.problems))
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
@@ -145,10 +138,7 @@ def apply_changes(
 
 
 class Ingest:
-    """Writes the parsed files of one rescan. Call `put` for all of them, then `finish` once.
-
-    `terms.touched` are the keys of the terms that a changed article has or had.
-    """
+    """Writes the parsed files of one rescan: call `rejoin` if aliases changed, `put` for all files, then `finish` once."""
 
     def __init__(self, connection: sa.Connection, aliases: Aliases, options: IngestOptions, changes: FileChanges) -> None:
         self.connection, self.options = connection, options
@@ -180,7 +170,17 @@ class Ingest:
         for part in chunks(self._deferred):
             self._put(part, final=True)
         held = self._remove_orphans(seen)
-        self._write_terms()
+        m, c = memberships.c, articles.c
+        # Besides counts and commonest spellings, all articles are written that have a term with a new spelling.
+        for term in self.terms.write():
+            query = sa.select(c.key, c.content, c.names).join(memberships, m.article_key == c.key).where(m.term_key == term)
+            for key, content, text in self.connection.execute(query).all():
+                self._respelled[key] = (content, json.loads(text))
+                self.terms.touched.update(self.terms.keys(self._respelled[key][1]))
+        rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
+        for some in chunks(rows, 5000):
+            _update(self.connection, articles, some)
+        terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
         self._bitmaps.write()
         return held
 
@@ -217,28 +217,13 @@ class Ingest:
                     continue
             existing[article.id] = self._accept(rows, article, file.path, current)
             rows.add_file(file, article.id)
-        self._restore_departed(rows.added)
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
 
-    def _restore_departed(self, added: list[dict[str, Any]]) -> None:
-        """Articles that come back are as old as they were: no digest brings them again."""
-        c = departed.c
-        rows = self.connection.execute(sa.select(c.id, c.available, c.arrival).where(c.id.in_([row["id"] for row in added])))
-        known = {id: (available, arrival) for id, available, arrival in rows}
-        for row in added:
-            if row["id"] in known:
-                row["available"], row["arrival"] = known[row["id"]]
-        if known:
-            self.connection.execute(sa.delete(departed).where(c.id.in_(known)))
-
     def _ids_by_path(self, paths: Iterable[str]) -> dict[str, str]:
         """The article that each file was at the last rescan, "" for none; without files that are new."""
-        found: dict[str, str] = {}
-        for part in chunks(paths):
-            query = sa.select(files.c.path, files.c.article).where(files.c.path.in_(part))
-            found.update((path, article) for path, article in self.connection.execute(query))
-        return found
+        queries = (sa.select(files.c.path, files.c.article).where(files.c.path.in_(part)) for part in chunks(paths))
+        return {path: article for query in queries for path, article in self.connection.execute(query)}
 
     def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""
@@ -247,18 +232,21 @@ class Ingest:
                 self.counts.renamed += 1
                 rows.renamed.append({"_key": known.key, "path": path})
             return replace(known, path=path)
-        if known is None:
-            key, self._next_key = self._next_key, self._next_key + 1
-        else:
-            key = known.key
-        place = position(int(article.published.timestamp()), article.id)
+        key = self._next_key if known is None else known.key
+        published, now = int(article.published.timestamp()), self.options.now
+        place = position(published, article.id)
         names = {facet: list(spelled) for facet, spelled in article.names.items()}
         members = self.terms.join(key, place, names)
-        available = self._available(article, known)
+        # A digest may bring the article from its date on, or from its arrival if that is later; a time in the past stays.
+        if known is not None and known.available <= now:
+            available = known.available
+        else:
+            available = published if self.options.arrival == 0 and known is None else max(published, now)
         row = _article_row(article, key, place, path) | self._shown(article.digest, names) | {"available": available}
         if known is None:
             self.counts.added += 1
-            rows.added.append(row | {"first_seen": self.options.now, "arrival": self.options.arrival})
+            self._next_key += 1
+            rows.added.append(row | {"first_seen": now, "arrival": self.options.arrival})
         else:
             self.counts.changed += 1
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
@@ -271,14 +259,6 @@ class Ingest:
         rows.html.append({"article_key": key, "html": article.html})
         return _Known(key, place, path, article.digest, available, names)
 
-    def _available(self, article: ParsedArticle, known: _Known | None) -> int:
-        """Since when a digest may bring the article: its date, or its arrival if later. A time in the past does not change."""
-        now = self.options.now
-        if known is not None and known.available <= now:
-            return known.available
-        published = int(article.published.timestamp())
-        return published if self.options.arrival == 0 and known is None else max(published, now)
-
     # -- removal -----------------------------------------------------------
 
     def _remove_orphans(self, seen: int) -> frozenset[str]:
@@ -288,11 +268,10 @@ class Ingest:
         for part in chunks(sorted(self._orphans)):
             query = sa.select(c.id, c.path, c.key, c.position, c.names).where(c.id.in_(part))
             going += [row for row in self.connection.execute(query) if self._orphans[row.id] == row.path]
-        held: frozenset[str] = frozenset()
-        if gone := {row.path for row in going} & self._removed:
-            published = count_articles(self.connection) - self.counts.added
-            if self.options.guard.holds_back(len(gone), published, seen=seen, added=self.counts.added):
-                held = frozenset(gone)
+        gone = frozenset(row.path for row in going) & self._removed
+        published = count_rows(self.connection, articles) - self.counts.added if gone else 0
+        guarded = self.options.guard.holds_back(len(gone), published, seen=seen, added=self.counts.added)
+        held = gone if guarded else frozenset()
         for rows in chunks(row for row in going if row.path not in held):
             for row in rows:
                 names = json.loads(row.names)
@@ -327,20 +306,6 @@ class Ingest:
                 members += joined
                 self._respelled[key] = (content, names)
             insert_rows(self.connection, memberships, members)
-
-    def _write_terms(self) -> None:
-        """Write counts and commonest spellings, and the terms of all articles that have a term with a new spelling."""
-        m, c = memberships.c, articles.c
-        for term in self.terms.write():
-            query = sa.select(c.key, c.content, c.names).join(memberships, m.article_key == c.key).where(m.term_key == term)
-            for key, content, text in self.connection.execute(query).all():
-                names = json.loads(text)
-                self._respelled[key] = (content, names)
-                self.terms.touched.update(self.terms.keys(names))
-        rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
-        for part in chunks(rows, 5000):
-            _update(self.connection, articles, part)
-        terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
 
     def _shown(self, content: str, names: Spelled) -> dict[str, str]:
         """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
@@ -389,7 +354,16 @@ class _Rows:
             self.problems.append(problem)
 
     def write(self, connection: sa.Connection, now: int, *, fresh: bool) -> None:
-        """Write all rows; `fresh`: none of the files was known before."""
+        """Write all rows; `fresh`: none of the files was known before.
+
+        Articles that come back are as old as they were: no digest brings them again.
+        """
+        c = departed.c
+        query = sa.select(c.id, c.available, c.arrival).where(c.id.in_([row["id"] for row in self.added]))
+        known = {id: {"available": available, "arrival": arrival} for id, available, arrival in connection.execute(query)}
+        self.added = [row | known.get(row["id"], {}) for row in self.added]
+        if known:
+            connection.execute(sa.delete(departed).where(c.id.in_(known)))
         if not fresh:
             connection.execute(sa.delete(files).where(files.c.path.in_([row["path"] for row in self.files])))
             connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
@@ -435,13 +409,3 @@ def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[s
     """`_key` names the row; the other columns are set."""
     if rows:
         connection.execute(sa.update(table).where(table.c.key == sa.bindparam("_key")), list(rows))
-
-
-def count_articles(connection: sa.Connection) -> int:
-    """Return the number of published articles."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar() or 0)
-
-
-def count_problems(connection: sa.Connection) -> int:
-    """Return the number of files in quarantine."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(quarantine)).scalar() or 0)

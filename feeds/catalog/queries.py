@@ -1,7 +1,7 @@
 """Questions to the catalog: select articles, resolve and count terms, list quarantine. Reads only.
 
-A selection is index look-ups: one term's memberships, or all articles, are read in the order of time; a combination of terms is
-answered from sets of articles (`bitmaps`), at a cost that grows with what is asked for and hardly with what exists.
+One term's memberships, or all articles, are read from an index in the order of time; a combination of terms is answered from
+sets of articles (`bitmaps`), at a cost that grows with what is asked for and hardly with what exists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .. import selections, urls
-from ..database import chunks
+from ..database import chunks, count_rows
 from ..database.tables import articles, bodies, memberships, quarantine, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
@@ -63,11 +63,8 @@ def _term_rows(connection: sa.Connection, keys: Iterable[TermKey]) -> dict[TermK
     names: dict[str, list[str]] = defaultdict(list)
     for facet, folded in keys:
         names[facet].append(folded)
-    found: dict[TermKey, Any] = {}
-    for facet, wanted in names.items():
-        query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(wanted))
-        found.update({(facet, row.folded): row for row in connection.execute(query)})
-    return found
+    queries = (sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(names[facet])) for facet in names)
+    return {(row.facet, row.folded): row for query in queries for row in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +87,11 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     known = {pair: _known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
     written = {pair: found.term.name for pair, found in known.items()}
     lasting = {pair: found.feed_path.partition("/")[2] for pair, found in known.items()}
-    unknown = tuple(pair for pair in pairs if pair not in known)
-    found = tuple(known[pair].term for pair in pairs if pair in known)
     return Respelled(
         selection.renamed(lambda *pair: written.get(pair) or unicodedata.normalize("NFC", pair[1].strip())),
         selection.renamed(lambda *pair: lasting.get(pair) or urls.slug(pair[1].strip())),
-        unknown,
-        found,
+        unknown=tuple(pair for pair in pairs if pair not in known),
+        known=tuple(known[pair].term for pair in pairs if pair in known),
     )
 
 
@@ -107,18 +102,15 @@ def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_
         given = {"term": clauses.some[0][0]} if clauses.some else {}
         rows = connection.execute(query, {**given, "limit": window.limit, "skip": window.skip}).all()
         return [_article(row, row.html if with_html else "") for row in rows]
-    keys = [key for key, _position in _positions(connection, clauses, window)]
-    return [found for part in chunks(keys) for found in load_articles(connection, part, with_html=with_html)]
+    parts = chunks(article_keys(connection, clauses, window))
+    return [found for part in parts for found in load_articles(connection, part, with_html=with_html)]
 
 
 def article_digests(connection: sa.Connection, clauses: Clauses, window: Window) -> list[tuple[str, int]]:
     """Return (digest, updated) of what `select` would return: all that decides a feed's bytes, at the cost of no body."""
-    keys = article_keys(connection, clauses, window)
-    found: dict[int, tuple[str, int]] = {}
-    c = articles.c
-    for part in chunks(keys):
-        rows = connection.execute(sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)))
-        found.update({key: (digest, updated) for key, digest, updated in rows})
+    keys, c = article_keys(connection, clauses, window), articles.c
+    queries = (sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)) for part in chunks(keys))
+    found = {key: (digest, updated) for query in queries for key, digest, updated in connection.execute(query)}
     return [found[key] for key in keys]
 
 
@@ -129,8 +121,7 @@ def article_keys(connection: sa.Connection, clauses: Clauses, window: Window = W
 
 def newest_published(connection: sa.Connection, clauses: Clauses, before: int | None = None) -> int | None:
     """Return when the newest article, or the newest before `before`, was published; all in UTC seconds."""
-    window = Window(1, before=None if before is None else first_position(before))
-    found = _positions(connection, clauses, window)
+    found = _positions(connection, clauses, Window(1, before=None if before is None else first_position(before)))
     return published_at(found[0][1]) if found else None
 
 
@@ -147,7 +138,7 @@ def count(connection: sa.Connection, clauses: Clauses) -> int:
     if clauses.alone:
         return int(connection.execute(sa.select(terms.c.articles).where(terms.c.key == clauses.some[0][0])).scalar() or 0)
     if not clauses.some and not clauses.none:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(articles)).scalar() or 0)
+        return count_rows(connection, articles)
     return bitmaps.count(connection, bitmaps.select_articles(connection, clauses.some, clauses.none))
 
 
@@ -252,9 +243,9 @@ def new_articles(
     if settled is not None:
         new = sa.and_(new, c.arrival <= settled)
     latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
-    found = connection.execute(latest.limit(limit)).all()
-    keys = [row.key for row in sorted(found, key=lambda row: (not row.editor_choice, -row.position))]
-    return [article for part in chunks(keys) for article in load_articles(connection, part, with_html=False)]
+    found = sorted(connection.execute(latest.limit(limit)), key=lambda row: (not row.editor_choice, -row.position))
+    parts = chunks(row.key for row in found)
+    return [article for part in parts for article in load_articles(connection, part, with_html=False)]
 
 
 def first_arrival(connection: sa.Connection, after: int, until: int, arrival: int) -> int | None:
@@ -281,9 +272,8 @@ def _known_term(row: Any) -> KnownTerm:
     return KnownTerm(row.key, Term(row.facet, row.name, row.slug, row.articles), path)
 
 
-_TERM = sa.select(terms).where(
-    terms.c.facet == sa.bindparam("facet"), terms.c.slug == sa.bindparam("slug"), terms.c.articles > 0
-)
+_HAS_SLUG = (terms.c.facet == sa.bindparam("facet"), terms.c.slug == sa.bindparam("slug"), terms.c.articles > 0)
+_TERM = sa.select(terms).where(*_HAS_SLUG)
 
 
 def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: str) -> KnownTerm | None:
@@ -298,9 +288,8 @@ def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: st
 
 def terms_of(connection: sa.Connection, facet: str, min_articles: int = 1, limit: int | None = None) -> list[KnownTerm]:
     """Return the terms of a facet, most used first."""
-    query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles >= min_articles)
-    query = query.order_by(terms.c.articles.desc(), terms.c.folded)
-    return [_known_term(row) for row in connection.execute(query.limit(limit) if limit else query)]
+    query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles >= min_articles).limit(limit or None)
+    return [_known_term(row) for row in connection.execute(query.order_by(terms.c.articles.desc(), terms.c.folded))]
 
 
 def terms_by_key(connection: sa.Connection, keys: Iterable[int]) -> list[KnownTerm]:
@@ -317,25 +306,23 @@ def term_counts(connection: sa.Connection) -> Mapping[str, int]:
 
 def similar_terms(connection: sa.Connection, facet: str, name: str, limit: int = 8) -> list[Term]:
     """Return terms whose names resemble a name that does not exist, for a 404 page."""
-    folded = urls.fold(name)
+    folded, c = urls.fold(name), terms.c
     if not folded:
         return []
-    query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles > 0)
-    query = query.where(
-        terms.c.folded.contains(folded[:20], autoescape=True) | terms.c.folded.startswith(folded[0], autoescape=True)
-    )
-    return [_known_term(row).term for row in connection.execute(query.order_by(terms.c.articles.desc()).limit(limit))]
+    alike = c.folded.contains(folded[:20], autoescape=True) | c.folded.startswith(folded[0], autoescape=True)
+    query = sa.select(terms).where(c.facet == facet, c.articles > 0, alike).order_by(c.articles.desc()).limit(limit)
+    return [_known_term(row).term for row in connection.execute(query)]
 
 
 def terms_containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
     """Return terms in use that have `folded` in their folded name, most used first."""
-    query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles > 0)
-    query = query.where(terms.c.folded.contains(folded, autoescape=True)).order_by(terms.c.articles.desc(), terms.c.folded)
-    return [_known_term(row).term for row in connection.execute(query.limit(limit))]
+    c = terms.c
+    query = sa.select(terms).where(c.facet == facet, c.articles > 0, c.folded.contains(folded, autoescape=True))
+    query = query.order_by(c.articles.desc(), c.folded).limit(limit)
+    return [_known_term(row).term for row in connection.execute(query)]
 
 
 def list_problems(connection: sa.Connection) -> list[Problem]:
     """Return the files in quarantine, by path."""
     c = quarantine.c
-    rows = connection.execute(sa.select(c.path, c.line, c.column, c.reason, c.kind).order_by(c.path))
-    return [Problem(*row) for row in rows]
+    return [Problem(*row) for row in connection.execute(sa.select(c.path, c.line, c.column, c.reason, c.kind).order_by(c.path))]

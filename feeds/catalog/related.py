@@ -1,8 +1,7 @@
-"""Related articles and related terms: what stands beside an article, and what a term's articles say about the term.
+"""Related articles and related terms, of one or of all: then from a snapshot that is updated at the cost of what changed.
 
 Of the term that fewest articles have, those next to the article are taken, by turns from both sides, then of the next term,
-until there are enough. Only order and numbers decide, so that the static site goes through the whole archive in the time that
-a few pages take.
+until there are enough. Only order and numbers decide, so that the static site needs no query for each article.
 """
 
 from __future__ import annotations
@@ -10,20 +9,21 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ..database import fetch_rows
+from ..database import chunks, fetch_rows
 from ..database.tables import articles, memberships, terms
 from ..model import Term
 from . import bitmaps, queries
-from .snapshot import Snapshot
 
 #: How many related articles are named.
 MOST = 4
-#: The facets by which articles are related, and how many times its number of articles a term of each counts for: a common tag
-#: says more than a common translator. Reviewers and categories say nothing.
+#: The facets by which articles are related, and the factor of a term's number of articles: a tag says more than a translator.
 WEIGHTS: Mapping[str, int] = {"tag": 1, "author": 3, "translator": 3}
 
 
@@ -71,13 +71,72 @@ def adjacent_articles(connection: sa.Connection, position: int) -> tuple[int | N
 
 # -- of all articles -------------------------------------------------------
 
+#: With more changes than these, whole tables are read.
+_SINGLY = 400
 
+
+class Heading(NamedTuple):
+    """An article in a snapshot."""
+
+    position: int
+    key: int
+    id: str
+    url: str
+    permalink: str
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """All articles and their terms without any text, as of the last `refresh`.
+
+    `shown`: what of an article shows anywhere, by key: its digest, and which of its terms have no page. `members`: keys of
+    articles by the key of their term, newest first; `newest` of all articles. Invariant: lists are replaced, never altered, so
+    the identity of a list tells whether anything in it changed.
+    """
+
+    shown: dict[int, str] = field(default_factory=dict)
+    articles: Mapping[int, Heading] = field(default_factory=dict)
+    members: dict[int, list[int]] = field(default_factory=dict)
+    newest: list[int] = field(default_factory=list)
+
+    def refresh(self, connection: sa.Connection, without_page: Collection[int]) -> None:
+        """Read what changed. `without_page`: keys of terms that are named, but not linked to."""
+        c, m = articles.c, memberships.c
+        before, self.shown = self.shown, dict(fetch_rows(connection, sa.select(c.key, c.digest)))
+        for part in chunks(sorted(without_page)):
+            unlinked = sa.select(m.article_key, m.term_key).where(m.term_key.in_(part)).order_by(m.term_key)
+            for article, term in connection.execute(unlinked):
+                self.shown[article] += f"-{term}"
+        changed = {key for key, shown in self.shown.items() if before.get(key) != shown}
+        gone = before.keys() - self.shown.keys()
+        if not changed and not gone:
+            return
+        found = map(Heading._make, _rows(connection, sa.select(c.position, c.key, c.id, c.url, c.permalink), c.key, changed))
+        kept = {key: heading for key, heading in self.articles.items() if key not in gone}
+        self.articles = kept | {heading.key: heading for heading in found}
+        self.newest = [row[1] for row in sorted(self.articles.values(), key=lambda row: (-row[0], row[1]))]
+        touched = changed | gone
+        stale = {term for term, keys in self.members.items() if not touched.isdisjoint(keys)}
+        stale |= {term for (term,) in _rows(connection, sa.select(m.term_key).distinct(), m.article_key, changed)}
+        query = sa.select(m.term_key, m.article_key).order_by(m.term_key, m.position)
+        groups = itertools.groupby(_rows(connection, query, m.term_key, stale), key=itemgetter(0))
+        members = {term: [key for _term, key in group][::-1] for term, group in groups}
+        self.members = {term: keys for term, keys in self.members.items() if term not in stale} | members
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any], column: Any, keys: Collection[int]) -> Iterable[tuple[Any, ...]]:
+    """The rows of `keys`; where these are many, all rows: callers replace by them what they had."""
+    if len(keys) > _SINGLY:
+        return fetch_rows(connection, query)
+    return map(tuple, connection.execute(query.where(column.in_(sorted(keys))))) if keys else ()
+
+
+@dataclass(eq=False)
 class RelatedArticles:
     """`by_article`: keys of related articles by the key of an article, as `related_articles` finds them."""
 
-    def __init__(self) -> None:
-        self.by_article: dict[int, tuple[int, ...]] = {}
-        self._members: dict[int, list[int]] = {}
+    by_article: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _members: dict[int, list[int]] = field(default_factory=dict)
 
     def refresh(self, snapshot: Snapshot, rarities: Mapping[int, int]) -> None:
         """Follow a snapshot. `rarities`: what each term counts for, by its key."""
@@ -120,7 +179,7 @@ def related_terms(connection: sa.Connection, key: int, facet: str, limit: int) -
     own = connection.execute(sa.select(terms.c.articles).where(terms.c.key == key)).scalar() or 0
     query = sa.select(terms.c.key, terms.c.articles).where(terms.c.facet == facet, terms.c.articles > 0)
     others = [(other, number) for other, number in connection.execute(query.order_by(terms.c.articles.desc())) if other != key]
-    # Whichever is less work: to look each article's terms up, or to meet each term's set with the term's own.
+    # Whichever is less work: look up each article's terms, or intersect each term's set with the term's own.
     most = _by_articles(connection, key, facet, limit) if own < len(others) else _by_sets(connection, key, others, limit)
     rows = {row.key: row.term for row in queries.terms_by_key(connection, [other for other, _shared in most])}
     return [Term(facet, rows[other].name, rows[other].slug, shared) for other, shared in most]
@@ -139,7 +198,7 @@ def _by_articles(connection: sa.Connection, key: int, facet: str, limit: int) ->
 
 
 def _by_sets(connection: sa.Connection, key: int, others: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
-    """`others`: (key, articles), those with most articles first: in the end come those that cannot have enough in common."""
+    """`others`: (key, articles), most articles first: the last ones cannot have enough in common."""
     most: list[tuple[int, int]] = []
     for start in range(0, len(others), _CHUNK):
         if len(most) == limit and others[start][1] < most[-1][1]:

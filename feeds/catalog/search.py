@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,15 +32,12 @@ def search_articles(connection: sa.Connection, text: str, limit: int, skip: int 
     words = text.split()
     if not words:
         return []
-    titled = sa.and_(*(_contains(connection, c.title, word) for word in words))
-    found = sa.and_(*(_contains(connection, c.title, word) | _contains(connection, c.summary, word) for word in words))
+    # SQLite's LIKE ignores the case of ASCII, and takes half the time of comparing what `lower` made.
+    match = sa.Column.contains if connection.dialect.name == "sqlite" else sa.Column.icontains
+    in_title = [match(c.title, word, autoescape=True) for word in words]
+    in_summary = [match(c.summary, word, autoescape=True) for word in words]
+    titled = sa.and_(*in_title)
+    found = sa.and_(*map(sa.or_, in_title, in_summary))
     query = sa.select(c.key).where(found).order_by(sa.case((titled, 0), else_=1), c.position.desc(), c.key)
     keys = connection.execute(query.limit(limit).offset(skip)).scalars().all()
     return queries.load_articles(connection, keys, with_html=False)
-
-
-def _contains(connection: sa.Connection, column: sa.Column[Any], word: str) -> sa.ColumnElement[bool]:
-    """Without regard to case. SQLite's LIKE has none for ASCII, and takes half the time of comparing what `lower` made."""
-    if connection.dialect.name == "sqlite":
-        return column.contains(word, autoescape=True)
-    return column.icontains(word, autoescape=True)

@@ -40,10 +40,10 @@ class _Term:
 
 
 class TermWriter:
-    """Counts the terms of one rescan: what a spelling means, how many articles write it how, what a term is called.
+    """Counts the terms of one rescan, and how many articles spell them how. Call `write` once, at the end.
 
-    `touched` are the keys of all terms that any counted article has. Call `write` once, at the end. `first_published` are
-    then the terms (facet, folded name) that have a feed for the first time.
+    `touched` are the keys of all terms that any counted article has. `first_published` are, after `write`, the terms (facet,
+    folded name) that have a feed for the first time.
     """
 
     def __init__(self, connection: sa.Connection, aliases: Aliases) -> None:
@@ -79,8 +79,7 @@ class TermWriter:
             for name in spelled:
                 term, resolved = self._meaning(facet, name)
                 term.spelled[resolved] += by
-                if term.key not in met:
-                    term.change += by
+                term.change += 0 if term.key in met else by
                 met.add(term.key)
             self.touched |= met
 
@@ -89,55 +88,52 @@ class TermWriter:
         return {self._meaning(facet, name)[0].key for facet, spelled in names.items() for name in spelled}
 
     def _meaning(self, facet: str, name: str) -> tuple[_Term, str]:
-        """The term that a spelling stands for, and the spelling that counts (an alias counts as its target)."""
-        known = self._spelled.get((facet, name))
-        if known is None:
-            resolved = self.aliases.resolve(facet, name)
-            place = (facet, urls.fold(resolved))
-            if place not in self._terms:
-                self._terms[place] = self._find_or_make(*place, resolved)
-            known = self._spelled[facet, name] = (self._terms[place], resolved)
-        return known
-
-    def _find_or_make(self, facet: str, folded: str, name: str) -> _Term:
-        if not self._is_empty:  # else all terms that there are by now are in `_terms`
+        """The term that a spelling stands for (made where there is none), and the spelling that counts: an alias's target."""
+        if known := self._spelled.get((facet, name)):
+            return known
+        resolved = self.aliases.resolve(facet, name)
+        folded = urls.fold(resolved)
+        term = self._terms.get((facet, folded))
+        if term is None and not self._is_empty:  # else all terms that there are by now are in `_terms`
             query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
             if row := self.connection.execute(query).first():
-                return _Term(row.key, facet, folded, row.name, row.slug, published=bool(row.feed_path))
-        slug = urls.slug(name)
-        values = {"facet": facet, "folded": folded, "name": name, "slug": slug, "feed_path": "", "articles": 0}
-        made = self.connection.execute(sa.insert(terms).values(values)).inserted_primary_key
-        assert made is not None
-        return _Term(made[0], facet, folded, name, slug, fresh=True)
+                term = _Term(row.key, facet, folded, row.name, row.slug, published=bool(row.feed_path))
+        if term is None:
+            slug = urls.slug(resolved)
+            values = {"facet": facet, "folded": folded, "name": resolved, "slug": slug, "feed_path": "", "articles": 0}
+            made = self.connection.execute(sa.insert(terms).values(values)).inserted_primary_key
+            assert made is not None
+            term = _Term(made[0], facet, folded, resolved, slug, fresh=True)
+        self._terms[facet, folded] = term
+        self._spelled[facet, name] = (term, resolved)
+        return term, resolved
 
     def write(self) -> list[int]:
         """Write counts and commonest spellings; return the keys of the terms that have another name than before."""
-        renamed = [term.key for term in self._terms.values() if self._write_term(term)]
+        renamed = []
+        for term in self._terms.values():
+            if not term.change and not any(term.spelled.values()):
+                continue
+            counts = self._write_spellings(term)
+            best = self.aliases.preferred(term.facet, term.folded)
+            if not best:
+                # On equal counts the present spelling stays, else the first in code point order.
+                most = max(counts.values(), default=0)
+                keeps = not counts or counts.get(term.name) == most
+                best = term.name if keeps else min(name for name, count in counts.items() if count == most)
+            slug = urls.slug(best)
+            values: dict[str, object] = {"articles": terms.c.articles + term.change, "name": best, "slug": slug}
+            if not term.published:
+                # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
+                values["feed_path"], term.published = slug, True
+                self.first_published.append((term.facet, term.folded))
+            self.connection.execute(sa.update(terms).where(terms.c.key == term.key).values(values))
+            if best != term.name:
+                renamed.append(term.key)
+            term.name, term.slug = best, slug
         if self._new_spellings:
             self.connection.execute(sa.insert(spellings), self._new_spellings)
             self._new_spellings = []
-        return renamed
-
-    def _write_term(self, term: _Term) -> bool:
-        """Return whether the canonical spelling changed."""
-        if not term.change and not any(term.spelled.values()):
-            return False
-        counts = self._write_spellings(term)
-        best = self.aliases.preferred(term.facet, term.folded)
-        if not best:
-            # On equal counts the present spelling stays, else the first in code point order.
-            most = max(counts.values(), default=0)
-            keeps = not counts or counts.get(term.name) == most
-            best = term.name if keeps else min(name for name, count in counts.items() if count == most)
-        slug = urls.slug(best)
-        values: dict[str, object] = {"articles": terms.c.articles + term.change, "name": best, "slug": slug}
-        if not term.published:
-            # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
-            values["feed_path"], term.published = slug, True
-            self.first_published.append((term.facet, term.folded))
-        self.connection.execute(sa.update(terms).where(terms.c.key == term.key).values(values))
-        renamed = best != term.name
-        term.name, term.slug = best, slug
         return renamed
 
     def _write_spellings(self, term: _Term) -> dict[str, int]:
@@ -145,12 +141,12 @@ class TermWriter:
         query = sa.select(c.name, c.articles).where(c.term_key == term.key)
         counts: dict[str, int] = {} if term.fresh else {name: count for name, count in self.connection.execute(query)}
         for name, change in term.spelled.items():
-            before, after = counts.get(name, 0), counts.get(name, 0) + change
-            counts[name] = after
+            before = counts.get(name, 0)
+            counts[name] = after = before + change
             where = (c.term_key == term.key, c.name == name)
             if after <= 0:
                 self.connection.execute(sa.delete(spellings).where(*where))
-            elif name in counts and before:
+            elif before:
                 self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
             else:
                 self._new_spellings.append({"term_key": term.key, "name": name, "articles": after})
@@ -168,9 +164,8 @@ class TermWriter:
 
 # -- ids of feeds that aliases merge ---------------------------------------
 #
-# Where an alias makes several terms one, the feed keeps the id of the spelling that was published first: that of the term's
-# oldest article. It is decided when the aliases change, or with the term's first articles, and then kept: nothing that is
-# published later changes the id of a feed.
+# Where an alias makes several terms one, the feed keeps the id of the spelling of the term's oldest article. That is decided
+# when the aliases change, or with the term's first articles: nothing that is published later changes the id of a feed.
 
 Place = tuple[str, str]  # facet, folded name
 
@@ -189,12 +184,11 @@ def write_alias_ids(connection: sa.Connection, aliases: Aliases, changed: Iterab
     sources = {facet: aliases.sources(facet) for facet in aliases.names}
     for facet, folded in changed:
         merged = sources.get(facet, {}).get(folded, frozenset())
-        if not merged and (facet, folded) not in adopting:
-            continue  # it has no other names, as nearly all
-        term = connection.execute(sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)).first()
-        if term is not None:
-            adopted = _alias_id(connection, term.key, facet, folded, merged)
-            connection.execute(sa.update(terms).where(terms.c.key == term.key).values(adopted=adopted))
+        if merged or (facet, folded) in adopting:  # nearly all terms have no other names
+            where = (terms.c.facet == facet, terms.c.folded == folded)
+            key = connection.execute(sa.select(terms.c.key).where(*where)).scalar()
+            adopted = "" if key is None else _alias_id(connection, key, facet, folded, merged)
+            connection.execute(sa.update(terms).where(*where).values(adopted=adopted))
 
 
 def _alias_id(connection: sa.Connection, key: int, facet: str, folded: str, merged: frozenset[str]) -> str:
@@ -203,10 +197,9 @@ def _alias_id(connection: sa.Connection, key: int, facet: str, folded: str, merg
     query = sa.select(articles.c.names).join(memberships, m.article_key == articles.c.key).where(m.term_key == key)
     oldest: dict[str, list[str]] = json.loads(connection.execute(query.order_by(m.position).limit(1)).scalar() or "{}")
     written = {urls.fold(name): name for name in oldest.get(facet, ())}
-    candidates = sorted(written.keys() & merged)
-    if folded in written or not candidates:
+    eldest = min(written.keys() & merged, default="")
+    if folded in written or not eldest:
         return ""
-    eldest = candidates[0]
     found = sa.select(terms.c.feed_path).where(terms.c.facet == facet, terms.c.folded == eldest)
     # A catalog from scratch has never met the other term by itself: it was called what the oldest article calls it.
     return str(connection.execute(found).scalar() or urls.slug(written[eldest]))
@@ -214,11 +207,10 @@ def _alias_id(connection: sa.Connection, key: int, facet: str, folded: str, merg
 
 # -- collation: Latin letters and Han characters in one alphabet -----------
 #
-# Han characters are sorted by pinyin. Each has its commonest reading, as in the collation of CLDR: how a word is really read
-# would take a dictionary of phrases, forty megabytes in every process that sorts.
+# Han characters are sorted by pinyin, each by its commonest reading, as in the collation of CLDR: a dictionary of phrases would
+# take 40 MB in every process that sorts.
 
-#: The index letter of names that begin with no letter.
-OTHER_LETTER = "#"
+OTHER_LETTER = "#"  # the index letter of names that begin with no letter
 
 
 @lru_cache(maxsize=1)

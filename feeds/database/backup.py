@@ -45,7 +45,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> 
             with source.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
             with _open(draft) as target, database.reading(target) as written:
-                found = {table.name: _count(written, table) for table in metadata.sorted_tables}
+                found = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
         else:
             with _open(draft) as target:
                 database.ensure_tables(target)
@@ -92,10 +92,10 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
         if is_closed(rows):
             raise DatabaseError(f"{source.url.database}: {MOVED}")
         with database.writing(target, durable=True) as written:
-            if used := [table.name for table in metadata.sorted_tables if _count(written, table)]:
+            if used := [table.name for table in metadata.sorted_tables if database.count_rows(written, table)]:
                 raise DatabaseError(f"the new database is in use: there are rows in {', '.join(used)}")
             found = copy(rows, written, progress)
-            if short := [name for name, number in found.items() if _count(written, metadata.tables[name]) != number]:
+            if short := [name for name, number in found.items() if database.count_rows(written, metadata.tables[name]) != number]:
                 raise DatabaseError(f"the copy is not complete: {', '.join(short)}")
         # Processes that still have it open must not take in what would be lost: a subscription, a mark of delivery.
         for table in metadata.sorted_tables:
@@ -146,10 +146,6 @@ def copy(source: sa.Connection, target: sa.Connection, progress: Progress | None
         database.continue_keys(source, target, table)
         found[table.name] = done - before
     return found
-
-
-def _count(connection: sa.Connection, table: sa.Table) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() or 0)
 
 
 def _generation(connection: sa.Connection) -> int:

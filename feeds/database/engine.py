@@ -249,6 +249,11 @@ def fetch_rows(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[A
         return list(cursor.fetchall())
 
 
+def count_rows(connection: sa.Connection, table: sa.FromClause, *where: sa.ColumnElement[bool]) -> int:
+    """Return the number of a table's rows that meet all of `where`."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar() or 0)
+
+
 def continue_keys(source: sa.Connection, target: sa.Connection, table: Table) -> None:
     """Make new keys of a copied table go on after the highest that the source ever gave: no key names two people."""
     column = table.autoincrement_column

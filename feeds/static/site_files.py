@@ -21,8 +21,7 @@ import sqlalchemy as sa
 
 from .. import database, resources, urls
 from ..catalog import queries, related
-from ..catalog.related import RelatedArticles
-from ..catalog.snapshot import Heading, Snapshot
+from ..catalog.related import Heading, RelatedArticles, Snapshot
 from ..catalog.sort_key import published_at
 from ..config.environment import Environment
 from ..config.models import Config

@@ -3,17 +3,16 @@
 A way of writing headers is a `Kind`. The first kind that recognizes a file reads it: `BUILT_IN`, in order, then those that
 installed packages bring through the entry point group `feeds.kinds`.
 
-YAML is read from libyaml's events in one pass that refuses bombs while it builds: aliases, explicit tags, merge keys, repeated
-keys and deep nesting end the file, every scalar stays text (so `No`, `1.10` and `007` are what was written). The reasons:
-https://github.com/yaml/pyyaml/issues/895 (deep nesting ends the process), quadratic sexagesimal integers, and ValueErrors
-for dates that do not exist.
+YAML is built from libyaml's events in one pass: aliases, explicit tags, merge keys, repeated keys and deep nesting are refused,
+and every scalar stays text (`No`, `1.10`, `007`). The reasons: https://github.com/yaml/pyyaml/issues/895 (deep nesting ends the
+process), quadratic sexagesimal integers, and ValueErrors for dates that do not exist.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
@@ -44,10 +43,7 @@ class BadFrontMatter(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The content of one file: header fields under the archive's names (`title`, `date`, `tags` ...), and the Markdown body.
-
-    Values are text, or lists and dicts of text. Every field may be missing: `store.parse` has fallbacks.
-    """
+    """Header fields of a file under the archive's names (`title`, `date` ...; any may be missing), and its Markdown body."""
 
     fields: Mapping[str, Value]
     body: str
@@ -144,10 +140,7 @@ def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
 
 
 class _Builder:
-    """Build a document from the events of libyaml by a stack, refusing what could do harm.
-
-    `key` waits for its value in the innermost mapping; `skip` counts the open collections of a private key.
-    """
+    """A stack of open collections. `key` waits for its value in `inner`; `skip` counts open collections of a private key."""
 
     def __init__(self) -> None:
         self.stack: list[tuple[Any, str | None]] = []
@@ -156,19 +149,17 @@ class _Builder:
         self.skip = 0
 
     def build(self, loader: Any) -> dict[str, Value]:
-        steps: dict[type, Callable[[Any], None]] = {
-            yaml.ScalarEvent: self.scalar,
-            yaml.MappingStartEvent: self.start,
-            yaml.SequenceStartEvent: self.start,
-            yaml.MappingEndEvent: self.end,
-            yaml.SequenceEndEvent: self.end,
-            yaml.AliasEvent: self.alias,
-            yaml.DocumentStartEvent: self.document,
-        }
         while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
-            step = steps.get(kind)
-            if step:
-                step(event)
+            if kind is yaml.ScalarEvent:
+                self.scalar(event)
+            elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
+                self.start(event)
+            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+                self.end()
+            elif kind is yaml.AliasEvent:
+                raise _refused(event, "aliases are not allowed")
+            elif kind is yaml.DocumentStartEvent and self.inner:
+                raise _refused(event, "a second document")
         if len(self.inner) != 1 or not isinstance(root := self.inner[0], dict):
             raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
         return root
@@ -207,7 +198,7 @@ class _Builder:
         self.stack.append((self.inner, self.key))
         self.inner, self.key = ({} if type(event) is yaml.MappingStartEvent else []), None
 
-    def end(self, _event: Any) -> None:
+    def end(self) -> None:
         if self.skip:
             self.skip -= 1
             self.key = self.key if self.skip else None
@@ -215,13 +206,6 @@ class _Builder:
         value = self.inner
         self.inner, self.key = self.stack.pop()
         self.put(value)
-
-    def alias(self, event: Any) -> None:
-        raise _refused(event, "aliases are not allowed")
-
-    def document(self, event: Any) -> None:
-        if self.inner:
-            raise _refused(event, "a second document")
 
 
 def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
@@ -268,8 +252,23 @@ class LcttKind:
 
     def read(self, text: str, path: str) -> Source:
         """Return the fields of the header, and those of the footer where the header leaves them empty."""
-        header, body = _header_lines(text)
-        fields = _credits(body)
+        header: dict[str, str] = {}
+        lines = text.split("\n")
+        count = 0
+        while count < len(lines) and (match := _HEADER_LINE.match(lines[count])):
+            value = match["value"].rstrip(" \t")
+            quoted = len(value) >= 2 and value[0] + value[-1] in ('""', "()", "''")
+            header[match["key"].lower()] = (value[1:-1] if quoted else value).strip()
+            count += 1
+        body = "\n".join(lines[count:]).lstrip("\n")
+        footer = body[-3000:]
+        fields: dict[str, Value] = {}
+        for field, pattern in _CREDITS.items():
+            names = _LINKED.findall(match["names"]) if (match := pattern.search(footer)) else []
+            if signed := [name for name in names if name not in _UNSIGNED]:
+                fields[field] = signed
+        if match := _VIA.search(footer):
+            fields["fromurl"] = match["url"]
         for theirs, ours in _LCTT_KEYS.items():
             if value := header.get(theirs, ""):
                 fields[ours] = re.sub(r"[ \t]+https?://\S+$", "", value[:_MAX_VALUE]) if ours == "author" else value
@@ -283,35 +282,6 @@ class LcttKind:
         return Source(fields, body)
 
 
-def _header_lines(text: str) -> tuple[dict[str, str], str]:
-    found: dict[str, str] = {}
-    lines = text.split("\n")
-    count = 0
-    for line in lines:
-        match = _HEADER_LINE.match(line)
-        if match is None:
-            break
-        value = match["value"].rstrip(" \t")
-        if len(value) >= 2 and value[0] + value[-1] in ('""', "()", "''"):
-            value = value[1:-1]
-        found[match["key"].lower()] = value.strip()
-        count += 1
-    return found, "\n".join(lines[count:]).lstrip("\n")
-
-
-def _credits(body: str) -> dict[str, Value]:
-    footer = body[-3000:]
-    fields: dict[str, Value] = {}
-    for field, pattern in _CREDITS.items():
-        if match := pattern.search(footer):
-            names: list[Value] = [name for name in _LINKED.findall(match["names"]) if name not in _UNSIGNED]
-            if names:
-                fields[field] = names
-    if match := _VIA.search(footer):
-        fields["fromurl"] = match["url"]
-    return fields
-
-
 # -- the table of kinds ----------------------------------------------------
 
 BUILT_IN: tuple[Kind, ...] = (YamlKind(), LcttKind())
@@ -320,10 +290,7 @@ GROUP = "feeds.kinds"
 
 @functools.cache
 def load_kinds(installed: tuple[Plugin, ...]) -> tuple[Kind, ...]:
-    """Return the table of kinds: the built-in ones, then `installed`. Raises StoreError that names a broken package.
-
-    Worker processes are handed `installed`, so they load the same table as the process that began them.
-    """
+    """Return the table of kinds: the built-in ones, then `installed`. Raises StoreError that names a broken package."""
     kinds = list(BUILT_IN)
     for one in installed:
         try:

@@ -1,8 +1,8 @@
 """The store's git repository: pull it, and read from its log when each file was first and last committed.
 
-This is the only place that starts git, and it lets no repository make it do more than it is asked: no shell, prompt, pager,
-editor or hook; only the protocols named here; a time limit, after which the whole process group is ended. Output of git is
-never passed on as it is, because addresses of remotes may hold credentials: `explain` turns it into a message.
+This is the only place that starts git: without shell, prompt, pager, editor or hook, with the protocols named here, and with a
+time limit, after which the whole process group is ended. Output of git is never passed on as it is, because addresses of
+remotes may hold credentials: `explain` turns it into a message.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ..config.models import Config, StoreGit
+from ..database import chunks
 from ..database.tables import dated
 from ..errors import GitError
 
@@ -30,8 +31,7 @@ from ..errors import GitError
 LOCAL_SECONDS = 600.0
 _GRACE_SECONDS = 5.0
 _STEP_SECONDS = 0.25
-#: The variables of git that operators may set; GIT_DIR and its like would lead to another repository, and GIT_TRACE and its
-#: like write addresses to stderr.
+#: What operators may set: GIT_DIR and the like would lead to another repository, GIT_TRACE writes addresses to stderr.
 _KEPT = frozenset(
     "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND "
     "GIT_SSL_CAINFO GIT_SSL_CAPATH GIT_PROXY_SSL_CAINFO".split()
@@ -81,14 +81,14 @@ class Git:
 
         `ssh` is the command that reaches a remote, if one is to be reached.
         """
-        code, output, errors = self._wait(self._start(arguments, ssh), seconds)
+        code, output, errors = self._run(arguments, seconds, ssh)
         if code:
             raise GitError(explain(errors, self.folder) or f"git {arguments[0]} ended with {code}")
         return os.fsdecode(output)
 
     def read_line(self, *arguments: str) -> str:
         """Return one line of output, "" where the command fails."""
-        code, output, _errors = self._wait(self._start(arguments, ""), LOCAL_SECONDS)
+        code, output, _errors = self._run(arguments, LOCAL_SECONDS)
         return "" if code else os.fsdecode(output).strip()
 
     def settings(self) -> dict[str, str]:
@@ -96,18 +96,16 @@ class Git:
         rows = (row.partition("\n") for row in self.run_command("config", "--list", "-z").split("\0") if row)
         return {key: value for key, _line, value in rows}
 
-    def _start(self, arguments: tuple[str, ...], ssh: str) -> subprocess.Popen[bytes]:
+    def _run(self, arguments: tuple[str, ...], seconds: float, ssh: str = "") -> tuple[int, bytes, bytes]:
         if shutil.which("git") is None:
             raise GitError("git is not installed, or not in PATH")
         options = [word for setting in _SETTINGS for word in ("-c", setting)]
         # Without secrets of ours, and without what leads git elsewhere.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name in _KEPT or not name.startswith(("GIT_", "FEEDS_", "SSH_ASKPASS"))
-        }
+        withheld = [name for name in os.environ if name.startswith(("GIT_", "FEEDS_", "SSH_ASKPASS")) and name not in _KEPT]
+        inherited = {name: value for name, value in os.environ.items() if name not in withheld}
+        deadline = time.monotonic() + seconds
         try:
-            return subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603
                 ["git", "--no-pager", *options, *arguments],  # noqa: S607  # the system's, wherever it is
                 cwd=self.folder,
                 env={**inherited, **_ENVIRONMENT, **({"GIT_SSH_COMMAND": ssh} if ssh else {})},
@@ -118,9 +116,6 @@ class Git:
             )
         except OSError as error:
             raise GitError(f"{self.folder}: {error.strerror}") from None
-
-    def _wait(self, process: subprocess.Popen[bytes], seconds: float) -> tuple[int, bytes, bytes]:
-        deadline = time.monotonic() + seconds
         with process:
             try:
                 while True:
@@ -159,8 +154,6 @@ _KNOWN = (
     ("Permission denied (", "the remote refuses this service's ssh key"),
     ("index.lock': File exists", "another git process is at work, or one that was killed has left index.lock behind"),
 )
-
-
 _NOT_OURS = ("remote:", "hint:", "warning:")
 
 
@@ -245,23 +238,10 @@ def read_log(git: Git, after: str, until: str) -> list[Commit]:
     """Return the commits that touch articles below git's folder, parents before children; all up to `until` if not `after`."""
     # A partial clone has not got the old contents, and would fetch each of them to compare it.
     renames = "-M100%" if any(key.endswith(".promisor") for key in git.settings()) else "-M"
-    output = git.run_command(
-        "log",
-        "--topo-order",
-        "--reverse",
-        "--full-history",
-        "--relative",
-        f"--format={_COMMIT}%H %ct",
-        "--name-status",
-        "--no-ext-diff",
-        renames,
-        _RENAMES,
-        "-z",
-        f"{after}..{until}" if after else until,
-        "--",
-        "*.md",
-        "*.markdown",
-    )
+    order = ("--topo-order", "--reverse", "--full-history", "--relative")
+    shown = (f"--format={_COMMIT}%H %ct", "--name-status", "--no-ext-diff", renames, _RENAMES, "-z")
+    commits = f"{after}..{until}" if after else until
+    output = git.run_command("log", *order, *shown, commits, "--", "*.md", "*.markdown")
     log: list[Commit] = []
     changes: list[Change] = []
     tokens = iter(output.split("\0"))
@@ -305,8 +285,6 @@ def apply_commits(
 #
 # While the files in which git keeps its branches are unchanged, git is not started at all.
 
-_CHUNK = 400
-
 
 @dataclass(frozen=True, slots=True)
 class DateChanges:
@@ -328,22 +306,13 @@ class _Mark:
 
     store: str = ""
     head: str = ""
-    shallow: tuple[str, ...] = ()
+    shallow: list[str] = field(default_factory=list)
     watched: Mapping[str, list[int]] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, text: str) -> _Mark:
-        found = json.loads(text or "{}")
-        return cls(**{**found, "shallow": tuple(found["shallow"])}) if found else cls()
-
-    def as_json(self) -> str:
-        values = {"store": self.store, "head": self.head, "shallow": list(self.shallow), "watched": self.watched}
-        return json.dumps(values, sort_keys=True)
 
 
 def find_date_changes(connection: sa.Connection, store: str, mark: str, *, everything: bool = False) -> DateChanges:
     """Compare git's dates with the catalog's. Reads only. Where git fails, the known dates stay valid, and `fault` says why."""
-    before = _Mark.from_json(mark)
+    before = _Mark(**json.loads(mark or "{}"))
     same = before.store == store and not everything
     if same and before.watched and _file_stamps(before.watched) == before.watched:
         return DateChanges(mark, shallow=bool(before.shallow), head=before.head)
@@ -362,9 +331,9 @@ def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark) -> Da
     watched = _file_stamps(os.path.normpath(os.path.join(git.folder, path)) for path in paths)
     head = git.read_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     shallow = shallow_commits(git)
-    after = _Mark(git.folder, head, tuple(sorted(shallow)), watched).as_json()
+    after = json.dumps(asdict(_Mark(git.folder, head, sorted(shallow), watched)), sort_keys=True)
     # The log continues from the commit before, unless that is gone, as after a forced push.
-    continues = before.head and head and before.shallow == tuple(sorted(shallow))
+    continues = before.head and head and before.shallow == sorted(shallow)
     known_to = before.head if continues and git.read_line("merge-base", before.head, head) == before.head else ""
     if known_to == head:
         return DateChanges(after, shallow=bool(shallow), head=head)
@@ -382,30 +351,23 @@ def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark) -> Da
 def _file_stamps(paths: Iterable[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for path in paths:
-        try:
+        found[path] = []
+        with contextlib.suppress(OSError):
             status = os.stat(path)
-        except OSError:
-            found[path] = []
-        else:
             found[path] = [status.st_mtime_ns, status.st_ino, status.st_size]
     return found
 
 
 def read_dates(connection: sa.Connection, paths: Iterable[str]) -> dict[str, FileDates]:
     """Return the dates that the catalog has of some files."""
-    found: dict[str, FileDates] = {}
-    wanted = sorted(paths)
-    for start in range(0, len(wanted), _CHUNK):
-        rows = connection.execute(sa.select(dated).where(dated.c.path.in_(wanted[start : start + _CHUNK])))
-        found.update((path, FileDates(first, last)) for path, first, last in rows)
-    return found
+    queries = (sa.select(dated).where(dated.c.path.in_(part)) for part in chunks(sorted(paths)))
+    return {path: FileDates(first, last) for query in queries for path, first, last in connection.execute(query)}
 
 
 def write_dates(connection: sa.Connection, changed: Mapping[str, FileDates | None]) -> None:
     """Store changed dates, and delete those of files that have none any more."""
-    paths = sorted(changed)
-    for start in range(0, len(paths), _CHUNK):
-        connection.execute(sa.delete(dated).where(dated.c.path.in_(paths[start : start + _CHUNK])))
+    for part in chunks(sorted(changed)):
+        connection.execute(sa.delete(dated).where(dated.c.path.in_(part)))
     rows = [{"path": path, "first": dates.first, "last": dates.last} for path, dates in changed.items() if dates]
     if rows:
         connection.execute(sa.insert(dated), rows)
@@ -428,12 +390,6 @@ class Upstream:
     remote: str
     ref: str
 
-    @property
-    def name(self) -> str:
-        """The followed branch as git shows it: `origin/main`."""
-        branch = self.ref.removeprefix("refs/heads/")
-        return branch if self.remote == "." else f"{self.remote}/{branch}"
-
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
@@ -450,7 +406,9 @@ def pull(store: str, settings: StoreGit, stop: threading.Event | None = None) ->
     before = ""
     try:
         before = head_commit(git)
-        _fast_forward(git, upstream_branch(git), before, settings.timeout_seconds)
+        upstream = upstream_branch(git)
+        _fetch(git, upstream, settings.timeout_seconds)
+        _fast_forward(git, upstream, before)
         after = head_commit(git)
     except GitError as error:
         return PullResult(before, fault=str(error))
@@ -477,22 +435,21 @@ def upstream_branch(git: Git) -> Upstream:
     return Upstream(branch, remote, merge)
 
 
-def _fast_forward(git: Git, source: Upstream, before: str, seconds: int) -> None:
-    _fetch(git, source, seconds)
+def _fast_forward(git: Git, source: Upstream, before: str) -> None:
     ahead, behind = 0, 1
     if before:
-        counts = git.run_command("rev-list", "--left-right", "--count", f"HEAD...{FETCHED}").split()
-        ahead, behind = map(int, counts)
+        ahead, behind = map(int, git.run_command("rev-list", "--left-right", "--count", f"HEAD...{FETCHED}").split())
     if not behind:
         return
     if ahead:
+        followed = source.ref.removeprefix("refs/heads/")
+        followed = followed if source.remote == "." else f"{source.remote}/{followed}"  # as git shows it: origin/main
         raise GitError(
-            f"{source.branch} and {source.name} have diverged ({_commits(ahead)} here, {_commits(behind)} there); "
+            f"{source.branch} and {followed} have diverged ({_commits(ahead)} here, {_commits(behind)} there); "
             "the work tree is left as it is: merge or rebase it by hand"
         )
     status = git.run_command("status", "--porcelain=v1", "-z", "--untracked-files=no")
-    changed = [row for row in status.split("\0") if row]
-    if changed:
+    if changed := [row for row in status.split("\0") if row]:
         raise GitError(
             f"{_commits(behind)} cannot be taken in, because the work tree has changes that are not committed "
             f"({printable(changed[0][3:])}{' and others' if len(changed) > 1 else ''}); it is left as it is"
@@ -549,10 +506,6 @@ class RepositoryStatus:
     def as_json(self) -> str:
         """Return the text to store; "" where git is not used."""
         return json.dumps(asdict(self), ensure_ascii=False) if self.pull or self.dates else ""
-
-    def with_dates(self, found: DateChanges) -> RepositoryStatus:
-        """Return the status after the log was read."""
-        return replace(self, commit=found.head or self.commit, dates_fault=found.fault, shallow=found.shallow)
 
 
 def pull_if_due(

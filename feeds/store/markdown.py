@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
 import re
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
@@ -22,8 +23,7 @@ MAX_COLUMNS = 4000
 #: Characters that HTML escapes, times bytes in which the sanitizer looks for them: three seconds' worth.
 _MAX_ESCAPES = 200_000_000_000
 
-#: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids; lone surrogates cannot come out
-#: of UTF-8.
+#: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 #: Without what readers drop or validators warn of: landmarks of a page, image maps, bdo (text that reads otherwise than it is).
 _TAGS = nh3.ALLOWED_TAGS - {"area", "map", "center", "nav", "article", "header", "footer", "hgroup", "bdo", "rtc"} | {"tfoot"}
@@ -48,21 +48,19 @@ _FORBIDDEN = frozenset(
 _WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))
 #: The second alternative lets autolinks pass (`<https://...>`).
 _NOT_HTML = re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{_WORDS})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
-_DROPPED = {"script", "style"}
 _ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE)
-_UNUSUAL_SOURCE = re.compile(r"""src=(?:'/|/)""")  # only raw HTML writes it so
+_UNUSUAL_SOURCE = re.compile(r"src='?/")  # only raw HTML writes it so
 _SELF_REFERENCE = re.compile(r"""href=(?:["'][#?"']|[#?>\s])""")
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 #: Bidirectional embeddings, overrides and isolates.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_STAND_IN = "\ufdd0"  # a noncharacter: nobody writes it
-_STAND_IN_ENCODED = "%EF%B7%90"
+_STAND_IN, _STAND_IN_ENCODED = "\ufdd0", "%EF%B7%90"  # a noncharacter: nobody writes it
 _OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)  # up to ">" would be quadratic where there is none
 _VOID = frozenset({"br", "hr", "img", "wbr", "col", "input", "meta", "link", "area", "source", "track", "embed", "base"})
 
 
 class TooComplex(ValueError):
-    """A text that would take time by the square of its length; the message says of what it has too much."""
+    """A text that would take time by the square of its length. The message says what it has too much of."""
 
 
 _EXTENSION = comrak.ExtensionOptions()
@@ -84,7 +82,10 @@ def render_html(markdown: str, url: str, image_url: str) -> str:
     ):
         raise TooComplex(f"a table of more than {MAX_COLUMNS} columns")
     raw = _to_html(markdown)
-    if raw.count("<") > 4000 and _nesting(raw) > MAX_NESTING:
+    # Some tags stand in attributes: rather too deep than too slow.
+    tags = _OPEN_OR_CLOSE.findall(raw) if raw.count("<") > 4000 else []
+    depths = itertools.accumulate(-1 if closing else 1 for closing, name in tags if name.lower() not in _VOID)
+    if max(depths, default=0) > MAX_NESTING:
         raise TooComplex(f"HTML nested deeper than {MAX_NESTING} levels")
     if len(raw) > 200_000:
         # The serializer of html5ever stops at "&", and at what begins like a no-break blank in UTF-8.
@@ -124,23 +125,7 @@ def _to_html(markdown: str) -> str:
 
 @functools.lru_cache(maxsize=8)  # most articles of a site share a folder, and making a cleaner costs half of using it
 def _cleaner(base: str) -> nh3.Cleaner:
-    return nh3.Cleaner(
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes=_SCHEMES,
-        url_relative=("rewrite_with_base", base),
-        clean_content_tags=_DROPPED,
-    )
-
-
-def _nesting(raw: str) -> int:
-    depth = deepest = 0
-    for closing, name in _OPEN_OR_CLOSE.findall(raw):  # some stand in attributes: rather too deep than too slow
-        if name.lower() in _VOID:
-            continue
-        depth += -1 if closing else 1
-        deepest = max(deepest, depth)
-    return deepest
+    return nh3.Cleaner(_TAGS, {"script", "style"}, _ATTRIBUTES, url_schemes=_SCHEMES, url_relative=("rewrite_with_base", base))
 
 
 _TEXT = nh3.Cleaner(tags=set())
@@ -187,15 +172,13 @@ def unescape(text: str) -> str:
 
 
 _FIRST_IMAGE = re.compile(r'\s*(?:<blockquote>.*?</blockquote>\s*)?<p>\s*(?:<a [^>]*>)?<img [^>]*src="([^"]*)"', re.DOTALL)
+_SIZES = re.compile(r"(?:\.(?:large|thumb|jpe?g|png|gif|webp))+$", re.IGNORECASE)
 
 
 def opens_with_picture(fragment: str, picture: str) -> bool:
     """Return whether the body begins with the cover picture (`x.png` and `x.png.large.jpg` are one picture)."""
     match = _FIRST_IMAGE.match(fragment[:4000])
     return bool(match and picture and _SIZES.sub("", html.unescape(match[1])) == _SIZES.sub("", picture))
-
-
-_SIZES = re.compile(r"(?:\.(?:large|thumb|jpe?g|png|gif|webp))+$", re.IGNORECASE)
 
 
 def opens_with_summary(fragment: str, summary: str) -> bool:

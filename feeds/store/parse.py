@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from .. import process_pool, urls
 from ..config.models import Config
 from ..formats import OTHER_EXTENSIONS, load_formats
-from ..model import FACETS, Facet, ParsedArticle, Problem
+from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import markdown
 from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
@@ -45,7 +45,7 @@ PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgili
 
 # -- what decides how a file is parsed -------------------------------------
 
-#: The sources and libraries that decide what becomes of a file: when one of them changes, stores are read again.
+#: When one of these sources or libraries changes, stores are read again.
 SOURCES = ("model.py", "urls.py", "store/frontmatter.py", "store/markdown.py", "store/parse.py")
 LIBRARIES = ("comrak", "nh3", "PyYAML")
 
@@ -53,16 +53,13 @@ LIBRARIES = ("comrak", "nh3", "PyYAML")
 @functools.cache
 def source_key(package: Path = Path(__file__).parents[1]) -> str:
     """Return a hash of the code that parses: the bytes of SOURCES below `package`, the versions of LIBRARIES."""
-    digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update((package / name).read_bytes())
-    digest.update(repr([(name, version(name)) for name in LIBRARIES]).encode())
-    return digest.hexdigest()
+    versions = repr([(name, version(name)) for name in LIBRARIES]).encode()
+    return hashlib.sha256(b"".join((package / name).read_bytes() for name in SOURCES) + versions).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class ParseSettings:
-    """What decides how a file is parsed, besides the code: a part of the configuration, and what other packages bring.
+    """What decides how a file is parsed, besides the code.
 
     `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape.
     """
@@ -82,14 +79,13 @@ class ParseSettings:
         """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
-        image_url = site.image_url or site.base_url
         return cls(
             site.store,
             site.timezone,
             site.article_url,
             site.base_url,
-            image_url,
-            site.max_file_bytes,
+            image_url=site.image_url or site.base_url,
+            max_bytes=site.max_file_bytes,
             dates=site.store_git.dates,
             kinds=kinds,
             extensions=(*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS),
@@ -207,6 +203,9 @@ def parse_article(
 
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off")
+_WRAPPED = re.compile(
+    r"<(h[1-6]|p|div|span|center|font|b|strong|i|em|u)(?:\s[^<>]*)?>\s*((?:(?!</?\1\b).)*?)\s*</\1>", re.IGNORECASE
+)
 
 
 def _article(settings: ParseSettings, path: str, source: Source, mtime: float, dates: FileDates) -> ParsedArticle:
@@ -221,6 +220,9 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
         raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
     published = _published(settings, fields, path, mtime, dates)
     original = markdown.absolute_url(_text(fields, "fromurl"), "")
+    title = _text(fields, "title")[: 2 * MAX_TITLE]
+    while match := _WRAPPED.fullmatch(title):  # an editor's leftovers; a tag within is a word (`What <b>bold</b> does`)
+        title = match[2]
     # Entities are the archive's leftovers: they are replaced once.
     text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
     summary = markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
@@ -232,7 +234,7 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
         id=id,
         url=url,
         permalink=_text(fields, "permalink")[:MAX_NAME],
-        title=_title(fields) or name,
+        title=markdown.shorten(title, MAX_TITLE) or name,
         summary=summary or markdown.excerpt(html),
         html=html,
         published=published,
@@ -270,19 +272,6 @@ def _url(settings: ParseSettings, fields: Mapping[str, Value], id: str) -> str:
     return markdown.absolute_url(joined, "") or own
 
 
-_WRAPPED = re.compile(
-    r"<(h[1-6]|p|div|span|center|font|b|strong|i|em|u)(?:\s[^<>]*)?>\s*((?:(?!</?\1\b).)*?)\s*</\1>", re.IGNORECASE
-)
-
-
-def _title(fields: Mapping[str, Value]) -> str:
-    """Tags around the whole title are an editor's leftovers; a tag within is a word of it (`What <b>bold</b> does`)."""
-    text = _text(fields, "title")[: 2 * MAX_TITLE]
-    while match := _WRAPPED.fullmatch(text):
-        text = match[2]
-    return markdown.shorten(text, MAX_TITLE)
-
-
 # -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -294,12 +283,11 @@ _DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?")
 def _published(settings: ParseSettings, fields: Mapping[str, Value], path: str, mtime: float, dates: FileDates) -> datetime:
     if found := _date(settings, fields.get("date")):
         return found
-    for match in (_DATED_NAME.search(PurePosixPath(path).name), _DATED_FOLDER.search(path)):
-        if match:
-            year, month, day = (int(part or 1) for part in match.groups())
-            with contextlib.suppress(ValueError):
-                if found := _in_utc(settings, datetime(year, month, day)):
-                    return found
+    for match in filter(None, (_DATED_NAME.search(PurePosixPath(path).name), _DATED_FOLDER.search(path))):
+        year, month, day = (int(part or 1) for part in match.groups())
+        with contextlib.suppress(ValueError):
+            if found := _in_utc(settings, datetime(year, month, day)):
+                return found
     seconds = min(max(int(mtime), 0), int(_LATEST.timestamp()))
     return _commit_date(dates.first) or datetime.fromtimestamp(seconds, UTC)
 
@@ -348,14 +336,26 @@ _INVISIBLE = re.compile(
     "|(?<![^\x00-\x7f\u4e00-\u9fff])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u4e00-\u9fff])"
 )
 _UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "none"})
+_EMPTY = ("", "null", "~")
 
 
 def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
-    """Return the names of each facet, without empty ones and repetitions (by folded spelling), at most MAX_TERMS."""
+    """Return the names in each facet's first field that has a value, each once (by folded spelling), at most MAX_TERMS."""
     found: dict[str, tuple[str, ...]] = {}
     for facet in FACETS.values():
+        values = (fields.get(name) for name in facet.fields)
+        value = next((one for one in values if isinstance(one, list) or (isinstance(one, str) and one not in _EMPTY)), "")
+        if isinstance(value, list):
+            texts = [text for text in value if isinstance(text, str)]
+        else:
+            texts = _COMMAS.split(value) if facet.style == "commas" else [value]
+        names: Iterable[str] = (text[:_MAX_FIELD] for text in texts[:_MAX_ITEMS])
+        if facet.style == "people":
+            names = itertools.chain.from_iterable(map(_split_people, names))
+        elif facet.style == "person":
+            names = map(_without_markup, names)
         kept: dict[str, str] = {}
-        for text, folded in (_clean_name(name[:_MAX_FIELD]) for name in _written_names(fields, facet)):
+        for text, folded in map(_clean_name, names):
             if text and folded not in _UNSIGNED:
                 kept.setdefault(folded, text)
         if kept:
@@ -363,28 +363,10 @@ def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _written_names(fields: Mapping[str, Value], facet: Facet) -> Iterator[str]:
-    """Yield the names in the facet's first field that has a value, as `Facet.style` says."""
-    values = (fields.get(name) for name in facet.fields)
-    value = next((one for one in values if isinstance(one, list) or (isinstance(one, str) and one not in _EMPTY)), "")
-    texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else [value]
-    if facet.style == "commas" and isinstance(value, str):
-        texts = _COMMAS.split(value)
-    for text in texts[:_MAX_ITEMS]:
-        if facet.style == "people":
-            yield from _split_people(text[:_MAX_FIELD])
-        else:
-            yield _without_markup(text[:_MAX_FIELD]) if facet.style == "person" else text
-
-
-_EMPTY = ("", "null", "~")
-
-
 @functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
 def _split_people(text: str) -> tuple[str, ...]:
     """Split a field that names several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
-    names = _SEPARATORS.split(_without_markup(text))
-    return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in names)
+    return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in _SEPARATORS.split(_without_markup(text)))
 
 
 def _without_markup(text: str) -> str:

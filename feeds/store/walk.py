@@ -1,7 +1,6 @@
 """Walk the store: which files are there, which changed since the last rescan, and how many may be removed at once.
 
-No file is read. A file counts as the same while its size, mtime and ctime are: ctime also moves when permissions or names
-change.
+No file is read. A file counts as unchanged while its size, mtime and ctime are.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from dataclasses import dataclass, field
 from ..errors import StoreError
 from ..model import Problem
 
-#: Modification, status change and size in 64 bits: one column to load and one number to compare for each file.
-Stamp = int
+Stamp = int  # one column to load and one number to compare for each file
 #: No file has this one, so the next rescan reads it again.
 UNSETTLED: Stamp = -1
 SUFFIXES = (".md", ".markdown")
@@ -28,7 +26,7 @@ def file_stamp(status: os.stat_result) -> Stamp:
 
 @dataclass(slots=True)
 class Listing:
-    """The files of the store. `unreadable` are folders (with "/" at the end) whose files must not count as removed."""
+    """The files of the store. `unreadable`: files, and folders (with "/" at the end), that must not count as removed."""
 
     files: dict[str, Stamp] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -39,7 +37,7 @@ class Listing:
         self.problems.append(Problem(path, 0, 0, reason, kind))
 
     def add_unreadable(self, path: str, error: OSError) -> None:
-        """Note a path that the file system did not let us see. One that went away since it was listed was removed."""
+        """Note a path that cannot be seen. One that went away since it was listed was removed."""
         if not isinstance(error, FileNotFoundError):
             self.unreadable.append(path)
             self.add_problem(path, f"cannot be read: {error.strerror}", "unreadable")
@@ -124,19 +122,15 @@ def compare(
 ) -> FileChanges:
     """Return what changed against the stamps of the last rescan. Pure.
 
-    `everything` reads all files; `again` are files to read once more if anything else changed (duplicate ids); `dated` are
-    files with other git dates than before; `held` is the digest of the removed files that are held back already.
+    `again` are files to read once more if anything else changed (duplicate ids); `dated` have other git dates than before;
+    `held` is the digest of the removed files that are held back already.
     """
     files = listing.files
-    if everything:
-        to_read = set(files)
-    else:
-        to_read = {path for path, stamp in files.items() if known.get(path) != stamp}
-        to_read.update(path for path in dated if path in files)
+    to_read = {path for path, stamp in files.items() if everything or known.get(path) != stamp}
+    to_read.update(path for path in dated if path in files)
     removed = [] if known.keys() <= files.keys() else [path for path in known if path not in files]
-    if listing.unreadable:
-        hidden = tuple(listing.unreadable)
-        removed = [path for path in removed if not path.startswith(hidden)]
+    hidden = tuple(listing.unreadable)
+    removed = [path for path in removed if not path.startswith(hidden)]
     is_held = paths_digest(removed) == held
     if to_read or not is_held:
         to_read.update(path for path in again if path in files)
@@ -145,20 +139,17 @@ def compare(
 
 # -- the removal guard -----------------------------------------------------
 
-#: Removals within so many seconds count together: a folder that is being deleted may be walked several times.
+#: Removals within this time count together: a folder that is being deleted may be walked several times.
 WINDOW_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalGuard:
-    """How many articles a rescan may remove because their files are gone. Pure.
+    """How many articles a rescan may remove because their files are gone: a disk that is not mounted looks like an empty one.
 
-    A disk that is not mounted and a folder that somebody has emptied look alike, and only the second is meant. Articles that
-    are held back stay published: they are removed when the operator says so, and are as before when the files are back.
-
+    Articles that are held back stay published until the operator accepts the removal (`accepted`), or the files are back.
     Up to `percent` of the articles may go at once, or up to `articles` of them where that is more; 100 holds nothing back.
-    `lately` articles were removed within the window. `accepted`: the operator has accepted the removal. `moved`: the store is
-    another folder than before.
+    `lately` articles were removed within WINDOW_SECONDS. `moved`: the store is another folder than before.
     """
 
     percent: int = 100
@@ -168,10 +159,9 @@ class RemovalGuard:
     moved: bool = False
 
     def holds_back(self, going: int, published: int, *, seen: int, added: int) -> bool:
-        """Return whether `going` of the `published` articles have to stay; of `seen` files in the store, `added` are new.
+        """Return whether `going` of the `published` articles have to stay; of `seen` files in the store, `added` are new. Pure.
 
-        An empty store is never believed. One that was moved and shares no article with the old one is: that is another
-        archive, and the operator set it.
+        An empty store is never believed. A moved one that shares no article with the old one is: it is another archive.
 
         >>> RemovalGuard(percent=10).holds_back(11, 100, seen=89, added=0)
         True
@@ -186,7 +176,6 @@ class RemovalGuard:
         return total > self.articles and total * 100 > self.percent * (published + self.lately)
 
 
-#: For a catalog that is made to be thrown away.
 ALLOW_ALL = RemovalGuard()
 
 

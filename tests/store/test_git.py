@@ -119,13 +119,13 @@ def use(site: Any, store: str = "archive/content", **options: Any) -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The verbs that git was started with by the service."""
     verbs: list[str] = []
-    really = git.Git._start
+    really = git.Git._run
 
-    def starting(self: git.Git, arguments: tuple[str, ...], ssh: str) -> Any:
+    def running(self: git.Git, arguments: tuple[str, ...], seconds: float, ssh: str = "") -> Any:
         verbs.append(arguments[0])
-        return really(self, arguments, ssh)
+        return really(self, arguments, seconds, ssh)
 
-    monkeypatch.setattr(git.Git, "_start", starting)
+    monkeypatch.setattr(git.Git, "_run", running)
     return verbs
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog.related import MOST, RelatedArticles, pick_related, related_articles, term_rarities
-from feeds.catalog.snapshot import Snapshot
+from feeds.catalog.related import MOST, RelatedArticles, Snapshot, pick_related, related_articles, term_rarities
 from feeds.static.export import Options
 from feeds.static.site_files import Exporter
 
