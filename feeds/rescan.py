@@ -22,6 +22,7 @@ from .config.environment import Environment
 from .config.load import load_config
 from .config.models import Config
 from .counters import FILES, RESCAN, PendingCounts
+from .database.tables import articles, quarantine
 from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
@@ -123,8 +124,9 @@ def rescan(
             raise
         done = asdict(report)
         values = {"rescan": json.dumps({"at": now, **done}), "rescan_fault": "", "config_fault": fault}
-        found = {"commit": dates.head or git_status.commit, "dates_fault": dates.fault, "shallow": dates.shallow}
-        values[git.STATE_NAME] = replace(git_status, **found).as_json()
+        commit = dates.head or git_status.commit
+        git_status = replace(git_status, commit=commit, dates_fault=dates.fault, shallow=dates.shallow)
+        values[git.STATE_NAME] = git_status.as_json()
         _record(engine, values, now, done, fault, report.seconds)
     return report
 
@@ -237,14 +239,14 @@ class _Rescan:
         self, connection: sa.Connection, taken: IngestResult | None = None, feeds_changed: int = 0, held: int = 0
     ) -> RescanReport:
         counts = taken.counts if taken else Counts()
-        total = ingest.count_articles(connection)
+        total = database.count_rows(connection, articles)
         return RescanReport(
             articles=total,
             added=counts.added,
             changed=counts.changed,
             removed=counts.removed,
             unchanged=total - counts.added - counts.changed - counts.renamed,
-            quarantined=ingest.count_problems(connection),
+            quarantined=database.count_rows(connection, quarantine),
             seconds=round(time.perf_counter() - self.started, 3),
             renamed=counts.renamed,
             feeds_changed=feeds_changed,

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from .. import audit_log, urls
 from ..audience import requests
 from ..audience.requests import Counts
-from ..catalog import ingest, queries
+from ..catalog import queries
 from ..config.models import Config
-from ..database.tables import bounces, subscribers
+from ..database import count_rows
+from ..database.tables import articles, bounces, operator_log, quarantine, subscribers
 from ..model import FREQUENCIES, FeedState, Problem
 from ..newsletter.delivery import issue_status
 from ..newsletter.issues import calendar
@@ -68,9 +69,9 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
         offered = [name for name in FREQUENCIES if name in settings.frequencies]
         due = {name: calendar.next_due(name, settings.cron(name), config.zone, now) for name in offered}
     return Overview(
-        articles=ingest.count_articles(connection),
+        articles=count_rows(connection, articles),
         feeds=len(feed_states.load_paths(connection)),
-        quarantined=ingest.count_problems(connection),
+        quarantined=count_rows(connection, quarantine),
         terms=queries.term_counts(connection),
         rescan=json.loads(stored.get("rescan", "null")),
         rescans=audit_log.last_rescans(connection, RESCANS),
@@ -96,7 +97,7 @@ def read_quarantine(connection: sa.Connection, page: int) -> tuple[Sequence[Prob
 
 def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit_log.Entry], int]:
     """Return one page of the audit log, the newest entries first, and the number of pages."""
-    pages = max(1, -(-audit_log.count_entries(connection) // ENTRIES))
+    pages = max(1, -(-count_rows(connection, operator_log) // ENTRIES))
     return audit_log.entries(connection, ENTRIES, (min(max(page, 1), pages) - 1) * ENTRIES), pages
 
 
@@ -225,7 +226,7 @@ def subscriber_growth(connection: sa.Connection, config: Config, now: float) -> 
     left = _count_by_day(connection, config, s.ended, start, now)
     bounced = _count_by_day(connection, config, bounces.c.at, start, now)
     before = sa.and_(s.confirmed < start, sa.or_(s.ended.is_(None), s.ended >= start))
-    active = int(connection.execute(sa.select(sa.func.count()).select_from(subscribers).where(before)).scalar() or 0)
+    active = count_rows(connection, subscribers, before)
     days = []
     for day in range(first, today + 1):
         active += came.get(day, 0) - left.get(day, 0)

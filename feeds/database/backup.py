@@ -95,7 +95,8 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
             if used := [table.name for table in metadata.sorted_tables if database.count_rows(written, table)]:
                 raise DatabaseError(f"the new database is in use: there are rows in {', '.join(used)}")
             found = copy(rows, written, progress)
-            if short := [name for name, number in found.items() if database.count_rows(written, metadata.tables[name]) != number]:
+            copied = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
+            if short := [name for name, number in found.items() if copied[name] != number]:
                 raise DatabaseError(f"the copy is not complete: {', '.join(short)}")
         # Processes that still have it open must not take in what would be lost: a subscription, a mark of delivery.
         for table in metadata.sorted_tables:

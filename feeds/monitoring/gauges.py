@@ -155,9 +155,7 @@ def take_snapshot(connection: sa.Connection, config: Config, now: int) -> Snapsh
         requested = requests.most_requested(connection, MOST_REQUESTED)
     else:  # which feeds these are was counted a while ago; their numbers are current
         requested = requests.requests_ever(connection, sorted(paths))
-    feeds_, issues_ = (
-        int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() or 0) for table in (feeds, issues)
-    )
+    feeds_, issues_ = (database.count_rows(connection, table) for table in (feeds, issues))
     waiting = {
         "deliveries": issue_status.oldest_delivery(connection, now),
         "outbox": issue_status.oldest_message(connection, now),

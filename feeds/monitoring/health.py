@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from .. import database
 from ..audience import requests
-from ..catalog import ingest, queries
+from ..catalog import queries
 from ..config.models import Config
+from ..database.tables import articles, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
 from ..newsletter.delivery import issue_status
@@ -105,8 +106,8 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
     stored = editions.load_state(connection)
     held, git = RemovalHold.from_state(stored), RepositoryStatus.from_state(stored)
     return {
-        "articles": ingest.count_articles(connection),
-        "quarantined": ingest.count_problems(connection),
+        "articles": database.count_rows(connection, articles),
+        "quarantined": database.count_rows(connection, quarantine),
         "feeds": len(feed_states.load_states(connection)),
         "terms": queries.term_counts(connection),
         "generation": int(stored.get("generation", "-1")),
