@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, UniqueConstraint
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -23,18 +15,22 @@ Key = BigInteger().with_variant(Integer(), "sqlite")
 #: Ordered and compared by code points everywhere: a feed must not change with the locale of a server.
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
+
+def _table(name: str, *columns: sa.schema.SchemaItem, **options: Any) -> Table:
+    return Table(name, metadata, *columns, **options)
+
+
+def _required(kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Return columns of one type that are never NULL, in this order."""
+    return [Column(name, kind, nullable=False) for name in names]
+
+
 #: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
-state = Table(
-    "state",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-)
+state = _table("state", Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
 #: Every file of the store as last seen. `article` is the id of the article it became, empty in quarantine.
-files = Table(
+files = _table(
     "files",
-    metadata,
     Column("path", Text, primary_key=True),
     Column("stamp", BigInteger, nullable=False),
     Column("article", Text, nullable=False),
@@ -42,14 +38,11 @@ files = Table(
     sqlite_with_rowid=False,
 )
 
-quarantine = Table(
+quarantine = _table(
     "quarantine",
-    metadata,
     Column("path", Text, primary_key=True),
-    Column("line", Integer, nullable=False),
-    Column("column", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    *_required(Integer, "line", "column"),
+    *_required(Text, "reason", "kind"),
     Column("since", BigInteger, nullable=False),
 )
 
@@ -57,27 +50,16 @@ quarantine = Table(
 #: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
 #: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
 #: the store's first) are what digests go by, and never change once they are past.
-articles = Table(
+articles = _table(
     "articles",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("position", BigInteger, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("url", Text, nullable=False),
-    Column("permalink", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("summary", Text, nullable=False),
-    Column("published", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
-    Column("original", Text, nullable=False),
-    Column("picture", Text, nullable=False),
-    Column("comments", Integer, nullable=False),
-    Column("editor_choice", Integer, nullable=False),
-    Column("names", Text, nullable=False),
-    Column("terms", Text, nullable=False),
-    Column("content", Text, nullable=False),
-    Column("digest", Text, nullable=False),
+    *_required(Text, "path", "url", "permalink", "title", "summary"),
+    *_required(BigInteger, "published", "updated"),
+    *_required(Text, "original", "picture"),
+    *_required(Integer, "comments", "editor_choice"),
+    *_required(Text, "names", "terms", "content", "digest"),
     Column("first_seen", BigInteger, nullable=False),
     Column("available", BigInteger, nullable=False, server_default="0"),
     Column("arrival", BigInteger, nullable=False, server_default="0"),
@@ -88,27 +70,23 @@ articles = Table(
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.
-departed = Table(
+departed = _table(
     "departed",
-    metadata,
     Column("id", Text, primary_key=True),
-    Column("available", BigInteger, nullable=False),
-    Column("arrival", BigInteger, nullable=False),
+    *_required(BigInteger, "available", "arrival"),
     sqlite_with_rowid=False,
 )
 
 #: Bodies apart from headings, so that lists of articles never touch them.
-bodies = Table(
+bodies = _table(
     "bodies",
-    metadata,
     Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
     Column("html", Text, nullable=False),
 )
 
 #: When git saw files of the store come and change (UTC seconds, NULL where no commit says), so that only new commits are read.
-dated = Table(
+dated = _table(
     "dated",
-    metadata,
     Column("path", Text, primary_key=True),
     Column("first", BigInteger, nullable=True),
     Column("last", BigInteger, nullable=True),
@@ -117,15 +95,10 @@ dated = Table(
 
 #: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps;
 #: `adopted` the first slug of another term, whose feed this one goes on with since an alias renamed it ("" for none).
-terms = Table(
+terms = _table(
     "terms",
-    metadata,
     Column("key", Key, primary_key=True),
-    Column("facet", Text, nullable=False),
-    Column("folded", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("slug", Text, nullable=False),
-    Column("feed_path", Text, nullable=False),
+    *_required(Text, "facet", "folded", "name", "slug", "feed_path"),
     Column("articles", Integer, nullable=False),
     Column("adopted", Text, nullable=False, server_default=""),
     UniqueConstraint("facet", "folded"),
@@ -133,9 +106,8 @@ terms = Table(
 )
 
 #: How many articles write a term how.
-spellings = Table(
+spellings = _table(
     "spellings",
-    metadata,
     Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
     Column("name", Text, primary_key=True),
     Column("articles", Integer, nullable=False),
@@ -143,9 +115,8 @@ spellings = Table(
 )
 
 #: The index that makes `select` a look-up: the articles of a term in the order of time.
-memberships = Table(
+memberships = _table(
     "memberships",
-    metadata,
     Column("term_key", Key, ForeignKey("terms.key"), primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
@@ -155,9 +126,8 @@ memberships = Table(
 )
 
 #: The articles of a term, and those of a span of time, as bitmaps of keys: only catalog/bitmaps.py reads them.
-sets = Table(
+sets = _table(
     "sets",
-    metadata,
     Column("kind", Text, primary_key=True),
     Column("key", Key, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
@@ -165,9 +135,8 @@ sets = Table(
 )
 
 #: Every feed there is, as the last rescan left it. `changed` is its Last-Modified, `digest` decides its ETags.
-feeds = Table(
+feeds = _table(
     "feeds",
-    metadata,
     Column("path", Text, primary_key=True),
     Column("title", Text, nullable=False),
     Column("term_key", Key, nullable=True),
@@ -182,40 +151,29 @@ feeds = Table(
 # -- newsletter ------------------------------------------------------------
 
 #: What people may want, as in an address (`tag=Linux&translator=geekpi`, `feed=kernel`), each text once.
-selections = Table(
-    "selections",
-    metadata,
-    Column("key", Key, primary_key=True),
-    Column("query", Text, nullable=False, unique=True),
-)
+selections = _table("selections", Column("key", Key, primary_key=True), Column("query", Text, nullable=False, unique=True))
 
 #: Addresses with consent. `address` as typed, `mailbox` as compared. Keys are never used again, so an old link means no other.
 #: `status`: active | unsubscribed | bounced | complained. `version` goes up to revoke the links sent so far.
 #: `bounce_score` is in hundredths, as of `bounced_at`.
-subscribers = Table(
+subscribers = _table(
     "subscribers",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("address", Text, nullable=False),
     Column("mailbox", Text, nullable=False, unique=True),
-    Column("status", Text, nullable=False),
-    Column("language", Text, nullable=False),
-    Column("timezone", Text, nullable=False),
+    *_required(Text, "status", "language", "timezone"),
     Column("version", Integer, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("confirmed", BigInteger, nullable=False),
+    *_required(BigInteger, "created", "confirmed"),
     Column("ended", BigInteger, nullable=True),
-    Column("reason", Text, nullable=False),
-    Column("source", Text, nullable=False),
+    *_required(Text, "reason", "source"),
     Column("bounce_score", Integer, nullable=False),
     Column("bounced_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
 
 #: Those whose issues are due at the same instants. `day`: 0 (Monday) to 6 for weekly, else -1.
-cohorts = Table(
+cohorts = _table(
     "cohorts",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("frequency", Text, nullable=False),
     Column("day", Integer, nullable=False),
@@ -225,9 +183,8 @@ cohorts = Table(
 
 #: What a subscriber wants, how often: keys of selections in the subscriber's order, joined by commas. `covered` (UTC seconds)
 #: and `arrival` say how far the issues so far have come; `since` is when the subscription was entered.
-subscriptions = Table(
+subscriptions = _table(
     "subscriptions",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("subscriber", Key, ForeignKey("subscribers.key"), nullable=False),
     Column("frequency", Text, nullable=False),
@@ -241,14 +198,11 @@ subscriptions = Table(
 )
 
 #: Sign-ups that wait for their confirmation. `network` and `mailbox_hash` are salted hashes, for the limits; `wanted` is JSON.
-requests = Table(
+requests = _table(
     "requests",
-    metadata,
     Column("token_hash", Text, primary_key=True),
-    Column("mailbox_hash", Text, nullable=False),
-    Column("network", Text, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
+    *_required(Text, "mailbox_hash", "network"),
+    *_required(BigInteger, "created", "expires"),
     Column("used", BigInteger, nullable=True),
     Column("wanted", Text, nullable=False),
     Index("ix_requests_mailbox", "mailbox_hash", "created"),
@@ -257,35 +211,28 @@ requests = Table(
 )
 
 #: Addresses that nothing may be sent to, by salted hash: survives the erasure of the subscriber, and every import.
-suppressions = Table(
+suppressions = _table(
     "suppressions",
-    metadata,
     Column("mailbox_hash", Text, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
 )
 
 #: Single messages (confirmations, receipts), whole, until a transport has taken them.
-outbox = Table(
+outbox = _table(
     "outbox",
-    metadata,
     Column("key", Key, primary_key=True),
-    Column("recipient", Text, nullable=False),
-    Column("message_id", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    *_required(Text, "recipient", "message_id", "message", "status"),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
+    *_required(BigInteger, "next_at", "created"),
     Column("reply", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 
 #: Which cohort was planned for which instant: a pair is planned once, whatever the clock does. `issue` is NULL where nothing
 #: was new.
-plans = Table(
+plans = _table(
     "plans",
-    metadata,
     Column("cohort", Key, ForeignKey("cohorts.key"), primary_key=True, autoincrement=False),
     Column("due", BigInteger, primary_key=True, autoincrement=False),
     Column("issue", Key, nullable=True),
@@ -293,38 +240,32 @@ plans = Table(
 )
 
 #: `id` is what its address ends in. `status`: open | paused | cancelled | done. `listed`: shown under /digests/.
-issues = Table(
+issues = _table(
     "issues",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("frequency", Text, nullable=False),
     Column("due", BigInteger, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("planned_at", BigInteger, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("listed", Integer, nullable=False),
-    Column("articles", Integer, nullable=False),
+    *_required(Text, "status", "reason"),
+    *_required(Integer, "listed", "articles"),
     UniqueConstraint("frequency", "due"),
     Index("ix_issues_status", "status"),
     sqlite_autoincrement=True,
 )
 
 #: The articles of an issue as they were when it was planned, editor's choice and newest first. `data`: model.IssueArticle.
-issue_articles = Table(
+issue_articles = _table(
     "issue_articles",
-    metadata,
     Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
     Column("rank", Integer, primary_key=True, autoincrement=False),
-    Column("article", Text, nullable=False),
-    Column("data", Text, nullable=False),
+    *_required(Text, "article", "data"),
 )
 
 #: What each selection got in an issue, for each reach (subscriptions differ in how far they were covered): ranks and commas.
-issue_sections = Table(
+issue_sections = _table(
     "issue_sections",
-    metadata,
     Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
     Column("reach", Integer, primary_key=True, autoincrement=False),
     Column("selection", Key, ForeignKey("selections.key"), primary_key=True, autoincrement=False),
@@ -333,19 +274,16 @@ issue_sections = Table(
 
 #: One issue to one subscriber. `status`: pending | sending | sent | retry | failed | uncertain | cancelled. `owner` is the
 #: process that has the row in hand, until `lease` (UTC seconds); `selections` as in subscriptions, when the issue was planned.
-deliveries = Table(
+deliveries = _table(
     "deliveries",
-    metadata,
     Column("issue", Key, ForeignKey("issues.key"), primary_key=True, autoincrement=False),
     Column("subscriber", Key, primary_key=True, autoincrement=False),
     Column("reach", Integer, nullable=False),
-    Column("selections", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    *_required(Text, "selections", "status"),
     Column("attempts", Integer, nullable=False),
     Column("next_at", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("lease", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
+    *_required(BigInteger, "lease", "updated"),
     Column("reply", Text, nullable=False),
     Index("ix_deliveries_subscriber", "subscriber"),
     Index(
@@ -360,47 +298,32 @@ deliveries = Table(
 )
 
 #: Rates of sending that outlive a restart: what is left (thousandths of a message) as of `at` (milliseconds).
-buckets = Table(
-    "buckets",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("left", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
-)
+buckets = _table("buckets", Column("name", Text, primary_key=True), *_required(BigInteger, "left", "at"))
 
 #: What came back. `message` is the hash of the report, so that one read twice counts once. `kind`: hard | soft | complaint.
-bounces = Table(
+bounces = _table(
     "bounces",
-    metadata,
     Column("message", Text, primary_key=True),
-    Column("subscriber", Key, nullable=False),
-    Column("issue", Key, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("diagnostic", Text, nullable=False),
+    *_required(Key, "subscriber", "issue"),
+    *_required(Text, "kind", "status", "diagnostic"),
     Column("at", BigInteger, nullable=False),
     Index("ix_bounces_subscriber", "subscriber", "at"),
 )
 
 #: Requests of a feed on a day (as `date.toordinal` counts; 0 sums up all days, also those that were purged). `requests` are
 #: all; of those, `unchanged` were answered 304, `refused` 429. `sent` in bytes. Nothing here tells one reader from another.
-audience = Table(
+audience = _table(
     "audience",
-    metadata,
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("path", Text, primary_key=True),
     Column("format", Text, primary_key=True),
-    Column("requests", BigInteger, nullable=False),
-    Column("unchanged", BigInteger, nullable=False),
-    Column("refused", BigInteger, nullable=False),
-    Column("sent", BigInteger, nullable=False),
+    *_required(BigInteger, "requests", "unchanged", "refused", "sent"),
     sqlite_with_rowid=False,
 )
 
 #: The highest number of readers that an aggregator reported on a day. `feed` is its own name for the feed.
-readers = Table(
+readers = _table(
     "readers",
-    metadata,
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("path", Text, primary_key=True),
     Column("aggregator", Text, primary_key=True),
@@ -415,21 +338,14 @@ readers = Table(
 #: Verified subscriptions. `topic` is the rel=self address that was subscribed to; `wanted` is the digest of its feed as the hub
 #: last saw it, `delivered` the one that the callback has. `due` (UTC seconds) is NULL where nothing is owed; `attempts` counts
 #: for the digest that is wanted, `failures` in a row since `failing_since`. Callbacks and secrets go into no log.
-hub_subscriptions = Table(
+hub_subscriptions = _table(
     "hub_subscriptions",
-    metadata,
     Column("key", Key, primary_key=True),
-    Column("topic", Text, nullable=False),
-    Column("callback", Text, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("secret", Text, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
-    Column("delivered", Text, nullable=False),
-    Column("wanted", Text, nullable=False),
+    *_required(Text, "topic", "callback", "host", "secret"),
+    *_required(BigInteger, "created", "expires"),
+    *_required(Text, "delivered", "wanted"),
     Column("due", BigInteger, nullable=True),
-    Column("attempts", Integer, nullable=False),
-    Column("failures", Integer, nullable=False),
+    *_required(Integer, "attempts", "failures"),
     Column("failing_since", BigInteger, nullable=True),
     Column("problem", Text, nullable=False),
     UniqueConstraint("topic", "callback"),
@@ -441,18 +357,12 @@ hub_subscriptions = Table(
 
 #: What subscribers asked for, until it is verified. `asked` is the topic as they wrote it, `seen` the digest of the feed then.
 #: `due` is NULL where verification has failed: such rows stay for a while and count against the limits.
-hub_requests = Table(
+hub_requests = _table(
     "hub_requests",
-    metadata,
     Column("key", Key, primary_key=True),
-    Column("mode", Text, nullable=False),
-    Column("topic", Text, nullable=False),
-    Column("asked", Text, nullable=False),
-    Column("callback", Text, nullable=False),
-    Column("host", Text, nullable=False),
+    *_required(Text, "mode", "topic", "asked", "callback", "host"),
     Column("lease", BigInteger, nullable=False),
-    Column("secret", Text, nullable=False),
-    Column("seen", Text, nullable=False),
+    *_required(Text, "secret", "seen"),
     Column("created", BigInteger, nullable=False),
     Column("due", BigInteger, nullable=True),
     Column("attempts", Integer, nullable=False),
@@ -463,9 +373,8 @@ hub_requests = Table(
 )
 
 #: What an external hub has been notified of: the digest of each feed.
-hub_announced = Table(
+hub_announced = _table(
     "hub_announced",
-    metadata,
     Column("path", Text, primary_key=True),
     Column("digest", Text, nullable=False),
     sqlite_with_rowid=False,
@@ -475,35 +384,24 @@ hub_announced = Table(
 # -- console ---------------------------------------------------------------
 
 #: Who is signed in at /operator/. `id` is a keyed hash of what the cookie holds, so the table opens no door.
-operator_sessions = Table(
-    "operator_sessions",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("created", BigInteger, nullable=False),
-    Column("seen", BigInteger, nullable=False),
-)
+operator_sessions = _table("operator_sessions", Column("id", Text, primary_key=True), *_required(BigInteger, "created", "seen"))
 
 #: What was done at /operator/, and refused: `event` is a word, `details` what it was about. `network` is a /24 or a /48.
-operator_log = Table(
+operator_log = _table(
     "operator_log",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("at", BigInteger, nullable=False),
-    Column("event", Text, nullable=False),
-    Column("details", Text, nullable=False),
-    Column("network", Text, nullable=False),
+    *_required(Text, "event", "details", "network"),
     Index("ix_operator_log_event", "event", "at"),
     sqlite_autoincrement=True,
 )
 
 #: The last rescans that changed something or failed. `report` is JSON, empty where `fault` says what went wrong.
-rescans = Table(
+rescans = _table(
     "rescans",
-    metadata,
     Column("key", Key, primary_key=True),
     Column("at", BigInteger, nullable=False),
-    Column("report", Text, nullable=False),
-    Column("fault", Text, nullable=False),
+    *_required(Text, "report", "fault"),
     sqlite_autoincrement=True,
 )
 
@@ -511,9 +409,8 @@ rescans = Table(
 # -- figures ---------------------------------------------------------------
 
 #: What all processes measured, added up: see counters.py, which alone reads them. `slot` tells the parts of a histogram apart.
-measures = Table(
+measures = _table(
     "measures",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("label", Text, primary_key=True),
     Column("slot", BigInteger, primary_key=True, autoincrement=False),
@@ -523,14 +420,11 @@ measures = Table(
 
 #: Rows that are too many to be counted whenever a monitor asks: `subject` is a table, `part` an issue (0: all of it), `label` a
 #: status. `at` (UTC seconds) is when the clock counted them, `took` (milliseconds) how long that was.
-counted = Table(
+counted = _table(
     "counted",
-    metadata,
     Column("subject", Text, primary_key=True),
     Column("part", Key, primary_key=True, autoincrement=False),
     Column("label", Text, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("took", BigInteger, nullable=False),
+    *_required(BigInteger, "number", "at", "took"),
     sqlite_with_rowid=False,
 )
