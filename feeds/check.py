@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from . import database, resources, urls
 from .catalog import ingest, queries
 from .config.environment import Environment
-from .config.load import Keys, load_config, positions
+from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, feed_path
 from .database import tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
@@ -35,12 +35,14 @@ from .tokens import Tokens, new_secret
 
 
 def check(environment: Environment) -> list[Problem]:
-    """Return all faults, those of the configuration alone where it cannot be loaded."""
+    """Return all faults, those of the configuration alone where it cannot be loaded; those of the kind "hint" only advise."""
+    hints = [_as_problem(hint, "hint") for hint in removed_settings(environment)]
     try:
         config = load_config(environment)
     except ConfigError as error:
-        return [_as_problem(fault) for fault in error.faults]
+        return [*map(_as_problem, error.faults), *hints]
     return [
+        *hints,
         *_check_addresses(environment, config),
         *_check_git(environment, config),
         *_check_store(environment, config),
@@ -48,8 +50,8 @@ def check(environment: Environment) -> list[Problem]:
     ]
 
 
-def _as_problem(fault: Fault) -> Problem:
-    return Problem(fault.path, fault.line, fault.column, fault.reason, "config")
+def _as_problem(fault: Fault, kind: str = "config") -> Problem:
+    return Problem(fault.path, fault.line, fault.column, fault.reason, kind)
 
 
 def _check_addresses(environment: Environment, config: Config) -> Iterator[Problem]:

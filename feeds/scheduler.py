@@ -27,6 +27,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from . import counters, database, rescan
 from .audience import requests
 from .catalog import queries
+from .config import load
 from .config.models import Config
 from .database import jobs
 from .errors import FeedsError
@@ -86,11 +87,11 @@ class FaultLog:
         else:
             self._reported[event] = ""
 
-    def report(self, event: str, fault: str) -> None:
-        """Log `fault`, one event a line; "" means that all is well again."""
+    def report(self, event: str, fault: str, *, hint: bool = False) -> None:
+        """Log `fault`, one event a line, or a hint as a warning; "" means that all is well again."""
         if fault != self._reported.get(event, ""):
             for line in fault.splitlines():
-                log.error(event, fault=line)
+                log.warning(event, hint=line) if hint else log.error(event, fault=line)
         self._reported[event] = fault
 
 
@@ -215,6 +216,8 @@ class Clock:
         status = self.runtime.read(health.catalog_status)
         git = status["store_git"] or {}
         self._faults.report("config_refused", status["config_fault"])
+        hints = "\n".join(map(str, load.removed_settings(self.runtime.environment)))
+        self._faults.report("setting_removed", hints, hint=True)
         self._faults.report("removals_held", status["held_fault"])
         self._faults.report("pull_failed", git.get("fault", ""))
         self._faults.report("git_dates_failed", git.get("dates_fault", ""))

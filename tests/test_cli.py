@@ -227,6 +227,16 @@ def test_check_names_a_fault_of_the_configuration_by_file_line_and_column(
     assert str(config / place) in found.stdout
 
 
+def test_check_hints_at_a_setting_of_the_last_release_and_finds_no_fault(site: Any, config: Path) -> None:
+    site.set("newsletter.yaml", "enabled: false\nbounces: {soft_days: 10}\n")
+    text = feeds("check", "--config", config)
+    assert text.returncode == 0 and text.stderr == "no faults\n"
+    assert text.stdout.startswith(f"{config}/newsletter.yaml:2:11: bounces.soft_days: no longer a setting")
+    found = json.loads(feeds("check", "--config", config, "--json").stdout)
+    assert found["ok"] is True and found["problems"] == []
+    assert [hint["line"] for hint in found["hints"]] == [2]
+
+
 def test_check_names_every_fault_at_once_in_text_and_json(site: Any, config: Path) -> None:
     site.write("bad.md", "---\ntitle: [\n---\n")
     site.write("binary.md", b"---\ntitle: \xff\n---\n")

@@ -102,10 +102,12 @@ def test_an_edit_of_the_configuration_is_live_and_a_bad_one_is_named_once_and_ch
     place = f"{feeds_yaml}:{len(good.splitlines()) + 1}:1: colour: unknown setting"
     live.wait(lambda: place in live.log(), 10)
     assert live.request("/feeds/mine.atom")[0] == 200
+    write_now(live.site.config_dir / "newsletter.yaml", "enabled: false\nbounces: {soft_days: 10}\n")
+    live.wait(lambda: "newsletter.yaml:2:11: bounces.soft_days: no longer a setting" in live.log(), 10)
     for number in range(3):  # further rescans while the fault is there
         write_now(live.site.store / f"x{number}.md", "---\ntitle: x\ntags: [Linux]\n---\n")
         live.wait(lambda n=number: live.request(f"/articles/x{n}")[0] in (200, 302), 10)
-    assert live.log().count("unknown setting") == 1
+    assert live.log().count("unknown setting") == live.log().count("setting_removed") == 1
 
     write_now(feeds_yaml, good)
     live.wait(lambda: live.request("/feeds/mine.atom")[0] == 404, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from feeds import resources
 from feeds.config.environment import Environment
-from feeds.config.load import load_config, parse_yaml
+from feeds.config.load import load_config, parse_yaml, removed_settings
 from feeds.config.models import Config, FacetSettings, FeedSettings, Site, feed_path
 from feeds.errors import ConfigError
 from feeds.model import FACETS
@@ -291,6 +292,18 @@ def test_a_configuration_survives_being_stored(folder: Path) -> None:
     (folder / "feeds.yaml").write_text("feeds: [{name: a, title: 甲, select: {tag: [x], not: {tag: [y]}}}]", "utf-8")
     found = read(folder)
     assert Config.model_validate_json(found.model_dump_json(by_alias=True)) == found
+
+
+def test_a_setting_of_the_last_release_is_a_hint_and_no_fault(folder: Path) -> None:
+    (folder / "newsletter.yaml").write_text("bounces:\n  soft_limit: 3\n  soft_days: 10\n")
+    assert read(folder).newsletter.bounces.soft_limit == 3
+    [hint] = removed_settings(Environment.read(folder, {}))
+    assert str(hint).startswith(f"{folder}/newsletter.yaml:3:3: bounces.soft_days: no longer a setting")
+
+
+def test_a_stored_configuration_of_the_last_release_can_be_read() -> None:
+    old = {"newsletter": {"bounces": {"soft_limit": 3, "soft_days": 10}}}
+    assert Config.model_validate_json(json.dumps(old)).newsletter.bounces.soft_limit == 3
 
 
 @pytest.mark.parametrize(

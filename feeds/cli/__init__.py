@@ -234,11 +234,14 @@ def check(config_dir: Path, as_json: bool) -> None:
     """
     from ..check import check as find_problems
 
-    problems = find_problems(read_environment(config_dir))
+    found = find_problems(read_environment(config_dir))
+    hints = [problem for problem in found if problem.kind == "hint"]
+    problems = [problem for problem in found if problem.kind != "hint"]
     if as_json:
-        print_json({"ok": not problems, "problems": _problem_rows(problems)})
+        noted = {"hints": _problem_rows(hints)} if hints else {}
+        print_json({"ok": not problems, "problems": _problem_rows(problems), **noted})
     else:
-        _print_problems(problems, err=False)
+        _print_problems([*problems, *hints], err=False)
         click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import ConfigError, Fault
 from ..model import Selection
 from .environment import Environment, variable
-from .models import Config, FeedSettings, Newsletter, Site
+from .models import REMOVED, Config, FeedSettings, Newsletter, Site
 
 Model = TypeVar("Model", bound=BaseModel)
 #: Names and indexes from the top of a file to a setting; "[key]" at the end means its name, not its value.
@@ -135,6 +135,17 @@ def positions(path: Path) -> Mapping[Keys, Position]:
         return dict(_positions_below(node)) if node else {}
     except (OSError, ValueError, yaml.YAMLError):
         return {}
+
+
+def removed_settings(environment: Environment) -> list[Fault]:
+    """Return a hint for each setting in the files that was REMOVED since the last release: it does nothing any more."""
+    found = []
+    for setting, hint in REMOVED.items():
+        file, _, name = setting.partition(": ")
+        path = environment.config_dir / file
+        if place := positions(path).get((*name.split("."), "[key]")):
+            found.append(Fault(str(path), *place, f"{name}: {hint}"))
+    return found
 
 
 def _positions_below(node: yaml.Node, at: Keys = ()) -> Iterator[tuple[Keys, Position]]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
@@ -30,8 +30,36 @@ TRANSPORTS = {
 }
 
 
+#: Settings of the last release that are gone -> what to do. A file that still has one loads; `feeds check` and the log give the
+#: hint. An entry stays for one release.
+REMOVED: Mapping[str, str] = {
+    "newsletter.yaml: bounces.soft_days": "no longer a setting, 30 days are counted together: delete this line",
+}
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _File(_Strict):
+    """The settings of one file, in the file itself or as the database keeps them; those that were REMOVED are passed over."""
+
+    file: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_removed(cls, value: Any) -> Any:
+        for place in REMOVED:
+            file, _, name = place.partition(": ")
+            value = _without(value, name.split(".")) if file == cls.file else value
+        return value
+
+
+def _without(value: Any, keys: list[str]) -> Any:
+    if not isinstance(value, dict) or keys[0] not in value:
+        return value
+    rest = {key: inner for key, inner in value.items() if key != keys[0]}
+    return rest if len(keys) == 1 else {**rest, keys[0]: _without(value[keys[0]], keys[1:])}
 
 
 def _zone(value: str) -> str:
@@ -146,8 +174,10 @@ class ClientLimits(_Strict):
     documents: Annotated[int, Field(ge=0, le=10_000_000)] = 6000
 
 
-class Site(_Strict):
+class Site(_File):
     """The settings of site.yaml."""
+
+    file = "site.yaml"
 
     title: Annotated[str, Field(min_length=1, max_length=200)] = "Linux 中国"
     description: str = ""
@@ -309,8 +339,10 @@ class WebSub(_Strict):
         return "" if self.hub in ("builtin", "none") else self.hub
 
 
-class FeedSettings(_Strict):
+class FeedSettings(_File):
     """The settings of feeds.yaml."""
+
+    file = "feeds.yaml"
 
     content: Literal["full", "summary"] = "full"
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
@@ -413,7 +445,6 @@ class BounceSettings(_Strict):
     address: Sender = ""
     maildir: str = ""
     soft_limit: Annotated[int, Field(ge=1, le=100)] = 5
-    soft_days: Annotated[int, Field(ge=1, le=365)] = 30
 
 
 class SignupLimits(_Strict):
@@ -437,8 +468,10 @@ def _transport(value: str, info: ValidationInfo) -> str:
     raise ValueError(f"Input should be {', '.join(expected[:-1])} or {expected[-1]}: no other transport is installed")
 
 
-class Newsletter(_Strict):
+class Newsletter(_File):
     """The settings of newsletter.yaml."""
+
+    file = "newsletter.yaml"
 
     enabled: bool = True
     sender: Annotated[str, AfterValidator(_sender), Field(alias="from")] = "Linux 中国 <digest@example.org>"

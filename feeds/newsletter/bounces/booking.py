@@ -31,6 +31,8 @@ from .sources import factories
 #: A point of the score, in hundredths: one passing failure of one day.
 POINT = 100
 DAY = 86400
+#: Days in which passing failures are counted together, for `bounces.soft_limit`.
+SOFT_DAYS = 30
 #: What a report can be booked as, in the order of the answer.
 KINDS = ("hard", "soft", "noted", "complaint", "unsubscribed", "ignored", "repeated")
 Progress = Callable[[int], None]
@@ -116,17 +118,16 @@ class BounceBook:
             return self._end(row, "complained", "a complaint was reported")
         if verdict.kind == "hard":
             return self._end(row, "bounced", f"refused for good: {verdict.status}")
-        limits = self.settings.bounces
-        since = max(self.now - limits.soft_days * DAY + 1, row.confirmed)
+        since = max(self.now - SOFT_DAYS * DAY + 1, row.confirmed)
         recent = sa.and_(bounces.c.subscriber == row.key, bounces.c.at >= since, bounces.c.kind == "soft")
         rows = self.connection.execute(sa.select(bounces.c.at, bounces.c.status).where(recent))
         days = len({at // DAY for at, status in rows if not parser.NOT_THE_ADDRESS.fullmatch(status)})
         update = sa.update(subscribers).where(subscribers.c.key == row.key)
         self.connection.execute(update.values(bounce_score=days * POINT, bounced_at=self.now))
-        if days < limits.soft_limit:
+        if days < self.settings.bounces.soft_limit:
             return False
         last = verdict.status or "without a code"
-        return self._end(row, "bounced", f"{days} passing failures in {limits.soft_days} days, the last one {last}")
+        return self._end(row, "bounced", f"{days} passing failures in {SOFT_DAYS} days, the last one {last}")
 
     def _end(self, row: Any, status: str, reason: str) -> bool:
         mailbox_hash = self.tokens.salted(row.mailbox)
