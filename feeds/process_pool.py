@@ -13,10 +13,10 @@ _MALLOPT = {"M_MMAP_THRESHOLD": (-3, 128 * 1024), "M_TRIM_THRESHOLD": (-1, 128 *
 
 
 def give_memory_back() -> None:
-    """Make glibc return freed memory to the system. For processes that run for months with many threads.
+    """Make glibc return freed memory to the system, in processes that run for months. Does nothing with another C library.
 
-    By default glibc keeps a heap for each thread and puts buffers of some hundred kilobytes between objects that stay: nothing
-    leaks, and the process grows nevertheless. Costs a document a tenth of its time. Does nothing with another C library.
+    By default glibc keeps a heap for each thread, with buffers of some hundred kilobytes between objects that stay, so that the
+    process grows. Costs a document a tenth of its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -27,8 +27,7 @@ def give_memory_back() -> None:
 def pool(count: int, *, forks: bool = True) -> ProcessPoolExecutor:
     """Return a pool of processes: forked, which is ready at once, or spawned where this process has more than one thread.
 
-    Pass `forks=False` where there are threads that Python does not see. Workers end with the process that started them, however
-    that ends.
+    Pass `forks=False` where there are threads that Python does not see. Workers end with the process that started them.
     """
     alone = forks and threading.active_count() == 1
     method = "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"

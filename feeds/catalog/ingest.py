@@ -155,8 +155,6 @@ class Ingest:
         self._respelled: dict[int, tuple[str, Spelled]] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
-    # -- files -------------------------------------------------------------
-
     def put(self, batch: Sequence[ParsedFile]) -> None:
         """Write a batch. A file whose id belongs to a file still to be read waits for `finish`."""
         for part in chunks(batch):
@@ -259,8 +257,6 @@ class Ingest:
         rows.html.append({"article_key": key, "html": article.html})
         return _Known(key, place, path, article.digest, available, names)
 
-    # -- removal -----------------------------------------------------------
-
     def _remove_orphans(self, seen: int) -> frozenset[str]:
         """Remove the orphans that no other file took over, unless the guard holds them back: then return their files."""
         c = articles.c
@@ -287,8 +283,6 @@ class Ingest:
             for table in (files, quarantine):
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(paths)))
         return held
-
-    # -- terms -------------------------------------------------------------
 
     def rejoin(self, former: Aliases) -> None:
         """Give every article its terms again, from the spellings in its file, after the aliases changed from `former`."""

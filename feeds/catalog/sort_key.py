@@ -1,7 +1,6 @@
 """The order of time: the position of an article as one integer, and windows of positions. Pure.
 
-Seconds since 1970 in the upper bits, the article's number below, so that articles of one second have an order that every
-rebuilt catalog agrees on.
+Seconds since 1970 in the upper bits, the article's number below: articles of one second keep their order in a rebuilt catalog.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ _NUMBER_BITS = 24
 
 
 def position(published: int, id: str) -> int:
-    """Return the position of an article; `published` in UTC seconds.
-
-    An id that is not a number, or too large a one, takes part by its hash.
+    """Return the position of an article; `published` in UTC seconds. An id that is not a number below 2^24 counts by its hash.
 
     >>> position(1, "7") == (1 << 24) + 7
     True

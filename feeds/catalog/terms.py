@@ -179,30 +179,25 @@ def changed_terms(before: Aliases, after: Aliases) -> Iterator[Place]:
 
 def write_alias_ids(connection: sa.Connection, aliases: Aliases, changed: Iterable[Place]) -> None:
     """Decide for some terms whose id their feed keeps. Call it when memberships and terms are written."""
-    query = sa.select(terms.c.facet, terms.c.folded).where(terms.c.adopted != "")
+    m, t = memberships.c, terms.c
+    query = sa.select(t.facet, t.folded).where(t.adopted != "")
     adopting = {(facet, folded) for facet, folded in connection.execute(query)}
     sources = {facet: aliases.sources(facet) for facet in aliases.names}
     for facet, folded in changed:
         merged = sources.get(facet, {}).get(folded, frozenset())
-        if merged or (facet, folded) in adopting:  # nearly all terms have no other names
-            where = (terms.c.facet == facet, terms.c.folded == folded)
-            key = connection.execute(sa.select(terms.c.key).where(*where)).scalar()
-            adopted = "" if key is None else _alias_id(connection, key, facet, folded, merged)
-            connection.execute(sa.update(terms).where(*where).values(adopted=adopted))
-
-
-def _alias_id(connection: sa.Connection, key: int, facet: str, folded: str, merged: frozenset[str]) -> str:
-    """The first slug of the term whose feed goes on, "" for the term's own."""
-    m = memberships.c
-    query = sa.select(articles.c.names).join(memberships, m.article_key == articles.c.key).where(m.term_key == key)
-    oldest: dict[str, list[str]] = json.loads(connection.execute(query.order_by(m.position).limit(1)).scalar() or "{}")
-    written = {urls.fold(name): name for name in oldest.get(facet, ())}
-    eldest = min(written.keys() & merged, default="")
-    if folded in written or not eldest:
-        return ""
-    found = sa.select(terms.c.feed_path).where(terms.c.facet == facet, terms.c.folded == eldest)
-    # A catalog from scratch has never met the other term by itself: it was called what the oldest article calls it.
-    return str(connection.execute(found).scalar() or urls.slug(written[eldest]))
+        if not merged and (facet, folded) not in adopting:
+            continue  # it has no other names, as nearly all
+        where = (t.facet == facet, t.folded == folded)
+        names = sa.select(articles.c.names).join(memberships, m.article_key == articles.c.key)
+        names = names.where(m.term_key == sa.select(t.key).where(*where).scalar_subquery()).order_by(m.position).limit(1)
+        oldest: dict[str, list[str]] = json.loads(connection.execute(names).scalar() or "{}")
+        written = {urls.fold(name): name for name in oldest.get(facet, ())}
+        adopted = "" if folded in written else min(written.keys() & merged, default="")
+        if adopted:
+            path = connection.execute(sa.select(t.feed_path).where(t.facet == facet, t.folded == adopted)).scalar()
+            # A catalog from scratch has never met the other term by itself: it was called what the oldest article calls it.
+            adopted = path or urls.slug(written[adopted])
+        connection.execute(sa.update(terms).where(*where).values(adopted=adopted))
 
 
 # -- collation: Latin letters and Han characters in one alphabet -----------

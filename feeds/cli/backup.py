@@ -40,8 +40,8 @@ def migrate(config_dir: Path, source: str | None) -> None:
         before, after = database.migrate(runtime.engine)
         click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
-            with show_count("carrying over") as progress:
-                counts = backups.carry_over_from(runtime.environment.locate(source), runtime.engine, progress)
+            with backups.open_engine(runtime.environment.locate(source)) as old, show_count("carrying over") as progress:
+                counts = backups.carry_over(old, runtime.engine, progress)
             click.echo(f"carried over: {backups.summary(counts)}")
             click.echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:

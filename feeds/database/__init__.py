@@ -4,40 +4,19 @@
 date, `backup` copies one, `jobs` queues work for other processes.
 """
 
-from .engine import (
-    HEAD,
-    chunks,
-    connect,
-    conninfo,
-    continue_keys,
-    count_rows,
-    ensure_tables,
-    fetch_rows,
-    insert_rows,
-    is_postgresql,
-    is_temporary,
-    lock,
-    migrate,
-    reading,
-    version,
-    writing,
-)
-
-__all__ = [
-    "HEAD",
-    "chunks",
-    "connect",
-    "conninfo",
-    "continue_keys",
-    "count_rows",
-    "ensure_tables",
-    "fetch_rows",
-    "insert_rows",
-    "is_postgresql",
-    "is_temporary",
-    "lock",
-    "migrate",
-    "reading",
-    "version",
-    "writing",
-]
+from .engine import HEAD as HEAD
+from .engine import chunks as chunks
+from .engine import connect as connect
+from .engine import conninfo as conninfo
+from .engine import continue_keys as continue_keys
+from .engine import count_rows as count_rows
+from .engine import ensure_tables as ensure_tables
+from .engine import fetch_rows as fetch_rows
+from .engine import insert_rows as insert_rows
+from .engine import is_postgresql as is_postgresql
+from .engine import is_temporary as is_temporary
+from .engine import lock as lock
+from .engine import migrate as migrate
+from .engine import reading as reading
+from .engine import version as version
+from .engine import writing as writing

@@ -1,8 +1,7 @@
 """Copy a whole database into another, of either kind, as it was at one instant: backup, restore, moving to another database.
 
-A backup is an SQLite file with the tables of the program that made it, whatever the service itself uses: any SQLite tool opens
-it, it can be restored into either kind of database, and used as it is. Jobs of workers are not in it; they can be derived from
-its rows.
+A backup is an SQLite file with the tables of the program that made it: any SQLite tool opens it, and it can be restored into
+either kind of database, or used as it is. Jobs of workers are not in it; they can be derived from its rows.
 """
 
 from __future__ import annotations
@@ -44,19 +43,16 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> 
         if source.dialect.name == "sqlite":
             with source.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
-            with _open(draft) as target, database.reading(target) as written:
+            with open_engine(f"sqlite:///{draft}", wal=False) as target, database.reading(target) as written:
                 found = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
         else:
-            with _open(draft) as target:
+            with open_engine(f"sqlite:///{draft}", wal=False) as target:
                 database.ensure_tables(target)
                 with database.reading(source) as rows, database.writing(target) as written:
                     found = copy(rows, written, progress)
         draft.chmod(0o600)
-        descriptor = os.open(draft, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with draft.open("rb") as file:
+            os.fsync(file)
         os.link(draft, path)  # unlike a rename, it fails where another process was faster
     return found
 
@@ -108,15 +104,6 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
     return found
 
 
-def carry_over_from(url: str, target: sa.Engine, progress: Progress | None = None) -> Counts:
-    """Carry over the database at `url`; see `carry_over`."""
-    source = database.connect(url)
-    try:
-        return carry_over(source, target, progress)
-    finally:
-        source.dispose()
-
-
 def is_closed(connection: sa.Connection) -> bool:
     """Return whether this SQLite database was carried over to another."""
     query = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'moved\\_%' ESCAPE '\\' LIMIT 1")
@@ -155,8 +142,9 @@ def _generation(connection: sa.Connection) -> int:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[sa.Engine]:
-    engine = database.connect(f"sqlite:///{path}", wal=False)
+def open_engine(url: str, *, wal: bool = True) -> Iterator[sa.Engine]:
+    """Yield an engine, and close all of its connections at the end."""
+    engine = database.connect(url, wal=wal)
     try:
         yield engine
     finally:
@@ -170,7 +158,7 @@ def _readable(path: Path) -> Iterator[sa.Engine]:
         raise DatabaseError(f"{path}: no such file")
     with tempfile.TemporaryDirectory(prefix="feeds-restore-") as folder:
         draft = Path(folder) / "backup.db"
-        with _open(path) as original:
+        with open_engine(f"sqlite:///{path}", wal=False) as original:
             try:
                 with original.connect() as connection:
                     connection.exec_driver_sql("PRAGMA schema_version")
@@ -178,7 +166,7 @@ def _readable(path: Path) -> Iterator[sa.Engine]:
                 raise DatabaseError(f"{path}: no backup: {error.orig}") from None
             with original.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
-        with _open(draft) as engine:
+        with open_engine(f"sqlite:///{draft}", wal=False) as engine:
             if not database.version(engine):
                 raise DatabaseError(f"{path}: no backup of this service")
             database.migrate(engine)

@@ -13,7 +13,7 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,8 @@ _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
 #: Seconds in the pool after which a connection is probed before it is used.
 _IDLE_SECONDS = 1.0
+#: Of both kinds. Parameters are hidden, because addresses and secrets would be in the log with any error.
+_POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "hide_parameters": True}
 
 
 def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Engine:
@@ -55,13 +57,7 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
         raise DatabaseError(f"FEEDS_DATABASE_URL: {address.drivername}: only sqlite and postgresql are known")
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(
-        address,
-        connect_args={"timeout": busy_seconds, "check_same_thread": False},
-        pool_size=8,
-        max_overflow=16,
-        hide_parameters=True,  # addresses and secrets would be in the log with any error
-    )
+    engine = sa.create_engine(address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **_POOL)
 
     def prepare(connection: Any, _record: Any) -> None:
         # Transactions are begun by `reading` and `writing` below, not by the driver, which would begin them too late:
@@ -87,9 +83,7 @@ def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
             },
             # As `reading` needs. Setting it for each snapshot would cost a feed a twentieth of its time.
             isolation_level="REPEATABLE READ",
-            pool_size=8,
-            max_overflow=16,
-            hide_parameters=True,
+            **_POOL,
         )
     except ModuleNotFoundError:
         raise DatabaseError("PostgreSQL needs a driver: pip install 'feeds[postgresql]'") from None
@@ -112,10 +106,7 @@ def _replace_nul(connection: Any, _record: Any) -> None:
 
 
 def _hide_rows(context: sa.engine.ExceptionContext) -> None:
-    """PostgreSQL quotes the row that it refuses: report what went wrong, not what was being written.
-
-    The exception keeps its diagnosis (`diag`), which nobody prints.
-    """
+    """Report what went wrong, not the row that PostgreSQL refused: the exception keeps it in `diag`, which nobody prints."""
     error = context.original_exception
     if (message := _without_rows(error)) and context.sqlalchemy_exception is not None:
         context.sqlalchemy_exception.args = (f"({type(error).__module__}.{type(error).__name__}) {message}",)
@@ -284,8 +275,7 @@ def _last_key(connection: sa.Connection, table: Table, column: sa.Column[Any]) -
 def lock(engine: sa.Engine, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool] | None]:
     """Hold the lock `name` across processes; the end of a process releases it. Yields None if it is taken and not `wait`.
 
-    Else yields what tells whether the lock is still held: on PostgreSQL a lock ends with its connection, which the process that
-    holds it would not notice otherwise.
+    Else yields what tells whether the lock is still held: on PostgreSQL it ends with its connection, unnoticed.
     """
     if engine.dialect.name == "sqlite":
         descriptor = os.open(f"{engine.url.database}.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -375,15 +365,10 @@ def migrate(engine: sa.Engine) -> tuple[str, str]:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            if is_postgresql(engine):
-                _collate(connection)
+            if is_postgresql(engine):  # order by code points what migrations made as plain text, as `Text` is
+                query = sa.text("""SELECT table_name, column_name FROM information_schema.columns
+                    WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'""")
+                for table, column in connection.execute(query).all():
+                    if table in metadata.tables:
+                        connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')
     return before, HEAD
-
-
-def _collate(connection: sa.Connection) -> None:
-    """Order by code points what migrations made as plain text, as `Text` is."""
-    query = sa.text("""SELECT table_name, column_name FROM information_schema.columns
-        WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'""")
-    for table, column in connection.execute(query).all():
-        if table in metadata.tables:
-            connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')

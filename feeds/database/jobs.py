@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from ..errors import DatabaseError
 from . import engine as database
-from . import tables
+from .tables import state
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 HEARTBEAT, STALLED = 5.0, 20.0
 #: Under this name in `state`: the last of Procrastinate's own migrations that this database has seen.
 _SCHEMA = "procrastinate"
-_MANY = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ def enqueue(connection: sa.Connection, jobs: Sequence[Job]) -> None:
         for job in jobs
     ]
     manager = App(connector=SyncPsycopgConnector()).job_manager  # it opens no connection of its own
-    for start in range(0, len(rows), _MANY):
-        manager.batch_defer_jobs(rows[start : start + _MANY], connection=connection.connection.driver_connection)
+    for part in database.chunks(rows, 2000):
+        manager.batch_defer_jobs(part, connection=connection.connection.driver_connection)
 
 
 def is_queued(connection: sa.Connection, task: str, **arguments: Any) -> bool:
@@ -102,7 +101,7 @@ def prepare(engine: sa.Engine) -> None:
 
     with database.lock(engine, "migrate"), database.writing(engine) as connection:
         steps = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-        known = connection.execute(sa.select(tables.state.c.value).where(tables.state.c.name == _SCHEMA)).scalar()
+        known = connection.execute(sa.select(state.c.value).where(state.c.name == _SCHEMA)).scalar()
         if not is_prepared(connection):
             scripts = [SchemaManager.get_schema()]
         else:
@@ -112,8 +111,8 @@ def prepare(engine: sa.Engine) -> None:
             for script in scripts:
                 cursor.execute(script)
         if known != steps[-1].name:
-            connection.execute(sa.delete(tables.state).where(tables.state.c.name == _SCHEMA))
-            connection.execute(sa.insert(tables.state).values(name=_SCHEMA, value=steps[-1].name))
+            connection.execute(sa.delete(state).where(state.c.name == _SCHEMA))
+            connection.execute(sa.insert(state).values(name=_SCHEMA, value=steps[-1].name))
 
 
 def rescue(engine: sa.Engine) -> int:

@@ -33,12 +33,13 @@ _PRIVATE_LINE = re.compile(r"^[ \t-]*(?:%s)[ \t]*:" % "|".join(_PRIVATE), re.MUL
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
 
 
+@dataclass(eq=False)
 class BadFrontMatter(ValueError):
     """A header that cannot be read. `line` and `column` count from 1 in the file; `reason` quotes nothing of it."""
 
-    def __init__(self, line: int, column: int, reason: str) -> None:
-        super().__init__(line, column, reason)
-        self.line, self.column, self.reason = line, column, reason
+    line: int
+    column: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

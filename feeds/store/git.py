@@ -50,22 +50,12 @@ _ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
 }
-#: Above whatever the repository's own configuration says (https://git-scm.com/docs/git-config).
+#: Above whatever the repository's own configuration says (https://git-scm.com/docs/git-config). An automatic gc would go on in
+#: a process of its own, behind the time limit.
 _SETTINGS = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.pager=cat",
-    "credential.interactive=false",
-    "gc.auto=0",  # would go on in a process of its own, behind the time limit
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-    "fetch.recurseSubmodules=false",
-    "http.lowSpeedLimit=1",
-    "http.lowSpeedTime=60",
-    "log.showSignature=false",
-    "color.ui=false",
-    "advice.detachedHead=false",
-    "merge.autoStash=false",
+    "core.hooksPath=/dev/null core.fsmonitor=false core.pager=cat credential.interactive=false gc.auto=0 "
+    "maintenance.auto=false submodule.recurse=false fetch.recurseSubmodules=false http.lowSpeedLimit=1 http.lowSpeedTime=60 "
+    "log.showSignature=false color.ui=false advice.detachedHead=false merge.autoStash=false".split()
 )
 
 
@@ -77,10 +67,7 @@ class Git:
     stop: threading.Event | None = None
 
     def run_command(self, *arguments: str, seconds: float = LOCAL_SECONDS, ssh: str = "") -> str:
-        """Return the output; names of files come back as the file system has them. Raises GitError for the operator.
-
-        `ssh` is the command that reaches a remote, if one is to be reached.
-        """
+        """Return the output, decoded as names of files are. `ssh` is the command that reaches a remote. Raises GitError."""
         code, output, errors = self._run(arguments, seconds, ssh)
         if code:
             raise GitError(explain(errors, self.folder) or f"git {arguments[0]} ended with {code}")
@@ -178,12 +165,10 @@ def printable(text: str) -> str:
 
 # -- dates of files --------------------------------------------------------
 #
-# One `git log` over the commits that are new, never a process for each file. A file that moved keeps its first date; a move
-# that changes nothing is not a modification. The oldest commits of a shallow clone stand for everything before them, so they
-# date nothing.
+# One `git log` over the commits that are new, never a process for each file. A file that moved keeps its first date. The oldest
+# commits of a shallow clone stand for everything before them, so they date nothing.
 
 _COMMIT = "\x01"
-#: What to say of a shallow clone.
 SHALLOW = "dates nothing that its oldest commits brought"
 #: Renames are looked for among so many files of one commit: the search takes time by the square.
 _RENAMES = "-l400"
@@ -288,10 +273,7 @@ def apply_commits(
 
 @dataclass(frozen=True, slots=True)
 class DateChanges:
-    """What git says against what the catalog knows. `mark` is to be stored until the next time; "" where dates are off.
-
-    `changed`: files with other dates than before, None for a file that has no dates any more.
-    """
+    """Files with other dates than the catalog has, None for no dates any more; `mark` is to be stored until the next time."""
 
     mark: str = ""
     changed: Mapping[str, FileDates | None] = field(default_factory=dict)
@@ -339,12 +321,12 @@ def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark) -> Da
         return DateChanges(after, shallow=bool(shallow), head=head)
     log = read_log(git, known_to, head) if head else []
     if known_to:
-        paths_of_log = {path for commit in log for change in commit.changes for path in (change.path, change.source) if path}
-        return DateChanges(after, apply_commits(read_dates(connection, paths_of_log), log, shallow), bool(shallow), head=head)
-    known = {path: FileDates(first, last) for path, first, last in connection.execute(sa.select(dated))}
-    found = apply_commits({}, log, shallow)
-    gone: dict[str, FileDates | None] = dict.fromkeys(known.keys() - found.keys())
-    changed = gone | {path: dates for path, dates in found.items() if known.get(path) != dates}
+        touched = {path for commit in log for change in commit.changes for path in (change.path, change.source) if path}
+        changed = apply_commits(read_dates(connection, touched), log, shallow)
+    else:
+        known = {path: FileDates(first, last) for path, first, last in connection.execute(sa.select(dated))}
+        found = dict.fromkeys(known) | apply_commits({}, log, shallow)
+        changed = {path: dates for path, dates in found.items() if known.get(path) != dates}
     return DateChanges(after, changed, bool(shallow), head=head)
 
 
@@ -375,8 +357,7 @@ def write_dates(connection: sa.Connection, changed: Mapping[str, FileDates | Non
 
 # -- pull: fetch, then fast-forward or nothing -----------------------------
 #
-# A work tree with changes of its own, or a branch that has diverged, is left exactly as it is, and reported. Files on disk are
-# published in any case.
+# A work tree with changes of its own, or a branch that has diverged, is left as it is, and reported.
 
 #: Where the fetched branch is kept: a name of our own, so that neither remotes nor refspecs need to be understood.
 FETCHED = "refs/feeds/upstream"
@@ -406,9 +387,7 @@ def pull(store: str, settings: StoreGit, stop: threading.Event | None = None) ->
     before = ""
     try:
         before = head_commit(git)
-        upstream = upstream_branch(git)
-        _fetch(git, upstream, settings.timeout_seconds)
-        _fast_forward(git, upstream, before)
+        _fast_forward(git, upstream_branch(git), before, settings.timeout_seconds)
         after = head_commit(git)
     except GitError as error:
         return PullResult(before, fault=str(error))
@@ -435,7 +414,17 @@ def upstream_branch(git: Git) -> Upstream:
     return Upstream(branch, remote, merge)
 
 
-def _fast_forward(git: Git, source: Upstream, before: str) -> None:
+def _fast_forward(git: Git, source: Upstream, before: str, seconds: int) -> None:
+    options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head")
+    # The operator's own command for ssh is told not to ask anything; a program that stands in for it cannot be.
+    own = os.environ.get("GIT_SSH_COMMAND") or git.settings().get("core.sshcommand", "")
+    ssh = "" if not own and os.environ.get("GIT_SSH") else f"{own or 'ssh'} -oBatchMode=yes -oConnectTimeout=20"
+    try:
+        git.run_command("fetch", *options, "--", source.remote, f"+{source.ref}:{FETCHED}", seconds=seconds, ssh=ssh)
+    except GitError as error:
+        # A remote can also be written as an address, where its name is expected.
+        shown = "its remote" if ":" in source.remote or "/" in source.remote else source.remote
+        raise GitError(f"nothing could be fetched from {shown}: {error}") from None
     ahead, behind = 0, 1
     if before:
         ahead, behind = map(int, git.run_command("rev-list", "--left-right", "--count", f"HEAD...{FETCHED}").split())
@@ -461,19 +450,6 @@ def _commits(number: int) -> str:
     return f"{number} commit{'' if number == 1 else 's'}"
 
 
-def _fetch(git: Git, source: Upstream, seconds: int) -> None:
-    options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head")
-    # The operator's own command for ssh is told not to ask anything; a program that stands in for it cannot be.
-    own = os.environ.get("GIT_SSH_COMMAND") or git.settings().get("core.sshcommand", "")
-    ssh = "" if not own and os.environ.get("GIT_SSH") else f"{own or 'ssh'} -oBatchMode=yes -oConnectTimeout=20"
-    try:
-        git.run_command("fetch", *options, "--", source.remote, f"+{source.ref}:{FETCHED}", seconds=seconds, ssh=ssh)
-    except GitError as error:
-        # A remote can also be written as an address, where its name is expected.
-        shown = "its remote" if ":" in source.remote or "/" in source.remote else source.remote
-        raise GitError(f"nothing could be fetched from {shown}: {error}") from None
-
-
 # -- the repository's status, for the operator -----------------------------
 #
 # A pull belongs to a rescan and to its lock, so there are never two; it is over before any transaction begins.
@@ -483,10 +459,7 @@ STATE_NAME = "git"
 
 @dataclass(frozen=True, slots=True)
 class RepositoryStatus:
-    """The last results of pulls and of dates. `tried` and `pulled` in UTC seconds: the last pull, the last good one; or 0.
-
-    `shallow`: the oldest commits are missing, so the files that they brought have no date.
-    """
+    """The last results of pulls and of dates. `tried` and `pulled` in UTC seconds: the last pull, the last good one; or 0."""
 
     pull: bool = False
     dates: bool = False

@@ -31,14 +31,11 @@ from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_
 from .git import UNDATED, FileDates
 from .walk import UNSETTLED, Stamp, file_stamp
 
-MAX_NAME = 300
-MAX_TERMS = 100
+MAX_NAME, MAX_TERMS = 300, 100
 #: Longer ones are cut, and end in "…"; feeds, pages and mails show them again and again.
-MAX_TITLE = 500
-MAX_SUMMARY = 3000
+MAX_TITLE, MAX_SUMMARY = 500, 3000
 #: What is looked at of one field that names people, and of one list: names are short.
-_MAX_FIELD = 2000
-_MAX_ITEMS = 1000
+_MAX_FIELD, _MAX_ITEMS = 2000, 1000
 #: HTML may be so many times as long as a file may be: every relative link becomes an absolute one.
 _MAX_GROWTH = 8
 PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
@@ -79,17 +76,9 @@ class ParseSettings:
         """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
-        return cls(
-            site.store,
-            site.timezone,
-            site.article_url,
-            site.base_url,
-            image_url=site.image_url or site.base_url,
-            max_bytes=site.max_file_bytes,
-            dates=site.store_git.dates,
-            kinds=kinds,
-            extensions=(*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS),
-        )
+        addresses = (site.article_url, site.base_url, site.image_url or site.base_url)
+        extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
+        return cls(site.store, site.timezone, *addresses, site.max_file_bytes, site.store_git.dates, kinds, extensions)
 
     @property
     def key(self) -> str:
@@ -102,10 +91,7 @@ class ParseSettings:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """The result of one file: None is a draft, which must not be published.
-
-    `settled` is False while the file may still be being written or could not be read at all.
-    """
+    """The result of one file, None for a draft. `settled` is False while it may still be being written, or was unreadable."""
 
     path: str
     stamp: Stamp
@@ -163,11 +149,11 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
             status = os.fstat(descriptor)
             regular = stat.S_ISREG(status.st_mode)  # it may have been replaced since the walk
             data = file.read(settings.max_bytes + 1) if regular else b""
+            fault = "" if regular else "not a file any more"
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or type(error).__name__}"
-        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, reason, "unreadable"), settled=False)
-    if not regular:
-        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, "not a file any more", "unreadable"), settled=False)
+        fault = f"cannot be read: {error.strerror or type(error).__name__}"
+    if fault:
+        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, fault, "unreadable"), settled=False)
     result = parse_article(settings, path, data, status.st_mtime, dates)
     return ParsedFile(path, file_stamp(status), result, settled=now_ns - status.st_mtime_ns > UNSETTLED_NS)
 
