@@ -56,25 +56,17 @@ def translate(language: str, text: str, context: str = "") -> str:
     return catalog.gettext(text) if found == text else found
 
 
-def format_day(local: datetime, language: str) -> str:
-    """Return a date as people write it; `local` is in the time zone to be shown.
+def format_day(local: datetime, language: str, *, weekday: bool = False) -> str:
+    """Return a date as people write it, also with its day of the week; `local` is in the time zone to be shown.
 
-    >>> format_day(datetime(2014, 6, 2), "en"), format_day(datetime(2014, 6, 2), "zh-CN")
-    ('2 June 2014', '2014 年 6 月 2 日')
+    >>> format_day(datetime(2014, 6, 2), "en"), format_day(datetime(2014, 6, 2), "zh-CN", weekday=True)
+    ('2 June 2014', '2014 年 6 月 2 日 星期一')
     """
     if language == "zh-CN":
-        return f"{local.year} 年 {local.month} 月 {local.day} 日"
-    return f"{local.day} {local:%B} {local.year}"
-
-
-def format_date(local: datetime, language: str) -> str:
-    """Return a date with its day of the week; `local` is in the time zone to be shown.
-
-    >>> format_date(datetime(2014, 6, 2), "en"), format_date(datetime(2014, 6, 2), "zh-CN")
-    ('Monday, 2 June 2014', '2014 年 6 月 2 日 星期一')
-    """
-    day = format_day(local, language)
-    return f"{day} 星期{_WEEKDAYS[local.weekday()]}" if language == "zh-CN" else f"{local:%A}, {day}"
+        day = f"{local.year} 年 {local.month} 月 {local.day} 日"
+        return f"{day} 星期{_WEEKDAYS[local.weekday()]}" if weekday else day
+    day = f"{local.day} {local:%B} {local.year}"
+    return f"{local:%A}, {day}" if weekday else day
 
 
 def format_period(year: int, month: int, language: str) -> str:
@@ -88,19 +80,9 @@ def format_period(year: int, month: int, language: str) -> str:
     return f"{datetime(year, month, 1):%B %Y}" if month else str(year)
 
 
-# -- time zones ------------------------------------------------------------
-
-_AREAS = {
-    "Asia": "Asia",
-    "Europe": "Europe",
-    "America": "America",
-    "Africa": "Africa",
-    "Australia": "Australia",
-    "Pacific": "Pacific",
-    "Atlantic": "Atlantic",
-    "Indian": "Indian Ocean",
-    "Antarctica": "Antarctica",
-}
+#: Parts of the world, in the order of the list, by what zones' names begin with.
+_AREAS = {name: name for name in "Asia Europe America Africa Australia Pacific Atlantic Indian Antarctica".split()}
+_AREAS["Indian"] = "Indian Ocean"
 #: CLDR's key -> the name in use today.
 _RENAMED = {
     "Asia/Calcutta": "Asia/Kolkata",
@@ -111,11 +93,9 @@ _RENAMED = {
     "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
 }
 
-ZoneGroup = tuple[str, tuple[tuple[str, str], ...]]
-
 
 @lru_cache(maxsize=4)
-def list_zones(language: str) -> tuple[ZoneGroup, ...]:
+def list_zones(language: str) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Return (part of the world in English, ((zone, city in the language), ...)), in the order of the zones' names."""
     from babel import Locale  # 30 ms that only the forms with a list of time zones need
     from babel.core import get_global
@@ -136,8 +116,6 @@ def list_zones(language: str) -> tuple[ZoneGroup, ...]:
 @lru_cache(maxsize=512)
 def format_zone(name: str, language: str) -> str:
     """Return the city of a time zone with the zone's name, `上海 (Asia/Shanghai)`; the name alone where there is no city."""
-    for _area, rows in list_zones(language):
-        for zone, label in rows:
-            if zone == name and label != name:
-                return f"{label} ({name})"
-    return name
+    labels = {zone: label for _area, rows in list_zones(language) for zone, label in rows}
+    label = labels.get(name, name)
+    return f"{label} ({name})" if label != name else name

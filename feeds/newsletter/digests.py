@@ -19,16 +19,16 @@ from .bounces.booking import BounceBook
 from .delivery import issue_status
 from .delivery.ledgers import IssueLedger, Tally, due_messages, send_issues, send_outbox
 from .issues import planning
+from .issues.planning import Progress
 from .issues.preview import PreviewRequest, newest_content
 from .issues.sections import arrange_sections
 from .messages.composer import DigestComposer, MessagePreview
 from .messages.dkim import Signer
 from .messages.templates import template_folders
 from .subscribers.email_address import parse_address
-from .transports import Transport, choose_transport
+from .transports import choose_transport
 from .transports.base import send_now
 
-Progress = Callable[[int], None]
 #: Articles among which a preview finds some where nothing is new.
 _PREVIEW_ARTICLES = 500
 #: Messages of one job: few enough that all workers have a share of an issue, and that another issue has its turn soon.
@@ -58,23 +58,14 @@ class Rehearsal:
 def has_work(context: NewsletterContext, now: int) -> bool:
     """Return whether `plan` or `send` would find anything: a few look-ups, for the scheduler."""
     with context.reading() as connection:
-        return bool(
-            planning.due_cohorts(connection, context.config, now)
-            or issue_status.has_work(connection, now)
-            or due_messages(connection, now, 1)
-        )
-
-
-# -- planning ----------------------------------------------------------------
+        is_sending = issue_status.has_work(connection, now) or bool(due_messages(connection, now, 1))
+        return is_sending or bool(planning.due_cohorts(connection, context.config, now))
 
 
 def plan(
     context: NewsletterContext, now: int, *, written_at: int | None = None, progress: Progress | None = None
 ) -> list[Issue]:
-    """Write the issues that are due, and return them. Idempotent. Waits for a rescan under way: it decides what is new.
-
-    With `written_at`, the real time, an operator catches up as at `now` (see `planning.plan_issues`).
-    """
+    """Write the issues that are due, and return them: `planning.plan_issues`. Waits for a rescan, which decides what is new."""
     with context.reading() as connection:
         if not planning.due_cohorts(connection, context.config, now):
             return []
@@ -118,9 +109,6 @@ def _planned(
         yield connection, planned
 
 
-# -- previews ----------------------------------------------------------------
-
-
 def preview(context: NewsletterContext, wanted: PreviewRequest, now: int) -> tuple[MessagePreview, Message, bool]:
     """Return the newest digest that such a reader would have got: as seen, as sent, and whether it is a true one.
 
@@ -145,9 +133,6 @@ def send_test(context: NewsletterContext, address: str, wanted: PreviewRequest, 
     return message
 
 
-# -- sending -----------------------------------------------------------------
-
-
 def send(
     context: NewsletterContext,
     now: Callable[[], float],
@@ -161,7 +146,8 @@ def send(
     With an `issue`, what one job does: some of the issue's messages, whichever are free.
     """
     engine, config, problem = context.engine, context.config, ""
-    with _measured_transport(context) as transport:
+    with counters.flush_regularly(engine) as gathered:
+        transport = choose_transport(config, context.environment, gathered)
         if issue is None:
             problem = send_outbox(engine, config=config, transport=transport, now=now, stop=stop)
         ledger = IssueLedger(
@@ -183,7 +169,8 @@ def send(
 
 def send_single(context: NewsletterContext, now: Callable[[], float], *, stop: Event | None = None) -> str:
     """Send single messages (confirmations, receipts) that are due. Returns why they wait, "" where they do not."""
-    with _measured_transport(context) as transport:
+    with counters.flush_regularly(context.engine) as gathered:
+        transport = choose_transport(context.config, context.environment, gathered)
         return send_outbox(context.engine, config=context.config, transport=transport, now=now, stop=stop)
 
 
@@ -197,20 +184,10 @@ def enqueue_jobs(connection: sa.Connection, now: int) -> None:
             jobs.enqueue(connection, [one] * max(1, -(-number // MESSAGES_PER_JOB)))
 
 
-@contextlib.contextmanager
-def _measured_transport(context: NewsletterContext) -> Iterator[Transport]:
-    """How servers answer is counted."""
-    with counters.flush_regularly(context.engine) as gathered:
-        yield choose_transport(context.config, context.environment, gathered)
-
-
 def _composer(context: NewsletterContext, content: IssueContent) -> DigestComposer:
     root = context.environment.root
     signer = Signer.from_settings(context.config.newsletter.dkim, root)
     return DigestComposer(context.config, content, context.tokens, template_folders(root), signer)
-
-
-# -- operator's actions ------------------------------------------------------
 
 
 def retry(context: NewsletterContext, id: str | None, *, failed: bool, now: int) -> int:

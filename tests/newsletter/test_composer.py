@@ -19,8 +19,9 @@ from feeds import database
 from feeds.model import Credit, IssueContent
 from feeds.newsletter.issues.preview import PreviewRequest, newest_content
 from feeds.newsletter.issues.sections import arrange_sections
-from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer, TemplateFault
+from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer
 from feeds.newsletter.messages.mime import Fragment, encode_base64, encode_part, join_text
+from feeds.newsletter.messages.templates import TemplateFault
 
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 

@@ -104,9 +104,6 @@ def _date(issue: Issue) -> datetime:
     return datetime.fromtimestamp(issue.due, ZoneInfo(issue.timezone))
 
 
-# -- the archive as a feed -------------------------------------------------
-
-
 def archive_feed(connection: sa.Connection, config: Config) -> bytes:
     """Return `/digests.atom`: an entry for each of the newest issues, with links to its articles."""
     found = planning.listed_issues(connection, 20)

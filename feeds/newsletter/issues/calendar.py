@@ -33,13 +33,9 @@ def _backwards(frequency: str, cron: Cron, zone: ZoneInfo, instant: int) -> Iter
     today = datetime.fromtimestamp(instant, zone).date()
     for back in range(-1, 2 * _BACK[frequency] + 1):
         day = today - timedelta(days=back)
-        if frequency == "weekly":
-            is_due = day.weekday() == cron.day
-        elif frequency == "monthly":
-            is_due = day.day == min(cron.day, calendar.monthrange(day.year, day.month)[1])
-        else:
-            is_due = True
-        if is_due:
-            # fold=0 is the first of two equal local times, and takes one that does not exist by the offset of before.
-            local = datetime.combine(day, time(cron.hour, cron.minute), zone)
-            yield int(local.astimezone(UTC).timestamp())
+        if frequency == "weekly" and day.weekday() != cron.day:
+            continue
+        if frequency == "monthly" and day.day != min(cron.day, calendar.monthrange(day.year, day.month)[1]):
+            continue
+        # fold=0 is the first of two equal local times, and takes one that does not exist by the offset of before.
+        yield int(datetime.combine(day, time(cron.hour, cron.minute), zone).astimezone(UTC).timestamp())

@@ -95,22 +95,12 @@ def plan_issues(
         groups.setdefault((cohort.due, cohort.frequency), []).append(cohort)
     found = []
     for (due, _frequency), members in sorted(groups.items(), key=lambda group: group[0]):
-        eligible = subscriptions.c.since <= due
-        if written_at is not None:
+        eligible, is_catching_up = subscriptions.c.since <= due, written_at is not None
+        if is_catching_up:
             confirmed = sa.select(subscribers.c.key).where(subscribers.c.confirmed <= due)
             eligible = subscriptions.c.subscriber.in_(confirmed)
         planner = _Planner(
-            connection=connection,
-            config=config,
-            members=members,
-            due=due,
-            first=members[0],
-            eligible=eligible,
-            now=now,
-            written_at=written_at or now,
-            is_catching_up=written_at is not None,
-            arrival=arrival,
-            progress=progress,
+            connection, config, members, due, eligible, now, written_at or now, is_catching_up, arrival, progress
         )
         found.append(planner.plan_issue())
     return [issue for issue in found if issue is not None]
@@ -124,7 +114,6 @@ class _Planner:
     config: Config
     members: Sequence[Cohort]
     due: int
-    first: Cohort
     eligible: sa.ColumnElement[bool]
     now: int
     written_at: int
@@ -136,7 +125,7 @@ class _Planner:
         """Write the issue and its deliveries; None where nobody gets anything, or the instant's issue is out already."""
         issue: Issue | None = None
         c = issues.c
-        same = sa.select(c.key).where(c.frequency == self.first.frequency, c.due == self.due)
+        same = sa.select(c.key).where(c.frequency == self.members[0].frequency, c.due == self.due)
         if self.connection.execute(same).scalar() is not None:
             for cohort in self.members:  # what these would have got of this instant is in their next issue
                 fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self.eligible)
@@ -214,25 +203,25 @@ class _Planner:
 
         One issue of each frequency and day is listed in the archive: the site's own, or the first.
         """
-        c, frequency, hours = issues.c, self.first.frequency, self.config.newsletter.late_hours
-        local = datetime.fromtimestamp(self.due, ZoneInfo(self.first.timezone))
+        c, first, hours = issues.c, self.members[0], self.config.newsletter.late_hours
+        local = datetime.fromtimestamp(self.due, ZoneInfo(first.timezone))
         home = datetime.fromtimestamp(self.due, self.config.zone).utcoffset()
         # Whether it is due at the site's own time of day.
         is_home = any(datetime.fromtimestamp(self.due, ZoneInfo(one.timezone)).utcoffset() == home for one in self.members)
-        name = day = f"{frequency}-{local:%Y-%m-%d}"
+        name = day = f"{first.frequency}-{local:%Y-%m-%d}"
         if not is_home:
             name += f"-utc{local:%z}".replace("+", "-plus-")
         taken = set(self.connection.execute(sa.select(c.id).where(c.id.startswith(name))).scalars())
         names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
-        same_day = sa.and_(c.frequency == frequency, c.id.startswith(day))
+        same_day = sa.and_(c.frequency == first.frequency, c.id.startswith(day))
         if is_home:
             self.connection.execute(sa.update(issues).where(same_day).values(listed=0))
         is_late = self.now - self.due > hours * 3600 and not self.is_catching_up
         row: dict[str, Any] = {
             "id": next(one for one in names if one not in taken),
-            "frequency": frequency,
+            "frequency": first.frequency,
             "due": self.due,
-            "timezone": self.first.timezone,
+            "timezone": first.timezone,
             "planned_at": self.written_at,
             "status": "paused" if is_late else "open",
             "reason": f"late by more than {hours} hours" if is_late else "",
@@ -298,13 +287,11 @@ class _NewArticles:
 
 def issue_article(config: Config, article: Article) -> IssueArticle:
     """Return an article as its issue keeps it, with the pages and feeds of its terms."""
-
-    def credits(facet: str) -> tuple[Credit, ...]:
+    named: dict[str, tuple[Credit, ...]] = {}
+    for facet in ("author", "translator", "tag"):
         pages = [(term.name, f"{config.site.base_url}/{urls.encode(term.path)}") for term in article.of(facet)]
-        if not config.feeds.facet(facet).enabled:
-            return tuple(Credit(name) for name, _page in pages)
-        return tuple(Credit(name, page, f"{page}.atom") for name, page in pages)
-
+        has_page = config.feeds.facet(facet).enabled
+        named[f"{facet}s"] = tuple(Credit(name, page, f"{page}.atom") if has_page else Credit(name) for name, page in pages)
     return IssueArticle(
         id=article.id,
         url=article.url,
@@ -314,9 +301,7 @@ def issue_article(config: Config, article: Article) -> IssueArticle:
         published=int(article.published.timestamp()),
         original=article.original,
         editor_choice=article.editor_choice,
-        authors=credits("author"),
-        translators=credits("translator"),
-        tags=credits("tag"),
+        **named,
     )
 
 

@@ -98,9 +98,6 @@ def _make_content(config: Config, articles: Sequence[Article], wanted: PreviewRe
     )
 
 
-# -- a subscriber's next digests ---------------------------------------------
-
-
 def upcoming_digests(
     connection: sa.Connection, config: Config, known: Subscriber, now: int, language: str
 ) -> list[UpcomingDigest]:

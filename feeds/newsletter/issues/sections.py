@@ -54,23 +54,15 @@ def arrange_sections(content: IssueContent, reach: int, chosen: Sequence[int], l
         if ranks := [rank for rank in content.sections.get((reach, key), ()) if rank not in seen]:
             new[key] = sorted(ranks)
             seen.update(ranks)
-    shares = _divide([len(ranks) for ranks in new.values()], limit)
-    return tuple(
-        Section(key, tuple(ranks[:share]), len(ranks) - share) for (key, ranks), share in zip(new.items(), shares, strict=True)
-    )
-
-
-def _divide(sizes: Sequence[int], limit: int) -> list[int]:
-    """Return room for each section: as even as the sizes allow; what does not divide goes to those in front."""
-    shares = [0] * len(sizes)
-    left = limit
-    while left > 0 and (unfilled := [at for at, size in enumerate(sizes) if shares[at] < size]):
+    shares, left = dict.fromkeys(new, 0), limit
+    # Room as even as the sizes allow; what does not divide goes to those in front.
+    while left > 0 and (unfilled := [key for key, ranks in new.items() if shares[key] < len(ranks)]):
         each = max(1, left // len(unfilled))
-        for at in unfilled:
-            given = min(each, sizes[at] - shares[at], left)
-            shares[at] += given
+        for key in unfilled:
+            given = min(each, len(new[key]) - shares[key], left)
+            shares[key] += given
             left -= given
-    return shares
+    return tuple(Section(key, tuple(ranks[: shares[key]]), len(ranks) - shares[key]) for key, ranks in new.items())
 
 
 def title_and_page(config: Config, query: str, language: str) -> tuple[str, str, str]:

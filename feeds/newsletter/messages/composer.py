@@ -24,9 +24,7 @@ from ..issues.sections import arrange_sections, title_and_page
 from . import mime
 from .dkim import Signer
 from .mime import Fragment
-from .templates import FragmentTemplate, PartCutter, PartTemplate, SectionTitle, TemplateFault, Templates, base_values
-
-__all__ = ["MAX_HTML", "DigestComposer", "MessagePreview", "TemplateFault"]
+from .templates import FragmentTemplate, PartCutter, PartTemplate, SectionTitle, Templates, base_values
 
 #: Octets of the HTML part: Gmail hides the end of a message, and with it the link to unsubscribe, from about 102 KB on.
 MAX_HTML = 90_000
@@ -58,8 +56,8 @@ class _Localized:
 class DigestComposer:
     """Makes the messages of one issue. `folders` of templates in order of preference, the operator's first.
 
-    Raises TemplateFault with the first message of a language whose template is at fault, HeaderError for an address or a
-    setting that no header can carry.
+    Raises TemplateFault with the first message in a language whose template is faulty, HeaderError for an address or a setting
+    that no header can carry.
     """
 
     def __init__(
@@ -78,18 +76,17 @@ class DigestComposer:
     def message(self, recipient: Recipient, now: int) -> Message:
         """Return the message of this issue to one reader; `now` is its Date (UTC seconds). Its id depends on neither."""
         localized, sections, values = self._prepare(recipient)
-        text, html = (self._join(localized, part, sections, values) for part in (localized.text, localized.html))
+        text = mime.encode_part("plain", self._join(localized, localized.text, sections, values))
+        html = mime.encode_part("html", self._join(localized, localized.html, sections, values))
         subject = self._subject_field(localized, *_lead(sections))
-        envelope, headers = self._headers.write(recipient, now, subject, localized.language, values)
-        parts = mime.encode_part("plain", text), mime.encode_part("html", html)
-        return mime.build_message(envelope, headers, *parts, self._signer)
+        envelope, fields = self._headers.write(recipient, now, subject, localized.language, values)
+        return mime.build_message(envelope, fields, text, html, self._signer)
 
     def preview(self, recipient: Recipient) -> MessagePreview:
         """Return what the message says, not encoded."""
         localized, sections, values = self._prepare(recipient)
-        text, html = (self._join(localized, part, sections, values) for part in (localized.text, localized.html))
-        subject = self._subject(localized, *_lead(sections))
-        return MessagePreview(subject, mime.join_text(html), mime.join_text(text))
+        html, text = (mime.join_text(self._join(localized, one, sections, values)) for one in (localized.html, localized.text))
+        return MessagePreview(self._subject(localized, *_lead(sections)), html, text)
 
     def _prepare(self, recipient: Recipient) -> tuple[_Localized, tuple[Section, ...], dict[str, str]]:
         """Return the issue in the reader's language, the reader's sections, and what is personal in the message."""
@@ -105,8 +102,6 @@ class DigestComposer:
             "token": token,
         }
         return localized, self._sections(localized, recipient.reach, recipient.selections), values
-
-    # -- the same for many -------------------------------------------------
 
     def _localize(self, language: str, timezone: str) -> _Localized:
         base, articles = self._config.site.base_url, self._content.articles
@@ -130,9 +125,8 @@ class DigestComposer:
         self, localized: _Localized, html: bool, selection: int, one: bool
     ) -> tuple[FragmentTemplate, FragmentTemplate]:
         """Return the heading of a section, linked where the selection has a page, and the line that counts what is left out."""
-        site = self._config.site
         title, path, own = title_and_page(self._config, self._content.queries.get(selection, ""), localized.language)
-        page, feed = (urls.url(site.base_url, path, extension, own) if path else "" for extension in ("", ".atom"))
+        page, feed = (urls.url(self._config.site.base_url, path, extension, own) if path else "" for extension in ("", ".atom"))
         section, part = SectionTitle(_line(title), page, feed), localized.html if html else localized.text
         return part.fill_macro("section", section, "many"), part.fill_macro("more", section, "one" if one else "many")
 
@@ -148,8 +142,6 @@ class DigestComposer:
             if size <= MAX_HTML or not ranks:
                 return sections
             limit = min(len(ranks) - 1, len(ranks) * MAX_HTML // size + 1)
-
-    # -- one reader --------------------------------------------------------
 
     def _join(
         self, localized: _Localized, part: PartTemplate, sections: Sequence[Section], values: Mapping[str, str]
@@ -240,11 +232,10 @@ class DigestHeaders:
 
     def write(
         self, recipient: Recipient, now: int, subject: bytes, language: str, links: Mapping[str, str]
-    ) -> tuple[mime.Envelope, mime.Headers]:
+    ) -> tuple[mime.Envelope, Sequence[bytes]]:
         """Return the envelope and all header fields of a message to a reader; `subject` is a whole field.
 
-        What comes back to the envelope's sender says whom the message was for (VERP). The Message-ID is the same however often
-        the message is made.
+        The envelope's sender says whom the message was for (VERP). The Message-ID is the same however often it is made.
         """
         local = f"{self._bounce_local}+{self._tokens.bounce(self._issue.key, recipient.subscriber)}"
         if len(local) > 64:  # RFC 5321, 4.5.3.1.1
@@ -264,8 +255,8 @@ class DigestHeaders:
             self._below,
             b"Content-Language: %b\r\n" % language.encode("ascii"),
         )
-        envelope = mime.Envelope(f"{local}@{self._bounce_domain}", address, message_id, now)
-        return envelope, mime.Headers(fields, self._boundary)
+        envelope = mime.Envelope(f"{local}@{self._bounce_domain}", address, message_id, now, self._boundary)
+        return envelope, fields
 
 
 def _address(written: str) -> str:

@@ -63,17 +63,16 @@ class Signer:
             return None
         keys = []
         if settings.rsa_key:
-            keys.append(_load_rsa(_checked_label("rsa_selector", settings.rsa_selector), root / settings.rsa_key))
+            keys.append(_load_key("rsa", settings.rsa_selector, root / settings.rsa_key))
         if settings.ed25519_key:
-            selector = _checked_label("ed25519_selector", settings.ed25519_selector)
-            keys.append(_load_ed25519(selector, root / settings.ed25519_key))
-        return cls(_checked_label("domain", settings.domain), keys)
+            keys.append(_load_key("ed25519", settings.ed25519_selector, root / settings.ed25519_key))
+        _check_label("domain", settings.domain)
+        return cls(settings.domain, keys)
 
     def records(self) -> list[tuple[str, str]]:
         """Return what the DNS must say: names, and the text at each."""
-        return [
-            (f"{key.selector}._domainkey.{self._domain}", f"v=DKIM1; k={key.algorithm}; p={key.public}") for key in self._keys
-        ]
+        at = f"_domainkey.{self._domain}"
+        return [(f"{key.selector}.{at}", f"v=DKIM1; k={key.algorithm}; p={key.public}") for key in self._keys]
 
     def sign(self, message: bytes, now: int) -> bytes:
         """Return the message with a signature of each key in front. Its line ends are CRLF; `now` in UTC seconds."""
@@ -92,19 +91,15 @@ class Signer:
         body = body if body.endswith(b"\r\n") else body + b"\r\n"
         body_hash = base64.b64encode(hashlib.sha256(body).digest()).decode()
         end = f"t={now};\r\n h={_fold_names(names)};\r\n bh={body_hash};\r\n b="
-        return b"".join((*(self._signature(key, b"".join(octets), end) for key in self._keys), message))
-
-    def _signature(self, key: _Key, relaxed: bytes, end: str) -> bytes:
-        start = (
-            f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple; d={self._domain};\r\n s={key.selector}; {end}"
-        ).encode("ascii")
-        # The field itself comes last, with an empty b= and without its line end.
-        text = base64.b64encode(key.sign(relaxed + _relax_field(start)[1][:-2]))
-        lines = [text[at : at + 72] for at in range(0, len(text), 72)]
-        return start + b"\r\n ".join(lines) + b"\r\n"
-
-
-# -- canonical forms -------------------------------------------------------
+        signatures = []
+        for key in self._keys:
+            start = f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple; d={self._domain};\r\n s={key.selector}; "
+            field = (start + end).encode("ascii")
+            # The field itself comes last, with an empty b= and without its line end.
+            text = base64.b64encode(key.sign(b"".join((*octets, _relax_field(field)[1][:-2]))))
+            lines = [text[at : at + 72] for at in range(0, len(text), 72)]
+            signatures.append(field + b"\r\n ".join(lines) + b"\r\n")
+        return b"".join((*signatures, message))
 
 
 def _relax_field(field: bytes) -> tuple[str, bytes]:
@@ -123,42 +118,33 @@ def _fold_names(names: Iterable[str]) -> str:
     return "\r\n  ".join(lines)[:-1]
 
 
-# -- keys ------------------------------------------------------------------
-
-
-def _checked_label(setting: str, name: str) -> str:
+def _check_label(setting: str, name: str) -> None:
     if not _LABELS.fullmatch(name):
         raise DkimError(f"dkim.{setting}: {name!r} is no name for the DNS")
-    return name
 
 
-def _load_key(setting: str, path: Path) -> object:
+def _load_key(algorithm: str, selector: str, path: Path) -> _Key:
+    setting = f"dkim.{algorithm}_key: {path}"
+    _check_label(f"{algorithm}_selector", selector)
     try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise DkimError(f"dkim.{setting}: {path}: {error.strerror or 'cannot be read'}") from None
+        raise DkimError(f"{setting}: {error.strerror or 'cannot be read'}") from None
     except TypeError:
-        raise DkimError(f"dkim.{setting}: {path} is protected by a password; expected a plain PEM file") from None
+        raise DkimError(f"{setting} is protected by a password; expected a plain PEM file") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise DkimError(f"dkim.{setting}: {path} holds no private key in PEM") from None
-
-
-def _load_rsa(selector: str, path: Path) -> _Key:
-    key = _load_key("rsa_key", path)
-    if not isinstance(key, RSAPrivateKey):
-        raise DkimError(f"dkim.rsa_key: {path} is no RSA key")
-    if key.key_size < MIN_RSA_BITS:
-        raise DkimError(f"dkim.rsa_key: {path} has {key.key_size} bits; receivers want {MIN_RSA_BITS} or more (RFC 8301)")
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    public = key.public_key().public_bytes(serialization.Encoding.DER, form)
-    padding, digest = PKCS1v15(), hashes.SHA256()
-    return _Key("rsa", selector, lambda data: key.sign(data, padding, digest), base64.b64encode(public).decode())
-
-
-def _load_ed25519(selector: str, path: Path) -> _Key:
-    key = _load_key("ed25519_key", path)
+        raise DkimError(f"{setting} holds no private key in PEM") from None
+    if algorithm == "rsa":
+        if not isinstance(key, RSAPrivateKey):
+            raise DkimError(f"{setting} is no RSA key")
+        if key.key_size < MIN_RSA_BITS:
+            raise DkimError(f"{setting} has {key.key_size} bits; receivers want {MIN_RSA_BITS} or more (RFC 8301)")
+        padding, digest = PKCS1v15(), hashes.SHA256()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        public = key.public_key().public_bytes(serialization.Encoding.DER, form)
+        return _Key("rsa", selector, lambda data: key.sign(data, padding, digest), base64.b64encode(public).decode())
     if not isinstance(key, Ed25519PrivateKey):
-        raise DkimError(f"dkim.ed25519_key: {path} is no Ed25519 key")
+        raise DkimError(f"{setting} is no Ed25519 key")
     public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     # RFC 8463, 3: the hash of the canonical form is what is signed.
     return _Key("ed25519", selector, lambda data: key.sign(hashlib.sha256(data).digest()), base64.b64encode(public).decode())

@@ -36,12 +36,9 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _POLICY = email.policy.EmailPolicy(linesep=CRLF, cte_type="7bit")
-
-
 _LINE = 76  # of a body: RFC 2045, 6.7 (5) and 6.8
 _encode_group = lru_cache(8192)(partial(b2a_base64, newline=False))
 _LAST_UNIT = re.compile(rb"(?:=[0-9A-F]{2}|[^=])\Z")
-
 #: What a fragment is where a group of base64 still needs some octets: the octets that fill it, the encoded lines after it
 #: (None where the fragment is too short to fill it), what is left over, and how many octets that needs in turn.
 _Cut = tuple[bytes, bytes | None, bytes, int]
@@ -53,32 +50,25 @@ class HeaderError(FeedsError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who a message is from and for, in ASCII as in SMTP; its Message-ID; `date` in UTC seconds, also of the signature."""
+    """Who a message is from and for, in ASCII as in SMTP; `date` (UTC seconds) is also the signature's; `boundary` of parts."""
 
     sender: str
     recipient: str
     message_id: str
     date: int
-
-
-@dataclass(frozen=True, slots=True)
-class Headers:
-    """The header fields of a message, each with its CRLF, and the boundary that one of them announces."""
-
-    fields: Sequence[bytes]
     boundary: bytes
 
 
 def build_message(
-    envelope: Envelope, headers: Headers, text: Sequence[bytes], html: Sequence[bytes], signer: Signer | None = None
+    envelope: Envelope, fields: Sequence[bytes], text: Sequence[bytes], html: Sequence[bytes], signer: Signer | None = None
 ) -> Message:
-    """Return a message of a text part and an HTML part, with a DKIM signature of each key of `signer`.
+    """Return a message of header fields, each with its CRLF, a text part and an HTML part; signed with each key of `signer`.
 
     A part comes encoded, in bytes to be joined: its own header fields, an empty line, its body. A boundary that begins with
     `=_` or `==` cannot be a line of a part: base64 has no `--`, and quoted-printable has two hexadecimal digits after a `=`.
     """
-    start = b"\r\n--%b\r\n" % headers.boundary
-    data = b"".join((*headers.fields, start, *text, start, *html, b"\r\n--%b--\r\n" % headers.boundary))
+    start = b"\r\n--%b\r\n" % envelope.boundary
+    data = b"".join((*fields, start, *text, start, *html, b"\r\n--%b--\r\n" % envelope.boundary))
     if signer:
         data = signer.sign(data, envelope.date)
     return Message(envelope.sender, envelope.recipient, envelope.message_id, data)
@@ -111,8 +101,7 @@ def text_field(name: str, value: str) -> bytes:
 def token_field(name: str, value: str) -> bytes:
     """Return a field of structured tokens (RFC 2369, 2919, 8058, 5322), as it is, in one line of ASCII.
 
-    Python's folding encodes any of them that is longer than a line (python/cpython#85725), and one-click unsubscribe is gone
-    without an error.
+    Python's folding encodes those longer than a line (python/cpython#85725), and one-click unsubscribe is silently gone.
     """
     if not value.isascii() or len(name) + 2 + len(value) > MAX_LINE:
         raise HeaderError(f"{name} is not ASCII or is longer than {MAX_LINE} octets")
@@ -129,10 +118,11 @@ def mailbox_field(name: str, written: str) -> bytes:
     return f"{named}{' ' if len(named) + 1 + len(bare) <= _WIDTH else CRLF + ' '}{bare}\r\n".encode("ascii")
 
 
-def folded_field(name: str, value: str | Address) -> bytes:
-    """Return a field of text or of an address as Python's email package folds and encodes it."""
-    checked = _checked(name, value) if isinstance(value, str) else value
-    return _POLICY.fold_binary(*_POLICY.header_store_parse(name, checked))
+def folded_field(name: str, value: str) -> bytes:
+    """Return a Subject, or a field of one address, as Python's email package folds and encodes it."""
+    display, address = parseaddr(value)
+    content = _checked(name, value) if name == "Subject" else Address(display_name=display, addr_spec=address)
+    return _POLICY.fold_binary(*_POLICY.header_store_parse(name, content))
 
 
 @lru_cache(16)
@@ -189,15 +179,15 @@ def ascii_address(address: str) -> str:
 
 
 # -- parts, joined from encoded fragments ------------------------------------
-#
-# Fragments in quoted-printable end in a line break of their own or in a soft one, so that they can stand in any order. Base64
-# works on groups of three octets: a fragment is kept for each of the three places in a group where it may begin, and the few
-# octets between two fragments are encoded when they meet. What a reader decodes is exactly the fragments' text, one after the
-# other.
 
 
 class Fragment:
-    """Some text of a part, with CRLF line ends, in both encodings. What is personal is encoded only when it is needed."""
+    """Some text of a part, with CRLF line ends, in both encodings. What is personal is encoded only when it is needed.
+
+    In quoted-printable it ends in a line break of its own or in a soft one, so that fragments can stand in any order. Base64
+    works on groups of three octets: a fragment is kept for each of the three places in a group where it may begin, and the few
+    octets between two fragments are encoded when they meet. A reader decodes exactly the fragments' text, one after the other.
+    """
 
     __slots__ = ("_quoted", "cuts", "gain", "raw")
 

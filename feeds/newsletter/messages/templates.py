@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -60,28 +61,24 @@ class Templates:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        loader = jinja2.FileSystemLoader(folders)
-        self._html, self._text = (
-            jinja2.Environment(
-                loader=loader,
-                autoescape=autoescape,  # noqa: S701  a text part and a subject are no HTML
-                undefined=jinja2.StrictUndefined,
-                trim_blocks=True,
-                lstrip_blocks=True,
-                keep_trailing_newline=True,
-            )
-            for autoescape in (True, False)
+        self._text = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(folders),
+            autoescape=False,  # noqa: S701  a text part and a subject are no HTML
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
         )
-        self._html.filters["shorten"] = self._text.filters["shorten"] = _shorten
+        self._text.filters["shorten"] = _shorten
+        self._html = self._text.overlay(autoescape=True)
 
     def get(self, name: str) -> jinja2.Template:
         """Return a template by the name of its file: `digest.html`, `confirm.subject`."""
         try:
             return (self._html if name.endswith(".html") else self._text).get_template(name)
         except jinja2.TemplateSyntaxError as error:
-            raise TemplateFault(
-                error.filename or error.name or name, error.lineno, 1, error.message or "not a template"
-            ) from None
+            path, reason = error.filename or error.name or name, error.message or "not a template"
+            raise TemplateFault(path, error.lineno, 1, reason) from None
         except jinja2.TemplateNotFound as error:
             raise TemplateFault(name, 1, 1, f"no such template: {error.message}") from None
         except UnicodeDecodeError:
@@ -101,12 +98,12 @@ def base_values(language: str, zone: ZoneInfo) -> dict[str, Any]:
         "_": lambda text: i18n.translate(language, text, context=i18n.MAIL),
         "language": language,
         "day": lambda when: i18n.format_day(datetime.fromtimestamp(when, zone), language),
-        "date": lambda when: i18n.format_date(datetime.fromtimestamp(when, zone), language),
+        "date": lambda when: i18n.format_day(datetime.fromtimestamp(when, zone), language, weekday=True),
     }
 
 
 def _shorten(text: str, length: int) -> str:
-    """At most `length` characters: up to a blank if there is one near the end. Chinese has few, and they may be far away."""
+    """Return at most `length` characters, up to a blank if one is near the end; Chinese has few."""
     if len(text) <= length:
         return text
     kept = text[: length - 1]
@@ -152,8 +149,8 @@ class FragmentTemplate:
 class _Marks:
     """Random words that stand for what is cut out later. No text can hold one by chance or by intent."""
 
-    def __init__(self) -> None:
-        self.secret = "m" + secrets.token_hex(16)
+    def __init__(self, html: bool) -> None:
+        self.html, self.secret = html, "m" + secrets.token_hex(16)
         self.find = re.compile(rf"{self.secret}_([a-z]+)_")
         self.fences = re.compile(rf"(?:<!--)?{self.secret}:([a-z0-9.]+);(?:-->)?")
 
@@ -161,10 +158,10 @@ class _Marks:
         """Return the mark of a personal value."""
         return f"{self.secret}_{name}_"
 
-    def fence(self, name: str, html: bool) -> str:
+    def fence(self, name: str) -> str:
         """Return the mark where something begins or ends: in HTML a comment, which may stand anywhere between elements."""
         mark = f"{self.secret}:{name};"
-        return Markup("<!--{}-->").format(mark) if html else mark
+        return Markup("<!--{}-->").format(mark) if self.html else mark
 
     def cut(self, text: str) -> FragmentTemplate:
         """Return a text cut at its personal values."""
@@ -176,20 +173,17 @@ class _Marks:
 class PartTemplate:
     """One part (HTML or text) of an issue in one language and time zone. `articles` and `teasers` by rank.
 
-    `tally`: the line that counts all articles, for one and for many.
+    `escape` returns a text as the part must write it; `tally`: the line that counts all articles, for one and for many.
     """
 
     html: bool
+    escape: Callable[[str], str]
     frame: FragmentTemplate
     articles: Sequence[FragmentTemplate]
     teasers: Sequence[FragmentTemplate]
     tally: tuple[FragmentTemplate, FragmentTemplate]
     _marks: _Marks
     _texts: Mapping[str, str]
-
-    def escape(self, text: str) -> str:
-        """Return a text as this part must write it."""
-        return str(escape(text)) if self.html else text
 
     def fill_macro(self, macro: str, section: SectionTitle, number: str) -> FragmentTemplate:
         """Return the `section` or the `more` of a heading; `number`: the wording for `one` or for `many`."""
@@ -203,9 +197,11 @@ class PartCutter:
     """Renders the template of a digest's part (`digest.html`, `digest.txt`) with marks in it, and cuts."""
 
     def __init__(self, template: jinja2.Template, values: Mapping[str, Any]) -> None:
-        self.template, self.html, self.marks = template, str(template.name).endswith(".html"), _Marks()
+        self.template, self.html = template, str(template.name).endswith(".html")
+        self.marks = _Marks(self.html)
+        self.fault = partial(TemplateFault, template.filename or str(template.name), 1, 1)
         links = {name: self.marks.value(name) for name in ("browser", "preferences", "unsubscribe")}
-        slots = {name: self.marks.fence(f"slot.{name}", self.html) for name in _SLOTS}
+        slots = {name: self.marks.fence(f"slot.{name}") for name in _SLOTS}
         self.context = {**values, **slots, "links": {**values["links"], **links}, "address": self.marks.value("address")}
         # Languages differ for one and many; which number it is, a message says.
         self.numbers: tuple[tuple[str, int | str], ...] = (("one", 1), ("many", self.marks.value("count")))
@@ -216,14 +212,14 @@ class PartCutter:
             module = self.template.make_module(self.context)
             rendered = str(module)
             for slot in _SLOTS:
-                fence = str(self.marks.fence(f"slot.{slot}", self.html))
+                fence = str(self.marks.fence(f"slot.{slot}"))
                 if slot == "content" and rendered.count(fence) != 1:
-                    raise self._fault("expected {{ content }} once")
+                    raise self.fault("expected {{ content }} once")
                 if fence in rendered:
                     texts = dict(self._render_macros(module, slot, articles))
-                    filled = "".join(f"{self.marks.fence(name, self.html)}{text}" for name, text in texts.items())
+                    filled = "".join(f"{self.marks.fence(name)}{text}" for name, text in texts.items())
                     # The texts are in the part once; where a slot is shown again, its fence stays and is enough.
-                    rendered = rendered.replace(fence, f"{filled}{self.marks.fence(f'end.{slot}', self.html)}", 1)
+                    rendered = rendered.replace(fence, f"{filled}{self.marks.fence(f'end.{slot}')}", 1)
         if self.html:
             # Style sheets become style attributes; one marked `data-css-inline="keep"` stays, for @media. Nothing is fetched.
             inliner = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True, preallocate_node_capacity=1024)
@@ -231,6 +227,7 @@ class PartCutter:
         frame, texts = self._cut(f"{rendered.strip()}\n")
         return PartTemplate(
             html=self.html,
+            escape=(lambda text: str(escape(text))) if self.html else str,
             frame=frame,
             articles=[self.marks.cut(texts[f"article.{rank}"]) for rank in range(len(articles))],
             teasers=[self.marks.cut(texts.get(f"teaser.{rank}", "")) for rank in range(len(articles))],
@@ -259,10 +256,10 @@ class PartCutter:
     def _call(self, module: jinja2.environment.TemplateModule, macro: str, value: object) -> str:
         found = getattr(module, macro, None)
         if found is None:
-            raise self._fault(f"expected a macro called {macro}")
+            raise self.fault(f"expected a macro called {macro}")
         text = str(found(value))
         if self.html and any(text.count(f"<{tag}>") + text.count(f"<{tag} ") != text.count(f"</{tag}>") for tag in _PAIRED):
-            raise self._fault(f"the macro {macro} opens an element that it does not close, or closes one that it did not open")
+            raise self.fault(f"the macro {macro} opens an element that it does not close, or closes one that it did not open")
         return text
 
     def _cut(self, rendered: str) -> tuple[FragmentTemplate, dict[str, str]]:
@@ -278,11 +275,8 @@ class PartCutter:
                 texts[name] = text
         for name in ("unsubscribe", "preferences"):
             if name not in frame:
-                raise self._fault(f"expected {{{{ links.{name} }}}}: readers must find it in every digest")
+                raise self.fault(f"expected {{{{ links.{name} }}}}: readers must find it in every digest")
         whole = [item.raw.decode() for item in frame if isinstance(item, Fragment)] + list(texts.values())
         if any(self.marks.secret in self.marks.find.sub("", text).lower() for text in whole):
-            raise self._fault("a filter has changed a link, an address or a number that is filled in later")
+            raise self.fault("a filter has changed a link, an address or a number that is filled in later")
         return FragmentTemplate.join(frame), texts
-
-    def _fault(self, reason: str) -> TemplateFault:
-        return TemplateFault(self.template.filename or str(self.template.name), 1, 1, reason)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email import quoprimime
-from email.headerregistry import Address
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,10 @@ _SOFT_BREAK = b"=\r\n"
 
 def enqueue(connection: sa.Connection, messages: Sequence[Message], now: int) -> None:
     """Put messages into the outbox, to be sent with the next round; the outbox settles the envelope's sender then."""
+    state = {"status": "pending", "attempts": 0, "next_at": now, "created": now, "reply": ""}
     rows = [
-        {
-            "recipient": message.recipient,
-            "message_id": message.message_id,
-            "message": message.data.decode("ascii"),
-            "status": "pending",
-            "attempts": 0,
-            "next_at": now,
-            "created": now,
-            "reply": "",
-        }
-        for message in messages
+        {"recipient": one.recipient, "message_id": one.message_id, "message": one.data.decode("ascii"), **state}
+        for one in messages
     ]
     if rows:
         connection.execute(sa.insert(outbox), rows)
@@ -78,10 +69,7 @@ class _Content:
     html: bytes
 
     def for_token(self, marker: str, token: str) -> _Content:
-        """Return the content with a token, as long as the marker, where the marker stands.
-
-        A marker in a body may be broken by soft line ends, which stay in their places.
-        """
+        """Return the content with a token, as long as the marker, in its places; soft line ends in a marker stay."""
 
         def insert(found: re.Match[bytes]) -> bytes:
             lines, at = [], 0
@@ -90,7 +78,7 @@ class _Content:
                 at += len(part)
             return _SOFT_BREAK.join(lines)
 
-        pattern = re.compile(rb"(?:=\r\n)?".join(re.escape(marker[at].encode()) for at in range(len(marker))))
+        pattern = re.compile(rb"(?:=\r\n)?".join(re.escape(letter.encode()) for letter in marker))
         return _Content(self.language, *(pattern.sub(insert, part) for part in (self.fields, self.text, self.html)))
 
 
@@ -102,6 +90,7 @@ class TransactionalComposer:
 
     def __init__(self, config: Config, folders: Sequence[Path]) -> None:
         self._config, self._templates = config, Templates(folders)
+        self._sender = config.newsletter.confirmations_from or config.newsletter.sender
         self._with_markers: dict[tuple[str, int], _Content] = {}
 
     def confirmation(self, address: EmailAddress, token: str, language: str, now: int) -> Message:
@@ -117,31 +106,16 @@ class TransactionalComposer:
             values = {"link": f"{base}/confirm/{marker}", "hours": self._config.newsletter.confirm_hours}
             known = self._render("confirm", language, f"{base}/unsubscribe/{marker}", values)
             self._with_markers[language, len(token)] = known
-        content = known.for_token(marker, token)
-        envelope = self._envelope("confirm", token, address, now)
-        return _build(envelope, content, mime.token_field("To", address.envelope), is_above=True)
+        return self._build("confirm", token, known.for_token(marker, token), address, now)
 
     def receipt(
         self, address: EmailAddress, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int
     ) -> Message:
-        """Return the message that says what is `wanted`: how often and when, in words -> titles of selections.
-
-        `token` is that of the subscriber's own links.
-        """
+        """Return the message that says what is `wanted` (schedule in words -> titles), with the subscriber's own links."""
         base = self._config.site.base_url
         values = {"preferences": f"{base}/preferences/{token}", "unsubscribe": f"{base}/unsubscribe/{token}"}
         content = self._render("receipt", language, values["unsubscribe"], {**values, "wanted": wanted})
-        envelope = self._envelope("receipt", f"{token}:{now}", address, now)
-        return _build(envelope, content, mime.folded_field("To", Address(addr_spec=address.envelope)), is_above=False)
-
-    def _envelope(self, kind: str, text: str, address: EmailAddress, now: int) -> mime.Envelope:
-        """Return an envelope whose Message-ID is a hash: mail servers log message ids, and tokens are secret."""
-        domain = self._sender().rpartition("@")[2].strip(">")
-        message_id = f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"
-        return mime.Envelope(envelope_sender(self._config), address.envelope, message_id, now)
-
-    def _sender(self) -> str:
-        return self._config.newsletter.confirmations_from or self._config.newsletter.sender
+        return self._build("receipt", f"{token}:{now}", content, address, now)
 
     def _render(self, name: str, language: str, unsubscribe: str, values: Mapping[str, Any]) -> _Content:
         site, settings = self._config.site, self._config.newsletter
@@ -149,9 +123,9 @@ class TransactionalComposer:
         known = base_values(language, self._config.zone) | {"site": site, "postal_address": settings.postal_address}
         known |= {"chinese": language == "zh-CN", **values}
         subject, text, html = (self._templates.render(f"{name}.{end}", known) for end in ("subject", "txt", "html"))
-        fields = [_folded_address("From", self._sender()), mime.folded_field("Subject", " ".join(subject.split()))]
+        fields = [mime.folded_field("From", self._sender), mime.folded_field("Subject", " ".join(subject.split()))]
         if settings.reply_to:
-            fields.append(_folded_address("Reply-To", settings.reply_to))
+            fields.append(mime.folded_field("Reply-To", settings.reply_to))
         fields += [
             mime.token_field("List-Unsubscribe", f"<{unsubscribe}>"),
             mime.token_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
@@ -159,24 +133,22 @@ class TransactionalComposer:
         ]
         return _Content(language, b"".join(fields), _encode("plain", text), _encode("html", html, b"MIME-Version: 1.0\r\n"))
 
+    def _build(self, kind: str, text: str, content: _Content, address: EmailAddress, now: int) -> Message:
+        """Return the message, whose Message-ID is a hash of `text`: mail servers log message ids, and tokens are secret.
 
-def _build(envelope: mime.Envelope, content: _Content, to: bytes, *, is_above: bool) -> Message:
-    """Return the message; what differs from one to the next is above or below the other fields.
-
-    The boundary is made of the Message-ID, so that equal input gives equal bytes.
-    """
-    number = int(hashlib.sha256(envelope.message_id.encode()).hexdigest()[:15], 16)
-    boundary = f"{'=' * 15}{number:019}==".encode("ascii")
-    own = to, mime.token_field("Message-ID", envelope.message_id), mime.date_field(envelope.date)
-    language = b"Content-Language: %b\r\n" % content.language.encode("ascii")
-    shared = content.fields, mime.MULTIPART % boundary, language
-    fields = (*own, *shared) if is_above else (*shared, *own)
-    return mime.build_message(envelope, mime.Headers(fields, boundary), [content.text], [content.html])
-
-
-def _folded_address(name: str, written: str) -> bytes:
-    display, address = parseaddr(written)
-    return mime.folded_field(name, Address(display_name=display, addr_spec=address))
+        The boundary is made of the Message-ID, so that equal input gives equal bytes.
+        """
+        domain = self._sender.rpartition("@")[2].strip(">")
+        message_id = f"<{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}@{domain}>"
+        boundary = f"{'=' * 15}{int(hashlib.sha256(message_id.encode()).hexdigest()[:15], 16):019}==".encode("ascii")
+        identity = mime.token_field("Message-ID", message_id), mime.date_field(now)
+        shared = content.fields, mime.MULTIPART % boundary, b"Content-Language: %b\r\n" % content.language.encode("ascii")
+        if kind == "confirm":
+            fields = mime.token_field("To", address.envelope), *identity, *shared
+        else:
+            fields = *shared, mime.folded_field("To", address.envelope), *identity
+        envelope = mime.Envelope(envelope_sender(self._config), address.envelope, message_id, now, boundary)
+        return mime.build_message(envelope, fields, [content.text], [content.html])
 
 
 def _encode(subtype: str, text: str, fields: bytes = b"") -> bytes:
