@@ -1,4 +1,8 @@
-"""Custom feeds of the console: drafts of a feed, their validation, and changes of feeds.yaml with undo."""
+"""Custom feeds of the console: drafts of a feed, their validation, and changes of feeds.yaml with undo.
+
+Invariant: the file on disk is always a valid one or the one before. It is replaced by renaming, under a lock that all workers
+share, and only if it still is what the operator saw; the last KEPT versions are in var/config/.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,6 @@ from ..config.models import Config, NamedFeed
 from ..errors import EditError
 from ..model import Article, Selection
 from ..syndication import feeds
-
-# feeds.yaml, changed by the console: validated before, replaced whole, kept for an undo.
-#
-# Invariant: the file on disk is always a valid one or the one before. It is replaced by renaming, under a lock that all workers
-# share, and only if it still is what the operator saw; the last KEPT versions are in var/config/.
 
 FILE = "feeds.yaml"
 #: (configuration, text of the file) -> the new text, and the only settings of the file that may differ afterwards.
@@ -91,18 +90,21 @@ class FeedsFile:
         return Snapshot(shown, text, _mark(data), obstacle, undo)
 
     def save(self, mark: str, change: Change, now: int) -> Config:
-        """Replace the file and return the configuration with the change. `mark` is of the text that the operator saw.
-
-        Raises EditError, ConfigError; nothing is written then.
-        """
+        """Replace the file whose text has `mark`; return its configuration. EditError and ConfigError leave it as it was."""
         with self._locked(mark) as snapshot:
             before = load_config(self.environment)
             text, meant = change(before, snapshot.text)
             after = load_config(self.environment, {FILE: text})
-            expected = before.feeds.model_dump() | meant
-            if after.feeds.model_dump() != expected:
+            if after.feeds.model_dump() != before.feeds.model_dump() | meant:
                 raise EditError("feeds.yaml is written in a way that only people understand: please edit the file by hand")
-            kept = self._keep(snapshot.text, _mark(text.encode()), now)
+            earlier = self._versions()
+            number = earlier[-1].number + 1 if earlier else 1
+            kept = self._folder / f"{FILE}.{number:06}.{now}.{_mark(text.encode())}"
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+                opened.write(snapshot.text.encode())
+            for version in earlier[: max(0, len(earlier) + 1 - KEPT)]:
+                version.path.unlink(missing_ok=True)
             try:
                 _replace(self._file, text.encode())
             except OSError as error:
@@ -129,8 +131,6 @@ class FeedsFile:
                 raise EditError("feeds.yaml has been changed since this page was loaded: please look at it once more")
             yield snapshot
 
-    # -- earlier versions ----------------------------------------------------
-
     @property
     def _folder(self) -> Path:
         return self.environment.root / "var" / "config"
@@ -143,17 +143,6 @@ class FeedsFile:
             if len(parts) == 3 and parts[0].isdecimal() and parts[1].isdecimal():
                 found.append(_Version(path, int(parts[0]), int(parts[1]), parts[2]))
         return sorted(found, key=lambda version: version.number)
-
-    def _keep(self, text: str, replaced_by: str, now: int) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        known = self._versions()
-        number = known[-1].number + 1 if known else 1
-        path = self._folder / f"{FILE}.{number:06}.{now}.{replaced_by}"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(text.encode())
-        for version in known[: max(0, len(known) + 1 - KEPT)]:
-            version.path.unlink(missing_ok=True)
-        return path
 
 
 def _mark(data: bytes) -> str:
@@ -201,10 +190,7 @@ class Draft:
 
 
 def make_draft(connection: sa.Connection, config: Config, text: str, *, everything: bool) -> Draft:
-    """Return the draft of the selection `text`. Raises SelectionError.
-
-    `everything`: the empty selection takes all articles; else it takes none yet.
-    """
+    """Return the draft of a selection; the empty one takes all articles with `everything`, else none. Raises SelectionError."""
     wanted = selections.parse(text)
     if isinstance(wanted, str):
         named = config.named(wanted)
@@ -279,14 +265,11 @@ def with_feed(config: Config, text: str, entry: Mapping[str, Any]) -> tuple[str,
     from ..config import edit  # the library that writes YAML is loaded only where something is written
 
     made = NamedFeed.model_validate({key: value for key, value in entry.items() if value is not None})
-    rows = list(config.feeds.feeds)
-    for index, feed in enumerate(rows):
-        if feed.name == made.name:
-            rows[index] = made.model_copy(update={"id": feed.id, "archive": feed.archive})
-            break
-    else:
-        rows.append(made)
-    return edit.put_feed(text, entry), {"feeds": tuple(feed.model_dump() for feed in rows)}
+    rows = {feed.name: feed for feed in config.feeds.feeds}
+    if former := rows.get(made.name):
+        made = made.model_copy(update={"id": former.id, "archive": former.archive})
+    rows[made.name] = made
+    return edit.put_feed(text, entry), {"feeds": tuple(feed.model_dump() for feed in rows.values())}
 
 
 def without_feed(config: Config, text: str, name: str, *, gone: bool) -> tuple[str, dict[str, Any]]:

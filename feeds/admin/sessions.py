@@ -95,28 +95,18 @@ def _wait(connection: sa.Connection, network: str, now: int) -> int:
     return wait
 
 
-def is_open(connection: sa.Connection, keys: SessionKeys, cookie: str, now: int) -> tuple[bool, bool]:
-    """Return whether the session is open, and whether `mark_seen` should be called."""
-    c = operator_sessions.c
-    query = sa.select(c.created, c.seen).where(c.id == keys.session_id(cookie))
-    row = connection.execute(query).first() if cookie else None
-    if row is None or now - row.seen > IDLE or now - row.created > LONGEST:
-        return False, False
-    return True, now - row.seen > _STALE
-
-
-def mark_seen(connection: sa.Connection, keys: SessionKeys, cookie: str, now: int) -> None:
-    """Note that the session was used."""
-    own = operator_sessions.c.id == keys.session_id(cookie)
-    connection.execute(sa.update(operator_sessions).where(own).values(seen=now))
-
-
 def is_signed_in(runtime: Runtime, keys: SessionKeys, cookie: str, now: int) -> bool:
-    """Return whether the cookie names an open session, which is noted as used now and then."""
-    found, stale = runtime.read(is_open, keys, cookie, now)
-    if stale:
-        runtime.write(mark_seen, keys, cookie, now)
-    return found
+    """Return whether the cookie names an open session, and note its use where the last note is older than _STALE."""
+    if not cookie:
+        return False
+    c = operator_sessions.c
+    own = c.id == keys.session_id(cookie)
+    row = runtime.read(lambda connection: connection.execute(sa.select(c.created, c.seen).where(own)).first())
+    if row is None or now - row.seen > IDLE or now - row.created > LONGEST:
+        return False
+    if now - row.seen > _STALE:
+        runtime.write(lambda connection: connection.execute(sa.update(operator_sessions).where(own).values(seen=now)))
+    return True
 
 
 def sign_out(connection: sa.Connection, keys: SessionKeys, cookie: str, ip: str, now: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -35,11 +36,12 @@ _ERROR_HEADERS = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
 class AccessLog:
     """Watch and log the requests of one worker; threads share it. `everything`: log every request."""
 
-    def __init__(self, limiter: RateLimiter, *, everything: bool = False) -> None:
-        self.limiter, self.everything = limiter, everything
+    limiter: RateLimiter
+    everything: bool = False
 
     def watch(self, app: App, environ: dict[str, Any], start_response: StartResponse, request_id: str) -> Iterable[bytes]:
         """Call `app`: timed, counted, with the request's id in the response. 500 in plain text where it raises."""

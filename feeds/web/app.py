@@ -29,7 +29,7 @@ from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import editions, feed_states
 from ..syndication.documents import compress
-from . import charts, console, errors, subscribe_links
+from . import charts, console, errors
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
 from .body_limit import MAX_BODY, BodyLimit
@@ -37,7 +37,7 @@ from .cache import ResponseCache, revalidate
 from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
 from .rate_limit import RateLimiter, client_address
-from .views import digests, feeds, hub, language, newsletter, pages, select
+from .views import digests, feeds, language, newsletter, pages, select, web_readers
 
 #: Every group of pages; the console's is left out of a static site.
 BLUEPRINTS = (
@@ -46,7 +46,7 @@ BLUEPRINTS = (
     digests.blueprint,
     newsletter.blueprint,
     newsletter.preview_blueprint,
-    hub.blueprint,
+    feeds.hub_blueprint,
     language.blueprint,
     pages.blueprint,
     console.blueprint,
@@ -66,9 +66,9 @@ def create() -> FastPath:
     """Return the application of a worker process, for a server's factory option; FEEDS_CONFIG names the site."""
     environment = Environment.read(Path(os.environ.get("FEEDS_CONFIG", "config")))
     logs.configure(environment.log, secrets=logs.secrets_of(*environment.secrets))
-    made = create_app(environment)
-    made.limiter.stats.measure(STARTS, "web")
-    return made
+    app = create_app(environment)
+    app.limiter.stats.measure(STARTS, "web")
+    return app
 
 
 def create_app(environment: Environment) -> FastPath:
@@ -115,7 +115,7 @@ def _prepare_templates(flask: Flask, root: Path) -> None:
     flask.jinja_loader = jinja2.ChoiceLoader(loaders)
     flask.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     flask.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    flask.jinja_env.globals.update(facets=FACETS, formats=load_formats(), readers=subscribe_links.web_readers)
+    flask.jinja_env.globals.update(facets=FACETS, formats=load_formats(), readers=web_readers)
     flask.jinja_env.filters.update(
         day=lambda when: i18n.format_day(when.astimezone(application().config.zone), g.language),
         local_day=lambda when: i18n.format_day(when, g.language),
@@ -145,7 +145,7 @@ def _template_values() -> dict[str, object]:
     app = application()
     config = app.editions.latest().config
     site = config.site if config else None
-    service = "" if not app.static else (site.service_url if site else "") or None
+    service = ((site and site.service_url) or None) if app.static else ""
     newsletter_on = config is not None and config.newsletter.enabled
     return {
         "_": lambda text: i18n.translate(g.language, text),
@@ -176,10 +176,8 @@ def _finish(response: Response) -> Response:
         # Without Cache-Control, a 301 may be kept for ever (RFC 9111 section 4.2.2).
         response.headers.setdefault("Cache-Control", "public, max-age=300" if request.method in ("GET", "HEAD") else "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    return _finish_page(response) if response.mimetype == "text/html" else response
-
-
-def _finish_page(response: Response) -> Response:
+    if response.mimetype != "text/html":
+        return response
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
     if "language" in g:  # responses to monitors have none, and Flask's to OPTIONS is called a page

@@ -11,7 +11,7 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, ServiceUnavailable
@@ -25,19 +25,23 @@ MAX_BODY = 64 * 1024
 THREADS, PLACES, PLACES_EACH = 5, 3, 2
 
 
-class Places:
-    """Places for readers of bodies. Threads share it."""
+class BodyLimit:
+    """A WSGI application in front of another. `client` returns the client's address of a request. Threads share it."""
 
-    def __init__(self, total: int = PLACES, each: int = PLACES_EACH) -> None:
-        self._total, self._each = total, each
+    def __init__(self, app: App, client: Callable[[dict[str, Any]], Address]) -> None:
+        self.app, self.client = app, client
         self._taken: Counter[Address] = Counter()
         self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = LimitedBody(environ, lambda: self.reserve(self.client(environ)))
+        return self.app(environ, start_response)
 
     @contextmanager
     def reserve(self, client: Address) -> Iterator[None]:
         """Hold a place for `client`. Raises ServiceUnavailable where none is free."""
         with self._lock:
-            if self._taken.total() >= self._total or self._taken[client] >= self._each:
+            if self._taken.total() >= PLACES or self._taken[client] >= PLACES_EACH:
                 raise ServiceUnavailable
             self._taken[client] += 1
         try:
@@ -49,11 +53,11 @@ class Places:
 
 
 class LimitedBody(io.RawIOBase):
-    """`wsgi.input`, read as a whole at the first read. Truncated bodies are rejected."""
+    """`wsgi.input`, read as a whole at the first read, while `reserve` holds a place. Truncated bodies are rejected."""
 
-    def __init__(self, environ: Mapping[str, Any], places: Places, client: Callable[[], Address]) -> None:
+    def __init__(self, environ: Mapping[str, Any], reserve: Callable[[], AbstractContextManager[None]]) -> None:
         self._stream, self._length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-        self._places, self._client = places, client
+        self._reserve = reserve
         self._held: io.BytesIO | None = None
 
     def readable(self) -> bool:
@@ -63,7 +67,7 @@ class LimitedBody(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Copy the next bytes to `buffer`. Raises ServiceUnavailable, ClientDisconnected, RequestEntityTooLarge."""
         if self._held is None:
-            with self._places.reserve(self._client()):
+            with self._reserve():
                 found = self._stream.read(MAX_BODY + 1)
             if self._length.isdecimal() and len(found) < min(int(self._length), MAX_BODY):
                 raise ClientDisconnected
@@ -71,14 +75,3 @@ class LimitedBody(io.RawIOBase):
                 raise RequestEntityTooLarge
             self._held = io.BytesIO(found)
         return self._held.readinto(buffer)
-
-
-class BodyLimit:
-    """A WSGI application in front of another; `client` returns the client's address of a request."""
-
-    def __init__(self, app: App, client: Callable[[dict[str, Any]], Address]) -> None:
-        self.app, self.client, self.places = app, client, Places()
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = LimitedBody(environ, self.places, lambda: self.client(environ))
-        return self.app(environ, start_response)

@@ -152,14 +152,14 @@ def needs_no_body(environ: Mapping[str, str], state: FeedState, format: Format) 
 class ResponseCache:
     """The documents requested last, within `max_bytes`; of others, dropped or never sent, the last `max_validators` validators.
 
-    Threads share it. `get` takes no lock.
+    `bytes` are those of the entries with bodies, in memory. Threads share it. `get` takes no lock.
     """
 
     def __init__(self, max_bytes: int, max_validators: int = MAX_VALIDATORS) -> None:
         self.max_bytes, self.max_validators = max_bytes, max_validators
         self._documents: OrderedDict[str, CachedDocument] = OrderedDict()
         self._validators: dict[str, CachedDocument] = {}
-        self._bytes = 0
+        self.bytes = 0
         self._lock = threading.Lock()
 
     def get(self, key: str) -> CachedDocument | None:
@@ -176,15 +176,15 @@ class ResponseCache:
         with self._lock:
             self._validators.pop(key, None)
             if (before := self._documents.pop(key, None)) is not None:
-                self._bytes -= before.size
+                self.bytes -= before.size
             if document.gzipped is None:
                 self._keep_validators(key, document)
                 return
             self._documents[key] = document
-            self._bytes += document.size
-            while self._bytes > self.max_bytes and len(self._documents) > 1:
+            self.bytes += document.size
+            while self.bytes > self.max_bytes and len(self._documents) > 1:
                 oldest, dropped = self._documents.popitem(last=False)
-                self._bytes -= dropped.size
+                self.bytes -= dropped.size
                 self._keep_validators(oldest, replace(dropped, gzipped=None, responses={}))
 
     def _keep_validators(self, key: str, document: CachedDocument) -> None:
@@ -202,12 +202,7 @@ class ResponseCache:
         with self._lock:
             self._documents.clear()
             self._validators.clear()
-            self._bytes = 0
-
-    @property
-    def bytes(self) -> int:
-        """Bytes in memory of the entries with bodies."""
-        return self._bytes
+            self.bytes = 0
 
 
 def revalidate(

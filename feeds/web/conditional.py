@@ -100,7 +100,16 @@ def choose_encoding(header: str | None) -> str:
     qualities: dict[str, float] = {}
     for part in header.split(","):
         coding, _, parameters = part.partition(";")
-        qualities[coding.strip().lower()] = _quality(parameters)
+        weight = 1.0
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "q":
+                try:
+                    weight = min(max(float(value.strip()), 0.0), 1.0)
+                except ValueError:
+                    weight = 0.0
+                break
+        qualities[coding.strip().lower()] = weight
     others = qualities.get("*")
     best, chosen = 0.0, "identity"
     for encoding in ENCODINGS:
@@ -114,14 +123,3 @@ def choose_encoding(header: str | None) -> str:
 
 
 _remembered = lru_cache(maxsize=512)(choose_encoding)
-
-
-def _quality(parameters: str) -> float:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return min(max(float(value.strip()), 0.0), 1.0)
-            except ValueError:
-                return 0.0
-    return 1.0

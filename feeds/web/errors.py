@@ -42,13 +42,25 @@ def handle_error(error: Exception) -> Answer:
 
 
 def _error_page(error: HTTPException, *, away: bool = False) -> Answer:
+    """Return the page, or plain text where not even that can be made, as before the database has ever answered."""
     if isinstance(error.response, Answer):  # a redirect
         return error.response
-    response = _render(error, away)
+    code = error.code or 500
+    request_id = request.environ.get(REQUEST_ID, "") if code >= 500 else ""
+    try:
+        similar = _similar_terms() if code == 404 else []
+        values = {"code": error.code, "similar": similar, "away": away, "request_name": request_id}
+        if "language" not in g:  # the failure came before it was chosen
+            g.language = choose_language(request, "en")
+        body, mimetype = render_template("error.html", **values, autodiscovery=(), canonical=""), "text/html"
+    except Exception as failure:
+        if not is_database_failure(failure):
+            log.exception("error_page_failed", request=request_id, error=type(failure).__name__)
+        body, mimetype = _PLAIN.format(code=error.code, name=request_id), "text/plain"
+    response = Response(body, error.code, content_type=f"{mimetype}; charset=utf-8")
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
-    code = error.code or 500
     if code == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER)
     response.headers["Access-Control-Allow-Origin"] = "*"  # a reader in a browser wants to know what went wrong, too
@@ -57,23 +69,6 @@ def _error_page(error: HTTPException, *, away: bool = False) -> Answer:
     else:  # a feed that is gone stays so; one that is missing may come
         response.headers["Cache-Control"] = "public, max-age=300" if code == 410 else "public, max-age=60"
     return response
-
-
-def _render(error: HTTPException, away: bool) -> Response:
-    """Return the page, or plain text where not even that can be made, as before the database has ever answered."""
-    request_id = request.environ.get(REQUEST_ID, "") if (error.code or 500) >= 500 else ""
-    try:
-        similar = _similar_terms() if error.code == 404 else []
-        values = {"code": error.code, "similar": similar, "away": away, "request_name": request_id}
-        if "language" not in g:  # the failure came before it was chosen
-            g.language = choose_language(request, "en")
-        body = render_template("error.html", **values, autodiscovery=(), canonical="")
-    except Exception as failure:
-        if not is_database_failure(failure):
-            log.exception("error_page_failed", request=request_id, error=type(failure).__name__)
-        text = _PLAIN.format(code=error.code, name=request_id)
-        return Response(text, error.code, content_type="text/plain; charset=utf-8")
-    return Response(body, error.code, content_type="text/html; charset=utf-8")
 
 
 def _similar_terms() -> list[Term]:

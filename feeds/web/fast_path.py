@@ -97,10 +97,12 @@ class FastPath:
         self._numbers = itertools.count(1)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        given = environ.get("HTTP_X_REQUEST_ID")
-        request_id = self._proxys_id(given, environ) if given is not None else None
-        if request_id is None:
-            request_id = f"{self._prefix}-{next(self._numbers)}"
+        request_id = f"{self._prefix}-{next(self._numbers)}"
+        if (given := environ.get("HTTP_X_REQUEST_ID")) is not None and _REQUEST_ID.fullmatch(given):
+            with contextlib.suppress(Exception):  # the database is away: the known configuration stays in force
+                self.limiter.adopt(self.editions.latest().config)
+            if self.limiter.trusts(environ):  # the id that a proxy of the operator gave the request
+                request_id = given
         path = environ["PATH_INFO"]
         # A selection is what its query says; the key is as in `views.select`.
         cached = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
@@ -122,11 +124,3 @@ class FastPath:
         if self.access_log.everything:
             self.access_log.write(environ, request_id, status, len(body), 0.0)
         return [body]
-
-    def _proxys_id(self, given: str, environ: dict[str, Any]) -> str | None:
-        """Return the id that a trusted proxy gave the request, None for any other."""
-        if not _REQUEST_ID.fullmatch(given):
-            return None
-        with contextlib.suppress(Exception):  # the database is away: the known configuration stays in force
-            self.limiter.adopt(self.editions.latest().config)
-        return given if self.limiter.trusts(environ) else None

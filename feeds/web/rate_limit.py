@@ -226,6 +226,12 @@ Come back in {wait} seconds; Retry-After says so, too.
 请保存随之而来的 ETag（或 Last-Modified），下次以 If-None-Match（或 If-Modified-Since）发回。
 没有新内容时的回答是 304，这样的请求不受限制。请在 {wait} 秒之后再来（见 Retry-After）。
 """
+_TOO_MANY_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "Retry-After"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 class RateLimiter:
@@ -250,7 +256,10 @@ class RateLimiter:
         status, headers, body = document.respond(environ)
         sent = environ["REQUEST_METHOD"] == "GET"
         if status == 200 and sent and self._limits is not None and (wait := self._wait(self._limits, document, environ)):
-            status, headers, body = _too_many_requests(wait)
+            body = _TOO_MANY.format(wait=wait).encode()
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", str(wait)), *_TOO_MANY_HEADERS]
+            headers.append(("Content-Length", str(len(body))))
+            status = 429
         if self._counting:
             self.stats.count(document.counted_as, status, len(body) if sent else 0, environ.get("HTTP_USER_AGENT"))
         return status, headers, body
@@ -294,17 +303,3 @@ class RateLimiter:
         now = datetime.now(self._config.zone if self._config else None)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
         return Today(now.date().toordinal(), max(0.0, tomorrow.timestamp() - now.timestamp()))
-
-
-def _too_many_requests(wait: int) -> tuple[int, Headers, bytes]:
-    body = _TOO_MANY.format(wait=wait).encode()
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Retry-After", str(wait)),
-        ("Cache-Control", "no-store"),
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Expose-Headers", "Retry-After"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Content-Length", str(len(body))),
-    ]
-    return 429, headers, body

@@ -251,18 +251,21 @@ def test_the_right_token_forgets_the_wrong_ones_before_it(console_site: Any, key
 
 
 def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(console_site: Any, keys: SessionKeys) -> None:
-    cookie = attempt(console_site.runtime, keys, TOKEN, "192.0.2.1", 0).cookie
+    runtime = console_site.runtime
+    cookie = attempt(runtime, keys, TOKEN, "192.0.2.1", 0).cookie
     now, step = 0, sessions.IDLE - 1
-    with database.writing(console_site.runtime.engine) as connection:
-        while now + step < sessions.LONGEST:
-            now += step
-            assert sessions.is_open(connection, keys, cookie, now) == (True, True)
-            sessions.mark_seen(connection, keys, cookie, now)
-        assert sessions.is_open(connection, keys, cookie, now + 10) == (True, False)
-        assert sessions.is_open(connection, keys, cookie, sessions.LONGEST + 1) == (False, False)
-    idle = attempt(console_site.runtime, keys, TOKEN, "192.0.2.1", now).cookie
-    with database.reading(console_site.runtime.engine) as connection:
-        assert not sessions.is_open(connection, keys, idle, now + sessions.IDLE + 1)[0]
+
+    def seen() -> int:
+        with database.reading(runtime.engine) as connection:
+            return int(connection.execute(sa.select(tables.operator_sessions.c.seen)).scalar_one())
+
+    while now + step < sessions.LONGEST:
+        now += step
+        assert sessions.is_signed_in(runtime, keys, cookie, now) and seen() == now
+    assert sessions.is_signed_in(runtime, keys, cookie, now + 10) and seen() == now, "not every request is worth a write"
+    assert not sessions.is_signed_in(runtime, keys, cookie, sessions.LONGEST + 1)
+    idle = attempt(runtime, keys, TOKEN, "192.0.2.1", now).cookie
+    assert not sessions.is_signed_in(runtime, keys, idle, now + sessions.IDLE + 1)
 
 
 def test_the_log_keeps_networks_not_addresses_and_is_bounded(console_site: Any) -> None:

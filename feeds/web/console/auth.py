@@ -53,9 +53,6 @@ def number_arg(name: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
-# -- every request -----------------------------------------------------------
-
-
 @blueprint.before_request
 def guard() -> Answer | None:
     """Let the request pass (None), or answer it: 404 without a token, 303 to the sign-in, 403 for a form from elsewhere."""
@@ -63,8 +60,11 @@ def guard() -> Answer | None:
     if not app.runtime.environment.operator_token:
         return page("off.html", 404)
     changes = request.method not in ("GET", "HEAD")
-    if changes and not _is_same_origin():
-        return page("refused.html", 403)
+    if changes:  # a page of this service sent the form, as far as browsers say (https://www.w3.org/TR/fetch-metadata/)
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
+        own = origin is None or urlsplit(origin).netloc == request.host or origin == config().site.base_url
+        if not own or site not in ("same-origin", "none"):
+            return page("refused.html", 403)
     if request.endpoint in _WITHOUT_SESSION:
         return None
     cookie, keys = request.cookies.get(COOKIE, ""), SessionKeys.of(app.runtime)
@@ -75,14 +75,6 @@ def guard() -> Answer | None:
     if changes and not hmac.compare_digest(request.form.get("key", "").encode(), keys.csrf_token(cookie).encode()):
         return page("refused.html", 403)
     return None
-
-
-def _is_same_origin() -> bool:
-    """Return whether a page of this service sent the form, as far as browsers say (https://www.w3.org/TR/fetch-metadata/)."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host or origin == config().site.base_url
 
 
 @blueprint.after_request
@@ -130,9 +122,6 @@ def moment(when: datetime | int | None) -> str:
 
 #: A selection as people read it.
 blueprint.add_app_template_filter(unquote, "decode")
-
-
-# -- sign in, sign out --------------------------------------------------------
 
 
 @blueprint.get("/sign-in")

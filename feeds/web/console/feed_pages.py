@@ -1,7 +1,6 @@
 """Pages of feeds: requests and readers, by day and as charts; the editor of custom feeds.
 
-The editor puts a selection together, shows its articles, names the feed; edits, removes, undoes. It writes feeds.yaml; a change
-is live as soon as the clock has seen the file.
+The editor writes feeds.yaml; a change is live as soon as the clock has seen the file.
 """
 
 from __future__ import annotations
@@ -79,9 +78,6 @@ def _history() -> FeedHistory:
     return found or abort(404)
 
 
-# -- the editor ----------------------------------------------------------------
-
-
 @blueprint.get("/feeds/own")
 def own_feeds() -> Answer:
     """The feeds that feeds.yaml names. After a change it answers as soon as that is live, or after three seconds."""
@@ -142,13 +138,13 @@ def _address(pairs: Pairs, former: str = "") -> str:
 
 
 def _editor_page(text: str, form: FeedForm, errors: dict[str, str], status: int, fault: str = "") -> Answer:
-    pairs, draft, refused = parse_qsl(text, keep_blank_values=True), Draft(Selection(), "", 0, (), ()), ""
+    who, refused = operator(), ""
+    pairs, draft = parse_qsl(text, keep_blank_values=True), Draft(Selection(), "", 0, (), ())
     try:
-        draft = _draft(text, form)
+        draft = who.runtime.read(custom_feeds.make_draft, _written(), text, everything=bool(form.former))
         pairs = parse_qsl(draft.query)
     except SelectionError as error:
         refused, status = str(error), 400
-    who = operator()
     return page(
         "new.html",
         status,
@@ -167,10 +163,6 @@ def _editor_page(text: str, form: FeedForm, errors: dict[str, str], status: int,
     )
 
 
-def _draft(text: str, form: FeedForm) -> Draft:
-    return application().runtime.read(custom_feeds.make_draft, _written(), text, everything=bool(form.former))
-
-
 @blueprint.post("/feeds/save")
 def save_feed() -> Answer:
     """Write a feed into feeds.yaml."""
@@ -178,7 +170,7 @@ def save_feed() -> Answer:
     form = FeedForm(*(request.form.get(name, "").strip() for name in names))
     text = request.form.get("select", "")
     try:
-        draft = _draft(text, form)
+        draft = application().runtime.read(custom_feeds.make_draft, _written(), text, everything=bool(form.former))
     except SelectionError:
         abort(400)
     if wrong := custom_feeds.validate(_written(), form, draft.selection):

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import abort, g, request
 from werkzeug.wrappers import Response as Answer
 
-from ...admin import actions, reports, source_excerpt
+from ...admin import actions, reports
 from ...config import sources
 from ...errors import AddressError, FeedsError
 from ...model import FREQUENCIES
@@ -47,7 +47,7 @@ def quarantine() -> Answer:
     """Files that could not become articles, with the lines around the fault."""
     problems, total, pages = application().runtime.read(reports.read_quarantine, number_arg("page"))
     store = Path(config().site.store)
-    rows = [(problem, source_excerpt.read_excerpt(store, problem.path, problem.line)) for problem in problems]
+    rows = [(problem, reports.read_excerpt(store, problem.path, problem.line)) for problem in problems]
     return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
 
 
@@ -98,16 +98,12 @@ def act(action: str) -> Answer:
     """What a button does to an issue: pause, resume, cancel, retry, retry-failed; `test` sends one message to one address."""
     if application().edition.config is None or not config().newsletter.enabled:
         abort(404)
-    if action == "test":
-        return _send_test_message()
-    try:
-        actions.change_issue(operator(), config(), action, request.form.get("issue", ""))
-    except AddressError:
-        abort(404)
-    return back("/issues", action.removesuffix("-failed"))
-
-
-def _send_test_message() -> Answer:
+    if action != "test":
+        try:
+            actions.change_issue(operator(), config(), action, request.form.get("issue", ""))
+        except AddressError:
+            abort(404)
+        return back("/issues", action.removesuffix("-failed"))
     address, frequency = request.form.get("email", ""), request.form.get("frequency", "")
     if frequency not in FREQUENCIES:
         abort(400)

@@ -1,4 +1,4 @@
-"""Views: each parses a request, calls one use case and renders a template. Here are the responses that several of them give.
+"""Views: each parses a request, calls one use case and renders a template. Here are the responses and links that they share.
 
 `app.BLUEPRINTS` lists the blueprints of these modules.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import urls
+from ...formats import load_formats
 from ...syndication.documents import compress
 from ..application import application
 from ..conditional import VARY, negotiate_encoding
@@ -57,3 +59,30 @@ def made_on_request(body: bytes, content_type: str, headers: Mapping[str, str] |
     response.headers["Vary"] = "Accept-Encoding"
     response.add_etag()
     return response.make_conditional(request)
+
+
+# -- links with which people subscribe to a feed --------------------------------
+
+#: What each reader on the web asks to have put before the address of a feed. Nothing is requested of it before a click.
+WEB_READERS = {
+    "Feedly": "https://feedly.com/i/subscription/feed/",
+    "Inoreader": "https://www.inoreader.com/?add_feed=",
+    "NewsBlur": "https://www.newsblur.com/?url=",
+    "The Old Reader": "https://theoldreader.com/feeds/subscribe?url=",
+    "Feedbin": "https://feedbin.com/?subscribe=",
+}
+
+
+def autodiscovery(address: str, title: str, query: str = "") -> list[tuple[str, str, str]]:
+    """Return (media type, title, address) of each format for <link rel=alternate>; `address` is absolute and encoded."""
+    after = f"?{query}" if query else ""
+    return [(made.media_type, f"{title} ({made.label})", address + made.extension + after) for made in load_formats().values()]
+
+
+def web_readers(url: str) -> list[tuple[str, str]]:
+    """Return (name of a reader on the web, address that subscribes there) for the feed at `url`, which is encoded.
+
+    >>> web_readers("https://example.org/all.atom")[0]
+    ('Feedly', 'https://feedly.com/i/subscription/feed/https%3A%2F%2Fexample.org%2Fall.atom')
+    """
+    return [(name, before + quote(url, safe="")) for name, before in WEB_READERS.items()]

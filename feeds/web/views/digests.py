@@ -39,8 +39,8 @@ def archive_page(number: int | None = None) -> Answer:
     page = app.runtime.read(archive.archive_page, number) if number != 0 else None
     if page is None:
         abort(404)
-    values = {name: getattr(page, name) for name in ("rows", "number", "older", "newer")}
-    return _render("digests.html", "digests/" if number is None else urls.page_path("digests", number), **values)
+    path = "digests/" if number is None else urls.page_path("digests", number)
+    return _render("digests.html", path, rows=page.rows, number=page.number, older=page.older, newer=page.newer)
 
 
 @blueprint.get("/digests/<id>")

@@ -1,12 +1,14 @@
-"""Feed documents and OPML."""
+"""Feed documents, OPML, and the endpoint of the built-in WebSub hub, which pushes them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, abort, request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as Answer
 
 from ...counters import RENDER
@@ -15,11 +17,17 @@ from ...formats import Format
 from ...model import PLURALS, FeedState
 from ...syndication import documents, lookup
 from ...syndication.lookup import Document, Elsewhere, Gone
+from ...websub.requests import Reply, RequestReceiver
 from ..application import application
+from ..body_limit import MAX_BODY
 from ..cache import CachedDocument, needs_no_body
-from . import made_on_request, moved_permanently
+from . import made_on_request, moved_permanently, render_page
 
 blueprint = Blueprint("feeds", __name__)
+hub_blueprint = Blueprint("hub", __name__)
+#: Of a request to the hub.
+MAX_FIELDS = 1000
+FORM = "application/x-www-form-urlencoded"
 #: Looks a document up; its argument says for which states of the feed the body can be left out.
 Find = Callable[[Callable[[FeedState], bool]], Document | Elsewhere | Gone]
 
@@ -49,8 +57,7 @@ def find_document(key: str, format: Format, find: Find) -> Answer:
     Aborts with 404 or 410. Raises SelectionError where the address is no selection.
     """
     app = application()
-    max_age = app.config.max_age
-    cached = app.cache.get(key)
+    max_age, cached = app.config.max_age, app.cache.get(key)
 
     def is_known(state: FeedState) -> bool:
         current = cached is not None and cached.digest == state.digest and cached.can_answer(request.environ)
@@ -88,3 +95,40 @@ def opml_list(plural: str = "feeds") -> Answer:
         abort(404)
     body = app.runtime.read(documents.opml, app.config, PLURALS.get(plural))
     return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": f'inline; filename="{plural}.opml"'})
+
+
+# -- the hub: stores requests and answers 202; the clock's process does the rest -----
+
+
+@hub_blueprint.post("/hub")
+def ask() -> Answer:
+    """The WebSub hub: a subscriber asks to be pushed a feed, or to be left alone."""
+    app = application()
+    if app.config.feeds.websub.hub != "builtin":
+        abort(404)
+    reply = Reply(415, f"the body must be {FORM}\n")
+    if request.mimetype == FORM:
+        try:
+            # Werkzeug would leave bytes that are not UTF-8 percent-encoded: a secret would silently be another one.
+            body = request.get_data().decode("utf-8", "replace")
+            form = parse_qs(body, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
+        except (RequestEntityTooLarge, ValueError):
+            reply = Reply(413, f"the body must have at most {MAX_BODY} bytes and {MAX_FIELDS} fields\n")
+        else:
+            reply = RequestReceiver(app.runtime.engine, app.edition).receive(form, int(time.time()))
+    response = Response(reply.text, reply.status, content_type="text/plain; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if reply.retry_after:
+        response.headers["Retry-After"] = str(reply.retry_after)
+    return response
+
+
+@hub_blueprint.get("/hub")
+def about() -> Answer:
+    """What the hub is, for people who come across its address."""
+    config = application().config
+    if config.feeds.websub.hub != "builtin":
+        abort(404)
+    return render_page("hub.html", hub=config.hub_url, limits=config.feeds.websub)

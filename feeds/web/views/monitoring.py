@@ -10,12 +10,14 @@ import hmac
 import platform
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from flask import Response, request
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from werkzeug.wrappers import Response as Answer
 
@@ -31,13 +33,11 @@ _LOOPBACK = Networks(("loopback",))
 
 def metrics() -> Answer:
     """Answer a scrape, or refuse it as the setting `metrics` says."""
-    here = application()
-    site = here.config.site
-    if (refusal := _refuse(site, here.runtime.environment.operator_token.get_secret_value())) is not None:
+    app, now = application(), time.time()
+    if refusal := _refuse(app.config.site, app.runtime.environment.operator_token.get_secret_value()):
         return refusal
-    now = time.time()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(here.runtime.read(take_snapshot, here.config, int(now)), now, here.started))
+    registry.register(Collector(app.runtime.read(take_snapshot, app.config, int(now)), now, app.started))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 
 
@@ -58,50 +58,47 @@ def _refuse(site: Site, token: str) -> Answer | None:
     return Response(text, status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
+@dataclass(eq=False, slots=True)  # the registry wants it to be hashable
 class Collector:
     """Yields a snapshot as the library's metric families. `started` (UTC seconds) is when this worker started."""
 
-    def __init__(self, snapshot: Snapshot, now: float, started: float) -> None:
-        self.snapshot, self.now, self.started = snapshot, now, started
+    snapshot: Snapshot
+    now: float
+    started: float
 
     def collect(self) -> Iterator[Any]:
         """Yield all families, in the order in which /metrics has them."""
         found = self.snapshot
         labels = {"version": version("feeds"), "python": platform.python_version(), "schema": found.schema}
         yield InfoMetricFamily("feeds_build", "What answers.", value=labels)
-        yield _gauge("feeds_worker_start_time_seconds", "When the worker that answers was started.", self.started)
-        yield from self._catalog()
-        yield from self._health()
+        yield Gauge("feeds_worker_start_time_seconds", "When the worker that answers was started.", self.started)
+        yield from self._state()
         yield from (_from_counters(metric, found.counters.get(metric.name, {})) for metric in METRICS)
         yield from self._requested()
-        yield from self._audience()
-        yield from self._queues()
+        yield from self._readers_and_queues()
 
-    def _catalog(self) -> Iterator[Any]:
+    def _state(self) -> Iterator[Any]:
+        """Yield what the last rescan left, and what /ready reports, too."""
         found = self.snapshot
-        yield _gauge("feeds_feeds", "Feeds that are published.", found.feeds)
-        yield _gauge("feeds_generation", "Grows with each rescan that changed something.", found.generation)
+        yield Gauge("feeds_feeds", "Feeds that are published.", found.feeds)
+        yield Gauge("feeds_generation", "Grows with each rescan that changed something.", found.generation)
         if rescan := found.rescan:
-            yield _gauge("feeds_articles", "Articles in the catalog.", rescan["articles"])
-            yield _gauge("feeds_quarantined_files", "Files that could not become articles.", rescan["quarantined"])
+            yield Gauge("feeds_articles", "Articles in the catalog.", rescan["articles"])
+            yield Gauge("feeds_quarantined_files", "Files that could not become articles.", rescan["quarantined"])
             held = "Articles whose files are gone, held until you let them go."
-            yield _gauge("feeds_held_articles", held, rescan.get("held", 0))
-            yield _gauge("feeds_last_rescan_timestamp_seconds", "When the last rescan ended well.", rescan["at"])
-            yield _gauge("feeds_last_rescan_age_seconds", "How long ago that is.", max(0.0, self.now - rescan["at"]))
-            yield _gauge("feeds_last_rescan_duration_seconds", "How long it took.", rescan["seconds"])
+            yield Gauge("feeds_held_articles", held, rescan.get("held", 0))
+            yield Gauge("feeds_last_rescan_timestamp_seconds", "When the last rescan ended well.", rescan["at"])
+            yield Gauge("feeds_last_rescan_age_seconds", "How long ago that is.", max(0.0, self.now - rescan["at"]))
+            yield Gauge("feeds_last_rescan_duration_seconds", "How long it took.", rescan["seconds"])
             changes = {change: rescan[change] for change in ("added", "changed", "renamed", "removed")}
             yield _gauges("feeds_last_rescan_articles", "Articles that it brought, changed or took away.", "change", changes)
-
-    def _health(self) -> Iterator[Any]:
-        """Yield what /ready reports, too."""
-        found = self.snapshot
         for name, fact in (("config fault", "config"), ("rescan fault", "store")):
             shown = f"1 where `feeds status` shows a {name}."
-            yield _gauge(f"feeds_{name.replace(' ', '_')}", shown, int(fact in found.degraded))
+            yield Gauge(f"feeds_{name.replace(' ', '_')}", shown, int(fact in found.degraded))
         facts = {fact: int(fact in found.degraded) for fact in FACTS}
         yield _gauges("feeds_degraded", "1 where `/ready` says that this is not as it should be.", "fact", facts)
         if found.beat:
-            yield _gauge("feeds_clock_age_seconds", "When the clock was last heard of.", max(0.0, self.now - found.beat))
+            yield Gauge("feeds_clock_age_seconds", "When the clock was last heard of.", max(0.0, self.now - found.beat))
 
     def _requested(self) -> Iterator[Any]:
         """Yield counters of single feeds, the MOST_REQUESTED ones: a monitor pays for each time series."""
@@ -113,28 +110,25 @@ class Collector:
                 family.add_metric([path], counts[place])
             yield family
 
-    def _audience(self) -> Iterator[Any]:
+    def _readers_and_queues(self) -> Iterator[Any]:
         found = self.snapshot
         reported = "Readers that an aggregator told of, the highest number of 7 days for each feed, added up."
         yield _gauges("feeds_readers", reported, "aggregator", found.readers)
         yield _gauges("feeds_subscribers", "Subscribers of the newsletter by state.", "state", found.subscribers)
-        yield _gauge("feeds_issues", "Issues of the newsletter.", found.issues["all"])
+        yield Gauge("feeds_issues", "Issues of the newsletter.", found.issues["all"])
         waiting = {status: number for status, number in found.issues.items() if status != "all"}
         yield _gauges("feeds_issues_waiting", "Issues that are being sent, or wait for the operator.", "status", waiting)
         yield _gauges("feeds_deliveries", "Messages of issues by status, as counted last.", "status", found.deliveries)
         if found.counted_at is not None:
             age = max(0.0, self.now - found.counted_at)
-            yield _gauge("feeds_counted_age_seconds", "How long ago the clock counted subscribers; deliveries with them.", age)
-
-    def _queues(self) -> Iterator[Any]:
-        found = self.snapshot
+            yield Gauge("feeds_counted_age_seconds", "How long ago the clock counted subscribers; deliveries with them.", age)
         oldest = "How long the oldest of what is due has been waiting: messages of issues, single messages, pushes."
         yield _gauges("feeds_queue_oldest_seconds", oldest, "queue", found.waiting)
         hub = "The hub: subscriptions, topics, requests to be verified, deliveries that are due, callbacks that fail."
         yield _gauges("feeds_hub", hub, "what", found.hub)
         if found.jobs:
             yield _gauges("feeds_jobs", "Jobs of the workers that are not done.", "status", found.jobs)
-            yield _gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
+            yield Gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
 
 
 def _from_counters(metric: Metric, rows: Mapping[tuple[str, ...], Series]) -> Any:
@@ -150,12 +144,8 @@ def _from_counters(metric: Metric, rows: Mapping[tuple[str, ...], Series]) -> An
     return family
 
 
-def _gauge(name: str, help: str, value: float) -> Any:
-    return GaugeMetricFamily(name, help, value=value)
-
-
 def _gauges(name: str, help: str, label: str, values: Mapping[str, int]) -> Any:
-    family = GaugeMetricFamily(name, help, labels=[label])
+    family = Gauge(name, help, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family

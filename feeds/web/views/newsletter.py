@@ -7,6 +7,7 @@ changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -41,8 +42,6 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 _FACET_WORDS = {
     word.casefold(): facet.name for facet in FACETS.values() for word in (facet.name, facet.plural, facet.zh, facet.en)
 }
-
-
 #: A message brings its own styles, and neither scripts nor forms.
 _MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src http: https: data:; form-action 'none'; base-uri 'none'; "
@@ -75,14 +74,6 @@ def private(response: Answer) -> Answer:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
-
-
-def dead_link() -> Answer:
-    """Return the page for a token that is not valid, or not any more."""
-    return private_page("link.html", 404)
-
-
-# -- signing up ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +128,9 @@ def _spell_all(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
     """Return selections in their canonical spelling, without those that are unknown or empty."""
     found: list[str] = []
     for text in selects[:20]:
-        try:
+        with contextlib.suppress(WishError):
             found.append(preferences.spell_select(context, text))
-        except WishError:
-            continue
-    return list(dict.fromkeys(text for text in found if text))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 @blueprint.post("/subscribe")
@@ -237,9 +226,6 @@ def _title_of(context: NewsletterContext) -> Callable[[str], str]:
     return lambda select: preferences.select_title(context.config, select, chinese=g.language == "zh-CN")
 
 
-# -- confirm ------------------------------------------------------------
-
-
 @blueprint.get("/confirm/<token>")
 def show_confirmation(token: str) -> Answer:
     """What a link of a confirmation is about; the button on it confirms."""
@@ -256,16 +242,13 @@ def submit_confirmation(token: str) -> Answer:
 
 def _confirmation_page(context: NewsletterContext, found: Confirmation | None) -> Answer:
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     use_language(found.language)
     wanted: dict[str, list[str]] = {}
     for wish in found.wishes:
         schedule = preferences.schedule_words(context.config, g.language, wish.frequency, found.day)
         wanted.setdefault(schedule, []).append(_title_of(context)(wish.select))
     return private_page("confirm.html", 200, found=found, wanted=wanted, city=i18n.format_zone(found.timezone, g.language))
-
-
-# -- preferences --------------------------------------------------------
 
 
 @blueprint.get("/preferences/<token>")
@@ -280,7 +263,7 @@ def own_data(token: str) -> Answer:
     """All that is kept about a subscriber, to take along."""
     found = preferences.export_own_data(newsletter_context(), token)
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
     response = Response(body, content_type="application/json; charset=utf-8")
     response.headers["Content-Disposition"] = 'attachment; filename="subscription.json"'
@@ -293,11 +276,11 @@ def save_preferences(token: str) -> Answer:
     context, now = newsletter_context(), int(time.time())
     found = preferences.find_preferences(context, token)
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     use_language(found.subscriber.language)
-    action = request.form.get("action", "save")
+    form, action = request.form, request.form.get("action", "save")
     if action == "erase":
-        if request.form.get("sure") != "yes":
+        if form.get("sure") != "yes":
             fault = {"erase": words("Tick the box first: this cannot be undone.")}
             return _preferences_page(context, token, found, fault, 400)
         unsubscribe.erase_by_token(context, token, now)
@@ -305,11 +288,6 @@ def save_preferences(token: str) -> Answer:
     if action == "revoke":
         preferences.revoke_links(context, token, now)
         return private_page("subscribed.html", 200, renewed=True)
-    return _save(context, token, found, now)
-
-
-def _save(context: NewsletterContext, token: str, found: Preferences, now: int) -> Answer:
-    form = request.form
     wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
     wishes += [(form.get("frequency", ""), select) for select in FormFields.of(form).selections()]
     try:
@@ -325,7 +303,7 @@ def _preferences_page(
     context: NewsletterContext, token: str, found: Preferences | None, errors: dict[str, str], status: int = 200
 ) -> Answer:
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     use_language(found.subscriber.language)
     return private_page(
         "preferences.html",
@@ -341,9 +319,6 @@ def _preferences_page(
     )
 
 
-# -- unsubscribe ---------------------------------------------------------------
-
-
 @blueprint.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> Answer:
     """What a link to unsubscribe is about; the button on it unsubscribes."""
@@ -354,7 +329,12 @@ def show_unsubscribe(token: str) -> Answer:
 def submit_unsubscribe(token: str) -> Answer:
     """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
     context, now = newsletter_context(), int(time.time())
-    if _is_one_click():
+    # RFC 8058's body comes as a form of either kind or, with another content type or none, as plain text.
+    body = request.get_data(cache=True, parse_form_data=False)
+    said = request.form.get("List-Unsubscribe", "").strip()
+    if not request.form and len(body) <= 200:
+        said = parse_qs(body.decode("utf-8", "replace").strip()).get("List-Unsubscribe", [""])[0]
+    if said.casefold() == "one-click":
         return _unsubscribe_page(token, unsubscribe.unsubscribe(context, token, "one-click", now))
     if request.form.get("erase") == "yes":
         erased = unsubscribe.erase_by_token(context, token, now)
@@ -364,25 +344,11 @@ def submit_unsubscribe(token: str) -> Answer:
     return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(context, token, now))
 
 
-def _is_one_click() -> bool:
-    """Return whether the body is RFC 8058's, as a form of either kind or, with another content type or none, as plain text."""
-    body = request.get_data(cache=True, parse_form_data=False)
-    if request.form.get("List-Unsubscribe", "").strip().casefold() == "one-click":
-        return True
-    if request.form or len(body) > 200:
-        return False
-    said = parse_qs(body.decode("utf-8", "replace").strip())
-    return said.get("List-Unsubscribe", [""])[0].casefold() == "one-click"
-
-
 def _unsubscribe_page(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     use_language(found.language)
     return private_page("unsubscribe.html", 200, found=found, token=token, erased=erased)
-
-
-# -- bounces ---------------------------------------------------------------
 
 
 @blueprint.post("/bounces/<name>")
@@ -399,16 +365,13 @@ def receive_bounces(name: str) -> Answer:
     return private(Response(status=204, content_type="text/plain; charset=utf-8"))
 
 
-# -- previews ---------------------------------------------------------------
-
-
 @preview_blueprint.get("/preferences/<token>/next")
 def next_digests(token: str) -> Answer:
     """A subscriber's next digests, as they would be now."""
     context = newsletter_context()
     found = preferences.find_preferences(context, token)
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     use_language(found.subscriber.language)
     coming = preferences.preview_digests(context, token, int(time.time()), g.language) or []
     rhythms = {
@@ -422,7 +385,7 @@ def as_mail(token: str, frequency: str) -> Answer:
     """One of them, as the message itself."""
     found = preferences.preview_message(newsletter_context(), token, frequency, int(time.time()))
     if found is None:
-        return dead_link()
+        return private_page("link.html", 404)
     response = private(Response(found.html, content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _MESSAGE_POLICY
     return response

@@ -12,8 +12,7 @@ from ...model import PLURALS
 from ...syndication import pages as use_cases
 from ...syndication.lookup import Elsewhere, Gone
 from ..application import application
-from ..subscribe_links import autodiscovery
-from . import document_page, moved_permanently, render_page, search
+from . import autodiscovery, document_page, moved_permanently, render_page, search
 from .feeds import feed_document
 
 blueprint = Blueprint("pages", __name__)

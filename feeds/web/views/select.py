@@ -1,7 +1,6 @@
 """The feed builder: any selection as a feed document, and the page on which people put one together.
 
-The page works without JavaScript: every step is a link or a form with GET. The address holds the whole selection, so it can be
-kept, sent to others and gone back to.
+The page works without JavaScript: every step is a link or a form with GET, and the address holds the whole selection.
 """
 
 from __future__ import annotations
@@ -17,13 +16,12 @@ from ... import selections, urls
 from ...config.load import selection_yaml
 from ...errors import AddressError, SelectionError
 from ...formats import load_formats
-from ...model import FACETS, Facet, FeedState, Selection
+from ...model import FACETS, Facet, Selection
 from ...syndication import lookup, pages
-from ...syndication.lookup import Document, Elsewhere, Gone
+from ...syndication.lookup import Elsewhere
 from ...syndication.pages import SelectionPage
 from ..application import application
-from ..subscribe_links import autodiscovery
-from . import document_page, moved_permanently, render_page
+from . import autodiscovery, document_page, moved_permanently, render_page
 from .feeds import find_document
 
 blueprint = Blueprint("building", __name__)
@@ -64,13 +62,13 @@ def document(extension: str) -> Answer:
         abort(404)
     if request.headers.get("Sec-Fetch-Dest") == "document":  # a person, as in pages.anything
         return document_page(page())
-    app, text = application(), _query()
-
-    def find(known: Callable[[FeedState], bool]) -> Document | Elsewhere | Gone:
-        return app.runtime.read(lookup.find_selection_document, app.edition, text, format, known)
-
+    app, text = application(), request.query_string.decode("utf-8", "replace")  # UTF-8 if typed without percent signs
     try:
-        return find_document(f"{_PATH}{format.extension}?{text}", format, find)
+        return find_document(
+            f"{_PATH}{format.extension}?{text}",
+            format,
+            lambda known: app.runtime.read(lookup.find_selection_document, app.edition, text, format, known),
+        )
     except SelectionError as error:
         # For feed readers and their logs: text, not a page.
         refusal = Response(f"{error}\n", 400, content_type="text/plain; charset=utf-8")
@@ -79,15 +77,10 @@ def document(extension: str) -> Answer:
         return refusal
 
 
-def _query() -> str:
-    """Return the query as it came; one that was typed without percent signs is UTF-8."""
-    return request.query_string.decode("utf-8", "replace")
-
-
 @blueprint.get("/select")
 def page() -> Answer:
     """The feed builder: what the selection of the address takes. A step of the form leads to the address with it done."""
-    app, text = application(), _query()
+    app, text = application(), request.query_string.decode("utf-8", "replace")
     if any(name in request.args for name in STEP):
         query = urlencode(with_step(text), quote_via=quote)
         return redirect(f"/{_PATH}" + (f"?{query}" if query else ""), 302)
@@ -148,15 +141,12 @@ def _address(pairs: Pairs) -> str:
 def clauses(selection: Selection, address: Callable[[Pairs], str]) -> list[Clause]:
     """Return what a selection says; `address` makes the address of the page for a selection of these pairs."""
     pairs = parse_qsl(selections.canonical(selection))
-
-    def chips(key: str) -> tuple[Chip, ...]:
-        rest = {pair: [other for other in pairs if other != pair] for pair in pairs if pair[0] == key}
-        return tuple(Chip(name, address(others), key) for (_key, name), others in rest.items())
-
-    parts = zip(MODES, (selection.any, selection.all, selection.none), strict=True)
-    return [
-        Clause(facet, mode, chips(mode + facet.name)) for mode, part in parts for facet in FACETS.values() if facet.name in part
-    ]
+    chips: dict[str, list[Chip]] = {}
+    for pair in pairs:
+        others = [other for other in pairs if other != pair]
+        chips.setdefault(pair[0], []).append(Chip(pair[1], address(others), pair[0]))
+    rows = ((facet, mode, chips.get(mode + facet.name)) for mode in MODES for facet in FACETS.values())
+    return [Clause(facet, mode, tuple(found)) for facet, mode, found in rows if found]
 
 
 @blueprint.get("/select/terms")

@@ -9,18 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.admin import source_excerpt
+from feeds.admin import reports
 from tests.test_privacy import COMMENTS, DAMAGES, FOOTER, SECRETS, SHAPES
 
 
 def shown(text: str) -> str:
     """All that could ever be seen of a file."""
     number = text.count("\n") + text.count("\r") + 1
-    seen = [
-        row
-        for line in range(1, number + 2 * source_excerpt.AROUND, source_excerpt.AROUND)
-        for row in source_excerpt.excerpt(text, line)
-    ]
+    seen = [row for line in range(1, number + 2 * reports.AROUND, reports.AROUND) for row in reports.excerpt(text, line)]
     return "\n".join(row.text or "" for row in seen)
 
 
@@ -43,7 +39,7 @@ def test_no_comment_is_shown_whatever_its_shape(text_of: Any, comments: Any) -> 
 def test_the_line_that_is_meant_is_shown_with_its_neighbours(text_of: Any) -> None:
     text = text_of("1.md", comments_data=[], title="一篇文章", tags=["Linux", "内核"])
     line = next(number for number, row in enumerate(text.split("\n"), 1) if row.startswith("title:"))
-    found = source_excerpt.excerpt(text, line)
+    found = reports.excerpt(text, line)
     assert [row.number for row in found] == list(range(line - 3, line + 4))
     assert found[3].text == "title: 一篇文章" and "- 内核" in [row.text for row in found]
 
@@ -53,23 +49,23 @@ def test_lines_behind_the_comments_and_of_the_body_are_shown(text_of: Any) -> No
     text = text_of("1.md", comments_data=comments, body="- 第一\n- 第二")
     seen = shown(text)
     assert "title: 一篇文章" in seen and "- 第二" in seen and "zqsecret" not in seen
-    assert any(row.text is None for row in source_excerpt.excerpt(text, 6))
+    assert any(row.text is None for row in reports.excerpt(text, 6))
 
 
 def test_a_long_line_is_cut() -> None:
-    [row] = source_excerpt.excerpt("x" * 1000, 1)
-    assert row.text == "x" * source_excerpt.WIDTH and row.cut
+    [row] = reports.excerpt("x" * 1000, 1)
+    assert row.text == "x" * reports.WIDTH and row.cut
 
 
 @pytest.mark.parametrize("path", ["missing.md", "../outside.md", "/etc/hostname"])
 def test_nothing_is_read_outside_of_the_store(tmp_path: Path, path: str) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "outside.md").write_text("secret", "utf-8")
-    assert source_excerpt.read_excerpt(tmp_path / "store", path, 1) == ()
+    assert reports.read_excerpt(tmp_path / "store", path, 1) == ()
 
 
 def test_a_link_out_of_the_store_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "outside.md").write_text("secret", "utf-8")
     (tmp_path / "store" / "1.md").symlink_to(tmp_path / "outside.md")
-    assert source_excerpt.read_excerpt(tmp_path / "store", "1.md", 1) == ()
+    assert reports.read_excerpt(tmp_path / "store", "1.md", 1) == ()
