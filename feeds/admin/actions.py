@@ -91,8 +91,9 @@ def send_test_message(operator: Operator, config: Config, address: str, frequenc
 
 def save_feed(operator: Operator, mark: str, form: FeedForm, draft: Draft) -> Config:
     """Write a feed into feeds.yaml, as `FeedsFile.save` does, and return the configuration of the next rescan."""
-    entry = form.as_entry(draft.selection)
-    made = operator.feeds_file.save(mark, lambda config, text: custom_feeds.with_feed(config, text, entry), operator.now)
+    made = operator.feeds_file.save(
+        mark, lambda config, text: custom_feeds.with_feed(config, text, form, draft.selection), operator.now
+    )
     operator.note("feed-changed" if form.former else "feed-added", form.name)
     return made
 

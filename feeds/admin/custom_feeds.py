@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ KEPT = 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The file as it is. `mark` is a digest of the text; `obstacle` says why it cannot be written, "" if it can.
+    """The file as it is. `mark` is a digest of the text; `obstacle` to writing: file | folder | missing, or "".
 
-    `obstacle`: file | folder | missing. `undo` is the time of the change that can be undone (UTC seconds), 0 for none.
+    `undo` is the time of the change that can be undone (UTC seconds), 0 for none.
     """
 
     path: str
@@ -99,8 +99,8 @@ class FeedsFile:
                 raise EditError("feeds.yaml is written in a way that only people understand: please edit the file by hand")
             earlier = self._versions()
             number = earlier[-1].number + 1 if earlier else 1
-            kept = self._folder / f"{FILE}.{number:06}.{now}.{_mark(text.encode())}"
-            self._folder.mkdir(parents=True, exist_ok=True)
+            kept = self.environment.root / "var" / "config" / f"{FILE}.{number:06}.{now}.{_mark(text.encode())}"
+            kept.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
                 opened.write(snapshot.text.encode())
             for version in earlier[: max(0, len(earlier) + 1 - KEPT)]:
@@ -131,14 +131,10 @@ class FeedsFile:
                 raise EditError("feeds.yaml has been changed since this page was loaded: please look at it once more")
             yield snapshot
 
-    @property
-    def _folder(self) -> Path:
-        return self.environment.root / "var" / "config"
-
     def _versions(self) -> list[_Version]:
         """Return the earlier versions, oldest first."""
         found = []
-        for path in self._folder.glob(f"{FILE}.*"):
+        for path in (self.environment.root / "var" / "config").glob(f"{FILE}.*"):
             parts = path.name.removeprefix(f"{FILE}.").split(".")
             if len(parts) == 3 and parts[0].isdecimal() and parts[1].isdecimal():
                 found.append(_Version(path, int(parts[0]), int(parts[1]), parts[2]))
@@ -221,17 +217,6 @@ class FeedForm:
         limit = str(feed.limit) if "limit" in feed.model_fields_set else ""
         return cls(feed.name, feed.title, feed.description, limit, feed.content or "", feed.name)
 
-    def as_entry(self, selection: Selection) -> dict[str, Any]:
-        """Return the entry for `config.edit.put_feed`; fields without a value are left to the defaults."""
-        return {
-            "name": self.name,
-            "title": self.title.strip(),
-            "description": self.description.strip() or None,
-            "select": selection.as_json() or None,
-            "limit": int(self.limit) if self.limit else None,
-            "content": self.content or None,
-        }
-
 
 def validate(config: Config, form: FeedForm, selection: Selection) -> dict[str, str]:
     """Return the faults by field: empty | form | taken | retired | long | number | choice; {} for a form that will do."""
@@ -260,10 +245,18 @@ def validate(config: Config, form: FeedForm, selection: Selection) -> dict[str, 
     return found
 
 
-def with_feed(config: Config, text: str, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def with_feed(config: Config, text: str, form: FeedForm, selection: Selection) -> tuple[str, dict[str, Any]]:
     """Return the text of feeds.yaml with the feed in it, and the settings that it has then."""
     from ..config import edit  # the library that writes YAML is loaded only where something is written
 
+    entry = {  # None leaves a field to its default
+        "name": form.name,
+        "title": form.title.strip(),
+        "description": form.description.strip() or None,
+        "select": selection.as_json() or None,
+        "limit": int(form.limit) if form.limit else None,
+        "content": form.content or None,
+    }
     made = NamedFeed.model_validate({key: value for key, value in entry.items() if value is not None})
     rows = {feed.name: feed for feed in config.feeds.feeds}
     if former := rows.get(made.name):

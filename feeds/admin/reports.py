@@ -38,11 +38,9 @@ PROBLEMS, ENTRIES = 20, 100
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How things stand: what is published, what is faulty, what was done of late, what is due next.
+    """How things stand: what is published, what is faulty, what was done of late, what is due next (frequency -> UTC seconds).
 
-    - `rescan`: the report of the last one that went well, with its time `at`; None before the first
-    - `going`: the articles of `held` have been let go, and go with the next rescan
-    - `due`: frequency -> UTC seconds
+    `rescan` is the report of the last one that went well, with its time `at`; `going`: the articles of `held` have been let go.
     """
 
     articles: int
@@ -103,7 +101,7 @@ def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit
     return audit_log.entries(connection, ENTRIES, (min(max(page, 1), pages) - 1) * ENTRIES), pages
 
 
-# -- excerpts of quarantined files -----------------------------------------------
+# Excerpts of quarantined files.
 #
 # Such a file is damaged, so the end of its comments is uncertain. Every line is hidden from the first sign of comments to the
 # one place where the archive's files go on behind them; where that is missing too, all the rest is hidden.
@@ -294,9 +292,8 @@ def subscriber_growth(connection: sa.Connection, config: Config, now: float) -> 
     first = today - CHARTED + 1
     start = int(datetime.combine(date.fromordinal(first), datetime.min.time(), config.zone).timestamp())
     s = subscribers.c
-    came = _count_by_day(connection, config, s.confirmed, start, now)
-    left = _count_by_day(connection, config, s.ended, start, now)
-    bounced = _count_by_day(connection, config, bounces.c.at, start, now)
+    columns = (s.confirmed, s.ended, bounces.c.at)
+    came, left, bounced = (_count_by_day(connection, config, column, start, now) for column in columns)
     before = sa.and_(s.confirmed < start, sa.or_(s.ended.is_(None), s.ended >= start))
     active = count_rows(connection, subscribers, before)
     days = []

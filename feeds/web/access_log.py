@@ -1,9 +1,8 @@
 """The access log, and what is measured of a request: its id (X-Request-ID), its duration, its status.
 
-Documents from the cache get their id, which costs half a microsecond, and nothing else: they cannot fail in a way of their own,
-and the audience counts them. All other requests are timed and counted; of those, failures are logged, and responses that took
-longer than SLOW_SECONDS. With FEEDS_ACCESS_LOG every request is an event. Never in a log: queries, whole addresses of clients,
-links of subscribers (`logs` cuts them).
+Documents from the cache only get their id, which costs half a microsecond. All other requests are timed and counted; failures
+are logged, and responses slower than SLOW_SECONDS; with FEEDS_ACCESS_LOG every request. Never in a log: queries, whole
+addresses of clients, links of subscribers (`logs` cuts them).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The application factory: Flask with its blueprints, templates and hooks, behind the fast path.
 
-A new page is a view in a module of `views` (or `console`) and a template; a new module is one line in BLUEPRINTS. Everything
-else that a page needs is done here for all of them: the language, what templates know of the site, the limit on bodies,
-security headers, compression, validators, error pages. Pages of the console's blueprint also get its sign-in and CSRF check.
+A new page is a view in a module of `views` (or `console`) and a template; a new module is one line in BLUEPRINTS. Done here for
+all pages: language, what templates know of the site, limit on bodies, security headers, compression, validators, error pages.
 """
 
 from __future__ import annotations

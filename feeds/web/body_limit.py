@@ -1,8 +1,8 @@
 """Limits on request bodies: read as a whole, within a bound of bytes, by few threads at once and fewer for each client.
 
 The server waits for a body in the thread that reads it, without a timeout: a few connections that promise a form and never send
-it would take all threads, and no feed would be answered any more. So readers of bodies have places; without a free place the
-response is 503 at once. A proxy that receives bodies before it passes them on (nginx does) lets nobody wait at all.
+it would take all threads. So readers of bodies have places; without a free one the response is 503 at once. Behind a proxy that
+receives bodies before it passes them on (nginx does) nobody waits at all.
 """
 
 from __future__ import annotations

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .. import urls
-from ..formats import Format
-from ..model import FeedState
 from ..syndication.documents import compress
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document
-from .conditional import ENCODINGS, decide, etag, http_date, negotiate_encoding
+from .conditional import ENCODINGS, decide, etags, http_date, negotiate_encoding
 
 Headers = list[tuple[str, str]]
 
@@ -38,10 +36,7 @@ _PRECONDITION_FAILED = [
 
 @dataclass(frozen=True, slots=True)
 class EncodedResponse:
-    """The responses of a document in one content coding: `headers` and `body` of a 200, `not_modified` headers of a 304.
-
-    `headers` and `body` are empty where only validators are known.
-    """
+    """The responses of a document in one coding: of a 200 (empty where only validators are known), and headers of a 304."""
 
     etag: str
     headers: Headers
@@ -83,7 +78,7 @@ class CachedDocument:
             document.generation,
             None if document.body is None else compress(document.body, "gzip"),
             headers,
-            _etags(document.digest, format),
+            etags(document.digest, format.name),
             document.groups,
         )
 
@@ -103,9 +98,7 @@ class CachedDocument:
         status = decide(environ, self.etags, response.etag, self.changed)
         if status == 200:
             return 200, response.headers, response.body
-        if status == 304:
-            return 304, response.not_modified, b""
-        return 412, [*_PRECONDITION_FAILED], b""
+        return (304, response.not_modified, b"") if status == 304 else (412, [*_PRECONDITION_FAILED], b"")
 
     def _encode(self, encoding: str) -> EncodedResponse:
         now = int(time.time())
@@ -137,16 +130,6 @@ def _common_headers(content_type: str, age: int) -> tuple[tuple[str, str], ...]:
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     )
-
-
-def _etags(digest: str, format: Format) -> tuple[str, ...]:
-    return tuple(etag(digest, format.name, encoding) for encoding in ENCODINGS)
-
-
-def needs_no_body(environ: Mapping[str, str], state: FeedState, format: Format) -> bool:
-    """Return whether the response will be 304 or 412: that is known before anything is rendered."""
-    tags = _etags(state.digest, format)
-    return decide(environ, tags, tags[0], state.changed) != 200
 
 
 class ResponseCache:
@@ -210,8 +193,7 @@ def revalidate(
 ) -> None:
     """Mark entries that a rescan did not change as current in the edition `now`; uncertain entries are revalidated on request.
 
-    One query for all of them: otherwise thousands of unchanged feeds would each be looked up at their next request, by every
-    worker. `digests_at` returns the digests of feed documents by their paths.
+    `digests_at` returns the digests of feed documents by their paths: one query, instead of one for each feed and worker.
     """
     if now.generation < before.generation:  # an older database was put in its place
         cache.clear()

@@ -1,8 +1,7 @@
 """Charts: a sparkline as an SVG path within a page, and charts by day as SVG documents of their own, drawn by pygal.
 
-A console page shows a chart as a picture, with the same numbers as a table beside it. Such a document carries its own styles,
-which the pages' policy forbids: so it has a policy of its own, under which it can do nothing but be shown. It comes wide, or
-narrow for phones.
+A chart by day carries its own styles, which the pages' policy forbids: so it has a policy of its own, under which it can do
+nothing but be shown. It comes wide, or narrow for phones.
 """
 
 from __future__ import annotations

@@ -30,6 +30,11 @@ def etag(digest: str, format: str, encoding: str) -> str:
     return f'"{digest}.{format}{SUFFIX[encoding]}"'
 
 
+def etags(digest: str, format: str) -> tuple[str, ...]:
+    """Return the entity tags of all codings, in the order of ENCODINGS."""
+    return tuple(etag(digest, format, encoding) for encoding in ENCODINGS)
+
+
 def decide(headers: Mapping[str, str], tags: Iterable[str], current: str, changed: int) -> int:
     """Return 200, 304 or 412, in the order of RFC 9110 section 13.2.2, for GET and HEAD.
 

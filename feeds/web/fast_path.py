@@ -35,10 +35,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 class EditionPoller:
-    """The latest edition, asked of the database a few times a second at most.
-
-    `on_change` is called with the edition before and the one after, before the latter is in force here.
-    """
+    """The latest edition, asked of the database now and then. `on_change(before, after)` is called before it is in force."""
 
     def __init__(
         self, generation: Callable[[], int], load: Callable[[], Edition], on_change: Callable[[Edition, Edition], None]

@@ -1,9 +1,8 @@
 """Count requests of feeds, and what else a web worker measures, in memory; write the counts every few seconds and at exit.
 
-Web workers otherwise only read. This is the one exception, because only they see the requests: one small transaction every
-FLUSH_SECONDS, in a thread of its own, so that no request waits for it. While the database is busy (a rescan writes) or away,
-counts are kept and written later, within MAX_ROWS; beyond that feeds are counted together, under no path. A crash loses what
-was not written: the last FLUSH_SECONDS, where the database was free.
+Web workers otherwise only read. One small transaction every FLUSH_SECONDS, in a thread of its own: no request waits for it.
+While the database is busy (a rescan writes) or away, counts are kept, within MAX_ROWS; beyond that feeds are counted together,
+under no path. A crash loses what was not written: the last FLUSH_SECONDS, where the database was free.
 """
 
 from __future__ import annotations
@@ -43,10 +42,7 @@ class Today:
 
 
 class RequestStats:
-    """The counts of one web worker; thread-safe. `write` stores a batch and raises where it cannot.
-
-    A thread writes as long as there is something to write, and then ends.
-    """
+    """The counts of one web worker; thread-safe. `write` stores a batch or raises, in a thread that ends with its work."""
 
     def __init__(self, write: Callable[[Batch], None], today: Callable[[], Today]) -> None:
         self._store, self._today = write, today

@@ -79,13 +79,9 @@ def _history() -> FeedHistory:
 
 
 @blueprint.get("/feeds/own")
-def own_feeds() -> Answer:
+def own_feeds(status: int = 200, fault: str = "") -> Answer:
     """The feeds that feeds.yaml names. After a change it answers as soon as that is live, or after three seconds."""
-    return _own_page(200, _is_live(patient="said" in request.args), "")
-
-
-def _own_page(status: int, live: bool, fault: str) -> Answer:
-    chinese = g.language == "zh-CN"
+    live, chinese = _is_live(patient=not fault and "said" in request.args), g.language == "zh-CN"
     feeds = [(feed, selections.title(feed.select.selection(), chinese=chinese)) for feed in _written().feeds.feeds]
     return page("own.html", status, feeds=feeds, sheet=operator().feeds_file.read(), live=live, fault=fault)
 
@@ -199,5 +195,5 @@ def _change(change: Callable[[str], None], said: str) -> Answer:
     try:
         change(request.form.get("mark", ""))
     except (EditError, ConfigError) as error:
-        return _own_page(409, _is_live(patient=False), str(error))
+        return own_feeds(409, str(error))
     return back("/feeds/own", said)

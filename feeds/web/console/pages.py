@@ -72,9 +72,6 @@ def configuration() -> Answer:
     )
 
 
-# -- the newsletter ------------------------------------------------------------
-
-
 @blueprint.get("/issues")
 def issues(status: int = 200, fault: str = "", address: str = "", frequency: str = "weekly") -> Answer:
     """Issues: how far they have come, and what failed."""

@@ -36,9 +36,7 @@ def elsewhere() -> Answer:
 def archive_page(number: int | None = None) -> Answer:
     """Past digests, newest first; older pages are numbered from the oldest."""
     app = _newsletter_app()
-    page = app.runtime.read(archive.archive_page, number) if number != 0 else None
-    if page is None:
-        abort(404)
+    page = (app.runtime.read(archive.archive_page, number) if number != 0 else None) or abort(404)
     path = "digests/" if number is None else urls.page_path("digests", number)
     return _render("digests.html", path, rows=page.rows, number=page.number, older=page.older, newer=page.newer)
 
@@ -52,9 +50,7 @@ def issue(id: str) -> Answer:
     app = _newsletter_app()
     keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
     reach = request.args.get("reach", 0, type=int)
-    found = app.runtime.read(archive.issue_page, app.config, id, reach=reach, keys=keys, language=g.language)
-    if found is None:
-        abort(404)
+    found = app.runtime.read(archive.issue_page, app.config, id, reach=reach, keys=keys, language=g.language) or abort(404)
     return _render("digest.html", f"digests/{found.issue.id}", page=found)
 
 

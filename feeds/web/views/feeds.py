@@ -20,7 +20,8 @@ from ...syndication.lookup import Document, Elsewhere, Gone
 from ...websub.requests import Reply, RequestReceiver
 from ..application import application
 from ..body_limit import MAX_BODY
-from ..cache import CachedDocument, needs_no_body
+from ..cache import CachedDocument
+from ..conditional import decide, etags
 from . import made_on_request, moved_permanently, render_page
 
 blueprint = Blueprint("feeds", __name__)
@@ -60,8 +61,10 @@ def find_document(key: str, format: Format, find: Find) -> Answer:
     max_age, cached = app.config.max_age, app.cache.get(key)
 
     def is_known(state: FeedState) -> bool:
-        current = cached is not None and cached.digest == state.digest and cached.can_answer(request.environ)
-        return current or needs_no_body(request.environ, state, format)
+        if cached is not None and cached.digest == state.digest and cached.can_answer(request.environ):
+            return True
+        tags = etags(state.digest, format.name)  # a 304 or 412 is known before anything is rendered
+        return decide(request.environ, tags, tags[0], state.changed) != 200
 
     begun = time.perf_counter()
     try:

@@ -1,7 +1,7 @@
 """Answer /metrics as Prometheus text. The only user of prometheus-client.
 
-Everything is read from the database in one snapshot, so that each web worker answers the same (apart from its own start time),
-and nothing is kept between two scrapes; what processes count is there a few seconds later, summed (`feeds.counters`).
+All is read from the database in one snapshot: each worker answers the same, and nothing is kept between two scrapes. What
+processes count (`feeds.counters`) is there a few seconds later, summed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from werkzeug.wrappers import Response as Answer
 
-from ...config.models import Site
 from ...counters import METRICS, Metric, Series
 from ...monitoring.gauges import Snapshot, take_snapshot
 from ...monitoring.health import FACTS
@@ -32,30 +31,23 @@ _LOOPBACK = Networks(("loopback",))
 
 
 def metrics() -> Answer:
-    """Answer a scrape, or refuse it as the setting `metrics` says."""
+    """Answer a scrape: with the operator's token always, without it as the setting `metrics` says."""
     app, now = application(), time.time()
-    if refusal := _refuse(app.config.site, app.runtime.environment.operator_token.get_secret_value()):
-        return refusal
+    site, token = app.config.site, app.runtime.environment.operator_token.get_secret_value()
+    headers, refusal = {"Cache-Control": "no-store"}, ("", 200)
+    if given := request.headers.get("Authorization", ""):
+        if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            refusal = "not the operator's token\n", 401
+            headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
+    elif site.metrics != "public":
+        near = _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies)))
+        if site.metrics != "local" or not near:
+            refusal = "figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403
+    if refusal[0]:
+        return Response(*refusal, content_type="text/plain; charset=utf-8", headers=headers)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(app.runtime.read(take_snapshot, app.config, int(now)), now, app.started))
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
-
-
-def _refuse(site: Site, token: str) -> Answer | None:
-    """Return None where the scrape is allowed: with the operator's token always, without it as the setting says."""
-    headers = {"Cache-Control": "no-store"}
-    if given := request.headers.get("Authorization", ""):
-        if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            return None
-        text, status = "not the operator's token\n", 401
-        headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
-    else:
-        if site.metrics == "public":
-            return None
-        if site.metrics == "local" and _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies))):
-            return None
-        text, status = "figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403
-    return Response(text, status, content_type="text/plain; charset=utf-8", headers=headers)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers=headers)
 
 
 @dataclass(eq=False, slots=True)  # the registry wants it to be hashable

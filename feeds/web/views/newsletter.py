@@ -1,8 +1,6 @@
 """The newsletter: sign up, confirm, preferences, unsubscribe, preview the next digests. GET only shows; POST acts.
 
-Pages under a token belong to one subscriber: they are cached nowhere, send no referrer, are not indexed, need no cookie. A POST
-to /unsubscribe/<token> with the body of RFC 8058 unsubscribes whatever its content type is, also without one; an empty body
-changes nothing.
+Pages under a token belong to one subscriber: they are cached nowhere, send no referrer, are not indexed, need no cookie.
 """
 
 from __future__ import annotations
@@ -119,8 +117,7 @@ def parse_lines(text: str) -> list[str]:
 @blueprint.get("/subscribe")
 def show_signup() -> Answer:
     """The form to subscribe by mail; `?select=tag%3DLinux` fills it in."""
-    context = newsletter_context()
-    form = FormFields.of(request.args)
+    context, form = newsletter_context(), FormFields.of(request.args)
     return _form_page(context, replace(form, email="", selects=tuple(_spell_all(context, form.selects))), {})
 
 
@@ -137,12 +134,10 @@ def _spell_all(context: NewsletterContext, selects: Sequence[str]) -> list[str]:
 def submit_signup() -> Answer:
     """Sign up: a message that asks for confirmation goes out.
 
-    The same answer whether the address is known or not. Without the signed time of the form, as the small forms on other pages
-    have it, the whole form comes first.
+    The same answer whether the address is known or not. Small forms on other pages have no stamp: the whole form comes first.
     """
     context, now = newsletter_context(), int(time.time())
-    form = FormFields.of(request.form)
-    stamp = request.form.get("stamp", "")
+    form, stamp = FormFields.of(request.form), request.form.get("stamp", "")
     if not stamp:
         return _form_page(context, replace(form, selects=tuple(_spell_all(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
@@ -355,8 +350,7 @@ def _unsubscribe_page(token: str, found: UnsubscribeLink | None, *, erased: bool
 def receive_bounces(name: str) -> Answer:
     """Take the events of a mail provider, for a bounce source that an installed package brings; 404 for any other name."""
     context = newsletter_context()
-    source = booking.find_webhook(context, name)
-    if source is None:
+    if (source := booking.find_webhook(context, name)) is None:
         abort(404)
     try:
         booking.receive(context, source, dict(request.headers), request.get_data(), int(time.time()))
@@ -374,9 +368,8 @@ def next_digests(token: str) -> Answer:
         return private_page("link.html", 404)
     use_language(found.subscriber.language)
     coming = preferences.preview_digests(context, token, int(time.time()), g.language) or []
-    rhythms = {
-        one.frequency: preferences.schedule_words(context.config, g.language, one.frequency, found.day) for one in coming
-    }
+    names = [one.frequency for one in coming]
+    rhythms = {name: preferences.schedule_words(context.config, g.language, name, found.day) for name in names}
     return private_page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
 
 

@@ -41,9 +41,7 @@ def article_page(id: str) -> Answer:
     """An article; where `article_url` names another place, 302 to there."""
     app = application()
     base = app.config.site.base_url
-    page = app.runtime.read(use_cases.article_page, id)
-    if page is None:
-        abort(404)
+    page = app.runtime.read(use_cases.article_page, id) or abort(404)
     article = page.article
     if article.url != f"{base}/articles/{urls.encode(urls.slug(article.id))}":
         return redirect(article.url, 302)
