@@ -124,8 +124,7 @@ class _Planner:
     def plan_issue(self) -> Issue | None:
         """Write the issue and its deliveries; None where nobody gets anything, or the instant's issue is out already."""
         issue: Issue | None = None
-        c = issues.c
-        same = sa.select(c.key).where(c.frequency == self.members[0].frequency, c.due == self.due)
+        same = sa.select(issues.c.key).where(issues.c.frequency == self.members[0].frequency, issues.c.due == self.due)
         if self.connection.execute(same).scalar() is not None:
             for cohort in self.members:  # what these would have got of this instant is in their next issue
                 fresh = sa.and_(subscriptions.c.cohort == cohort.key, subscriptions.c.covered.is_(None), self.eligible)
@@ -138,7 +137,7 @@ class _Planner:
                 if self._insert_deliveries(issue, articles, reaches):
                     articles.insert(issue.key)
                 else:
-                    self.connection.execute(sa.delete(issues).where(c.key == issue.key))
+                    self.connection.execute(sa.delete(issues).where(issues.c.key == issue.key))
                     issue = None
             self._advance(reaches)
         key = issue.key if issue else None
@@ -304,8 +303,6 @@ def issue_article(config: Config, article: Article) -> IssueArticle:
         **named,
     )
 
-
-# -- reading ---------------------------------------------------------------
 
 #: Conditions of the issues that the archive shows.
 LISTED = (issues.c.listed == 1, issues.c.status != "cancelled")

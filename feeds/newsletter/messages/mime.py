@@ -74,9 +74,6 @@ def build_message(
     return Message(envelope.sender, envelope.recipient, envelope.message_id, data)
 
 
-# -- header fields, each with its CRLF ---------------------------------------
-
-
 def text_field(name: str, value: str) -> bytes:
     """Return a field of free text: ASCII is folded at its blanks, everything else is RFC 2047 words.
 
@@ -176,9 +173,6 @@ def ascii_address(address: str) -> str:
     if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or len(local) + len(domain) > 253:
         raise HeaderError("an address is not one that mail can be sent to")
     return f"{local}@{domain}"
-
-
-# -- parts, joined from encoded fragments ------------------------------------
 
 
 class Fragment:

@@ -130,9 +130,6 @@ def _faults_located(template: jinja2.Template) -> Iterator[None]:
         raise TemplateFault(path, line, 1, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
 
 
-# -- a digest's part, cut into fragments -------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class FragmentTemplate:
     """Fragments, and names of personal values between them. `size` in octets, with room for those."""
