@@ -1,8 +1,8 @@
 """The dispatcher of one run: hands messages of any ledger to a transport, and has the ledger record what became of them.
 
-A ledger says where messages come from and where their outcomes go: rows of issues or of the outbox (`ledgers`), or a
-list in memory. The dispatcher commits in groups: what all connections report in one turn of the event loop is
-one transaction, on disk before any of them goes on. While it is being written, further replies gather for the next.
+A ledger says where messages come from and where their outcomes go: rows of issues or of the outbox (`ledgers`), or a list in
+memory. The dispatcher commits in groups: what all connections report in one turn of the event loop is one transaction, on disk
+before any of them goes on. While it is being written, further replies gather for the next.
 
 Invariants: a message is handed over only after the ledger has committed its beginning, and its outcome is committed before or
 with the beginning of the next message of the same connection. So a kill leaves at most one message a connection in doubt.

@@ -143,17 +143,25 @@ class SendQueue:
         if self._hold > self.throttle.now():
             return None
         while (row := self._next()) is not None:
-            if self._park(row):
-                continue
-            wait = self.throttle.wait("all", self.rate)
-            if not wait and (wait := self.throttle.wait(f"server:{server}", rate)):
-                self.throttle.undo("all", self.rate)
-            if not wait:
-                return row
-            self._hold = self.throttle.now() + wait
-            self.throttle.undo(f"domain:{row.domain}", self.domain_rate)
-            self.rows.appendleft(row)
-            return None
+            name, now = row.domain, self.throttle.now()
+            if name in self._parked and not any(domain == name and turn <= now for turn, domain in self._turns):
+                self._parked[name].append(row)
+                self._waiting += 1
+            elif wait := self.throttle.wait(f"domain:{name}", self.domain_rate):
+                self._parked.setdefault(name, collections.deque()).appendleft(row)
+                self._waiting += 1
+                self._turns = [*(entry for entry in self._turns if entry[1] != name), (self.throttle.now() + wait, name)]
+                heapq.heapify(self._turns)
+            else:
+                wait = self.throttle.wait("all", self.rate)
+                if not wait and (wait := self.throttle.wait(f"server:{server}", rate)):
+                    self.throttle.undo("all", self.rate)
+                if not wait:
+                    return row
+                self._hold = self.throttle.now() + wait
+                self.throttle.undo(f"domain:{name}", self.domain_rate)
+                self.rows.appendleft(row)
+                return None
         return None
 
     def _next(self) -> DeliveryRow | None:
@@ -168,20 +176,3 @@ class SendQueue:
                     heapq.heappush(self._turns, (self.throttle.now(), domain))
                 return row
         return self.rows.popleft() if self.rows else None
-
-    def _park(self, row: DeliveryRow) -> bool:
-        """Park a row if its domain has had its share; return whether it has."""
-        name = row.domain
-        if not self.domain_rate:
-            return False
-        if name in self._parked and not any(domain == name and turn <= self.throttle.now() for turn, domain in self._turns):
-            self._parked[name].append(row)
-            self._waiting += 1
-            return True
-        wait = self.throttle.wait(f"domain:{name}", self.domain_rate)
-        if wait:
-            self._parked.setdefault(name, collections.deque()).appendleft(row)
-            self._waiting += 1
-            self._turns = [*(entry for entry in self._turns if entry[1] != name), (self.throttle.now() + wait, name)]
-            heapq.heapify(self._turns)
-        return wait > 0

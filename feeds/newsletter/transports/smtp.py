@@ -28,6 +28,7 @@ from .smtp_session import LastingError, Reply, Server, SmtpSession, connect, par
 log: Any = structlog.get_logger("feeds.smtp")
 
 _PATH = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{3,254}")
+#: What xtext (RFC 3461, 4) writes as `+` and two digits.
 _XTEXT = re.compile(r"[^\x21-\x2a\x2c-\x3c\x3e-\x7e]")
 _DOT = re.compile(rb"\n\.")
 _NO_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
@@ -45,11 +46,6 @@ _Encoded = tuple[OutgoingMessage, tuple[bytes, bytes], bytes]
 
 class EnvelopeError(TransportError):
     """This message cannot be sent to this server, whatever it says; the others can."""
-
-
-def _xtext(text: str) -> str:
-    """Encode text as RFC 3461, 4 asks for."""
-    return _XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", text)
 
 
 def encode_envelope(message: Message, features: dict[str, str]) -> tuple[bytes, bytes]:
@@ -72,8 +68,10 @@ def encode_envelope(message: Message, features: dict[str, str]) -> tuple[bytes, 
         mail += f" SIZE={len(message.data)}"
     if "DSN" in features:
         _local, plus, token = message.sender.rpartition("@")[0].partition("+")
-        mail += f" RET=HDRS ENVID={_xtext(token if plus else message.message_id.strip('<>'))[:100]}"
-        rcpt += f" NOTIFY=FAILURE ORCPT=rfc822;{_xtext(message.recipient)}"
+        words = (token if plus else message.message_id.strip("<>"), message.recipient)
+        envelope_id, recipient = (_XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", word) for word in words)
+        mail += f" RET=HDRS ENVID={envelope_id[:100]}"
+        rcpt += f" NOTIFY=FAILURE ORCPT=rfc822;{recipient}"
     return f"{mail}\r\n".encode("ascii"), f"{rcpt}\r\n".encode("ascii")
 
 

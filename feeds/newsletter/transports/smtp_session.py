@@ -178,21 +178,21 @@ class LastingError(ServerError):
     """This server cannot be used before someone changes something."""
 
 
+@dataclass(eq=False, repr=False)
 class SmtpSession(asyncio.Protocol):
     """A connection whose replies come in the order of commands: `expected` has a handler for each that is still to come."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.features: dict[str, str] = {}
-        self.closed = False
-        #: Whether the reply to a whole message is awaited, which may take longer.
-        self.awaits_body_reply = False
-        self.deadline = float("inf")
-        self._transport: asyncio.Transport | None = None
-        self._parser = ReplyParser()
-        self.expected: collections.deque[Callable[[Reply], None]] = collections.deque()
-        self._answer: asyncio.Future[Reply] | None = None
-        self._loop = asyncio.get_running_loop()
+    server: Server
+    features: dict[str, str] = field(default_factory=dict)
+    expected: collections.deque[Callable[[Reply], None]] = field(default_factory=collections.deque)
+    closed: bool = False
+    #: Whether the reply to a whole message is awaited, which may take longer.
+    awaits_body_reply: bool = False
+    deadline: float = float("inf")
+    _transport: asyncio.Transport | None = None
+    _parser: ReplyParser = field(default_factory=ReplyParser)
+    _answer: asyncio.Future[Reply] | None = None
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the greeting."""
