@@ -8,58 +8,26 @@ that no link leads nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from .. import process_pool
 from ..errors import RenderError
 from ..syndication.documents import compress
 from .files import CODINGS, EncodedFile, Render, SiteFile, codings_of, count_of, digest_of
-from .targets import UNKNOWN, Manifest, WrittenFile
+from .targets import UNKNOWN, Bucket, Folder, Manifest, WrittenFile
 
+#: Where a tree lies; pickled into the processes that write. The class of a new kind has the same methods.
+Target = Folder | Bucket
 Progress = Callable[[int, int], None]
 #: Below this many files the start of more processes costs more than it saves.
 PARALLEL_FROM = 100
 #: The smallest and the largest number of files in a batch.
 _BATCHES = (8, 100)
-
-
-class Source(Protocol):
-    """What a tree is made of."""
-
-    def mark(self) -> str:
-        """Return the mark of everything that decides which files there are, and their marks."""
-
-    def files(self) -> Sequence[SiteFile]:
-        """Return all files. Called when no other export can come between."""
-
-
-class Target(Protocol):
-    """Where a tree lies. Pickled into the processes that write.
-
-    `alone`: while one export holds the manifest no other writes, and what lies there can be read to compare.
-    """
-
-    alone: bool
-
-    def open_manifest(self) -> AbstractContextManager[tuple[Manifest, Callable[[], None]]]:
-        """Return the manifest for this export alone, and what stores it, as it is then, where the next export finds it."""
-
-    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
-        """Return paths of which someone else removed files, as far as that can be seen."""
-
-    def stamps(self, folders: Iterable[str]) -> dict[str, int]:
-        """Return what will tell whether someone else has changed these folders."""
-
-    def put(self, files: Iterable[EncodedFile]) -> int:
-        """Write files; return how many were different before, as far as that can be seen."""
-
-    def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
-        """Remove files; return how many there were."""
 
 
 @dataclass(slots=True)
@@ -99,6 +67,16 @@ class Batch:
     codings: tuple[str, ...]
     files: tuple[SiteFile, ...]
     known: Mapping[str, str]
+
+
+class Source(NamedTuple):
+    """What a tree is made of: `mark` covers all that decides which files there are, and their marks.
+
+    `files` is called when no other export can come between.
+    """
+
+    mark: Callable[[], str]
+    files: Callable[[], Sequence[SiteFile]]
 
 
 def update_tree(source: Source, target: Target, renderer: Callable[[], Render], options: Options) -> Report:
@@ -158,48 +136,40 @@ def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
     known = due.known
     batches = [replace(due, files=part, known={f.path: known[f.path] for f in part if f.path in known}) for part in parts]
     finished = 0
-
-    def follow(results: Iterable[BatchResult]) -> Iterator[BatchResult]:
-        nonlocal finished
+    with contextlib.ExitStack() as running:
+        results: Iterable[BatchResult]
+        if len(due.files) < PARALLEL_FROM or count < 2:
+            results = (write_batch(batch, count) for batch in batches)
+        else:  # a client of a bucket has threads of its own
+            results = running.enter_context(process_pool.pool(count, forks=due.target.alone)).map(write_batch, batches)
         for batch, result in zip(batches, results, strict=True):
             yield result
             finished += len(batch.files)
             if options.progress:
                 options.progress(finished, len(due.files))
 
-    if len(due.files) < PARALLEL_FROM or count < 2:
-        with ThreadPoolExecutor(count) as threads:
-            yield from follow(_write(batch, threads) for batch in batches)
-        return
-    with process_pool.pool(count, forks=due.target.alone) as pool:  # a client of a bucket has threads of its own
-        yield from follow(pool.map(write_batch, batches))
 
+def write_batch(batch: Batch, threads: int = 1) -> BatchResult:
+    """Render and write some files; runs in any process. What a rescan took away meanwhile is left to the next export.
 
-def write_batch(batch: Batch) -> BatchResult:
-    """Render and write some files; runs in any process. What a rescan took away meanwhile is left to the next export."""
-    with ThreadPoolExecutor(1) as thread:
-        return _write(batch, thread)
-
-
-def _write(batch: Batch, threads: ThreadPoolExecutor) -> BatchResult:
-    """Compress in `threads` while the next file is rendered: both compressors let other threads run."""
+    Files are compressed in `threads` while the next one is rendered: both compressors let other threads run.
+    """
     render = batch.renderer()
     done: list[WrittenFile] = []
-    encoded: list[Future[EncodedFile]] = []
+    encoded: list[tuple[str, str, Future[bytes]]] = []
     faults: dict[str, str] = {}
-    for file in batch.files:
-        try:
-            data = file.make() if file.make else render(file.address)
-        except RenderError as error:
-            faults[file.path] = str(error)
-            continue
-        if data is None:
-            continue
-        done.append(WrittenFile(file.path, file.mark, digest_of(data)))
-        if batch.known.get(file.path) != done[-1].digest:
-            encoded += (threads.submit(_encode, file.path, coding, data) for coding in codings_of(file.path, batch.codings))
-    return BatchResult(done, batch.target.put(future.result() for future in encoded), faults)
-
-
-def _encode(path: str, coding: str, data: bytes) -> EncodedFile:
-    return EncodedFile(path, coding, compress(data, coding))
+    with ThreadPoolExecutor(threads) as pool:
+        for file in batch.files:
+            try:
+                data = file.make() if file.make else render(file.address)
+            except RenderError as error:
+                faults[file.path] = str(error)
+                continue
+            if data is None:
+                continue
+            done.append(WrittenFile(file.path, file.mark, digest_of(data)))
+            if batch.known.get(file.path) != done[-1].digest:
+                wanted = codings_of(file.path, batch.codings)
+                encoded += ((file.path, coding, pool.submit(compress, data, coding)) for coding in wanted)
+        written = batch.target.put(EncodedFile(path, coding, future.result()) for path, coding, future in encoded)
+    return BatchResult(done, written, faults)

@@ -26,7 +26,7 @@ _CONTENT_TYPES = {
     "png": "image/png",
 }
 #: Addresses with these extensions are documents, as those of feeds are: no term's path ends like that (`urls.slug`).
-_DOCUMENTS = ("html", "opml", "xml")
+_DOCUMENTS = (".html", ".opml", ".xml")
 
 #: Return the bytes that an address answers; None where it has nothing any more.
 Render = Callable[[str], bytes | None]
@@ -51,11 +51,6 @@ class EncodedFile(NamedTuple):
     coding: str
     data: bytes
 
-    @property
-    def name(self) -> str:
-        """The path of this coding."""
-        return self.path + CODINGS[self.coding]
-
 
 def mark_of(*parts: str) -> str:
     """Return the mark made of some texts."""
@@ -79,7 +74,7 @@ def path_of(address: str) -> str:
     last = path.rpartition("/")[2]
     if not last:
         return f"{path}index.html"
-    if _extension(last) in _DOCUMENTS or urls.split_format(last)[1]:
+    if last.endswith(_DOCUMENTS) or urls.split_format(last)[1]:
         return path
     return f"{path}/index.html" if last == "index" else f"{path}.html"
 
@@ -100,16 +95,12 @@ def key_of(path: str) -> str:
 def content_type_of(path: str) -> str:
     """Return the Content-Type that a file is served with."""
     format = urls.split_format(path)[1]
-    return content_type(format) if format else _CONTENT_TYPES.get(_extension(path), "text/plain; charset=utf-8")
-
-
-def _extension(path: str) -> str:
-    return path.rpartition(".")[2] if "." in path else ""
+    return content_type(format) if format else _CONTENT_TYPES.get(path.rpartition(".")[2], "text/plain; charset=utf-8")
 
 
 def codings_of(path: str, wanted: Collection[str]) -> Iterator[str]:
     """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
-    plain = _is_plain(path)
+    plain = path.endswith(".png") or path.startswith(OWN)
     return (coding for coding in wanted if coding == "identity" or not plain)
 
 
@@ -120,12 +111,7 @@ def names_of(path: str, wanted: Collection[str]) -> Iterable[str]:
 
 def count_of(paths: Collection[str], wanted: Collection[str]) -> int:
     """Return how many files these paths make in all codings."""
-    plain = sum(map(_is_plain, paths))
-    return plain + (len(paths) - plain) * len(wanted)
-
-
-def _is_plain(path: str) -> bool:
-    return path.endswith(".png") or path.startswith(OWN)
+    return sum(1 for path in paths for _coding in codings_of(path, wanted))
 
 
 # -- redirects -------------------------------------------------------------
@@ -161,19 +147,14 @@ def permalink_redirects(lines: Iterable[str]) -> dict[str, str]:
 
 def nginx_map(table: Mapping[str, str]) -> bytes:
     """Return a table for nginx's `http` block. Keys compare regardless of ASCII case; `$` would begin a variable."""
-
-    def quote(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
     rows = sorted(table.items())
     longest = max((len(old.encode()) for old, _new in rows), default=0)
-    bucket = max(128, 1 << (longest + 64).bit_length())
     lines = [
-        f"map_hash_bucket_size {bucket};",
+        f"map_hash_bucket_size {max(128, 1 << (longest + 64).bit_length())};",
         f"map_hash_max_size {max(2048, 4 * len(rows))};",
         "map $uri $feeds_elsewhere {",
         '  default "";',
-        *(f"  {quote(old)} {quote(new.replace('$', '%24'))};" for old, new in rows),
+        *(f"  {_quoted(old)} {_quoted(new.replace('$', '%24'))};" for old, new in rows),
         "}",
     ]
     return ("\n".join(lines) + "\n").encode()
@@ -181,13 +162,14 @@ def nginx_map(table: Mapping[str, str]) -> bytes:
 
 def caddy_map(table: Mapping[str, str]) -> bytes:
     """Return a table for a site block of a Caddyfile."""
+    rows = (f"\t{_quoted(old, '{}')} {_quoted(new, '{}')}" for old, new in sorted(table.items()))
+    return "\n".join(("map {path} {feeds_elsewhere} {", *rows, '\tdefault ""', "}", "")).encode()
 
-    def quote(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("{", "\\{").replace("}", "\\}") + '"'
 
-    rows = (f"\t{quote(old)} {quote(new)}" for old, new in sorted(table.items()))
-    lines = ["map {path} {feeds_elsewhere} {", *rows, '\tdefault ""', "}"]
-    return ("\n".join(lines) + "\n").encode()
+def _quoted(text: str, special: str = "") -> str:
+    for character in '\\"' + special:
+        text = text.replace(character, "\\" + character)
+    return f'"{text}"'
 
 
 def json_map(table: Mapping[str, str]) -> bytes:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import itertools
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from .. import database, resources, urls
 from ..catalog import queries, related
-from ..catalog.related import Heading, RelatedArticles, Snapshot
+from ..catalog.related import RelatedArticles, Snapshot
 from ..catalog.sort_key import published_at
 from ..config.environment import Environment
 from ..config.models import Config
@@ -34,7 +33,7 @@ from ..runtime import Runtime
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
 from . import files
-from .export import Options, Report, Target, update_tree
+from .export import Options, Report, Source, Target, update_tree
 from .files import Render, SiteFile, digest_of, mark_of, path_of
 from .targets import Bucket, Folder
 
@@ -57,7 +56,7 @@ class Exporter:
         config = _published(self._runtime.edition())
         place: Target = Bucket.parse(target, config.max_age) if "://" in target else Folder(os.path.abspath(target))
         renderer = functools.partial(_renderer, self._runtime.environment)
-        return update_tree(self._files, place, renderer, options or Options())
+        return update_tree(Source(self._files.mark, self._files.files), place, renderer, options or Options())
 
 
 def _renderer(environment: Environment) -> Render:
@@ -97,16 +96,15 @@ def digest_of_folder(folder: Path) -> str:
     return found.hexdigest()
 
 
-def _decisive(table: sa.Table, columns: str) -> sa.Select[Any]:
-    return sa.select(*(table.c[name] for name in columns.split())).order_by(*table.primary_key)
-
-
 #: The rows that decide any file. An article's digest covers all that shows of it, its terms included.
-_DECISIVE = (
-    _decisive(tables.articles, "key digest position id permalink"),
-    _decisive(tables.terms, "key facet name slug articles adopted feed_path"),
-    _decisive(tables.feeds, "path title articles updated digest"),
-    _decisive(tables.issues, "id planned_at articles listed status"),
+_DECISIVE = tuple(
+    sa.select(*(table.c[name] for name in columns.split())).order_by(*table.primary_key)
+    for table, columns in (
+        (tables.articles, "key digest position id permalink"),
+        (tables.terms, "key facet name slug articles adopted feed_path"),
+        (tables.feeds, "path title articles updated digest"),
+        (tables.issues, "id planned_at articles listed status"),
+    )
 )
 
 
@@ -185,14 +183,17 @@ class SiteFiles:
             if self._feeds_only:
                 states = feed_states.load_states(connection)
                 lists = _opml(states, feeds.enabled_facets(config), shared_mark(config, self._root))
-                return [*(_document(state.path, state.digest, end) for state in states for end in _extensions()), *lists]
-            site = self._content(connection, config)
+                return [*(file for state in states for file in _documents(state.path, state.digest)), *lists]
+            site, static = self._content(connection, config), sorted(resources.STATIC.iterdir())
             found: list[SiteFile] = []
             for some in (
-                _static(),
+                (
+                    SiteFile(f"static/{p.name}", digest_of(p.read_bytes()), make=p.read_bytes)
+                    for p in sorted(resources.STATIC.iterdir())
+                ),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
-                (_document(f.path, site.states[f.path].digest, end) for f, _keys in site.feeds for end in _extensions()),
+                (file for feed, _keys in site.feeds for file in _documents(feed.path, site.states[feed.path].digest)),
                 _digests(connection, site),
                 _opml(site.states.values(), site.terms, site.shared),
                 _overviews(site),
@@ -206,26 +207,35 @@ class SiteFiles:
         self._snapshot.refresh(connection, feed_states.terms_without_feed(connection, facets))
         if not config.site.article_url:  # else there are no pages of articles
             self._related.refresh(self._snapshot, related.term_rarities(connection))
+        found: list[tuple[Feed, list[int]]] = []
+        for feed, known in feeds.list_feeds(connection, config):
+            if feed.path not in states:
+                continue
+            if known is not None:
+                found.append((feed, self._snapshot.members.get(known.key, [])))
+            elif feed.path == feeds.ALL:
+                found.append((feed, self._snapshot.newest))
+            else:
+                keys = queries.article_keys(connection, feeds.resolve_clauses(connection, config, feed))
+                found.append((feed, keys))
         shared = shared_mark(config, self._root)
-        return SiteContent(
-            config,
-            shared,
-            self._snapshot,
-            self._of_articles(config, shared),
-            states,
-            [(feed, keys) for feed, keys in _feed_articles(connection, config, self._snapshot) if feed.path in states],
-            {facet: feeds.offered_terms(connection, config, facet) for facet in facets},
-        )
+        terms = {facet: feeds.offered_terms(connection, config, facet) for facet in facets}
+        return SiteContent(config, shared, self._snapshot, self._of_articles(config, shared), states, found, terms)
 
     def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
-        snapshot, before = self._snapshot, self._articles
-        shown, neighbours = snapshot.shown, self._related.by_article
-        self._articles = {}
-        newest = snapshot.newest
+        snapshot, before, self._articles = self._snapshot, self._articles, {}
+        shown, neighbours, newest = snapshot.shown, self._related.by_article, snapshot.newest
         for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=False):  # of no article, no neighbour
             mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *neighbours.get(key, ()))])
-            known, article = before.get(key), snapshot.articles[key]
-            self._articles[key] = known if known and known.file.mark == mark else _article(config, article, mark)
+            made, article = before.get(key), snapshot.articles[key]
+            if made is None or made.file.mark != mark:
+                slug = urls.slug(article.id)
+                address = f"/articles/{slug}"
+                if article.url == config.site.base_url + urls.encode(address):
+                    made = _ArticleFile(_page(address, mark), f"{slug} {article.permalink}")
+                else:
+                    made = _ArticleFile(SiteFile("", mark), "")
+            self._articles[key] = made
         return [article for article in self._articles.values() if article.file.path]
 
     def _of_feeds(self, site: SiteContent) -> Iterator[SiteFile]:
@@ -243,32 +253,20 @@ class SiteFiles:
         if not feed.archive or len(keys) <= feed.limit:
             return
 
-        def period_of(key: int) -> str:
+        periods: dict[str, list[int]] = {}
+        for key in reversed(keys):
             position = self._snapshot.articles[key].position
             place = (feed.archive, site.config.zone.key, position)
             if place not in self._periods:
                 self._periods[place] = feeds.period_name(feed.archive, published_at(position), site.config.zone)
-            return self._periods[place]
-
-        periods = [(name, list(inside)) for name, inside in itertools.groupby(reversed(keys), key=period_of)]
-        names = ["", *(name for name, _keys in periods), ""]
+            periods.setdefault(self._periods[place], []).append(key)
+        names = ["", *periods, ""]
         common = feed_states.history_digest(site.config, feed)
-        for (name, inside), older, younger in zip(periods, names, names[2:], strict=False):
+        for (name, inside), older, younger in zip(periods.items(), names, names[2:], strict=False):
             path, shown = urls.archive_path(feed.path, name), site.shown(inside)
             mark = mark_of(common, name, older, younger, shown)
-            yield from (_document(path, mark, end) for end in _extensions())
+            yield from _documents(path, mark)
             yield _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
-
-
-def _feed_articles(connection: sa.Connection, config: Config, snapshot: Snapshot) -> Iterator[tuple[Feed, list[int]]]:
-    """Yield every feed with the keys of its articles, newest first."""
-    for feed, known in feeds.list_feeds(connection, config):
-        if known is not None:
-            yield feed, snapshot.members.get(known.key, [])
-        elif feed.path == feeds.ALL:
-            yield feed, snapshot.newest
-        else:
-            yield feed, queries.article_keys(connection, feeds.resolve_clauses(connection, config, feed))
 
 
 # -- kinds of files --------------------------------------------------------
@@ -278,25 +276,10 @@ def _page(address: str, mark: str) -> SiteFile:
     return SiteFile(path_of(address), mark, address)
 
 
-def _document(path: str, mark: str, extension: str) -> SiteFile:
-    return SiteFile(path + extension, mark, f"/{path}{extension}")
-
-
-def _extensions() -> list[str]:
-    return [format.extension for format in load_formats().values()]
-
-
-def _static() -> Iterator[SiteFile]:
-    for path in sorted(resources.STATIC.iterdir()):
-        yield SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes)
-
-
-def _article(config: Config, known: Heading, mark: str) -> _ArticleFile:
-    slug = urls.slug(known.id)
-    address = f"/articles/{slug}"
-    if known.url != config.site.base_url + urls.encode(address):
-        return _ArticleFile(SiteFile("", mark), "")
-    return _ArticleFile(_page(address, mark), f"{slug} {known.permalink}")
+def _documents(path: str, mark: str) -> list[SiteFile]:
+    """Return the files of a document, one for each format."""
+    ends = [format.extension for format in load_formats().values()]
+    return [SiteFile(path + end, mark, f"/{path}{end}") for end in ends]
 
 
 def _feed_pages(site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[SiteFile]:
@@ -351,9 +334,6 @@ def _redirects(site: SiteContent, found: Sequence[SiteFile]) -> Iterator[SiteFil
     lines = [article.line for article in site.articles]
     permalinks = [line for line in lines if line.partition(" ")[2] not in taken]
     mark = site.mark(own, "\n".join(permalinks))
+    table = files.permalink_redirects(permalinks) | own
     for path, write in files.REDIRECT_FILES.items():
-        yield SiteFile(path, mark, make=functools.partial(_table, write, own, permalinks))
-
-
-def _table(write: Callable[[dict[str, str]], bytes], own: dict[str, str], permalinks: list[str]) -> bytes:
-    return write(files.permalink_redirects(permalinks) | own)
+        yield SiteFile(path, mark, make=functools.partial(write, table))

@@ -171,15 +171,15 @@ class Folder:
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Lock the folder, waiting for another export, and open its manifest. What a killed export left aside is removed."""
         try:
-            self._at(_ASIDE).mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._at(f"{OWN}/lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            Path(self.root, _ASIDE).mkdir(parents=True, exist_ok=True)
+            lock = os.open(Path(self.root, f"{OWN}/lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._fault(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in self._at(_ASIDE).iterdir():
+            for left in Path(self.root, _ASIDE).iterdir():
                 left.unlink()
-            with Manifest.open(self._at(MANIFEST)) as manifest:
+            with Manifest.open(Path(self.root, MANIFEST)) as manifest:
                 yield manifest, lambda: None  # it is where it belongs
         finally:
             os.close(lock)
@@ -187,30 +187,28 @@ class Folder:
     def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
         """Return paths of which a file does not exist any more. Folders as the last export left them need no look inside."""
         inside: dict[str, set[str]] = {}
-        for folder, stamp in manifest.folders().items():
-            if stamp == UNKNOWN or self._stamp(folder) != stamp:
+        known = manifest.folders()
+        stamps = self.stamps(known)
+        for folder, stamp in known.items():
+            if stamp == UNKNOWN or stamps.get(folder) != stamp:
                 try:
-                    inside[folder] = set(os.listdir(self._at(folder)))
+                    inside[folder] = set(os.listdir(Path(self.root, folder)))
                 except OSError:
                     inside[folder] = set()
-        if not inside:
-            return set()
         return {
             path
-            for path in manifest.marks()
-            if (folder := _parent(path)) in inside
+            for path in (manifest.marks() if inside else ())
+            if (folder := path.rpartition("/")[0]) in inside
             and not inside[folder].issuperset(name.rpartition("/")[2] for name in names_of(path, codings))
         }
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
         """Return the time stamps of the folders that exist, in nanoseconds."""
-        return {folder: stamp for folder in folders if (stamp := self._stamp(folder)) != UNKNOWN}
-
-    def _stamp(self, folder: str) -> int:
-        try:
-            return os.stat(self._at(folder)).st_mtime_ns
-        except OSError:
-            return UNKNOWN
+        found: dict[str, int] = {}
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                found[folder] = os.stat(Path(self.root, folder)).st_mtime_ns
+        return found
 
     def put(self, files: Iterable[EncodedFile]) -> int:
         """Write files; return how many were not as they are now."""
@@ -220,14 +218,14 @@ class Folder:
             raise self._fault(error) from None
 
     def _put(self, file: EncodedFile) -> bool:
-        target = self._at(file.name)
+        target = Path(self.root, file.path + CODINGS[file.coding])
         try:
             before = target.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             before = None
         if before == file.data:
             return False
-        aside = self._at(f"{_ASIDE}/{os.getpid()}")
+        aside = Path(self.root, f"{_ASIDE}/{os.getpid()}")
         aside.write_bytes(file.data)
         if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of whole seconds
             seconds = int(os.stat(target).st_mtime)
@@ -242,31 +240,23 @@ class Folder:
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
         """Remove files, only below the folder whatever the manifest says, and folders that are empty then."""
-        removed = 0
-        root = Path(self.root).resolve()
+        removed, root = 0, Path(self.root).resolve()
         for path in paths:
-            if root not in self._at(path).parent.resolve().joinpath("x").parents:
+            if root not in Path(self.root, path).parent.resolve().joinpath("x").parents:
                 continue
             for name in names_of(path, codings):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                    self._at(name).unlink()
+                    Path(self.root, name).unlink()
                     removed += 1
-            folder = _parent(path)
+            folder = path.rpartition("/")[0]
             with contextlib.suppress(OSError):  # the first one that is not empty
                 while folder:
-                    self._at(folder).rmdir()
-                    folder = _parent(folder)
+                    Path(self.root, folder).rmdir()
+                    folder = folder.rpartition("/")[0]
         return removed
-
-    def _at(self, path: str) -> Path:
-        return Path(self.root, path)
 
     def _fault(self, error: OSError) -> FeedsError:
         return FeedsError(f"{error.filename2 or error.filename or self.root}: {error.strerror}")
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 # -- a bucket --------------------------------------------------------------
@@ -306,21 +296,22 @@ class Bucket:
             raise FeedsError("expected a folder or s3://BUCKET/PREFIX; keys and endpoint come from the environment (AWS_...)")
         return cls(found[1], (found[2] or "").strip("/"), max_age)
 
-    @property
-    def name(self) -> str:
-        """The bucket's address."""
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-
     @contextlib.contextmanager
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Fetch the manifest; it is stored over the version that it was made from, or not at all."""
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, "manifest.db")
-            version = self._call(lambda store: _fetch(store, copy))
+            copy, version = Path(folder, "manifest.db"), None
+            with self._store() as (obstore, store), contextlib.suppress(FileNotFoundError):
+                found = obstore.get(store, MANIFEST)
+                copy.write_bytes(bytes(found.bytes()))
+                version = _version(found.meta)
 
             def store_manifest() -> None:
                 nonlocal version
-                version = self._call(lambda store: _replace(store, copy, version))
+                attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
+                options = {"attributes": attributes, "use_multipart": False, "mode": version or "create"}
+                with self._store() as (obstore, store):
+                    version = _version(obstore.put(store, MANIFEST, copy.read_bytes(), **options))
 
             with Manifest.open(copy) as manifest:
                 yield manifest, store_manifest
@@ -336,76 +327,46 @@ class Bucket:
     def put(self, files: Iterable[EncodedFile]) -> int:
         """Write objects, several at a time; the first error ends it. Returns how many."""
         wanted = list(files)
+        caching = f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400"
+        with self._store() as (obstore, store), ThreadPoolExecutor(_AT_ONCE) as threads:
 
-        def put_all(store: Any) -> None:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                for _done in threads.map(lambda file: self._put(store, file), wanted):
-                    pass
+            def put(file: EncodedFile) -> None:
+                attributes = {"Content-Type": content_type_of(file.path), "Cache-Control": caching}
+                if file.coding != "identity":
+                    attributes["Content-Encoding"] = file.coding
+                key = key_of(file.path) + CODINGS[file.coding]
+                obstore.put(store, key, file.data, attributes=attributes, use_multipart=False)
 
-        if wanted:
-            self._call(put_all)
-        return len(wanted)
-
-    def _put(self, store: Any, file: EncodedFile) -> None:
-        import obstore
-
-        attributes = {
-            "Content-Type": content_type_of(file.path),
-            "Cache-Control": f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
-        }
-        if file.coding != "identity":
-            attributes["Content-Encoding"] = file.coding
-        key = key_of(file.path) + CODINGS[file.coding]
-        obstore.put(store, key, file.data, attributes=attributes, use_multipart=False)
+            return sum(1 for _done in threads.map(put, wanted))
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
         """Remove objects; return how many."""
-        import obstore
-
         names = [
             key_of(path) + CODINGS[coding]
             for path in paths
             for coding in codings
             if path + CODINGS[coding] in set(names_of(path, codings))
         ]
-        for start in range(0, len(names), 1000):
-            part = names[start : start + 1000]
-            self._call(lambda store, part=part: obstore.delete(store, part))  # type: ignore[misc]
+        with self._store() as (obstore, store):
+            for start in range(0, len(names), 1000):
+                obstore.delete(store, names[start : start + 1000])
         return len(names)
 
-    def _call(self, work: Callable[[Any], Any]) -> Any:
-        """Return `work(store)`. Errors are reported in our own words: kind and place, nothing that the other side said."""
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[tuple[Any, Any]]:
+        """Yield obstore and its store. Errors are reported in our own words: kind and place, nothing that the server said."""
         try:
+            import obstore
             from obstore.store import S3Store
         except ImportError:
             raise FeedsError("s3:// needs obstore: pip install 'feeds[s3]'") from None
         try:
-            return work(S3Store(self.bucket, prefix=self.prefix or None, retry_config=_RETRIES))
+            yield obstore, S3Store(self.bucket, prefix=self.prefix or None, retry_config=_RETRIES)
         except Exception as error:
-            kind = type(error).__name__
+            kind, place = type(error).__name__, f"s3://{self.bucket}/{self.prefix}".rstrip("/")
             if not (isinstance(error, OSError) or type(error).__module__.startswith("obstore")):
                 raise
-            raise FeedsError(f"{self.name}: {_ERRORS.get(kind, kind)}") from None
-
-
-def _fetch(store: Any, copy: Path) -> _Version:
-    import obstore
-
-    try:
-        found = obstore.get(store, MANIFEST)
-    except FileNotFoundError:
-        return None
-    copy.write_bytes(bytes(found.bytes()))
-    return _version(found.meta)
-
-
-def _replace(store: Any, copy: Path, version: _Version) -> _Version:
-    import obstore
-
-    attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
-    mode: Any = version or "create"
-    made = obstore.put(store, MANIFEST, copy.read_bytes(), attributes=attributes, use_multipart=False, mode=mode)
-    return _version(made)
+            raise FeedsError(f"{place}: {_ERRORS.get(kind, kind)}") from None
 
 
 def _version(meta: Any) -> _Version:
