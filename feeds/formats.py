@@ -171,19 +171,16 @@ class _Extras(BaseExtension):  # type: ignore[misc]
         return NAMESPACES
 
     def extend_atom(self, feed: Any) -> Any:
-        return self._mark(feed)
+        if self.archive:
+            etree.SubElement(feed, f"{{{NAMESPACES['fh']}}}archive")
+        return feed
 
     def extend_rss(self, rss: Any) -> Any:
         # 7. Of a channel's links feedgen writes `self` only.
         for attributes in self.links:
             etree.SubElement(rss[0], f"{{{ATOM}}}link", attributes)
-        self._mark(rss[0])
+        self.extend_atom(rss[0])
         return rss
-
-    def _mark(self, element: Any) -> Any:
-        if self.archive:
-            etree.SubElement(element, f"{{{NAMESPACES['fh']}}}archive")
-        return element
 
 
 @dataclass
@@ -201,7 +198,8 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
             entry.remove(broken)
         for attributes in self.links:
             etree.SubElement(entry, "link", attributes)  # its tree has no namespace before it is written
-        self._extend_both(entry)
+        if self.thumbnail:
+            etree.SubElement(entry, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
         etree.SubElement(entry, f"{{{NAMESPACES['thr']}}}total").text = str(self.comments)
         return entry
 
@@ -216,13 +214,10 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
                 etree.SubElement(item, f"{{{ATOM}}}link", attributes)
         if self.edited:  # RSS has one date, the publication's
             etree.SubElement(item, f"{{{ATOM}}}updated").text = self.edited
-        self._extend_both(item)
+        if self.thumbnail:
+            etree.SubElement(item, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
         etree.SubElement(item, f"{{{NAMESPACES['slash']}}}comments").text = str(self.comments)
         return item
-
-    def _extend_both(self, element: Any) -> None:
-        if self.thumbnail:
-            etree.SubElement(element, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
 
 
 def _generator(content: Content, media_type: str) -> FeedGenerator:
@@ -242,20 +237,15 @@ def _generator(content: Content, media_type: str) -> FeedGenerator:
         made.rights(content.rights)
     made.link(href=content.address, rel="self", type=media_type)
     made.extras.archive = content.closed
-    made.extras.links = _feed_links(content, media_type)
+    made.extras.links = [{"rel": "hub", "href": content.hub}] if content.hub else []
+    history = (("current", content.current), ("prev-archive", content.older), ("next-archive", content.younger))
+    made.extras.links += [{"rel": rel, "href": href, "type": media_type} for rel, href in history if href]
     for attributes in made.extras.links:
         made.link(**attributes)
     made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
     for entry in content.entries:
         _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
     return made
-
-
-def _feed_links(content: Content, media_type: str) -> list[dict[str, str]]:
-    """Return the links to the WebSub hub and those of RFC 5005, section 4."""
-    hub = [{"rel": "hub", "href": content.hub}] if content.hub else []
-    history = (("current", content.current), ("prev-archive", content.older), ("next-archive", content.younger))
-    return hub + [{"rel": rel, "href": href, "type": media_type} for rel, href in history if href]
 
 
 def _fill(made: FeedEntry, entry: Entry) -> None:
@@ -414,7 +404,17 @@ def load_formats() -> Mapping[str, Format]:
         try:
             loaded = load_plugin(plugin)
             format: Format = loaded() if isinstance(loaded, type) else loaded
-            _check(format, found)
+            if not re.fullmatch(r"[a-z0-9]{1,20}", format.name):
+                raise FormatError(f"its name is {format.name!r}; expected lower-case letters and digits")
+            if not re.fullmatch(r"(\.[a-z0-9]{1,10}){1,3}", format.extension) or format.extension.endswith((".gz", ".br")):
+                raise FormatError(f"its extension is {format.extension!r}; expected one like .gmi or .mf2.html")
+            taken = (*OTHER_EXTENSIONS, *(other.extension for other in found.values()))
+            if format.extension in taken or format.name in found:
+                raise FormatError(f"{format.name} ({format.extension}) is taken already")
+            if not re.fullmatch(r"[a-z]+/[\w.+-]+", format.media_type):
+                raise FormatError(f"its media_type is {format.media_type!r}; expected one like text/gemini")
+            if not format.label or not callable(format.render):
+                raise FormatError("it has no label or no function render")
         except Exception as error:  # another package's code may raise anything
             raise FormatError(plugin.fault(error)) from None
         found[format.name] = format
@@ -424,22 +424,3 @@ def load_formats() -> Mapping[str, Format]:
 def content_type(format: Format) -> str:
     """Return the Content-Type header of a format's documents."""
     return f"{format.media_type}; charset=utf-8"
-
-
-def installed_formats() -> tuple[str, ...]:
-    """Return name, package and version of every format that another package adds, without loading their code."""
-    return tuple(map(str, find_plugins(GROUP)))
-
-
-def _check(format: Format, known: Mapping[str, Format]) -> None:
-    """Raise FormatError where a format does not follow the interface or takes what another one has."""
-    if not re.fullmatch(r"[a-z0-9]{1,20}", format.name):
-        raise FormatError(f"its name is {format.name!r}; expected lower-case letters and digits")
-    if not re.fullmatch(r"(\.[a-z0-9]{1,10}){1,3}", format.extension) or format.extension.endswith((".gz", ".br")):
-        raise FormatError(f"its extension is {format.extension!r}; expected one like .gmi or .mf2.html")
-    if format.extension in (*OTHER_EXTENSIONS, *(other.extension for other in known.values())) or format.name in known:
-        raise FormatError(f"{format.name} ({format.extension}) is taken already")
-    if not re.fullmatch(r"[a-z]+/[\w.+-]+", format.media_type):
-        raise FormatError(f"its media_type is {format.media_type!r}; expected one like text/gemini")
-    if not format.label or not callable(format.render):
-        raise FormatError("it has no label or no function render")

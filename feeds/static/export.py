@@ -18,7 +18,7 @@ from typing import NamedTuple
 from .. import process_pool
 from ..errors import RenderError
 from ..syndication.documents import compress
-from .files import CODINGS, EncodedFile, Render, SiteFile, codings_of, count_of, digest_of
+from .files import CODINGS, EncodedFile, Render, SiteFile, codings_of, digest_of
 from .targets import UNKNOWN, Bucket, Folder, Manifest, WrittenFile
 
 #: Where a tree lies; pickled into the processes that write. The class of a new kind has the same methods.
@@ -95,7 +95,7 @@ def update_tree(source: Source, target: Target, renderer: Callable[[], Render], 
         if due or gone:
             batch = Batch(target, renderer, codings, due, {})
             report, complete = _write_changes(batch, manifest, store_manifest, gone, options)
-        count = count_of(wanted, codings)
+        count = sum(1 for path in wanted for _coding in codings_of(path, codings))
         if complete:
             manifest.settle(whole, count)
         store_manifest()

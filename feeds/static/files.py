@@ -109,11 +109,6 @@ def names_of(path: str, wanted: Collection[str]) -> Iterable[str]:
     return (path + CODINGS[coding] for coding in codings_of(path, wanted))
 
 
-def count_of(paths: Collection[str], wanted: Collection[str]) -> int:
-    """Return how many files these paths make in all codings."""
-    return sum(1 for path in paths for _coding in codings_of(path, wanted))
-
-
 # -- redirects -------------------------------------------------------------
 #
 # A tree of files cannot answer 301 or 410. A table goes from address (decoded, with a slash) to address (encoded), or to GONE.

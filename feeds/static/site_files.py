@@ -2,7 +2,7 @@
 
 A file's mark is made of all that decides its bytes: for a feed the digest that also makes its ETag; for a page the templates,
 words and code that make pages, the settings, and the digests of the articles that it shows. So nothing is rendered to learn
-that nothing changed. To add a kind of file, add a generator and its name in `SiteFiles.files`.
+that nothing changed. To add a kind of file, add a generator and its name in `Exporter.files`.
 """
 
 from __future__ import annotations
@@ -33,30 +33,9 @@ from ..runtime import Runtime
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
 from . import files
-from .export import Options, Report, Source, Target, update_tree
+from .export import Options, Report, Source, update_tree
 from .files import Render, SiteFile, digest_of, mark_of, path_of
 from .targets import Bucket, Folder
-
-
-class Exporter:
-    """Exports of one site by one process. What did not change since its last export is not read again.
-
-    `feeds_only`: newest documents and lists, no pages.
-    """
-
-    def __init__(self, runtime: Runtime, *, feeds_only: bool = False) -> None:
-        self._runtime = runtime
-        self._files = SiteFiles(runtime.engine, runtime.environment.root, feeds_only=feeds_only)
-
-    def export(self, target: str, options: Options | None = None) -> Report:
-        """Bring the tree in a folder or at s3://BUCKET/PREFIX up to date.
-
-        Raises AddressError before the first rescan, FeedsError where the target cannot be used.
-        """
-        config = _published(self._runtime.edition())
-        place: Target = Bucket.parse(target, config.max_age) if "://" in target else Folder(os.path.abspath(target))
-        renderer = functools.partial(_renderer, self._runtime.environment)
-        return update_tree(Source(self._files.mark, self._files.files), place, renderer, options or Options())
 
 
 def _renderer(environment: Environment) -> Render:
@@ -152,22 +131,32 @@ class SiteContent:
         return "".join(map(self.snapshot.shown.__getitem__, keys))
 
 
-class SiteFiles:
-    """The source of an export: all files of a site, or those of its feeds alone; may be asked again after each rescan.
+class Exporter:
+    """Exports of one site by one process. What did not change since its last export is not read again.
 
-    What did not change since the last time is taken from there. `root`: the site's folder.
+    `feeds_only`: newest documents and lists, no pages.
     """
 
-    def __init__(self, engine: sa.Engine, root: Path, *, feeds_only: bool = False) -> None:
-        self._engine, self._root, self._feeds_only = engine, root, feeds_only
+    def __init__(self, runtime: Runtime, *, feeds_only: bool = False) -> None:
+        self._runtime, self._root, self._feeds_only = runtime, runtime.environment.root, feeds_only
         self._snapshot, self._related = Snapshot(), RelatedArticles()
         self._articles: dict[int, _ArticleFile] = {}
         self._feeds: dict[str, _FeedFiles] = {}
         self._periods: dict[tuple[str, str, int], str] = {}
 
+    def export(self, target: str, options: Options | None = None) -> Report:
+        """Bring the tree in a folder or at s3://BUCKET/PREFIX up to date.
+
+        Raises AddressError before the first rescan, FeedsError where the target cannot be used.
+        """
+        config = _published(self._runtime.edition())
+        place = Bucket.parse(target, config.max_age) if "://" in target else Folder(os.path.abspath(target))
+        renderer = functools.partial(_renderer, self._runtime.environment)
+        return update_tree(Source(self.mark, self.files), place, renderer, options or Options())
+
     def mark(self) -> str:
         """Return the mark of all that decides `files`: tables, settings, templates, code. Raises AddressError as `files`."""
-        with database.reading(self._engine) as connection:
+        with database.reading(self._runtime.engine) as connection:
             config = _published(editions.load_edition(connection))
             rows = hashlib.blake2b(digest_size=16)
             for query in _DECISIVE:
@@ -178,7 +167,7 @@ class SiteFiles:
 
     def files(self) -> list[SiteFile]:
         """Return all files, from one snapshot of the catalog. Raises AddressError before the first rescan."""
-        with database.reading(self._engine) as connection:
+        with database.reading(self._runtime.engine) as connection:
             config = _published(editions.load_edition(connection))
             if self._feeds_only:
                 states = feed_states.load_states(connection)
@@ -187,10 +176,7 @@ class SiteFiles:
             site, static = self._content(connection, config), sorted(resources.STATIC.iterdir())
             found: list[SiteFile] = []
             for some in (
-                (
-                    SiteFile(f"static/{p.name}", digest_of(p.read_bytes()), make=p.read_bytes)
-                    for p in sorted(resources.STATIC.iterdir())
-                ),
+                (SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes) for path in static),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
                 (file for feed, _keys in site.feeds for file in _documents(feed.path, site.states[feed.path].digest)),

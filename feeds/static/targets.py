@@ -58,21 +58,11 @@ class WrittenFile(NamedTuple):
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A SQLite file that one export uses at a time. Reading it changes nothing on the disk."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        # A killed process leaves a journal that the next one plays back; a power cut may leave less: SQLite reports that.
-        connection.execute("PRAGMA synchronous=OFF")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-            return
-        with self._transaction():
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                connection.execute(f'DROP TABLE "{name}"')
-            for statement in filter(None, map(str.strip, _TABLES.split(";"))):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={VERSION}")
+    _connection: sqlite3.Connection
 
     @classmethod
     @contextlib.contextmanager
@@ -81,7 +71,17 @@ class Manifest:
         connection = None
         try:
             connection = sqlite3.connect(path, isolation_level=None)
-            yield cls(connection)
+            # A killed process leaves a journal that the next one plays back; a power cut may leave less: SQLite reports that.
+            connection.execute("PRAGMA synchronous=OFF")
+            manifest = cls(connection)
+            if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                with manifest._transaction():
+                    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                        connection.execute(f'DROP TABLE "{name}"')
+                    for statement in filter(None, map(str.strip, _TABLES.split(";"))):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version={VERSION}")
+            yield manifest
         except sqlite3.Error as error:
             raise FeedsError(f"{path}: cannot be used ({error}); remove it to export everything again") from None
         finally:
@@ -212,31 +212,28 @@ class Folder:
 
     def put(self, files: Iterable[EncodedFile]) -> int:
         """Write files; return how many were not as they are now."""
+        written, aside = 0, Path(self.root, f"{_ASIDE}/{os.getpid()}")
         try:
-            return sum(self._put(file) for file in files)
+            for file in files:
+                target, before = Path(self.root, file.path + CODINGS[file.coding]), None
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    before = target.read_bytes()
+                if before == file.data:
+                    continue
+                aside.write_bytes(file.data)
+                if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of seconds
+                    seconds = int(os.stat(target).st_mtime)
+                    if int(os.stat(aside).st_mtime) <= seconds:
+                        os.utime(aside, (seconds + 1, seconds + 1))
+                try:
+                    aside.replace(target)
+                except FileNotFoundError:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    aside.replace(target)
+                written += 1
         except OSError as error:
             raise self._fault(error) from None
-
-    def _put(self, file: EncodedFile) -> bool:
-        target = Path(self.root, file.path + CODINGS[file.coding])
-        try:
-            before = target.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            before = None
-        if before == file.data:
-            return False
-        aside = Path(self.root, f"{_ASIDE}/{os.getpid()}")
-        aside.write_bytes(file.data)
-        if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of whole seconds
-            seconds = int(os.stat(target).st_mtime)
-            if int(os.stat(aside).st_mtime) <= seconds:
-                os.utime(aside, (seconds + 1, seconds + 1))
-        try:
-            aside.replace(target)
-        except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            aside.replace(target)
-        return True
+        return written
 
     def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
         """Remove files, only below the folder whatever the manifest says, and folders that are empty then."""

@@ -26,7 +26,7 @@ from ..formats import Category, Content, Enclosure, Entry, Format, Person
 from ..model import FACETS, PEOPLE, PLURALS, Article, Facet, Feed, FeedState, Term
 from . import feed_states
 from .feed_states import ArchiveDocument, program_version
-from .feeds import ArchivePeriod, period_of, resolve_clauses
+from .feeds import period_of, resolve_clauses
 
 # -- an article as an entry ------------------------------------------------
 
@@ -40,7 +40,7 @@ def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
     terms: dict[str, list[Term]] = {}
     for term in article.terms:
         terms.setdefault(term.facet, []).append(term)
-    people = {role: tuple(Person(term.name, term_url(config, term)) for term in terms.get(role, ())) for role in PEOPLE}
+    people = {role: tuple(Person(term.name, _term_url(config, term)) for term in terms.get(role, ())) for role in PEOPLE}
     summary = article.summary
     if people["translator"] and not full:
         note = _credit(config, "translator", [person.name for person in people["translator"]])
@@ -69,7 +69,7 @@ def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
     )
 
 
-def term_url(config: Config, term: Term) -> str:
+def _term_url(config: Config, term: Term) -> str:
     """Return the address of a term's page, "" where it has none."""
     return f"{config.site.base_url}/{urls.encode(term.path)}" if config.has_feed(term.facet, term.path) else ""
 
@@ -120,7 +120,7 @@ def history_links(config: Config, feed: Feed, state: FeedState, articles: Sequen
     if not feed.archive or state.articles <= feed.limit or not articles:
         return HistoryLinks()
     newest = period_of(feed.archive, int(articles[0].published.timestamp()), config.zone)
-    return HistoryLinks(older=_path(newest, feed))
+    return HistoryLinks(older=newest.path(feed) if newest else "")
 
 
 def render_archive(
@@ -130,12 +130,9 @@ def render_archive(
     feed, beside = document.feed, document.neighbours
     articles = archived_articles(connection, config, document, with_html=feed.content == "full")
     entries = [entry_of(config, feed, article) for article in articles]
-    links = HistoryLinks(document.state.path, beside.closed, _path(beside.older, feed), _path(beside.younger, feed))
+    older, younger = (period.path(feed) if period else "" for period in (beside.older, beside.younger))
+    links = HistoryLinks(document.state.path, beside.closed, older, younger)
     return [format.render(_content(config, feed, document.state.updated, entries, format, links)) for format in formats]
-
-
-def _path(period: ArchivePeriod | None, feed: Feed) -> str:
-    return period.path(feed) if period else ""
 
 
 def archived_articles(
@@ -151,10 +148,8 @@ def _content(
     config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format, links: HistoryLinks
 ) -> Content:
     site = config.site
-
-    def address(path: str) -> str:
-        return path and urls.url(site.base_url, path, format.extension, feed.query)
-
+    paths = (links.own or feed.path, feed.path if links.own else "", links.older, links.younger)
+    address, current, older, younger = (path and urls.url(site.base_url, path, format.extension, feed.query) for path in paths)
     return Content(
         id=feed.id,
         title=feed.title,
@@ -164,10 +159,10 @@ def _content(
         author=site.title,
         base=site.base_url,
         page=f"{site.base_url}/" if feed.path == "all" else urls.url(site.base_url, feed.path, query=feed.query),
-        address=address(links.own or feed.path),
-        current=address(feed.path) if links.own else "",
-        older=address(links.older),
-        younger=address(links.younger),
+        address=address,
+        current=current,
+        older=older,
+        younger=younger,
         closed=links.closed,
         hub="" if links.own else config.hub_url,
         icon=site.icon or f"{site.base_url}/static/icon.png",

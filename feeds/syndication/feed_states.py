@@ -26,8 +26,9 @@ from ..catalog.queries import Clauses, utc_datetime
 from ..catalog.sort_key import Window
 from ..config.models import Config
 from ..database import tables
-from ..formats import installed_formats
+from ..formats import GROUP
 from ..model import FACETS, PEOPLE, Feed, FeedState
+from ..plugins import find_plugins
 from . import feeds as definitions
 from .feeds import AdjacentPeriods, ArchivePeriod
 
@@ -67,7 +68,7 @@ def rendering(package: Path = _PACKAGE) -> str:
 def versions() -> str:
     """Return the rendering and all versions that decide the bytes: a strong ETag must not outlive a change of them."""
     libraries = (importlib.metadata.version(name) for name in LIBRARIES)
-    return "/".join((rendering(), program_version(), *libraries, *installed_formats()))
+    return "/".join((rendering(), program_version(), *libraries, *map(str, find_plugins(GROUP))))
 
 
 @functools.cache
@@ -120,7 +121,13 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
     """
     shared = _shared_text(config)
     rows: list[dict[str, Any]] = []
-    for feed in _affected_feeds(connection, config, touched):
+    if touched is None:
+        affected = [feed for feed, _known in definitions.list_feeds(connection, config)]
+    else:
+        affected = [definitions.all_feed(config), *(definitions.named_feed(config, named) for named in config.feeds.feeds)]
+        terms = queries.terms_by_key(connection, touched)
+        affected += [definitions.term_feed(config, known) for known in terms if definitions.is_offered(config, known)]
+    for feed in affected:
         if urls.fold(feed.path) in config.retired:
             continue  # moved or gone: in no list
         clauses = definitions.resolve_clauses(connection, config, feed)
@@ -140,17 +147,6 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
             }
         )
     return _write(connection, rows, now) + _delete_others(connection, touched, {row["path"] for row in rows})
-
-
-def _affected_feeds(connection: sa.Connection, config: Config, touched: Collection[int] | None) -> Iterator[Feed]:
-    if touched is None:
-        yield from (feed for feed, _known in definitions.list_feeds(connection, config))
-        return
-    yield definitions.all_feed(config)
-    yield from (definitions.named_feed(config, named) for named in config.feeds.feeds)
-    for known in queries.terms_by_key(connection, touched):
-        if definitions.is_offered(config, known):
-            yield definitions.term_feed(config, known)
 
 
 def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) -> list[str]:
@@ -272,7 +268,9 @@ def archive_document(connection: sa.Connection, config: Config, feed: Feed, name
     window = queries.article_digests(connection, clauses, Window.published(period.first, period.end))
     if not window:
         return None
-    beside = definitions.adjacent_periods(connection, config, feed, clauses, period)
+    older = queries.newest_published(connection, clauses, period.first)
+    younger = queries.oldest_published(connection, clauses, period.end)
+    beside = AdjacentPeriods(*(definitions.period_of(feed.archive, one, config.zone) for one in (older, younger)))
     links = [period.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
     digest = _digest(_shared_text(config), feed, links, window)
     state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)

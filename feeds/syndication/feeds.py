@@ -213,12 +213,3 @@ def period_name(unit: str, published: int, zone: ZoneInfo) -> str:
 def period_of(unit: str, published: int | None, zone: ZoneInfo) -> ArchivePeriod | None:
     """Return the period of an instant (UTC seconds), None for none."""
     return None if published is None else parse_period(unit, period_name(unit, published, zone), zone)
-
-
-def adjacent_periods(
-    connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, period: ArchivePeriod
-) -> AdjacentPeriods:
-    """Return the nearest periods before and after one in which the feed has articles."""
-    older = queries.newest_published(connection, clauses, period.first)
-    younger = queries.oldest_published(connection, clauses, period.end)
-    return AdjacentPeriods(*(period_of(feed.archive, published, config.zone) for published in (older, younger)))

@@ -301,8 +301,19 @@ class SearchPage:
 def search_page(connection: sa.Connection, config: Config, typed: str, page: int) -> SearchPage:
     """Return one page of what a reader's search finds: terms with pages of their own, and articles."""
     text = clean_query(typed)
+    folded = urls.fold(text)
     found = search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
-    named = _matching_terms(connection, config, urls.fold(text)) if text and page == 1 else {}
+    named: dict[str, list[Term]] = {}
+    for facet in feeds.enabled_facets(config) if text and page == 1 else ():
+        least = config.feeds.facet(facet).min_articles
+        terms = [
+            (urls.fold(term.name), term)
+            for term in queries.terms_containing(connection, facet, folded, None)
+            if term.articles >= least and urls.fold(term.path) not in config.retired
+        ]
+        if terms:  # the one that is called so, those that begin so, the most used first
+            terms.sort(key=lambda found: (found[0] != folded, not found[0].startswith(folded)))
+            named[facet] = [term for _name, term in terms[: TERMS + 1]]
     return SearchPage(
         text,
         {facet: terms[:TERMS] for facet, terms in named.items()},
@@ -311,23 +322,6 @@ def search_page(connection: sa.Connection, config: Config, typed: str, page: int
         page,
         len(found) > PAGE and page < MAX_PAGES,
     )
-
-
-def _matching_terms(connection: sa.Connection, config: Config, folded: str) -> dict[str, list[Term]]:
-    """Return terms with `folded` in their name: the one that is it, those that begin with it, the most used first."""
-
-    def rank(term: Term) -> int:
-        name = urls.fold(term.name)
-        return 0 if name == folded else 1 if name.startswith(folded) else 2
-
-    found: dict[str, list[Term]] = {}
-    for facet in feeds.enabled_facets(config):
-        least = config.feeds.facet(facet).min_articles
-        terms = queries.terms_containing(connection, facet, folded, None)
-        terms = [term for term in terms if term.articles >= least and urls.fold(term.path) not in config.retired]
-        if terms:
-            found[facet] = sorted(terms, key=rank)[: TERMS + 1]
-    return found
 
 
 # -- the feed builder ------------------------------------------------------

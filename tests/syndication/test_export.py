@@ -25,7 +25,7 @@ from feeds.formats import load_formats
 from feeds.static import export, targets
 from feeds.static.export import Options
 from feeds.static.files import OWN, key_of, path_of
-from feeds.static.site_files import Exporter, SiteFiles, digest_of_folder
+from feeds.static.site_files import Exporter, digest_of_folder
 from feeds.static.targets import Manifest
 from feeds.syndication import lookup
 from feeds.web.app import create_app
@@ -277,7 +277,7 @@ def test_without_packed_forms_those_of_before_are_removed(filled: Any, place: Pa
 
 
 def test_what_did_not_change_since_the_last_export_of_a_process_is_not_made_again(filled: Any) -> None:
-    files = SiteFiles(filled.runtime.engine, filled.root)
+    files = Exporter(filled.runtime)
     before = {file.path: file for file in files.files()}
     filled.write("1.md", tags=["once"], translator="geekpi", title="Edited")
     filled.rescan()
