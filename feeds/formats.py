@@ -395,9 +395,9 @@ BUILT_IN: tuple[Format, ...] = (Atom(), Rss(), JsonFeed())
 
 @functools.cache
 def load_formats() -> Mapping[str, Format]:
-    """Return all formats by their names: the built-in ones, then those of installed packages in the order of their names.
+    """Return all formats by name: built-in ones, then those of packages by name. Loaded once per process.
 
-    Loaded once per process, on the first call. Raises FormatError, which names the package, where one cannot be used.
+    Raises FormatError, which names the package, where one cannot be used.
     """
     found = {format.name: format for format in BUILT_IN}
     for plugin in find_plugins(GROUP):

@@ -18,10 +18,10 @@ MODES = ("any", "all", "not")
 class Facet:
     """A way to group articles. `name` is the configuration's word, `plural` the folder in addresses.
 
-    `fields` are the header fields that carry an article's names; the first one with a value counts. `style` says how a field
-    is read: `plain` (each text is one name), `commas` (one text may list several names), `person` (one name, with links and
-    markup removed) or `people` (several names in one text, with links and markup removed). `credit` is the place of a person's
-    role in credits, 0 where the terms are not people: such terms are categories of an entry.
+    `fields` are the header fields that carry an article's names; the first one with a value counts. `style` says how to read
+    it: `plain` (each text is one name), `commas` (a text may list several), `person` (one name, links and markup removed) or
+    `people` (several in one text, likewise). `credit` is the place of a person's role in credits; 0: the terms are categories,
+    not people.
     """
 
     name: str
@@ -93,10 +93,10 @@ class ParsedArticle:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A published article as the catalog gives it: `terms` in canonical spelling, in the file's order within a facet.
+    """A published article: `terms` in canonical spelling, in the file's order within a facet.
 
-    `position` orders articles (newest = highest) and is the cursor of `catalog.select`. `html` is empty where the caller
-    asked for headings only.
+    `position` orders articles (newest = highest) and is the cursor of `catalog.select`. `html` is "" where only headings were
+    asked.
     """
 
     id: str
@@ -131,7 +131,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which articles someone wants. For each facet: any of these names, all of those, none of these; every clause must hold.
+    """A selection of articles: by facet any of these names, all of those, none of these; every clause must hold.
 
     The empty selection is every article. Names are as written; the catalog folds them.
     """
@@ -162,9 +162,8 @@ class Selection:
 class Feed:
     """A selection with a title, a limit and a content policy (`full` or `summary`). `id` never changes.
 
-    `query` is that of its address, encoded, where the path does not say it all. `archive` is the period that its archive
-    documents hold, `year` or `month`; "" where it has none. `term` is the key of the one term that it is the feed of, good in
-    the snapshot that it was found in.
+    `query` is that of its address, encoded, where the path does not say it all. `archive`: the period of its archive documents,
+    `year`, `month` or "". `term`: key of the one term that it is the feed of, good in the snapshot that it was found in.
     """
 
     path: str
@@ -239,7 +238,7 @@ class IssueArticle:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One digest of one period. `due` in UTC seconds; `timezone` is that of the cohort that it was first planned for.
+    """One digest of one period, `due` in UTC seconds; `timezone` is that of the cohort that it was first planned for.
 
     `status`: open | paused | cancelled | done. `articles` is how many are new in all.
     """
@@ -305,7 +304,7 @@ class Message:
 class Outcome:
     """What became of one message. `status`: sent | retry | failed | uncertain. `reply`: the server's words, one line.
 
-    `stage`: what the server answered with it: mail | recipient | data | body; "" where it did not come to that.
+    `stage`: what the server answered with it: mail | recipient | data | body, or "".
     """
 
     status: str

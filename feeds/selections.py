@@ -103,9 +103,9 @@ def title(wanted: Selection, *, chinese: bool) -> str:
 
 
 def page(wanted: Selection, *, facets: Collection[str], builder: bool) -> tuple[str, str]:
-    """Return path and query of the page for exactly this selection: a term's own, or the builder's; "" and "" for none.
+    """Return path and query of a selection's own page: a term's or the builder's, if `builder`; "" and "" for none.
 
-    `facets` are those whose terms have pages; `builder`: whether any selection has one.
+    `facets` are those whose terms have pages.
     """
     if not clauses(wanted):
         return "all", ""

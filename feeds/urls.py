@@ -36,10 +36,7 @@ def fold(name: str) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Return whether a text has no controls, line ends and lone surrogates.
-
-    Joiners of zero width are text: scripts and emoji need them.
-    """
+    """Return whether a text has no controls, line ends, lone surrogates. Zero-width joiners are text: scripts need them."""
     return _HARMFUL.search(text) is None
 
 
@@ -83,7 +80,7 @@ def slug(name: str) -> str:
 def _last_dot_of_extension() -> re.Pattern[str]:
     """Return what finds the last dot of a term that ends like a document or a file of the static export.
 
-    With a format `.mf2.html`, the file of a page `x.mf2` would be that of the document `x.mf2.html`; so `.mf2` counts, too.
+    With a format `.mf2.html`, a page `x.mf2` would have the file of the document `x.mf2.html`; so `.mf2` counts, too.
     """
     documents = [format.extension for format in load_formats().values()]
     pages = [extension.removesuffix(".html") for extension in documents if extension.endswith(".html")]
@@ -167,7 +164,7 @@ _PAGE = re.compile(r"(.+)/page/([1-9][0-9]{0,6})")
 
 
 def older_pages(count: int, size: int) -> int:
-    """Return how many pages of `size` lie behind the newest one, which shows the rest of `count`: up to twice `size` less one.
+    """Return how many pages of `size` lie behind the newest one, which shows the rest: at most twice `size` less one.
 
     They are numbered from the oldest, so a page stays as it is while articles are added.
     """

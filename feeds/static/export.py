@@ -21,7 +21,8 @@ from ..syndication.documents import compress
 from .files import CODINGS, EncodedFile, Render, SiteFile, codings_of, digest_of
 from .targets import UNKNOWN, Bucket, Folder, Manifest, WrittenFile
 
-#: Where a tree lies; pickled into the processes that write. The class of a new kind has the same methods.
+#: Where a tree lies; pickled into the processes that write. The class of a new kind has the same methods, and `alone`: whether
+#: one export at a time writes there, which may read what lies there to compare.
 Target = Folder | Bucket
 Progress = Callable[[int, int], None]
 #: Below this many files the start of more processes costs more than it saves.
@@ -70,10 +71,7 @@ class Batch:
 
 
 class Source(NamedTuple):
-    """What a tree is made of: `mark` covers all that decides which files there are, and their marks.
-
-    `files` is called when no other export can come between.
-    """
+    """What a tree is made of. `mark` covers all that decides `files`, listed when no other export can come between."""
 
     mark: Callable[[], str]
     files: Callable[[], Sequence[SiteFile]]
@@ -150,7 +148,7 @@ def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
 
 
 def write_batch(batch: Batch, threads: int = 1) -> BatchResult:
-    """Render and write some files; runs in any process. What a rescan took away meanwhile is left to the next export.
+    """Render and write some files, in any process; what a rescan took away meanwhile is left to the next export.
 
     Files are compressed in `threads` while the next one is rendered: both compressors let other threads run.
     """

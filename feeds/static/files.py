@@ -33,9 +33,9 @@ Render = Callable[[str], bytes | None]
 
 
 class SiteFile(NamedTuple):
-    """A file of the tree. `mark` is made of all that decides its bytes, so they need not be made to know that they are old.
+    """A file of the tree; its `mark` is made of all that decides its bytes. `make` gives those that no `address` answers.
 
-    `make` gives the bytes where no `address` answers them; it must be picklable, as `functools.partial` can be.
+    `make` must be picklable, as `functools.partial` can be.
     """
 
     path: str
@@ -128,10 +128,7 @@ def configured_redirects(config: Config) -> dict[str, str]:
 
 
 def permalink_redirects(lines: Iterable[str]) -> dict[str, str]:
-    """Return the table of permalinks, by which articles link to each other.
-
-    A line is the slug of an article's page and its permalink; of equal permalinks the first one counts.
-    """
+    """Return the table of permalinks from lines `SLUG PERMALINK`; articles link by them. Of equal ones the first counts."""
     found: dict[str, str] = {}
     for line in lines:
         slug, _, permalink = line.rpartition(" ")

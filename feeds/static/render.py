@@ -34,10 +34,7 @@ _ERRORS = {"/404.html": 404, "/410.html": 410}
 
 
 def make_renderer(environment: Environment) -> Render:
-    """Return what answers an address, not encoded, from what is published now or later.
-
-    It raises RenderError, with the place in the template, where a page cannot be made.
-    """
+    """Return what answers an address, not encoded, from what is published when asked; it raises RenderError with the place."""
     own = environment.root / "templates" / "web"
     app = _make_app(environment, os.getpid(), tuple(sorted((path.name, path.stat().st_mtime_ns) for path in own.glob("*"))))
     here: Application = app.extensions[KEY]

@@ -110,8 +110,8 @@ class _FeedFiles(NamedTuple):
 class SiteContent:
     """What the generators draw from, read in one snapshot. `shared`: the mark of what shows on every page.
 
-    `articles`: those that have no other home, newest first. `feeds`: with the keys of their articles, newest first. `terms`: by
-    facet, those with a feed.
+    `articles`: those that have no other home; `feeds`: with the keys of their articles; both newest first. `terms`: by facet,
+    those with a feed.
     """
 
     config: Config
@@ -132,10 +132,7 @@ class SiteContent:
 
 
 class Exporter:
-    """Exports of one site by one process. What did not change since its last export is not read again.
-
-    `feeds_only`: newest documents and lists, no pages.
-    """
+    """Exports of one site by one process; what did not change since the last one is not read again. `feeds_only`: no pages."""
 
     def __init__(self, runtime: Runtime, *, feeds_only: bool = False) -> None:
         self._runtime, self._root, self._feeds_only = runtime, runtime.environment.root, feeds_only
@@ -145,10 +142,7 @@ class Exporter:
         self._periods: dict[tuple[str, str, int], str] = {}
 
     def export(self, target: str, options: Options | None = None) -> Report:
-        """Bring the tree in a folder or at s3://BUCKET/PREFIX up to date.
-
-        Raises AddressError before the first rescan, FeedsError where the target cannot be used.
-        """
+        """Update the tree in a folder or at s3://BUCKET/PREFIX. Raises AddressError before the first rescan, FeedsError."""
         config = _published(self._runtime.edition())
         place = Bucket.parse(target, config.max_age) if "://" in target else Folder(os.path.abspath(target))
         renderer = functools.partial(_renderer, self._runtime.environment)

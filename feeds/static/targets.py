@@ -70,33 +70,23 @@ class Manifest:
         """Open a manifest, or make an empty one. Raises FeedsError where it cannot be used."""
         connection = None
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
+            connection = sqlite3.connect(path, isolation_level="IMMEDIATE")
             # A killed process leaves a journal that the next one plays back; a power cut may leave less: SQLite reports that.
             connection.execute("PRAGMA synchronous=OFF")
-            manifest = cls(connection)
             if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-                with manifest._transaction():
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
                     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                         connection.execute(f'DROP TABLE "{name}"')
                     for statement in filter(None, map(str.strip, _TABLES.split(";"))):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version={VERSION}")
-            yield manifest
+            yield cls(connection)
         except sqlite3.Error as error:
             raise FeedsError(f"{path}: cannot be used ({error}); remove it to export everything again") from None
         finally:
             if connection is not None:
                 connection.close()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def marks(self) -> dict[str, str]:
         """Return the mark of every file, UNFINISHED for those that an export was about to write."""
@@ -112,17 +102,16 @@ class Manifest:
         return dict(self._connection.execute("SELECT path, stamp FROM folders"))
 
     def note(self, name: str) -> str:
-        """Return a note, "" for none.
+        """Return a note, "" for none. `open`: an export is writing, or was cut off. `packed`: files of other codings may exist.
 
-        `open`: an export is writing, or was cut off. `packed`: there are, or may be, files of other codings. `whole`: the mark
-        of the site, `files`: how many files it has; both only where everything is as it should be.
+        `whole`: the mark of the site, `files`: how many files it has; both only where everything is as it should be.
         """
         row = self._connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def begin(self, paths: Iterable[str], folders: Iterable[str], *, packed: bool) -> None:
         """Record the files that will be written or removed, and the folders that they are in."""
-        with self._transaction():
+        with self._connection:
             self._connection.execute("DELETE FROM state WHERE name = 'whole'")
             notes = {"open": "1"} | ({"packed": "1"} if packed else {})
             self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", notes.items())
@@ -132,12 +121,12 @@ class Manifest:
 
     def done(self, files: Iterable[WrittenFile]) -> None:
         """Record files that were written."""
-        with self._transaction():
+        with self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", files)
 
     def finish(self, removed: Iterable[str], folders: Mapping[str, int], unfinished: Iterable[str], *, packed: bool) -> None:
         """Record the end of an export; `folders` with their stamps, UNKNOWN for those that went."""
-        with self._transaction():
+        with self._connection:
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in removed])
             self._connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", folders.items())
             self._connection.execute("DELETE FROM folders WHERE stamp = ?", (UNKNOWN,))
@@ -149,7 +138,7 @@ class Manifest:
 
     def settle(self, whole: str, files: int) -> None:
         """Record that everything is as the mark `whole` says."""
-        with self._transaction():
+        with self._connection:
             rows = {"whole": whole, "files": str(files)}
             self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows.items())
 

@@ -23,10 +23,10 @@ REMEMBERED, MOST_TOUCHED = 16, 500
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What is published: the catalog's generation, and the configuration it was made with (None before the first rescan).
+    """What is published: the catalog's generation, and its configuration (None before the first rescan).
 
-    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched` has the keys of all
-    terms whose articles changed, by generation, for the last ones.
+    `changed` (UTC seconds) is when a rescan last changed anything at all; it never goes back. `touched`: for the last
+    generations the keys of all terms whose articles changed.
     """
 
     generation: int

@@ -54,10 +54,9 @@ def source_hash(package: Path = _PACKAGE) -> str:
 
 
 def rendering(package: Path = _PACKAGE) -> str:
-    """Return the id of how the code below `package` writes feeds.
+    """Return the id of how the code below `package` writes feeds: the recorded one where the record is about these sources.
 
-    The recorded id where the record is about exactly these sources, else their hash: nobody has to remember to raise anything,
-    and a release whose documents are the same keeps its ETags.
+    Else their hash, so nobody has to raise anything, and a release whose documents are the same keeps its ETags.
     """
     sources = source_hash(package)
     record = dict(line.split() for line in (package / RECORD).read_text("utf-8").splitlines())
@@ -273,7 +272,8 @@ def archive_document(connection: sa.Connection, config: Config, feed: Feed, name
     beside = AdjacentPeriods(*(definitions.period_of(feed.archive, one, config.zone) for one in (older, younger)))
     links = [period.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
     digest = _digest(_shared_text(config), feed, links, window)
-    state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+    path = urls.archive_path(feed.path, period.name)
+    state = FeedState(path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
     return ArchiveDocument(feed, period, beside, state)
 
 

@@ -161,18 +161,11 @@ _PERIOD_NAMES = {"year": re.compile(r"\d{4}"), "month": re.compile(r"\d{4}-(0[1-
 
 @dataclass(frozen=True, slots=True)
 class ArchivePeriod:
-    """A year or month of a feed's history. `name` is the end of its address: 2016, 2016-05.
-
-    It goes from `first` to before `end`, in UTC seconds.
-    """
+    """A year or month of a feed's history, from `first` to before `end` (UTC seconds). `name` ends its address: 2016-05."""
 
     name: str
     first: int
     end: int
-
-    def path(self, feed: Feed) -> str:
-        """Return the path of the archive document of this period."""
-        return urls.archive_path(feed.path, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,11 @@ Known = Callable[[FeedState], bool]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One representation of a feed, rendered but not compressed. `changed` in UTC seconds.
+    """One representation of a feed, rendered but not compressed. `changed` in UTC seconds; `query` is that of its address.
 
-    `body` is None where the caller needs no bytes. `base_url`, `hub` (the hub's address, "" for none) and `generation` are
-    those of the snapshot it was made in. `query` is that of its address; `closed`: its articles are all that it will ever hold.
-    `groups`, of a selection's feed: keys of terms, of each group of which all of its articles have one; empty where that is not
-    known.
+    `body` is None where the caller needs no bytes. `base_url`, `hub` ("" for none) and `generation` are those of its snapshot.
+    `closed`: its articles are all that it will ever hold. `groups`, of a selection's feed: keys of terms, of each group of
+    which all of its articles have one; empty where that is not known.
     """
 
     path: str
@@ -92,10 +91,7 @@ class FoundFeed:
 
 
 def find_feed(connection: sa.Connection, config: Config, path: str) -> FoundFeed | Elsewhere | Gone:
-    """Return the feed at `path`. Raises AddressError.
-
-    `moved` and `gone` are asked first: the operator's word counts more than what the store holds.
-    """
+    """Return the feed at `path`; what the operator moved or retired counts more than the store. Raises AddressError."""
     if (answer := _retired(config, path)) is not None:
         target = feeds.parse_path(connection, config, answer.path) if isinstance(answer, Elsewhere) else None
         return Elsewhere(target.path) if target else answer
@@ -118,10 +114,7 @@ def _retired(config: Config, path: str) -> Elsewhere | Gone | None:
 
 
 def find_archive(connection: sa.Connection, config: Config, path: str, changed: int) -> ArchiveDocument | Elsewhere | Gone:
-    """Return the archive document at `path`. Raises AddressError.
-
-    `changed`: when a rescan last changed anything at all (UTC seconds).
-    """
+    """Return the archive document at `path`. `changed`: when a rescan last changed anything (UTC s). Raises AddressError."""
     feed_path, name = urls.split_archive(path)
     found = find_feed(connection, config, feed_path)
     if isinstance(found, Gone):
@@ -135,10 +128,9 @@ def find_archive(connection: sa.Connection, config: Config, path: str, changed: 
 
 
 def find_selection(connection: sa.Connection, config: Config, text: str) -> tuple[Feed, Respelled] | Elsewhere | None:
-    """Return the feed of a selection, with its names resolved; None for the empty selection, Elsewhere for a named feed.
+    """Return a selection's feed, `query` canonical, and its names; None for the empty selection, Elsewhere for a named feed.
 
-    The feed's `query` is the canonical form of `text`. Raises SelectionError where `text` is not a selection, AddressError
-    where selections are not offered.
+    Raises SelectionError where `text` is not a selection, AddressError where selections are not offered.
     """
     if not config.feeds.select.enabled:
         raise AddressError("selections are not offered as feeds here")

@@ -59,10 +59,9 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class TermStats:
-    """What a term's articles say about it. `periods` have no gaps.
+    """What a term's articles say about it: `periods` without gaps, and by facet the terms that most articles have, too.
 
-    `company`: the terms that most of the articles have, too, with how many, by facet. `profile` is the address of a person's
-    own page elsewhere, `place` the host that it is on.
+    `profile` is the address of a person's own page elsewhere, `place` the host that it is on.
     """
 
     first: datetime
@@ -95,8 +94,8 @@ class TermStats:
 class FeedPage:
     """A feed's articles as a page. `number` is None for the newest, which has all that no numbered page has.
 
-    `older` and `newer` are the numbers of the pages beside it; the page after the last numbered one is the newest. `history` is
-    the path of the newest archive document, "" without one. `portrait` is there on the newest page of a term.
+    `older` and `newer` are the numbers of the pages beside it, None for the newest. `history` is the path of the newest archive
+    document, "" without one. `portrait` is there on the newest page of a term.
     """
 
     feed: Feed
@@ -170,10 +169,7 @@ _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}")
 
 
 def load_term_stats(connection: sa.Connection, config: Config, known: KnownTerm) -> TermStats | None:
-    """Return the statistics of a term, None where no article is left.
-
-    Its company are a person's tags; for a tag, the translators who work on it and the tags that it goes with.
-    """
+    """Return a term's statistics; None without articles. Company: a person's tags; a tag's translators and related tags."""
     positions = term_positions(connection, known.key)
     if not positions:
         return None
@@ -210,10 +206,10 @@ SORTS = ("count", "name")
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPage:
-    """A page of the terms of a facet: by use or by name, all of them or those with some text in their name.
+    """A page of the terms of a facet: by use or by name, all of them or those with `text` in their name.
 
-    `groups`: the terms of this page, under the letters that they begin with where they are in the order of names. `total` is
-    how many terms were found, `pages` how many pages they take; `text` is what was looked for.
+    `groups`: the terms of this page, under their first letters where they are in the order of names. `total` counts the terms
+    that were found, `pages` the pages that they take.
     """
 
     groups: tuple[tuple[str, tuple[Term, ...]], ...]
@@ -245,10 +241,7 @@ def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size:
 
 @dataclass(frozen=True, slots=True)
 class ArticlePage:
-    """An article, what its body does not already open with, and what belongs beside it, without bodies.
-
-    `older` and `newer` are the articles published before and after it.
-    """
+    """An article, what its body does not already open with, and articles beside it: published before and after, related."""
 
     article: Article
     show_picture: bool
@@ -352,10 +345,7 @@ class SelectionPage:
 
 
 def selection_page(connection: sa.Connection, config: Config, text: str) -> SelectionPage | Elsewhere | None:
-    """Return what the selection `text` takes, if that is its canonical form; None for the empty selection.
-
-    Raises SelectionError; AddressError where selections are not offered.
-    """
+    """Return what the canonical `text` selects; None for the empty selection. Raises SelectionError, AddressError where off."""
     found = lookup.find_selection(connection, config, text)
     if found is None or isinstance(found, Elsewhere):
         return found
