@@ -13,10 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
 
 from .. import urls
 from ..model import FACETS, FREQUENCIES, PLURALS, Selection
@@ -239,14 +248,9 @@ def _known_facet_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
 class Select(_Strict):
     """A selection as it is written: facets at the top, `all` and `not` beside them."""
 
-    tag: Names | None = None
-    translator: Names | None = None
-    author: Names | None = None
-    selector: Names | None = None
-    reviewer: Names | None = None
-    category: Names | None = None
-    all: Clauses = Field(default_factory=dict)
-    not_: Clauses = Field(default_factory=dict, alias="not")
+    if TYPE_CHECKING:  # made below, after one field for each facet of the table
+        all: Clauses = Field(default_factory=dict)
+        not_: Clauses = Field(default_factory=dict, alias="not")
 
     @model_validator(mode="after")
     def _known_facets(self) -> Select:
@@ -257,6 +261,18 @@ class Select(_Strict):
         """Return what is written as the model of a selection."""
         some = {facet: names for facet in FACETS if (names := getattr(self, facet))}
         return Selection(some, dict(self.all), dict(self.not_))
+
+
+if not TYPE_CHECKING:
+    Select = create_model(
+        "Select",
+        __base__=Select,
+        __module__=__name__,
+        __doc__=Select.__doc__,
+        **dict.fromkeys(FACETS, (Names | None, None)),
+        all=(Clauses, Field(default_factory=dict)),
+        not_=(Clauses, Field(default_factory=dict, alias="not")),
+    )
 
 
 class NamedFeed(_Strict):

@@ -1,9 +1,8 @@
 """Bring a static tree, in a folder or a bucket, up to date with a list of files.
 
 Incremental: a file whose mark is the one in the manifest is neither rendered nor looked at, and one that is rendered is written
-only where its bytes differ; where the mark of the whole site is as before, not even the list of files is made. What an
-interrupted export was about to write is written by the next one (`targets.Manifest`). Files that are gone are removed last, so
-that no link leads nowhere.
+only where its bytes differ; where the mark of the whole site is as before, not even the list of files is made. Files that are
+gone are removed last, so that no link leads nowhere.
 """
 
 from __future__ import annotations

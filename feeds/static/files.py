@@ -170,8 +170,4 @@ def json_map(table: Mapping[str, str]) -> bytes:
 
 
 #: Files with the table of redirects, each with the function that writes it.
-REDIRECT_FILES = {
-    f"{OWN}/nginx.conf": nginx_map,
-    f"{OWN}/redirects.caddy": caddy_map,
-    f"{OWN}/redirects.json": json_map,
-}
+REDIRECT_FILES = {f"{OWN}/nginx.conf": nginx_map, f"{OWN}/redirects.caddy": caddy_map, f"{OWN}/redirects.json": json_map}

@@ -87,9 +87,6 @@ _DECISIVE = tuple(
 )
 
 
-# -- the site --------------------------------------------------------------
-
-
 class _ArticleFile(NamedTuple):
     """An article's page; where it lives elsewhere only the mark by which that is known. `line`: slug and permalink."""
 

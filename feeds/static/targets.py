@@ -4,11 +4,11 @@ Invariant of a folder: a reader of a file there finds all of it or none, old or 
 place, and only where their bytes differ. No two contents of a file have the same time stamp in seconds, so validators made of
 time and size, as web servers make them, are strong.
 
-In a bucket (S3 and what speaks like it, through obstore: extra `[s3]`) a page lies at its very address (`tags/Linux`), as
-nothing looks for `tags/Linux.html` there; `.gz` and `.br` lie beside each object with their Content-Encoding, for a CDN that
-chooses. The manifest is an object, too, replaced only over the version that was read: of two exports at once one gets an error,
-and what both were about to write is written once more by the next. obstore reads keys from the environment (AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...); its own messages are never shown, as servers quote keys in theirs.
+In a bucket (S3 and what speaks like it, through obstore: extra `[s3]`) a page lies at its very address (`tags/Linux`); `.gz`
+and `.br` lie beside each object with their Content-Encoding, for a CDN that chooses. The manifest is an object, too, which is
+replaced only over the version that was read: of two exports at once one gets an error, and the next writes what both were about
+to. obstore reads keys from the environment (AWS_ACCESS_KEY_ID ...); its own messages are never shown, as servers quote keys in
+theirs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from .files import CODINGS, OWN, EncodedFile, content_type_of, key_of, names_of
 
 # -- the manifest ----------------------------------------------------------
 #
-# What an export wrote, recorded beside the tree: the mark of every file, so that the next one need look at nothing else. A mark
-# is taken away before the file is written and put back after, so what an interrupted export was about to write is written by
-# the next one, whatever became of it.
+# What an export wrote, beside the tree: the mark of every file, so that the next one need look at nothing else. A mark is taken
+# away before the file is written and put back after, so the next export writes what an interrupted one was about to write.
 
 #: Version of the tables; a manifest of another version is emptied. Raise it when what a row means changes.
 VERSION = 1

@@ -28,8 +28,6 @@ from . import feed_states
 from .feed_states import ArchiveDocument, program_version
 from .feeds import period_of, resolve_clauses
 
-# -- an article as an entry ------------------------------------------------
-
 #: Fixed, because the tables of the operating system differ from one machine to the next.
 _PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
 

@@ -32,8 +32,6 @@ from ..plugins import find_plugins
 from . import feeds as definitions
 from .feeds import AdjacentPeriods, ArchivePeriod
 
-# -- what decides the bytes besides content and configuration --------------
-
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The sources that decide the bytes of a feed, below the package.
 SOURCES = (
@@ -75,8 +73,6 @@ def program_version() -> str:
     """Return the version of this program, which every document names."""
     return importlib.metadata.version("feeds")
 
-
-# -- digests ---------------------------------------------------------------
 
 #: Settings of the site that no feed shows.
 _NOT_SHOWN = {

@@ -87,9 +87,6 @@ class FoundFeed:
     state: FeedState
 
 
-# -- feeds -----------------------------------------------------------------
-
-
 def find_feed(connection: sa.Connection, config: Config, path: str) -> FoundFeed | Elsewhere | Gone:
     """Return the feed at `path`; what the operator moved or retired counts more than the store. Raises AddressError."""
     if (answer := _retired(config, path)) is not None:
@@ -220,14 +217,6 @@ def _current(connection: sa.Connection, edition: Edition) -> tuple[Edition, Conf
 def _document(
     now: Edition, config: Config, state: FeedState, format: Format, body: bytes | None, *, closed: bool = False
 ) -> Document:
-    return Document(
-        path=state.path,
-        format=format,
-        digest=state.digest,
-        changed=state.changed,
-        body=body,
-        base_url=config.site.base_url,
-        generation=now.generation,
-        closed=closed,
-        hub="" if urls.split_archive(state.path)[1] else config.hub_url,  # archive documents are not pushed
-    )
+    hub = "" if urls.split_archive(state.path)[1] else config.hub_url  # archive documents are not pushed
+    version = (state.path, format, state.digest, state.changed, body)
+    return Document(*version, config.site.base_url, now.generation, closed=closed, hub=hub)

@@ -31,8 +31,6 @@ from .lookup import Elsewhere, FoundFeed, Gone
 #: Articles on a page of a feed, and of a search.
 PAGE = 20
 
-# -- home ------------------------------------------------------------------
-
 #: Articles and terms of each facet on the home page.
 NEWEST, TOP_TERMS = 12, 24
 
@@ -158,8 +156,6 @@ def archive_page(connection: sa.Connection, config: Config, path: str) -> Archiv
     return ArchivePage(found, documents.archived_articles(connection, config, found))
 
 
-# -- terms -----------------------------------------------------------------
-
 #: Beyond so many months, activity is counted by year.
 MAX_MONTHS = 180
 #: How many terms of each facet are named.
@@ -234,9 +230,6 @@ def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size:
     )
     arranged = tuple((letter, tuple(inside)) for letter, inside in groups)
     return DirectoryPage(arranged, len(found), len(terms), sort, text, page, pages)
-
-
-# -- articles --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

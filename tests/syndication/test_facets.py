@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
-from feeds.model import FACETS, PLURALS, Facet
+from feeds.model import FACETS, PLURALS, Facet, Selection
 from feeds.static.site_files import Exporter
 from feeds.web.app import create_app
 
@@ -48,3 +50,22 @@ def test_a_new_facet_shows_on_pages_and_in_the_export(series: Any, tmp_path: Pat
     assert {"series/Kernels.html", "series/Kernels.atom", "series/index.html", "series.opml"} <= {
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
     }
+
+
+_NAMED_FEED = """
+from feeds import model
+model.FACETS["series"] = model.Facet("series", "series", "系列", "Series", ("series",))
+from feeds.config.models import FeedSettings
+select = {"series": ["Kernels"], "tag": ["Linux"], "not": {"series": ["explained"]}}
+settings = FeedSettings.model_validate({"feeds": [{"name": "kernels", "title": "Kernels", "select": select}]})
+print(settings.feeds[0].select.selection())
+print(settings.feeds[0].select.model_dump_json(by_alias=True))
+"""
+
+
+def test_a_new_facet_is_accepted_in_the_selection_of_a_named_feed() -> None:
+    # in a process of its own: the fields of `select:` are made of the table when the settings are imported
+    done = subprocess.run([sys.executable, "-c", _NAMED_FEED], capture_output=True, text=True, check=True)
+    selection, stored = done.stdout.splitlines()
+    assert selection == str(Selection({"tag": ("Linux",), "series": ("Kernels",)}, none={"series": ("explained",)}))
+    assert list(json.loads(stored)) == [*FACETS, "series", "all", "not"]
