@@ -148,7 +148,6 @@ class Format(Protocol):
 
 # -- Atom and RSS by feedgen -----------------------------------------------
 
-
 ATOM = "http://www.w3.org/2005/Atom"
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -347,7 +346,7 @@ class JsonFeed:
             "language": content.language,
             **({"hubs": [{"type": "WebSub", "url": content.hub}]} if content.hub else {}),
             "_feed": {
-                "about": content.base + "/about/feeds",
+                "about": f"{content.base}/about/feeds",
                 "id": content.id,
                 "rights": content.rights,
                 "ttl": content.ttl_minutes,
@@ -386,8 +385,6 @@ def _json_item(content: Content, entry: Entry) -> dict[str, object]:
 def _json_people(people: Iterable[Person]) -> list[dict[str, str]]:
     return [{"name": person.name, "url": person.url} if person.url else {"name": person.name} for person in people]
 
-
-# -- the table -------------------------------------------------------------
 
 #: The formats of the project, in the order in which readers see them. Add a row for a new one.
 BUILT_IN: tuple[Format, ...] = (Atom(), Rss(), JsonFeed())

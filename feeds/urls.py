@@ -21,9 +21,9 @@ MAX_SLUG_BYTES = 200  # a file name holds 255 bytes, and ".atom.gz" comes on top
 _UNSAFE = re.compile(r"[~/\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPE = re.compile(r"(?:~[0-9A-Fa-f]{2})+")
-_SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
-# RFC 4151 section 2.1: specific = *( pchar / "/" / "?" ); kept narrower so that every reader agrees.
-_TAG_SAFE = "/-._~!$&'()*+,;=:@"
+# Characters that addresses and tag: URIs carry as they are. RFC 4151 section 2.1 has specific = *( pchar / "/" / "?" ); kept
+# narrower so that every reader agrees.
+_SAFE = "/-._~!$&'()*+,;=:@"
 
 
 def fold(name: str) -> str:
@@ -128,7 +128,7 @@ def unslug(segment: str) -> str:
 
 def encode(path: str) -> str:
     """Return a path for links: percent-encoded UTF-8, in ASCII."""
-    return quote(path, safe=_SAFE_IN_PATH)
+    return quote(path, safe=_SAFE)
 
 
 def url(base: str, path: str, extension: str = "", query: str = "") -> str:
@@ -188,9 +188,9 @@ def split_page(path: str) -> tuple[str, int | None]:
 
 def feed_id(authority: str, path: str, query: str = "") -> str:
     """Return the tag: URI (RFC 4151) of a feed. `query` is encoded already."""
-    return f"tag:{authority}:{quote(path, safe=_TAG_SAFE)}" + (f"?{query}" if query else "")
+    return f"tag:{authority}:{quote(path, safe=_SAFE)}" + (f"?{query}" if query else "")
 
 
 def article_id(authority: str, id: str) -> str:
     """Return the tag: URI (RFC 4151) of an article; the same in all feeds and formats."""
-    return f"tag:{authority}:article/{quote(id, safe=_TAG_SAFE)}"
+    return f"tag:{authority}:article/{quote(id, safe=_SAFE)}"

@@ -127,8 +127,7 @@ def _write_changes(
 def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
     """Write what is due in threads or, where it is much, in processes; yield results in order and report progress."""
     count = options.workers or min(os.cpu_count() or 1, 8)
-    least, most = _BATCHES
-    size = max(least, min(most, len(due.files) // (count * 4)))  # keeps all processes busy to the end
+    size = max(_BATCHES[0], min(_BATCHES[1], len(due.files) // (count * 4)))  # keeps all processes busy to the end
     parts = (due.files[start : start + size] for start in range(0, len(due.files), size))
     known = due.known
     batches = [replace(due, files=part, known={f.path: known[f.path] for f in part if f.path in known}) for part in parts]

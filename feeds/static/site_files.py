@@ -50,9 +50,6 @@ def _published(edition: Edition) -> Config:
     return edition.config
 
 
-# -- marks -----------------------------------------------------------------
-
-
 def shared_mark(config: Config, root: Path) -> str:
     """Return the mark of what shows on every page: templates, words, code and settings. `root` is the site's folder."""
     settings = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
@@ -244,9 +241,6 @@ class Exporter:
             mark = mark_of(common, name, older, younger, shown)
             yield from _documents(path, mark)
             yield _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
-
-
-# -- kinds of files --------------------------------------------------------
 
 
 def _page(address: str, mark: str) -> SiteFile:

@@ -260,8 +260,6 @@ _ERRORS = {
     "FileNotFoundError": "no such bucket",
     "GenericError": "the storage cannot be reached, or answers with an error",
 }
-#: What identifies one version of an object, for conditional writes; None for an object that does not exist.
-_Version = dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +283,20 @@ class Bucket:
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Fetch the manifest; it is stored over the version that it was made from, or not at all."""
         with tempfile.TemporaryDirectory() as folder:
-            copy, version = Path(folder, "manifest.db"), None
+            copy = Path(folder, "manifest.db")
+            meta: Any = None  # of the object as it was read or written last; None where there was none
             with self._store() as (obstore, store), contextlib.suppress(FileNotFoundError):
                 found = obstore.get(store, MANIFEST)
                 copy.write_bytes(bytes(found.bytes()))
-                version = _version(found.meta)
+                meta = found.meta
 
             def store_manifest() -> None:
-                nonlocal version
+                nonlocal meta
+                version = {name: meta[name] for name in ("e_tag", "version") if meta and meta.get(name)}
                 attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
                 options = {"attributes": attributes, "use_multipart": False, "mode": version or "create"}
                 with self._store() as (obstore, store):
-                    version = _version(obstore.put(store, MANIFEST, copy.read_bytes(), **options))
+                    meta = obstore.put(store, MANIFEST, copy.read_bytes(), **options)
 
             with Manifest.open(copy) as manifest:
                 yield manifest, store_manifest
@@ -352,7 +352,3 @@ class Bucket:
             if not (isinstance(error, OSError) or type(error).__module__.startswith("obstore")):
                 raise
             raise FeedsError(f"{place}: {_ERRORS.get(kind, kind)}") from None
-
-
-def _version(meta: Any) -> _Version:
-    return {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}

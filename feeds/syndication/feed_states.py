@@ -131,16 +131,9 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
         begins = None  # the newest archive document, to which a feed links that does not hold its whole history
         if feed.archive and articles > len(window):
             begins = definitions.period_of(feed.archive, queries.newest_published(connection, clauses), config.zone)
-        rows.append(
-            {
-                "path": feed.path,
-                "title": feed.title,
-                "term_key": feed.term,
-                "articles": articles,
-                "updated": _updated(config, window),
-                "digest": _digest(shared, feed, [begins.name if begins else "", config.hub_url], window),
-            }
-        )
+        links = [begins.name if begins else "", config.hub_url]
+        row = {"path": feed.path, "title": feed.title, "term_key": feed.term, "articles": articles}
+        rows.append(row | {"updated": _updated(config, window), "digest": _digest(shared, feed, links, window)})
     return _write(connection, rows, now) + _delete_others(connection, touched, {row["path"] for row in rows})
 
 

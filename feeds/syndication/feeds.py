@@ -151,10 +151,10 @@ def parse_path(connection: sa.Connection, config: Config, path: str) -> Feed | N
 # -- archive periods -------------------------------------------------------
 #
 # The whole history of a feed in documents of fixed periods: archived feeds of RFC 5005, section 4. A period is a year or a
-# month of the site's time zone; an article is in the period of its date, so an article that is added changes one document and
-# moves no other. A period is closed once the feed has a younger article in a later one: from then on its bytes stay, except for
-# what happens to its own articles. The youngest period is still open: it is linked like the others, so that a walk from the
-# feed meets every article, and is not marked as an archive, so that no reader keeps it for good.
+# month of the site's time zone; an article is in the period of its date, so an added article changes one document and moves no
+# other. A period is closed once the feed has an article in a later one: from then on its bytes stay, except for what happens to
+# its own articles. The youngest period is open: linked like the others, so that a walk from the feed meets every article, and
+# not marked as an archive, so that no reader keeps it for good.
 
 _PERIOD_NAMES = {"year": re.compile(r"\d{4}"), "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])")}
 

@@ -149,9 +149,6 @@ def list_feeds(connection: sa.Connection) -> list[tuple[FeedState, Selection]]:
     return [(state, defined.get(state.path, Selection())) for state in feed_states.load_states(connection)]
 
 
-# -- documents -------------------------------------------------------------
-
-
 def find_document(
     connection: sa.Connection, edition: Edition, path: str, format: Format, known: Known | None = None
 ) -> Document | Elsewhere | Gone:

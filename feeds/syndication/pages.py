@@ -43,9 +43,6 @@ def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict
     return articles, top, [state for path in paths if (state := feed_states.find_state(connection, path))]
 
 
-# -- feeds -----------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Activity:
     """How many articles were published in a month, or in a whole year, which has `month` 0."""
@@ -175,13 +172,10 @@ def load_term_stats(connection: sa.Connection, config: Config, known: KnownTerm)
             terms = related_terms(connection, known.key, facet, COMPANY)
             company.append((facet, tuple(term for term in terms if config.has_feed(facet, term.path))))
     pattern, name = config.feeds.facet(known.term.facet).profile, known.term.name
-    return TermStats(
-        queries.utc_datetime(published_at(positions[0])),
-        queries.utc_datetime(published_at(positions[-1])),
-        tuple(count_activity(positions, config.zone)),
-        tuple((facet, terms) for facet, terms in company if terms),
-        pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else "",
-    )
+    first, last = (queries.utc_datetime(published_at(one)) for one in (positions[0], positions[-1]))
+    profile = pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else ""
+    activity = tuple(count_activity(positions, config.zone))
+    return TermStats(first, last, activity, tuple((facet, terms) for facet, terms in company if terms), profile)
 
 
 def count_activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Activity]:
@@ -225,9 +219,8 @@ def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size:
         found.sort(key=lambda term: collation_key(term.name))
     pages = max(1, -(-len(found) // size))
     page = min(page, pages)
-    groups = itertools.groupby(
-        found[(page - 1) * size : page * size], key=lambda term: index_letter(term.name) if sort == "name" else ""
-    )
+    here = found[(page - 1) * size : page * size]
+    groups = itertools.groupby(here, key=lambda term: index_letter(term.name) if sort == "name" else "")
     arranged = tuple((letter, tuple(inside)) for letter, inside in groups)
     return DirectoryPage(arranged, len(found), len(terms), sort, text, page, pages)
 
@@ -264,8 +257,6 @@ def article_page(connection: sa.Connection, slug: str) -> ArticlePage | None:
     )
 
 
-# -- search ----------------------------------------------------------------
-
 #: A search with more pages of articles than these needs more words, not more pages.
 MAX_PAGES = 50
 #: How many terms of each facet are offered; its directory has them all.
@@ -300,14 +291,9 @@ def search_page(connection: sa.Connection, config: Config, typed: str, page: int
         if terms:  # the one that is called so, those that begin so, the most used first
             terms.sort(key=lambda found: (found[0] != folded, not found[0].startswith(folded)))
             named[facet] = [term for _name, term in terms[: TERMS + 1]]
-    return SearchPage(
-        text,
-        {facet: terms[:TERMS] for facet, terms in named.items()},
-        frozenset(facet for facet, terms in named.items() if len(terms) > TERMS),
-        found[:PAGE],
-        page,
-        len(found) > PAGE and page < MAX_PAGES,
-    )
+    shown = {facet: terms[:TERMS] for facet, terms in named.items()}
+    more = frozenset(facet for facet, terms in named.items() if len(terms) > TERMS)
+    return SearchPage(text, shown, more, found[:PAGE], page, len(found) > PAGE and page < MAX_PAGES)
 
 
 # -- the feed builder ------------------------------------------------------
@@ -349,13 +335,12 @@ def selection_page(connection: sa.Connection, config: Config, text: str) -> Sele
     wanted = feed.selection
     typed = [name for part in (wanted.any, wanted.all) for clause in part.values() for name in clause]
     alone = names.known[0] if len(typed) == len(names.known) == 1 and not wanted.none else None
-    return SelectionPage(
-        feed,
-        tuple(queries.select(connection, clauses, Window(PREVIEW), with_html=False)),
-        queries.count(connection, clauses),
-        tuple(Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in names.unknown),
-        alone if alone and config.feeds.facet(alone.facet).enabled else None,
+    articles = tuple(queries.select(connection, clauses, Window(PREVIEW), with_html=False))
+    unknown = tuple(
+        Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in names.unknown
     )
+    term = alone if alone and config.feeds.facet(alone.facet).enabled else None
+    return SelectionPage(feed, articles, queries.count(connection, clauses), unknown, term)
 
 
 def suggest_terms(connection: sa.Connection, facet: str, text: str) -> list[Term]:
