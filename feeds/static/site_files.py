@@ -104,8 +104,7 @@ class _FeedFiles(NamedTuple):
 class SiteContent:
     """What the generators draw from, read in one snapshot. `shared`: the mark of what shows on every page.
 
-    `articles`: those that have no other home; `feeds`: with the keys of their articles; both newest first. `terms`: by facet,
-    those with a feed.
+    `articles`: those with no other home; `feeds`: with keys of their articles; newest first. `terms`: by facet, with a feed.
     """
 
     config: Config

@@ -181,7 +181,7 @@ def compress(data: bytes, encoding: str) -> bytes:
 
 # -- lists of feeds as OPML 2.0 --------------------------------------------
 #
-# Written so that w3c/feedvalidator has nothing to say: no `docs`, which it does not know, and groups with a text and nothing else.
+# Written so that w3c/feedvalidator has nothing to say: no `docs`, which it does not know, and groups with only a text.
 # The specification asks for an outline in every body (http://opml.org/spec2.opml): an empty list has one without a feed.
 
 OPML_TYPE = "text/x-opml"
