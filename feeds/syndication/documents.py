@@ -118,7 +118,7 @@ def history_links(config: Config, feed: Feed, state: FeedState, articles: Sequen
     if not feed.archive or state.articles <= feed.limit or not articles:
         return HistoryLinks()
     newest = period_of(feed.archive, int(articles[0].published.timestamp()), config.zone)
-    return HistoryLinks(older=urls.archive_path(feed.path, newest.name) if newest else "")
+    return HistoryLinks(older=newest.path(feed) if newest else "")
 
 
 def render_archive(
@@ -128,7 +128,7 @@ def render_archive(
     feed, beside = document.feed, document.neighbours
     articles = archived_articles(connection, config, document, with_html=feed.content == "full")
     entries = [entry_of(config, feed, article) for article in articles]
-    older, younger = (urls.archive_path(feed.path, one.name) if one else "" for one in (beside.older, beside.younger))
+    older, younger = (period.path(feed) if period else "" for period in (beside.older, beside.younger))
     links = HistoryLinks(document.state.path, beside.closed, older, younger)
     return [format.render(_content(config, feed, document.state.updated, entries, format, links)) for format in formats]
 

@@ -261,8 +261,7 @@ def archive_document(connection: sa.Connection, config: Config, feed: Feed, name
     beside = AdjacentPeriods(*(definitions.period_of(feed.archive, one, config.zone) for one in (older, younger)))
     links = [period.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
     digest = _digest(_shared_text(config), feed, links, window)
-    path = urls.archive_path(feed.path, period.name)
-    state = FeedState(path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+    state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
     return ArchiveDocument(feed, period, beside, state)
 
 

@@ -167,6 +167,10 @@ class ArchivePeriod:
     first: int
     end: int
 
+    def path(self, feed: Feed) -> str:
+        """Return the path of the archive document of this period."""
+        return urls.archive_path(feed.path, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class AdjacentPeriods:

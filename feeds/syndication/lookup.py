@@ -16,7 +16,7 @@ from ..catalog import queries
 from ..catalog.queries import Respelled
 from ..config.models import Config
 from ..errors import AddressError
-from ..formats import Format, content_type, load_formats
+from ..formats import Format, load_formats
 from ..model import Feed, FeedState, Selection
 from . import documents, editions, feed_states, feeds
 from .editions import Edition
@@ -51,11 +51,6 @@ class Document:
     def address(self) -> str:
         """The document's rel=self, which is also its topic in WebSub."""
         return urls.url(self.base_url, self.path, self.format.extension, self.query)
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type header of its bytes."""
-        return content_type(self.format)
 
     @property
     def links(self) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .. import urls
+from ..formats import content_type
 from ..syndication.documents import compress
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document
@@ -69,7 +70,7 @@ class CachedDocument:
     def of(cls, document: Document, max_age: int) -> CachedDocument:
         """Return the entry for `document`, with or without a body. `max_age` in seconds; a closed archive is kept FOREVER."""
         format = document.format
-        headers = [*_common_headers(document.content_type, FOREVER if document.closed else max_age), ("Link", document.links)]
+        headers = [*_common_headers(content_type(format), FOREVER if document.closed else max_age), ("Link", document.links)]
         return cls(
             document.path,
             (urls.split_archive(document.path)[0], format.name),  # an archive counts as a part of its feed

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from .. import database, urls
 from ..config.models import Config
 from ..errors import AddressError
+from ..formats import content_type
 from ..model import FeedState
 from ..syndication import editions, feeds, lookup
 from ..syndication.editions import Edition
@@ -90,7 +91,7 @@ class Topics:
                 return None
         if isinstance(found, Gone) or found.body is None:
             return None
-        return Content(found.digest, found.content_type, found.links, found.body)
+        return Content(found.digest, content_type(found.format), found.links, found.body)
 
 
 def record_changes(engine: sa.Engine, topics: Topics, unsure: set[str] | None, now: int) -> list[PendingDelivery]:
