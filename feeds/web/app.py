@@ -137,10 +137,7 @@ def _choose_language() -> None:
 
 
 def _template_values() -> dict[str, object]:
-    """Return what every template knows.
-
-    `service` is what begins the address of a form: "" on the service itself; None on a static site without a `service_url`.
-    """
+    """Return what every template knows. `service` begins the address of a form; None on a static site without one."""
     app = application()
     config = app.editions.latest().config
     site = config.site if config else None

@@ -22,10 +22,7 @@ KEY = "feeds"
 
 @dataclass(slots=True)
 class Application:
-    """What all requests of a worker share; threads, too.
-
-    `static`: pages are rendered to be files of a static site, without a service behind their forms. `started` in UTC seconds.
-    """
+    """What requests and threads of a worker share. `static`: pages become files of a static site. `started` in UTC seconds."""
 
     runtime: Runtime
     cache: ResponseCache
@@ -45,10 +42,7 @@ class Application:
 
     @property
     def config(self) -> Config:
-        """The configuration of the current request's edition.
-
-        Aborts with 503 before the first rescan: a 404 would make readers and caches forget what they know.
-        """
+        """The current edition's configuration; 503 before the first rescan: a 404 would make readers forget what they know."""
         if self.edition.config is None or self.edition.generation < 1:
             abort(503)
         return self.edition.config

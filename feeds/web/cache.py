@@ -49,10 +49,8 @@ class EncodedResponse:
 class CachedDocument:
     """A feed document ready to be sent. It is kept compressed: nearly all readers want it so, and that is a third of the size.
 
-    - `gzipped`: the body; None where only its validators are known, which is enough for a reader that has it
-    - `generation`: of the catalog in which the document was last known to be current
-    - `counted_as`: (path, format) for the audience
-    - `groups`: as of `lookup.Document`
+    `gzipped` is the body, None where only validators are known; `generation` is the last in which it was known to be current.
+    `counted_as`: (path, format) for the audience; `groups`: as of `lookup.Document`.
     """
 
     path: str

@@ -266,10 +266,9 @@ class RateLimiter:
         """Apply the configuration in force; None, before the first rescan, changes nothing."""
         if config is None or config is self._config:
             return
-        before, site = self._config, config.site
+        before, site, limits = self._config, config.site, config.site.limits
         self._config, self._counting = config, site.audience_days > 0
-        if before is None or before.site.limits != site.limits:
-            limits = site.limits
+        if before is None or before.site.limits != limits:
             limited = limits.same_version or limits.documents
             self._limits = Limits(limits.same_version, limits.documents) if limited else None
         self.proxies = Networks(site.trusted_proxies)

@@ -20,10 +20,7 @@ from ..conditional import VARY, negotiate_encoding
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> Answer:
-    """Return a page that caches may keep as long as a feed; `app.finish` compresses it and adds validators.
-
-    Without `autodiscovery` it names the feed of all articles, without `canonical` no address of its own.
-    """
+    """Return a page that caches may keep as long as a feed; without `autodiscovery` it names the feed of all articles."""
     body = render_template(template, **{"autodiscovery": (), "canonical": "", **values})
     page = Response(body, status, content_type="text/html; charset=utf-8")
     page.headers["Cache-Control"] = f"public, max-age={application().config.max_age}"
@@ -60,8 +57,6 @@ def made_on_request(body: bytes, content_type: str, headers: Mapping[str, str] |
     response.add_etag()
     return response.make_conditional(request)
 
-
-# -- links with which people subscribe to a feed --------------------------------
 
 #: What each reader on the web asks to have put before the address of a feed. Nothing is requested of it before a click.
 WEB_READERS = {

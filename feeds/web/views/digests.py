@@ -43,10 +43,8 @@ def archive_page(number: int | None = None) -> Answer:
 
 @blueprint.get("/digests/<id>")
 def issue(id: str) -> Answer:
-    """One digest.
-
-    `?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers.
-    """
+    """One digest."""
+    # `?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers.
     app = _newsletter_app()
     keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
     reach = request.args.get("reach", 0, type=int)

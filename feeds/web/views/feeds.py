@@ -53,10 +53,7 @@ def feed_document(path: str, format: Format) -> Answer:
 
 
 def find_document(key: str, format: Format, find: Find) -> Answer:
-    """Return the document that `find` finds; it is cached under `key`, without a body where the response needs none.
-
-    Aborts with 404 or 410. Raises SelectionError where the address is no selection.
-    """
+    """Return the document that `find` finds, and cache it under `key`, without a body if none is sent. Raises SelectionError."""
     app = application()
     max_age, cached = app.config.max_age, app.cache.get(key)
 
@@ -100,9 +97,7 @@ def opml_list(plural: str = "feeds") -> Answer:
     return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": f'inline; filename="{plural}.opml"'})
 
 
-# -- the hub: stores requests and answers 202; the clock's process does the rest -----
-
-
+# The hub stores requests and answers 202; the clock's process does the rest.
 @hub_blueprint.post("/hub")
 def ask() -> Answer:
     """The WebSub hub: a subscriber asks to be pushed a feed, or to be left alone."""
