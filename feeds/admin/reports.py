@@ -101,7 +101,7 @@ def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit
     return audit_log.entries(connection, ENTRIES, (min(max(page, 1), pages) - 1) * ENTRIES), pages
 
 
-# A quarantined file is damaged, so the end of its comments is uncertain. Every line is hidden from the first sign of comments to the
+# A quarantined file is damaged: the end of its comments is uncertain. A line is hidden from the first sign of comments to the
 # one place where the archive's files go on behind them; where that is missing too, all the rest is hidden.
 
 #: Lines shown before and behind the one that is named; how much of a line; how much of a file is read.

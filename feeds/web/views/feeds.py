@@ -53,7 +53,7 @@ def feed_document(path: str, format: Format) -> Answer:
 
 
 def find_document(key: str, format: Format, find: Find) -> Answer:
-    """Return the document that `find` finds, and cache it under `key`, without a body if none is sent. Raises SelectionError."""
+    """Return the document that `find` finds, cached under `key`, without a body if none is sent. Raises SelectionError."""
     app = application()
     max_age, cached = app.config.max_age, app.cache.get(key)
 
