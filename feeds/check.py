@@ -146,8 +146,7 @@ def _check_store(environment: Environment, config: Config) -> list[Problem]:
     """Read every file of the store into a temporary catalog, and check the moves of feeds against it."""
     try:
         with _catalog_of(config) as connection:
-            problems = queries.list_problems(connection)
-            moves = list(_check_moves(environment, config, connection))
+            problems, moves = queries.list_problems(connection), list(_check_moves(environment, config, connection))
     except StoreError as error:
         return [Problem(config.site.store, 0, 0, str(error), "store")]
     found = [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
@@ -160,11 +159,10 @@ def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
         engine = database.connect(f"sqlite:///{folder}/catalog.db")
         tables.metadata.create_all(engine)
-        settings = ParseSettings.from_config(config)
+        settings, options = ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
         try:
             with database.writing(engine) as connection:
                 found = ingest.find_changes(connection, settings)
-                options = ingest.IngestOptions(now=int(time.time()))
                 ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, options)
                 yield connection
         finally:

@@ -1,20 +1,6 @@
-"""All errors that this project raises, in one tree; each names what it is about.
+"""All errors that this project raises: each is a `FeedsError` and names what it is about.
 
-FeedsError
-├── Fault                 something an operator wrote is wrong: path, line, column, reason
-│   └── ConfigError       one or more faults in config/*.yaml or FEEDS_* (``.faults``)
-├── EditError             feeds.yaml cannot be changed as asked, in words
-├── StoreError            the store itself cannot be read (missing, not a directory)
-├── GitError              git failed, in words without addresses of remotes
-├── FormatError           a feed format of another package that cannot be used
-├── TransportError        mail cannot be sent the way that newsletter.yaml names
-├── RenderError           a page cannot be made: an operator's template, as a rule
-├── DatabaseError         FEEDS_DATABASE_URL names no database that this program can use
-│   └── SchemaError       the database is older or newer than this program
-└── AddressError          a path or selection that cannot name a feed
-    └── SelectionError    a text that is no selection, or too large a one
-
-A bad article is not an error but a value: ``model.Problem``, a row in quarantine.
+A bad article is not an error but a value: `model.Problem`, a row in quarantine.
 """
 
 from __future__ import annotations

@@ -72,12 +72,6 @@ def accept_hold(stored: Mapping[str, str], mark: str) -> dict[str, str]:
     return {ACCEPTED: mark} if hold is not None and hold.mark == mark else {}
 
 
-def _recently_removed(stored: Mapping[str, str], now: int) -> list[tuple[int, int]]:
-    """Return (when, how many articles) of rescans within the window; none in the future, where a clock was set back."""
-    rows = json.loads(stored.get(RECENTLY_REMOVED) or "[]")
-    return [(at, number) for at, number in rows if now - walk.WINDOW_SECONDS < at <= now]
-
-
 @dataclass(frozen=True, slots=True)
 class RescanOptions:
     """`full`: parse every file again. `pull`: also where a pull is not due. `accept_removals`: hold nothing back.
@@ -200,7 +194,9 @@ class _Rescan:
         before = self.stored.get("config", "")
         moved = before != "" and Config.model_validate_json(before).site.store != self.config.site.store
         generation = int(self.stored.get("generation", "0")) + 1
-        limits, recently = self.config.site.removal, _recently_removed(self.stored, self.now)
+        limits, rows = self.config.site.removal, json.loads(self.stored.get(RECENTLY_REMOVED) or "[]")
+        # (when, how many articles); none in the future, where a clock was set back.
+        recently = [(at, number) for at, number in rows if self.now - walk.WINDOW_SECONDS < at <= self.now]
         former = self.stored.get("aliases", marks["aliases"])
         options = IngestOptions(
             now=self.now,
@@ -242,13 +238,10 @@ class _Rescan:
         total = database.count_rows(connection, articles)
         return RescanReport(
             articles=total,
-            added=counts.added,
-            changed=counts.changed,
-            removed=counts.removed,
+            **{name: getattr(counts, name) for name in ("added", "changed", "removed", "renamed")},
             unchanged=total - counts.added - counts.changed - counts.renamed,
             quarantined=database.count_rows(connection, quarantine),
             seconds=round(time.perf_counter() - self.started, 3),
-            renamed=counts.renamed,
             feeds_changed=feeds_changed,
             held=held,
         )

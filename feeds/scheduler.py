@@ -9,6 +9,7 @@ takes an hour to send holds up no rescan. What is due is asked of the database.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -221,10 +222,9 @@ class Clock:
         self._faults.report("removals_held", status["held_fault"])
         self._faults.report("pull_failed", git.get("fault", ""))
         self._faults.report("git_dates_failed", git.get("dates_fault", ""))
-        commit = git.get("commit", "")
-        if commit != self._commit and self._commit:
-            log.info("store", commit=commit[:12])
-        self._commit = commit
+        before, self._commit = self._commit, git.get("commit", "")
+        if before and before != self._commit:
+            log.info("store", commit=self._commit[:12])
         problems = self.runtime.read(queries.list_problems)
         for problem in problems:
             if problem not in self._warned:
@@ -232,16 +232,8 @@ class Clock:
                 log.warning("quarantine", file=place, reason=problem.reason)
         self._warned = set(problems)
         if report.added or report.changed or report.removed or report.renamed or report.feeds_changed:
-            log.info(
-                "rescan",
-                articles=report.articles,
-                added=report.added,
-                changed=report.changed,
-                removed=report.removed,
-                quarantined=report.quarantined,
-                feeds=report.feeds_changed,
-                seconds=report.seconds,
-            )
+            figures = {name: getattr(report, name) for name in ("articles", "added", "changed", "removed", "quarantined")}
+            log.info("rescan", **figures, feeds=report.feeds_changed, seconds=report.seconds)
 
     def _watch_files(self) -> None:
         """Set `wake` on changes below the store and the configuration."""
@@ -277,8 +269,7 @@ class MailJobs:
         self._faults.attempt("mail_failed", self._plan_and_send)
 
     def _plan_and_send(self) -> None:
-        config = self._enabled_config()
-        if config is None:
+        if (config := self._enabled_config()) is None:
             return
         context, now = NewsletterContext.of(self.runtime, config), int(self.now())
         if not digests.has_work(context, now):
@@ -314,24 +305,24 @@ class MailJobs:
             if (config := self.runtime.edition().config) is not None:
                 self.runtime.write(requests.delete_old_days, config.zone, self.now(), config.site.audience_days)
 
-        self._faults.attempt(
-            "purging_signups_failed", lambda: self.runtime.write(signup_requests.purge_requests, int(self.now()))
-        )
+        purge_signups = functools.partial(self.runtime.write, signup_requests.purge_requests, int(self.now()))
+        self._faults.attempt("purging_signups_failed", purge_signups)
         self._faults.attempt("purging_audience_failed", purge_audience)
 
     def rescue(self) -> None:
         """Give jobs of dead workers to others."""
-        self._faults.attempt("rescue_failed", self._rescue)
 
-    def _rescue(self) -> None:
-        config = self.runtime.edition().config
-        if config is None or not config.site.workers:
-            return
-        if not self._jobs_prepared:
-            jobs.prepare(self.runtime.engine)
-            self._jobs_prepared = True
-        if number := jobs.rescue(self.runtime.engine):
-            log.warning("jobs_rescued", jobs=number, reason="their workers give no sign of life")
+        def work() -> None:
+            config = self.runtime.edition().config
+            if config is None or not config.site.workers:
+                return
+            if not self._jobs_prepared:
+                jobs.prepare(self.runtime.engine)
+                self._jobs_prepared = True
+            if number := jobs.rescue(self.runtime.engine):
+                log.warning("jobs_rescued", jobs=number, reason="their workers give no sign of life")
+
+        self._faults.attempt("rescue_failed", work)
 
 
 class MonitoringJobs:

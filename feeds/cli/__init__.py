@@ -15,7 +15,18 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from .backup import backup, migrate, restore
-from .common import CONFIG, JSON, LOG, command, log_to_stderr, open_runtime, print_json, read_environment, show_progress
+from .common import (
+    CONFIG,
+    JSON,
+    LOG,
+    command,
+    log_to_stderr,
+    open_runtime,
+    print_json,
+    problem_rows,
+    read_environment,
+    show_progress,
+)
 from .documents import as_row, export, list_feeds, opml, show
 from .mail import bounces, digest
 from .site import init
@@ -44,11 +55,8 @@ class Sections(click.Group):
         others = [name for name in self.list_commands(ctx) if name not in named]
         width = max(map(len, self.commands))
         for heading, names in {**SECTIONS, "More": others}.items():
-            rows = [
-                (name.ljust(width), found.get_short_help_str(formatter.width - width - 6))
-                for name in names
-                if (found := self.get_command(ctx, name)) and not found.hidden
-            ]
+            shown = [found for name in names if (found := self.get_command(ctx, name)) and not found.hidden]
+            rows = [(str(one.name).ljust(width), one.get_short_help_str(formatter.width - width - 6)) for one in shown]
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
@@ -238,16 +246,12 @@ def check(config_dir: Path, as_json: bool) -> None:
     hints = [problem for problem in found if problem.kind == "hint"]
     problems = [problem for problem in found if problem.kind != "hint"]
     if as_json:
-        noted = {"hints": _problem_rows(hints)} if hints else {}
-        print_json({"ok": not problems, "problems": _problem_rows(problems), **noted})
+        noted = {"hints": problem_rows(hints)} if hints else {}
+        print_json({"ok": not problems, "problems": problem_rows(problems), **noted})
     else:
         _print_problems([*problems, *hints], err=False)
         click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
-
-
-def _problem_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    return [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
 
 
 def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:
@@ -276,7 +280,7 @@ def status(config_dir: Path, as_json: bool) -> None:
         found, mail, audience, hub, problems = runtime.read(health.read_status, time.time(), 100 if as_json else 10)
         published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
     if as_json:
-        rows = _problem_rows(problems)
+        rows = problem_rows(problems)
         whole = {**(found["rescan"] or {}), **found, **mail, "ok": not rows, "problems": rows, "list": published}
         print_json({**whole, "audience": audience, "hub": hub})
         return

@@ -10,17 +10,18 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import logs
-from ..errors import FeedsError
+from ..errors import Fault, FeedsError
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
+    from ..model import Problem
     from ..runtime import Runtime
 
 Command = Callable[..., Any]
@@ -82,6 +83,11 @@ def read_environment(config_dir: Path) -> Environment:
 def print_json(value: object) -> None:
     """Print the one answer of a command with --json."""
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def problem_rows(problems: Iterable[Problem | Fault]) -> list[dict[str, Any]]:
+    """Return problems, or faults of a file, as answers with --json list them."""
+    return [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
 
 
 @contextlib.contextmanager

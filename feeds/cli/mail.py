@@ -51,9 +51,8 @@ class _Instant(click.ParamType[int]):
 
 NOW = click.option("--now", type=_Instant(), help="Act as at this time, for example 2014-06-02T08:00:00+08:00.")
 SELECT = click.option("--select", multiple=True, metavar="SELECTION", help="As in an address: tag=Linux&translator=geekpi.")
-FREQUENCY = click.option(
-    "--frequency", type=click.Choice(FREQUENCIES), default="weekly", show_default=True, help="Whose period."
-)
+_CHOICE = click.Choice(FREQUENCIES)
+FREQUENCY = click.option("--frequency", type=_CHOICE, default="weekly", show_default=True, help="Whose period.")
 LANGUAGE = click.option("--language", type=click.Choice(["zh-CN", "en"]), help="Of the words around the articles.")
 
 
@@ -100,21 +99,14 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
     from ..newsletter import digests
 
     with open_runtime(config_dir) as runtime:
-        found = digests.rehearse(
-            _context(runtime), now or int(time.time()), catching_up=now is not None, limit=None if as_json else limit
-        )
+        named, instant = None if as_json else limit, now or int(time.time())
+        found = digests.rehearse(_context(runtime), instant, catching_up=now is not None, limit=named)
     if as_json:
-        rows = [
-            {
-                "id": one.issue.id,
-                "frequency": one.issue.frequency,
-                "due": one.issue.due,
-                "articles": one.issue.articles,
-                "deliveries": one.deliveries,
-                "recipients": [{"email": p.address, "articles": list(p.articles), "more": p.more} for p in one.recipients],
-            }
-            for one in found
-        ]
+        rows = []
+        for one in found:
+            recipients = [{"email": p.address, "articles": list(p.articles), "more": p.more} for p in one.recipients]
+            about = {name: getattr(one.issue, name) for name in ("id", "frequency", "due", "articles")}
+            rows.append({**about, "deliveries": one.deliveries, "recipients": recipients})
         print_json({"issues": len(rows), "deliveries": sum(one.deliveries for one in found), "plan": rows})
         return
     for one in found:
@@ -164,11 +156,8 @@ def preview(
     with open_runtime(config_dir) as runtime:
         context = _context(runtime)
         site = context.config.site
-        seen, message, anything = digests.preview(
-            context,
-            PreviewRequest(frequency, site.timezone, select or ("",), language or site.language),
-            now or int(time.time()),
-        )
+        wanted = PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
+        seen, message, anything = digests.preview(context, wanted, now or int(time.time()))
         folder = out or runtime.environment.root / "var" / "preview"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
@@ -226,12 +215,8 @@ def send(
             return
         if dry_run:
             found = digests.rehearse(context, instant, catching_up=now is not None, limit=0)
-            counts = {
-                **runtime.read(issue_status.counts),
-                "pending": sum(one.deliveries for one in found),
-                "issues": len(found),
-            }
-            _print_counts(counts, as_json)
+            planned = {"pending": sum(one.deliveries for one in found), "issues": len(found)}
+            _print_counts({**runtime.read(issue_status.counts), **planned}, as_json)
             return
         with show_count("Planning") as progress:
             digests.plan(context, instant, written_at=int(time.time()) if now is not None else None, progress=progress)
@@ -240,9 +225,8 @@ def send(
         counts, paused = runtime.read(issue_status.counts), runtime.read(paused_issues)
     _print_counts(counts, as_json)
     for issue in paused:
-        click.echo(
-            f"feeds: {issue.id} is paused: {issue.reason or 'by the operator'}; `feeds digest resume {issue.id}`", err=True
-        )
+        why = issue.reason or "by the operator"
+        click.echo(f"feeds: {issue.id} is paused: {why}; `feeds digest resume {issue.id}`", err=True)
     _print_problem(problem)
 
 
@@ -282,9 +266,8 @@ def status(config_dir: Path, as_json: bool) -> None:
     for one in troubled:
         click.echo(f"{one.status}: {one.address} ({one.issue}) {one.reply}".rstrip())
     if any(one.status == "uncertain" for one in troubled):
-        click.echo(
-            "uncertain: a crash or a lost reply leaves open whether the server took it; `feeds digest retry` sends again"
-        )
+        told = "uncertain: a crash or a lost reply leaves open whether the server took it"
+        click.echo(f"{told}; `feeds digest retry` sends again")
 
 
 @digest.command()

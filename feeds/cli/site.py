@@ -94,10 +94,7 @@ QUESTIONS = (
     ),
     Question("article_url", "article_url", "Where articles are read: https://example.org{permalink} (empty: here)"),
     Question(
-        "image_url",
-        "image_url",
-        "Host of pictures whose address begins with / (empty: the site's own)",
-        lambda _answers: "",
+        "image_url", "image_url", "Host of pictures whose address begins with / (empty: the site's own)", lambda _answers: ""
     ),
     Question("sender", "from", f"Sender of digests by mail ({NONE}: no digests)", _sender, "newsletter.yaml"),
 )
@@ -162,10 +159,8 @@ def _ask(folder: Path, given: Answers) -> Answers:
                 raise click.BadParameter(f"{found}: no such folder")
             return found
 
-        offer = question.offer(answers)
-        answers[question.name] = click.prompt(
-            question.text, default=offer, show_default=bool(offer), value_proc=checked, err=True
-        )
+        words, offer = question.text, question.offer(answers)
+        answers[question.name] = click.prompt(words, default=offer, show_default=bool(offer), value_proc=checked, err=True)
     return answers
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import click
 
 from ..errors import FeedsError
-from .common import CONFIG, JSON, command, open_runtime, print_json, show_count
+from .common import CONFIG, JSON, command, open_runtime, print_json, problem_rows, show_count
 
 if TYPE_CHECKING:
     from ..newsletter import NewsletterContext
@@ -114,7 +114,7 @@ def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_fau
             report = importer.import_csv(context, opened, str(file), int(time.time()), options)
         except FeedsError as error:
             if as_json and hasattr(error, "faults"):
-                rows = [{"path": f.path, "line": f.line, "column": f.column, "reason": f.reason} for f in error.faults]
+                rows = problem_rows(error.faults)
                 print_json({"ok": False, "faulty": getattr(error, "total", len(rows)), "faults": rows})
             raise
     if as_json:
@@ -185,11 +185,10 @@ def list_(config_dir: Path, as_json: bool) -> None:
             click.echo("]")
             return
         for row in rows:
-            wanted = "; ".join(
-                f"{one['frequency']}: {', '.join(unquote(select) or 'all articles' for select in one['select'])}"
-                for one in row["subscriptions"]
-            )
-            click.echo(f"{row['email']}  {row['status']}  {row['timezone']}  {row['language']}  {wanted}")
+            wanted = []
+            for one in row["subscriptions"]:
+                wanted.append(f"{one['frequency']}: {', '.join(unquote(text) or 'all articles' for text in one['select'])}")
+            click.echo("  ".join([row["email"], row["status"], row["timezone"], row["language"], "; ".join(wanted)]))
 
 
 @subscribers.command()

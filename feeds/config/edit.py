@@ -87,11 +87,9 @@ class _Document:
     def parse(cls, text: str) -> _Document:
         lines = text.splitlines(keepends=True)
         found = _load(text)
-        if found is None:
-            return cls(lines, (), None)
-        if not isinstance(found, CommentedMap) or found.fa.flow_style():
+        if found is not None and (not isinstance(found, CommentedMap) or found.fa.flow_style()):
             raise EditError("feeds.yaml is not written as one setting a line: please edit the file by hand")
-        if "feeds" not in found:
+        if found is None or "feeds" not in found:
             return cls(lines, (), None)
         at, rows = found.lc.key("feeds")[0], found["feeds"]
         if not rows:

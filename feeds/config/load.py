@@ -21,6 +21,7 @@ from .environment import Environment, variable
 from .models import REMOVED, Config, FeedSettings, Newsletter, Site
 
 Model = TypeVar("Model", bound=BaseModel)
+File = TypeVar("File", Site, FeedSettings, Newsletter)
 #: Names and indexes from the top of a file to a setting; "[key]" at the end means its name, not its value.
 Keys = tuple[str | int, ...]
 #: Line and column, counted from 1.
@@ -35,10 +36,8 @@ def load_config(environment: Environment, texts: Mapping[str, str] | None = None
     `texts` stand for files, by name: the result is what would be in force if they were written.
     """
     faults: list[Fault] = []
-    given = texts or {}
-    site = _load_file(environment.config_dir / "site.yaml", Site, given, faults)
-    feeds = _load_file(environment.config_dir / "feeds.yaml", FeedSettings, given, faults)
-    newsletter = _load_file(environment.config_dir / "newsletter.yaml", Newsletter, given, faults)
+    given = environment.config_dir, texts or {}, faults
+    site, feeds, newsletter = _load_file(Site, *given), _load_file(FeedSettings, *given), _load_file(Newsletter, *given)
     overrides: dict[str, str] = {}
     if environment.store:  # from where the command was given, as a shell user expects
         overrides["store"] = os.path.abspath(os.path.expanduser(environment.store))
@@ -55,7 +54,8 @@ def load_config(environment: Environment, texts: Mapping[str, str] | None = None
     return Config(site=site, feeds=feeds, newsletter=newsletter)
 
 
-def _load_file(path: Path, model: type[Model], texts: Mapping[str, str], faults: list[Fault]) -> Model | None:
+def _load_file(model: type[File], folder: Path, texts: Mapping[str, str], faults: list[Fault]) -> File | None:
+    path = folder / model.file
     if path.name in texts:
         return parse_yaml(texts[path.name], str(path), model, faults)
     try:

@@ -42,7 +42,7 @@ TRANSPORTS = {
 #: Settings of the last release that are gone -> what to do. A file that still has one loads; `feeds check` and the log give the
 #: hint. An entry stays for one release.
 REMOVED: Mapping[str, str] = {
-    "newsletter.yaml: bounces.soft_days": "no longer a setting, 30 days are counted together: delete this line",
+    "newsletter.yaml: bounces.soft_days": "no longer a setting, 30 days are counted together: delete this line"
 }
 
 
@@ -143,8 +143,7 @@ Authority = Annotated[
     ),
 ]
 Language = Annotated[
-    str,
-    _matching(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", "expected a language tag such as zh-CN or en (RFC 5646)"),
+    str, _matching(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", "expected a language tag such as zh-CN or en (RFC 5646)")
 ]
 Hub = Annotated[
     str,

@@ -72,15 +72,11 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
 
 def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
     wait = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC {_SERVER_KEEPALIVE}"
+    options = f"{address.query.get('options', '')} {wait}".strip()
     try:
         engine = sa.create_engine(
             address.set(drivername="postgresql+psycopg"),
-            connect_args={
-                "connect_timeout": 10,
-                "application_name": "feeds",
-                "options": f"{address.query.get('options', '')} {wait}".strip(),
-                **_KEEPALIVE,
-            },
+            connect_args={**_KEEPALIVE, "connect_timeout": 10, "application_name": "feeds", "options": options},
             # As `reading` needs. Setting it for each snapshot would cost a feed a twentieth of its time.
             isolation_level="REPEATABLE READ",
             **_POOL,
@@ -89,7 +85,7 @@ def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
         raise DatabaseError("PostgreSQL needs a driver: pip install 'feeds[postgresql]'") from None
     sa.event.listen(engine, "connect", _replace_nul)
     sa.event.listen(engine, "handle_error", _hide_rows)
-    sa.event.listen(engine, "checkin", _note_idle)
+    sa.event.listen(engine, "checkin", lambda _connection, record: record.info.update(idle_since=time.monotonic()))
     sa.event.listen(engine, "checkout", _probe_idle)
     return engine
 
@@ -114,14 +110,9 @@ def _hide_rows(context: sa.engine.ExceptionContext) -> None:
 
 def _without_rows(error: BaseException) -> str:
     """Remove the server's details from an error; return the message that is left, "" for an error that is not the server's."""
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    if primary:
+    if primary := getattr(getattr(error, "diag", None), "message_primary", None):
         error.args = (primary,)
     return primary or ""
-
-
-def _note_idle(_connection: Any, record: Any) -> None:
-    record.info["idle_since"] = time.monotonic()
 
 
 def _probe_idle(connection: Any, record: Any, _proxy: Any) -> None:
@@ -195,8 +186,7 @@ def is_temporary(error: BaseException) -> bool:
     """Return whether a retry may succeed: others held a lock for too long, or the server is away."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
-    code = getattr(error.orig, "sqlstate", None)
-    if code is not None:
+    if (code := getattr(error.orig, "sqlstate", None)) is not None:
         return code in _TEMPORARY or code.startswith("08")
     if type(error.orig).__module__.startswith("psycopg"):  # without a code: the connection was refused, or is gone
         return isinstance(error, sa.exc.OperationalError)

@@ -71,10 +71,7 @@ articles = _table(
 
 #: Articles that are no more: should one come back, no digest brings it a second time.
 departed = _table(
-    "departed",
-    Column("id", Text, primary_key=True),
-    *_required(BigInteger, "available", "arrival"),
-    sqlite_with_rowid=False,
+    "departed", Column("id", Text, primary_key=True), *_required(BigInteger, "available", "arrival"), sqlite_with_rowid=False
 )
 
 #: Bodies apart from headings, so that lists of articles never touch them.
@@ -374,10 +371,7 @@ hub_requests = _table(
 
 #: What an external hub has been notified of: the digest of each feed.
 hub_announced = _table(
-    "hub_announced",
-    Column("path", Text, primary_key=True),
-    Column("digest", Text, nullable=False),
-    sqlite_with_rowid=False,
+    "hub_announced", Column("path", Text, primary_key=True), Column("digest", Text, nullable=False), sqlite_with_rowid=False
 )
 
 
