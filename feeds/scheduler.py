@@ -158,7 +158,6 @@ class Clock:
         seconds = self.tick()
         job = scheduler.add_job(self.wake.set, "interval", seconds=seconds)
         mail = MailJobs(self.runtime, self.now, self.stopped)
-        monitoring = MonitoringJobs(self.runtime, self.now, self.stopped)
         for interval, work in (
             (1, self._check_parent),
             (STANDBY_SECONDS, check_lock),
@@ -167,10 +166,10 @@ class Clock:
             (PURGE_SECONDS, mail.purge),
             (RESCUE_SECONDS, mail.rescue),
             (PUSH_SECONDS, self.push.wake),
-            (BEAT_SECONDS, monitoring.count),
+            (BEAT_SECONDS, self._count_tables),
         ):
             scheduler.add_job(work, "interval", seconds=interval)
-        scheduler.add_job(monitoring.beat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
+        scheduler.add_job(self._write_heartbeat, "interval", seconds=BEAT_SECONDS, next_run_time=datetime.now(UTC))
         threading.Thread(target=self._watch_files, daemon=True).start()
         scheduler.start()
         self.push.start()
@@ -211,6 +210,16 @@ class Clock:
             if (config := self.runtime.edition().config) is not None:
                 self._seconds = config.site.rescan_seconds
         return self._seconds
+
+    def _write_heartbeat(self) -> None:
+        self._faults.attempt("beat_failed", lambda: self.runtime.write(health.write_heartbeat, self.now()))
+
+    def _count_tables(self) -> None:
+        def work() -> None:
+            if (config := self.runtime.edition().config) is not None:
+                gauges.count_tables(self.runtime.engine, config, self.now, self.stopped)
+
+        self._faults.attempt("counting_failed", work)
 
     def _log(self, report: RescanReport) -> None:
         """Log what has changed, and each fault and each file in quarantine once for each change."""
@@ -323,27 +332,6 @@ class MailJobs:
                 log.warning("jobs_rescued", jobs=number, reason="their workers give no sign of life")
 
         self._faults.attempt("rescue_failed", work)
-
-
-class MonitoringJobs:
-    """What monitors go by: the heartbeat of the clock, and its counts."""
-
-    def __init__(self, runtime: Runtime, now: Callable[[], float], stopped: threading.Event) -> None:
-        self.runtime, self.now, self.stopped = runtime, now, stopped
-        self._faults = FaultLog()
-
-    def beat(self) -> None:
-        """Write down that the clock is alive."""
-        self._faults.attempt("beat_failed", lambda: self.runtime.write(health.write_heartbeat, self.now()))
-
-    def count(self) -> None:
-        """Count what is due to be counted."""
-
-        def work() -> None:
-            if (config := self.runtime.edition().config) is not None:
-                gauges.count_tables(self.runtime.engine, config, self.now, self.stopped)
-
-        self._faults.attempt("counting_failed", work)
 
 
 class PushThread:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,19 +25,28 @@ Answers = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """About one setting. `usual` makes the answer that is offered from the answers before it; else it is the default."""
+    """About one setting of `file`."""
 
     name: str
     setting: str
     text: str
-    usual: Callable[[Answers], str] | None = None
     file: str = "site.yaml"
 
     def offer(self, answers: Answers) -> str:
-        """Return the answer to offer, from the answers before."""
-        from ..config.models import Site
+        """Return the answer to offer: by the answers before where they tell, else the default."""
+        from ..config.models import Newsletter, Site
 
-        return self.usual(answers) if self.usual else str(getattr(Site(), self.setting))
+        domain = _domain(answers)
+        match self.name:
+            case "store" | "image_url":
+                return ""
+            case "timezone" if not answers.get("language", "").lower().startswith("zh"):
+                return "UTC"
+            case "id_authority" if domain:
+                return f"{domain},{datetime.datetime.now(datetime.UTC).year}"
+            case "sender":
+                return f"digest@{domain}" if domain else Newsletter().sender
+        return str(getattr(Site(), self.setting))
 
     def check(self, answer: str) -> str:
         """Return the answer as it is to be written. Raises click.BadParameter with the words of the configuration."""
@@ -63,40 +72,16 @@ def _domain(answers: Answers) -> str:
     return ""
 
 
-def _authority(answers: Answers) -> str:
-    from ..config.models import Site
-
-    domain = _domain(answers)
-    return f"{domain},{datetime.datetime.now(datetime.UTC).year}" if domain else Site().id_authority
-
-
-def _sender(answers: Answers) -> str:
-    from ..config.models import Newsletter
-
-    domain = _domain(answers)
-    return f"digest@{domain}" if domain else Newsletter().sender
-
-
-def _zone(answers: Answers) -> str:
-    from ..config.models import Site
-
-    return Site().timezone if answers.get("language", "").lower().startswith("zh") else "UTC"
-
-
 QUESTIONS = (
-    Question("store", "store", "Folder of your articles (empty: the demo articles)", lambda _answers: ""),
+    Question("store", "store", "Folder of your articles (empty: the demo articles)"),
     Question("title", "title", "Name of the site"),
     Question("language", "language", "Language of the articles, such as zh-CN or en"),
-    Question("timezone", "timezone", "Time zone of dates that name none, such as Asia/Shanghai", _zone),
+    Question("timezone", "timezone", "Time zone of dates that name none, such as Asia/Shanghai"),
     Question("base_url", "base_url", "Address at which readers reach it"),
-    Question(
-        "id_authority", "id_authority", "Domain, and a year in which it was yours: in permanent ids, for ever", _authority
-    ),
+    Question("id_authority", "id_authority", "Domain, and a year in which it was yours: in permanent ids, for ever"),
     Question("article_url", "article_url", "Where articles are read: https://example.org{permalink} (empty: here)"),
-    Question(
-        "image_url", "image_url", "Host of pictures whose address begins with / (empty: the site's own)", lambda _answers: ""
-    ),
-    Question("sender", "from", f"Sender of digests by mail ({NONE}: no digests)", _sender, "newsletter.yaml"),
+    Question("image_url", "image_url", "Host of pictures whose address begins with / (empty: the site's own)"),
+    Question("sender", "from", f"Sender of digests by mail ({NONE}: no digests)", "newsletter.yaml"),
 )
 
 

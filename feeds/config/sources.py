@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from .environment import OVERRIDES, Environment, variable
 from .load import SECTIONS, Keys, positions
-from .models import Config, NamedFeed
+from .models import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,9 @@ def settings(config: Config, environment: Environment) -> list[Setting]:
         section = getattr(config, name)
         written = positions(environment.config_dir / file)
         values = list(_flatten((), section.model_dump(by_alias=True, mode="json", exclude={"feeds"})))
-        values += [(("feeds", index), _summary(feed)) for index, feed in enumerate(getattr(section, "feeds", ()))]
+        for index, feed in enumerate(getattr(section, "feeds", ())):
+            summary = {"name": feed.name, "title": feed.title, "select": feed.select.selection().as_json()}
+            values.append((("feeds", index), summary))
         for keys, value in values:
             dotted = ".".join(map(str, keys))
             over = variable(dotted) if name == "site" and dotted in OVERRIDES and getattr(environment, dotted) else ""
@@ -58,10 +60,6 @@ def _flatten(at: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
             yield from _flatten((*at, key), inner)
     else:
         yield at, value
-
-
-def _summary(feed: NamedFeed) -> dict[str, Any]:
-    return {"name": feed.name, "title": feed.title, "select": feed.select.selection().as_json()}
 
 
 def variables(environment: Environment) -> list[Variable]:
