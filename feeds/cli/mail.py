@@ -18,6 +18,7 @@ from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_js
 if TYPE_CHECKING:
     from ..model import Issue
     from ..newsletter import NewsletterContext
+    from ..newsletter.issues.preview import PreviewRequest
     from ..runtime import Runtime
 
 #: Kinds of reports, in the order in which they are listed, and their words.
@@ -80,6 +81,16 @@ def _context(runtime: Runtime) -> NewsletterContext:
     return NewsletterContext.of(runtime, config)
 
 
+def _preview_request(
+    context: NewsletterContext, frequency: str, select: tuple[str, ...], language: str | None
+) -> PreviewRequest:
+    """Return what FREQUENCY, SELECT and LANGUAGE ask for; without a selection all articles."""
+    from ..newsletter.issues.preview import PreviewRequest
+
+    site = context.config.site
+    return PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
+
+
 @digest.command()
 @CONFIG
 @JSON
@@ -134,15 +145,7 @@ def _why(issue: Issue) -> str:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; var/preview otherwise.")
 @click.option("--open", "opened", is_flag=True, help="Show the HTML in a browser.")
 @command
-def preview(
-    config_dir: Path,
-    now: int | None,
-    frequency: str,
-    select: tuple[str, ...],
-    language: str | None,
-    out: Path | None,
-    opened: bool,
-) -> None:
+def preview(config_dir: Path, now: int | None, out: Path | None, opened: bool, **wanted: Any) -> None:
     """Write the newest digest of some selections as HTML, text and .eml; without --select, of all articles.
 
     \b
@@ -151,20 +154,18 @@ def preview(
       feeds digest preview --select "tag=Linux&translator=geekpi" --frequency daily
     """
     from ..newsletter import digests
-    from ..newsletter.issues.preview import PreviewRequest
 
     with open_runtime(config_dir) as runtime:
         context = _context(runtime)
-        site = context.config.site
-        wanted = PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
-        seen, message, anything = digests.preview(context, wanted, now or int(time.time()))
+        request = _preview_request(context, **wanted)
+        seen, message, anything = digests.preview(context, request, now or int(time.time()))
         folder = out or runtime.environment.root / "var" / "preview"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
         (folder / f"digest.{name}").write_bytes(content)
         click.echo(folder / f"digest.{name}")
     if not anything:
-        click.echo(f"feeds: nothing is new in this {frequency} digest; these are the last articles there are", err=True)
+        click.echo(f"feeds: nothing is new in this {request.frequency} digest; these are the last articles there are", err=True)
     if opened:
         webbrowser.open((folder / "digest.html").absolute().as_uri())
 
@@ -179,16 +180,7 @@ def preview(
 @click.option("--dry-run", is_flag=True, help="Only say how many messages there would be.")
 @click.option("--to", metavar="ADDRESS", help="Send one test message of the newest digest to this address, and nothing else.")
 @command
-def send(
-    config_dir: Path,
-    as_json: bool,
-    now: int | None,
-    frequency: str,
-    select: tuple[str, ...],
-    language: str | None,
-    dry_run: bool,
-    to: str | None,
-) -> None:
+def send(config_dir: Path, as_json: bool, now: int | None, dry_run: bool, to: str | None, **wanted: Any) -> None:
     """Plan what is due and send what is open, now; the clock of `feeds serve` does the same by itself.
 
     Safe to repeat: no issue is planned twice, no message is sent twice.
@@ -202,15 +194,12 @@ def send(
     from ..newsletter import digests
     from ..newsletter.delivery import issue_status
     from ..newsletter.issues.planning import paused_issues
-    from ..newsletter.issues.preview import PreviewRequest
 
     instant = now or int(time.time())
     with open_runtime(config_dir) as runtime:
         context = _context(runtime)
         if to:
-            site = context.config.site
-            wanted = PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
-            message = digests.send_test(context, to, wanted, instant)
+            message = digests.send_test(context, to, _preview_request(context, **wanted), instant)
             click.echo(f"sent {message.message_id} to {to}", err=as_json)
             return
         if dry_run:

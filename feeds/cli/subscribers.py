@@ -55,17 +55,7 @@ def _newsletter(config_dir: Path) -> Iterator[NewsletterContext]:
 @click.option("--confirmed-at", default="", help="When consent was given (ISO 8601). Without it the address is asked by mail.")
 @click.option("--source", default="command", show_default=True, help="Where the consent comes from.")
 @command
-def add(
-    config_dir: Path,
-    as_json: bool,
-    address: str,
-    selects: tuple[str, ...],
-    frequency: str,
-    timezone: str,
-    language: str,
-    confirmed_at: str,
-    source: str,
-) -> None:
+def add(config_dir: Path, as_json: bool, selects: tuple[str, ...], confirmed_at: str, source: str, **given: Any) -> None:
     """Enter one ADDRESS.
 
     \b
@@ -76,8 +66,8 @@ def add(
     from ..newsletter.subscribers import importer, preferences, signup
 
     with _newsletter(config_dir) as context:
-        usual = preferences.usual_frequency(context.config)
-        form = signup.SignupForm(address, selects, frequency or usual, timezone=timezone, language=language)
+        given["frequency"] = given["frequency"] or preferences.usual_frequency(context.config)
+        form = signup.SignupForm(selects=selects, **given)
         became = importer.add_subscriber(context, form, confirmed_at=confirmed_at, source=source, now=int(time.time()))
     if became == "suppressed":
         raise FeedsError("this address has left, bounced or complained: only its owner can sign up again, on the web")

@@ -269,6 +269,7 @@ issue_sections = _table(
     Column("ranks", Text, nullable=False),
 )
 
+_OPEN = sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')")
 #: One issue to one subscriber. `status`: pending | sending | sent | retry | failed | uncertain | cancelled. `owner` is the
 #: process that has the row in hand, until `lease` (UTC seconds); `selections` as in subscriptions, when the issue was planned.
 deliveries = _table(
@@ -283,14 +284,7 @@ deliveries = _table(
     *_required(BigInteger, "lease", "updated"),
     Column("reply", Text, nullable=False),
     Index("ix_deliveries_subscriber", "subscriber"),
-    Index(
-        "ix_deliveries_open",
-        "issue",
-        "status",
-        "next_at",
-        sqlite_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
-        postgresql_where=sa.text("status IN ('pending', 'retry', 'sending', 'uncertain')"),
-    ),
+    Index("ix_deliveries_open", "issue", "status", "next_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     sqlite_with_rowid=False,
 )
 
