@@ -1,4 +1,4 @@
-"""Feed documents, OPML, and the endpoint of the built-in WebSub hub, which pushes them."""
+"""Feed documents, OPML, and the endpoint of the WebSub hub: it stores requests, and the clock's process does the rest."""
 
 from __future__ import annotations
 
@@ -97,7 +97,6 @@ def opml_list(plural: str = "feeds") -> Answer:
     return made_on_request(body, "text/x-opml; charset=utf-8", {"Content-Disposition": f'inline; filename="{plural}.opml"'})
 
 
-# The hub stores requests and answers 202; the clock's process does the rest.
 @hub_blueprint.post("/hub")
 def ask() -> Answer:
     """The WebSub hub: a subscriber asks to be pushed a feed, or to be left alone."""
