@@ -16,15 +16,17 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from feedgen.entry import FeedEntry
 from feedgen.ext.base import BaseEntryExtension, BaseExtension
-from feedgen.feed import FeedGenerator
 from lxml import etree
 
 from .errors import FormatError
 from .plugins import find_plugins, load_plugin
+
+if TYPE_CHECKING:
+    from feedgen.entry import FeedEntry
+    from feedgen.feed import FeedGenerator
 
 #: Entry point group in which a package registers a format: a class without arguments, or an object, that follows `Format`.
 GROUP = "feeds.formats"
@@ -220,6 +222,8 @@ class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
 
 
 def _generator(content: Content, media_type: str) -> FeedGenerator:
+    from feedgen.feed import FeedGenerator  # commands that render nothing need not wait for it
+
     made = FeedGenerator()
     made.register_extension("extras", _Extras, _EntryExtras)
     made.id(content.id)
