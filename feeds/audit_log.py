@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from .database import count_rows
 from .database.tables import operator_log, rescans
-from .newsletter.subscribers.signup_requests import network_prefix
+from .newsletter.subscribers.signup import network_prefix
 
 #: The newest rows that stay of either.
 LOGGED, RESCANS = 2000, 50

@@ -36,7 +36,7 @@ from .model import Problem, RescanReport
 from .monitoring import gauges, health
 from .newsletter import NewsletterContext, digests
 from .newsletter.bounces import booking
-from .newsletter.subscribers import signup_requests
+from .newsletter.subscribers import signup
 from .runtime import Runtime
 from .websub import worker
 
@@ -314,7 +314,7 @@ class MailJobs:
             if (config := self.runtime.edition().config) is not None:
                 self.runtime.write(requests.delete_old_days, config.zone, self.now(), config.site.audience_days)
 
-        purge_signups = functools.partial(self.runtime.write, signup_requests.purge_requests, int(self.now()))
+        purge_signups = functools.partial(self.runtime.write, signup.purge_requests, int(self.now()))
         self._faults.attempt("purging_signups_failed", purge_signups)
         self._faults.attempt("purging_audience_failed", purge_audience)
 

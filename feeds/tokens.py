@@ -1,4 +1,4 @@
-"""Sign and verify tokens: of links in mails, of envelope addresses, of forms. No token needs a look into the database.
+"""Sign and verify tokens: of links in mails, of envelope addresses, of forms. None needs a look into the database.
 
 A preference token is permanent until its subscriber's `version` goes up. A confirmation token expires. A bounce token fits in
 the local part of an envelope address, which mail servers may write in lower case. A timestamp proves when a form was shown.
@@ -81,7 +81,7 @@ class Tokens:
 
     def salted(self, text: str) -> str:
         """Return a keyed hash (40 hex digits) of an address or network that is compared but not stored."""
-        return hmac.digest(self._secret, f"hash:{text}".encode(), "sha256").hex()[:40]
+        return self._mac("hash", text, 40)
 
     def timestamp(self, kind: str, now: int) -> str:
         """Return `now` (UTC seconds), signed, for a hidden field of a form of this `kind`."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from .. import audit_log
 from ..database.tables import operator_log, operator_sessions
-from ..newsletter.subscribers.signup_requests import network_prefix, serialise
+from ..newsletter.subscribers.signup import network_prefix, serialise
 from ..runtime import Runtime
 from ..tokens import Tokens
 

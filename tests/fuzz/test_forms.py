@@ -22,7 +22,7 @@ from feeds.config.load import load_config
 from feeds.config.models import WebSub
 from feeds.database import tables
 from feeds.errors import Fault
-from feeds.newsletter.subscribers import importer, signup
+from feeds.newsletter.subscribers import importer
 from feeds.newsletter.subscribers.email_address import EmailAddressError, parse_address
 from feeds.newsletter.subscribers.importer import ImportFaults, Row, read_csv
 from feeds.web.app import create_app
@@ -79,7 +79,7 @@ SIGN_UP = ("email", "select", "more", "frequency", "day", "timezone", "language"
 @fuzz(15, form=fields(*SIGN_UP, email="ada@example.org", frequency="weekly", select="tag=Linux"), stamped=st.booleans())
 def test_signing_up(club: Club, lane: FastPath, form: dict[str, bytes], stamped: bool) -> None:
     if stamped:
-        form["stamp"] = signup.form_timestamp(club.context, NOW - 60).encode()
+        form["stamp"] = club.context.tokens.timestamp("signup", NOW - 60).encode()
     found = post(lane, "/subscribe", form)
     assert found.status in (200, 400)
     for letter in club.letters():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from feeds.database import tables
 from feeds.newsletter import NewsletterContext
-from feeds.newsletter.subscribers import signup, signup_requests
+from feeds.newsletter.subscribers import signup
 from feeds.newsletter.subscribers.preferences import WishError
 from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.runtime import Runtime
@@ -98,12 +98,12 @@ def test_neither_addresses_nor_networks_are_kept_by_the_limits(club: Club) -> No
     ],
 )
 def test_a_network_is_a_part_of_an_address(ip: str, network: str) -> None:
-    assert signup_requests.network_prefix(ip) == network
+    assert signup.network_prefix(ip) == network
 
 
 @given(st.text(max_size=50))
 def test_any_text_in_place_of_an_address_is_borne(text: str) -> None:
-    assert signup_requests.network_prefix(text) == "" or "/" in signup_requests.network_prefix(text)
+    assert signup.network_prefix(text) == "" or "/" in signup.network_prefix(text)
 
 
 # -- several processes -----------------------------------------------------
@@ -181,7 +181,7 @@ def solve(stamp: str, address: str) -> str:
 
 def test_a_proof_of_work_is_asked_for_where_the_operator_wants_it(club: Club) -> None:
     club.settle(signup={"proof_of_work": True})
-    stamp = signup.form_timestamp(club.context, NOW)
+    stamp = club.context.tokens.timestamp("signup", NOW)
     for proof in ("", "0", "-1", "x", "１", "9" * 5000):
         with pytest.raises(WishError) as found:
             club.sign_up(stamp=stamp, proof=proof)

@@ -21,7 +21,7 @@ from feeds import database, rescan
 from feeds.database import tables
 from feeds.model import FACETS
 from feeds.newsletter import NewsletterContext
-from feeds.newsletter.subscribers import preferences, records, signup, unsubscribe
+from feeds.newsletter.subscribers import preferences, records, unsubscribe
 from feeds.web.views.newsletter import FASTEST, parse_lines
 from tests.conftest import settle_database
 
@@ -44,7 +44,7 @@ def browser(club: Club, make_client: Callable[[Any], Client]) -> Client:
 
 def post(browser: Client, club: Club, address: str = READER, *selects: str, **fields: Any) -> TestResponse:
     """The form as a person fills it in: some time after it was shown."""
-    stamp = signup.form_timestamp(club.context, int(time.time()) - 30)
+    stamp = club.context.tokens.timestamp("signup", int(time.time()) - 30)
     values = {"email": address, "select": list(selects), "frequency": "weekly", "stamp": stamp, **fields}
     return browser.post("/subscribe", data=values)
 
@@ -150,10 +150,10 @@ def test_the_other_pages_stay_cacheable_and_link_to_the_form(browser: Client) ->
 def test_robots_are_told_nothing_and_cause_nothing(browser: Client, club: Club) -> None:
     trapped = post(browser, club, website="https://example.com/")
     assert trapped.status_code == 200 and club.count(tables.requests) == 0
-    early, late = (signup.form_timestamp(club.context, int(time.time()) + seconds) for seconds in (100, -2 * 86400))
+    early, late = (club.context.tokens.timestamp("signup", int(time.time()) + seconds) for seconds in (100, -2 * 86400))
     for stamp in (early, late, "forged"):
         assert post(browser, club, stamp=stamp).status_code == 400
-    stamp = signup.form_timestamp(club.context, int(time.time()))
+    stamp = club.context.tokens.timestamp("signup", int(time.time()))
     assert post(browser, club, stamp=stamp).status_code == 400, f"under {FASTEST} s"
     assert club.count(tables.requests) == 0
 
@@ -200,7 +200,7 @@ def test_the_network_is_that_of_the_reader_behind_a_proxy_of_our_own(browser: Cl
     def network(headers: dict[str, str], peer: str) -> str:
         with club.site.runtime.engine.begin() as connection:
             connection.execute(sa.delete(tables.requests))
-        stamp = signup.form_timestamp(club.context, int(time.time()) - 30)
+        stamp = club.context.tokens.timestamp("signup", int(time.time()) - 30)
         form = {"email": READER, "frequency": "weekly", "stamp": stamp}
         browser.post("/subscribe", data=form, headers=headers, environ_base={"REMOTE_ADDR": peer})
         return str(club.rows(sa.select(tables.requests.c.network))[0][0])

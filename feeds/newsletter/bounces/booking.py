@@ -149,9 +149,6 @@ class BounceBook:
         return None
 
 
-# -- polling ---------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class Collected:
     """What one round found. `counts`: what became of the reports; `ended`: subscribers taken off the list."""
@@ -203,9 +200,6 @@ def _book_all(context: NewsletterContext, reports: Sequence[BounceReport], now: 
         return [book.book(report) for report in reports]
 
 
-# -- webhooks --------------------------------------------------------------
-
-
 def find_webhook(context: NewsletterContext, name: str) -> BounceSource | None:
     """Return the source that takes what is posted to `/bounces/<name>`; None where none is installed and configured."""
     factory = factories().get(name)
@@ -229,27 +223,18 @@ def receive(
     return Counter(booking.what for booking in bookings)
 
 
-# -- figures ---------------------------------------------------------------
-
-
 def counts_by_issue(connection: sa.Connection, limit: int = 10) -> dict[str, dict[str, int]]:
     """Return what bounced of the newest issues that had bounces: id -> kind -> number, and how many were `sent`."""
     newest = sa.select(issues.c.key, issues.c.id).order_by(issues.c.key.desc()).limit(limit).subquery()
-    counted = (
-        sa.select(newest.c.id, bounces.c.kind, sa.func.count())
-        .select_from(newest.join(bounces, bounces.c.issue == newest.c.key))
-        .group_by(newest.c.key, newest.c.id, bounces.c.kind)
-        .order_by(newest.c.key.desc(), bounces.c.kind)
+    counted = sa.select(newest.c.id, bounces.c.kind, sa.func.count()).join_from(
+        newest, bounces, bounces.c.issue == newest.c.key
     )
+    counted = counted.group_by(newest.c.key, newest.c.id, bounces.c.kind).order_by(newest.c.key.desc(), bounces.c.kind)
     found: dict[str, dict[str, int]] = {}
     for id, kind, number in connection.execute(counted):
         found.setdefault(id, {"sent": 0})[kind] = number
-    sent = (
-        sa.select(newest.c.id, sa.func.count())
-        .select_from(newest.join(deliveries, deliveries.c.issue == newest.c.key))
-        .where(deliveries.c.status == "sent", newest.c.id.in_(list(found)))
-        .group_by(newest.c.id)
-    )
+    sent = sa.select(newest.c.id, sa.func.count()).join_from(newest, deliveries, deliveries.c.issue == newest.c.key)
+    sent = sent.where(deliveries.c.status == "sent", newest.c.id.in_(list(found))).group_by(newest.c.id)
     for id, number in connection.execute(sent) if found else ():
         found[id]["sent"] = number
     return found

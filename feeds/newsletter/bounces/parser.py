@@ -11,7 +11,7 @@ import email
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -87,7 +87,9 @@ def _report(message: Message, start: Message, raw: bytes) -> BounceReport:
     kinds = {"message/feedback-report"} if is_feedback else set()
     feedback = [_payload(part)[0] for part in _parts(message) if part.get_content_type() in kinds and _payload(part)]
     verdict = _verdict(message, start, status, feedback)
-    to = " ".join(_field(message, name) for name in _TO)
+    to = " ".join(_field(message, name) for name in _TO).lower()
+    links = f"{to} {_decoded(message, 'Subject').lower()}"
+    own_links = _field(original, "List-Unsubscribe").lower() if original is not None else ""
     # All text that may hold a bounce token; a `+` as RFC 3461 writes it is a delimiter, too.
     found = [to, *(_field(block, "Original-Envelope-Id") for block in status)]
     found += [_field(block, "Original-Mail-From") for block in feedback]
@@ -97,18 +99,11 @@ def _report(message: Message, start: Message, raw: bytes) -> BounceReport:
         verdict.kind,
         verdict.status,
         one_line(verdict.diagnostic),
-        tokens=_unique(_TOKEN.findall(" ".join(found).replace("+2B", "+").replace("+2b", "+"))),
-        unsubscribe_tokens=_unique(_LINK.findall(f"{to} {_decoded(message, 'Subject')}")),
-        link_tokens=_unique(_LINK.findall(_field(original, "List-Unsubscribe"))) if original is not None else (),
-        recipients=frozenset(address.lower() for address in _ADDRESS.findall(to)),
+        tokens=tuple(dict.fromkeys(_TOKEN.findall(" ".join(found).lower().replace("+2b", "+")))),
+        unsubscribe_tokens=tuple(dict.fromkeys(_LINK.findall(links))),
+        link_tokens=tuple(dict.fromkeys(_LINK.findall(own_links))),
+        recipients=frozenset(_ADDRESS.findall(to)),
     )
-
-
-def _unique(found: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text.lower() for text in found))
-
-
-# -- what happened ---------------------------------------------------------
 
 
 #: From the worst to the least: one report may speak of several recipients.

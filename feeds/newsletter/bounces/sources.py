@@ -13,6 +13,7 @@ import os
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -43,10 +44,6 @@ def factories() -> Mapping[str, Factory]:
     return found
 
 
-def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + BATCH] for start in range(0, len(names), BATCH))
-
-
 # -- Maildir ---------------------------------------------------------------
 
 
@@ -66,8 +63,9 @@ class Maildir(BounceSource):
 
     def poll(self) -> Generator[Sequence[BounceReport]]:
         self._seen = {path.name.partition(":2,")[0]: path for path in (*self._list("new"), *self._list("cur"))}
-        for names in _batches([name for name, path in self._seen.items() if "F" not in path.name.partition(":2,")[2]]):
-            yield [report for name in names if (report := self._read(name)) is not None]
+        names = [name for name, path in self._seen.items() if "F" not in path.name.partition(":2,")[2]]
+        for start in range(0, len(names), BATCH):
+            yield [report for name in names[start : start + BATCH] if (report := self._read(name)) is not None]
 
     def _list(self, place: str) -> list[Path]:
         try:
@@ -165,19 +163,24 @@ class Imap(BounceSource):
         return cls(Account.parse(url)) if url else None
 
     def poll(self) -> Generator[Sequence[BounceReport]]:
+        account, context = self.account, ssl.create_default_context()
+        kind = partial(imaplib.IMAP4_SSL, ssl_context=context) if account.security == "tls" else imaplib.IMAP4
         with self._faults():
-            self._session = self._connect()
+            self._session = kind(account.host, account.port, timeout=TIMEOUT_SECONDS)
+            if account.security == "starttls":
+                self._session.starttls(context)
         try:
             with self._faults():
-                self._session.login(self.account.user, self.account.password)
-                folder = self.account.folder.replace("\\", "\\\\").replace('"', '\\"')
+                self._session.login(account.user, account.password)
+                folder = account.folder.replace("\\", "\\\\").replace('"', '\\"')
                 if self._session.select(f'"{folder}"')[0] != "OK":
-                    raise MailboxError(f"{self.account}: no such mailbox")
+                    raise MailboxError(f"{account}: no such mailbox")
                 _status, said = self._session.capability()  # after the login: before it, servers tell less
             self._has_uidplus = b"UIDPLUS" in b" ".join(part for part in said if isinstance(part, bytes)).upper().split()
             found = self._uid("SEARCH", "UNFLAGGED UNDELETED")
             names = b" ".join(part for part in found if isinstance(part, bytes)).decode("ascii", "replace").split()
-            for some in _batches(names):
+            for start in range(0, len(names), BATCH):
+                some = names[start : start + BATCH]
                 fetched = [(name, self._uid("FETCH", name, f"(BODY.PEEK[]<0.{MAX_BYTES}>)")) for name in some]
                 # Another reader may have removed a message: then there is no part with its bytes.
                 raw = [(name, part[1]) for name, parts in fetched for part in parts if isinstance(part, tuple)]
@@ -185,15 +188,6 @@ class Imap(BounceSource):
         finally:
             with contextlib.suppress(OSError, imaplib.IMAP4.error):
                 self._session.logout()
-
-    def _connect(self) -> imaplib.IMAP4:
-        account, context = self.account, ssl.create_default_context()
-        if account.security == "tls":
-            return imaplib.IMAP4_SSL(account.host, account.port, ssl_context=context, timeout=TIMEOUT_SECONDS)
-        session = imaplib.IMAP4(account.host, account.port, timeout=TIMEOUT_SECONDS)
-        if account.security == "starttls":
-            session.starttls(context)
-        return session
 
     def settle(self, booked: Sequence[BounceReport], kept: Sequence[BounceReport]) -> None:
         """Remove just these where the server can do that (RFC 4315); elsewhere they stay marked as deleted."""

@@ -2,8 +2,7 @@
 
 | file | what |
 |---|---|
-| `signup` | sign-up with double opt-in: request a confirmation by mail, confirm |
-| `signup_requests` | rate limits of sign-ups, requests that wait for their confirmation |
+| `signup` | sign-up with double opt-in: request a confirmation by mail, within rate limits; confirm |
 | `preferences` | what can be chosen; the subscriber's own page, data export, new links, preview |
 | `unsubscribe` | unsubscribing, the suppression list, erasing |
 | `importer` | subscribers from a CSV file or one by one, export |

@@ -1,8 +1,7 @@
 """Enter subscribers for the operator: one by one, or from a CSV file whose faults are named by their place. Export as CSV.
 
-Columns: email, frequency, select, timezone, language, confirmed_at, source; and the weekly `day`, where anybody has chosen
-one. An import only adds: it neither takes away what a subscriber has chosen nor revives one who has left. Importing the same
-file twice is the same as once.
+An import only adds: it neither takes away what a subscriber has chosen nor revives one who has left. Idempotent. The weekly
+`day` is a column only where anybody has chosen one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from ...config.models import Config
-from ...database.tables import cohorts, subscribers, subscriptions, suppressions
+from ...database.tables import cohorts, requests, subscribers, subscriptions, suppressions
 from ...errors import Fault, FeedsError
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
@@ -33,16 +32,22 @@ from .records import (
     delivery_history,
     describe,
     find_by_mailbox,
-    join_keys,
     new_subscription,
     parse_keys,
     selection_keys,
     selection_texts,
+    suppression_reason,
     with_iso_times,
 )
-from .signup import SignupForm, enter_subscriber, request_confirmation, subscriber_row
-from .signup_requests import RequestedSubscription, insert_requests, new_request, pending_wishes
-from .unsubscribe import suppression_reason
+from .signup import (
+    RequestedSubscription,
+    SignupForm,
+    enter_subscriber,
+    new_request,
+    pending_wishes,
+    request_confirmation,
+    subscriber_row,
+)
 
 COLUMNS = ("email", "frequency", "select", "timezone", "language", "confirmed_at", "source")
 DAY = "day"
@@ -56,12 +61,9 @@ class ImportFaults(FeedsError):
     """Nothing was imported: one line for each of the first faults, and how many there are."""
 
     def __init__(self, faults: Sequence[Fault], total: int) -> None:
-        super().__init__(faults, total)
+        rest = [f"... and {total - len(faults)} more"] if total > len(faults) else []
+        super().__init__("\n".join([*map(str, faults), *rest, "nothing was imported"]))
         self.faults, self.total = list(faults), total
-
-    def __str__(self) -> str:
-        rest = self.total - len(self.faults)
-        return "\n".join([*map(str, self.faults), *([f"... and {rest} more"] if rest else []), "nothing was imported"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,6 @@ class ImportReport:
         return {**plain, "suppressed": len(self.suppressed_rows), "suppressed_rows": self.suppressed_rows, "faults": faults}
 
 
-# -- one subscriber --------------------------------------------------------
-
-
 def add_subscriber(context: NewsletterContext, form: SignupForm, *, confirmed_at: str, source: str, now: int) -> str:
     """Enter an address, outside of the limits. Return what became of it: confirmed | asked | suppressed.
 
@@ -128,7 +127,7 @@ def find_subscriber(context: NewsletterContext, text: str) -> dict[str, Any] | N
     with context.reading() as connection:
         known = find_by_mailbox(connection, address.mailbox)
         if known is not None:
-            return describe(connection, known) | with_iso_times(delivery_history(connection, known.key))
+            return {**describe(connection, known), **with_iso_times(delivery_history(connection, known.key))}
         reason = suppression_reason(connection, context.tokens.salted(address.mailbox))
         return {"email": address.address, "status": reason, "subscriptions": []} if reason else None
 
@@ -136,29 +135,36 @@ def find_subscriber(context: NewsletterContext, text: str) -> dict[str, Any] | N
 # -- reading CSV -----------------------------------------------------------
 
 
-class _Lines:
-    """Iterate over the lines of a file and keep the last one: a fault names its place in it."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self.last = ""
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._file:
-            self.last = line
-            yield line
-
-
 def read_csv(file: IO[bytes], path: str, config: Config, now: int) -> Iterator[Row | Fault]:
     """Yield rows and faults in the order of the file. Tolerates a BOM, any line ends, blank lines, columns in any order."""
-    lines = _Lines(io.TextIOWrapper(file, "utf-8-sig", newline=""))
-    reader = csv.reader(lines, strict=True)
+    last = ""  # line that the reader took: a fault names its place in it
+
+    def lines() -> Iterator[str]:
+        nonlocal last
+        for line in io.TextIOWrapper(file, "utf-8-sig", newline=""):
+            last = line
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
     try:
         header = [name.strip().casefold() for name in next(reader, [])]
-        faults = [Fault(path, 1, _column(lines.last, header, at), reason) for at, reason in _header_faults(header)]
+        faults = [Fault(path, 1, _column(last, header, at), reason) for at, reason in _header_faults(header)]
         yield from faults
-        if not faults:
-            yield from _read_rows(reader, lines, header, _RowParser(path, config, now))
+        if faults:
+            return
+        parser, line = _RowParser(config, now), reader.line_num
+        for cells in reader:
+            begin, line = line + 1, reader.line_num
+            if len(cells) > len(header) and any(cell.strip() for cell in cells):
+                reason = f"{len(cells)} cells, but the first line names {len(header)}"
+                yield Fault(path, begin, _column(last, cells, len(header)), reason)
+            elif any(cell.strip() for cell in cells):
+                try:
+                    yield parser.parse(begin, dict(zip(header, map(str.strip, cells), strict=False)))
+                except _BadCell as error:
+                    name, reason = error.args
+                    column = _column(last, cells, header.index(name)) if name in header else 1
+                    yield Fault(path, begin, column, f"{name}: {reason}")
     except UnicodeDecodeError:
         yield Fault(path, reader.line_num + 1, 1, "not UTF-8 here or shortly after")
     except csv.Error as error:
@@ -176,24 +182,6 @@ def _header_faults(header: Sequence[str]) -> Iterator[tuple[int, str]]:
         yield 0, "the column 'email' is missing: the first line names the columns"
 
 
-def _read_rows(reader: Any, lines: _Lines, header: Sequence[str], parser: _RowParser) -> Iterator[Row | Fault]:
-    line = reader.line_num
-    for cells in reader:
-        begin, line = line + 1, reader.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) > len(header):
-            column = _column(lines.last, cells, len(header))
-            yield Fault(parser.path, begin, column, f"{len(cells)} cells, but the first line names {len(header)}")
-            continue
-        try:
-            yield parser.parse(begin, dict(zip(header, map(str.strip, cells), strict=False)))
-        except _BadCell as error:
-            name, reason = error.args
-            column = _column(lines.last, cells, header.index(name)) if name in header else 1
-            yield Fault(parser.path, begin, column, f"{name}: {reason}")
-
-
 def _column(line: str, cells: Sequence[str], at: int) -> int:
     """Return where a cell begins in its line, counted from 1; in a line with quotes, as nearly as its text can be found."""
     if '"' in line:
@@ -208,8 +196,8 @@ class _BadCell(Exception):
 class _RowParser:
     """Parse cells. Equal texts are parsed once: a file has few selections and many rows."""
 
-    def __init__(self, path: str, config: Config, now: int) -> None:
-        self.path, self.config, self.now = path, config, now
+    def __init__(self, config: Config, now: int) -> None:
+        self.config, self.now = config, now
         offered = config.newsletter.frequencies
         self._usual = "weekly" if "weekly" in offered else next(iter(offered))
         self._wish = cache(lambda frequency, select: validate_wish(config, frequency, select))
@@ -296,20 +284,16 @@ class _Import:
         """Enter rows with consent in batches, then ask the others. The whole file is read before ImportFaults is raised."""
         rows = self._sound_rows(found)
         while batch := list(islice(rows, _BATCH)):
-            if not self._is_stopped:
+            if self.options.skip_faulty or not self.report.faulty:
                 self._enter(batch)
             if self.options.progress:
                 self.options.progress(self.report.rows)
-        if self._is_stopped:
+        if self.report.faulty and not self.options.skip_faulty:
             raise ImportFaults(self.report.faults, self.report.faulty)
         mailboxes = iter(self._unconfirmed.items())
         while some := dict(islice(mailboxes, _BATCH)):
             self._request_confirmations(some)
         return self.report
-
-    @property
-    def _is_stopped(self) -> bool:
-        return self.report.faulty > 0 and not self.options.skip_faulty
 
     def _sound_rows(self, found: Iterable[Row | Fault]) -> Iterator[Row]:
         for row in found:
@@ -384,7 +368,8 @@ class _Import:
             made.append(new_subscription(subscriber, (frequency, cohort, here[subscriber, frequency][1]), self.now))
         if made:
             self.connection.execute(sa.insert(subscriptions), made)
-        if updates := [{"of": here[place][0], "to": join_keys(here[place][1])} for place in changed if place not in new]:
+        old = (here[place] for place in changed if place not in new)
+        if updates := [{"of": key, "to": ",".join(map(str, chosen))} for key, chosen in old]:
             update = sa.update(subscriptions).where(subscriptions.c.key == sa.bindparam("of"))
             self.connection.execute(update.values(selections=sa.bindparam("to")), updates)
 
@@ -394,43 +379,33 @@ class _Import:
         query = sa.select(s.subscriber, s.frequency, s.key, s.selections).where(s.subscriber.in_(keys))
         return {(one, frequency): (key, parse_keys(text)) for one, frequency, key, text in self.connection.execute(query)}
 
-    # -- without consent -----------------------------------------------------
-
     def _request_confirmations(self, found: dict[str, list[Row]]) -> None:
         """Mail one confirmation to each address, unless it has what is asked for, or has been asked already."""
         allowed = {row.address.mailbox for row in self._allowed([row for rows in found.values() for row in rows])}
         found = {mailbox: rows for mailbox, rows in found.items() if mailbox in allowed}
         hashes = {mailbox: self.context.tokens.salted(mailbox) for mailbox in found}
-        asked = pending_wishes(self.connection, list(hashes.values()), self.now)
-        have = self._wishes(found)
-        requests, messages = [], []
+        known = pending_wishes(self.connection, list(hashes.values()), self.now)
+        known_keys = self._keys(row for rows in found.values() for row in rows)
+        mailboxes = {key: mailbox for mailbox, key in known_keys.items()}
+        here = self._subscriptions(set(mailboxes))
+        texts = selection_texts(self.connection, (key for _row, keys in here.values() for key in keys))
+        for (subscriber, frequency), (_row, keys) in here.items():
+            has = known.setdefault(hashes[mailboxes[subscriber]], set())
+            has.update(Wish(frequency, texts[key]) for key in keys)
+        rows_made, messages = [], []
         for mailbox, rows in found.items():
-            known = have.get(mailbox, set()) | asked.get(hashes[mailbox], set())
-            if all(row.wish in known for row in rows):
+            if all(row.wish in known.get(hashes[mailbox], ()) for row in rows):
                 self.report.unchanged += len(rows)
                 continue
             first, wishes = rows[0], tuple(dict.fromkeys(row.wish for row in rows))
             requested = RequestedSubscription(first.address.address, wishes, first.settings, first.source)
             token, request = new_request(self.context, requested, hashes[mailbox], "", self.now)
-            requests.append(request)
+            rows_made.append(request)
             messages.append(self.context.composer.confirmation(first.address, token, first.settings.language, self.now))
-        insert_requests(self.connection, requests)
+        if rows_made:
+            self.connection.execute(sa.insert(requests), rows_made)
         enqueue(self.connection, messages, self.now)
         self.report.confirmations += len(messages)
-
-    def _wishes(self, found: dict[str, list[Row]]) -> dict[str, set[Wish]]:
-        """Return what these addresses get already, by mailbox."""
-        known = self._keys(row for rows in found.values() for row in rows)
-        here = self._subscriptions(set(known.values()))
-        texts = selection_texts(self.connection, (key for _row, keys in here.values() for key in keys))
-        mailboxes = {key: mailbox for mailbox, key in known.items()}
-        have: dict[str, set[Wish]] = {}
-        for (subscriber, frequency), (_row, keys) in here.items():
-            have.setdefault(mailboxes[subscriber], set()).update(Wish(frequency, texts[key]) for key in keys)
-        return have
-
-
-# -- exporting -------------------------------------------------------------
 
 
 def export_csv(context: NewsletterContext) -> Iterator[tuple[str, ...]]:

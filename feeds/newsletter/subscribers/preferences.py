@@ -34,11 +34,11 @@ from .records import (
     Wish,
     delivery_history,
     find_by_key,
+    find_owner,
     replace_wishes,
     subscriptions_of,
     with_iso_times,
 )
-from .unsubscribe import find_owner
 
 if TYPE_CHECKING:
     from ..messages.composer import MessagePreview
@@ -125,20 +125,16 @@ def spell_select(context: NewsletterContext, select: str) -> str:
     if not isinstance(found, Selection):
         return grammar.canonical(found)
     aliases = feeds.aliases_of(context.config)
+    spelled: list[dict[str, tuple[str, ...]]] = []
     with context.reading() as connection:
-
-        def spell(clauses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-            spelled: dict[str, tuple[str, ...]] = {}
-            for facet, names in clauses.items():
-                spelled[facet] = ()
-                for name in names:
-                    term = queries.term_at(connection, aliases, facet, urls.slug(name))
-                    if term is None:
-                        raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
-                    spelled[facet] += (term.term.name,)
-            return spelled
-
-        return grammar.canonical(Selection(spell(found.any), spell(found.all), spell(found.none)))
+        for clauses in (found.any, found.all, found.none):
+            spelled.append(dict.fromkeys(clauses, ()))
+            for facet, name in ((facet, name) for facet, names in clauses.items() for name in names):
+                term = queries.term_at(connection, aliases, facet, urls.slug(name))
+                if term is None:
+                    raise WishError("select", f"no {facet} is called {name[:80]!r}", name)
+                spelled[-1][facet] += (term.term.name,)
+    return grammar.canonical(Selection(*spelled))
 
 
 def validate_wish(config: Config, frequency: str, text: str) -> Wish:
@@ -196,7 +192,7 @@ class PreferenceChanges:
 def find_preferences(context: NewsletterContext, token: str) -> Preferences | None:
     """Return None for a link that was revoked or is not ours, and where the subscriber has left."""
     with context.reading() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         if known is None:
             return None
         found = subscriptions_of(connection, known.key)
@@ -204,55 +200,48 @@ def find_preferences(context: NewsletterContext, token: str) -> Preferences | No
         return Preferences(known, tuple(found), day)
 
 
-def _find_active(context: NewsletterContext, connection: sa.Connection, token: str) -> Subscriber | None:
-    known = find_owner(context, connection, token)
-    return known if known and known.status == "active" else None
-
-
 def save_preferences(context: NewsletterContext, token: str, changes: PreferenceChanges, now: int) -> bool:
     """Store just these wishes. Return False for a link that does not work. Raises WishError."""
-    found = find_preferences(context, token)
-    own = set(found.wishes) if found else set()
-    settings = validate_settings(context.config, changes.day, changes.timezone, changes.language)
-    wanted = list(dict.fromkeys(_keep_or_validate(context, own, *wish) for wish in changes.wishes))
+    config, found = context.config, find_preferences(context, token)
+    own = {wish.select for wish in found.wishes} if found else set()
+    settings = validate_settings(config, changes.day, changes.timezone, changes.language)
+    wanted: dict[Wish, None] = {}
+    for frequency, select in changes.wishes:
+        kept = select
+        with suppress(WishError):
+            kept = canonical_select(config, select)
+        # What the subscriber has already stays, whatever became of its terms, or of a feed that the operator has taken away.
+        if kept in own and frequency in config.newsletter.frequencies:
+            wanted[Wish(frequency, kept)] = None
+        else:
+            wanted[validate_wish(config, frequency, spell_select(context, select))] = None
     if not wanted:
         raise WishError("select", "nothing is chosen; to get no more mail, unsubscribe")
     if len(wanted) > MAX_WISHES:
         raise WishError("select", f"at most {MAX_WISHES} selections")
     with context.writing() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         if known is not None:
-            replace_wishes(connection, known.key, wanted, settings, now)
+            replace_wishes(connection, known.key, list(wanted), settings, now)
     return known is not None
-
-
-def _keep_or_validate(context: NewsletterContext, own: set[Wish], frequency: str, select: str) -> Wish:
-    """Keep what the subscriber has already, whatever became of its terms."""
-    config, selects = context.config, {one.select for one in own}
-    with suppress(WishError):
-        kept = canonical_select(config, select)
-        if kept in selects:
-            return validate_wish(config, frequency, kept)
-    if select in selects and frequency in config.newsletter.frequencies:  # a feed that the operator has taken away
-        return Wish(frequency, select)
-    return validate_wish(config, frequency, spell_select(context, select))
 
 
 def export_own_data(context: NewsletterContext, token: str) -> dict[str, Any] | None:
     """Return all that is kept about a subscriber, times in UTC. None for a link that does not work."""
     with context.reading() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         if known is None:
             return None
         found = {name: value for name, value in asdict(known).items() if name != "key"}
         found["subscriptions"] = [asdict(one) for one in subscriptions_of(connection, known.key)]
-        return with_iso_times({**found, **delivery_history(connection, known.key)})
+        data: dict[str, Any] = with_iso_times(found | delivery_history(connection, known.key))
+        return data
 
 
 def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
     """Make links sent so far work for unsubscribing only, and mail new ones to the address."""
     with context.writing() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         if known is None:
             return False
         update = sa.update(subscribers).where(subscribers.c.key == known.key)
@@ -277,14 +266,14 @@ def make_receipt(context: NewsletterContext, connection: sa.Connection, subscrib
 def preview_digests(context: NewsletterContext, token: str, now: int, language: str) -> list[UpcomingDigest] | None:
     """Return the next digests as they would be now. None for a link that does not work."""
     with context.reading() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         return preview.upcoming_digests(connection, context.config, known, now, language) if known else None
 
 
 def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> MessagePreview | None:
     """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not."""
     with context.reading() as connection:
-        known = _find_active(context, connection, token)
+        known = find_owner(connection, context.tokens, token)
         found = preview.upcoming_message(connection, context.config, known, frequency, now) if known else None
     if found is None:
         return None

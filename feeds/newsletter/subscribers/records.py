@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ... import database
-from ...database.tables import bounces, cohorts, deliveries, issues, selections, subscribers, subscriptions
+from ...database.tables import bounces, cohorts, deliveries, issues, selections, subscribers, subscriptions, suppressions
 from ...model import FREQUENCIES
+from ...tokens import Tokens
 
 #: Rows of one query; SQLite takes a limited number of parameters.
 _CHUNK = 400
@@ -75,31 +76,22 @@ class Subscription:
 def selection_keys(connection: sa.Connection, texts: Iterable[str]) -> dict[str, int]:
     """Return canonical texts -> keys. New selections are inserted."""
     wanted = list(dict.fromkeys(texts))
-    found = _known_selections(connection, wanted)
+    found = {text: key for key, text in _selection_rows(connection, selections.c.query, wanted)}
     if missing := [text for text in wanted if text not in found]:
         _insert_or_ignore(connection, selections, [{"query": text} for text in missing])
-        found |= _known_selections(connection, missing)
-    return found
-
-
-def _known_selections(connection: sa.Connection, texts: Sequence[str]) -> dict[str, int]:
-    c = selections.c
-    found: dict[str, int] = {}
-    for start in range(0, len(texts), _CHUNK):
-        query = sa.select(c.query, c.key).where(c.query.in_(texts[start : start + _CHUNK]))
-        found.update((text, key) for text, key in connection.execute(query))
+        found |= {text: key for key, text in _selection_rows(connection, selections.c.query, missing)}
     return found
 
 
 def selection_texts(connection: sa.Connection, keys: Iterable[int]) -> dict[int, str]:
     """Return keys -> canonical texts."""
-    c = selections.c
-    wanted = sorted(set(keys))
-    found: dict[int, str] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        query = sa.select(c.key, c.query).where(c.key.in_(wanted[start : start + _CHUNK]))
-        found.update((key, text) for key, text in connection.execute(query))
-    return found
+    return {key: text for key, text in _selection_rows(connection, selections.c.key, sorted(set(keys)))}
+
+
+def _selection_rows(connection: sa.Connection, column: sa.Column[Any], values: Sequence[Any]) -> Iterator[tuple[int, str]]:
+    for start in range(0, len(values), _CHUNK):
+        query = sa.select(selections.c.key, selections.c.query).where(column.in_(values[start : start + _CHUNK]))
+        yield from connection.execute(query).tuples()
 
 
 def cohort_key(connection: sa.Connection, frequency: str, settings: Settings) -> int:
@@ -128,11 +120,6 @@ def parse_keys(text: str) -> list[int]:
     return [int(key) for key in text.split(",") if key]
 
 
-def join_keys(keys: Iterable[int]) -> str:
-    """Return numbers as `subscriptions.selections` holds them."""
-    return ",".join(map(str, keys))
-
-
 # -- reading ---------------------------------------------------------------
 
 _COLUMNS = [subscribers.c[name] for name in Subscriber.__slots__]
@@ -148,6 +135,20 @@ def find_by_key(connection: sa.Connection, key: int) -> Subscriber | None:
     """Return the subscriber that tokens call `key`, whatever the status."""
     row = connection.execute(sa.select(*_COLUMNS).where(subscribers.c.key == key)).first()
     return Subscriber(*row) if row else None
+
+
+def find_owner(connection: sa.Connection, tokens: Tokens, token: str, *, active: bool = True) -> Subscriber | None:
+    """Return the subscriber of a link that is not revoked; with `active`, only one who has not left."""
+    found = tokens.read_preferences(token)
+    known = find_by_key(connection, found[0]) if found else None
+    is_valid = known and found and known.version == found[1] and (known.status == "active" or not active)
+    return known if is_valid else None
+
+
+def suppression_reason(connection: sa.Connection, mailbox_hash: str) -> str:
+    """Return why nothing may be sent to an address; "" if mail may be sent."""
+    query = sa.select(suppressions.c.reason).where(suppressions.c.mailbox_hash == mailbox_hash)
+    return str(connection.execute(query).scalar() or "")
 
 
 def subscriptions_of(connection: sa.Connection, subscriber: int) -> list[Subscription]:
@@ -182,53 +183,39 @@ def list_subscribers(engine: sa.Engine) -> Iterator[dict[str, Any]]:
 def describe(connection: sa.Connection, subscriber: Subscriber) -> dict[str, Any]:
     """Return a subscriber and the subscriptions as JSON values, for the operator."""
     wanted = subscriptions_of(connection, subscriber.key)
-    return with_iso_times(
-        {
-            "email": subscriber.address,
-            "status": subscriber.status,
-            "language": subscriber.language,
-            "timezone": subscriber.timezone,
-            "confirmed": subscriber.confirmed,
-            "ended": subscriber.ended,
-            "reason": subscriber.reason,
-            "source": subscriber.source,
-            "subscriptions": [{"frequency": one.frequency, "day": one.day, "select": list(one.selects)} for one in wanted],
-        }
-    )
+    names = ("status", "language", "timezone", "confirmed", "ended", "reason", "source")
+    found = {"email": subscriber.address, **{name: getattr(subscriber, name) for name in names}}
+    found["subscriptions"] = [{"frequency": one.frequency, "day": one.day, "select": list(one.selects)} for one in wanted]
+    data: dict[str, Any] = with_iso_times(found)
+    return data
 
 
 def delivery_history(connection: sa.Connection, subscriber: int) -> dict[str, list[dict[str, Any]]]:
     """Return what was sent to a subscriber and what bounced, for the export of one's own data."""
     d, b = deliveries.c, bounces.c
-    sent = sa.select(issues.c.id, d.status, d.updated, d.reply).join(issues, issues.c.key == d.issue)
+    sent = sa.select(issues.c.id.label("issue"), d.status, d.updated.label("at"), d.reply).join(issues, issues.c.key == d.issue)
     came = sa.select(b.kind, b.status, b.diagnostic, b.at).where(b.subscriber == subscriber).order_by(b.at)
+    sent = sent.where(d.subscriber == subscriber).order_by(d.updated)
     return {
-        "deliveries": [
-            dict(zip(("issue", "status", "at", "reply"), row, strict=True))
-            for row in connection.execute(sent.where(d.subscriber == subscriber).order_by(d.updated))
-        ],
-        "bounces": [dict(zip(("kind", "status", "diagnostic", "at"), row, strict=True)) for row in connection.execute(came)],
+        "deliveries": [dict(row) for row in connection.execute(sent).mappings()],
+        "bounces": [dict(row) for row in connection.execute(came).mappings()],
     }
 
 
 _TIMES = {"created", "confirmed", "ended", "since", "covered", "at"}
 
 
-def with_iso_times(found: dict[str, Any]) -> dict[str, Any]:
+def with_iso_times(value: Any, name: str = "") -> Any:
     """Return the same JSON values with times (UTC seconds) as ISO 8601, at any depth.
 
     >>> with_iso_times({"sent": [{"at": 1767571200}]})
     {'sent': [{'at': '2026-01-05T00:00:00+00:00'}]}
     """
-
-    def readable(value: Any, name: str = "") -> Any:
-        if isinstance(value, dict):
-            return {inner: readable(one, inner) for inner, one in value.items()}
-        if isinstance(value, list | tuple):
-            return [readable(inner) for inner in value]
-        return datetime.fromtimestamp(value, UTC).isoformat() if name in _TIMES and isinstance(value, int) else value
-
-    return {name: readable(value, name) for name, value in found.items()}
+    if isinstance(value, dict):
+        return {inner: with_iso_times(one, inner) for inner, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_iso_times(inner) for inner in value]
+    return datetime.fromtimestamp(value, UTC).isoformat() if name in _TIMES and isinstance(value, int) else value
 
 
 # -- writing ---------------------------------------------------------------
@@ -237,7 +224,7 @@ def with_iso_times(found: dict[str, Any]) -> dict[str, Any]:
 def new_subscription(subscriber: int, wanted: tuple[str, int, Iterable[int]], since: int) -> dict[str, Any]:
     """Return a row to insert of `wanted` (frequency, cohort, keys of selections), before its first issue."""
     frequency, cohort, keys = wanted
-    row = {"subscriber": subscriber, "frequency": frequency, "cohort": cohort, "selections": join_keys(keys)}
+    row = {"subscriber": subscriber, "frequency": frequency, "cohort": cohort, "selections": ",".join(map(str, keys))}
     return row | {"since": since, "covered": None, "arrival": None}
 
 
@@ -254,7 +241,7 @@ def add_wishes(connection: sa.Connection, subscriber: int, wishes: Sequence[Wish
             connection.execute(sa.insert(subscriptions).values(new_subscription(subscriber, wanted, now)))
         elif after != before:
             update = sa.update(subscriptions).where(subscriptions.c.key == row.key)
-            connection.execute(update.values(selections=join_keys(after)))
+            connection.execute(update.values(selections=",".join(map(str, after))))
 
 
 def replace_wishes(connection: sa.Connection, subscriber: int, wishes: Sequence[Wish], settings: Settings, now: int) -> None:
@@ -276,7 +263,7 @@ def replace_wishes(connection: sa.Connection, subscriber: int, wishes: Sequence[
         cohort, unique = cohort_key(connection, frequency, settings), list(dict.fromkeys(chosen))
         row = kept.get(frequency) or (going.pop(0) if going else None)
         if row is not None:
-            changed = {"frequency": frequency, "cohort": cohort, "selections": join_keys(unique)}
+            changed = {"frequency": frequency, "cohort": cohort, "selections": ",".join(map(str, unique))}
             connection.execute(sa.update(subscriptions).where(subscriptions.c.key == row.key).values(changed))
             continue
         new = new_subscription(subscriber, (frequency, cohort, unique), now)

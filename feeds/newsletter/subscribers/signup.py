@@ -1,11 +1,18 @@
 """Sign up with double opt-in: a form, a message that asks for confirmation, a subscriber once the link in it is used.
 
 The answer to a sign-up never tells whether an address is known. `find_confirmation` only reads; `confirm` acts.
+
+Against subscription bombing, one address, one network and all of them together may cause only so many confirmations. They are
+counted in the table `requests`, so the limits hold for all processes together. It keeps salted hashes of networks, tokens and
+addresses; the address itself only until its request is confirmed, refused or expired. A used link says whom it made.
 """
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
+import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,30 +21,55 @@ import sqlalchemy as sa
 import structlog
 
 from ... import selections as grammar
-from ...database.tables import subscribers, subscriptions, suppressions
+from ...config.models import SignupLimits
+from ...database.tables import requests, subscribers, subscriptions, suppressions
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
 from .email_address import EmailAddress, parse_address
 from .preferences import WishError, make_receipt, spell_select, validate_settings, validate_wish
-from .records import Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
-from .signup_requests import (
-    ConfirmationRequest,
-    RequestedSubscription,
-    exceeded_limit,
-    find_request,
-    insert_requests,
-    mark_used,
-    network_prefix,
-    new_request,
-    purge_requests,
-    serialise,
-)
-from .unsubscribe import LIFTED, suppression_reason
+from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox, suppression_reason
 
 log: Any = structlog.get_logger("feeds.consent")
 #: Of one form: more is no reader's wish.
 MAX_FORM_WISHES = 60
 PROOF_BITS = 18
+#: Suppressions that fresh consent lifts. What people complained of and what the operator decided stays.
+LIFTED = ("unsubscribed", "bounced")
+DAY = 86400
+#: What `requests.wanted` says of a sign-up that the owner of the address did not make: it blocks the next ones.
+REFUSED = "refused"
+REFUSED_DAYS = 30
+#: How long a request is remembered after its link has expired.
+PURGE_DAYS = 7
+_LOCK = 0x6665656473  # a number of our own among PostgreSQL's advisory locks
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedSubscription:
+    """What somebody signed up for. `address` as typed; `source` says where."""
+
+    address: str
+    wishes: tuple[Wish, ...]
+    settings: Settings
+    source: str
+
+    @classmethod
+    def from_json(cls, text: str) -> RequestedSubscription:
+        """Parse the text of `requests.wanted`, which `new_request` writes."""
+        found = json.loads(text)
+        return cls(found["address"], tuple(Wish(*one) for one in found["wishes"]), Settings(*found["chosen"]), found["source"])
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRequest:
+    """`state`: open | used | expired | refused. `requested` of an open one; `subscriber`, `version` of a used one."""
+
+    token_hash: str
+    mailbox_hash: str
+    state: str
+    requested: RequestedSubscription | None = None
+    subscriber: int = 0
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +106,6 @@ class Confirmation:
 # -- signing up ------------------------------------------------------------
 
 
-def form_timestamp(context: NewsletterContext, now: int) -> str:
-    """Return a signed time for a sign-up form."""
-    return context.tokens.timestamp("signup", now)
-
-
-def form_age(context: NewsletterContext, stamp: str, now: int) -> int | None:
-    """Return how many seconds ago the form was shown; None for a stamp that is not ours."""
-    return context.tokens.timestamp_age("signup", stamp, now)
-
-
 def sign_up(context: NewsletterContext, form: SignupForm, now: int) -> None:
     """Ask for confirmation by mail. Silent about whether the address is known, suppressed or over a limit.
 
@@ -117,7 +139,7 @@ def request_confirmation(
             return "suppressed"
         if ip and (held := exceeded_limit(connection, context.config.newsletter.signup, hashed, network, now)):
             return held
-        insert_requests(connection, [row])
+        connection.execute(sa.insert(requests).values(row))
         enqueue(connection, [message], now)
     return ""
 
@@ -165,7 +187,9 @@ def confirm(context: NewsletterContext, token: str, now: int) -> Confirmation | 
         entered = enter_subscriber(context, connection, request.requested, now, now)
         if entered is None:
             return None
-        mark_used(connection, request, entered, now)
+        # The address goes from the row: what remains is which subscriber the link made.
+        row = sa.update(requests).where(requests.c.token_hash == request.token_hash)
+        connection.execute(row.values(used=now, wanted=json.dumps([entered.key, entered.version])))
         enqueue(connection, [make_receipt(context, connection, entered, now)], now)
         return Confirmation("done", entered.language, token=context.tokens.preferences(entered.key, entered.version))
 
@@ -206,3 +230,110 @@ def subscriber_row(address: EmailAddress, requested: RequestedSubscription, conf
     row = {"address": address.address, "mailbox": address.mailbox, "timezone": requested.settings.timezone}
     row |= {"language": requested.settings.language, "source": requested.source, "status": "active", "reason": ""}
     return row | {"confirmed": confirmed, "ended": None, "bounce_score": 0}
+
+
+# -- rate limits -----------------------------------------------------------
+
+
+def network_prefix(ip: str) -> str:
+    """Return the /24 of an IPv4 address, the /48 of an IPv6 address; "" for any other text.
+
+    >>> network_prefix("192.0.2.7"), network_prefix("2001:db8:1:2::3"), network_prefix("unknown")
+    ('192.0.2.0/24', '2001:db8:1::/48', '')
+    """
+    try:
+        address = ipaddress.ip_address(ip.strip().partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+def serialise(connection: sa.Connection) -> None:
+    """Let no other transaction count until this one ends. SQLite has one writer at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def exceeded_limit(connection: sa.Connection, settings: SignupLimits, mailbox_hash: str, network_hash: str, now: int) -> str:
+    """Return the name of the limit that one more sign-up would break, or "". Call `serialise` before, insert the row after.
+
+    `network_hash` is "" where the network is not known: then only the other limits hold.
+    """
+    c = requests.c
+
+    def count(*where: sa.ColumnElement[bool]) -> int:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(requests).where(*where)).scalar() or 0)
+
+    mine = c.mailbox_hash == mailbox_hash
+    if count(mine, c.wanted == REFUSED, c.expires > now):
+        return "refused"
+    if count(mine, c.created > now - DAY) >= settings.per_address_a_day:
+        return "per_address_a_day"
+    # Requests before the last confirmation of the address do not count.
+    confirmed = int(connection.execute(sa.select(sa.func.max(c.used)).where(mine)).scalar() or -1)
+    if count(mine, c.used.is_(None), c.created > confirmed) >= settings.per_address:
+        return "per_address"
+    if network_hash and count(c.network == network_hash, c.created > now - 3600) >= settings.per_network_an_hour:
+        return "per_network_an_hour"
+    # What an operator imports has no network, and leaves readers their room.
+    return "per_minute" if count(c.network != "", c.created > now - 60) >= settings.per_minute else ""
+
+
+def purge_requests(connection: sa.Connection, now: int) -> None:
+    """Forget an address that did not confirm with its link; the hashes, which the limits count, PURGE_DAYS later."""
+    c = requests.c
+    unused = sa.and_(c.used.is_(None), c.expires <= now, c.wanted.not_in(("", REFUSED)))
+    connection.execute(sa.update(requests).where(unused).values(wanted=""))
+    before = now - PURGE_DAYS * DAY
+    connection.execute(sa.delete(requests).where(c.created < before, c.expires < before))
+
+
+# -- requests that wait for their confirmation -----------------------------
+
+
+def new_request(
+    context: NewsletterContext, requested: RequestedSubscription, mailbox_hash: str, network_hash: str, now: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the token for the mail, and the row to insert. The link works for `newsletter.confirm_hours`."""
+    name = secrets.token_hex(16)
+    row: dict[str, Any] = {"token_hash": context.tokens.salted(name), "mailbox_hash": mailbox_hash, "network": network_hash}
+    row |= {"used": None, "created": now, "expires": now + context.config.newsletter.confirm_hours * 3600}
+    settings, wishes = requested.settings, [[one.frequency, one.select] for one in requested.wishes]
+    chosen = [settings.day, settings.timezone, settings.language]
+    wanted = {"address": requested.address, "wishes": wishes, "chosen": chosen, "source": requested.source}
+    row["wanted"] = json.dumps(wanted, ensure_ascii=False)
+    return context.tokens.confirm(name), row
+
+
+def find_request(context: NewsletterContext, connection: sa.Connection, token: str, now: int) -> ConfirmationRequest | None:
+    """Return the request of a confirmation token; None for one that was not signed here, or is too old to be remembered."""
+    # The row says whether the link still works; the signature's own time only bounds how long it is looked up.
+    longest = context.config.newsletter.confirm_hours * 3600 + (REFUSED_DAYS + PURGE_DAYS) * DAY
+    name = context.tokens.read_confirm(token, longest)
+    query = sa.select(requests).where(requests.c.token_hash == context.tokens.salted(name or ""))
+    row = connection.execute(query).first() if name is not None else None
+    if row is None:
+        return None
+    hashes = (row.token_hash, row.mailbox_hash)
+    if row.used is not None:
+        subscriber, version = json.loads(row.wanted or "[0, 0]")
+        return ConfirmationRequest(*hashes, "used", subscriber=subscriber, version=version)
+    if row.wanted == REFUSED:
+        return ConfirmationRequest(*hashes, "refused")
+    if not row.wanted or row.expires <= now:
+        return ConfirmationRequest(*hashes, "expired")
+    return ConfirmationRequest(*hashes, "open", RequestedSubscription.from_json(row.wanted))
+
+
+def pending_wishes(connection: sa.Connection, mailbox_hashes: Sequence[str], now: int) -> dict[str, set[Wish]]:
+    """Return what these addresses have already been asked to confirm, by hash."""
+    c = requests.c
+    query = sa.select(c.mailbox_hash, c.wanted).where(
+        c.mailbox_hash.in_(mailbox_hashes), c.used.is_(None), c.expires > now, c.wanted.not_in(("", REFUSED))
+    )
+    found: dict[str, set[Wish]] = {}
+    for mailbox_hash, wanted in connection.execute(query):
+        found.setdefault(mailbox_hash, set()).update(RequestedSubscription.from_json(wanted).wishes)
+    return found

@@ -13,11 +13,9 @@ import sqlalchemy as sa
 from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions, suppressions
 from .. import NewsletterContext
 from .email_address import EmailAddress, mask_address, parse_address
-from .records import Subscriber, find_by_key, find_by_mailbox
-from .signup_requests import find_request, refuse_requests
+from .records import find_by_key, find_by_mailbox, find_owner
+from .signup import REFUSED, REFUSED_DAYS, find_request
 
-#: Suppressions that fresh consent lifts. What people complained of and what the operator decided stays.
-LIFTED = ("unsubscribed", "bounced")
 #: A stronger end replaces a weaker one and never the other way: what people say counts for more than what machines report.
 _STRENGTH = {"active": 0, "bounced": 1, "unsubscribed": 2, "complained": 3, "operator": 4}
 #: A delivery in these states has not been handed over yet.
@@ -32,9 +30,6 @@ class UnsubscribeLink:
     language: str
     address: str = ""
     preferences: str = ""
-
-
-# -- links -----------------------------------------------------------------
 
 
 def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> UnsubscribeLink | None:
@@ -57,15 +52,17 @@ def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> U
 def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -> UnsubscribeLink | None:
     """End a subscription, for every message not yet handed over. Any link that was ever sent does it; idempotent.
 
-    With the token of a confirmation it says "that was not me": no link works, and nothing more is sent for a while.
+    With the token of a confirmation it says "that was not me".
     """
     with context.writing() as connection:
         if (found := context.tokens.read_preferences(token)) is None:
             request = find_request(context, connection, token, now)
             if request is None:
                 return None
-            if request.state == "open":
-                refuse_requests(connection, request, now)
+            if request.state == "open":  # its owner did not sign up: no link works, and no other is sent for REFUSED_DAYS
+                mine = sa.and_(requests.c.mailbox_hash == request.mailbox_hash, requests.c.used.is_(None))
+                refused = {"wanted": REFUSED, "expires": now + REFUSED_DAYS * 86400}
+                connection.execute(sa.update(requests).where(mine).values(refused))
             return UnsubscribeLink("gone", request.requested.settings.language if request.requested else "")
         known = find_by_key(connection, found[0])
         if known is None:  # erased
@@ -75,32 +72,18 @@ def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -
         return UnsubscribeLink("gone", known.language)
 
 
-def find_owner(context: NewsletterContext, connection: sa.Connection, token: str) -> Subscriber | None:
-    """Return the subscriber of a link that is not revoked, whatever the status."""
-    found = context.tokens.read_preferences(token)
-    known = find_by_key(connection, found[0]) if found else None
-    return known if known and found and known.version == found[1] else None
-
-
-# -- suppression list ------------------------------------------------------
-
-
 def end_subscription(connection: sa.Connection, subscriber: int, status: str, reason: str, now: int, mailbox_hash: str) -> bool:
     """Take `subscriber` off the list. Return whether anything changed: the same end, or a stronger one, stays.
 
     `status`: unsubscribed | bounced | complained; `reason`: in a few words, for the operator. `mailbox_hash` is
     `Tokens.salted(mailbox)`. Deliveries not yet handed over are cancelled in every case. Idempotent.
     """
-    _cancel_deliveries(connection, subscriber, now)
+    mine = sa.and_(deliveries.c.subscriber == subscriber, deliveries.c.status.in_(OPEN))
+    connection.execute(sa.update(deliveries).where(mine).values(status="cancelled", updated=now))
     suppress_address(connection, mailbox_hash, status, now)
     weaker = [name for name, strength in _STRENGTH.items() if strength < _STRENGTH[status]]
     update = sa.update(subscribers).where(subscribers.c.key == subscriber, subscribers.c.status.in_(weaker))
     return connection.execute(update.values(status=status, ended=now, reason=reason)).rowcount == 1
-
-
-def _cancel_deliveries(connection: sa.Connection, subscriber: int, now: int) -> None:
-    mine = sa.and_(deliveries.c.subscriber == subscriber, deliveries.c.status.in_(OPEN))
-    connection.execute(sa.update(deliveries).where(mine).values(status="cancelled", updated=now))
 
 
 def suppress_address(connection: sa.Connection, mailbox_hash: str, reason: str, now: int) -> None:
@@ -113,19 +96,10 @@ def suppress_address(connection: sa.Connection, mailbox_hash: str, reason: str, 
         connection.execute(sa.update(suppressions).where(here).values(reason=reason, since=now))
 
 
-def suppression_reason(connection: sa.Connection, mailbox_hash: str) -> str:
-    """Return why nothing may be sent to an address; "" if mail may be sent."""
-    query = sa.select(suppressions.c.reason).where(suppressions.c.mailbox_hash == mailbox_hash)
-    return str(connection.execute(query).scalar() or "")
-
-
-# -- erasing ---------------------------------------------------------------
-
-
 def erase_by_token(context: NewsletterContext, token: str, now: int) -> bool:
     """Erase the subscriber of a link; the hash that keeps imports from adding the address stays."""
     with context.writing() as connection:
-        known = find_owner(context, connection, token)
+        known = find_owner(connection, context.tokens, token, active=False)
         return known is not None and _erase(context, connection, parse_address(known.address), now)
 
 
@@ -141,10 +115,10 @@ def _erase(context: NewsletterContext, connection: sa.Connection, address: Email
     known = find_by_mailbox(connection, address.mailbox)
     gone = connection.execute(sa.delete(requests).where(requests.c.mailbox_hash == mailbox_hash)).rowcount
     gone += connection.execute(sa.delete(outbox).where(sa.func.lower(outbox.c.recipient) == address.mailbox)).rowcount
-    suppress_address(connection, mailbox_hash, "unsubscribed", now)
     if known is None:
+        suppress_address(connection, mailbox_hash, "unsubscribed", now)
         return gone > 0
-    _cancel_deliveries(connection, known.key, now)
+    end_subscription(connection, known.key, "unsubscribed", "", now, mailbox_hash)
     # A server's reply may quote the address.
     connection.execute(sa.update(deliveries).where(deliveries.c.subscriber == known.key).values(reply=""))
     connection.execute(sa.delete(bounces).where(bounces.c.subscriber == known.key))

@@ -142,7 +142,7 @@ def submit_signup() -> Answer:
         return _form_page(context, replace(form, selects=tuple(_spell_all(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
         return private_page("subscribed.html", 200)
-    age = signup.form_age(context, stamp, now)
+    age = context.tokens.timestamp_age("signup", stamp, now)
     if age is None or not FASTEST <= age <= SLOWEST:
         return _form_page(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
     try:
@@ -188,7 +188,7 @@ def _form_page(context: NewsletterContext, form: FormFields, errors: dict[str, s
         status,
         form=replace(form, frequency=frequency, timezone=form.timezone or config.site.timezone),
         errors=errors,
-        stamp=signup.form_timestamp(context, int(time.time())),
+        stamp=context.tokens.timestamp("signup", int(time.time())),
         proof=config.newsletter.signup.proof_of_work,
         **_choices(context, form.selects),
     )
