@@ -91,7 +91,7 @@ def selection_texts(connection: sa.Connection, keys: Iterable[int]) -> dict[int,
 def _selection_rows(connection: sa.Connection, column: sa.Column[Any], values: Sequence[Any]) -> Iterator[tuple[int, str]]:
     for start in range(0, len(values), _CHUNK):
         query = sa.select(selections.c.key, selections.c.query).where(column.in_(values[start : start + _CHUNK]))
-        yield from connection.execute(query).tuples()
+        yield from ((key, text) for key, text in connection.execute(query))
 
 
 def cohort_key(connection: sa.Connection, frequency: str, settings: Settings) -> int:
