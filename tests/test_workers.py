@@ -298,7 +298,7 @@ def test_a_rescan_by_one_node_reaches_the_answers_of_all_with_equal_etags(scaled
 
 def test_what_the_hub_owes_is_handed_to_a_worker_once(scaled: Any) -> None:
     """Nobody listens at the callback: what counts is who tries, and that it is owed again should the worker die."""
-    from feeds.websub.topics import Topics
+    from feeds.websub.requests import Topics
     from feeds.websub.worker import JOB_SECONDS, ChangeDetector
 
     handed: list[list[int]] = []

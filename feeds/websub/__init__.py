@@ -3,6 +3,6 @@
 Invariant: web workers only accept and write requests (`requests`); one worker makes all requests to others (`worker`), and only
 through `http`, which connects to addresses that `protocol.is_allowed` allows.
 
-Reading order: protocol (the rules), topics (feeds and their changes), requests (what a form asks for), subscriptions (the
-tables), publish (an external hub), http (the client), delivery (one request each), worker (the loop).
+Reading order: protocol (the rules), requests (what a form asks for, topics and their changes), subscriptions (the tables), http
+(the client), delivery (one request each, also to an external hub), worker (the loop).
 """

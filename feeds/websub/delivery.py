@@ -1,34 +1,55 @@
 """Requests that the hub makes: verify intent, distribute content, notify of a denial, announce changes to an external hub.
 
-Each request returns an `Outcome`, which says what to write down; the tables themselves are the worker's.
+Each request returns an `Outcome`, which says what to write down; the tables themselves are the worker's. What an external hub
+is sent the recommendation leaves open; `hub.mode=publish` with `hub.url` for each address is what public hubs understand
+(https://github.com/pubsubhubbub/PubSubHubbub/wiki/Hubs, section 7.1 of PubSubHubbub 0.3).
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 import structlog
 
+from .. import urls
 from ..config.models import Config
 from ..counters import PUSHES, PendingCounts
-from . import protocol, publish, subscriptions
+from ..database import chunks
+from ..database.tables import feeds, hub_announced
+from ..formats import load_formats
+from . import protocol, subscriptions
 from .http import HttpClient
-from .protocol import Content, Drop, Response
-from .publish import Announcement
+from .protocol import VERIFICATION_DELAYS, Content, Drop, FailureRecord, Response
+from .requests import Topics
 from .subscriptions import PendingDelivery, PendingVerification
-from .topics import Topics
 
 log: Any = structlog.get_logger("feeds.hub")
 
 #: Documents kept in memory during their delivery.
 MAX_CONTENTS = 32
+#: Feeds in one request; each has an address for each format.
+BATCH_SIZE = 30
+#: Seconds until an external hub that failed is notified again.
+RETRY_SECONDS = 60
+#: The row whose digest is the address of the hub that all other rows are about; no feed has this path.
+_HUB = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One request to an external hub: its `form`, and path -> digest of the feeds in it."""
+
+    digests: Mapping[str, str]
+    form: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +77,14 @@ class HubClient:
     counts: PendingCounts = field(default_factory=PendingCounts)
     callbacks: HttpClient = field(init=False)
     external: HttpClient = field(init=False)
-    _contents: dict[str, asyncio.Task[Content | None]] = field(default_factory=dict)
+    #: Rendered documents of topics; the worker clears them when the catalog has changed.
+    contents: dict[str, asyncio.Task[Content | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.callbacks = HttpClient(
             lambda address: protocol.is_allowed(address, private=self.config.feeds.websub.allow_private_callbacks)
         )
         self.external = HttpClient(lambda _address: True)  # the operator named it
-
-    def forget_contents(self) -> None:
-        """Render documents again: the catalog has changed."""
-        self._contents = {}
 
     async def _call(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
@@ -80,8 +98,10 @@ class HubClient:
         lease = {"lease_seconds": request.lease} if request.mode == "subscribe" else {}
         url = protocol.add_parameters(request.callback, mode=request.mode, topic=request.asked, challenge=challenge, **lease)
         response = await self._call("GET", url)
-        if not protocol.confirms_intent(response, challenge):
-            due = protocol.next_verification(response, request.attempts, self.now())
+        if not (response.ok and hmac.compare_digest(response.body, challenge.encode())):
+            # Any response is final, silence is not.
+            again = not response.status and request.attempts < len(VERIFICATION_DELAYS)
+            due = self.now() + VERIFICATION_DELAYS[request.attempts] if again else None
             problem = "did not answer with the challenge" if response.ok else response.words
             log.info("hub_unconfirmed", mode=request.mode, topic=request.topic, host=request.host, problem=problem)
             return Outcome(partial(subscriptions.mark_unconfirmed, request=request, due=due, problem=problem))
@@ -103,24 +123,22 @@ class HubClient:
             if row.secret:
                 headers["X-Hub-Signature"] = protocol.sign(row.secret, content.body)
             response = await self._call("POST", row.callback, headers, content.body)
+            outcome = "delivered" if response.ok else "failed"
+            self.tally[outcome] += 1
+            self.counts.count(PUSHES, outcome)
             if not response.ok:
-                self._count("failed")
                 now, settings = self.now(), self.config.feeds.websub
-                decision = protocol.decide_after_failure(response, row.record, key=row.key, now=now, settings=settings)
+                record = FailureRecord(row.attempts, row.failures, row.failing_since)
+                decision = protocol.decide_after_failure(response, record, key=row.key, now=now, settings=settings)
                 if isinstance(decision, Drop):
                     return await self.drop(row, decision)
                 return Outcome(partial(subscriptions.mark_failed, row=row, retry=decision, problem=response.words, now=now))
-            self._count("delivered")
         unsure = [row.topic] if content.digest != row.wanted else ()
         return Outcome(partial(subscriptions.mark_delivered, key=row.key, digest=content.digest), unsure)
 
-    def _count(self, outcome: str) -> None:
-        self.tally[outcome] += 1
-        self.counts.count(PUSHES, outcome)
-
     async def _render(self, topic: str) -> Content | None:
         """Return a topic's content, rendered once for all its subscribers."""
-        contents = self._contents
+        contents = self.contents
         if topic not in contents:
             while len(contents) >= MAX_CONTENTS:
                 contents.pop(next(iter(contents)))
@@ -142,10 +160,43 @@ class HubClient:
         for one in announcements:
             response = await self.external.send("POST", settings.outside, headers, one.form, seconds=settings.timeout_seconds)
             if not response.ok:
-                log.warning("hub_not_told", problem=response.words, again_seconds=publish.RETRY_SECONDS)
+                log.warning("hub_not_told", problem=response.words, again_seconds=RETRY_SECONDS)
                 break
             accepted.append(one)
         if accepted:
             log.info("hub_told", feeds=sum(len(one.digests) for one in accepted))
-        write = partial(publish.mark_announced, announcements=accepted)
+        write = partial(mark_announced, announcements=accepted)
         return Outcome(write, announced=len(accepted) == len(announcements))
+
+
+def find_announcements(connection: sa.Connection, config: Config) -> list[Announcement]:
+    """Return what the external hub has not been notified of.
+
+    A hub that is new here is notified of nothing: nobody has subscribed to it yet. Feeds that no longer exist are forgotten.
+    """
+    rows = (connection.execute(sa.select(table.c.path, table.c.digest)) for table in (hub_announced, feeds))
+    known, current = ({path: digest for path, digest in found} for found in rows)
+    hub = config.feeds.websub.outside
+    if known.pop(_HUB, None) != hub:
+        connection.execute(sa.delete(hub_announced))
+        _write_digests(connection, {_HUB: hub, **current})
+        return []
+    connection.execute(sa.delete(hub_announced).where(hub_announced.c.path.in_(sorted(known.keys() - current.keys())[:400])))
+    found = []
+    for paths in chunks((path for path, digest in current.items() if known.get(path) != digest), BATCH_SIZE):
+        pages = (f"{config.site.base_url}/{urls.encode(path)}" for path in paths)
+        addresses = [("hub.url", page + format.extension) for page in pages for format in load_formats().values()]
+        form = urlencode([("hub.mode", "publish"), *addresses]).encode()
+        found.append(Announcement({path: current[path] for path in paths}, form))
+    return found
+
+
+def mark_announced(connection: sa.Connection, announcements: Iterable[Announcement]) -> None:
+    """Note that the external hub accepted these."""
+    for announcement in announcements:
+        connection.execute(sa.delete(hub_announced).where(hub_announced.c.path.in_(list(announcement.digests))))
+        _write_digests(connection, announcement.digests)
+
+
+def _write_digests(connection: sa.Connection, digests: Mapping[str, str]) -> None:
+    connection.execute(sa.insert(hub_announced), [{"path": path, "digest": digest} for path, digest in digests.items()])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -21,22 +20,17 @@ MAX_URL_LENGTH = 2000
 PORTS = (80, 443)
 #: A response to verification holds a challenge and nothing more, so no more than this is read.
 MAX_RESPONSE = 1024
-#: How often a callback that does not respond at all is asked to confirm, and the seconds between two attempts.
-VERIFICATIONS = 3
+#: Seconds until a callback that does not respond at all is asked to confirm again: after the first attempt, after the second.
 VERIFICATION_DELAYS = (10, 60)
 #: Seconds from the first failure of a callback to the next attempt, and at most between two.
-FIRST_RETRY = 30
-LAST_RETRY = 6 * 3600
+FIRST_RETRY, LAST_RETRY = 30, 6 * 3600
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 #: This machine and private networks: allowed by `allow_private_callbacks`.
-_PRIVATE = tuple(
-    map(
-        ipaddress.ip_network,
-        ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"),
-    )
-)
+_PRIVATE = tuple(map(ipaddress.ip_network, (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7",
+)))  # fmt: skip
 #: Never allowed: link-local (cloud metadata services), multicast, unspecified, reserved, documentation, and the addresses of
 #: metadata services elsewhere.
 _FORBIDDEN = tuple(map(ipaddress.ip_network, (
@@ -77,13 +71,11 @@ def is_allowed(address: str, *, private: bool) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-
-    def is_in(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-        return any(found.version == network.version and found in network for network in networks)
-
-    if is_in(_FORBIDDEN):
+    if any(found in network for network in _FORBIDDEN):
         return False
-    return private if is_in(_PRIVATE) else found.version == 4 or found in _UNICAST
+    if any(found in network for network in _PRIVATE):
+        return private
+    return found.version == 4 or found in _UNICAST
 
 
 def parse_callback(url: str, *, private: bool) -> Callback | str:
@@ -180,18 +172,6 @@ def add_parameters(callback: str, **parameters: object) -> str:
     """
     joint = "?" if "?" not in callback else "" if callback.endswith(("?", "&")) else "&"
     return callback + joint + urlencode({f"hub.{name}": value for name, value in parameters.items()})
-
-
-def confirms_intent(response: Response, challenge: str) -> bool:
-    """Return whether a response confirms the intent (section 5.3.1): 2xx and the challenge alone as its body."""
-    return response.ok and hmac.compare_digest(response.body, challenge.encode())
-
-
-def next_verification(response: Response, attempts: int, now: int) -> int | None:
-    """Return when to verify again, or None. Any response is final, silence is not; `attempts` were made before this one."""
-    if response.status or attempts + 1 >= VERIFICATIONS:
-        return None
-    return now + VERIFICATION_DELAYS[attempts]
 
 
 def sign(secret: str, body: bytes) -> str:

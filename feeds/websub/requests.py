@@ -1,25 +1,31 @@
-"""Requests at the hub (WebSub, section 5.1): parse the form, check topic and limits, write down what is to be verified.
+"""Topics of the hub and requests for them: parse the form (WebSub, section 5.1), find the topic, write down what to verify.
 
-Web workers use this and nothing else of the hub; verification and delivery are the clock's (`worker`).
+Web workers use `receive` and nothing else of the hub. Changes of topics are found by comparing digests, not by listening to
+rescans: at the start, whenever the catalog has another generation, and where a request left a doubt. So no change is lost with
+a process, and a hub that was down catches up.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import sqlalchemy as sa
 
-from .. import database
+from .. import database, urls
 from ..config.models import Lease, WebSub
 from ..errors import AddressError
+from ..formats import content_type
+from ..model import FeedState
+from ..syndication import editions, feeds, lookup
 from ..syndication.editions import Edition
-from ..syndication.lookup import Gone
+from ..syndication.lookup import Document, Elsewhere, Gone
 from . import subscriptions
-from .protocol import MAX_URL_LENGTH, SubscriptionRequest, parse_callback
-from .topics import find_document
+from .protocol import MAX_URL_LENGTH, Content, SubscriptionRequest, parse_callback
+from .subscriptions import PendingDelivery
 
 MODES = ("subscribe", "unsubscribe", "publish")
 #: Bytes of a secret (section 5.1: less than 200).
@@ -27,7 +33,8 @@ MAX_SECRET = 199
 MAX_PUBLISHED = 1000
 #: When a subscriber that met a limit may ask again, in seconds.
 RETRY_AFTER = 60
-_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+_UNRESERVED = string.ascii_letters + string.digits + "-._~"
 
 Form = Mapping[str, Sequence[str]]
 
@@ -46,14 +53,6 @@ class Reply:
     status: int
     text: str
     retry_after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A feed's own address, and the digest of the feed at that moment."""
-
-    address: str
-    digest: str
 
 
 def parse_form(form: Form, settings: WebSub) -> SubscriptionRequest | PublishRequest | str:
@@ -105,58 +104,49 @@ def normalize(url: str) -> str:
     >>> normalize("HTTP://Example.org/%7Ea/%e5") == normalize("http://example.org/~a/%E5")
     True
     """
-
-    def decode(match: re.Match[str]) -> str:
-        character = chr(int(match[1], 16))
-        return character if re.fullmatch(r"[A-Za-z0-9._~-]", character) else match[0].upper()
-
     scheme, separator, rest = quote(url, safe="%:/?#[]@!$&'()*+,;=-._~").partition("://")
     host, slash, path = rest.partition("/")
-    return scheme.lower() + separator + host.lower() + slash + _ENCODED.sub(decode, path)
+    path = _ENCODED.sub(lambda code: found if (found := unquote(code[0])) in _UNRESERVED else code[0].upper(), path)
+    return scheme.lower() + separator + host.lower() + slash + path
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceiver:
-    """Receives requests at the hub for web workers. `edition` must have a configuration."""
+def receive(engine: sa.Engine, edition: Edition, form: Form, now: int) -> Reply:
+    """Write down what a form asks for and reply; verification comes later (section 5.1.2). `edition` has a configuration."""
+    assert edition.config is not None
+    settings = edition.config.feeds.websub
+    request = parse_form(form, settings)
+    if isinstance(request, str):
+        return Reply(400, request)
+    with database.reading(engine) as connection:
+        if isinstance(request, PublishRequest):
+            # Rescans find changes by themselves; the reply only says whether this hub knows the topics.
+            found = (_find_topic(connection, edition, topic) for topic in request.topics)
+            refusal = next((reply for reply in found if isinstance(reply, Reply)), None)
+            return refusal or Reply(202, "Thank you; this hub also finds changes by itself.\n")
+        if request.mode == "unsubscribe" and subscriptions.is_subscribed(connection, request.topic, request.callback.url):
+            topic: tuple[str, str] | Reply = (request.topic, "")
+        else:
+            topic = _find_topic(connection, edition, request.topic)
+    if isinstance(topic, Reply):
+        return topic
+    with database.writing(engine, durable=True) as connection:
+        if refused := _check_limits(connection, request, settings):
+            return refused
+        subscriptions.add_request(connection, request, *topic, now)
+    return Reply(202, "Accepted; the callback will be asked to confirm.\n")
 
-    engine: sa.Engine
-    edition: Edition
 
-    def receive(self, form: Form, now: int) -> Reply:
-        """Write down what a form asks for and reply; verification comes later (section 5.1.2)."""
-        assert self.edition.config is not None
-        settings = self.edition.config.feeds.websub
-        request = parse_form(form, settings)
-        if isinstance(request, str):
-            return Reply(400, request)
-        with database.reading(self.engine) as connection:
-            if isinstance(request, PublishRequest):
-                # Rescans find changes by themselves; the reply only says whether this hub knows the topics.
-                found = (self._find_topic(connection, topic) for topic in request.topics)
-                refusal = next((reply for reply in found if isinstance(reply, Reply)), None)
-                return refusal or Reply(202, "Thank you; this hub also finds changes by itself.\n")
-            if request.mode == "unsubscribe" and subscriptions.is_subscribed(connection, request.topic, request.callback.url):
-                topic: Topic | Reply = Topic(request.topic, "")
-            else:
-                topic = self._find_topic(connection, request.topic)
-        if isinstance(topic, Reply):
-            return topic
-        with database.writing(self.engine, durable=True) as connection:
-            if refused := _check_limits(connection, request, settings):
-                return refused
-            subscriptions.add_request(connection, request, topic.address, topic.digest, now)
-        return Reply(202, "Accepted; the callback will be asked to confirm.\n")
-
-    def _find_topic(self, connection: sa.Connection, topic: str) -> Topic | Reply:
-        try:
-            found = find_document(connection, self.edition, topic)
-        except AddressError as error:
-            return Reply(404, f"{error}\n")
-        if isinstance(found, Gone):
-            return Reply(410, "this feed is gone for good\n")
-        if normalize(topic) != normalize(found.address):
-            return Reply(400, f"hub.topic must be the feed's own address (rel=self): {found.address}\n")
-        return Topic(found.address, found.digest)
+def _find_topic(connection: sa.Connection, edition: Edition, topic: str) -> tuple[str, str] | Reply:
+    """Return a feed's own address and its digest at this moment, or why there is none."""
+    try:
+        found = find_document(connection, edition, topic)
+    except AddressError as error:
+        return Reply(404, f"{error}\n")
+    if isinstance(found, Gone):
+        return Reply(410, "this feed is gone for good\n")
+    if normalize(topic) != normalize(found.address):
+        return Reply(400, f"hub.topic must be the feed's own address (rel=self): {found.address}\n")
+    return found.address, found.digest
 
 
 def _check_limits(connection: sa.Connection, request: SubscriptionRequest, limits: WebSub) -> Reply | None:
@@ -172,3 +162,86 @@ def _check_limits(connection: sa.Connection, request: SubscriptionRequest, limit
     if full and not subscriptions.is_subscribed(connection, request.topic, request.callback.url):
         return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)
     return None
+
+
+def find_document(
+    connection: sa.Connection, edition: Edition, topic: str, known: Callable[[FeedState], bool] = lambda _state: True
+) -> Document | Gone:
+    """Return the document that a topic stands for; nothing is rendered where its feed is `known`. Raises AddressError.
+
+    The host is not compared, and an address that was canonical once is followed: subscriptions made under it stay valid.
+    """
+    try:
+        parts = urlsplit(topic)
+    except ValueError:
+        raise AddressError("hub.topic is not an address") from None
+    path, format = urls.split_format(unquote(parts.path).lstrip("/"))
+    if format is None:
+        raise AddressError(f"hub.topic must be the address of a feed, which ends in {urls.list_extensions()}")
+    if urls.split_archive(path)[1]:
+        raise AddressError("an archive document is not pushed; subscribe to the feed itself")
+    found: Document | Elsewhere | Gone = Elsewhere(path, parts.query)
+    for _redirect in range(2):
+        if isinstance(found, Elsewhere):
+            if found.path == feeds.SELECT:
+                found = lookup.find_selection_document(connection, edition, found.query or "", format, known)
+            else:
+                found = lookup.find_document(connection, edition, found.path, format, known)
+    if isinstance(found, Elsewhere):
+        raise AddressError(f"no feed has the address /{path}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The catalog as the hub's worker sees it. Each method reads one snapshot; call them in a thread."""
+
+    engine: sa.Engine
+
+    def generation(self) -> int:
+        """Return the number of the catalog's current state."""
+        with database.reading(self.engine) as connection:
+            return editions.load_generation(connection)
+
+    def digests(self, topics: Iterable[str]) -> dict[str, str | None]:
+        """Return the digest of each topic's feed: "" where it has no feed at present, None where it is gone for good."""
+        found: dict[str, str | None] = {}
+        with database.reading(self.engine) as connection:
+            edition = editions.load_edition(connection)
+            for topic in topics:
+                try:
+                    document = find_document(connection, edition, topic)
+                    found[topic] = None if isinstance(document, Gone) else document.digest
+                except AddressError:
+                    found[topic] = ""
+        return found
+
+    def content(self, topic: str) -> Content | None:
+        """Return what is delivered to subscribers of a topic, None where it has no feed at present."""
+        with database.reading(self.engine) as connection:
+            try:
+                found = find_document(connection, editions.load_edition(connection), topic, lambda _state: False)
+            except AddressError:
+                return None
+        if isinstance(found, Gone) or found.body is None:
+            return None
+        return Content(found.digest, content_type(found.format), found.links, found.body)
+
+
+def record_changes(engine: sa.Engine, topics: Topics, unsure: set[str] | None, now: int) -> list[PendingDelivery]:
+    """Compare `unsure` topics (None: all) with what their subscriptions want, and make deliveries due where they changed.
+
+    Returns the subscriptions of topics that are gone for good.
+    """
+    if unsure is not None and not unsure:
+        return []
+    with database.reading(engine) as connection:
+        wanted = subscriptions.wanted_digests(connection)
+    digests = topics.digests(topic for topic in wanted if unsure is None or topic in unsure)
+    changed = {topic: digest for topic, digest in digests.items() if digest and wanted[topic] != {digest}}
+    gone = [topic for topic, digest in digests.items() if digest is None]
+    if not changed and not gone:
+        return []
+    with database.writing(engine) as connection:
+        subscriptions.mark_changed(connection, changed, now)
+        return subscriptions.deliveries_of(connection, gone)

@@ -5,14 +5,14 @@ Functions are steps inside their caller's transaction; times are UTC seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ..database.tables import hub_requests, hub_subscriptions
-from .protocol import FailureRecord, Retry, SubscriptionRequest
+from .protocol import Retry, SubscriptionRequest
 
 #: How many seconds a request whose verification failed counts against the limits.
 FAILED_REQUEST_SECONDS = 3600
@@ -55,11 +55,6 @@ class PendingDelivery:
     failures: int
     failing_since: int | None
 
-    @property
-    def record(self) -> FailureRecord:
-        """Return the history that decides what follows a failure."""
-        return FailureRecord(self.attempts, self.failures, self.failing_since)
-
 
 class Usage(NamedTuple):
     """Numbers that the limits bound. Requests that were not confirmed count for FAILED_REQUEST_SECONDS."""
@@ -72,9 +67,8 @@ class Usage(NamedTuple):
 
 _VERIFICATION = [_r[name] for name in PendingVerification.__slots__]
 _DELIVERY = [_s[name] for name in PendingDelivery.__slots__]
-
-
-# -- requests ------------------------------------------------------------------
+#: A subscription whose callback has not failed.
+_WORKING: dict[str, Any] = {"attempts": 0, "failures": 0, "failing_since": None, "problem": ""}
 
 
 def count_usage(connection: sa.Connection, host: str) -> Usage:
@@ -96,9 +90,6 @@ def add_request(connection: sa.Connection, request: SubscriptionRequest, topic: 
     asked = {"mode": request.mode, "asked": request.topic, "lease": request.lease, "secret": request.secret}
     row = {**asked, **callback, "topic": topic, "seen": seen, "created": now, "due": now, "attempts": 0, "problem": ""}
     connection.execute(sa.insert(hub_requests).values(**row))
-
-
-# -- what is due ---------------------------------------------------------------
 
 
 def wanted_digests(connection: sa.Connection) -> dict[str, set[str]]:
@@ -134,28 +125,27 @@ def deliveries_to(connection: sa.Connection, keys: Sequence[int], now: int) -> l
     return [PendingDelivery(*row) for row in connection.execute(query.order_by(_s.topic, _s.key))]
 
 
+def deliveries_of(connection: sa.Connection, topics: Sequence[str]) -> list[PendingDelivery]:
+    """Return all subscriptions to these topics."""
+    queries = (sa.select(*_DELIVERY).where(_s.topic == topic) for topic in topics)
+    return [PendingDelivery(*row) for query in queries for row in connection.execute(query)]
+
+
 def postpone(connection: sa.Connection, keys: Sequence[int], until: int) -> None:
     """Make deliveries due at `until`: a worker has them meanwhile, and should it die, they are due again then."""
     connection.execute(sa.update(hub_subscriptions).where(_s.key.in_(keys)).values(due=until))
 
 
-def mark_changed(connection: sa.Connection, topic: str, digest: str, now: int) -> None:
-    """Make deliveries of a topic's new content due.
+def mark_changed(connection: sa.Connection, digests: Mapping[str, str], now: int) -> None:
+    """Make deliveries of topics' new content due; `digests` are topic -> digest.
 
     A failing callback keeps the time of its next attempt, however often its topic changes.
     """
-    due = sa.case(
-        (_s.delivered == digest, sa.null()),
-        (sa.and_(_s.failures > 0, _s.due.is_not(None)), _s.due),
-        else_=now,
-    )
-    changed = sa.update(hub_subscriptions).where(_s.topic == topic, _s.wanted != digest)
-    connection.execute(changed.values(wanted=digest, attempts=0, due=due))
-
-
-def deliveries_of_topic(connection: sa.Connection, topic: str) -> list[PendingDelivery]:
-    """Return all subscriptions to a topic."""
-    return [PendingDelivery(*row) for row in connection.execute(sa.select(*_DELIVERY).where(_s.topic == topic))]
+    for topic, digest in digests.items():
+        failing = (sa.and_(_s.failures > 0, _s.due.is_not(None)), _s.due)
+        due = sa.case((_s.delivered == digest, sa.null()), failing, else_=now)
+        changed = sa.update(hub_subscriptions).where(_s.topic == topic, _s.wanted != digest)
+        connection.execute(changed.values(wanted=digest, attempts=0, due=due))
 
 
 def delete_expired(connection: sa.Connection, now: int) -> int:
@@ -164,27 +154,17 @@ def delete_expired(connection: sa.Connection, now: int) -> int:
     return connection.execute(sa.delete(hub_subscriptions).where(_s.expires <= now)).rowcount
 
 
-# -- results -------------------------------------------------------------------
-
-
 def subscribe(connection: sa.Connection, request: PendingVerification, begun: int) -> None:
     """Create or renew the confirmed subscription. Its lease runs from `begun`, when verification started."""
     connection.execute(sa.delete(hub_requests).where(_r.key == request.key))
     lease = {"secret": request.secret, "expires": begun + request.lease}
     same = sa.and_(_s.topic == request.topic, _s.callback == request.callback)
-    renewed = sa.update(hub_subscriptions).where(same).values(
-        **lease,
-        attempts=0,
-        failures=0,
-        failing_since=None,
-        problem="",
-        due=sa.case((_s.wanted != _s.delivered, begun), else_=sa.null()),
-    )  # fmt: skip
-    if connection.execute(renewed).rowcount:
+    due = sa.case((_s.wanted != _s.delivered, begun), else_=sa.null())
+    if connection.execute(sa.update(hub_subscriptions).where(same).values(**lease, **_WORKING, due=due)).rowcount:
         return
     named = {name: getattr(request, name) for name in ("topic", "callback", "host")}
     made = {**named, **lease, "created": begun, "delivered": request.seen, "wanted": request.seen, "due": None}
-    connection.execute(sa.insert(hub_subscriptions).values(**made, attempts=0, failures=0, failing_since=None, problem=""))
+    connection.execute(sa.insert(hub_subscriptions).values(**made, **_WORKING))
 
 
 def unsubscribe(connection: sa.Connection, request: PendingVerification) -> list[int]:
@@ -205,8 +185,7 @@ def mark_unconfirmed(connection: sa.Connection, request: PendingVerification, du
 def mark_delivered(connection: sa.Connection, key: int, digest: str) -> None:
     """Note that the callback has this content. A change that came meanwhile stays due."""
     due = sa.case((_s.wanted == digest, sa.null()), else_=_s.due)
-    working = {"attempts": 0, "failures": 0, "failing_since": None, "problem": ""}
-    connection.execute(sa.update(hub_subscriptions).where(_s.key == key).values(delivered=digest, due=due, **working))
+    connection.execute(sa.update(hub_subscriptions).where(_s.key == key).values(delivered=digest, due=due, **_WORKING))
 
 
 def mark_failed(connection: sa.Connection, row: PendingDelivery, retry: Retry, problem: str, now: int) -> None:
@@ -230,9 +209,6 @@ def suspend(connection: sa.Connection, key: int) -> None:
 def drop(connection: sa.Connection, row: PendingDelivery) -> None:
     """Delete a subscription, unless its subscriber renewed it since `row` was read."""
     connection.execute(sa.delete(hub_subscriptions).where(_s.key == row.key, _s.expires == row.expires))
-
-
-# -- numbers -----------------------------------------------------------------
 
 
 def counts(connection: sa.Connection) -> dict[str, int]:

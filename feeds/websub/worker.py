@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -22,12 +22,12 @@ import structlog
 from .. import counters, database
 from ..config.models import Config, WebSub
 from ..database import jobs
-from . import publish, subscriptions
-from .delivery import HubClient, Outcome
+from ..syndication import editions
+from . import delivery, subscriptions
+from .delivery import Announcement, HubClient, Outcome
 from .protocol import Drop
-from .publish import Announcement
+from .requests import Topics, record_changes
 from .subscriptions import PendingDelivery, PendingVerification
-from .topics import Topics, record_changes
 
 log: Any = structlog.get_logger("feeds.hub")
 
@@ -89,7 +89,8 @@ class ChangeDetector:
         generation, now = self.topics.generation(), self.now()
         changed = generation != self._generation
         if changed:
-            self._generation, self._config = generation, self.topics.config()
+            with database.reading(self.engine) as connection:
+                self._generation, self._config = generation, editions.load_edition(connection).config
         config = self._config
         if config is None or not config.hub_url:
             return Work()
@@ -119,11 +120,11 @@ class ChangeDetector:
     def _find_announcements(self, config: Config, announced: bool | None, now: int) -> list[Announcement]:
         if announced is not None:  # more may have changed while the requests were made
             self._announced_generation = -1
-            self._no_announcement_before = 0 if announced else now + publish.RETRY_SECONDS
+            self._no_announcement_before = 0 if announced else now + delivery.RETRY_SECONDS
         if self._announced_generation == self._generation or now < self._no_announcement_before:
             return []
         with database.writing(self.engine) as connection:
-            found = publish.find_announcements(connection, config)
+            found = delivery.find_announcements(connection, config)
         self._announced_generation = self._generation
         return found
 
@@ -211,9 +212,8 @@ class _Loop:
         """Deliver to these subscriptions and return when all outcomes are written down. Raises as `serve`."""
         self._resize(self.client.config.feeds.websub)
         async with self._writing():
-            for row in rows:
-                self._add("deliver", _Request(("row", row.key), row.host, partial(self.client.deliver, row)))
-            self._start()
+            requests = (_Request(("row", row.key), row.host, partial(self.client.deliver, row)) for row in rows)
+            self._start(("deliver", request) for request in requests)
             while self._in_flight and self._fault is None:
                 await self.wake.wait()
                 self.wake.clear()
@@ -252,29 +252,19 @@ class _Loop:
         client = self.client
         client.config = work.config
         if work.changed:
-            client.forget_contents()
+            client.contents.clear()
             self._resize(work.config.feeds.websub)
-        found = [
-            *(
-                ("verify", _Request(("callback", one.callback), one.host, partial(client.verify, one)))
-                for one in work.verifications
-            ),
-            *(("failing", _Request(("row", row.key), row.host, partial(client.drop, row, _GONE))) for row in work.gone),
-            *(
-                ("failing" if row.failures else "deliver", _Request(("row", row.key), row.host, partial(client.deliver, row)))
-                for row in work.deliveries
-            ),
-        ]
+        found = []
+        for one in work.verifications:
+            found.append(("verify", _Request(("callback", one.callback), one.host, partial(client.verify, one))))
+        for row in work.gone:
+            found.append(("failing", _Request(("row", row.key), row.host, partial(client.drop, row, _GONE))))
+        for row in work.deliveries:
+            queue = "failing" if row.failures else "deliver"
+            found.append((queue, _Request(("row", row.key), row.host, partial(client.deliver, row))))
         if work.announcements:
             found.append(("external", _Request(("hub", "external"), "", partial(client.announce, work.announcements))))
-        for queue, request in found:
-            if request.subject not in in_flight:
-                self._add(queue, request)
-        self._start()
-
-    def _add(self, queue: str, request: _Request) -> None:
-        self._in_flight[request.subject] = True
-        self._queues[queue].add(request.host, request)
+        self._start((queue, request) for queue, request in found if request.subject not in in_flight)
 
     def _resize(self, settings: WebSub) -> None:
         slots, per_host = settings.parallel, settings.parallel_per_host
@@ -286,10 +276,14 @@ class _Loop:
         for name, (at_once, of_one_host) in sizes.items():
             self._queues[name].slots, self._queues[name].per_host = at_once, of_one_host
 
-    def _start(self) -> None:
+    def _start(self, added: Iterable[tuple[str, _Request]] = ()) -> None:
+        """Add requests to the named queues, and send whatever has a free slot."""
+        for name, request in added:
+            self._in_flight[request.subject] = True
+            self._queues[name].add(request.host, request)
         for queue in self._queues.values():
-            while (request := queue.pop()) is not None:
-                self._spawn(self._send(queue, request))
+            while (next_one := queue.pop()) is not None:
+                self._spawn(self._send(queue, next_one))
 
     async def _send(self, queue: FairQueue[_Request], request: _Request) -> None:
         try:
@@ -307,34 +301,29 @@ class _Loop:
             group = [await self._outcomes.get()]
             while not self._outcomes.empty():
                 group.append(self._outcomes.get_nowait())
-            outcomes = [outcome for _subject, outcome in group]
-            ended = await asyncio.to_thread(self._write, outcomes)
-            for subject, _outcome in group:
+            ended = await asyncio.to_thread(self._write, [outcome for _subject, outcome in group])
+            for subject, outcome in group:
                 del self._in_flight[subject]
                 self._outcomes.task_done()
-            self._follow(outcomes, ended)
+                self.unsure.update(outcome.unsure)
+                if outcome.announced is not None:
+                    self._announced = outcome.announced
+            for key in ended:
+                if ("row", key) in self._in_flight:
+                    self._in_flight["row", key] = False
+            tally = self.client.tally
+            if tally and not any(kind == "row" for kind, _key in self._in_flight):
+                log.info("push", **tally)  # one line for all deliveries of a change, when the last is written down
+                self.total.update(tally)
+                tally.clear()
+            if self.unsure or not self._in_flight:
+                self.wake.set()
 
     def _write(self, outcomes: Sequence[Outcome]) -> list[int]:
         """Return keys of subscriptions that ended. Runs in a thread."""
         with database.writing(self.engine, durable=True) as connection:
             counters.add(connection, self.client.counts.take())
             return [key for outcome in outcomes for key in outcome.write(connection) or ()]
-
-    def _follow(self, outcomes: Sequence[Outcome], ended: Sequence[int]) -> None:
-        for key in ended:
-            if ("row", key) in self._in_flight:
-                self._in_flight["row", key] = False
-        for outcome in outcomes:
-            self.unsure.update(outcome.unsure)
-            if outcome.announced is not None:
-                self._announced = outcome.announced
-        tally = self.client.tally
-        if tally and not any(kind == "row" for kind, _key in self._in_flight):
-            log.info("push", **tally)  # one line for all deliveries of a change, when the last is written down
-            self.total.update(tally)
-            tally.clear()
-        if self.unsure or not self._in_flight:
-            self.wake.set()
 
 
 class HubWorker:
@@ -371,10 +360,10 @@ def run_job(engine: sa.Engine, keys: Sequence[int], now: Callable[[], float]) ->
     deliveries due again after JOB_SECONDS.
     """
     topics = Topics(engine)
-    config = topics.config()
-    if config is None or not config.hub_url or config.feeds.websub.outside:
-        return {}
     with database.reading(engine) as connection:
+        config = editions.load_edition(connection).config
+        if config is None or not config.hub_url or config.feeds.websub.outside:
+            return {}
         rows = subscriptions.deliveries_to(connection, keys, int(now()))
     client = HubClient(topics, lambda: int(now()), config)
 

@@ -18,7 +18,7 @@ from feeds.config.models import WebSub
 from feeds.database.tables import hub_subscriptions
 from feeds.websub import protocol, subscriptions
 from feeds.websub.protocol import Drop, FailureRecord, Response, Retry
-from feeds.websub.topics import Topics
+from feeds.websub.requests import Topics
 from feeds.websub.worker import FairQueue
 
 from .conftest import BASE, Hub

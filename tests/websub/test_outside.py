@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from feeds.syndication import lookup
-from feeds.websub import publish
+from feeds.websub import delivery
 
 from .conftest import BASE, Hub
 from .listening import Seen, Subscriber
@@ -89,7 +89,7 @@ def test_a_hub_that_does_not_listen_is_told_later(outside: Hub, reader: Subscrib
     outside.change("Edited", tags=["内核"], name="2.md")
     reader.receives = lambda _seen: 204
     assert len(reader.deliveries()) == 1
-    outside.until(lambda: outside.later(publish.RETRY_SECONDS + 1) or knows_all(outside))
+    outside.until(lambda: outside.later(delivery.RETRY_SECONDS + 1) or knows_all(outside))
     assert {f"{BASE}/tags/Linux.atom", f"{BASE}/tags/%E5%86%85%E6%A0%B8.atom"} <= set(urls(reader.deliveries()[1]))
 
 
@@ -107,7 +107,7 @@ def test_many_changes_are_announced_in_bounded_groups(outside: Hub, reader: Subs
     outside.site.rescan()
     outside.tick()
     outside.until(lambda: sum(len(urls(seen)) for seen in reader.deliveries()) == 3 * 71)
-    assert all(len(urls(seen)) <= 3 * publish.BATCH_SIZE for seen in reader.deliveries())
+    assert all(len(urls(seen)) <= 3 * delivery.BATCH_SIZE for seen in reader.deliveries())
     outside.until(lambda: len(told(outside)) == 1 + 3 + 70)
 
 

@@ -17,7 +17,7 @@ from ...formats import Format
 from ...model import PLURALS, FeedState
 from ...syndication import documents, lookup
 from ...syndication.lookup import Document, Elsewhere, Gone
-from ...websub.requests import Reply, RequestReceiver
+from ...websub.requests import Reply, receive
 from ..application import application
 from ..body_limit import MAX_BODY
 from ..cache import CachedDocument
@@ -112,7 +112,7 @@ def ask() -> Answer:
         except (RequestEntityTooLarge, ValueError):
             reply = Reply(413, f"the body must have at most {MAX_BODY} bytes and {MAX_FIELDS} fields\n")
         else:
-            reply = RequestReceiver(app.runtime.engine, app.edition).receive(form, int(time.time()))
+            reply = receive(app.runtime.engine, app.edition, form, int(time.time()))
     response = Response(reply.text, reply.status, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Access-Control-Allow-Origin"] = "*"
