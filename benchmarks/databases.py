@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from feeds import rescan, urls
 from feeds.config.environment import Environment
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.lookup import Document

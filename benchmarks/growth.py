@@ -16,7 +16,7 @@ from typing import Any
 
 from feeds import rescan
 from feeds.catalog import ingest
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.lookup import Document

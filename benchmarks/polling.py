@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import selections, urls
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS, Selection
 from feeds.syndication import lookup
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from feeds.config.models import Config
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import Feed, FeedState
 from feeds.syndication import documents, feed_states
 from feeds.syndication.lookup import FoundFeed, find_feed

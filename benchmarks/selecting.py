@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from feeds.errors import AddressError
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import Selection
 from feeds.runtime import Runtime
 from feeds.selections import canonical, clauses, parse

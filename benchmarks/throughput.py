@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import urls
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.documents import compress

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from feeds import urls
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import lookup
 

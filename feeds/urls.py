@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .formats import OTHER_EXTENSIONS, Format, load_formats
+from .feed_formats import OTHER_EXTENSIONS, Format, load_formats
 from .model import FACETS
 
 MAX_SLUG_BYTES = 200  # a file name holds 255 bytes, and ".atom.gz" comes on top

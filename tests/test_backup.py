@@ -20,7 +20,7 @@ from feeds.database import backup, tables
 from feeds.database import engine as engine_module
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.issues.planning import paused_issues
 from feeds.newsletter.subscribers import importer

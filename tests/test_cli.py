@@ -327,7 +327,7 @@ def test_list_for_people_has_a_line_for_each_feed(published: Path) -> None:
 
 @pytest.mark.parametrize("format", ["atom", "rss", "json"])
 def test_show_prints_the_bytes_of_a_document(site: Any, published: Path, format: str) -> None:
-    from feeds.formats import load_formats
+    from feeds.feed_formats import load_formats
 
     found = CliRunner().invoke(main, ["show", f"tags/C++.{format}", "--config", str(published)])
     assert found.exit_code == 0

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "feeds"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"i18n", "logs", "model", "plugins", "process_pool", "resources", "tokens"},
-    {"formats"},
+    {"feed_formats"},
     {"database", "urls"},
     {"config", "counters", "selections"},
     {"audience", "store"},
@@ -52,7 +52,7 @@ STRANGERS: set[tuple[str, str]] = {
 }
 #: Library -> modules that may import it (a package name stands for all of its modules).
 OWNERS: dict[str, set[str]] = {
-    "feedgen": {"formats"},
+    "feedgen": {"feed_formats"},
     "comrak": {"store.markdown"},
     "nh3": {"store.markdown"},
     "pyroaring": {"catalog.bitmaps", "database.migrations"},
@@ -73,7 +73,7 @@ OWNERS: dict[str, set[str]] = {
     "ruamel": {"config.edit"},
     "pygal": {"web.charts"},
     "brotli": {"syndication.documents"},
-    "lxml": {"formats", "syndication"},
+    "lxml": {"feed_formats", "syndication"},
     "aiohttp": {"websub.http"},
     "yarl": {"websub.http"},
     "obstore": {"static.targets"},

@@ -24,7 +24,7 @@ from werkzeug.test import Client
 
 from feeds.catalog import queries
 from feeds.cli import main
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
 from feeds.static.export import Options

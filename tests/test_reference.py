@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from feeds.cli import main
 from feeds.config.models import FeedSettings, Newsletter, Site
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS
 from feeds.web.app import make_app
 from feeds.web.views.monitoring import Collector

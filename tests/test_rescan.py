@@ -24,7 +24,7 @@ from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
 from feeds.database import tables
 from feeds.errors import ConfigError, StoreError
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
 from feeds.store import parse

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feeds import urls
-from feeds.formats import OTHER_EXTENSIONS
+from feeds.feed_formats import OTHER_EXTENSIONS
 from feeds.model import FACETS, PLURALS
 from feeds.urls import encode, feed_id, fold, slug, unslug
 

@@ -26,7 +26,7 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("store", "files to articles"), ("audience", "requests to numbers")],
     [("config", "settings"), ("counters", "what is counted"), ("selections", "as text")],
     [("database", "tables, migrations, backup, jobs"), ("urls", "the grammar of addresses")],
-    [("formats", "Atom, RSS, JSON Feed, and what packages add")],
+    [("feed_formats", "Atom, RSS, JSON Feed, and what packages add")],
     [
         ("model", "the nouns"),
         ("i18n", "words and dates"),

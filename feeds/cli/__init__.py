@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from .backup import backup, migrate, restore
 from .common import (
     CONFIG,
     JSON,
@@ -29,7 +28,7 @@ from .common import (
 )
 from .documents import as_row, export, list_feeds, opml, show
 from .mail import bounces, digest
-from .site import init
+from .site import backup, init, migrate, restore
 from .subscribers import subscribers
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .. import urls
 from ..config.models import Config, feed_path
-from ..formats import content_type, load_formats
+from ..feed_formats import content_type, load_formats
 
 #: The export's own notes, below the tree. No address begins with a dot, so nothing published has such a path.
 OWN = ".feeds-export"

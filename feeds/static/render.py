@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 from .. import urls
 from ..config.environment import Environment
 from ..errors import AddressError, RenderError
-from ..formats import Format
+from ..feed_formats import Format
 from ..newsletter.issues import archive
 from ..syndication import lookup
 from ..syndication.lookup import Document

@@ -26,7 +26,7 @@ from ..config.environment import Environment
 from ..config.models import Config
 from ..database import tables
 from ..errors import AddressError
-from ..formats import load_formats
+from ..feed_formats import load_formats
 from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter.issues import archive, planning
 from ..runtime import Runtime

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from .. import process_pool, urls
 from ..config.models import Config
-from ..formats import OTHER_EXTENSIONS, load_formats
+from ..feed_formats import OTHER_EXTENSIONS, load_formats
 from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import markdown

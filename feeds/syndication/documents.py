@@ -22,7 +22,7 @@ from .. import urls
 from ..catalog import queries
 from ..catalog.sort_key import Window
 from ..config.models import Config
-from ..formats import Category, Content, Enclosure, Entry, Format, Person
+from ..feed_formats import Category, Content, Enclosure, Entry, Format, Person
 from ..model import FACETS, PEOPLE, PLURALS, Article, Facet, Feed, FeedState, Term
 from . import feed_states
 from .feed_states import ArchiveDocument, program_version

@@ -26,7 +26,7 @@ from ..catalog.queries import Clauses, utc_datetime
 from ..catalog.sort_key import Window
 from ..config.models import Config
 from ..database import tables
-from ..formats import GROUP
+from ..feed_formats import GROUP
 from ..model import FACETS, PEOPLE, Feed, FeedState
 from ..plugins import find_plugins
 from . import feeds as definitions
@@ -35,7 +35,7 @@ from .feeds import AdjacentPeriods, ArchivePeriod
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The sources that decide the bytes of a feed, below the package.
 SOURCES = (
-    *("config/models.py", "formats.py", "model.py", "selections.py", "urls.py"),
+    *("config/models.py", "feed_formats.py", "model.py", "selections.py", "urls.py"),
     *("syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
 )
 LIBRARIES = ("feedgen", "lxml", "brotli")

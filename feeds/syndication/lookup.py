@@ -16,7 +16,7 @@ from ..catalog import queries
 from ..catalog.queries import Respelled
 from ..config.models import Config
 from ..errors import AddressError
-from ..formats import Format, load_formats
+from ..feed_formats import Format, load_formats
 from ..model import Feed, FeedState, Selection
 from . import documents, editions, feed_states, feeds
 from .editions import Edition

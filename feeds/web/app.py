@@ -21,7 +21,7 @@ from .. import i18n, logs, urls
 from ..audience import requests
 from ..config.environment import Environment
 from ..counters import STARTS
-from ..formats import load_formats
+from ..feed_formats import load_formats
 from ..model import FACETS
 from ..monitoring.health import check_readiness
 from ..resources import TEMPLATES

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .. import urls
-from ..formats import content_type
+from ..feed_formats import content_type
 from ..syndication.documents import compress
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document

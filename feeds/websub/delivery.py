@@ -25,7 +25,7 @@ from ..config.models import Config
 from ..counters import PUSHES, PendingCounts
 from ..database import chunks
 from ..database.tables import feeds, hub_announced
-from ..formats import load_formats
+from ..feed_formats import load_formats
 from . import protocol, subscriptions
 from .http import HttpClient
 from .protocol import VERIFICATION_DELAYS, Content, Drop, FailureRecord, Response

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from .. import database, urls
 from ..config.models import Lease, WebSub
 from ..errors import AddressError
-from ..formats import content_type
+from ..feed_formats import content_type
 from ..model import FeedState
 from ..syndication import editions, feeds, lookup
 from ..syndication.editions import Edition

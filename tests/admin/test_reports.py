@@ -14,7 +14,7 @@ from lxml import etree, html
 
 from feeds import audit_log, database
 from feeds.audience.requests import Batch, Counts, add_batch
-from feeds.config import sources
+from feeds.config import load
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.syndication import lookup
@@ -200,7 +200,7 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
         "feeds.yaml", "facets:\n  tag:\n    limit: 5\nfeeds:\n  - {name: a, title: A}\n  - name: b\n    title: B\n"
     )
     environment = Environment.read(console_site.config_dir, {"FEEDS_STORE": str(console_site.store)})
-    found = {f"{one.file}:{one.name}": one for one in sources.settings(load_config(environment), environment)}
+    found = {f"{one.file}:{one.name}": one for one in load.settings_in_force(load_config(environment), environment)}
     assert (found["site.yaml:title"].value, found["site.yaml:title"].line) == ("Here", 1)
     assert (found["site.yaml:store"].value, found["site.yaml:store"].variable) == (str(console_site.store), "FEEDS_STORE")
     assert (found["site.yaml:limits.documents"].value, found["site.yaml:limits.documents"].line) == ("7", 4)
@@ -212,9 +212,9 @@ def test_each_setting_says_where_its_value_comes_from(console_site: Any) -> None
 
 def test_every_setting_there_is_is_listed(demo: Any) -> None:
     """By the reference of the files that the program ships: each line of them is some setting's."""
-    found = sources.settings(load_config(demo.environment), demo.environment)
+    found = load.settings_in_force(load_config(demo.environment), demo.environment)
     listed = {(one.file, one.name.partition(".")[0]) for one in found}
-    for file in sources.SECTIONS:
+    for file in load.SECTIONS:
         keys = re.findall(r"^([a-z_]+):", Path(demo.config_dir, file).read_text("utf-8"), re.MULTILINE)
         assert {(file, key) for key in keys} <= listed
     assert all(one.line for one in found if one.file == "newsletter.yaml")
@@ -233,7 +233,7 @@ def test_secrets_are_never_shown(console_site: Any) -> None:
     operator.get("/configuration")
     assert facts(operator.page)["FEEDS_SMTP_URL"] == "set" and "hunter" not in operator.text and TOKEN not in operator.text
     database_url = "postgresql://me:hunter5@db.example/feeds?password=hunter6"
-    told = sources.variables(Environment.read(console_site.config_dir, {"FEEDS_DATABASE_URL": database_url}))
+    told = load.variables(Environment.read(console_site.config_dir, {"FEEDS_DATABASE_URL": database_url}))
     assert [one.value for one in told if one.name == "FEEDS_DATABASE_URL"] == ["postgresql://…@db.example/feeds"]
 
 

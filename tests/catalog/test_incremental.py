@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from feeds import urls
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import Article, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
 from feeds.syndication import lookup

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from feeds.catalog import queries
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse_article
 from feeds.syndication import documents, lookup, pages

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from feeds import rescan
 from feeds.config.environment import Environment
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.feed_states import program_version

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import brotli
 import pytest
 
-from feeds.formats import content_type, load_formats
+from feeds.feed_formats import content_type, load_formats
 from feeds.static.files import OWN
 from feeds.static.site_files import Exporter
 

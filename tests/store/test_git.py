@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from feeds import check as check_
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.store import git
 from feeds.store.git import Change, Commit

@@ -18,7 +18,7 @@ from feeds.catalog.sort_key import Window
 from feeds.cli import main
 from feeds.config.environment import Environment
 from feeds.database.tables import articles
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
 from feeds.store.walk import WINDOW_SECONDS, RemovalGuard, paths_digest

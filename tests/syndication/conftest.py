@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from feeds import rescan
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.syndication import lookup
 from feeds.syndication.lookup import Document

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 
 Documents = Mapping[tuple[str, str], bytes]
 ATOM = "{http://www.w3.org/2005/Atom}"

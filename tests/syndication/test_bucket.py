@@ -14,7 +14,7 @@ import brotli
 import pytest
 
 from feeds.errors import FeedsError
-from feeds.formats import content_type, load_formats
+from feeds.feed_formats import content_type, load_formats
 from feeds.static import export, targets
 from feeds.static.export import Options
 from feeds.static.files import OWN, key_of

@@ -10,7 +10,7 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import documents, lookup
 from feeds.urls import encode

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from feeds.errors import AddressError, FeedsError
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.static import export, targets
 from feeds.static.export import Options
 from feeds.static.files import OWN, key_of, path_of

@@ -10,7 +10,7 @@ from typing import Any
 import feedparser
 import pytest
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 
 Documents = Mapping[tuple[str, str], bytes]
 

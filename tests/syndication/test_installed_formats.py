@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 CODE = """
-from feeds.formats import Content, Format
+from feeds.feed_formats import Content, Format
 
 
 class Gemtext:
@@ -127,7 +127,7 @@ def test_a_broken_package_is_one_error_that_names_it(run: Run, point: str, reaso
     found = run(
         """
         from feeds.errors import FormatError
-        from feeds.formats import load_formats
+        from feeds.feed_formats import load_formats
         try:
             load_formats()
         except FormatError as error:

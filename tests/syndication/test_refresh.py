@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.syndication import lookup
 
 Marks = dict[str, tuple[str, int]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS
 from feeds.syndication import documents
 from feeds.urls import encode

@@ -14,7 +14,7 @@ import feedparser
 import pytest
 from werkzeug.test import Client
 
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.syndication import documents, lookup
 from feeds.web.conditional import ENCODINGS
 

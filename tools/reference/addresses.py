@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from feeds.config.environment import Environment
-from feeds.formats import load_formats
+from feeds.feed_formats import load_formats
 from feeds.model import FACETS
 from feeds.web.app import make_app
 

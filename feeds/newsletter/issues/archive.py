@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ... import urls
 from ...config.models import Config
 from ...database.tables import issues
-from ...formats import Content, Entry, load_formats
+from ...feed_formats import Content, Entry, load_formats
 from ...model import Issue, IssueArticle, IssueContent
 from ...syndication.feed_states import program_version
 from ...syndication.pages import adjacent_pages

@@ -13,7 +13,7 @@ from flask import abort, g, request
 from werkzeug.wrappers import Response as Answer
 
 from ...admin import actions, reports
-from ...config import sources
+from ...config import load
 from ...errors import AddressError, FeedsError
 from ...model import FREQUENCIES
 from ...newsletter.delivery import issue_status
@@ -62,11 +62,11 @@ def log() -> Answer:
 def configuration() -> Answer:
     """Every setting in force, and where its value comes from; secrets hidden."""
     runtime = application().runtime
-    settings = groupby(sources.settings(config(), runtime.environment), key=lambda setting: setting.file)
+    settings = groupby(load.settings_in_force(config(), runtime.environment), key=lambda setting: setting.file)
     return page(
         "configuration.html",
         files=[(file, list(rows)) for file, rows in settings],
-        variables=sources.variables(runtime.environment),
+        variables=load.variables(runtime.environment),
         fault=runtime.read(reports.read_overview, int(time.time())).config_fault,
         folder=str(runtime.environment.config_dir),
     )

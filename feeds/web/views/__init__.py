@@ -13,7 +13,7 @@ from flask import Response, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import urls
-from ...formats import load_formats
+from ...feed_formats import load_formats
 from ...syndication.documents import compress
 from ..application import application
 from ..conditional import VARY, negotiate_encoding

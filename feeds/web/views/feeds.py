@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as Answer
 
 from ...counters import RENDER
 from ...errors import AddressError, SelectionError
-from ...formats import Format
+from ...feed_formats import Format
 from ...model import PLURALS, FeedState
 from ...syndication import documents, lookup
 from ...syndication.lookup import Document, Elsewhere, Gone

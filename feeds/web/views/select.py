@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as Answer
 from ... import selections, urls
 from ...config.load import selection_yaml
 from ...errors import AddressError, SelectionError
-from ...formats import load_formats
+from ...feed_formats import load_formats
 from ...model import FACETS, Facet, Selection
 from ...syndication import lookup, pages
 from ...syndication.lookup import Elsewhere

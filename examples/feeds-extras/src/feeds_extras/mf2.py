@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from feeds.formats import Content, Entry
+from feeds.feed_formats import Content, Entry
 
 
 class Microformats:
