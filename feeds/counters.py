@@ -38,10 +38,6 @@ class Metric:
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
 
-    def slot(self, seconds: float) -> int:
-        """Return the slot of the histogram that a value is counted in."""
-        return next((round(bound * _MICRO) for bound in self.bounds if seconds <= bound), TOP)
-
 
 #: For work of web workers: from a fraction of what anyone notices to what nobody waits for.
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -107,8 +103,9 @@ class PendingCounts:
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """Add a value to a histogram."""
         joined = " ".join(labels)
+        slot = next((round(bound * _MICRO) for bound in metric.bounds if seconds <= bound), TOP)
         with self._lock:
-            self._sums[metric.name, joined, metric.slot(seconds)] += 1
+            self._sums[metric.name, joined, slot] += 1
             self._sums[metric.name, joined, SUM] += round(seconds * _MICRO)
 
     def take(self) -> Sums:

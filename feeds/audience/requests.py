@@ -38,7 +38,7 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Return the sum of both."""
-        return Counts(*(one + another for one, another in zip(self, other, strict=True)))
+        return Counts(*map(sum, zip(self, other, strict=True)))
 
 
 #: (day, path of the feed, format) and (day, path of the feed, aggregator, its name of the feed).
@@ -70,10 +70,7 @@ class FeedAudience:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The audience of all feeds together, and of each in `feeds`, the most requested first.
-
-    `aggregators`: the readers that each reported.
-    """
+    """The audience of all feeds together and of each in `feeds`, most requested first; the readers each aggregator reported."""
 
     counts: Counts
     readers: int
@@ -148,9 +145,6 @@ def delete_old_days(connection: sa.Connection, zone: tzinfo, now: float, days: i
     connection.execute(sa.delete(readers).where(readers.c.day < first))
 
 
-# -- queries ---------------------------------------------------------------------
-
-
 _SUMS = [sa.func.sum(audience.c[name]) for name in Counts._fields]
 
 
@@ -163,7 +157,7 @@ def summarize(connection: sa.Connection, since: int, limit: int) -> Audience:
     days = (c.day > EVER, c.day >= since)
     whole = connection.execute(sa.select(*_SUMS).where(*days)).one()
     by_path = readers_by(connection, since, "path")
-    most = _most_requested(connection, limit, *days)
+    most = most_requested(connection, limit, *days)
     formats: dict[str, dict[str, int]] = {}
     query = sa.select(c.path, c.format, _SUMS[0]).where(c.path.in_(list(most)), *days).group_by(c.path, c.format)
     for path, format, number in connection.execute(query.order_by(c.format)):
@@ -177,8 +171,7 @@ def recent_as_json(connection: sa.Connection, zone: tzinfo, now: float, limit: i
     """Return the audience of the last DAYS, with the `limit` feeds requested most, as `feeds status --json` prints it."""
 
     def as_json(counts: Counts, readers: int) -> dict[str, int]:
-        requests, unchanged, refused, sent = counts
-        return {"requests": requests, "unchanged": unchanged, "refused": refused, "bytes": sent, "readers": readers}
+        return dict(zip(("requests", "unchanged", "refused", "bytes", "readers"), (*counts, readers), strict=True))
 
     since = day_of(zone, now) - DAYS + 1
     found = summarize(connection, since, limit)
@@ -225,18 +218,15 @@ def readers_by(connection: sa.Connection, since: int, column: str, path: str | N
     return {name: int(total) for name, total in connection.execute(query)}
 
 
-def most_requested(connection: sa.Connection, limit: int) -> dict[str, Counts]:
-    """Return path -> requests of all time of the `limit` feeds requested most."""
-    return _most_requested(connection, limit, audience.c.day == EVER, audience.c.path != ELSEWHERE)
+def most_requested(connection: sa.Connection, limit: int, *where: sa.ColumnElement[bool]) -> dict[str, Counts]:
+    """Return path -> requests of the `limit` feeds requested most: of all time, or of the rows given by `where`."""
+    c = audience.c
+    query = sa.select(c.path, *_SUMS).where(*(where or (c.day == EVER, c.path != ELSEWHERE))).group_by(c.path)
+    rows = connection.execute(query.order_by(_SUMS[0].desc(), c.path).limit(limit))
+    return {path: Counts(*map(int, numbers)) for path, *numbers in rows}
 
 
 def requests_ever(connection: sa.Connection, paths: Sequence[str]) -> dict[str, Counts]:
     """Return path -> requests of all time of these feeds, in their order."""
-    found = _most_requested(connection, len(paths), audience.c.day == EVER, audience.c.path.in_(paths)) if paths else {}
+    found = most_requested(connection, len(paths), audience.c.day == EVER, audience.c.path.in_(paths)) if paths else {}
     return {path: found[path] for path in paths if path in found}
-
-
-def _most_requested(connection: sa.Connection, limit: int, *where: sa.ColumnElement[bool]) -> dict[str, Counts]:
-    c = audience.c
-    query = sa.select(c.path, *_SUMS).where(*where).group_by(c.path).order_by(_SUMS[0].desc(), c.path).limit(limit)
-    return {path: Counts(*map(int, numbers)) for path, *numbers in connection.execute(query)}

@@ -84,14 +84,12 @@ def count_tables(engine: sa.Engine, config: Config, now: Callable[[], float], st
 
 def _find_due(engine: sa.Engine, config: Config, now: int) -> Iterator[tuple[str, int, Ask]]:
     """Yield (subject, its part, how it is counted); the parts of deliveries are the issues, newest first."""
-
-    def most_requested(connection: sa.Connection) -> dict[str, int]:
-        return {path: counts.requests for path, counts in requests.most_requested(connection, MOST_REQUESTED).items()}
-
     whole: dict[str, Ask] = {
         SUBSCRIBERS: issue_status.subscriber_counts,
         READERS: partial(requests.recent_readers, zone=config.zone, now=now),
-        REQUESTED: most_requested,
+        REQUESTED: lambda connection: {
+            path: counts.requests for path, counts in requests.most_requested(connection, MOST_REQUESTED).items()
+        },
     }
     c = counted.c
     moving = sa.func.max(sa.case((c.label.in_(_WAITING), 1), else_=0))

@@ -39,10 +39,6 @@ class Readiness:
     fault: str = ""
     degraded: Mapping[str, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what /ready answers as JSON."""
-        return {"ready": not self.fault, **({"fault": self.fault} if self.fault else {}), "degraded": dict(self.degraded)}
-
 
 def check_readiness(engine: sa.Engine, now: float) -> Readiness:
     """Return whether anything can be served at `now` (UTC seconds). Never raises: a silent database is a fault."""
@@ -91,9 +87,8 @@ def find_degraded(stored: Mapping[str, str], schema: str, now: int) -> dict[str,
 
 def is_database_failure(error: BaseException) -> bool:
     """Return whether the database failed and not this program: it is stopped, locked, damaged, or out of connections."""
-    if isinstance(error, sa.exc.TimeoutError | DatabaseError):
-        return True
-    return isinstance(error, sa.exc.DatabaseError | sa.exc.InterfaceError) and not isinstance(error, _OURS)
+    failures = (sa.exc.TimeoutError, DatabaseError, sa.exc.DatabaseError, sa.exc.InterfaceError)
+    return isinstance(error, failures) and not isinstance(error, _OURS)
 
 
 def write_heartbeat(connection: sa.Connection, now: float) -> None:

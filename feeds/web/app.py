@@ -202,7 +202,9 @@ def ready() -> Answer:
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(errors.RETRY_AFTER)} if found.fault else {})
     status = 503 if found.fault else 200
     if request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json":
-        return Response(json.dumps(found.as_json()) + "\n", status, content_type="application/json", headers=headers)
+        fault = {"fault": found.fault} if found.fault else {}
+        body = json.dumps({"ready": not found.fault, **fault, "degraded": dict(found.degraded)}) + "\n"
+        return Response(body, status, content_type="application/json", headers=headers)
     lines = [found.fault or "ready", *(f"degraded: {fact}: {words}" for fact, words in found.degraded.items())]
     return Response("\n".join(lines) + "\n", status, content_type="text/plain; charset=utf-8", headers=headers)
 

@@ -21,7 +21,7 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from werkzeug.wrappers import Response as Answer
 
-from ...counters import METRICS, Metric, Series
+from ...counters import METRICS
 from ...monitoring.gauges import Snapshot, take_snapshot
 from ...monitoring.health import FACTS
 from ..application import application
@@ -65,7 +65,16 @@ class Collector:
         yield InfoMetricFamily("feeds_build", "What answers.", value=labels)
         yield Gauge("feeds_worker_start_time_seconds", "When the worker that answers was started.", self.started)
         yield from self._state()
-        yield from (_from_counters(metric, found.counters.get(metric.name, {})) for metric in METRICS)
+        for metric in METRICS:
+            kind = HistogramMetricFamily if metric.bounds else CounterMetricFamily
+            family: Any = kind(f"feeds_{metric.name}", metric.help, labels=metric.labels)
+            for values, series in found.counters.get(metric.name, {}).items():
+                if metric.bounds:
+                    buckets = [(str(bound), number) for bound, number in series.buckets(metric)]
+                    family.add_metric(values, [*buckets, ("+Inf", series.number)], series.seconds)
+                else:
+                    family.add_metric(values, series.number)
+            yield family
         yield from self._requested()
         yield from self._readers_and_queues()
 
@@ -121,19 +130,6 @@ class Collector:
         if found.jobs:
             yield _gauges("feeds_jobs", "Jobs of the workers that are not done.", "status", found.jobs)
             yield Gauge("feeds_workers", "Workers that have given a sign of life of late.", found.workers)
-
-
-def _from_counters(metric: Metric, rows: Mapping[tuple[str, ...], Series]) -> Any:
-    if not metric.bounds:
-        counter = CounterMetricFamily(f"feeds_{metric.name}", metric.help, labels=metric.labels)
-        for labels, series in rows.items():
-            counter.add_metric(labels, series.number)
-        return counter
-    family = HistogramMetricFamily(f"feeds_{metric.name}", metric.help, labels=metric.labels)
-    for labels, series in rows.items():
-        buckets = [(str(bound), number) for bound, number in series.buckets(metric)]
-        family.add_metric(labels, [*buckets, ("+Inf", series.number)], series.seconds)
-    return family
 
 
 def _gauges(name: str, help: str, label: str, values: Mapping[str, int]) -> Any:
