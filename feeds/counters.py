@@ -21,11 +21,8 @@ FLUSH_SECONDS = 5.0
 #: (name of the metric, values of its labels joined by blanks, slot).
 Key = tuple[str, str, int]
 Sums = Mapping[Key, int]
-#: Slots of a histogram: its bounds in microseconds, TOP for values above them, SUM for the sum of all values.
-TOP = 2**62
-SUM = -1
-#: The only slot of a counter.
-COUNT = 0
+#: Slots of a histogram: its bounds in microseconds, TOP for values above them, SUM for their sum; COUNT is that of a counter.
+TOP, SUM, COUNT = 2**62, -1, 0
 _MICRO = 1_000_000
 
 

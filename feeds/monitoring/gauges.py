@@ -144,9 +144,8 @@ class Snapshot:
 def take_snapshot(connection: sa.Connection, config: Config, now: int) -> Snapshot:
     """Return the values of all metrics at `now` (UTC seconds); what the clock has never counted is counted here."""
     stored, schema = editions.load_state(connection), health.schema_version(connection)
-    deliveries, subscribers, readers, paths = (
-        read_counted(connection, subject) for subject in (DELIVERIES, SUBSCRIBERS, READERS, REQUESTED)
-    )
+    subjects = (DELIVERIES, SUBSCRIBERS, READERS, REQUESTED)
+    deliveries, subscribers, readers, paths = (read_counted(connection, subject) for subject in subjects)
     if deliveries is None:
         deliveries = issue_status.statuses(connection)
     if paths is None:

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -84,9 +83,7 @@ class HttpClient:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -133,7 +130,7 @@ async def _chunks(body: bytes) -> AsyncIterator[bytes]:
 def _words(error: BaseException) -> str:
     """Return the fault in words for the operator; nothing in them was sent by the other end."""
     cause = getattr(error, "os_error", None) or error.__cause__ or error
-    if isinstance(cause, NotAllowed) or isinstance(error, NotAllowed):
+    if NotAllowed in (type(cause), type(error)):
         return "its name stands for an address that is not allowed"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"

@@ -28,9 +28,8 @@ from .protocol import MAX_URL_LENGTH, Content, SubscriptionRequest, parse_callba
 from .subscriptions import PendingDelivery
 
 MODES = ("subscribe", "unsubscribe", "publish")
-#: Bytes of a secret (section 5.1: less than 200).
-MAX_SECRET = 199
-MAX_PUBLISHED = 1000
+#: Bytes of a secret (section 5.1: less than 200), topics of one notice.
+MAX_SECRET, MAX_PUBLISHED = 199, 1000
 #: When a subscriber that met a limit may ask again, in seconds.
 RETRY_AFTER = 60
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
@@ -156,8 +155,10 @@ def _check_limits(connection: sa.Connection, request: SubscriptionRequest, limit
         return Reply(429, text, RETRY_AFTER)
     if request.mode == "unsubscribe":
         return None
-    full = usage.subscriptions + usage.requests >= limits.max_subscriptions
-    full = full or usage.subscriptions_of_host + usage.requests_of_host >= limits.max_subscriptions_per_host
+    full = (
+        usage.subscriptions + usage.requests >= limits.max_subscriptions
+        or usage.subscriptions_of_host + usage.requests_of_host >= limits.max_subscriptions_per_host
+    )
     # Renewing a subscription takes no room.
     if full and not subscriptions.is_subscribed(connection, request.topic, request.callback.url):
         return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)
@@ -182,11 +183,10 @@ def find_document(
         raise AddressError("an archive document is not pushed; subscribe to the feed itself")
     found: Document | Elsewhere | Gone = Elsewhere(path, parts.query)
     for _redirect in range(2):
-        if isinstance(found, Elsewhere):
-            if found.path == feeds.SELECT:
-                found = lookup.find_selection_document(connection, edition, found.query or "", format, known)
-            else:
-                found = lookup.find_document(connection, edition, found.path, format, known)
+        if isinstance(found, Elsewhere) and found.path == feeds.SELECT:
+            found = lookup.find_selection_document(connection, edition, found.query or "", format, known)
+        elif isinstance(found, Elsewhere):
+            found = lookup.find_document(connection, edition, found.path, format, known)
     if isinstance(found, Elsewhere):
         raise AddressError(f"no feed has the address /{path}")
     return found

@@ -22,10 +22,7 @@ _s, _r = hub_subscriptions.c, hub_requests.c
 
 @dataclass(frozen=True, slots=True)
 class PendingVerification:
-    """A request to be verified. `asked` is the topic as the subscriber wrote it, `topic` the feed's own address.
-
-    `seen` is the digest of the feed when the request came.
-    """
+    """A request to verify: `asked` is the topic as written, `topic` the feed's own address, `seen` its digest at that time."""
 
     key: int
     mode: str
@@ -105,9 +102,8 @@ def due_verifications(connection: sa.Connection, now: int, limit: int) -> list[P
 
     Requests of one callback are verified one after the other, so that the last one decides.
     """
-    rows = connection.execute(sa.select(*_VERIFICATION).where(_r.due <= now).order_by(_r.key).limit(limit))
     oldest: dict[str, PendingVerification] = {}
-    for row in rows:
+    for row in connection.execute(sa.select(*_VERIFICATION).where(_r.due <= now).order_by(_r.key).limit(limit)):
         oldest.setdefault(row.callback, PendingVerification(*row))
     return list(oldest.values())
 
@@ -216,12 +212,13 @@ def counts(connection: sa.Connection) -> dict[str, int]:
 
     `pending`: requests to be verified; `due`: deliveries not made yet; `failing`: callbacks that failed last time.
     """
-    numbers: dict[str, Any] = {
-        "subscriptions": sa.select(sa.func.count()).select_from(hub_subscriptions),
+    requests, subscriptions = (sa.select(sa.func.count()).select_from(table) for table in (hub_requests, hub_subscriptions))
+    numbers = {
+        "subscriptions": subscriptions,
         "topics": sa.select(sa.func.count(_s.topic.distinct())),
-        "pending": sa.select(sa.func.count()).select_from(hub_requests).where(_r.due.is_not(None)),
-        "due": sa.select(sa.func.count()).select_from(hub_subscriptions).where(_s.due.is_not(None)),
-        "failing": sa.select(sa.func.count()).select_from(hub_subscriptions).where(_s.failures > 0),
+        "pending": requests.where(_r.due.is_not(None)),
+        "due": subscriptions.where(_s.due.is_not(None)),
+        "failing": subscriptions.where(_s.failures > 0),
     }
     return {name: int(connection.execute(query).scalar() or 0) for name, query in numbers.items()}
 

@@ -51,10 +51,7 @@ def enqueue_deliveries(connection: sa.Connection, keys: list[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Due work; without `config` there is no hub. `changed`: the catalog has changed since the last look.
-
-    `gone` are subscriptions of topics that are gone for good.
-    """
+    """Due work; no hub without `config`. `changed`: the catalog has changed. `gone`: subscriptions to topics gone for good."""
 
     config: Config | None = None
     changed: bool = False
@@ -151,15 +148,14 @@ class FairQueue(Generic[Item]):
         """Return the next item that may begin, None where none may; call `release` with its host when it has ended."""
         if self._busy.total() >= self.slots:
             return None
-        host = next((host for host in self._waiting if self._busy[host] < self.per_host), None)
-        if host is None:
-            return None
-        item = self._waiting[host].popleft()
-        self._waiting.move_to_end(host)
-        if not self._waiting[host]:
-            del self._waiting[host]
-        self._busy[host] += 1
-        return item
+        for host, items in self._waiting.items():
+            if self._busy[host] < self.per_host:
+                self._busy[host] += 1
+                self._waiting.move_to_end(host)
+                if len(items) == 1:
+                    del self._waiting[host]
+                return items.popleft()
+        return None
 
     def release(self, host: str) -> None:
         """Free the slot of an item that has ended."""
@@ -267,14 +263,10 @@ class _Loop:
         self._start((queue, request) for queue, request in found if request.subject not in in_flight)
 
     def _resize(self, settings: WebSub) -> None:
-        slots, per_host = settings.parallel, settings.parallel_per_host
-        sizes = {
-            "verify": (min(20, slots), min(4, per_host)),
-            "deliver": (slots, per_host),
-            "failing": (max(1, slots // 5), min(2, per_host)),
-        }
-        for name, (at_once, of_one_host) in sizes.items():
-            self._queues[name].slots, self._queues[name].per_host = at_once, of_one_host
+        slots, per_host, queues = settings.parallel, settings.parallel_per_host, self._queues
+        queues["verify"].slots, queues["verify"].per_host = min(20, slots), min(4, per_host)
+        queues["deliver"].slots, queues["deliver"].per_host = slots, per_host
+        queues["failing"].slots, queues["failing"].per_host = max(1, slots // 5), min(2, per_host)
 
     def _start(self, added: Iterable[tuple[str, _Request]] = ()) -> None:
         """Add requests to the named queues, and send whatever has a free slot."""
