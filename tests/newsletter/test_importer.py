@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from feeds.cli import main
 from feeds.config.models import Config
 from feeds.database import tables
-from feeds.newsletter.subscribers import importer, records, signup, unsubscribe
+from feeds.newsletter.subscribers import importer, records, signup, suppression, unsubscribe
 from feeds.newsletter.subscribers.importer import ImportFaults, ImportOptions, ImportReport, Row
 
 from .club import NOW, Club
@@ -126,7 +126,7 @@ def test_an_import_never_revives_anybody(club: Club, how: str, consent: str) -> 
         unsubscribe.erase_by_token(club.context, token, NOW + 100)
     else:
         with club.site.runtime.engine.begin() as connection:
-            unsubscribe.end_subscription(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
+            suppression.end_subscription(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
     before = club.everything()
     report = load(club, f"\r\nReader@EXAMPLE.org,,,,,{consent},\r\n" * 2)
     assert club.everything() == before

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feeds import database
 from feeds.database import tables
-from feeds.newsletter.subscribers import importer, preferences, records, signup, unsubscribe
+from feeds.newsletter.subscribers import importer, preferences, records, signup, suppression, unsubscribe
 from feeds.newsletter.subscribers.email_address import EmailAddressError
 from feeds.newsletter.subscribers.preferences import PreferenceChanges, WishError
 from feeds.newsletter.subscribers.records import Wish
@@ -344,7 +344,7 @@ def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Cl
     waiting, letters = club.token(), len(club.letters())
     hashed = club.site.runtime.tokens().salted(READER)
     with club.site.runtime.engine.begin() as connection:
-        unsubscribe.end_subscription(connection, 1, "complained", "arf", NOW + 100, hashed)
+        suppression.end_subscription(connection, 1, "complained", "arf", NOW + 100, hashed)
         connection.execute(sa.update(tables.suppressions).values(reason=reason))
     assert signup.confirm(club.context, waiting, NOW + DAY + 100) is None
     club.sign_up(READER, now=NOW + 5 * DAY)
@@ -357,7 +357,7 @@ def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Cl
 def test_a_bounced_address_that_confirms_again_is_active_with_a_clean_record(club: Club) -> None:
     club.join()
     with club.site.runtime.engine.begin() as connection:
-        unsubscribe.end_subscription(connection, 1, "bounced", "550", NOW + 100, club.site.runtime.tokens().salted(READER))
+        suppression.end_subscription(connection, 1, "bounced", "550", NOW + 100, club.site.runtime.tokens().salted(READER))
         connection.execute(sa.update(tables.subscribers).values(bounce_score=500))
     club.join(READER, now=NOW + 2 * DAY)
     assert club.rows(sa.select(tables.subscribers.c.status, tables.subscribers.c.bounce_score)) == [("active", 0)]

@@ -23,7 +23,7 @@ from ...config.models import Newsletter
 from ...database.tables import bounces, deliveries, issues, subscribers
 from ...tokens import Tokens
 from .. import NewsletterContext
-from ..subscribers.unsubscribe import end_subscription
+from ..subscribers.suppression import end_subscription
 from . import BounceReport, BounceSource, parser
 from .parser import Verdict, one_line
 from .sources import factories

@@ -36,7 +36,6 @@ from .records import (
     parse_keys,
     selection_keys,
     selection_texts,
-    suppression_reason,
     with_iso_times,
 )
 from .signup import (
@@ -48,6 +47,7 @@ from .signup import (
     request_confirmation,
     subscriber_row,
 )
+from .suppression import suppression_reason
 
 COLUMNS = ("email", "frequency", "select", "timezone", "language", "confirmed_at", "source")
 DAY = "day"

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ... import database
-from ...database.tables import bounces, cohorts, deliveries, issues, selections, subscribers, subscriptions, suppressions
+from ...database.tables import bounces, cohorts, deliveries, issues, selections, subscribers, subscriptions
 from ...model import FREQUENCIES
 from ...tokens import Tokens
 
@@ -143,12 +143,6 @@ def find_owner(connection: sa.Connection, tokens: Tokens, token: str, *, active:
     known = find_by_key(connection, found[0]) if found else None
     is_valid = known and found and known.version == found[1] and (known.status == "active" or not active)
     return known if is_valid else None
-
-
-def suppression_reason(connection: sa.Connection, mailbox_hash: str) -> str:
-    """Return why nothing may be sent to an address; "" if mail may be sent."""
-    query = sa.select(suppressions.c.reason).where(suppressions.c.mailbox_hash == mailbox_hash)
-    return str(connection.execute(query).scalar() or "")
 
 
 def subscriptions_of(connection: sa.Connection, subscriber: int) -> list[Subscription]:

@@ -27,7 +27,8 @@ from .. import NewsletterContext
 from ..messages.transactional import enqueue
 from .email_address import EmailAddress, parse_address
 from .preferences import WishError, make_receipt, spell_select, validate_settings, validate_wish
-from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox, suppression_reason
+from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
+from .suppression import suppression_reason
 
 log: Any = structlog.get_logger("feeds.consent")
 #: Of one form: more is no reader's wish.

@@ -1,8 +1,4 @@
-"""Unsubscribe, suppress, erase: every way in which mail to an address ends.
-
-The suppression list holds salted hashes of addresses that must get no mail: no import revives them. Fresh consent lifts
-"unsubscribed" and "bounced" (`signup.enter_subscriber`); "complained" and "operator" stay.
-"""
+"""Unsubscribe and erase: what a link in a mail, its owner or the operator does to end a subscription."""
 
 from __future__ import annotations
 
@@ -10,16 +6,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions, suppressions
+from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions
 from .. import NewsletterContext
 from .email_address import EmailAddress, mask_address, parse_address
 from .records import find_by_key, find_by_mailbox, find_owner
 from .signup import REFUSED, REFUSED_DAYS, find_request
-
-#: A stronger end replaces a weaker one and never the other way: what people say counts for more than what machines report.
-_STRENGTH = {"active": 0, "bounced": 1, "unsubscribed": 2, "complained": 3, "operator": 4}
-#: A delivery in these states has not been handed over yet.
-OPEN = ("pending", "retry")
+from .suppression import end_subscription, suppress_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +62,6 @@ def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -
         hashed = context.tokens.salted(known.mailbox)
         end_subscription(connection, known.key, "unsubscribed", " ".join(reason.split())[:200], now, hashed)
         return UnsubscribeLink("gone", known.language)
-
-
-def end_subscription(connection: sa.Connection, subscriber: int, status: str, reason: str, now: int, mailbox_hash: str) -> bool:
-    """Take `subscriber` off the list. Return whether anything changed: the same end, or a stronger one, stays.
-
-    `status`: unsubscribed | bounced | complained; `reason`: in a few words, for the operator. `mailbox_hash` is
-    `Tokens.salted(mailbox)`. Deliveries not yet handed over are cancelled in every case. Idempotent.
-    """
-    mine = sa.and_(deliveries.c.subscriber == subscriber, deliveries.c.status.in_(OPEN))
-    connection.execute(sa.update(deliveries).where(mine).values(status="cancelled", updated=now))
-    suppress_address(connection, mailbox_hash, status, now)
-    weaker = [name for name, strength in _STRENGTH.items() if strength < _STRENGTH[status]]
-    update = sa.update(subscribers).where(subscribers.c.key == subscriber, subscribers.c.status.in_(weaker))
-    return connection.execute(update.values(status=status, ended=now, reason=reason)).rowcount == 1
-
-
-def suppress_address(connection: sa.Connection, mailbox_hash: str, reason: str, now: int) -> None:
-    """Put an address on the suppression list. `reason` is a status of `end_subscription`; the strongest one stays."""
-    here = suppressions.c.mailbox_hash == mailbox_hash
-    known = connection.execute(sa.select(suppressions.c.reason).where(here).with_for_update()).scalar()
-    if known is None:
-        connection.execute(sa.insert(suppressions).values(mailbox_hash=mailbox_hash, reason=reason, since=now))
-    elif _STRENGTH.get(known, 0) < _STRENGTH.get(reason, 0):
-        connection.execute(sa.update(suppressions).where(here).values(reason=reason, since=now))
 
 
 def erase_by_token(context: NewsletterContext, token: str, now: int) -> bool:
