@@ -77,10 +77,7 @@ class Series:
         return self.counts.get(SUM, 0) / _MICRO
 
     def buckets(self, metric: Metric) -> list[tuple[float, int]]:
-        """Return (bound, cumulative count) as Prometheus expects them, without the last bucket (+Inf).
-
-        Counts under bounds of an older version are counted under the next bound.
-        """
+        """Return (bound, cumulative count) without +Inf; counts under bounds of an older version go under the next bound."""
         rows = [(slot, number) for slot, number in self.counts.items() if slot != SUM]
         return [(bound, sum(number for slot, number in rows if slot <= round(bound * _MICRO))) for bound in metric.bounds]
 
@@ -122,9 +119,8 @@ ON CONFLICT (name, label, slot) DO UPDATE SET number = measures.number + exclude
 
 def add(connection: sa.Connection, sums: Sums) -> None:
     """Add counts to the stored sums. In sorted order, so that two processes cannot deadlock."""
-    if sums:
-        names = ("name", "label", "slot")
-        rows = [dict(zip(names, key, strict=True)) | {"number": number} for key, number in sorted(sums.items())]
+    rows = [{"name": name, "label": label, "slot": slot, "number": n} for (name, label, slot), n in sorted(sums.items())]
+    if rows:
         connection.execute(_ADD, rows)
 
 

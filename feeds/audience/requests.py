@@ -113,10 +113,7 @@ def add_batch(connection: sa.Connection, batch: Batch) -> None:
 
 
 def _limit_feeds(connection: sa.Connection, reports: Mapping[ReaderKey, int]) -> dict[ReaderKey, int]:
-    """Return reports with at most MAX_FEEDS names of feeds for each aggregator, path and day; further ones have no name.
-
-    So a client that invents names all the time cannot fill the table.
-    """
+    """Return reports with at most MAX_FEEDS names for each aggregator, path and day, so that invented ones fill no table."""
     c = readers.c
     known: dict[tuple[int, str, str], set[str]] = {}
     for day, path in sorted({key[:2] for key in reports}):
@@ -149,10 +146,7 @@ _SUMS = [sa.func.sum(audience.c[name]) for name in Counts._fields]
 
 
 def summarize(connection: sa.Connection, since: int, limit: int) -> Audience:
-    """Return the audience from day `since` on, with the `limit` feeds requested most.
-
-    Readers of a feed are the highest number of each aggregator in that time, added up.
-    """
+    """Return the audience from day `since` on, with the `limit` feeds requested most; readers as `readers_by` counts them."""
     c = audience.c
     days = (c.day > EVER, c.day >= since)
     whole = connection.execute(sa.select(*_SUMS).where(*days)).one()
@@ -208,7 +202,10 @@ def readers_by_day(connection: sa.Connection, path: str, since: int) -> dict[int
 
 
 def readers_by(connection: sa.Connection, since: int, column: str, path: str | None = None) -> dict[str, int]:
-    """Return `path` or `aggregator` (the `column`) -> reported readers from day `since` on, most first; of one feed or all."""
+    """Return `path` or `aggregator` (the `column`) -> readers from day `since` on, most first; of one feed or all.
+
+    These are the highest numbers that each aggregator reported in that time, added up.
+    """
     c = readers.c
     where = [c.day >= since] if path is None else [c.day >= since, c.path == path]
     highest = sa.select(c.path, c.aggregator, sa.func.max(c.number).label("number")).where(*where)

@@ -56,8 +56,7 @@ class Announcement:
 class Outcome:
     """The outcome of a request: `write` notes it inside a transaction and may return keys of subscriptions that ended.
 
-    `unsure` are topics to be compared once more. `announced`: whether an external hub accepted everything; None where the
-    request was not about that.
+    `unsure`: topics to compare once more. `announced`: whether an external hub accepted everything, None for other requests.
     """
 
     write: Callable[[sa.Connection], Sequence[int] | None]
@@ -170,10 +169,7 @@ class HubClient:
 
 
 def find_announcements(connection: sa.Connection, config: Config) -> list[Announcement]:
-    """Return what the external hub has not been notified of.
-
-    A hub that is new here is notified of nothing: nobody has subscribed to it yet. Feeds that no longer exist are forgotten.
-    """
+    """Return what the external hub has not been notified of: nothing if it is new here, as nobody has subscribed to it yet."""
     rows = (connection.execute(sa.select(table.c.path, table.c.digest)) for table in (hub_announced, feeds))
     known, current = ({path: digest for path, digest in found} for found in rows)
     hub = config.feeds.websub.outside

@@ -98,10 +98,7 @@ def wanted_digests(connection: sa.Connection) -> dict[str, set[str]]:
 
 
 def due_verifications(connection: sa.Connection, now: int, limit: int) -> list[PendingVerification]:
-    """Return the oldest due request of each callback, in the order in which they came.
-
-    Requests of one callback are verified one after the other, so that the last one decides.
-    """
+    """Return the oldest due request of each callback, in order of arrival: verified one by one, the last one decides."""
     oldest: dict[str, PendingVerification] = {}
     for row in connection.execute(sa.select(*_VERIFICATION).where(_r.due <= now).order_by(_r.key).limit(limit)):
         oldest.setdefault(row.callback, PendingVerification(*row))
@@ -133,10 +130,7 @@ def postpone(connection: sa.Connection, keys: Sequence[int], until: int) -> None
 
 
 def mark_changed(connection: sa.Connection, digests: Mapping[str, str], now: int) -> None:
-    """Make deliveries of topics' new content due; `digests` are topic -> digest.
-
-    A failing callback keeps the time of its next attempt, however often its topic changes.
-    """
+    """Make deliveries of new content due (topic -> digest); a failing callback keeps the time of its next attempt."""
     for topic, digest in digests.items():
         failing = (sa.and_(_s.failures > 0, _s.due.is_not(None)), _s.due)
         due = sa.case((_s.delivered == digest, sa.null()), failing, else_=now)

@@ -130,9 +130,9 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """A queue in which hosts take turns: a host with many callbacks, or slow ones, keeps no other waiting.
+    """A queue in which hosts take turns, so that one with many or slow callbacks keeps no other waiting.
 
-    At most `slots` items are in flight, `per_host` of one host; those of one host in the order in which they were added.
+    At most `slots` items are in flight, `per_host` of one host, in the order in which they were added.
     """
 
     def __init__(self, slots: int, per_host: int) -> None:
