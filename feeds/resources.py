@@ -1,8 +1,14 @@
-"""Paths of the files that come with the program: templates, default configuration, demo articles, static files."""
+"""The files that come with the program (templates, configuration, demo articles, static files), and a new site made of them."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from .errors import FeedsError
 
 #: The code of the package.
 CODE = Path(__file__).resolve().parent
@@ -14,3 +20,45 @@ DEFAULT_CONFIG = _SHARED / "config"
 DEMO = _SHARED / "demo"
 #: Style sheet and icons of pages.
 STATIC = CODE / "web" / "static"
+
+
+#: File of config/ -> settings at its top level -> values.
+Chosen = Mapping[str, Mapping[str, str | bool]]
+
+
+def make_site(folder: Path, chosen: Chosen, *, demo: bool, templates: bool) -> Iterator[str]:
+    """Make a site, and yield a line for each file or folder: `wrote ...` or `kept ...`. Raises FeedsError."""
+    if folder.exists() and not folder.is_dir():
+        raise FeedsError(f"{folder} is not a folder")
+    (folder / "config").mkdir(parents=True, exist_ok=True)
+    for source in sorted(DEFAULT_CONFIG.glob("*.yaml")):
+        path = folder / "config" / source.name
+        if path.exists():
+            yield f"kept    {path}"
+        else:
+            path.write_text(with_settings(source.read_text("utf-8"), chosen.get(source.name, {})), "utf-8")
+            yield f"wrote   {path}"
+    copies = [(TEMPLATES, folder / "templates")] if templates else []
+    copies += [(DEMO / "articles", folder / "demo" / "articles")] if demo else []
+    for source, target in copies:
+        if target.exists():
+            yield f"kept    {target}"
+        else:
+            shutil.copytree(source, target)
+            yield f"wrote   {target}/"
+
+
+def with_settings(text: str, chosen: Mapping[str, str | bool]) -> str:
+    """Return the default file with some values set; comments stay, in their column where they can.
+
+    >>> with_settings("title: A    # shown\\n", {"title": "B"})
+    'title: "B"  # shown\\n'
+    """
+    for name, value in chosen.items():
+        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # what JSON writes is YAML
+
+        def write_over(found: re.Match[str], line: str = line) -> str:  # a function, as a replacement would read backslashes
+            return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
+
+        text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", write_over, text, count=1, flags=re.MULTILINE)
+    return text

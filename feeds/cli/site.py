@@ -118,7 +118,7 @@ def init(folder: Path, templates: bool, yes: bool, **given: str | None) -> None:
       feeds init site --yes                      # the demo, at http://127.0.0.1:8000
       feeds init site --store ~/archive/content --title "My articles" --base-url https://feeds.example.org
     """
-    from ..config.init import make_site
+    from ..resources import make_site
 
     answers = {name: answer for name, answer in given.items() if answer is not None}
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():

@@ -36,13 +36,13 @@ from .cache import ResponseCache, revalidate
 from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
 from .rate_limit import RateLimiter, client_address
-from .views import digests, feeds, language, newsletter, pages, select, web_readers
+from .views import feeds, language, newsletter, pages, select, web_readers
 
 #: Every group of pages; the console's is left out of a static site.
 BLUEPRINTS = (
     feeds.blueprint,
     select.blueprint,
-    digests.blueprint,
+    newsletter.archive_blueprint,
     newsletter.blueprint,
     newsletter.preview_blueprint,
     feeds.hub_blueprint,

@@ -1,4 +1,4 @@
-"""The newsletter: sign up, confirm, preferences, unsubscribe, preview the next digests. GET only shows; POST acts.
+"""The newsletter: sign up, confirm, preferences, unsubscribe, previews and past issues, webhooks. GET only shows; POST acts.
 
 Pages under a token belong to one subscriber: they are cached nowhere, send no referrer, are not indexed, need no cookie.
 """
@@ -17,22 +17,24 @@ from flask import Blueprint, Response, abort, g, redirect, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Answer
 
-from ... import i18n
+from ... import i18n, urls
 from ...model import FACETS
 from ...newsletter import NewsletterContext
 from ...newsletter.bounces import WebhookError, booking
+from ...newsletter.issues import archive
 from ...newsletter.subscribers import preferences, signup, unsubscribe
 from ...newsletter.subscribers.email_address import EmailAddressError
 from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences, WishError
 from ...newsletter.subscribers.signup import Confirmation, SignupForm
 from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
-from ..application import application
+from ..application import Application, application
 from ..rate_limit import Networks, client_address, format_address
-from . import render_page
+from . import made_on_request, render_page
 from .language import COOKIE, words
 
 blueprint = Blueprint("subscriptions", __name__)
 preview_blueprint = Blueprint("coming", __name__)
+archive_blueprint = Blueprint("digests", __name__)
 
 #: Nobody fills in a form faster, or leaves it open for longer (in seconds).
 FASTEST, SLOWEST = 2, 86400
@@ -382,3 +384,60 @@ def as_mail(token: str, frequency: str) -> Answer:
     response = private(Response(found.html, content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _MESSAGE_POLICY
     return response
+
+
+# -- past issues: a list, a page for each, a feed of them -------------------
+
+#: Selections that the address of one digest may name.
+MAX_SELECTIONS = 200
+
+
+def _newsletter_app() -> Application:
+    """Return the application, or abort with 404 where there is no newsletter."""
+    app = application()
+    if not app.config.newsletter.enabled:
+        abort(404)
+    return app
+
+
+@archive_blueprint.get("/digests")
+def redirect_to_archive() -> Answer:
+    """301 to `/digests/`."""
+    return redirect("/digests/", 301)
+
+
+@archive_blueprint.get("/digests/")
+@archive_blueprint.get("/digests/page/<int:number>")
+def archive_page(number: int | None = None) -> Answer:
+    """Past digests, newest first; older pages are numbered from the oldest."""
+    app = _newsletter_app()
+    page = (app.runtime.read(archive.archive_page, number) if number != 0 else None) or abort(404)
+    path = "digests/" if number is None else urls.page_path("digests", number)
+    return _archive_response("digests.html", path, rows=page.rows, number=page.number, older=page.older, newer=page.newer)
+
+
+@archive_blueprint.get("/digests/<id>")
+def issue_page(id: str) -> Answer:
+    """One digest."""
+    # `?reach=0&s=3.17` are the selections of a message's "read in browser" link: numbers of selections, not of readers.
+    app = _newsletter_app()
+    keys = [int(key) for key in request.args.get("s", "").split(".") if key.isdecimal() and len(key) < 10][:MAX_SELECTIONS]
+    reach = request.args.get("reach", 0, type=int)
+    found = app.runtime.read(archive.issue_page, app.config, id, reach=reach, keys=keys, language=g.language) or abort(404)
+    return _archive_response("digest.html", f"digests/{found.issue.id}", page=found)
+
+
+@archive_blueprint.get("/digests.atom")
+def archive_feed() -> Answer:
+    """Past digests as an Atom feed."""
+    app = _newsletter_app()
+    response = made_on_request(app.runtime.read(archive.archive_feed, app.config), "application/atom+xml; charset=utf-8")
+    sent = len(response.get_data()) if response.status_code == 200 and request.method == "GET" else 0
+    app.limiter.count(("digests", "atom"), response.status_code, sent, request.environ, app.edition)
+    return response
+
+
+def _archive_response(template: str, path: str, **values: Any) -> Answer:
+    site = application().config.site
+    links = [("application/atom+xml", site.title, f"{site.base_url}/digests.atom")]
+    return render_page(template, autodiscovery=links, canonical=f"{site.base_url}/{path}", **values)
