@@ -170,9 +170,8 @@ def recent_as_json(connection: sa.Connection, zone: tzinfo, now: float, limit: i
     since = day_of(zone, now) - DAYS + 1
     found = summarize(connection, since, limit)
     feeds = [{"path": one.path, **as_json(one.counts, one.readers), "formats": dict(one.formats)} for one in found.feeds]
-    days = {"days": DAYS, "since": date.fromordinal(since).isoformat()}
-    whole = as_json(found.counts, found.readers)
-    return {**days, **whole, "aggregators": dict(found.aggregators), "feeds": feeds}
+    whole = {"days": DAYS, "since": date.fromordinal(since).isoformat(), **as_json(found.counts, found.readers)}
+    return {**whole, "aggregators": dict(found.aggregators), "feeds": feeds}
 
 
 def recent_readers(connection: sa.Connection, zone: tzinfo, now: float) -> dict[str, int]:

@@ -116,7 +116,7 @@ def read_counted(connection: sa.Connection, subject: str) -> dict[str, int] | No
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The values of all metrics. `counters` and `requested` never fall; the rest are gauges.
+    """The values of all metrics; `counters` and `requested` never fall.
 
     `rescan` is the last one that succeeded; `waiting` (seconds) by queue; `jobs` by status, empty where there are no workers.
     `counted_at` (UTC seconds) is when the clock last counted, None where it never did and everything was counted now.

@@ -66,8 +66,7 @@ def schema_version(connection: sa.Connection) -> str:
 def find_degraded(stored: Mapping[str, str], schema: str, now: int) -> dict[str, str]:
     """Return fact -> words for what is degraded, from the stored state and the `schema` version. Pure; `now` in UTC seconds.
 
-    A newer schema can be served, because upgrades only add to the tables: if nodes were not ready then, `feeds migrate` would
-    take all old nodes down at once.
+    A newer schema is served, as upgrades only add to the tables: else `feeds migrate` would take all old nodes down at once.
     """
     config = Config.model_validate_json(stored["config"]) if "config" in stored else Config()
     rescanned = json.loads(stored.get("rescan", "null")) or {"at": 0}

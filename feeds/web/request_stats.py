@@ -149,5 +149,5 @@ def _merge(kept: Batch, fresh: Batch) -> Batch:
         if reader_key in readers or len(readers) < MAX_ROWS:
             readers[reader_key] = max(number, readers.get(reader_key, 0))
     metrics = Counter(kept.metrics)
-    metrics.update(fresh.metrics)
+    metrics.update(fresh.metrics)  # unlike a sum of both, this keeps zeros
     return Batch(counts, readers, metrics)

@@ -42,9 +42,8 @@ class _Resolver(AbstractResolver):
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_UNSPEC) -> list[ResolveResult]:
         ask = lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)  # noqa: E731
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        for *_kind, address in found:
-            if not self._is_allowed(str(address[0])):
-                raise NotAllowed(host)
+        if not all(self._is_allowed(str(address[0])) for *_kind, address in found):
+            raise NotAllowed(host)
         return [
             ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST)
             for kind, _type, proto, _name, address in found

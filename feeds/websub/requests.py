@@ -233,7 +233,7 @@ def record_changes(engine: sa.Engine, topics: Topics, unsure: set[str] | None, n
 
     Returns the subscriptions of topics that are gone for good.
     """
-    if unsure is not None and not unsure:
+    if unsure == set():
         return []
     with database.reading(engine) as connection:
         wanted = subscriptions.wanted_digests(connection)
