@@ -191,8 +191,9 @@ class _Rescan:
         self, connection: sa.Connection, settings: ParseSettings, found: StoreChanges, accepted: bool, marks: dict[str, str]
     ) -> RescanReport:
         """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
-        before = self.stored.get("config", "")
-        moved = before != "" and Config.model_validate_json(before).site.store != self.config.site.store
+        # Settings are compared, not their text: another version of the program may write the same ones otherwise.
+        known = Config.model_validate_json(self.stored["config"]) if "config" in self.stored else None
+        moved = known is not None and known.site.store != self.config.site.store
         generation = int(self.stored.get("generation", "0")) + 1
         limits, rows = self.config.site.removal, json.loads(self.stored.get(RECENTLY_REMOVED) or "[]")
         # (when, how many articles); none in the future, where a clock was set back.
@@ -211,7 +212,7 @@ class _Rescan:
         everything = self.stored.get("shown") != marks["shown"]
         touched = None if everything else taken.touched
         changed = feed_states.refresh(connection, self.config, touched, self.now) if everything or taken.changed else []
-        if changed or taken.changed or before != marks["config"]:
+        if changed or taken.changed or known != self.config:
             marks["generation"] = str(generation)
             marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
             marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
