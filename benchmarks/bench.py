@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from feeds.config.environment import Environment
-from feeds.config.init import make_site
+from feeds.resources import make_site
 from feeds.runtime import Runtime
 
 from . import stores

@@ -62,7 +62,7 @@ def test_no_digest_is_repeated_or_left_out(site: Any) -> None:
         if article:
             site.write(f"{article}.md", tags=["Linux"], date="2026-01-04 00:00:00")
         site.rescan(instant)
-        post.tick()
+        post.send()
 
     at(MONDAY)
     at(MONDAY + YEAR, "101")
