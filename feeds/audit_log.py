@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from .database import count_rows
 from .database.tables import operator_log, rescans
-from .newsletter.subscribers.signup import network_prefix
 
 #: The newest rows that stay of either.
 LOGGED, RESCANS = 2000, 50
@@ -43,6 +42,8 @@ class Rescan:
 
 def note(connection: sa.Connection, now: int, event: str, details: str, ip: str) -> None:
     """Write one line of the log; `ip` is cut to its network."""
+    from .newsletter.subscribers.signup import network_prefix  # commands that only read need not load what composes mail
+
     row = {"at": now, "event": event, "details": details[:300], "network": network_prefix(ip)}
     key = connection.execute(sa.insert(operator_log).values(**row)).inserted_primary_key
     if key and key[0] % _EVERY == 0:
