@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
 import http.server
 import json
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from typing import Any
 import pytest
 
 from .conftest import CHECKOUT
+from .serving import served
 
 pytestmark = pytest.mark.interop
 EXAMPLE = CHECKOUT / "examples" / "feeds-extras"
@@ -93,28 +92,12 @@ def test_the_new_format_is_served_exported_linked_and_typed_right(extended: Exte
     assert not list((extended.root / "out").rglob("*.mf2.html.html"))
     home = (extended.root / "out" / "index.html").read_text("utf-8")
     assert re.search(r'<link rel="alternate" type="text/html"[^>]* href="[^"]*/all\.mf2\.html"', home)
-    with served(extended) as base, urllib.request.urlopen(f"{base}/tags/Linux.mf2.html", timeout=10) as answer:
+    with (
+        served(extended.root, extended.environment) as base,
+        urllib.request.urlopen(f"{base}/tags/Linux.mf2.html", timeout=10) as answer,
+    ):
         assert answer.read().decode() == page and answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert answer.headers["ETag"]
-
-
-@contextlib.contextmanager
-def served(extended: Extended, **variables: str) -> Iterator[str]:
-    from .newsletter.servers import free_port
-
-    port = free_port()
-    command = [sys.executable, "-m", "feeds", "serve", "--no-clock", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen([*command, "--config", str(extended.config)], env={**extended.environment, **variables})
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 class Api(http.server.BaseHTTPRequestHandler):
@@ -166,7 +149,7 @@ def test_the_new_transport_sends_a_digest_and_a_webhook_books_its_bounce(extende
     event = {"id": "e1", "event": "bounced", "code": "5.1.1", "text": "no such user", "envelope_id": token}
     body = json.dumps([event]).encode()
     signature = hmac.digest(KEY.encode(), body, "sha256").hex()
-    with served(extended, EXTRAS_WEBHOOK_KEY=KEY) as base:
+    with served(extended.root, extended.environment | {"EXTRAS_WEBHOOK_KEY": KEY}) as base:
         assert post(f"{base}/bounces/extras", body, "wrong") == 403 and post(f"{base}/bounces/nobody", body, signature) == 404
         assert [post(f"{base}/bounces/extras", body, signature) for _ in range(2)] == [200, 200], "twice is once"
     issues = json.loads(extended.feeds("bounces", "--json", EXTRAS_WEBHOOK_KEY=KEY))["issues"]

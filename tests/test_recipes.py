@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import CHECKOUT, article_text
-from .newsletter.servers import free_port
+from .serving import served
 
 RECIPES = {
     heading: re.findall(r"```diff (\S+)\n(.*?)```", text, re.DOTALL)
@@ -89,22 +87,6 @@ class Copy:
         changed = re.sub(pattern, text, path.read_text("utf-8"), count=1, flags=re.MULTILINE)
         path.write_text(changed, "utf-8")
 
-    @contextlib.contextmanager
-    def served(self) -> Iterator[str]:
-        port = free_port()
-        command = [sys.executable, "-m", "feeds", "serve", "--no-clock", "--port", str(port), "--workers", "1"]
-        process = subprocess.Popen([*command, "--config", "config"], env=self.environment, cwd=self.root)
-        try:
-            for _ in range(300):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                    break
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
-
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
@@ -128,7 +110,7 @@ def test_a_new_format_is_shown_exported_listed_and_typed_right(copy: Copy) -> No
     assert not list((copy.root / "out").rglob("*.gmi.html")), "no page stands where a document does"
     assert 'type="text/gemini"' in (copy.root / "out" / "index.html").read_text("utf-8")
     assert copy.feeds("show", "tags/Node~2Egmi.gmi").count("=> ") == 1, "a tag that ends like the format is escaped"
-    with copy.served() as base, urllib.request.urlopen(f"{base}/all.gmi", timeout=20) as answer:
+    with served(copy.root, copy.environment) as base, urllib.request.urlopen(f"{base}/all.gmi", timeout=20) as answer:
         assert answer.headers["Content-Type"] == "text/gemini; charset=utf-8" and answer.headers["ETag"]
 
 
@@ -143,7 +125,7 @@ def test_a_new_facet_has_pages_feeds_categories_and_selections(copy: Copy) -> No
     assert '<category term="内核史" scheme="http://127.0.0.1:8000/series/"' in feed and "第二部分" in feed
     assert json.loads(copy.feeds("show", "feeds/kernels.json"))["items"][0]["title"] == "第二部分"
     assert "系列" in copy.feeds("opml", "series")
-    with copy.served() as base:
+    with served(copy.root, copy.environment) as base:
         article = read(f"{base}/articles/778")
         assert "系列" in article and "/series/%E5%86%85%E6%A0%B8%E5%8F%B2" in article
         assert "内核史" in read(f"{base}/series/")
@@ -179,7 +161,7 @@ def test_a_new_transport_carries_a_digest(copy: Copy) -> None:
 def test_a_new_page_shows_its_form_and_acts_on_it(copy: Copy) -> None:
     copy.follow("Add a page with a form")
     copy.feeds("rescan")
-    with copy.served() as base:
+    with served(copy.root, copy.environment) as base:
         with urllib.request.urlopen(f"{base}/lucky", timeout=20) as answer:
             assert 'name="tag"' in answer.read().decode() and "Content-Security-Policy" in answer.headers
         body = urllib.parse.urlencode({"tag": "Linux"}).encode()
