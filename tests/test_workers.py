@@ -271,8 +271,10 @@ def test_a_clock_that_lost_its_lock_acts_no_more(scaled: Any) -> None:
         with database.lock(scaled.runtime.engine, "clock", wait=False) as other:
             assert other is None
         with scaled.runtime.engine.connect() as connection:
-            mine = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-            connection.exec_driver_sql(mine)
+            mine = """\
+                SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+            connection.exec_driver_sql(mine)  # of this database alone: other tests use the same server
         wait(lambda: not held())
 
 
