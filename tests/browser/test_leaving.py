@@ -36,6 +36,7 @@ def join(live_site: LiveSite, page: Any, address: str) -> str:
     page.goto(live_site.link(address, "confirm"))
     page.click("main button.main")
     page.click("main a[href^='/preferences/']:not([href$='/next'])")
+    page.wait_for_url("**/preferences/*")
     return str(page.url)
 
 

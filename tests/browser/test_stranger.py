@@ -43,6 +43,6 @@ def test_from_the_home_page_to_the_digest(chromium: Any, live_site: LiveSite, wi
         page.locator("main a[href^='/digests/monthly-']").first.click()
         page.locator("main .articles a").first.wait_for()
         page.click("a.brand")
-        assert page.url == live_site.base + "/"
+        page.wait_for_url(live_site.base + "/")
     finally:
         context.close()

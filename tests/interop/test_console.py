@@ -188,10 +188,12 @@ def test_a_subscriber_and_a_feed_are_found_and_a_test_message_is_sent(page: Any,
     page.goto(f"{served.base}/operator/subscribers")
     page.fill("main input[name=email]", "reader@example.com")
     page.locator("main form:has(input[name=email]) button").click()
-    assert "reader@example.com" in page.inner_text("main") and "example.com" not in page.url
+    page.locator("main", has_text="reader@example.com").wait_for()
+    assert "example.com" not in page.url
     page.goto(f"{served.base}/operator/feeds")
     page.fill("main form.inline input", "C++")
     page.locator("main form.inline button").click()
+    page.wait_for_url("**/operator/feeds?*")
     assert page.locator("table.grid tbody tr").count() == 1
     page.locator("table.grid tbody a").first.click()
     assert "C++" in page.inner_text("h1")
