@@ -152,7 +152,8 @@ selections = _table("selections", Column("key", Key, primary_key=True), Column("
 
 #: Addresses with consent. `address` as typed, `mailbox` as compared. Keys are never used again, so an old link means no other.
 #: `status`: active | unsubscribed | bounced | complained. `version` goes up to revoke the links sent so far.
-#: `bounce_score` is in hundredths, as of `bounced_at`.
+#: `bounce_score` is in hundredths, as of `bounced_at`. `previous` has the choices before each change of the last weeks (JSON:
+#: `choices`), `changed` the time of the last one.
 subscribers = _table(
     "subscribers",
     Column("key", Key, primary_key=True),
@@ -165,6 +166,8 @@ subscribers = _table(
     *_required(Text, "reason", "source"),
     Column("bounce_score", Integer, nullable=False),
     Column("bounced_at", BigInteger, nullable=False),
+    Column("previous", Text, nullable=True),
+    Column("changed", BigInteger, nullable=True),
     sqlite_autoincrement=True,
 )
 
