@@ -33,6 +33,7 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("logs", "events without secrets"),
         ("resources", "files that travel along"),
         ("plugins", "other packages"),
+        ("private_files", "modes 0600"),
         ("process_pool", "CPU work"),
         ("tokens", "signed links"),
     ],
