@@ -64,7 +64,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _kind(stack: contextlib.ExitStack, site: Site, url: str) -> Kind:
     environ = {"FEEDS_DATABASE_URL": url} if url else {}
-    runtime = Runtime(Environment.read(site.config, environ))
+    runtime = Runtime(Environment.read(site.config, environ), create=True)
     stack.callback(runtime.close)
     runtime.prepare()
     rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))

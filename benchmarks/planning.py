@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def fill(path: Path, people: int) -> None:
     """A catalog of 120 new articles and `people` subscribers, straight into the tables."""
-    engine = database.connect(f"sqlite:///{path}")
+    engine = database.connect(f"sqlite:///{path}", create=True)
     database.ensure_tables(engine)
     chance = random.Random(1)
     with database.writing(engine) as connection:

@@ -78,7 +78,7 @@ def _ours(bench: Bench, mta: servers.Postfix, number: int) -> float:
     environment = Environment.read(bench.folder / "config", {"FEEDS_DATABASE_URL": url, "FEEDS_SMTP_URL": smtp_url})
     transport = choose_transport(config, environment)
     composer = _Composer((b"x" * 72 + b"\r\n") * (SIZE // 74 + 1))
-    engine = database.connect(url)
+    engine = database.connect(url, create=True)
     try:
         _fill(engine, number)
         started = time.perf_counter()

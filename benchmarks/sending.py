@@ -119,7 +119,7 @@ def prepare(folder: Path, number: int) -> Path:
     for old in folder.glob("feeds.db*"):
         old.unlink()
     path = folder / "feeds.db"
-    engine = database.connect(f"sqlite:///{path}")
+    engine = database.connect(f"sqlite:///{path}", create=True)
     database.ensure_tables(engine)
     chance = random.Random(1)
     with database.writing(engine) as connection:

@@ -157,7 +157,7 @@ def _check_store(environment: Environment, config: Config) -> list[Problem]:
 def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     """Yield a temporary catalog of the store. Raises StoreError."""
     with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
-        engine = database.connect(f"sqlite:///{folder}/catalog.db")
+        engine = database.connect(f"sqlite:///{folder}/catalog.db", create=True)
         tables.metadata.create_all(engine)
         settings, options = ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
         try:

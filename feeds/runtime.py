@@ -28,17 +28,21 @@ COUNTING_SECONDS = 2.0
 
 
 class Runtime:
-    """Hold the engine and the environment of this process. Cheap to make; `close` it."""
+    """Hold the engine and the environment of this process. Cheap to make; `close` it.
 
-    def __init__(self, environment: Environment) -> None:
+    `create`: a missing database is made. Only commands that fill it may (`open_runtime`).
+    """
+
+    def __init__(self, environment: Environment, *, create: bool = False) -> None:
         self.environment = environment
-        self.engine = database.connect(environment.database_url.get_secret_value())
+        self._create = create
+        self.engine = database.connect(environment.database_url.get_secret_value(), create=create)
         self._counting = database.connect(environment.database_url.get_secret_value(), busy_seconds=COUNTING_SECONDS)
 
     def prepare(self) -> None:
-        """Make or check the tables. Raises DatabaseError, also for a database that was carried over to another."""
+        """Check the tables, or make them with `create`. Raises DatabaseError, also for a database that was carried over."""
         try:
-            database.ensure_tables(self.engine)
+            (database.ensure_tables if self._create else database.check_tables)(self.engine)
         except sa.exc.OperationalError as error:
             raise DatabaseError(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}") from None
         if self.read(backup.is_closed):

@@ -170,7 +170,7 @@ def _empty_file() -> bytes:
     """An SQLite database with all tables: making them takes longer than many a test."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feeds.db"
-        engine = connect(f"sqlite:///{path}")
+        engine = connect(f"sqlite:///{path}", create=True)
         ensure_tables(engine)
         engine.dispose()
         return path.read_bytes()

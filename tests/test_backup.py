@@ -184,7 +184,7 @@ def test_a_backup_of_either_database_goes_back_into_the_other(full: Any, empty: 
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     backup.restore(empty, tmp_path / "copy.db")
     backup.back_up(empty, tmp_path / "again.db")
-    once, twice = (database.connect(f"sqlite:///{tmp_path / name}.db") for name in ("copy", "again"))
+    once, twice = (database.connect(f"sqlite:///{tmp_path / name}.db", create=True) for name in ("copy", "again"))
     kept, back = rows(once), rows(twice)
     for table in metadata.tables:
         if table not in ("state", "issues"):
@@ -211,7 +211,7 @@ def test_backup_and_restore_are_commands(full: Any, tmp_path: Path) -> None:
 def old(full: Any, tmp_path: Path) -> sa.Engine:
     """The site's database as an SQLite file, as most sites begin."""
     backup.back_up(full.runtime.engine, tmp_path / "old.db")
-    return database.connect(f"sqlite:///{tmp_path / 'old.db'}")
+    return database.connect(f"sqlite:///{tmp_path / 'old.db'}", create=True)
 
 
 def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, empty: sa.Engine) -> None:

@@ -30,14 +30,14 @@ MIGRATIONS = Path(database.__file__).with_name("migrations")
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> sa.Engine:
-    return database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+    return database.connect(f"sqlite:///{tmp_path}/var/feeds.db", create=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: Any, tmp_path: Path) -> Iterator[sa.Engine]:
     """An empty database of either kind, whatever this run's sites keep."""
     if request.param == "sqlite":
-        made = database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+        made = database.connect(f"sqlite:///{tmp_path}/var/feeds.db", create=True)
     else:
         made = database.connect(postgresql.new(request.getfixturevalue("postgresql_server"), ""))
     yield made
@@ -56,6 +56,24 @@ def names(engine: sa.Engine) -> set[str]:
 # -- migrations --------------------------------------------------------------
 
 
+def test_no_connection_makes_a_database(tmp_path: Path) -> None:
+    missing = database.connect(f"sqlite:///{tmp_path}/var/feeds.db")
+    with pytest.raises(sa.exc.OperationalError), missing.connect():
+        pass
+    with pytest.raises(DatabaseError, match=r"no database at .*/var/feeds\.db \(FEEDS_DATABASE_URL"):
+        database.check_tables(missing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_is_no_database_until_its_tables_are_made(tmp_path: Path) -> None:
+    made = database.connect(f"sqlite:///{tmp_path}/a #%41 b.db", create=True)
+    with pytest.raises(DatabaseError, match="no database at"):
+        database.check_tables(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["a #%41 b.db"]
+    database.ensure_tables(made)
+    database.check_tables(made)
+
+
 def test_migrations_make_exactly_the_tables_of_the_program(engine: sa.Engine) -> None:
     database.migrate(engine)
     with engine.connect() as connection:
@@ -72,7 +90,7 @@ def test_migrations_make_exactly_the_tables_of_the_program(engine: sa.Engine) ->
 def test_migrated_tables_are_stored_as_the_declared_ones(sqlite: sa.Engine, tmp_path: Path) -> None:
     engine = sqlite
     database.migrate(engine)
-    declared = database.connect(f"sqlite:///{tmp_path}/declared.db")
+    declared = database.connect(f"sqlite:///{tmp_path}/declared.db", create=True)
     tables.metadata.create_all(declared)
 
     def rowids(which: sa.Engine) -> dict[str, bool]:
@@ -209,7 +227,7 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
 def test_a_new_database_is_as_the_migrations_would_leave_it(sqlite: sa.Engine, tmp_path: Path) -> None:
     engine = sqlite
     database.ensure_tables(engine)
-    migrated = database.connect(f"sqlite:///{tmp_path}/migrated.db")
+    migrated = database.connect(f"sqlite:///{tmp_path}/migrated.db", create=True)
     database.migrate(migrated)
 
     def objects(which: sa.Engine) -> set[tuple[str, str, str]]:

@@ -114,7 +114,7 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
     """
     from ..syndication import editions
 
-    with open_runtime(config_dir) as runtime:
+    with open_runtime(config_dir, create=True) as runtime:
         log_to_stderr(runtime.environment, log_format)
         if runtime.read(editions.load_generation) < 0:
             editions.adopt_config(runtime.engine, runtime.environment)
@@ -144,7 +144,7 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     from ..scheduler import run_clock
 
     give_memory_back()
-    with open_runtime(config_dir) as runtime:
+    with open_runtime(config_dir, create=parent is None) as runtime:
         log_to_stderr(runtime.environment, log_format)
         run_clock(runtime, parent=parent)
 
@@ -201,7 +201,7 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
     from ..catalog import queries
     from ..monitoring import health
 
-    with open_runtime(config_dir) as runtime, show_progress("Reading articles") as progress:
+    with open_runtime(config_dir, create=True) as runtime, show_progress("Reading articles") as progress:
         options = use_case.RescanOptions(full=full, pull=pull, accept_removals=accept_removals)
         report = use_case.rescan(runtime.engine, runtime.environment, options, now=int(time.time()), progress=progress)
         problems = runtime.read(queries.list_problems)

@@ -59,11 +59,14 @@ def command(function: Command) -> Command:
 
 
 @contextlib.contextmanager
-def open_runtime(config_dir: Path) -> Iterator[Runtime]:
-    """Yield the runtime of a configuration, with its tables ready; close it afterwards."""
+def open_runtime(config_dir: Path, *, create: bool = False) -> Iterator[Runtime]:
+    """Yield the runtime of a configuration, with its tables ready; close it afterwards.
+
+    Only commands that fill a database `create` a missing one; for all others its absence is a DatabaseError.
+    """
     from ..runtime import Runtime
 
-    runtime = Runtime(read_environment(config_dir))
+    runtime = Runtime(read_environment(config_dir), create=create)
     try:
         runtime.prepare()
         yield runtime

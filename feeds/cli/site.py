@@ -198,7 +198,7 @@ def migrate(config_dir: Path, source: str | None) -> None:
     from ..database import backup as backups
     from ..runtime import Runtime
 
-    runtime = Runtime(read_environment(config_dir))
+    runtime = Runtime(read_environment(config_dir), create=True)
     log_to_stderr(runtime.environment)
     try:
         before, after = database.migrate(runtime.engine)
@@ -258,7 +258,7 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
 
     if not yes and sys.stdin.isatty():
         click.confirm("Everything in the database is replaced. Go on?", abort=True, err=True)
-    with open_runtime(config_dir) as runtime, show_count("restoring") as progress:
+    with open_runtime(config_dir, create=True) as runtime, show_count("restoring") as progress:
         counts = backups.restore(runtime.engine, file, progress)
     if as_json:
         print_json({"file": str(file), "rows": counts})

@@ -5,6 +5,7 @@ date, `backup` copies one, `jobs` queues work for other processes.
 """
 
 from .engine import HEAD as HEAD
+from .engine import check_tables as check_tables
 from .engine import chunks as chunks
 from .engine import connect as connect
 from .engine import conninfo as conninfo
@@ -17,6 +18,7 @@ from .engine import is_postgresql as is_postgresql
 from .engine import is_temporary as is_temporary
 from .engine import lock as lock
 from .engine import migrate as migrate
+from .engine import place as place
 from .engine import reading as reading
 from .engine import version as version
 from .engine import writing as writing

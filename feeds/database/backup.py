@@ -46,7 +46,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> 
             with open_engine(f"sqlite:///{draft}", wal=False) as target, database.reading(target) as written:
                 found = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
         else:
-            with open_engine(f"sqlite:///{draft}", wal=False) as target:
+            with open_engine(f"sqlite:///{draft}", create=True, wal=False) as target:
                 database.ensure_tables(target)
                 with database.reading(source) as rows, database.writing(target) as written:
                     found = copy(rows, written, progress)
@@ -82,7 +82,7 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
     Nothing can be written to the source from the instant that is copied. Raises DatabaseError, and leaves both as they were,
     where the target is in use, or where the copy is not complete; SchemaError where the source is of another version.
     """
-    database.ensure_tables(source)
+    database.check_tables(source)
     database.ensure_tables(target)
     with database.lock(source, "rescan"), database.writing(source, durable=True) as rows:
         if is_closed(rows):
@@ -142,9 +142,9 @@ def _generation(connection: sa.Connection) -> int:
 
 
 @contextlib.contextmanager
-def open_engine(url: str, *, wal: bool = True) -> Iterator[sa.Engine]:
+def open_engine(url: str, *, create: bool = False, wal: bool = True) -> Iterator[sa.Engine]:
     """Yield an engine, and close all of its connections at the end."""
-    engine = database.connect(url, wal=wal)
+    engine = database.connect(url, create=create, wal=wal)
     try:
         yield engine
     finally:

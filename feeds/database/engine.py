@@ -40,11 +40,12 @@ _IDLE_SECONDS = 1.0
 _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "hide_parameters": True}
 
 
-def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Engine:
-    """Return an engine for one process. Makes the folder of a new SQLite file; opens no connection yet.
+def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: bool = True) -> sa.Engine:
+    """Return an engine for one process; opens no connection yet.
 
-    `busy_seconds`: how long a writer waits for others. Without `wal`, a database of SQLite is one file.
-    Raises DatabaseError for an address that names no known database.
+    `create`: make the file of an SQLite database, and its folder, if it is missing. No connection ever makes one: neither a
+    command that only looks, nor a service whose database was removed. `busy_seconds`: how long a writer waits for others.
+    Without `wal`, a database of SQLite is one file. Raises DatabaseError for an address that names no known database.
     """
     try:
         address = sa.make_url(url)
@@ -55,9 +56,13 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
         return _connect_postgresql(address, busy_seconds)
     if address.get_backend_name() != "sqlite":
         raise DatabaseError(f"FEEDS_DATABASE_URL: {address.drivername}: only sqlite and postgresql are known")
-    if address.database:
+    if not address.database:
+        raise DatabaseError("FEEDS_DATABASE_URL names no file, as sqlite:///var/feeds.db does")
+    if create:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(address.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = sa.create_engine(address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **_POOL)
+    sa.event.listen(engine, "do_connect", _open_existing)
 
     def prepare(connection: Any, _record: Any) -> None:
         # Transactions are begun by `reading` and `writing` below, not by the driver, which would begin them too late:
@@ -68,6 +73,11 @@ def connect(url: str, *, busy_seconds: float = 30.0, wal: bool = True) -> sa.Eng
 
     sa.event.listen(engine, "connect", prepare)
     return engine
+
+
+def _open_existing(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Open the file of an SQLite database if there is one; SQLite makes none: https://sqlite.org/uri.html"""
+    arguments[0], options["uri"] = f"{Path(arguments[0]).absolute().as_uri()}?mode=rw", True
 
 
 def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
@@ -128,6 +138,19 @@ def _probe_idle(connection: Any, record: Any, _proxy: Any) -> None:
 def is_postgresql(engine: sa.Engine) -> bool:
     """Return whether the engine is of PostgreSQL, not SQLite."""
     return engine.dialect.name == "postgresql"
+
+
+def place(engine: sa.Engine) -> str:
+    """Return where the database is, for people: the path of a file, or the address of a server without user and password.
+
+    >>> place(connect("postgresql://feeds:secret@db.example.org/feeds?password=secret"))
+    'postgresql://db.example.org/feeds'
+    """
+    url = engine.url
+    if engine.dialect.name == "sqlite":
+        return str(url.database)
+    host = url.host or next(iter(url.normalized_query.get("host", ())), "")
+    return f"postgresql://{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
 
 
 def conninfo(engine: sa.Engine) -> str:
@@ -322,12 +345,11 @@ _versions = Table("alembic_version", MetaData(), Column("version_num", String(32
 
 
 def ensure_tables(engine: sa.Engine) -> None:
-    """Make the tables of a new database. Raises SchemaError for a database that this program does not fit.
+    """Make the tables of a new database, whose file `connect` made. Raises SchemaError for one that this program does not fit.
 
     All tables are made at once, as the migrations would leave them (a test compares), without loading Alembic.
     """
-    found = version(engine)
-    if not found:
+    if not version(engine):
         with lock(engine, "migrate"):
             if version(engine):
                 return  # another process was faster
@@ -335,9 +357,27 @@ def ensure_tables(engine: sa.Engine) -> None:
                 metadata.create_all(connection)
                 _versions.create(connection)
                 connection.execute(sa.insert(_versions).values(version_num=HEAD))
-    elif found < HEAD:
+    else:
+        check_tables(engine)
+
+
+def check_tables(engine: sa.Engine) -> None:
+    """Raise DatabaseError where there is no database, or one without tables; SchemaError where this program does not fit it."""
+    missing = DatabaseError(
+        f"no database at {place(engine)} (FEEDS_DATABASE_URL names it; `feeds rescan` and `feeds serve` make a new one)"
+    )
+    if engine.dialect.name == "sqlite":
+        try:
+            if not os.stat(str(engine.url.database)).st_size:
+                raise missing
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing from None
+    found = version(engine)
+    if not found:
+        raise missing
+    if found < HEAD:
         raise SchemaError(f"the database is at {found}, this program needs {HEAD}: run `feeds migrate`")
-    elif found > HEAD:
+    if found > HEAD:
         raise SchemaError(f"the database is at {found}, newer than this program ({HEAD}): install the newer version")
 
 

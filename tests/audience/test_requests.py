@@ -21,7 +21,7 @@ DAY = 740_000
 
 @pytest.fixture
 def engine(tmp_path: Any) -> sa.Engine:
-    made = database.connect(f"sqlite:///{tmp_path}/feeds.db")
+    made = database.connect(f"sqlite:///{tmp_path}/feeds.db", create=True)
     database.ensure_tables(made)
     return made
 
@@ -109,7 +109,7 @@ COUNTS = st.builds(Counts, *(st.integers(0, 1000) for _ in Counts._fields))
 def test_nothing_is_lost_or_counted_twice_in_whatever_order_it_comes(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[Any, Counts]]
 ) -> None:
-    engine = database.connect(f"sqlite:///{tmp_path_factory.mktemp('records')}/feeds.db")
+    engine = database.connect(f"sqlite:///{tmp_path_factory.mktemp('records')}/feeds.db", create=True)
     database.ensure_tables(engine)
     for batch in batches:
         add(engine, batch)

@@ -45,7 +45,7 @@ def move(site: Any) -> Iterator[Callable[[str], None]]:
         site.runtime.close()
         file.write_text(f'FEEDS_DATABASE_URL="{url}"\n')
         site.environment = Environment.read(site.config_dir, {})
-        site.runtime = Runtime(site.environment)
+        site.runtime = Runtime(site.environment, create=True)
 
     yield to
     site.runtime.close()

@@ -112,7 +112,7 @@ def test_a_newer_program_asks_for_migration_and_then_serves_the_same(
 
 def go_back(site: Any, url: str) -> None:
     """The same rows in tables of the version before the newest, elsewhere."""
-    old = database.connect(url)
+    old = database.connect(url, create=True)
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
     with old.begin() as connection:

@@ -45,7 +45,7 @@ def _documents(config: str) -> dict[str, bytes]:
         shutil.copytree(HERE / "store", root / "store")
         for path in sorted((root / "store").rglob("*.md")):
             os.utime(path, (NOW - 86400, NOW - 86400))
-        runtime = Runtime(Environment.read(root / "config", {}))
+        runtime = Runtime(Environment.read(root / "config", {}), create=True)
         try:
             runtime.prepare()
             rescan.rescan(runtime.engine, runtime.environment, now=NOW)
