@@ -26,6 +26,7 @@ from feeds.syndication import editions, lookup
 Result = subprocess.CompletedProcess[str]
 COMMANDS = (
     "serve",
+    "health",
     "clock",
     "worker",
     "backup",

@@ -20,6 +20,7 @@ from .common import (
     LOG,
     command,
     log_to_stderr,
+    look_at_runtime,
     open_runtime,
     print_json,
     problem_rows,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 #: `feeds --help` lists the commands by what they are for.
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "Serving": ("serve", "clock", "worker"),
+    "Serving": ("serve", "clock", "worker", "health"),
     "Articles": ("rescan", "check", "status"),
     "Feeds": ("list", "show", "opml", "export"),
     "Mail": ("digest", "subscribers", "bounces"),
@@ -173,6 +174,34 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
     with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
         run_worker(runtime, concurrency=concurrency)
+
+
+@main.command()
+@CONFIG
+@click.option(
+    "--role", type=click.Choice(["web", "clock", "worker"]), default="web", show_default=True, help="Whose health is asked for."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where `feeds serve` listens.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Its port.")
+@command
+def health(config_dir: Path, role: str, host: str, port: int) -> None:
+    """Say in a sentence whether a process of this service does its work; exit status 1 where it does not.
+
+    For health checks of containers and service managers. web: what /ready answers there. clock: whether any clock acts for this
+    database, as those that stand by are well, too. worker: whether workers give signs of life. Changes nothing.
+
+    \b
+    Examples:
+      feeds health
+      feeds health --role clock
+    """
+    from ..monitoring import health as probes
+
+    with look_at_runtime(config_dir) as runtime:
+        web = role == "web"
+        found = probes.ask_web(host, port) if web else probes.ask_database(runtime.engine, role, time.time())
+    click.echo(found.words, err=not found.well)
+    sys.exit(0 if found.well else 1)
 
 
 # -- the catalog -----------------------------------------------------------

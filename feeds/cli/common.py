@@ -74,6 +74,18 @@ def open_runtime(config_dir: Path, *, create: bool = False) -> Iterator[Runtime]
         runtime.close()
 
 
+@contextlib.contextmanager
+def look_at_runtime(config_dir: Path) -> Iterator[Runtime]:
+    """Yield the runtime of a configuration as it is: nothing is made and nothing is checked; close it afterwards."""
+    from ..runtime import Runtime
+
+    runtime = Runtime(read_environment(config_dir))
+    try:
+        yield runtime
+    finally:
+        runtime.close()
+
+
 def read_environment(config_dir: Path) -> Environment:
     """Return the environment of a site. Raises FeedsError where its folder is missing."""
     from ..config.environment import Environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from .. import database
 from ..audience import requests
 from ..catalog import queries
 from ..config.models import Config
+from ..database import jobs
 from ..database.tables import articles, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
@@ -113,6 +115,51 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
         "store_git": asdict(git) if git else None,
         "schema": database.HEAD,
     }
+
+
+class Health(NamedTuple):
+    """Whether a process is well, and a sentence that says it."""
+
+    well: bool
+    words: str
+
+
+#: Seconds that `feeds health` waits for a web process.
+ASK_SECONDS = 4.0
+
+
+def ask_web(host: str, port: int) -> Health:
+    """Return the health of the web processes that listen there, as their /ready reports it."""
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        answered = connection.getresponse()
+        said = answered.read(10_000).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        return Health(False, f"nothing answers at {host}:{port} ({type(error).__name__})")
+    finally:
+        connection.close()
+    return Health(answered.status == 200, said if answered.status in (200, 503) else f"/ready answers {answered.status}")
+
+
+def ask_database(engine: sa.Engine, role: str, now: float) -> Health:
+    """Return the health of clock or workers, by their heartbeats in the database; `now` in UTC seconds. Never raises."""
+    try:
+        with database.reading(engine) as connection:
+            if role == "clock":
+                beat = int(editions.load_state(connection).get("clock", "0"))
+                silent = int(now) - beat
+                if not beat:
+                    return Health(False, "no clock has acted for this database yet")
+                well = silent <= SILENT_SECONDS
+                return Health(well, "a clock acts" if well else f"the clock has been silent for {silent} seconds")
+            if not database.is_postgresql(engine) or not jobs.is_prepared(connection):
+                return Health(False, "there are no workers: they need PostgreSQL, and `workers: true` in site.yaml")
+            if number := jobs.workers(connection):
+                return Health(True, f"{number} worker{'s' if number > 1 else ''} at work")
+            return Health(False, f"no worker has given a sign of life for {jobs.STALLED:.0f} seconds")
+    except Exception as error:  # whatever the database's fault is, nobody works
+        return Health(False, f"the database cannot be read ({type(error).__name__})")
 
 
 class Status(NamedTuple):
