@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,14 +155,13 @@ def _check_store(environment: Environment, config: Config) -> list[Problem]:
 @contextlib.contextmanager
 def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     """Yield a temporary catalog of the store. Raises StoreError."""
-    with tempfile.TemporaryDirectory(prefix="feeds-check-") as folder:
-        engine = database.connect(f"sqlite:///{folder}/catalog.db", create=True)
-        tables.metadata.create_all(engine)
-        settings, options = ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
-        try:
-            with database.writing(engine) as connection:
-                found = ingest.find_changes(connection, settings)
-                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, options)
-                yield connection
-        finally:
-            engine.dispose()
+    engine = database.temporary()
+    tables.metadata.create_all(engine)
+    settings, options = ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
+    try:
+        with database.writing(engine) as connection:
+            found = ingest.find_changes(connection, settings)
+            ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, options)
+            yield connection
+    finally:
+        engine.dispose()

@@ -26,13 +26,13 @@ SATELLITES = ("-journal", "-wal", "-shm")
 _NAME_BYTES = 200
 
 
-def make_private_folder(path: Path) -> Path:
-    """Make a folder, and the ones above it that are missing, with mode 0700. The modes of existing folders stay. Idempotent."""
+def make_private_folder(path: Path, mode: int = FOLDER) -> Path:
+    """Make a folder, and the ones above it that are missing, with this mode. The modes of existing folders stay. Idempotent."""
     if not path.is_dir():
-        make_private_folder(path.parent)
+        make_private_folder(path.parent, mode)
         with contextlib.suppress(FileExistsError):  # another process was faster
-            path.mkdir(FOLDER)
-            path.chmod(FOLDER)  # a umask such as 0777 would keep us out
+            path.mkdir(mode)
+            path.chmod(mode)  # a umask such as 0777 would keep us out
     return path
 
 

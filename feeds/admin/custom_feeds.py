@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from ..config.load import load_config
 from ..config.models import Config, NamedFeed
 from ..errors import EditError
 from ..model import Article, Selection
+from ..private_files import make_private_folder, replace_file, temporary_beside, write_private
 from ..syndication import feeds
 
 FILE = "feeds.yaml"
@@ -100,15 +100,14 @@ class FeedsFile:
             earlier = self._versions()
             number = earlier[-1].number + 1 if earlier else 1
             kept = self.environment.root / "var" / "config" / f"{FILE}.{number:06}.{now}.{_mark(text.encode())}"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-                opened.write(snapshot.text.encode())
-            for version in earlier[: max(0, len(earlier) + 1 - KEPT)]:
-                version.path.unlink(missing_ok=True)
             try:
+                make_private_folder(kept.parent)
+                write_private(kept, snapshot.text.encode())
+                for version in earlier[: max(0, len(earlier) + 1 - KEPT)]:
+                    version.path.unlink(missing_ok=True)
                 _replace(self._file, text.encode())
             except OSError as error:
-                kept.unlink()
+                kept.unlink(missing_ok=True)
                 raise EditError(f"feeds.yaml cannot be written: {error.strerror or error}") from None
         return after
 
@@ -148,24 +147,12 @@ def _mark(data: bytes) -> str:
 def _replace(file: Path, data: bytes) -> None:
     """Replace a file completely or not at all, also by a power cut; its owner and mode stay."""
     status = file.stat()
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".new")
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fchmod(opened.fileno(), stat.S_IMODE(status.st_mode))
-            with contextlib.suppress(PermissionError):
-                os.fchown(opened.fileno(), status.st_uid, status.st_gid)
-            os.fsync(opened.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with temporary_beside(file) as draft:
+        draft.write_bytes(data)
+        with contextlib.suppress(PermissionError):
+            os.chown(draft, status.st_uid, status.st_gid)
+        draft.chmod(stat.S_IMODE(status.st_mode))
+        replace_file(draft, file)
 
 
 #: Articles that a draft shows.

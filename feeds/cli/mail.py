@@ -13,6 +13,7 @@ import click
 
 from ..errors import AddressError
 from ..model import FREQUENCIES
+from ..private_files import make_private_folder, write_private
 from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, show_count
 
 if TYPE_CHECKING:
@@ -160,9 +161,9 @@ def preview(config_dir: Path, now: int | None, out: Path | None, opened: bool, *
         request = _preview_request(context, **wanted)
         seen, message, anything = digests.preview(context, request, now or int(time.time()))
         folder = out or runtime.environment.root / "var" / "preview"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
-        (folder / f"digest.{name}").write_bytes(content)
+        write_private(folder / f"digest.{name}", content)
         click.echo(folder / f"digest.{name}")
     if not anything:
         click.echo(f"feeds: nothing is new in this {request.frequency} digest; these are the last articles there are", err=True)

@@ -230,7 +230,7 @@ def backup(file: Path, config_dir: Path, as_json: bool) -> None:
     from ..database import backup as backups
 
     with open_runtime(config_dir) as runtime, show_count("copying") as progress:
-        counts = backups.back_up(runtime.engine, file, progress)
+        counts = backups.back_up(runtime.engine, file, progress, runtime.environment.root / "var")
     if as_json:
         print_json({"file": str(file), "bytes": file.stat().st_size, "rows": counts})
     else:

@@ -20,5 +20,6 @@ from .engine import lock as lock
 from .engine import migrate as migrate
 from .engine import place as place
 from .engine import reading as reading
+from .engine import temporary as temporary
 from .engine import version as version
 from .engine import writing as writing

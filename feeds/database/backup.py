@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ..errors import DatabaseError
+from ..private_files import make_private_folder, temporary_beside
 from . import engine as database
 from .tables import issues, metadata, state
 
@@ -30,16 +31,16 @@ Progress = Callable[[int], None]
 Counts = dict[str, int]
 
 
-def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> Counts:
+def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, known_in: Path | None = None) -> Counts:
     """Write a copy to a new file, readable for its owner alone; the service goes on. Returns the rows of each table.
 
-    Raises DatabaseError where the file exists. The file appears under its name only once it is complete.
+    Raises DatabaseError where the file exists. The file appears under its name only once it is complete. `known_in`: var/, see
+    `temporary_beside`.
     """
     if path.exists():
         raise DatabaseError(f"{path}: exists, and a backup overwrites nothing")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:  # on the same disk
-        draft = Path(folder) / path.name
+    make_private_folder(path.parent)
+    with temporary_beside(path, known_in) as draft:
         if source.dialect.name == "sqlite":
             with source.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
@@ -50,7 +51,6 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None) -> 
                 database.ensure_tables(target)
                 with database.reading(source) as rows, database.writing(target) as written:
                     found = copy(rows, written, progress)
-        draft.chmod(0o600)
         with draft.open("rb") as file:
             os.fsync(file)
         os.link(draft, path)  # unlike a rename, it fails where another process was faster

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import itertools
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import Column, MetaData, String, Table
 
 from ..errors import DatabaseError, SchemaError
+from ..private_files import make_private_folder, open_private
 from .tables import metadata
 
 Item = TypeVar("Item")
@@ -36,6 +38,8 @@ _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
 #: Seconds in the pool after which a connection is probed before it is used.
 _IDLE_SECONDS = 1.0
+#: Of each connection to SQLite. What is deleted is overwritten with zeros, however SQLite was built: it may be an address.
+_PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16384", "secure_delete=ON")
 #: Of both kinds. Parameters are hidden, because addresses and secrets would be in the log with any error.
 _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "hide_parameters": True}
 
@@ -59,8 +63,9 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
     if not address.database:
         raise DatabaseError("FEEDS_DATABASE_URL names no file, as sqlite:///var/feeds.db does")
     if create:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(address.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        make_private_folder(Path(address.database).parent)
+        with contextlib.suppress(FileExistsError):  # one in use is not opened: closing it would release SQLite's locks on it
+            os.close(open_private(os.path.realpath(address.database), os.O_RDWR | os.O_CREAT | os.O_EXCL))
     engine = sa.create_engine(address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **_POOL)
     sa.event.listen(engine, "do_connect", _open_existing)
 
@@ -68,11 +73,20 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
         # Transactions are begun by `reading` and `writing` below, not by the driver, which would begin them too late:
         # https://docs.sqlalchemy.org/en/latest/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
         connection.isolation_level = None
-        for pragma in (*(["journal_mode=WAL"] if wal else []), "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16384"):
+        for pragma in (*(["journal_mode=WAL"] if wal else []), *_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     sa.event.listen(engine, "connect", prepare)
     return engine
+
+
+def temporary() -> sa.Engine:
+    """Return an engine of one connection to a temporary database. Its file has no name, so that nothing outlives a kill."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect("", check_same_thread=False, isolation_level=None)
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
 
 
 def _open_existing(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -291,7 +305,7 @@ def lock(engine: sa.Engine, name: str, *, wait: bool = True) -> Iterator[Callabl
     Else yields what tells whether the lock is still held: on PostgreSQL it ends with its connection, unnoticed.
     """
     if engine.dialect.name == "sqlite":
-        descriptor = os.open(f"{engine.url.database}.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_private(f"{engine.url.database}.{name}.lock")
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

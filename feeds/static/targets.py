@@ -18,7 +18,6 @@ import fcntl
 import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import FeedsError
+from ..private_files import make_private_folder, open_private
 from .files import CODINGS, OWN, EncodedFile, content_type_of, key_of, names_of
 
 # -- the manifest ----------------------------------------------------------
@@ -65,11 +65,13 @@ class Manifest:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path) -> Iterator[Manifest]:
-        """Open a manifest, or make an empty one. Raises FeedsError where it cannot be used."""
+    def open(cls, path: str | Path, content: bytes | None = None) -> Iterator[Manifest]:
+        """Open a manifest, or make an empty one; with `content`, one in memory. Raises FeedsError where it cannot be used."""
         connection = None
         try:
-            connection = sqlite3.connect(path, isolation_level="IMMEDIATE")
+            connection = sqlite3.connect(path if content is None else ":memory:", isolation_level="IMMEDIATE")
+            if content:
+                connection.deserialize(content)
             # A killed process leaves a journal that the next one plays back; a power cut may leave less: SQLite reports that.
             connection.execute("PRAGMA synchronous=OFF")
             if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
@@ -86,6 +88,10 @@ class Manifest:
         finally:
             if connection is not None:
                 connection.close()
+
+    def content(self) -> bytes:
+        """Return the file, of a manifest in memory."""
+        return self._connection.serialize()
 
     def marks(self) -> dict[str, str]:
         """Return the mark of every file, UNFINISHED for those that an export was about to write."""
@@ -146,6 +152,8 @@ class Manifest:
 
 #: Where files are written before they are renamed into place.
 _ASIDE = f"{OWN}/aside"
+#: Modes of what a web server of another user serves, whatever the umask: a static tree is public.
+_READABLE_FILE, _READABLE_FOLDER = 0o644, 0o755
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +167,17 @@ class Folder:
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Lock the folder, waiting for another export, and open its manifest. What a killed export left aside is removed."""
         try:
-            Path(self.root, _ASIDE).mkdir(parents=True, exist_ok=True)
-            lock = os.open(Path(self.root, f"{OWN}/lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            make_private_folder(Path(self.root, OWN), _READABLE_FOLDER)
+            make_private_folder(Path(self.root, _ASIDE))
+            lock = open_private(Path(self.root, f"{OWN}/lock"))  # private: to open a file is enough to hold its lock
         except OSError as error:
             raise self._fault(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in Path(self.root, _ASIDE).iterdir():
                 left.unlink()
+            with contextlib.suppress(FileExistsError):  # for SQLite, with a mode of its own
+                os.close(open_private(Path(self.root, MANIFEST), os.O_RDWR | os.O_CREAT | os.O_EXCL))
             with Manifest.open(Path(self.root, MANIFEST)) as manifest:
                 yield manifest, lambda: None  # it is where it belongs
         finally:
@@ -208,7 +219,9 @@ class Folder:
                     before = target.read_bytes()
                 if before == file.data:
                     continue
-                aside.write_bytes(file.data)
+                with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _READABLE_FILE), "wb") as opened:
+                    os.fchmod(opened.fileno(), _READABLE_FILE)
+                    opened.write(file.data)
                 if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of seconds
                     seconds = int(os.stat(target).st_mtime)
                     if int(os.stat(aside).st_mtime) <= seconds:
@@ -216,7 +229,7 @@ class Folder:
                 try:
                     aside.replace(target)
                 except FileNotFoundError:
-                    target.parent.mkdir(parents=True, exist_ok=True)
+                    make_private_folder(target.parent, _READABLE_FOLDER)
                     aside.replace(target)
                 written += 1
         except OSError as error:
@@ -282,13 +295,12 @@ class Bucket:
     @contextlib.contextmanager
     def open_manifest(self) -> Iterator[tuple[Manifest, Callable[[], None]]]:
         """Fetch the manifest; it is stored over the version that it was made from, or not at all."""
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, "manifest.db")
-            meta: Any = None  # of the object as it was read or written last; None where there was none
-            with self._store() as (obstore, store), contextlib.suppress(FileNotFoundError):
-                found = obstore.get(store, MANIFEST)
-                copy.write_bytes(bytes(found.bytes()))
-                meta = found.meta
+        content, meta = b"", None  # the latter of the object as it was read or written last; None where there was none
+        with self._store() as (obstore, store), contextlib.suppress(FileNotFoundError):
+            found = obstore.get(store, MANIFEST)
+            content, meta = bytes(found.bytes()), found.meta
+
+        with Manifest.open(MANIFEST, content) as manifest:
 
             def store_manifest() -> None:
                 nonlocal meta
@@ -296,10 +308,9 @@ class Bucket:
                 attributes = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
                 options = {"attributes": attributes, "use_multipart": False, "mode": version or "create"}
                 with self._store() as (obstore, store):
-                    meta = obstore.put(store, MANIFEST, copy.read_bytes(), **options)
+                    meta = obstore.put(store, MANIFEST, manifest.content(), **options)
 
-            with Manifest.open(copy) as manifest:
-                yield manifest, store_manifest
+            yield manifest, store_manifest
 
     def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
         """Return nothing: listing a bucket takes longer than an export. `full` is there for that."""

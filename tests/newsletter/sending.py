@@ -71,7 +71,7 @@ class Post:
             database.insert_rows(connection, issues, [row])
             known = connection.execute(sa.select(sa.func.count()).select_from(subscribers)).scalar() or 0
             new = range(known + 1, people + 1)
-            rows = [(k, address(k), address(k), "active", "en", "UTC", 1, 1, 1, None, "", "", 0, 0) for k in new]
+            rows = [(k, address(k), address(k), "active", "en", "UTC", 1, 1, 1, None, "", "", 0, 0, None, None) for k in new]
             database.insert_rows(connection, subscribers, rows)
             open_rows = [(issue, k, 0, "1", "pending", 0, 0, "", 0, NOW, "") for k in range(1, people + 1)]
             database.insert_rows(connection, deliveries, open_rows)

@@ -60,7 +60,7 @@ def test_a_message_id_never_leads_out_of_the_folder(id: str) -> None:
 
 def test_a_full_or_broken_disk_puts_a_message_off(post: Post, tmp_path: Path) -> None:
     post.add(2)
-    (tmp_path / "tmp" / "weekly-1.1@example.org").mkdir(parents=True)
+    (tmp_path / "tmp" / ".weekly-1.1@example.org.feeds-tmp").mkdir(parents=True)
     assert post.deliver(Maildir(tmp_path)).retry == 1 and post.counts() == {"sent": 1, "retry": 1}
 
 

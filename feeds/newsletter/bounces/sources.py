@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from ...config.environment import Environment
 from ...config.models import Config
 from ...plugins import find_plugins, load_plugin
+from ...private_files import make_private_folder
 from . import GROUP, BounceReport, BounceSource, MailboxError
 from .parser import MAX_BYTES, parse_report
 
@@ -98,7 +99,7 @@ class Maildir(BounceSource):
         for report in booked:
             if (path := self._find(report.name)) is not None:
                 path.unlink(missing_ok=True)
-        (self.folder / "cur").mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder / "cur")
         for report in kept:
             if (path := self._find(report.name)) is not None:
                 flags = "".join(sorted({*path.name.partition(":2,")[2], "F"}))

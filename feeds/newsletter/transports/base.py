@@ -13,6 +13,7 @@ Other packages provide transports by an entry point of the group `feeds.transpor
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import re
@@ -26,6 +27,7 @@ from ...config.environment import Environment
 from ...config.models import Config
 from ...errors import TransportError
 from ...model import Message, Outcome
+from ...private_files import SUFFIX, make_private_folder, open_private, remove_leftovers
 from ..delivery.dispatcher import Dispatcher, Ledger, dispatch
 
 #: What of a server's reply is kept for the operator.
@@ -183,7 +185,8 @@ class Maildir(PerMessageTransport):
         """Make the folders where they are missing. Raises TransportError if that fails or nothing can be written there."""
         try:
             for name in ("tmp", "new", "cur"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
+                make_private_folder(self.folder / name)
+            remove_leftovers(self.folder / "tmp")
             if not os.access(self.folder / "new", os.W_OK):
                 raise PermissionError(13, "not writable")
             self._read = {name.partition(":")[0] for name in os.listdir(self.folder / "cur")}
@@ -201,11 +204,13 @@ class Maildir(PerMessageTransport):
             return Outcome("sent", "already read", "body")
         head = f"Return-Path: <{message.sender}>\r\nDelivered-To: {message.recipient}\r\n"
         try:
-            with open(self.folder / "tmp" / name, "wb") as file:
+            draft = self.folder / "tmp" / f".{name}{SUFFIX}"
+            with os.fdopen(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # in use, as `remove_leftovers` sees it
                 file.write((head.encode() + message.data).replace(b"\r\n", b"\n"))
                 file.flush()
                 os.fsync(file.fileno())
-            (self.folder / "tmp" / name).replace(self.folder / "new" / name)
+                draft.replace(self.folder / "new" / name)
             self._syncing = self._syncing or asyncio.create_task(self._sync_folder())
             await asyncio.shield(self._syncing)
         except OSError as error:
