@@ -12,7 +12,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from feeds.web.body_limit import THREADS
+from feeds.web.rsgi import THREADS
 
 
 def main(factory: str, port: int) -> None:

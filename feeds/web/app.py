@@ -31,11 +31,11 @@ from ..syndication.documents import compress
 from . import charts, console, errors
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
-from .body_limit import MAX_BODY, BodyLimit
+from .body_limit import MAX_BODY
 from .cache import ResponseCache, revalidate
 from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
-from .rate_limit import RateLimiter, client_address
+from .rate_limit import RateLimiter
 from .views import feeds, language, newsletter, pages, select, web_readers
 
 #: Every group of pages; the console's is left out of a static site.
@@ -92,7 +92,6 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     flask.extensions[KEY] = Application(runtime, cache, poller, limiter, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    flask.wsgi_app = BodyLimit(flask.wsgi_app, lambda environ: client_address(environ, limiter.proxies))  # type: ignore[method-assign]
     flask.url_map.strict_slashes = False
     flask.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
     _prepare_templates(flask, environment.root)

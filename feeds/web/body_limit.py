@@ -1,77 +1,87 @@
-"""Limits on request bodies: read as a whole, within a bound of bytes, by few threads at once and fewer for each client.
+"""Limits on request bodies: of bytes, of time, and of how many may be on their way at once. They are read by the event loop.
 
-The server waits for a body in the thread that reads it, without a timeout: a few connections that promise a form and never send
-it would take all threads. So readers of bodies have places; without a free one the response is 503 at once. Behind a proxy that
-receives bodies before it passes them on (nginx does) nobody waits at all.
+No thread waits for a body: `rsgi` reads it here, and only a complete one goes on to the application. A body has GRACE seconds,
+and more while it comes at RATE or faster, so that a connection that stalls or drips ends by itself. Where all PLACES are taken,
+the network (/24, /48) that holds the most of them gives up its oldest: a stalled body loses its place, and a newcomer always gets one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterable
 from typing import Any
 
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, ServiceUnavailable
-
-from .access_log import App, StartResponse
-from .rate_limit import Address
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
 #: Bytes. The largest form of the service has fewer; a longer body is answered 413.
 MAX_BODY = 64 * 1024
-#: Of a worker: threads of the server, those that may wait for bodies, and those for one client (an IPv6 /64 is one).
-THREADS, PLACES, PLACES_EACH = 5, 3, 2
+#: Bodies of a worker that may be on their way at once: at most 32 MB in all.
+PLACES = 512
+#: Seconds that every body has, and the bytes a second that give it more. A body of MAX_BODY bytes has 69 seconds at most.
+GRACE, RATE = 5.0, 1024
 
 
-class BodyLimit:
-    """A WSGI application in front of another. `client` returns the client's address of a request. Threads share it."""
+class Bodies:
+    """The bodies that one worker is reading. Its methods run in the event loop, so nothing is locked."""
 
-    def __init__(self, app: App, client: Callable[[dict[str, Any]], Address]) -> None:
-        self.app, self.client = app, client
-        self._taken: Counter[Address] = Counter()
-        self._lock = threading.Lock()
+    def __init__(self, places: int = PLACES) -> None:
+        self.places = places
+        self._held: dict[str, dict[asyncio.Timeout, None]] = {}  # of each network, the oldest first
+        self._evicted: set[asyncio.Timeout] = set()
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = LimitedBody(environ, lambda: self.reserve(self.client(environ)))
-        return self.app(environ, start_response)
+    def __len__(self) -> int:
+        return sum(map(len, self._held.values()))
 
-    @contextmanager
-    def reserve(self, client: Address) -> Iterator[None]:
-        """Hold a place for `client`. Raises ServiceUnavailable where none is free."""
-        with self._lock:
-            if self._taken.total() >= PLACES or self._taken[client] >= PLACES_EACH:
-                raise ServiceUnavailable
-            self._taken[client] += 1
+    async def read(self, chunks: AsyncIterable[bytes], network: str, length: int | None) -> bytes:
+        """Return a body of `length` bytes (None: chunked). Raises the HTTPException that answers a body that does not come."""
+        if length is not None and length > MAX_BODY:
+            raise RequestEntityTooLarge
+        if len(self) >= self.places:
+            self._evict()
+        loop, parts, received = asyncio.get_running_loop(), [], 0
+        begun = loop.time()
+        deadline = asyncio.timeout_at(begun + GRACE)
+        own = self._held.setdefault(network, {})
+        own[deadline] = None
         try:
-            yield
+            async with deadline:
+                async for chunk in chunks:
+                    parts.append(chunk)
+                    received += len(chunk)
+                    if received > MAX_BODY:
+                        raise RequestEntityTooLarge
+                    if deadline not in self._evicted:
+                        deadline.reschedule(begun + GRACE + received / RATE)
+        except TimeoutError:
+            raise (ServiceUnavailable() if deadline in self._evicted else RequestTimeout()) from None
         finally:
-            with self._lock:
-                self._taken[client] -= 1
-                self._taken += Counter()  # drops counts of 0
+            own.pop(deadline)
+            self._evicted.discard(deadline)
+            if not own:
+                self._held.pop(network, None)
+        if length is not None and received < length:
+            raise ClientDisconnected
+        return b"".join(parts)
+
+    def _evict(self) -> None:
+        """End the oldest body of the network that holds the most places, among equals of the one that came first."""
+        waiting = [[one for one in held if one not in self._evicted] for held in self._held.values()]
+        if oldest := max(waiting, key=len, default=[]):
+            self._evicted.add(oldest[0])
+            oldest[0].reschedule(0)
 
 
-class LimitedBody(io.RawIOBase):
-    """`wsgi.input`, read as a whole at the first read, while `reserve` holds a place. Truncated bodies are rejected."""
+class NoBody(io.RawIOBase):
+    """`wsgi.input` of a body that did not come: reading it raises why, which the application answers as any other error."""
 
-    def __init__(self, environ: Mapping[str, Any], reserve: Callable[[], AbstractContextManager[None]]) -> None:
-        self._stream, self._length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-        self._reserve = reserve
-        self._held: io.BytesIO | None = None
+    def __init__(self, reason: HTTPException) -> None:
+        self._reason = reason
 
     def readable(self) -> bool:
         """Return True, as `io` asks for."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Copy the next bytes to `buffer`. Raises ServiceUnavailable, ClientDisconnected, RequestEntityTooLarge."""
-        if self._held is None:
-            with self._reserve():
-                found = self._stream.read(MAX_BODY + 1)
-            if self._length.isdecimal() and len(found) < min(int(self._length), MAX_BODY):
-                raise ClientDisconnected
-            if len(found) > MAX_BODY:  # Werkzeug would take the part that was read for the whole
-                raise RequestEntityTooLarge
-            self._held = io.BytesIO(found)
-        return self._held.readinto(buffer)
+        """Raise the reason."""
+        raise self._reason

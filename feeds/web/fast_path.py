@@ -21,7 +21,7 @@ import structlog
 
 from ..syndication.editions import Edition
 from .access_log import HEADER, AccessLog, App, StartResponse
-from .cache import ResponseCache
+from .cache import Headers, ResponseCache
 from .rate_limit import RateLimiter
 
 log: Any = structlog.get_logger("feeds.web")
@@ -57,6 +57,10 @@ class EditionPoller:
             finally:
                 self._lock.release()
         return self._edition
+
+    def known(self) -> Edition | None:
+        """Return the edition without waiting for the database; None where `latest` would ask it."""
+        return self._edition if time.monotonic() < self._due or self._lock.locked() else None
 
     def expire(self) -> None:
         """Make the next call of `latest` ask the database."""
@@ -94,30 +98,47 @@ class FastPath:
         self._numbers = itertools.count(1)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        request_id = f"{self._prefix}-{next(self._numbers)}"
+        request_id = self._request_id(environ, self.editions.latest)
+        if (found := self._answer_from_cache(environ, request_id, self.editions.latest)) is None:
+            if not environ.get("QUERY_STRING", "").isascii():  # typed without percent signs: Flask raises where it is not UTF-8
+                encoded = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), environ["QUERY_STRING"])
+                environ["QUERY_STRING"] = encoded
+            return self.access_log.watch(self.app, environ, start_response, request_id)
+        status, headers, body = found
+        start_response(_STATUS[status], headers)
+        return [body]
+
+    def answer_at_once(self, environ: dict[str, Any]) -> tuple[int, Headers, bytes] | None:
+        """Return status, headers and body of a cached document; None where there is none, or the database would be asked."""
+        if (edition := self.editions.known()) is None:
+            return None
+        return self._answer_from_cache(environ, self._request_id(environ, lambda: edition), lambda: edition)
+
+    def _request_id(self, environ: dict[str, Any], edition: Callable[[], Edition]) -> str:
         if (given := environ.get("HTTP_X_REQUEST_ID")) is not None and _REQUEST_ID.fullmatch(given):
             with contextlib.suppress(Exception):  # the database is away: the known configuration stays in force
-                self.limiter.adopt(self.editions.latest().config)
+                self.limiter.adopt(edition().config)
             if self.limiter.trusts(environ):  # the id that a proxy of the operator gave the request
-                request_id = given
+                return str(given)
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def _answer_from_cache(
+        self, environ: dict[str, Any], request_id: str, latest: Callable[[], Edition]
+    ) -> tuple[int, Headers, bytes] | None:
         path = environ["PATH_INFO"]
         # A selection is what its query says; the key is as in `views.select`.
         cached = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
         if (
             cached is None
-            or (edition := self.editions.latest()).generation > cached.generation  # in this order: polling revalidates entries
+            or (edition := latest()).generation > cached.generation  # in this order: polling revalidates entries
             or environ.get("HTTP_SEC_FETCH_DEST") == "document"
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
             or not cached.can_answer(environ)
         ):
-            if not environ.get("QUERY_STRING", "").isascii():  # typed without percent signs: Flask raises where it is not UTF-8
-                encoded = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), environ["QUERY_STRING"])
-                environ["QUERY_STRING"] = encoded
-            return self.access_log.watch(self.app, environ, start_response, request_id)
+            return None
         status, headers, body = self.limiter.respond(cached, environ, edition)
         if environ["REQUEST_METHOD"] == "HEAD":
             body = b""
-        start_response(_STATUS[status], [*headers, (HEADER, request_id)])
         if self.access_log.everything:
             self.access_log.write(environ, request_id, status, len(body), 0.0)
-        return [body]
+        return status, [*headers, (HEADER, request_id)], body

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from granian import Granian
+from granian import Granian, _futures
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -21,10 +22,9 @@ from granian.log import LogLevels
 from .. import logs
 from ..config.environment import Environment, variable
 from ..errors import FeedsError
-from .body_limit import THREADS
 
 if TYPE_CHECKING:
-    from .fast_path import FastPath
+    from .rsgi import Gateway
 
 log: Any = structlog.get_logger("feeds.serve")
 
@@ -48,11 +48,10 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
         factory=True,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,  # the proxy's HTTP/2 ends at the proxy; unencrypted it would only be another way in
         websockets=False,
         workers=workers,
-        blocking_threads=THREADS,
         backlog=2048,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=MAX_HEADERS),
         respawn_failed_workers=True,
@@ -82,12 +81,31 @@ class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is cho
         super().shutdown(exit_code)
 
 
-def create_worker() -> FastPath:
+def create_worker() -> Gateway:
     """Return the application of a worker process, which ends with its parent."""
     from . import app
+    from .rsgi import Gateway
 
     threading.Thread(target=_follow_parent, daemon=True).start()
-    return app.create()
+    gateway = Gateway(app.create())
+    _answer_directly(gateway)
+    return gateway
+
+
+def _answer_directly(gateway: Gateway) -> None:
+    """Let the server's thread answer requests without a body, which saves their way through the event loop: a third of a 304.
+
+    There is no public interface for that. Where a later granian has not got this function, all requests go through the loop.
+    """
+    usual = getattr(_futures, "_cbsched_aioschedule", None)
+    if usual is None:
+        return
+
+    def schedule(loop: Any, context: Any, callback: Any) -> Callable[[Any], None]:
+        later = usual(loop, context, callback)
+        return lambda watcher: None if gateway.answer(watcher.scope, watcher.proto) else later(watcher)
+
+    _futures._cbsched_aioschedule = schedule
 
 
 def _follow_parent() -> None:

@@ -23,8 +23,14 @@ from feeds.web.app import create_app
 from tests.conftest import CHECKOUT, settle_database
 
 TOKEN = "open-sesame-0123456789"
-#: As `feeds serve`, but for how long it waits for headers.
-SERVE = "from feeds.web import server; server.HEADER_TIMEOUT_MS = {timeout}; from feeds.cli import main; main()"
+#: As `feeds serve`, but for how long it waits for headers and for bodies.
+SERVE = """
+from feeds.web import body_limit, server
+server.HEADER_TIMEOUT_MS = {timeout}
+body_limit.GRACE = {grace}
+from feeds.cli import main
+main()
+"""
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
 
@@ -99,17 +105,17 @@ def client(guarded: Environment) -> Client:
 
 @pytest.fixture(scope="module")
 def start(guarded: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wire]]:
-    """Starts servers of one worker: `start(timeout=1000)`."""
+    """Starts servers of one worker: `start(timeout=1000, grace=1.0)`, milliseconds for headers and seconds for bodies."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(timeout: int) -> Wire:
+    def run(timeout: int, grace: float = 5.0) -> Wire:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             wire = Wire(probe.getsockname()[1], tmp_path_factory.mktemp("serve") / "log")
         options = ["serve", "--config", str(guarded.config_dir), "--port", str(wire.port), "--workers", "1", "--no-clock"]
         environment = {**os.environ, "FEEDS_OPERATOR_TOKEN": TOKEN}
         with wire.log.open("wb") as log:
-            command = [sys.executable, "-c", SERVE.format(timeout=timeout), *options]
+            command = [sys.executable, "-c", SERVE.format(timeout=timeout, grace=grace), *options]
             started.append(subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, env=environment))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -129,8 +135,17 @@ def start(guarded: Environment, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def wire(start: Callable[..., Wire]) -> Iterator[Wire]:
-    """Waits a second for headers. What it has written is looked at in the end, whatever was asked."""
-    wire = start(timeout=1000)
+    """Waits a second for headers and bodies. What it has written is looked at in the end, whatever was asked."""
+    yield from _watched(start(timeout=1000, grace=1.0))
+
+
+@pytest.fixture(scope="module")
+def patient(start: Callable[..., Wire]) -> Iterator[Wire]:
+    """Waits ten minutes for headers and bodies, longer than any test: what stalls here stalls."""
+    yield from _watched(start(timeout=600_000, grace=600.0))
+
+
+def _watched(wire: Wire) -> Iterator[Wire]:
     yield wire
     log = wire.log.read_text("utf-8", "replace")
     assert "Traceback" not in log and "level=error" not in log and "panicked" not in log, log[-3000:]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 
 import pytest
 
 from feeds.web import body_limit
 
-from .conftest import Wire, read
+from .conftest import TOKEN, Wire, read
 
 SECOND = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /nothing HTTP/1.1\r\nHost: x\r\n"
@@ -142,22 +141,54 @@ def test_headers_that_drip_have_no_more_time_than_others(wire: Wire) -> None:
             pytest.fail("still open")
 
 
-def test_forms_that_never_come_leave_threads_for_readers(wire: Wire) -> None:
+STALLED = {
+    "headers that stop": FORM,
+    "a body that never begins": FORM + b"Content-Length: 100\r\n\r\n",
+    "a body that stops": FORM + b"Content-Length: 100\r\n\r\nemail=",
+    "chunks without an end": FORM + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+    "half a chunk": FORM + b"Transfer-Encoding: chunked\r\n\r\nff\r\nabcde",
+    "a body that waits to be asked for": FORM + b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n",
+    "a sign-in": FORM.replace(b"/subscribe", b"/operator/sign-in") + b"Content-Length: 100\r\n\r\ntoken=",
+    "a body of a page that takes none": FORM.replace(b"/subscribe", b"/") + b"Content-Length: 100\r\n\r\n",
+    "a body with GET": GET + b"Content-Length: 100\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("number", [64, 256])
+@pytest.mark.parametrize("name", STALLED)
+def test_stalled_sockets_cost_nobody_an_answer(patient: Wire, name: str, number: int) -> None:
     with contextlib.ExitStack() as waiting:
-        held = [waiting.enter_context(wire.connect()) for _number in range(4 * body_limit.THREADS)]
-        for connection in held:
-            connection.sendall(FORM + b"Content-Length: 100\r\n\r\nemail=")
+        for _number in range(number):
+            waiting.enter_context(patient.connect()).sendall(STALLED[name])
         for address in ("/all.atom", "/tags/Linux.rss", "/", "/health"):
-            assert wire.get(address) == 200, address
-        for connection in held:
-            connection.settimeout(0.3)
-        answers = [read(connection, 0.1).statuses for connection in held]
-        assert answers.count([503]) == len(held) - body_limit.PLACES_EACH, "one client has so many places"
-    for _time in range(100):  # until the server has seen that they are gone
-        if wire.ask(FORM + b"Content-Length: 5\r\nConnection: close\r\n\r\nabcde", quiet=15).statuses == [200]:
-            return
-        time.sleep(0.1)
-    pytest.fail("their places were not given back")
+            assert patient.get(address) == 200, address
+        forms = {
+            "/subscribe": (b"email=", 200),
+            "/operator/sign-in": (b"token=" + TOKEN.encode(), 303),
+            "/unsubscribe/x": (b"List-Unsubscribe=One-Click", 404),
+        }
+        for address, (form, status) in forms.items():
+            head = FORM.replace(b"/subscribe", address.encode()) + b"Connection: close\r\n"
+            found = patient.ask(head + b"Content-Length: %d\r\n\r\n" % len(form) + form, quiet=15)
+            assert found.statuses == [status], address
+
+
+@pytest.mark.parametrize("drip", [b"", b"a"], ids=["nothing", "a byte now and then"])
+def test_a_body_that_is_too_slow_is_answered_408_and_the_connection_ended(wire: Wire, drip: bytes) -> None:
+    with wire.connect() as connection:
+        connection.settimeout(0.1)
+        connection.sendall(FORM + b"Content-Length: 60000\r\n\r\nemail=")
+        data = b""
+        for _number in range(300):  # enough for 30 seconds; the server waits one here
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(drip)
+            with contextlib.suppress(TimeoutError):
+                if not (part := connection.recv(65536)):
+                    break
+                data += part
+        else:
+            pytest.fail("still open")
+        assert data.startswith(b"HTTP/1.1 408")
 
 
 def test_readers_that_do_not_read_hold_nobody_up(wire: Wire) -> None:
