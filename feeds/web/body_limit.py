@@ -2,7 +2,7 @@
 
 No thread waits for a body: `rsgi` reads it here, and only a complete one goes on to the application. A body has GRACE seconds,
 and more while it comes at RATE or faster, so that a connection that stalls or drips ends by itself. Where all PLACES are taken,
-the network (/24, /48) that holds the most of them gives up its oldest: a stalled body loses its place, and a newcomer always gets one.
+the network (/24, /48) that holds the most of them gives up its oldest: a newcomer always gets a place.
 """
 
 from __future__ import annotations
