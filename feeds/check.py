@@ -26,7 +26,7 @@ from .newsletter.messages.templates import template_folders
 from .newsletter.messages.transactional import TransactionalComposer
 from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
-from .store import git
+from .store import git, walk
 from .store.git import Git
 from .store.parse import ParseSettings
 from .syndication import feeds
@@ -47,6 +47,13 @@ def check(environment: Environment) -> list[Problem]:
         *_check_store(environment, config),
         *_check_newsletter(environment, config),
     ]
+
+
+def count_ignored(environment: Environment) -> int:
+    """Return how many names in the store are passed over: hidden ones, and leftovers of editors. 0 where there is no store."""
+    with contextlib.suppress(ConfigError, StoreError):
+        return walk.list_files(os.path.realpath(load_config(environment).site.store)).ignored
+    return 0
 
 
 def _as_problem(fault: Fault, kind: str = "config") -> Problem:

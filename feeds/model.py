@@ -193,7 +193,10 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class RescanReport:
-    """What one rescan did; `articles` is the size of the catalog afterwards, `held` those of them whose files are gone."""
+    """What one rescan did; `articles` is the size of the catalog afterwards, `held` those of them whose files are gone.
+
+    `ignored`: hidden files, and what editors and the like leave behind.
+    """
 
     articles: int
     added: int
@@ -205,6 +208,7 @@ class RescanReport:
     renamed: int = 0
     feeds_changed: int = 0
     held: int = 0
+    ignored: int = 0
 
 
 # -- newsletter ------------------------------------------------------------

@@ -183,7 +183,7 @@ class _Rescan:
             )
             idle = found.idle and not (hold and accepted)
             if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
-                return self._report(connection, held=hold.articles if hold else 0), found.dates
+                return self._report(connection, found, held=hold.articles if hold else 0), found.dates
         with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
             return self._write(connection, settings, found, accepted, marks), found.dates
 
@@ -211,12 +211,13 @@ class _Rescan:
         taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, options)
         everything = self.stored.get("shown") != marks["shown"]
         touched = None if everything else taken.touched
-        changed = feed_states.refresh(connection, self.config, touched, self.now) if everything or taken.changed else []
+        latest = max(self.now, int(self.stored.get("changed", "0")) + 1)
+        changed = feed_states.refresh(connection, self.config, touched, latest) if everything or taken.changed else []
         if changed or taken.changed or known != self.config:
             marks["generation"] = str(generation)
-            marks["changed"] = str(max(self.now, int(self.stored.get("changed", "0")) + 1))
+            marks["changed"] = str(latest)
             marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
-        report = self._report(connection, taken, len(changed), len(taken.held))
+        report = self._report(connection, found, taken, len(changed), len(taken.held))
         # What the operator has accepted does not count against later removals.
         recently = [] if accepted else [*recently, *([(self.now, taken.counts.removed)] if taken.counts.removed else [])]
         marks |= {HELD: self._hold(taken, report.articles), RECENTLY_REMOVED: json.dumps(recently)}
@@ -233,7 +234,12 @@ class _Rescan:
         return json.dumps(asdict(RemovalHold(len(taken.held), published, since, walk.paths_digest(taken.held))))
 
     def _report(
-        self, connection: sa.Connection, taken: IngestResult | None = None, feeds_changed: int = 0, held: int = 0
+        self,
+        connection: sa.Connection,
+        found: StoreChanges,
+        taken: IngestResult | None = None,
+        feeds_changed: int = 0,
+        held: int = 0,
     ) -> RescanReport:
         counts = taken.counts if taken else Counts()
         total = database.count_rows(connection, articles)
@@ -245,4 +251,5 @@ class _Rescan:
             seconds=round(time.perf_counter() - self.started, 3),
             feeds_changed=feeds_changed,
             held=held,
+            ignored=found.ignored,
         )

@@ -203,7 +203,7 @@ def test_a_store_that_is_missing_fails_and_keeps_what_is_published(site: Any, pu
 def test_check_finds_nothing_where_nothing_is_wrong_and_touches_nothing(site: Any, config: Path) -> None:
     found = feeds("check", "--config", config, "--json")
     assert found.returncode == 0, found.stdout
-    assert json.loads(found.stdout) == {"ok": True, "problems": []}
+    assert json.loads(found.stdout) == {"ok": True, "problems": [], "ignored": 0}
     assert site.runtime.read(editions.load_generation) == -1
 
 

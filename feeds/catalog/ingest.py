@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..database import chunks, count_rows, fetch_rows, insert_rows
-from ..database.tables import articles, bodies, departed, files, memberships, quarantine
+from ..database.tables import articles, bodies, departed, files, memberships, quarantine, state
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
@@ -24,9 +24,9 @@ from ..store import git
 from ..store.git import DateChanges
 from ..store.parse import ParsedFile, ParseSettings, parse_all
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
-from . import terms
+from . import queries, terms
 from .bitmaps import BitmapWriter
-from .sort_key import position
+from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
 
 Progress = Callable[[int, int], None]
@@ -41,6 +41,7 @@ class StoreChanges:
     files: FileChanges
     problems: tuple[Problem, ...]
     stale_problems: tuple[str, ...]
+    ignored: int = 0
     dates: DateChanges = field(default_factory=DateChanges)
 
     @property
@@ -66,7 +67,8 @@ def find_changes(
     present = listing.files.keys() | {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}
-    return StoreChanges(changes, tuple(listing.problems), tuple(sorted(stale - set(changes.removed))), dates)
+    gone = tuple(sorted(stale - set(changes.removed)))
+    return StoreChanges(changes, tuple(listing.problems), gone, listing.ignored, dates)
 
 
 # -- the whole way ---------------------------------------------------------
@@ -153,6 +155,7 @@ class Ingest:
         self._bitmaps = BitmapWriter(connection)
         self._changed_aliases: list[terms.Place] = []
         self._respelled: dict[int, tuple[str, Spelled]] = {}
+        self._former: dict[str, int] = {}
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
     def put(self, batch: Sequence[ParsedFile]) -> None:
@@ -180,14 +183,15 @@ class Ingest:
             _update(self.connection, articles, some)
         terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
         self._bitmaps.write()
+        self._write_former_updates()
         return held
 
     def _put(self, batch: Sequence[ParsedFile], *, final: bool) -> list[ParsedFile]:
         owned = self._ids_by_path([file.path for file in batch])
         c = articles.c
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
-        query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.names).where(c.id.in_(ids))
-        existing = {row.id: _Known(*row[1:6], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
+        existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
         rows = _Rows()
         deferred = []
         for file in batch:
@@ -240,6 +244,7 @@ class Ingest:
             available = known.available
         else:
             available = published if self.options.arrival == 0 and known is None else max(published, now)
+        updated = int(article.updated.timestamp())
         row = _article_row(article, key, place, path) | self._shown(article.digest, names) | {"available": available}
         if known is None:
             self.counts.added += 1
@@ -247,6 +252,8 @@ class Ingest:
             rows.added.append(row | {"first_seen": now, "arrival": self.options.arrival})
         else:
             self.counts.changed += 1
+            if updated < known.updated or place != known.position or names != known.names:
+                self._note_former(known.position, known.updated)
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
             self.terms.count(known.names, -1)
             self._bitmaps.drop(key, known.position, self.terms.keys(known.names))
@@ -255,14 +262,14 @@ class Ingest:
         rows.members += members
         self._respelled.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        return _Known(key, place, path, article.digest, available, names)
+        return _Known(key, place, path, article.digest, available, updated, names)
 
     def _remove_orphans(self, seen: int) -> frozenset[str]:
         """Remove the orphans that no other file took over, unless the guard holds them back: then return their files."""
         c = articles.c
         going: list[Any] = []
         for part in chunks(sorted(self._orphans)):
-            query = sa.select(c.id, c.path, c.key, c.position, c.names).where(c.id.in_(part))
+            query = sa.select(c.id, c.path, c.key, c.position, c.updated, c.names).where(c.id.in_(part))
             going += [row for row in self.connection.execute(query) if self._orphans[row.id] == row.path]
         gone = frozenset(row.path for row in going) & self._removed
         published = count_rows(self.connection, articles) - self.counts.added if gone else 0
@@ -273,6 +280,7 @@ class Ingest:
                 names = json.loads(row.names)
                 self.terms.count(names, -1)
                 self._bitmaps.drop(row.key, row.position, self.terms.keys(names))
+                self._note_former(row.position, row.updated)
             self.counts.removed += len(rows)
             keys = [row.key for row in rows]
             leaving = sa.select(c.id, c.available, c.arrival).where(c.key.in_(keys))
@@ -283,6 +291,19 @@ class Ingest:
             for table in (files, quarantine):
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(paths)))
         return held
+
+    def _note_former(self, place: int, updated: int) -> None:
+        """Note what an article was dated that feeds may hold no more."""
+        month = queries.month_of(published_at(place))
+        self._former[month] = max(updated, self._former.get(month, 0))
+
+    def _write_former_updates(self) -> None:
+        known = queries.former_updates(self.connection)
+        raised = {month: updated for month, updated in self._former.items() if updated > known.get(month, 0)}
+        if raised:
+            self.connection.execute(sa.delete(state).where(state.c.name == queries.FORMER_UPDATES))
+            row = {"name": queries.FORMER_UPDATES, "value": json.dumps(known | raised)}
+            self.connection.execute(sa.insert(state), [row])
 
     def rejoin(self, former: Aliases) -> None:
         """Give every article its terms again, from the spellings in its file, after the aliases changed from `former`."""
@@ -321,6 +342,7 @@ class _Known:
     path: str
     content: str
     available: int
+    updated: int
     names: Spelled
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from .. import selections, urls
 from ..database import chunks, count_rows
-from ..database.tables import articles, bodies, memberships, quarantine, terms
+from ..database.tables import articles, bodies, memberships, quarantine, state, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from . import bitmaps
@@ -112,6 +112,35 @@ def article_digests(connection: sa.Connection, clauses: Clauses, window: Window)
     queries = (sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)) for part in chunks(keys))
     found = {key: (digest, updated) for query in queries for key, digest, updated in connection.execute(query)}
     return [found[key] for key in keys]
+
+
+#: Name in the table `state`: month of publication (UTC) -> the newest `updated` of articles that went or went back.
+FORMER_UPDATES = "former_updates"
+
+
+def former_updates(connection: sa.Connection) -> dict[str, int]:
+    """Return, by month of publication ("2016-05", UTC), the newest `updated` that articles had which have it no more.
+
+    They are removed, dated back or of other terms now, as after a checkout of an older commit. No feed's own `updated` may
+    be before those that it has shown.
+    """
+    value = connection.execute(sa.select(state.c.value).where(state.c.name == FORMER_UPDATES)).scalar()
+    return json.loads(value) if value else {}
+
+
+def newest_former_update(former: Mapping[str, int], first: int | None = None, end: int | None = None) -> int:
+    """Return the newest of `former_updates`, of the months from `first` to before `end` (UTC seconds); 0 for none. Pure."""
+    begins, ends = month_of(first) if first is not None else "", month_of(end - 1) if end is not None else "~"
+    return max((updated for month, updated in former.items() if begins <= month <= ends), default=0)
+
+
+def month_of(seconds: int) -> str:
+    """Return the month of an instant (UTC seconds).
+
+    >>> month_of(0)
+    '1970-01'
+    """
+    return f"{utc_datetime(seconds):%Y-%m}"
 
 
 def article_keys(connection: sa.Connection, clauses: Clauses, window: Window = Window()) -> list[int]:

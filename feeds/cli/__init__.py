@@ -243,6 +243,7 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
             f"{report.removed} removed), {report.quarantined} in quarantine, {report.feeds_changed} feeds changed, "
             f"{report.seconds:.2f} s"
         )
+        _print_ignored(report.ignored)
         _print_problems(problems[:10])
         if len(problems) > 10:
             click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
@@ -269,15 +270,18 @@ def check(config_dir: Path, as_json: bool) -> None:
       feeds check --json | jq -r ".problems[].path"
     """
     from ..check import check as find_problems
+    from ..check import count_ignored
 
-    found = find_problems(read_environment(config_dir))
+    environment = read_environment(config_dir)
+    found, ignored = find_problems(environment), count_ignored(environment)
     hints = [problem for problem in found if problem.kind == "hint"]
     problems = [problem for problem in found if problem.kind != "hint"]
     if as_json:
         noted = {"hints": problem_rows(hints)} if hints else {}
-        print_json({"ok": not problems, "problems": problem_rows(problems), **noted})
+        print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": ignored, **noted})
     else:
         _print_problems([*problems, *hints], err=False)
+        _print_ignored(ignored)
         click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
 
@@ -316,6 +320,7 @@ def status(config_dir: Path, as_json: bool) -> None:
     click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
     if found["rescan"]:
         click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
+        _print_ignored(found["rescan"].get("ignored", 0), err=False)
     if found["store_git"] is not None:
         _print_git(found["store_git"])
     for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
@@ -329,6 +334,11 @@ def status(config_dir: Path, as_json: bool) -> None:
         click.echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
     click.echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
+
+
+def _print_ignored(number: int, *, err: bool = True) -> None:
+    if number:
+        click.echo(f"{number} hidden or left-over file{'s' if number > 1 else ''} ignored", err=err)
 
 
 def _print_git(git: Mapping[str, Any]) -> None:

@@ -104,6 +104,8 @@ class _FeedFiles(NamedTuple):
 class SiteContent:
     """What the generators draw from, read in one snapshot. `shared`: the mark of what shows on every page.
 
+    `former`: `queries.former_updates`, which archive documents may show.
+
     `articles`: those with no other home; `feeds`: with keys of their articles; newest first. `terms`: by facet, with a feed.
     """
 
@@ -114,6 +116,7 @@ class SiteContent:
     states: dict[str, FeedState]
     feeds: list[tuple[Feed, list[int]]]
     terms: dict[str, list[Term]]
+    former: dict[str, int]
 
     def mark(self, *parts: object) -> str:
         """Return the mark of a page that shows these parts."""
@@ -193,7 +196,16 @@ class Exporter:
                 found.append((feed, keys))
         shared = shared_mark(config, self._root)
         terms = {facet: feeds.offered_terms(connection, config, facet) for facet in facets}
-        return SiteContent(config, shared, self._snapshot, self._of_articles(config, shared), states, found, terms)
+        return SiteContent(
+            config,
+            shared,
+            self._snapshot,
+            self._of_articles(config, shared),
+            states,
+            found,
+            terms,
+            queries.former_updates(connection),
+        )
 
     def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
         snapshot, before, self._articles = self._snapshot, self._articles, {}
@@ -214,10 +226,11 @@ class Exporter:
     def _of_feeds(self, site: SiteContent) -> Iterator[SiteFile]:
         """Yield pages and archives of all feeds. A list that is the same object has the same articles, looking the same."""
         before, self._feeds = self._feeds, {}
+        shared = site.mark(site.former) if site.former else site.shared
         for feed, keys in site.feeds:
             made = before.get(feed.path)
-            if made is None or made.keys is not keys or (made.shared, made.feed) != (site.shared, feed):
-                made = _FeedFiles(site.shared, feed, keys, [*self._archives(site, feed, keys), *_feed_pages(site, feed, keys)])
+            if made is None or made.keys is not keys or (made.shared, made.feed) != (shared, feed):
+                made = _FeedFiles(shared, feed, keys, [*self._archives(site, feed, keys), *_feed_pages(site, feed, keys)])
             self._feeds[feed.path] = made
             yield from made.files
 
@@ -237,7 +250,9 @@ class Exporter:
         common = feed_states.history_digest(site.config, feed)
         for (name, inside), older, younger in zip(periods.items(), names, names[2:], strict=False):
             path, shown = urls.archive_path(feed.path, name), site.shown(inside)
-            mark = mark_of(common, name, older, younger, shown)
+            period = feeds.parse_period(feed.archive, name, site.config.zone)
+            former = queries.newest_former_update(site.former, period.first, period.end) if period else 0
+            mark = mark_of(common, name, older, younger, shown, *([str(former)] if former else []))
             yield from _documents(path, mark)
             yield _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
 

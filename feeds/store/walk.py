@@ -1,12 +1,15 @@
 """Walk the store: which files are there, which changed since the last rescan, and how many may be removed at once.
 
-No file is read. A file counts as unchanged while its size, mtime and ctime are.
+No file is read. A file counts as unchanged while its size, mtime and ctime are. What is hidden, or what editors, file managers
+and version control leave behind, is no article: it is counted. A copy that a synchronising program made because two people
+changed a file is named as a problem, because only a person can merge it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +19,25 @@ from ..model import Problem
 Stamp = int  # one column to load and one number to compare for each file
 #: No file has this one, so the next rescan reads it again.
 UNSETTLED: Stamp = -1
+#: Ends of the names of articles, in any case: a suffix in another case is a file that changed its name.
 SUFFIXES = (".md", ".markdown")
+#: Folders, besides hidden ones, that hold nothing that anybody wrote. In lower case.
+_OTHER_FOLDERS = frozenset(
+    {"__macosx", "node_modules", "@eadir", "lost+found", "#recycle", "#snapshot", "@recycle", "$recycle.bin"}
+    | {"system volume information"}
+)
+#: Files, besides hidden ones, that programs leave beside articles: Office's locks, half-synchronised files, autosaves, backups.
+_LEFTOVER = re.compile(
+    r"~\$|~syncthing~|\#.*\#$|.*~$|4913$|thumbs\.db$|ehthumbs\.db$|desktop\.ini$|icon\r$|.*___jb_(?:tmp|old)___$"
+    r"|.*\.(?:sw[a-p]|kate-swp|bak|orig|rej|tmp|temp|part|partial|crdownload|save(?:\.\d+)?)$",
+    re.IGNORECASE | re.DOTALL,
+)
+#: git mergetool's, which are called like articles.
+_MERGED = re.compile(r"_(?:BACKUP|BASE|LOCAL|REMOTE)_\d+\.\w+$")
+#: Syncthing, Dropbox and Nextcloud, ownCloud.
+_CONFLICT = re.compile(r"\.sync-conflict-\d{8}-\d{6}|\([^()]*conflicted copy[^()]*\)|_conflict-\d{8}-\d{6}", re.IGNORECASE)
+#: No article that has another name than these needs a closer look.
+_SUSPECT = re.compile(r"^[.~]|conflict|_(?:BA|LO|RE)", re.IGNORECASE)
 
 
 def file_stamp(status: os.stat_result) -> Stamp:
@@ -26,11 +47,15 @@ def file_stamp(status: os.stat_result) -> Stamp:
 
 @dataclass(slots=True)
 class Listing:
-    """The files of the store. `unreadable`: files, and folders (with "/" at the end), that must not count as removed."""
+    """The files of the store. `unreadable`: files, and folders (with "/" at the end), that must not count as removed.
+
+    `ignored` counts what is hidden or a leftover; a folder counts once.
+    """
 
     files: dict[str, Stamp] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    ignored: int = 0
 
     def add_problem(self, path: str, reason: str, kind: str) -> None:
         """Note why something that is named like an article is not one."""
@@ -41,6 +66,17 @@ class Listing:
         if not isinstance(error, FileNotFoundError):
             self.unreadable.append(path)
             self.add_problem(path, f"cannot be read: {error.strerror}", "unreadable")
+
+
+def is_leftover(name: str, *, folder: bool = False) -> bool:
+    """Return whether a name in the store is hidden, or of something that programs leave behind.
+
+    >>> [is_leftover(name) for name in ("._a.md", "a.md~", "#a.md#", "a.md.swp", "~$a.md", "a.md", "#1 a.md")]
+    [True, True, True, True, True, False, False]
+    """
+    if folder or name[0] == ".":
+        return name[0] == "." or name.lower() in _OTHER_FOLDERS
+    return _LEFTOVER.match(name) is not None or _MERGED.search(name) is not None
 
 
 def list_files(root: str) -> Listing:
@@ -75,19 +111,30 @@ def _list_folder(root: str, prefix: str, found: Listing, folders: list[str]) -> 
                     found.add_problem(shown, "the file's name is not UTF-8", "encoding")
                     continue
             try:
-                if name.endswith(SUFFIXES):
-                    if entry.is_symlink():
-                        _follow_link(root, path, found)
-                    elif entry.is_file(follow_symlinks=False):
-                        status = entry.stat(follow_symlinks=False)
-                        files[path] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `file_stamp`
-                        continue
-                    elif not entry.is_dir(follow_symlinks=False):
-                        found.add_problem(path, "a pipe, socket or device, not a file", "special")
-                if name[0] != "." and entry.is_dir(follow_symlinks=False):
+                if name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False) and not _SUSPECT.search(name):
+                    status = entry.stat(follow_symlinks=False)
+                    files[path] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `file_stamp`
+                elif is_leftover(name, folder=(folder := entry.is_dir(follow_symlinks=False))):
+                    found.ignored += 1
+                elif folder:
                     folders.append(f"{path}/")
+                elif name.lower().endswith(SUFFIXES):
+                    _add_file(root, path, entry, found)
             except OSError as error:
                 found.add_unreadable(path, error)
+
+
+def _add_file(root: str, path: str, entry: os.DirEntry[str], found: Listing) -> None:
+    """Add what is called like an article. Raises OSError where it cannot be looked at."""
+    if _CONFLICT.search(entry.name):
+        reason = "a copy that was made because two sides changed a file: merge it into that file and delete it"
+        found.add_problem(path, reason, "conflict")
+    elif entry.is_symlink():
+        _follow_link(root, path, found)
+    elif entry.is_file(follow_symlinks=False):
+        found.files[path] = file_stamp(entry.stat(follow_symlinks=False))
+    else:
+        found.add_problem(path, "a pipe, socket or device, not a file", "special")
 
 
 def _follow_link(root: str, path: str, found: Listing) -> None:

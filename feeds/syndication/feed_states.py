@@ -2,7 +2,8 @@
 
 A rescan writes the states. A digest is made of everything that decides the feed's bytes, so ETags are known without rendering,
 and a 304 costs one look-up. `changed`, the Last-Modified, moves only when the digest does, and never back: a retitled feed or a
-removed article counts as much as a new one. Feeds that no rescan keeps account of (selections, archive documents) get their
+removed article counts as much as a new one. Nor does the `updated` that a feed shows go back, also where a store does, to an
+older commit or copy (`queries.former_updates`). Feeds that no rescan keeps account of (selections, archive documents) get their
 state when they are asked for.
 """
 
@@ -12,7 +13,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,17 +94,22 @@ def _shared_text(config: Config) -> str:
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
-def _digest(shared: str, feed: Feed, links: Sequence[str], window: _Window) -> str:
-    """Return the digest of everything that decides a document's bytes; `links`: names of archive periods, the hub."""
-    shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *links]
-    return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
+def _shown(config: Config, shared: str, feed: Feed, links: Sequence[str], window: _Window, former: int) -> tuple[int, str]:
+    """Return the `updated` (UTC seconds) that a document shows, and the digest of everything that decides its bytes.
 
-
-def _updated(config: Config, window: _Window) -> int:
-    """Return the newest `updated` of the articles; of none, the fixed date of the authority in the feed's id."""
+    `links`: names of archive periods, the hub. `updated` is the newest of the articles, of none the fixed date of the authority
+    in the feed's id; or `former`, which the document has shown before, where that is later.
+    """
     year, month, day = (*config.site.id_authority.rpartition(",")[2].split("-"), "1", "1")[:3]
     fallback = int(datetime(int(year), int(month), int(day), tzinfo=UTC).timestamp())
-    return max((updated for _digest, updated in window), default=fallback)
+    own = max((updated for _digest, updated in window), default=fallback)
+    kept = [str(former)] if former > own else []
+    return max(own, former), _digest(shared, feed, [*links, *kept], window)
+
+
+def _digest(shared: str, feed: Feed, links: Sequence[str], window: _Window) -> str:
+    shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *links]
+    return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
 
 
 # -- states that a rescan writes -------------------------------------------
@@ -112,9 +118,10 @@ def _updated(config: Config, window: _Window) -> int:
 def refresh(connection: sa.Connection, config: Config, touched: Collection[int] | None, now: int) -> list[str]:
     """Bring the states of feeds up to date and return the paths of those that changed, appeared or went.
 
-    `touched`: keys of the terms whose articles changed; None for all feeds. `now` in UTC seconds.
+    `touched`: keys of the terms whose articles changed; None for all feeds. `now` (UTC seconds) becomes the time of change: it
+    must be after that of every rescan before, so that a feed that comes back is not older than when it went.
     """
-    shared = _shared_text(config)
+    shared, former = _shared_text(config), queries.newest_former_update(queries.former_updates(connection))
     rows: list[dict[str, Any]] = []
     if touched is None:
         affected = [feed for feed, _known in definitions.list_feeds(connection, config)]
@@ -122,9 +129,9 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
         affected = [definitions.all_feed(config), *(definitions.named_feed(config, named) for named in config.feeds.feeds)]
         terms = queries.terms_by_key(connection, touched)
         affected += [definitions.term_feed(config, known) for known in terms if definitions.is_offered(config, known)]
+    affected = [feed for feed in affected if urls.fold(feed.path) not in config.retired]  # moved or gone: in no list
+    known = _known_rows(connection, [feed.path for feed in affected])
     for feed in affected:
-        if urls.fold(feed.path) in config.retired:
-            continue  # moved or gone: in no list
         clauses = definitions.resolve_clauses(connection, config, feed)
         window = queries.article_digests(connection, clauses, Window(feed.limit))
         articles = queries.count(connection, clauses)
@@ -133,16 +140,21 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
             begins = definitions.period_of(feed.archive, queries.newest_published(connection, clauses), config.zone)
         links = [begins.name if begins else "", config.hub_url]
         row = {"path": feed.path, "title": feed.title, "term_key": feed.term, "articles": articles}
-        rows.append(row | {"updated": _updated(config, window), "digest": _digest(shared, feed, links, window)})
-    return _write(connection, rows, now) + _delete_others(connection, touched, {row["path"] for row in rows})
+        before = known.get(feed.path)
+        updated, digest = _shown(config, shared, feed, links, window, before.updated if before else former)
+        rows.append(row | {"updated": updated, "digest": digest})
+    return _write(connection, rows, known, now) + _delete_others(connection, touched, {row["path"] for row in rows})
 
 
-def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) -> list[str]:
-    """Insert or update rows; return the paths whose digest is new."""
+def _known_rows(connection: sa.Connection, paths: Sequence[str]) -> dict[str, Any]:
+    """Return the rows that the last rescan left, by their paths."""
     feeds = tables.feeds
-    known: dict[str, Any] = {}
-    for paths in _batches([row["path"] for row in rows]):
-        known.update({row.path: row for row in connection.execute(sa.select(feeds).where(feeds.c.path.in_(paths)))})
+    selects = (sa.select(feeds).where(feeds.c.path.in_(some)) for some in _batches(paths))
+    return {row.path: row for select in selects for row in connection.execute(select)}
+
+
+def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], known: Mapping[str, Any], now: int) -> list[str]:
+    """Insert or update rows; return the paths whose digest is not that of the `known` row."""
     changed, fresh, same = [], [], []
     for row in rows:
         before = known.get(row["path"])
@@ -153,7 +165,7 @@ def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int) 
         elif (before.title, before.articles, before.term_key) != (row["title"], row["articles"], row["term_key"]):
             same.append({**row, "changed": before.changed})
     if fresh:
-        connection.execute(sa.insert(feeds), fresh)
+        connection.execute(sa.insert(tables.feeds), fresh)
     for row in (*changed, *same):
         values = {name: value for name, value in row.items() if name != "path"}
         connection.execute(_UPDATE.values(values), {"_path": row["path"]})
@@ -243,8 +255,9 @@ class ArchiveDocument:
 def selection_state(connection: sa.Connection, config: Config, feed: Feed, clauses: Clauses, changed: int) -> FeedState:
     """Return the state of a selection's feed. `changed`: when a rescan last changed anything at all (UTC seconds)."""
     window = queries.article_digests(connection, clauses, Window(feed.limit))
-    digest = _digest(_shared_text(config), feed, [config.hub_url], window)
-    return FeedState(feed.path, feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+    former = queries.newest_former_update(queries.former_updates(connection))
+    updated, digest = _shown(config, _shared_text(config), feed, [config.hub_url], window, former)
+    return FeedState(feed.path, feed.title, len(window), utc_datetime(updated), digest, changed)
 
 
 def archive_document(connection: sa.Connection, config: Config, feed: Feed, name: str, changed: int) -> ArchiveDocument | None:
@@ -260,8 +273,9 @@ def archive_document(connection: sa.Connection, config: Config, feed: Feed, name
     younger = queries.oldest_published(connection, clauses, period.end)
     beside = AdjacentPeriods(*(definitions.period_of(feed.archive, one, config.zone) for one in (older, younger)))
     links = [period.name, *(one.name if one else "" for one in (beside.older, beside.younger))]
-    digest = _digest(_shared_text(config), feed, links, window)
-    state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(_updated(config, window)), digest, changed)
+    former = queries.newest_former_update(queries.former_updates(connection), period.first, period.end)
+    updated, digest = _shown(config, _shared_text(config), feed, links, window, former)
+    state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(updated), digest, changed)
     return ArchiveDocument(feed, period, beside, state)
 
 

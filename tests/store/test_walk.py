@@ -39,6 +39,91 @@ def test_articles_are_found_in_all_folders_by_their_endings(store: Path) -> None
     assert paths(store) == {"1.md", "2020/01/2.md", "2020/01/3.markdown", "folder.md/inside.md"}
 
 
+LEFT_BEHIND = {
+    "macOS": ["._1.md", ".DS_Store", "__MACOSX/1.md", ".Trashes/1.md", ".AppleDouble/1.md", "Icon\r"],
+    "Emacs": [".#1.md", "#1.md#", "1.md~", "1.md.~2~", ".1.md.~undo-tree~"],
+    "Vim": [".1.md.swp", ".1.md.swo", "1.md.swp", "4913", ".1.md.un~", "1.MD~"],
+    "nano, Kate, JetBrains, gedit": ["1.md.save", "1.md.save.3", ".1.md.kate-swp", "1.md___jb_tmp___", ".goutputstream-A1B2C3"],
+    "Office, Windows": ["~$1.md", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN/1.md", "System Volume Information/1.md"],
+    "downloads, rsync": ["1.md.part", "1.md.tmp", "1.md.crdownload", ".1.md.Xy12Zz", "1.md.bak", "1.md.BAK"],
+    "merges": ["1.md.orig", "1.md.rej", "1_BASE_4711.md", "1_LOCAL_4711.md", "2020/1_REMOTE_4711.md", "1_BACKUP_4711.markdown"],
+    "synchronising": ["~syncthing~1.md.tmp", ".syncthing.1.md.tmp", ".stfolder/1.md", ".dropbox.cache/1.md"],
+    "version control": [".git/x.md", ".svn/1.md", ".hg/1.md", ".gitignore"],
+    "stores": ["@eaDir/1.md", "#recycle/1.md", "lost+found/1.md", "node_modules/p/README.md", "2020/NODE_MODULES/1.md"],
+    "hidden": [".1.md", ".1.markdown", "2020/.hidden/x.md", "2020/01/.2.MD"],
+}
+
+
+@pytest.mark.parametrize("path", [path for some in LEFT_BEHIND.values() for path in some])
+def test_what_is_hidden_or_left_behind_is_no_article_and_is_counted(store: Path, path: str) -> None:
+    before = paths(store)
+    (store / path).parent.mkdir(parents=True, exist_ok=True)
+    (store / path).write_text("x")
+    found = list_files(str(store))
+    assert (set(found.files), found.ignored, found.problems) == (before, 1, [])
+
+
+def test_a_lock_of_emacs_is_a_link_to_nowhere(store: Path) -> None:
+    (store / ".#1.md").symlink_to("me@host.example.org.4711:1700000000")
+    found = list_files(str(store))
+    assert (found.ignored, found.problems) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    (
+        *(
+            "#1 rule.md",
+            "a~b.md",
+            "C#.md",
+            "4913.md",
+            "4913/1.md",
+            "tmp.md",
+            "tmp/1.md",
+            "bak.md",
+            "x.orig.md",
+            "lost+found.md",
+        ),
+        *(
+            "my conflicted feelings.md",
+            "conflict.md",
+            "$100.md",
+            "BASE_1.md",
+            "node_modules.md",
+            "_index.md",
+            "x_BASE.md",
+            "~.md",
+        ),
+    ),
+)
+def test_an_article_that_only_looks_a_little_like_it_is_an_article(store: Path, path: str) -> None:
+    (store / path).parent.mkdir(parents=True, exist_ok=True)
+    (store / path).write_text("x")
+    found = list_files(str(store))
+    assert path in found.files and not found.ignored and not found.problems
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        *("1.sync-conflict-20240131-120000-ABCDEF7.md", "1 (conflicted copy 2024-01-31 120000).md"),
+        *("1_conflict-20240131-120000.md", "1 (Ada's conflicted copy 2024-01-31).MD", "1 (Case Conflicted Copy).md"),
+    ),
+)
+def test_a_copy_made_of_a_conflict_is_named_and_not_published_beside_its_original(store: Path, name: str) -> None:
+    before = paths(store)
+    (store / name).write_text("x")
+    found = list_files(str(store))
+    assert set(found.files) == before
+    assert [(problem.path, problem.kind) for problem in found.problems] == [(name, "conflict")]
+
+
+@pytest.mark.parametrize("name", ["x.MD", "x.Md", "x.MARKDOWN", "x.Markdown"])
+def test_an_ending_counts_in_any_case(store: Path, name: str) -> None:
+    (store / name).write_text("x")
+    assert name in paths(store)
+
+
 def test_a_file_is_known_by_size_and_both_times(store: Path) -> None:
     status = (store / "1.md").stat()
     assert list_files(str(store)).files["1.md"] == file_stamp(status)
