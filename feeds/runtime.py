@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -37,7 +38,20 @@ class Runtime:
         self.environment = environment
         self._create = create
         self.engine = database.connect(environment.database_url.get_secret_value(), create=create)
+        self.engine.update_execution_options(departures=str(self.departures))
         self._counting = database.connect(environment.database_url.get_secret_value(), busy_seconds=COUNTING_SECONDS)
+
+    @property
+    def folder(self) -> Path:
+        """Return where files are that belong to the database: beside it, or in var/ where a server keeps it."""
+        if database.is_postgresql(self.engine):
+            return self.environment.root / "var"
+        return Path(str(self.engine.url.database)).parent
+
+    @property
+    def departures(self) -> Path:
+        """Return the list of those who left (`newsletter.subscribers.departures`)."""
+        return self.folder / "departures.jsonl"
 
     def prepare(self) -> None:
         """Check the tables, or make them with `create`. Raises DatabaseError, also for a database that was carried over."""

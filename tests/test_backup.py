@@ -18,12 +18,15 @@ from feeds import database
 from feeds.cli import main
 from feeds.database import backup, tables
 from feeds.database import engine as engine_module
+from feeds.database import restore as restores
+from feeds.database.restore import Restored, RestoreOptions
 from feeds.database.tables import metadata
 from feeds.errors import DatabaseError, SchemaError
 from feeds.feed_formats import load_formats
 from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.issues.planning import paused_issues
 from feeds.newsletter.subscribers import importer
+from feeds.newsletter.subscribers.restored import Departed
 from feeds.rescan import rescan
 from feeds.runtime import Runtime
 from feeds.syndication import editions, lookup
@@ -80,6 +83,13 @@ def documents(runtime: Runtime) -> dict[str, Any]:
     return found
 
 
+def restore(engine: sa.Engine, path: Path, now: int = NOW) -> Restored:
+    """What `feeds restore` does, with the list of departures and the safety copy beside the backup."""
+    folder = path.parent
+    people = Departed(folder / "departures.jsonl", "", now)
+    return restores.restore(engine, path, RestoreOptions(people, editions.load_edition, folder, now))
+
+
 @pytest.fixture
 def empty(postgresql_server: str) -> Iterator[sa.Engine]:
     engine = database.connect(postgresql.new(postgresql_server, ""))
@@ -98,17 +108,18 @@ def test_what_is_restored_serves_every_feed_byte_for_byte(full: Any, tmp_path: P
     (full.store / "1.md").unlink()
     full.rescan()
     assert documents(full.runtime) != before
-    assert backup.restore(full.runtime.engine, tmp_path / "copy.db") == counts
+    assert restore(full.runtime.engine, tmp_path / "copy.db").rows == counts
     assert documents(full.runtime) == before
     after = rows(full.runtime.engine)
-    for table in ("articles", "terms", "feeds", "subscribers", "subscriptions", "deliveries", "plans", "departed"):
+    for table in ("articles", "terms", "feeds", "subscribers", "subscriptions", "deliveries", "plans"):
         assert after[table] == kept[table], table
+    assert set(after["departed"]) > set(kept["departed"]), "no digest brings an article twice that comes back with a rescan"
 
 
 def test_a_worker_that_runs_answers_with_what_was_restored(full: Any, tmp_path: Path) -> None:
     generation = full.runtime.read(editions.load_generation)
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup.restore(full.runtime.engine, tmp_path / "copy.db")
+    restore(full.runtime.engine, tmp_path / "copy.db")
     assert full.runtime.read(editions.load_generation) > generation, "what workers hold is of another generation"
 
 
@@ -126,16 +137,16 @@ def test_a_backup_is_for_its_owner_and_overwrites_nothing(full: Any, tmp_path: P
 
 def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, tmp_path: Path) -> None:
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup.restore(full.runtime.engine, tmp_path / "copy.db")
+    restore(full.runtime.engine, tmp_path / "copy.db")
     context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
-    assert [issue.reason for issue in full.runtime.read(paused_issues)] == [backup.RESTORED]
+    assert [issue.reason for issue in full.runtime.read(paused_issues)] == [restores.RESTORED]
     assert digests.send(context, lambda: NOW + 9 * 86400).sent == 0
 
 
 def test_keys_go_on_after_a_restore(full: Any, tmp_path: Path) -> None:
     """A link in an old mail must never open the page of somebody else."""
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup.restore(full.runtime.engine, tmp_path / "copy.db")
+    restore(full.runtime.engine, tmp_path / "copy.db")
     context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
     before = {row[0] for row in rows(full.runtime.engine)["subscribers"]}
     more = READERS.splitlines()[0] + "\nnew@example.org,weekly,,UTC,en,2024-06-01T00:00:00Z,x\n"
@@ -150,7 +161,7 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(full: Any, tmp_path: P
     path.write_bytes(content)
     before = rows(full.runtime.engine)
     with pytest.raises(DatabaseError, match="no backup"):
-        backup.restore(full.runtime.engine, path)
+        restore(full.runtime.engine, path)
     assert rows(full.runtime.engine) == before
 
 
@@ -160,7 +171,7 @@ def test_a_backup_of_a_newer_version_is_refused(full: Any, tmp_path: Path) -> No
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaError, match="newer than this program"):
-        backup.restore(full.runtime.engine, path)
+        restore(full.runtime.engine, path)
 
 
 def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,20 +180,20 @@ def test_a_restore_that_breaks_leaves_everything_as_it_was(full: Any, tmp_path: 
     real = database.insert_rows
 
     def broken(connection: Any, table: sa.Table, rows: Any) -> None:
-        if table.name == "subscriptions":
+        if table.name == "memberships":
             raise OSError("the disk is full")
         real(connection, table, rows)
 
     monkeypatch.setattr(engine_module, "insert_rows", broken)
     with pytest.raises(OSError, match="the disk is full"):
-        backup.restore(full.runtime.engine, tmp_path / "copy.db")
+        restore(full.runtime.engine, tmp_path / "copy.db")
     assert rows(full.runtime.engine) == before
 
 
 def test_a_backup_of_either_database_goes_back_into_the_other(full: Any, empty: sa.Engine, tmp_path: Path) -> None:
     database.ensure_tables(empty)
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
-    backup.restore(empty, tmp_path / "copy.db")
+    restore(empty, tmp_path / "copy.db")
     backup.back_up(empty, tmp_path / "again.db")
     once, twice = (database.connect(f"sqlite:///{tmp_path / name}.db", create=True) for name in ("copy", "again"))
     kept, back = rows(once), rows(twice)
@@ -200,7 +211,9 @@ def test_backup_and_restore_are_commands(full: Any, tmp_path: Path) -> None:
     assert made.output == f"{path}: 12 articles, 20 subscribers, 20 deliveries\n"
     again = feeds("backup", path)
     assert again.exit_code == 1 and "overwrites nothing" in again.output
-    back = feeds("restore", path, "--json")
+    asked = feeds("restore", path)
+    assert asked.exit_code == 1 and "--yes" in asked.output, "there is no terminal"
+    back = feeds("restore", path, "--json", "--yes")
     assert '"articles": 12' in back.output and back.exit_code == 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from ..errors import FeedsError
 from .common import CONFIG, JSON, Command, command, log_to_stderr, open_runtime, print_json, read_environment, show_count
 
 #: The answer of an operator who wants no newsletter.
@@ -244,10 +246,11 @@ def backup(file: Path, config_dir: Path, as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @command
 def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
-    """Put back what `feeds backup` has copied to FILE, in place of everything that is in the database now.
+    """Put back what `feeds backup` has copied to FILE, in place of what is in the database now.
 
-    All or nothing, and under a service that runs: feeds are as they were, at once. Issues that were not finished then wait for
-    `feeds digest resume` or `cancel`: nobody can know what of them went out after the copy was made.
+    All or nothing, under a service that runs, and also where the database is damaged or missing: feeds are as they were, at
+    once. What is replaced is copied first, beside the database. People who have left since FILE was made do not come back, and
+    what was sent since is not sent again. Issues that were not finished then wait for `feeds digest resume` or `cancel`.
 
     \b
     Examples:
@@ -255,13 +258,30 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
       feeds restore feeds.db --yes
     """
     from ..database import backup as backups
+    from ..database import restore as restores
+    from ..newsletter.subscribers.restored import Departed
+    from ..runtime import Runtime
+    from ..syndication import editions
 
-    if not yes and sys.stdin.isatty():
-        click.confirm("Everything in the database is replaced. Go on?", abort=True, err=True)
-    with open_runtime(config_dir, create=True) as runtime, show_count("restoring") as progress:
-        counts = backups.restore(runtime.engine, file, progress)
+    if not yes and not sys.stdin.isatty():
+        raise FeedsError("what is in the database is replaced: add --yes to do so where nobody can be asked")
+    if not yes:
+        click.confirm("What is in the database is replaced. Go on?", abort=True, err=True)
+    runtime, now = Runtime(read_environment(config_dir)), int(time.time())
+    try:
+        secret = runtime.environment.secret_key.get_secret_value()
+        people = Departed(runtime.departures, secret, now)
+        with show_count("restoring") as progress:
+            options = restores.RestoreOptions(people, editions.load_edition, runtime.folder, now, progress=progress)
+            done = restores.restore(runtime.engine, file, options)
+    finally:
+        runtime.close()
     if as_json:
-        print_json({"file": str(file), "rows": counts})
-    else:
-        click.echo(f"restored: {backups.summary(counts)}")
-        click.echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")
+        print_json({"file": str(file), "rows": done.rows, "safety_copy": done.safety, "left_since": done.left})
+        return
+    click.echo(f"restored: {backups.summary(done.rows)}")
+    if done.safety:
+        click.echo(f"what was there before: {done.safety}")
+    if done.left:
+        click.echo(f"{done.left} subscribers had left since, and stay away")
+    click.echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")

@@ -5,6 +5,7 @@ date, `backup` copies one, `jobs` queues work for other processes.
 """
 
 from .engine import HEAD as HEAD
+from .engine import after_commit as after_commit
 from .engine import check_tables as check_tables
 from .engine import chunks as chunks
 from .engine import connect as connect
@@ -22,4 +23,5 @@ from .engine import place as place
 from .engine import reading as reading
 from .engine import temporary as temporary
 from .engine import version as version
+from .engine import versions as versions
 from .engine import writing as writing

@@ -1,4 +1,4 @@
-"""Copy a whole database into another, of either kind, as it was at one instant: backup, restore, moving to another database.
+"""Copy a whole database into another, of either kind, as it was at one instant: backup, and moving to another database.
 
 A backup is an SQLite file with the tables of the program that made it: any SQLite tool opens it, and it can be restored into
 either kind of database, or used as it is. Jobs of workers are not in it; they can be derived from its rows.
@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from ..errors import DatabaseError
-from ..private_files import make_private_folder, temporary_beside
+from ..private_files import make_private_folder, open_private, replace_file, temporary_beside
 from . import engine as database
-from .tables import issues, metadata, state
+from .tables import metadata
 
 #: Rows that are in memory at a time.
 ROWS = 5000
 #: What a database that was carried over answers to processes that would still write to it.
 MOVED = "this database was carried over to another one, and is kept as it was: see FEEDS_DATABASE_URL"
-#: Why an issue of a restored database is paused: it may have been sent after the copy was made.
-RESTORED = "restored from a backup: what went out after it was made is not known"
 
 #: Called with the number of rows so far.
 Progress = Callable[[int], None]
@@ -34,46 +31,44 @@ Counts = dict[str, int]
 def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, known_in: Path | None = None) -> Counts:
     """Write a copy to a new file, readable for its owner alone; the service goes on. Returns the rows of each table.
 
-    Raises DatabaseError where the file exists. The file appears under its name only once it is complete. `known_in`: var/, see
-    `temporary_beside`.
+    Raises DatabaseError where the file exists, or the copy cannot be read back. The file appears under its name only once it
+    is complete. `known_in`: var/, see `temporary_beside`.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise DatabaseError(f"{path}: exists, and a backup overwrites nothing")
     make_private_folder(path.parent)
-    with temporary_beside(path, known_in) as draft:
+    with temporary_beside(path, known_in) as draft, open_engine(f"sqlite:///{draft}", wal=False) as target:
         if source.dialect.name == "sqlite":
             with source.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
-            with open_engine(f"sqlite:///{draft}", wal=False) as target, database.reading(target) as written:
+            with database.reading(target) as written:
                 found = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
         else:
-            with open_engine(f"sqlite:///{draft}", create=True, wal=False) as target:
-                database.ensure_tables(target)
-                with database.reading(source) as rows, database.writing(target) as written:
-                    found = copy(rows, written, progress)
+            database.ensure_tables(target)
+            with database.reading(source) as rows, database.writing(target) as written:
+                found = copy(rows, written, progress)
+        with target.connect() as connection:
+            if (answer := connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()) != "ok":
+                raise DatabaseError(f"{path}: the copy is damaged, and so is the database it was made of: {answer}")
+        target.dispose()
         with draft.open("rb") as file:
             os.fsync(file)
-        os.link(draft, path)  # unlike a rename, it fails where another process was faster
+        _publish(draft, path)
     return found
 
 
-def restore(target: sa.Engine, path: Path, progress: Progress | None = None) -> Counts:
-    """Replace everything by a backup, in one transaction, while the service runs. Returns the rows of each table.
-
-    Workers see a new generation and read again. Issues that were open are paused. A backup of an older version is brought up to
-    date, in a copy. Raises DatabaseError for a file that is not a backup, SchemaError for one of a newer version.
-    """
-    with _readable(path) as source, database.lock(target, "rescan"), database.reading(source) as rows:
-        with database.writing(target, durable=True) as written:
-            generation = _generation(written)
-            for table in reversed(metadata.sorted_tables):
-                written.execute(sa.delete(table))
-            found = copy(rows, written, progress)
-            newer = str(max(generation, _generation(rows)) + 1)
-            written.execute(sa.update(state).where(state.c.name == "generation").values(value=newer))
-            unfinished = issues.c.status == "open"
-            written.execute(sa.update(issues).where(unfinished).values(status="paused", reason=RESTORED))
-        return found
+def _publish(draft: Path, path: Path) -> None:
+    """Give a complete file its name, which nobody else may have taken meanwhile."""
+    try:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        replace_file(draft, path)
+    except FileExistsError:
+        raise DatabaseError(f"{path}: exists, and a backup overwrites nothing") from None
 
 
 def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None = None) -> Counts:
@@ -94,20 +89,30 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
             copied = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
             if short := [name for name, number in found.items() if copied[name] != number]:
                 raise DatabaseError(f"the copy is not complete: {', '.join(short)}")
-        # Processes that still have it open must not take in what would be lost: a subscription, a mark of delivery.
-        for table in metadata.sorted_tables:
-            for change in ("INSERT", "UPDATE", "DELETE"):
-                rows.exec_driver_sql(
-                    f"CREATE TRIGGER moved_{table.name}_{change.lower()} BEFORE {change} ON {table.name} "
-                    f"BEGIN SELECT RAISE(ABORT, '{MOVED}'); END"
-                )
+        close(rows)
     return found
 
 
+def close(connection: sa.Connection) -> None:
+    """Refuse all changes of this database from now on: a process that has it open must not take in what would be lost."""
+    if connection.dialect.name == "postgresql":
+        body = f"BEGIN RAISE EXCEPTION '{MOVED}'; END"
+        connection.exec_driver_sql(f"CREATE OR REPLACE FUNCTION feeds_moved() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+    for table in metadata.sorted_tables:
+        for change in ("INSERT", "UPDATE", "DELETE"):
+            trigger = f"CREATE TRIGGER moved_{table.name}_{change.lower()} BEFORE {change} ON {table.name}"
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION feeds_moved()")
+            else:
+                connection.exec_driver_sql(f"{trigger} BEGIN SELECT RAISE(ABORT, '{MOVED}'); END")
+
+
 def is_closed(connection: sa.Connection) -> bool:
-    """Return whether this SQLite database was carried over to another."""
-    query = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'moved\\_%' ESCAPE '\\' LIMIT 1")
-    return connection.dialect.name == "sqlite" and connection.execute(query).first() is not None
+    """Return whether this database was carried over to another."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'moved\\_%' ESCAPE '\\' LIMIT 1"
+    if connection.dialect.name == "postgresql":
+        query = "SELECT 1 FROM pg_proc WHERE proname = 'feeds_moved' AND pronamespace = current_schema()::regnamespace"
+    return connection.execute(sa.text(query)).first() is not None
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -119,11 +124,16 @@ def summary(counts: Mapping[str, int]) -> str:
     return f"{counts['articles']} articles, {counts['subscribers']} subscribers, {counts['deliveries']} deliveries"
 
 
-def copy(source: sa.Connection, target: sa.Connection, progress: Progress | None = None) -> Counts:
-    """Copy all rows of all tables into tables that have none. Returns the rows of each table."""
+def copy(
+    source: sa.Connection,
+    target: sa.Connection,
+    progress: Progress | None = None,
+    tables: Sequence[sa.Table] = metadata.sorted_tables,
+) -> Counts:
+    """Copy all rows of tables into tables that have none. Returns the rows of each table."""
     found: Counts = {}
     done = 0
-    for table in metadata.sorted_tables:
+    for table in tables:
         before = done
         rows = source.execution_options(stream_results=True).execute(sa.select(table))
         for part in rows.partitions(ROWS):
@@ -136,11 +146,6 @@ def copy(source: sa.Connection, target: sa.Connection, progress: Progress | None
     return found
 
 
-def _generation(connection: sa.Connection) -> int:
-    value = connection.execute(sa.select(state.c.value).where(state.c.name == "generation")).scalar()
-    return int(value) if value is not None else 0
-
-
 @contextlib.contextmanager
 def open_engine(url: str, *, create: bool = False, wal: bool = True) -> Iterator[sa.Engine]:
     """Yield an engine, and close all of its connections at the end."""
@@ -149,25 +154,3 @@ def open_engine(url: str, *, create: bool = False, wal: bool = True) -> Iterator
         yield engine
     finally:
         engine.dispose()
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[sa.Engine]:
-    """Yield a copy of the backup at this program's version: the backup itself is not touched."""
-    if not path.is_file():
-        raise DatabaseError(f"{path}: no such file")
-    with tempfile.TemporaryDirectory(prefix="feeds-restore-") as folder:
-        draft = Path(folder) / "backup.db"
-        with open_engine(f"sqlite:///{path}", wal=False) as original:
-            try:
-                with original.connect() as connection:
-                    connection.exec_driver_sql("PRAGMA schema_version")
-            except sa.exc.DatabaseError as error:
-                raise DatabaseError(f"{path}: no backup: {error.orig}") from None
-            with original.connect() as connection:
-                connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
-        with open_engine(f"sqlite:///{draft}", wal=False) as engine:
-            if not database.version(engine):
-                raise DatabaseError(f"{path}: no backup of this service")
-            database.migrate(engine)
-            yield engine

@@ -40,6 +40,8 @@ _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tc
 _IDLE_SECONDS = 1.0
 #: Of each connection to SQLite. What is deleted is overwritten with zeros, however SQLite was built: it may be an address.
 _PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16384", "secure_delete=ON")
+#: Where a connection holds what `after_commit` was given.
+_AFTER = "feeds_after_commit"
 #: Of both kinds. Parameters are hidden, because addresses and secrets would be in the log with any error.
 _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "hide_parameters": True}
 
@@ -206,12 +208,20 @@ def writing(engine: sa.Engine, *, durable: bool = False, together: bool = False)
             connection = connection.execution_options(isolation_level="READ COMMITTED")
         if not (together or engine.dialect.name == "sqlite"):
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+        connection.info.pop(_AFTER, None)
         try:
             yield connection
         except BaseException:
             connection.rollback()
             raise
         connection.commit()
+        for act in connection.info.pop(_AFTER, ()):
+            act()
+
+
+def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
+    """Do something outside the database once the transaction of `writing` is committed, and not at all if it is rolled back."""
+    connection.info.setdefault(_AFTER, []).append(act)
 
 
 #: Serialization failure, deadlock, too many connections, lock not available, the server stops, was killed, starts
@@ -272,12 +282,16 @@ def count_rows(connection: sa.Connection, table: sa.FromClause, *where: sa.Colum
     return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar() or 0)
 
 
-def continue_keys(source: sa.Connection, target: sa.Connection, table: Table) -> None:
-    """Make new keys of a copied table go on after the highest that the source ever gave: no key names two people."""
+def continue_keys(source: sa.Connection, target: sa.Connection, table: Table, skipped: int = 0) -> None:
+    """Make new keys of a copied table go on after the highest that either database ever gave: no key names two people.
+
+    `skipped`: how many were perhaps given in a third one, which is lost.
+    """
     column = table.autoincrement_column
     if column is None:
         return
-    last = max(_last_key(source, table, column), target.execute(sa.select(sa.func.max(column))).scalar() or 0)
+    given = (_last_key(connection, table, column) for connection in (source, target))
+    last = max(*given, target.execute(sa.select(sa.func.max(column))).scalar() or 0) + skipped
     if target.dialect.name == "postgresql":
         sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
         target.execute(sa.select(sa.func.setval(sequence, max(last, 1), last > 0)))
@@ -395,8 +409,13 @@ def check_tables(engine: sa.Engine) -> None:
         raise SchemaError(f"the database is at {found}, newer than this program ({HEAD}): install the newer version")
 
 
-def migrate(engine: sa.Engine) -> tuple[str, str]:
-    """Bring the tables up to date; idempotent. Returns the versions before and after."""
+def versions() -> list[str]:
+    """Return all versions there have been, the oldest first: the numbers that migrations begin with."""
+    return sorted(path.name[:4] for path in (Path(__file__).with_name("migrations") / "versions").glob("[0-9]*.py"))
+
+
+def migrate(engine: sa.Engine, to: str = "head") -> tuple[str, str]:
+    """Bring the tables up to date, or `to` an older version; idempotent. Returns the versions before and after."""
     from alembic import command
     from alembic.config import Config
 
@@ -408,11 +427,11 @@ def migrate(engine: sa.Engine) -> tuple[str, str]:
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
             if is_postgresql(engine):  # order by code points what migrations made as plain text, as `Text` is
                 query = sa.text("""SELECT table_name, column_name FROM information_schema.columns
                     WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'""")
                 for table, column in connection.execute(query).all():
                     if table in metadata.tables:
                         connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')
-    return before, HEAD
+    return before, HEAD if to == "head" else to

@@ -26,6 +26,8 @@ from ..issues import preview
 from ..issues.preview import UpcomingDigest
 from ..messages.templates import template_folders
 from ..messages.transactional import describe_schedule, enqueue
+from . import departures
+from .departures import Departure
 from .email_address import parse_address
 from .records import (
     Settings,
@@ -244,6 +246,7 @@ def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
         known = find_owner(connection, context.tokens, token)
         if known is None:
             return False
+        departures.record(connection, Departure(departures.LINKS, now, known.mailbox, version=known.version + 1))
         update = sa.update(subscribers).where(subscribers.c.key == known.key)
         connection.execute(update.values(version=subscribers.c.version + 1))
         renewed = find_by_key(connection, known.key)

@@ -25,6 +25,7 @@ from ...config.models import SignupLimits
 from ...database.tables import requests, subscribers, subscriptions, suppressions
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
+from . import departures
 from .email_address import EmailAddress, parse_address
 from .preferences import WishError, make_receipt, spell_select, validate_settings, validate_wish
 from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
@@ -208,6 +209,7 @@ def enter_subscriber(
     if suppression_reason(connection, mailbox_hash) not in ("", *LIFTED):
         return None
     connection.execute(sa.delete(suppressions).where(suppressions.c.mailbox_hash == mailbox_hash))
+    departures.record_return(connection, address.mailbox, mailbox_hash, now)
     known = find_by_mailbox(connection, address.mailbox)
     row = subscriber_row(address, requested, confirmed)
     if known is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from ...database.tables import deliveries, subscribers, suppressions
+from . import departures
+from .departures import ENDS, Departure, strength
 
-#: A stronger end replaces a weaker one and never the other way: what people say counts for more than what machines report.
-_STRENGTH = {"active": 0, "bounced": 1, "unsubscribed": 2, "complained": 3, "operator": 4}
 #: A delivery in these states has not been handed over yet.
 OPEN = ("pending", "retry")
 
@@ -25,13 +25,18 @@ def suppression_reason(connection: sa.Connection, mailbox_hash: str) -> str:
 def end_subscription(connection: sa.Connection, subscriber: int, status: str, reason: str, now: int, mailbox_hash: str) -> bool:
     """Take `subscriber` off the list. Return whether anything changed: the same end, or a stronger one, stays.
 
+    A stronger end replaces a weaker one and never the other way (`departures.strength`).
+
     `status`: unsubscribed | bounced | complained; `reason`: in a few words, for the operator. `mailbox_hash` is
     `Tokens.salted(mailbox)`. Deliveries not yet handed over are cancelled in every case. Idempotent.
     """
+    weaker = ["active", *(name for name in ENDS if strength(name) < strength(status))]
+    ending = sa.select(subscribers.c.mailbox).where(subscribers.c.key == subscriber, subscribers.c.status.in_(weaker))
+    if (mailbox := connection.execute(ending).scalar()) is not None:
+        departures.record(connection, Departure(status, now, mailbox, mailbox_hash))
     mine = sa.and_(deliveries.c.subscriber == subscriber, deliveries.c.status.in_(OPEN))
     connection.execute(sa.update(deliveries).where(mine).values(status="cancelled", updated=now))
     suppress_address(connection, mailbox_hash, status, now)
-    weaker = [name for name, strength in _STRENGTH.items() if strength < _STRENGTH[status]]
     update = sa.update(subscribers).where(subscribers.c.key == subscriber, subscribers.c.status.in_(weaker))
     return connection.execute(update.values(status=status, ended=now, reason=reason)).rowcount == 1
 
@@ -42,5 +47,5 @@ def suppress_address(connection: sa.Connection, mailbox_hash: str, reason: str, 
     known = connection.execute(sa.select(suppressions.c.reason).where(here).with_for_update()).scalar()
     if known is None:
         connection.execute(sa.insert(suppressions).values(mailbox_hash=mailbox_hash, reason=reason, since=now))
-    elif _STRENGTH.get(known, 0) < _STRENGTH.get(reason, 0):
+    elif strength(known) < strength(reason):
         connection.execute(sa.update(suppressions).where(here).values(reason=reason, since=now))

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions
 from .. import NewsletterContext
+from . import departures
+from .departures import Departure
 from .email_address import EmailAddress, mask_address, parse_address
 from .records import find_by_key, find_by_mailbox, find_owner
 from .signup import REFUSED, REFUSED_DAYS, find_request
@@ -51,6 +53,9 @@ def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -
             request = find_request(context, connection, token, now)
             if request is None:
                 return None
+            if request.state == "open" and request.requested is not None:
+                mailbox = parse_address(request.requested.address).mailbox
+                departures.record(connection, Departure(departures.REFUSED, now, mailbox, request.mailbox_hash))
             if request.state == "open":  # its owner did not sign up: no link works, and no other is sent for REFUSED_DAYS
                 mine = sa.and_(requests.c.mailbox_hash == request.mailbox_hash, requests.c.used.is_(None))
                 refused = {"wanted": REFUSED, "expires": now + REFUSED_DAYS * 86400}
@@ -81,15 +86,21 @@ def _erase(context: NewsletterContext, connection: sa.Connection, address: Email
     """Leave only the hash in `suppressions`, and the fact of deliveries. Old links are safe: keys are never given twice."""
     mailbox_hash = context.tokens.salted(address.mailbox)
     known = find_by_mailbox(connection, address.mailbox)
+    departures.record(connection, Departure(departures.ERASED, now, address.mailbox, mailbox_hash))
     gone = connection.execute(sa.delete(requests).where(requests.c.mailbox_hash == mailbox_hash)).rowcount
     gone += connection.execute(sa.delete(outbox).where(sa.func.lower(outbox.c.recipient) == address.mailbox)).rowcount
     if known is None:
         suppress_address(connection, mailbox_hash, "unsubscribed", now)
         return gone > 0
-    end_subscription(connection, known.key, "unsubscribed", "", now, mailbox_hash)
-    # A server's reply may quote the address.
-    connection.execute(sa.update(deliveries).where(deliveries.c.subscriber == known.key).values(reply=""))
-    connection.execute(sa.delete(bounces).where(bounces.c.subscriber == known.key))
-    connection.execute(sa.delete(subscriptions).where(subscriptions.c.subscriber == known.key))
-    connection.execute(sa.delete(subscribers).where(subscribers.c.key == known.key))
+    remove_subscriber(connection, known.key, mailbox_hash, now)
     return True
+
+
+def remove_subscriber(connection: sa.Connection, key: int, mailbox_hash: str, now: int) -> None:
+    """Delete the rows of a subscriber; the hash stays in `suppressions`, and the fact of deliveries."""
+    end_subscription(connection, key, "unsubscribed", "", now, mailbox_hash)
+    # A server's reply may quote the address.
+    connection.execute(sa.update(deliveries).where(deliveries.c.subscriber == key).values(reply=""))
+    connection.execute(sa.delete(bounces).where(bounces.c.subscriber == key))
+    connection.execute(sa.delete(subscriptions).where(subscriptions.c.subscriber == key))
+    connection.execute(sa.delete(subscribers).where(subscribers.c.key == key))
