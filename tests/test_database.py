@@ -66,7 +66,7 @@ def test_no_connection_makes_a_database(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_no_database_until_its_tables_are_made(tmp_path: Path) -> None:
-    made = database.connect(f"sqlite:///{tmp_path}/a #%41 b.db", create=True)
+    made = database.connect(f"sqlite:///{tmp_path}/a #%2541 b.db", create=True)
     with pytest.raises(DatabaseError, match="no database at"):
         database.check_tables(made)
     assert [path.name for path in tmp_path.iterdir()] == ["a #%41 b.db"]
