@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 FORMATS = ("auto", "console", "logfmt", "json")
 #: What stands where something was taken out.
@@ -61,19 +61,21 @@ class Scrub:
 
 
 def secrets_of(*settings: str) -> set[str]:
-    """Return secrets as such, and the passwords in addresses (several of them separated by blanks).
+    """Return secrets as such, and the passwords in addresses (several of them separated by blanks), as written and decoded.
 
-    >>> sorted(secrets_of("token", "smtp://me:one@a smtps://me:two@b"))
-    ['one', 'token', 'two']
+    >>> sorted(secrets_of("token", "smtp://me:one@a smtps://me:t%20o@b", "postgresql://a/feeds?password=three"))
+    ['one', 't o', 't%20o', 'three', 'token']
     """
     found: set[str] = set()
     for setting in settings:
         for part in setting.split():
             try:
-                found.add((urlsplit(part).password or "") if "://" in part else part)
+                url = urlsplit(part)
+                named = [value for name, value in parse_qsl(url.query) if "password" in name]
+                found.update([url.password or "", *named] if "://" in part else [part])
             except ValueError:  # not an address after all
                 found.add(part)
-    return found
+    return found | {unquote(secret) for secret in found}
 
 
 def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from . import database
+from . import database, faults
 from .config.environment import Environment
 from .database import backup
 from .errors import DatabaseError
@@ -57,9 +57,10 @@ class Runtime:
         """Check the tables, or make them with `create`. Raises DatabaseError, also for a database that was carried over."""
         try:
             (database.ensure_tables if self._create else database.check_tables)(self.engine)
-        except sa.exc.OperationalError as error:
-            raise DatabaseError(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}") from None
-        if self.read(backup.is_closed):
+            closed = self.read(backup.is_closed)
+        except sa.exc.DBAPIError as error:
+            raise DatabaseError(faults.sentence(error) or str(error.orig)) from error
+        if closed:
             raise DatabaseError(backup.MOVED)
 
     def close(self) -> None:

@@ -212,7 +212,7 @@ class Site:
             self.settle("site.yaml", **settings)
         settle_database(root)
         self.environment = Environment.read(self.config_dir, {})
-        self.runtime = Runtime(self.environment)
+        self.runtime = Runtime(self.environment, create=True)
         self.runtime.prepare()
 
     @property
@@ -279,7 +279,7 @@ class Site:
     def reopen(self) -> Runtime:
         """The same database in a new service, as after a restart."""
         self.runtime.close()
-        self.runtime = Runtime(self.environment)
+        self.runtime = Runtime(self.environment, create=True)
         self.runtime.prepare()
         return self.runtime
 

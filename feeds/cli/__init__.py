@@ -22,9 +22,11 @@ from .common import (
     log_to_stderr,
     look_at_runtime,
     open_runtime,
+    open_streams,
     print_json,
     problem_rows,
     read_environment,
+    report_faults,
     show_progress,
 )
 from .documents import as_row, export, list_feeds, opml, show
@@ -46,8 +48,19 @@ SECTIONS: Mapping[str, Sequence[str]] = {
 SHELLS: Mapping[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
-class Sections(click.Group):
-    """A group whose help lists commands by SECTIONS; one that no section names comes last."""
+class Program(click.Group):
+    """All commands. No fault of one ends in a traceback; the help lists them by SECTIONS, one that no section names last."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command of the arguments, with standard streams to read and write."""
+        open_streams()
+        with report_faults():
+            return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command: here its options are known."""
+        with report_faults(ctx):
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for `--help`."""
@@ -62,8 +75,9 @@ class Sections(click.Group):
                     formatter.write_dl(rows)
 
 
-@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="feeds", help="Show the version.")
+@command
 def main() -> None:
     """Feeds and newsletters for a folder of articles: each tag, each translator, any selection, to follow or by mail.
 
@@ -380,6 +394,7 @@ def _audience(row: Mapping[str, Any]) -> str:
 
 
 @main.command()
+@command
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -7,16 +7,18 @@ Answers go to stdout (`--json`: one object or list), everything else to stderr. 
 from __future__ import annotations
 
 import contextlib
-import functools
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import logs
+from .. import faults, logs
 from ..errors import Fault, FeedsError
 
 if TYPE_CHECKING:
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
 
 Command = Callable[..., Any]
+
+#: Under these names in `click.Context.meta`: whether tracebacks are wanted, and what must not be in them.
+_DEBUG, _SECRETS = "feeds.debug", "feeds.secrets"
+
+
+def _want_debug(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    context.meta[_DEBUG] = wanted or context.meta.get(_DEBUG, False)
+
 
 CONFIG = click.option(
     "--config",
@@ -44,18 +54,74 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for
 
 
 def command(function: Command) -> Command:
-    """Return the command with faults as one line each on stderr, and exit status 1."""
+    """Return the command, or the whole program, with the option --debug."""
+    add_option = click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_want_debug,
+        envvar="FEEDS_DEBUG",
+        help="Show the traceback of a fault, too.",
+    )
+    return add_option(function)
 
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except FeedsError as error:
-            for line in str(error).splitlines():
-                click.echo(f"feeds: {line}", err=True)
-            sys.exit(1)
 
-    return wrapped
+def open_streams() -> None:
+    """Open the standard streams that are closed, to nothing: the next file would get their number, and what is printed.
+
+    What the terminal cannot show is printed as an escape.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the program ends
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def report_faults(context: click.Context | None = None) -> Iterator[None]:
+    """End the program with one sentence on stderr and exit status 1 at any fault; with --debug the traceback follows.
+
+    Answers are flushed here: a full disk under stdout would be found out too late. Nobody is told about a closed pipe.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (SystemExit, click.ClickException, click.exceptions.Exit):
+        raise
+    except BaseException as error:
+        closed = _discard_output()
+        if closed and isinstance(error, OSError) and not error.filename:
+            error.filename = "stdout"
+        if not (closed and isinstance(error, BrokenPipeError)):
+            _print_fault(error, context.meta if context else {})
+        sys.exit(1)
+
+
+def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:
+    scrub = logs.Scrub(meta.get(_SECRETS, ()))
+    unknown = f"unexpected fault: {type(error).__name__}; run again with --debug and report it"
+    text = faults.sentence(error) or unknown
+    with contextlib.suppress(OSError):  # stderr may be on the full disk
+        for line in (text if isinstance(error, FeedsError) else scrub.text(text)).splitlines():
+            click.echo(f"feeds: {line}", err=True)
+        if meta.get(_DEBUG):
+            click.echo(scrub.text("".join(traceback.format_exception(error))), nl=False, err=True)
+
+
+def _discard_output() -> bool:
+    """Return whether stdout fails; then nothing more is written to it, also not when Python flushes it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -92,7 +158,10 @@ def read_environment(config_dir: Path) -> Environment:
 
     if not config_dir.is_dir():
         raise FeedsError(f"{config_dir}: no such folder; `feeds init DIR` makes one, --config names another")
-    return Environment.read(config_dir)
+    environment = Environment.read(config_dir)
+    if context := click.get_current_context(silent=True):
+        context.meta[_SECRETS] = logs.secrets_of(*environment.secrets)
+    return environment
 
 
 def print_json(value: object) -> None:

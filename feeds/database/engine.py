@@ -51,7 +51,8 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
 
     `create`: make the file of an SQLite database, and its folder, if it is missing. No connection ever makes one: neither a
     command that only looks, nor a service whose database was removed. `busy_seconds`: how long a writer waits for others.
-    Without `wal`, a database of SQLite is one file. Raises DatabaseError for an address that names no known database.
+    `wal`: with `create`, SQLite keeps a log beside the file from then on, so that readers and a writer do not wait for each
+    other. Raises DatabaseError for an address that names no known database.
     """
     try:
         address = sa.make_url(url)
@@ -70,12 +71,13 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
             os.close(open_private(os.path.realpath(address.database), os.O_RDWR | os.O_CREAT | os.O_EXCL))
     engine = sa.create_engine(address, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **_POOL)
     sa.event.listen(engine, "do_connect", _open_existing)
+    sa.event.listen(engine, "handle_error", lambda context: _name_file(context.original_exception, address.database))
 
     def prepare(connection: Any, _record: Any) -> None:
         # Transactions are begun by `reading` and `writing` below, not by the driver, which would begin them too late:
         # https://docs.sqlalchemy.org/en/latest/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
         connection.isolation_level = None
-        for pragma in (*(["journal_mode=WAL"] if wal else []), *_PRAGMAS):
+        for pragma in (*(["journal_mode=WAL"] if create and wal else []), *_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     sa.event.listen(engine, "connect", prepare)
@@ -94,6 +96,12 @@ def temporary() -> sa.Engine:
 def _open_existing(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
     """Open the file of an SQLite database if there is one; SQLite makes none: https://sqlite.org/uri.html"""
     arguments[0], options["uri"] = f"{Path(arguments[0]).absolute().as_uri()}?mode=rw", True
+
+
+def _name_file(error: BaseException, path: str | None) -> None:
+    """Name the file in an error of SQLite, which does not: see `faults`."""
+    if type(error).__module__ == "sqlite3":
+        error.filename = path  # type: ignore[attr-defined]
 
 
 def _connect_postgresql(address: sa.URL, busy_seconds: float) -> sa.Engine:
@@ -391,18 +399,21 @@ def ensure_tables(engine: sa.Engine) -> None:
 
 def check_tables(engine: sa.Engine) -> None:
     """Raise DatabaseError where there is no database, or one without tables; SchemaError where this program does not fit it."""
-    missing = DatabaseError(
-        f"no database at {place(engine)} (FEEDS_DATABASE_URL names it; `feeds rescan` and `feeds serve` make a new one)"
-    )
+
+    def missing(reason: str) -> DatabaseError:
+        hint = f"FEEDS_DATABASE_URL names it, and {reason}; `feeds rescan` and `feeds serve` make a new one"
+        return DatabaseError(f"no database at {place(engine)} ({hint})")
+
     if engine.dialect.name == "sqlite":
         try:
-            if not os.stat(str(engine.url.database)).st_size:
-                raise missing
+            size = os.stat(str(engine.url.database)).st_size
         except (FileNotFoundError, NotADirectoryError):
-            raise missing from None
+            raise missing("there is no such file") from None
+        if not size:
+            raise missing("the file is empty")
     found = version(engine)
     if not found:
-        raise missing
+        raise missing("it has no tables of this service")
     if found < HEAD:
         raise SchemaError(f"the database is at {found}, this program needs {HEAD}: run `feeds migrate`")
     if found > HEAD:

@@ -182,17 +182,23 @@ class Maildir(PerMessageTransport):
         return cls(environment.root / config.newsletter.maildir, config.newsletter.connections)
 
     async def check(self) -> str:
-        """Make the folders where they are missing. Raises TransportError if that fails or nothing can be written there."""
+        """Look whether messages can be written to the folder, or the folder made. Raises TransportError."""
+        target = self.folder / "new"
+        existing = next((path for path in (target, *target.parents) if os.path.lexists(path)), target)
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise TransportError(f"{existing}: {'not writable' if existing.is_dir() else 'not a directory'}")
+        return f"{self.folder}: messages become files in it"
+
+    async def run(self, dispatcher: Dispatcher) -> None:
+        """Make the folders where they are missing, then write messages. Raises TransportError."""
         try:
             for name in ("tmp", "new", "cur"):
                 make_private_folder(self.folder / name)
             remove_leftovers(self.folder / "tmp")
-            if not os.access(self.folder / "new", os.W_OK):
-                raise PermissionError(13, "not writable")
             self._read = {name.partition(":")[0] for name in os.listdir(self.folder / "cur")}
         except OSError as error:
             raise TransportError(f"{self.folder}: {error.strerror}") from None
-        return f"{self.folder}: messages become files in it"
+        await PerMessageTransport.run(self, dispatcher)  # `super()` does not know a class with slots
 
     async def send(self, message: Message) -> Outcome:
         """Write the envelope as two header lines, then the message with the line ends of this system, as in every Maildir.
