@@ -45,7 +45,7 @@ _OS: Mapping[int, str] = {
     errno.EINVAL: "the system refuses this name or value",
     errno.EBADF: "the stream is closed",
     errno.EADDRINUSE: "the address is in use by another process: stop that, or name another port",
-    errno.EADDRNOTAVAIL: "the address is none of this machine",
+    errno.EADDRNOTAVAIL: "this machine does not have the address: name one that it has",
     errno.ECONNREFUSED: "the server refuses the connection: check its address, and that it runs",
     **dict.fromkeys((errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN), _AWAY),
     **dict.fromkeys((errno.ECONNRESET, errno.ECONNABORTED), "the server closed the connection: try again later"),

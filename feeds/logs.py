@@ -75,7 +75,7 @@ def secrets_of(*settings: str) -> set[str]:
                 found.update([url.password or "", *named] if "://" in part else [part])
             except ValueError:  # not an address after all
                 found.add(part)
-    return found | {unquote(secret) for secret in found}
+    return {form for secret in found if secret for form in (secret, unquote(secret))}
 
 
 def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:

@@ -58,6 +58,7 @@ def command(function: Command) -> Command:
     add_option = click.option(
         "--debug",
         is_flag=True,
+        default=False,
         is_eager=True,
         expose_value=False,
         callback=_want_debug,

@@ -136,7 +136,7 @@ def _range(member: dict[str, Any]) -> str:
 def _variables() -> Iterator[tuple[str, str, str]]:
     for param in main.commands["serve"].params:
         if isinstance(param, click.Option) and isinstance(param.envvar, str):
-            yield code(param.envvar), code(str(param.default)), explained(param.envvar, param.help)
+            yield code(param.envvar), code(str(param.default)) if param.default else "", explained(param.envvar, param.help)
     plain = Environment.read(Path("/site/config"), {})
     for name, field in Environment.model_fields.items():
         if name != "config_dir":
