@@ -23,7 +23,7 @@ from .newsletter.issues import preview
 from .newsletter.messages.composer import DigestComposer
 from .newsletter.messages.dkim import Signer
 from .newsletter.messages.templates import template_folders
-from .newsletter.messages.transactional import TransactionalComposer
+from .newsletter.messages.transactional import NOTICES, ConfirmationLinks, OwnLinks, TransactionalComposer
 from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
 from .store import git, walk
@@ -144,8 +144,13 @@ def _render_all(environment: Environment, config: Config) -> None:
     mailbox = parse_address("reader@example.org")
     for language in ("zh-CN", "en"):
         digest.message(Recipient(1, mailbox.address, language, config.site.timezone, 1, 0, (1,)), now)
-        single.confirmation(mailbox, tokens.confirm("sample"), language, now)
-        single.receipt(mailbox, tokens.preferences(1, 1), language, {"weekly": ["tag=Linux"]}, now)
+        asked = ConfirmationLinks(tokens.request("confirm", "sample"), tokens.request("refuse", "sample"))
+        single.confirmation(mailbox, asked, language, now)
+        own = OwnLinks(tokens.preferences(1, 1, now), tokens.unsubscribe(1))
+        for is_changed in (False, True):
+            single.receipt(mailbox, own, language, {"weekly": ["tag=Linux"]}, now, is_changed=is_changed)
+        for kind in NOTICES:
+            single.notice(kind, mailbox, language, now, link=asked.confirm, address="r***@example.org")
 
 
 def _check_store(environment: Environment, config: Config) -> list[Problem]:

@@ -18,7 +18,7 @@ CUT = "…"
 #: Shorter ones are too likely to be part of something else.
 LEAST_SECRET = 6
 _NAMED = frozenset({"authorization", "cookie", "password", "secret", "set-cookie", "token"})
-_DOORS = re.compile(r"(/(?:confirm|preferences|unsubscribe)/)[^\s/?#\"'<>]+")
+_DOORS = re.compile(r"(/(?:confirm|preferences|undo|unsubscribe)/)[^\s/?#\"'<>]+")
 _USERS = re.compile(r"(://)[^\s/?#\"']*@")
 _MAILBOXES = re.compile(r"[^\s<>()\[\]\"',;:=@/\\]+@(?=[\w-]+(?:\.[\w-]+)+)")
 _CREDENTIALS = re.compile(r"\b(bearer|basic|plain)\s+[\w.~+/=-]{6,}", re.IGNORECASE)

@@ -36,7 +36,7 @@ from .model import Problem, RescanReport
 from .monitoring import gauges, health
 from .newsletter import NewsletterContext, digests
 from .newsletter.bounces import booking
-from .newsletter.subscribers import signup
+from .newsletter.subscribers import choices, signup
 from .runtime import Runtime
 from .websub import worker
 
@@ -308,7 +308,7 @@ class MailJobs:
         self._faults.attempt("bounces_failed", work)
 
     def purge(self) -> None:
-        """Delete expired sign-ups, and counts of requests that are older than `audience_days`."""
+        """Delete expired sign-ups, what was chosen before old changes, and counts that are older than `audience_days`."""
 
         def purge_audience() -> None:
             if (config := self.runtime.edition().config) is not None:
@@ -316,6 +316,8 @@ class MailJobs:
 
         purge_signups = functools.partial(self.runtime.write, signup.purge_requests, int(self.now()))
         self._faults.attempt("purging_signups_failed", purge_signups)
+        purge_choices = functools.partial(self.runtime.write, choices.purge_past, int(self.now()))
+        self._faults.attempt("purging_choices_failed", purge_choices)
         self._faults.attempt("purging_audience_failed", purge_audience)
 
     def rescue(self) -> None:

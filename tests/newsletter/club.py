@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from feeds import database
 from feeds.database import tables
 from feeds.newsletter import NewsletterContext
-from feeds.newsletter.subscribers import records, signup
+from feeds.newsletter.subscribers import owner, records, signup
 from feeds.newsletter.subscribers.signup import SignupForm
 
 Site = Any
@@ -71,6 +71,11 @@ class Club:
         assert found is not None
         return found.token
 
+    def owner_link(self, token: str, now: int = NOW + 600) -> str:
+        """The owner's link, as it is mailed to one who has this token."""
+        assert owner.request_link(self.context, token, now)
+        return link(self.letters()[-1], "preferences")
+
     # -- what they got ------------------------------------------------------
 
     def letters(self) -> list[EmailMessage]:
@@ -80,6 +85,11 @@ class Club:
     def token(self) -> str:
         """Of the newest confirmation."""
         return next(found for letter in reversed(self.letters()) if (found := link(letter, "confirm")))
+
+    def leaving(self) -> str:
+        """The token to unsubscribe in the newest letter of a subscriber."""
+        found = (link(letter, "unsubscribe") for letter in reversed(self.letters()))
+        return next(token for token in found if token.startswith("u"))
 
     # -- what is kept -------------------------------------------------------
 

@@ -45,7 +45,7 @@ EXPECTED = {
     "chinese-html": ("hard", "5.0.0", "bounced"),
     "chinese-spam": ("noted", "5.7.0", "active"),
     "complaint": ("complaint", "", "complained"),
-    "complaint-by-link": ("complaint", "", "complained"),
+    "complaint-by-link": ("complaint", "", "unsubscribed"),
     "complaint-by-returned-message": ("complaint", "", "complained"),
     "complaint-taken-back": ("ignored", "", "active"),
     "envelope-id-only": ("hard", "5.1.1", "bounced"),
@@ -95,6 +95,7 @@ class Mailing:
             for key in (5, 7, 8, 9):
                 row = dict.fromkeys((column.name for column in issues.columns), 0)
                 row |= {"key": key, "id": f"weekly-{key}", "frequency": "weekly", "due": NOW + key, "timezone": "UTC"}
+                row |= {"planned_at": int(time.time())}  # commands act as of now
                 connection.execute(sa.insert(issues).values(row | {"status": "open", "reason": ""}))
             for key in (1, 2):
                 self._subscribe(connection, key)
@@ -155,7 +156,7 @@ def case(name: str, subscriber: int = 1, issue: int = 7, **changes: str) -> byte
     token = TOKENS.bounce(issue, subscriber)
     forged = token[:-1] + ("0" if token[-1] != "0" else "1")
     text = (CASES / f"{name}.eml").read_bytes()
-    words = {"TOKEN": token, "LINK": TOKENS.preferences(subscriber, 1), "FORGED": forged, **changes}
+    words = {"TOKEN": token, "LINK": TOKENS.unsubscribe(subscriber), "FORGED": forged, **changes}
     for word, value in words.items():
         text = text.replace(word.encode(), value.encode())
     return text
@@ -192,7 +193,7 @@ def test_without_a_valid_token_no_report_changes_anything(mailing: Mailing, name
     before = mailing.everything()
     forged = case(name, TOKEN="7.1." + "a" * 20, LINK="1-1-" + "b" * 32)
     stranger = Tokens("another secret")
-    foreign = case(name, TOKEN=stranger.bounce(7, 1), LINK=stranger.preferences(1, 1))
+    foreign = case(name, TOKEN=stranger.bounce(7, 1), LINK=stranger.unsubscribe(1))
     for raw in (forged, foreign, case(name, TOKEN="", LINK="")):
         assert mailing.book(raw).what == "kept"
     assert mailing.everything() == before
@@ -336,6 +337,15 @@ REPLIES = [
 ]
 
 
+@pytest.mark.parametrize("days", [89, 90, 400])
+def test_a_token_counts_for_ninety_days_after_its_issue(mailing: Mailing, days: int) -> None:
+    issued = next(row["planned_at"] for row in mailing.rows(issues) if row["key"] == 7)
+    before = mailing.everything()
+    booked_as = mailing.book(case("postfix-unknown-user"), issued + days * DAY).what
+    assert booked_as == ("hard" if days < 90 else "ignored")
+    assert (mailing.everything() == before) == (days >= 90)
+
+
 @pytest.mark.parametrize(("reply", "what", "code", "after"), REPLIES)
 def test_a_refusal_in_our_own_session_counts_at_once_and_once(
     mailing: Mailing, reply: str, what: str, code: str, after: str
@@ -356,7 +366,7 @@ def test_a_refusal_in_our_own_session_counts_at_once_and_once(
 def _no_harm(raw: bytes) -> None:
     report = parser.parse_report(raw)
     assert not any(map(TOKENS.read_bounce, report.tokens))
-    assert not any(map(TOKENS.read_preferences, (*report.unsubscribe_tokens, *report.link_tokens)))
+    assert not any(map(TOKENS.read_unsubscribe, (*report.unsubscribe_tokens, *report.link_tokens)))
     assert len(report.diagnostic) <= parser.MAX_DIAGNOSTIC
     assert not set(report.diagnostic) & set("\r\n\x00")
     report.diagnostic.encode()  # a database takes it
@@ -388,7 +398,7 @@ def test_no_damage_to_a_report_makes_reading_fail_or_a_token_valid(name: str, da
 def test_no_bytes_change_a_subscriber_without_a_valid_token(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     mailing = Mailing(tmp_path_factory.mktemp("harmless") / "site")
     before = mailing.everything()
-    raw = raw.replace(TOKENS.preferences(1, 1).encode(), b"")
+    raw = raw.replace(TOKENS.unsubscribe(1).encode(), b"")
     mailing.book(raw)
     assert mailing.everything() == before
     mailing.engine.dispose()

@@ -26,7 +26,8 @@ from feeds.newsletter.messages.templates import TemplateFault
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
 LANGUAGES = ("zh-CN", "en")
-TOKEN = TOKENS.preferences(7, 1)
+TOKEN = TOKENS.preferences(7, 1, NOW)
+LEAVE = TOKENS.unsubscribe(7)
 
 
 def shown(made: IssueContent, reader: Any, limit: int = 30) -> list[int]:
@@ -58,12 +59,13 @@ def test_personal_links_are_the_readers_own() -> None:
     first = one.preview(recipient(2, 1))
     second = one.preview(recipient(1, subscriber=8, version=4, reach=0, address="other@example.net"))
     for part in (first.html, first.text):
-        assert f"{BASE}/unsubscribe/{TOKEN}" in part and f"{BASE}/preferences/{TOKEN}" in part
+        assert f"{BASE}/unsubscribe/{LEAVE}" in part and f"{BASE}/preferences/{TOKEN}" in part
         assert "reader@example.net" in part and "other@example.net" not in part
     assert f"{BASE}/digests/weekly-2026-01-05?reach=0&s=2.1" in first.text
     assert f"{BASE}/digests/weekly-2026-01-05?reach=0&amp;s=2.1" in first.html
-    assert f"{BASE}/unsubscribe/{TOKENS.preferences(8, 4)}" in second.text
-    assert TOKEN not in second.text + second.html
+    assert f"{BASE}/unsubscribe/{TOKENS.unsubscribe(8)}" in second.text
+    assert TOKENS.preferences(8, 4, NOW) in second.text
+    assert not {TOKEN, LEAVE} & set(re.split(r"[/\s\"<>]", second.text + second.html))
 
 
 def test_a_reader_gets_the_chosen_articles_under_their_headings() -> None:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from feeds.newsletter.messages import mime
 from feeds.newsletter.messages.mime import HeaderError
-from feeds.newsletter.messages.transactional import TransactionalComposer
+from feeds.newsletter.messages.transactional import ConfirmationLinks, TransactionalComposer
 from feeds.newsletter.subscribers.email_address import parse_address
 
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
-TOKEN = TOKENS.preferences(7, 1)
+TOKEN, LEAVE = TOKENS.preferences(7, 1, NOW), TOKENS.unsubscribe(7)
 TRANSACTIONAL = TransactionalComposer(config(), [FOLDER])
 
 
@@ -54,7 +54,7 @@ def test_what_the_fields_say() -> None:
     assert found["to"] == "<reader@example.net>"
     assert str(make_header(decode_header(found["from"]))) == "Linux 中国 <digest@example.org>"
     assert re.fullmatch(r"=\?utf-8\?b\?\S+\?= <digest\.example\.org>", found["list-id"])
-    assert found["list-unsubscribe"] == f"<{BASE}/unsubscribe/{TOKEN}>"
+    assert found["list-unsubscribe"] == f"<{BASE}/unsubscribe/{LEAVE}>"
     assert found["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
     assert found["list-help"] == f"<{BASE}/preferences/{TOKEN}>"
     assert found["list-archive"] == f"<{BASE}/digests/>" and found["list-subscribe"] == f"<{BASE}/subscribe>"
@@ -66,7 +66,7 @@ def test_what_the_fields_say() -> None:
 
 def test_an_address_to_unsubscribe_by_mail_comes_second() -> None:
     found = message(unsubscribe_mailto="leave@example.org")["list-unsubscribe"][0]
-    assert found == f"<{BASE}/unsubscribe/{TOKEN}>, <mailto:leave@example.org?subject=unsubscribe%20{TOKEN}>"
+    assert found == f"<{BASE}/unsubscribe/{LEAVE}>, <mailto:leave@example.org?subject=unsubscribe%20{LEAVE}>"
 
 
 def test_settings_name_the_list_and_the_senders() -> None:
@@ -201,17 +201,19 @@ def test_a_token_that_is_no_ascii_or_longer_than_a_line_is_refused(name: str) ->
 
 
 def test_a_transactional_message_leaves_tokens_alone_and_encodes_what_is_text() -> None:
-    title, token = "内核与系统更新" * 20, "a1b2c3d4" * 12
+    title, token, other_token = "内核与系统更新" * 20, "a1b2c3d4" * 12, "b1c2d3e4" * 12
+    links = ConfirmationLinks(token, other_token)
     one, other = (TransactionalComposer(config({"title": title}), [FOLDER]) for _again in range(2))
-    made = one.confirmation(parse_address("a@example.org"), token, "zh-CN", NOW)
-    assert made == other.confirmation(parse_address("a@example.org"), token, "zh-CN", NOW)
-    assert f"List-Unsubscribe: <{BASE}/unsubscribe/{token}>\r\n".encode() in made.data
+    made = one.confirmation(parse_address("a@example.org"), links, "zh-CN", NOW)
+    assert made == other.confirmation(parse_address("a@example.org"), links, "zh-CN", NOW)
+    assert f"List-Unsubscribe: <{BASE}/unsubscribe/{other_token}>\r\n".encode() in made.data
     assert max(map(len, made.data.partition(b"Subject:")[2].partition(b"List-")[0].split(b"\r\n"))) <= 78
     assert read(made.data).subject == f"请确认订阅：{title} 文摘"
 
 
 @given(token=st.from_regex(r"[A-Za-z0-9_-]{24,150}", fullmatch=True), language=st.sampled_from(("zh-CN", "en")))
 def test_a_token_of_any_length_stands_in_both_parts(token: str, language: str) -> None:
-    found = read(TRANSACTIONAL.confirmation(parse_address("a@example.org"), token, language, NOW).data)
+    links = ConfirmationLinks(token, token[::-1])
+    found = read(TRANSACTIONAL.confirmation(parse_address("a@example.org"), links, language, NOW).data)
     assert f"{BASE}/confirm/{token}\n" in found.text and f'"{BASE}/confirm/{token}"' in found.html
-    assert found.message["List-Unsubscribe"] == f"<{BASE}/unsubscribe/{token}>"
+    assert found.message["List-Unsubscribe"] == f"<{BASE}/unsubscribe/{token[::-1]}>"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feeds import database
 from feeds.database import tables
-from feeds.newsletter.subscribers import importer, preferences, records, signup, suppression, unsubscribe
+from feeds.newsletter.subscribers import importer, owner, preferences, records, signup, suppression, unsubscribe
 from feeds.newsletter.subscribers.email_address import EmailAddressError
 from feeds.newsletter.subscribers.preferences import PreferenceChanges, WishError
 from feeds.newsletter.subscribers.records import Wish
@@ -80,12 +80,12 @@ def test_a_confirmation_expires(club: Club) -> None:
 def test_a_token_that_nobody_signed_opens_nothing(club: Club, token: str) -> None:
     context = club.context
     assert signup.find_confirmation(context, token, NOW) is None and signup.confirm(context, token, NOW) is None
-    assert preferences.find_preferences(context, token) is None and preferences.export_own_data(context, token) is None
+    assert preferences.find_preferences(context, token, NOW) is None and owner.export_own_data(context, token, NOW) is None
     assert (
         unsubscribe.find_unsubscribe_link(context, token, NOW) is None
         and unsubscribe.unsubscribe(context, token, "", NOW) is None
     )
-    assert unsubscribe.erase_by_token(context, token, NOW) is False
+    assert owner.erase_by_owner(context, token, NOW) is False
 
 
 def test_the_token_is_kept_as_a_hash_and_the_address_only_while_it_waits(club: Club) -> None:
@@ -170,7 +170,9 @@ def test_a_confirmation_mail_is_whole_and_says_nothing_of_what_was_typed(club: C
     assert letter["Auto-Submitted"] == "auto-generated" and letter["Content-Language"] == "zh-CN"
     assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     token = link(letter, "confirm")
-    assert letter["List-Unsubscribe"] == f"<http://localhost/unsubscribe/{token}>"
+    leave = letter["List-Unsubscribe"].rpartition("/")[2].rstrip(">")
+    assert unsubscribe.find_unsubscribe_link(club.context, leave, NOW) is not None
+    assert signup.find_confirmation(club.context, leave, NOW) is None, "one click says no, and cannot say yes"
     assert "内核" not in letter.get_body(("plain",)).get_content() + letter.get_body(("html",)).get_content()
     assert f"/confirm/{token}" in letter.get_body(("html",)).get_content()
     assert "\n" not in text.replace("\r\n", "") and max(map(len, text.split("\r\n"))) <= 998
@@ -180,9 +182,9 @@ def test_the_receipt_carries_the_links_and_what_is_wanted(club: Club) -> None:
     own = club.join(READER, "tag=Linux", "translator=geekpi", language="en")
     receipt = club.letters()[-1]
     text = receipt.get_body(("plain",)).get_content()
-    assert link(receipt, "preferences") == link(receipt, "unsubscribe") == own
+    assert link(receipt, "preferences") == own != link(receipt, "unsubscribe")
     assert "every Monday at 08:00" in text and "* Linux" in text and "geekpi" in text
-    assert receipt["List-Unsubscribe"] == f"<http://localhost/unsubscribe/{own}>"
+    assert receipt["List-Unsubscribe"] == f"<http://localhost/unsubscribe/{club.leaving()}>"
     logged = [letter["Message-ID"] for letter in club.letters()]
     assert len(set(logged)) == 2 and not any(own[-20:] in id or club.token()[-20:] in id for id in logged), "servers log it"
 
@@ -227,7 +229,7 @@ def test_every_selection_has_a_frequency_of_its_own(club: Club) -> None:
     assert club.wanted() == {
         READER: {"daily": ["tag=Linux"], "weekly": ["tag=Ubuntu"], "monthly": ["translator=wxy"]},
     }
-    found = preferences.find_preferences(club.context, token)
+    found = preferences.find_preferences(club.context, token, NOW)
     assert found is not None and (found.day, found.subscriber.language) == (3, "en")
 
 
@@ -280,13 +282,15 @@ def test_what_somebody_has_is_kept_when_its_term_or_feed_goes_away(club: Club) -
 def test_revoked_links_lead_nowhere_but_still_unsubscribe(club: Club) -> None:
     old = club.join()
     used = club.token()
-    assert preferences.revoke_links(club.context, old, NOW + 100)
-    assert preferences.find_preferences(club.context, old) is None and not save(club, old, ("daily", "tag=Linux"))
+    assert not owner.revoke_links(club.context, old, NOW + 100), "that is the owner's alone"
+    leave = club.leaving()
+    assert owner.revoke_links(club.context, club.owner_link(old, NOW + 90), NOW + 100)
+    assert preferences.find_preferences(club.context, old, NOW) is None and not save(club, old, ("daily", "tag=Linux"))
     renewed = link(club.letters()[-1], "preferences")
-    assert renewed != old and preferences.find_preferences(club.context, renewed) is not None
+    assert renewed != old and preferences.find_preferences(club.context, renewed, NOW) is not None
     again = signup.find_confirmation(club.context, used, NOW + 100)
     assert again is not None and again.token == "", "the used confirmation does not give the new link away"
-    assert unsubscribe.unsubscribe(club.context, old, "", NOW + 200) is not None
+    assert unsubscribe.unsubscribe(club.context, leave, "", NOW + 200) is not None
     assert club.status() == "unsubscribed"
 
 
@@ -310,9 +314,9 @@ def states(club: Club) -> list[str]:
 
 
 def test_unsubscribing_takes_effect_for_all_that_was_not_handed_over(club: Club) -> None:
-    token = club.join()
+    club.join()
     deliver(club, 1, "pending", "retry", "sending", "sent", "uncertain", "failed")
-    found = unsubscribe.unsubscribe(club.context, token, "too\r\nmany", NOW + 100)
+    found = unsubscribe.unsubscribe(club.context, club.leaving(), "too\r\nmany", NOW + 100)
     assert found is not None and found.state == "gone"
     assert states(club) == ["cancelled", "cancelled", "sending", "sent", "uncertain", "failed"]
     assert club.rows(sa.select(tables.suppressions.c.reason)) == [("unsubscribed",)]
@@ -321,16 +325,16 @@ def test_unsubscribing_takes_effect_for_all_that_was_not_handed_over(club: Club)
 
 
 def test_unsubscribing_twice_is_once(club: Club) -> None:
-    token = club.join()
-    unsubscribe.unsubscribe(club.context, token, "first", NOW + 100)
+    club.join()
+    unsubscribe.unsubscribe(club.context, club.leaving(), "first", NOW + 100)
     before = club.everything()
-    assert unsubscribe.unsubscribe(club.context, token, "second", NOW + 200) is not None
+    assert unsubscribe.unsubscribe(club.context, club.leaving(), "second", NOW + 200) is not None
     assert club.everything() == before
 
 
 def test_one_who_had_left_comes_back_by_confirming_and_begins_anew(club: Club) -> None:
-    token = club.join(READER, "tag=Linux", "tag=Ubuntu")
-    unsubscribe.unsubscribe(club.context, token, "", NOW + 100)
+    club.join(READER, "tag=Linux", "tag=Ubuntu")
+    unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW + 100)
     club.join(READER, "translator=wxy", now=NOW + 2 * DAY, language="en")
     assert club.wanted() == {READER: {"weekly": ["translator=wxy"]}}
     assert club.count(tables.suppressions) == 0
@@ -349,7 +353,7 @@ def test_a_complaint_or_the_operators_word_is_never_undone_by_a_sign_up(club: Cl
     assert signup.confirm(club.context, waiting, NOW + DAY + 100) is None
     club.sign_up(READER, now=NOW + 5 * DAY)
     assert club.status() == "complained" and len(club.letters()) == letters
-    assert preferences.find_preferences(club.context, token) is None
+    assert preferences.find_preferences(club.context, token, NOW) is None
     form = SignupForm(READER, (), "weekly")
     assert importer.add_subscriber(club.context, form, confirmed_at="2025-01-01", source="", now=NOW) == "suppressed"
 
@@ -387,7 +391,11 @@ def test_erasing_leaves_nothing_but_the_hash(club: Club) -> None:
         row = {"message": "m", "subscriber": 1, "issue": 1, "kind": "soft", "status": "4.0.0", "at": NOW}
         connection.execute(sa.insert(tables.bounces).values(row | {"diagnostic": "<Very.Special+Reader@example.org> full"}))
         connection.execute(sa.update(tables.deliveries).values(reply="250 <Very.Special+Reader@example.org>"))
-    assert unsubscribe.erase_by_token(club.context, token, NOW + 3 * DAY)
+    assert not owner.erase_by_owner(club.context, token, NOW + 3 * DAY)
+    assert owner.erase_by_owner(club.context, club.owner_link(token, NOW + 3 * DAY), NOW + 3 * DAY + 10)
+    assert "deleted" in club.letters()[-1]["Subject"], "the last mail, which goes when it is sent"
+    with club.site.runtime.engine.begin() as connection:
+        connection.execute(sa.delete(tables.outbox))
     dump = club.dump().lower()
     assert b"very.special" not in dump and b"special+reader" not in dump
     hashed = club.site.runtime.tokens().salted("very.special+reader@example.org")
@@ -398,13 +406,12 @@ def test_erasing_leaves_nothing_but_the_hash(club: Club) -> None:
 
 def test_old_links_of_an_erased_subscriber_are_harmless_and_mean_nobody_else(club: Club) -> None:
     token = club.join()
+    leave = club.leaving()
     unsubscribe.erase_address(club.context, "READER@example.org", NOW + 100)
     other = club.join("other@example.org", now=NOW + 200)
     assert other.partition("-")[0] != token.partition("-")[0], "keys are not given twice"
-    assert preferences.find_preferences(club.context, token) is None and not unsubscribe.erase_by_token(
-        club.context, token, NOW
-    )
-    found = unsubscribe.unsubscribe(club.context, token, "", NOW + 300)
+    assert preferences.find_preferences(club.context, token, NOW) is None and not owner.erase_by_owner(club.context, token, NOW)
+    found = unsubscribe.unsubscribe(club.context, leave, "", NOW + 300)
     assert found is not None and found.state == "gone"
     assert club.status("other@example.org") == "active"
 
@@ -412,7 +419,8 @@ def test_old_links_of_an_erased_subscriber_are_harmless_and_mean_nobody_else(clu
 def test_one_can_take_along_all_that_is_kept(club: Club) -> None:
     token = club.join(READER, "tag=Linux")
     deliver(club, 1, "sent")
-    found = preferences.export_own_data(club.context, token)
+    assert owner.export_own_data(club.context, token, NOW) is None, "that is the owner's alone"
+    found = owner.export_own_data(club.context, club.owner_link(token), NOW + 700)
     assert found is not None
     assert found["address"] == READER and found["confirmed"] == "2026-01-05T00:01:00+00:00" and found["source"] == "web"
     assert found["subscriptions"][0]["selects"] == ["tag=Linux"]
@@ -440,7 +448,8 @@ def test_an_operator_enters_addresses_with_and_without_consent(club: Club) -> No
 
 
 def test_an_operator_cannot_revive_who_has_left(club: Club) -> None:
-    unsubscribe.unsubscribe(club.context, club.join(), "", NOW + 100)
+    club.join()
+    unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW + 100)
     form = SignupForm(READER, (), "weekly")
     assert importer.add_subscriber(club.context, form, confirmed_at="2025-01-01", source="", now=NOW) == "suppressed"
     assert club.status() == "unsubscribed"
@@ -448,14 +457,14 @@ def test_an_operator_cannot_revive_who_has_left(club: Club) -> None:
 
 # -- any order of doings ---------------------------------------------------
 
-ACTIONS = st.lists(st.sampled_from(["sign", "confirm", "leave", "save", "erase", "add"]), max_size=12)
+ACTIONS = st.lists(st.sampled_from(["sign", "confirm", "leave", "undo", "save", "erase", "add"]), max_size=12)
 
 
 class Life:
     """What an address should be after each action; `open` are the confirmations that may still be used, by token."""
 
     def __init__(self, club: Club) -> None:
-        self.club, self.now, self.own = club, NOW, ""
+        self.club, self.now, self.own, self.back, self.left = club, NOW, "", "", 0
         self.active = self.suppressed = False
         self.open: dict[str, int] = {}
         self.asked = ""
@@ -476,16 +485,28 @@ class Life:
 
     def leave(self) -> None:
         if self.own:
-            unsubscribe.unsubscribe(self.club.context, self.own, "", self.now)
+            subscriber = int(self.own.partition("-")[0])
+            leave = self.club.site.runtime.tokens().unsubscribe(subscriber)
+            found = unsubscribe.unsubscribe(self.club.context, leave, "", self.now)
+            assert found is not None
+            if self.active:
+                self.back, self.left = found.undo, self.now
             self.suppressed = self.suppressed or self.club.count(tables.subscribers) > 0
             self.active = False
+
+    def undo(self) -> None:
+        found = unsubscribe.undo_unsubscribing(self.club.context, self.back, self.now)
+        if not self.active:
+            works = bool(self.back) and self.now < self.left + unsubscribe.UNDO_DAYS * DAY
+            assert (found is not None) == works
+            self.active, self.suppressed = works, self.suppressed and not works
 
     def save(self) -> None:
         assert save(self.club, self.own, ("daily", "tag=Linux"), now=self.now) == self.active or not self.own
 
     def erase(self) -> None:
         unsubscribe.erase_address(self.club.context, READER, self.now)
-        self.active, self.suppressed, self.own = False, True, ""
+        self.active, self.suppressed, self.own, self.back = False, True, "", ""
         self.open.clear()
 
     def add(self) -> None:
@@ -494,7 +515,7 @@ class Life:
         assert (became == "suppressed") == self.suppressed
         self.active = self.active or not self.suppressed
         known = self.club.rows(sa.select(tables.subscribers.c.key, tables.subscribers.c.version))
-        self.own = self.club.site.runtime.tokens().preferences(*known[0]) if known else ""
+        self.own = self.club.site.runtime.tokens().preferences(known[0][0], known[0][1], self.now) if known else ""
 
 
 @settings(max_examples=30)

@@ -38,7 +38,7 @@ class BounceReport:
 
     `id` is the same for the same event, however often it is reported; begin it with the source's name. `status`: an enhanced
     code (RFC 3463) or "". `tokens` may be bounce tokens, the likeliest first; a delivery's token is the plus part of its
-    envelope sender, and its ENVID. `unsubscribe_tokens` and `link_tokens` may be preference tokens: of a message to the
+    envelope sender, and its ENVID. `unsubscribe_tokens` and `link_tokens` may be tokens to unsubscribe: of a message to the
     address that unsubscribes, and of the List-Unsubscribe field of a message that was complained about. `recipients` are the
     addresses that the report came to. `name` is what the source itself calls the message, for `settle` and for the operator.
     """

@@ -33,6 +33,8 @@ POINT = 100
 DAY = 86400
 #: Days in which passing failures are counted together, for `bounces.soft_limit`.
 SOFT_DAYS = 30
+#: How long after its issue was planned a bounce token counts.
+TOKEN_DAYS = 90
 #: What a report can be booked as, in the order of the answer.
 KINDS = ("hard", "soft", "noted", "complaint", "unsubscribed", "ignored", "repeated")
 Progress = Callable[[int], None]
@@ -70,11 +72,14 @@ class BounceBook:
             return Booking("unsubscribed", subscriber, ended=self._end(row, "unsubscribed", "by mail"))
         found = next(filter(None, map(self.tokens.read_bounce, report.tokens)), None)
         if found is None and report.kind == "complaint":
-            link = next(filter(None, map(self.tokens.read_preferences, report.link_tokens)), None)
-            found = (0, link[0]) if link else None
+            link = next(filter(None, map(self.tokens.read_unsubscribe, report.link_tokens)), None)
+            found = (0, link) if link else None
         if found is None:
             return Booking("kept", reason="it names no subscriber by a valid token")
         issue, subscriber = found
+        times = self.connection.execute(sa.select(issues.c.due, issues.c.planned_at).where(issues.c.key == issue)).first()
+        if times is not None and max(times) <= self.now - TOKEN_DAYS * DAY:
+            return Booking("ignored", subscriber, issue, reason=f"its message is older than {TOKEN_DAYS} days")
         if report.kind == "none":
             return Booking("ignored", subscriber, issue, reason=report.diagnostic)
         if report.kind not in ("hard", "soft", "noted", "complaint"):
@@ -104,18 +109,19 @@ class BounceBook:
             # Outlook.com refuses all mail of a sender that does not authenticate it: no matter of one subscriber.
             hint = "check SPF, DKIM and DMARC of `from`"
             structlog.get_logger().error("mail_refused_for_authentication", status=verdict.status, issue=issue, hint=hint)
-        return Booking(verdict.kind, subscriber, issue, self._follow(row, verdict), verdict.diagnostic)
+        return Booking(verdict.kind, subscriber, issue, self._follow(row, issue, verdict), verdict.diagnostic)
 
     def _subscriber(self, key: int) -> Any:
         columns = (subscribers.c.key, subscribers.c.mailbox, subscribers.c.status, subscribers.c.confirmed)
         return self.connection.execute(sa.select(*columns).where(subscribers.c.key == key).with_for_update()).first()
 
-    def _follow(self, row: Any, verdict: Verdict) -> bool:
+    def _follow(self, row: Any, issue: int, verdict: Verdict) -> bool:
         """End the subscription where the verdict, or the number of days with failures, asks for it. Return whether it did."""
         if verdict.kind == "noted":
             return False
         if verdict.kind == "complaint":
-            return self._end(row, "complained", "a complaint was reported")
+            # A link to unsubscribe alone, which anyone may have to whom a digest was forwarded, does that and no more.
+            return self._end(row, "complained" if issue else "unsubscribed", "a complaint was reported")
         if verdict.kind == "hard":
             return self._end(row, "bounced", f"refused for good: {verdict.status}")
         since = max(self.now - SOFT_DAYS * DAY + 1, row.confirmed)
@@ -136,7 +142,7 @@ class BounceBook:
     def _unsubscriber(self, report: BounceReport) -> int | None:
         """Return the subscriber of a message to the address that unsubscribes; the token is its plus part or in the subject.
 
-        A revoked link still unsubscribes: its version does not matter.
+        A link to unsubscribe works however old it is.
         """
         local, _, domain = parseaddr(self.settings.unsubscribe_mailto)[1].lower().rpartition("@")
         if not local or report.kind == "complaint":
@@ -144,8 +150,7 @@ class BounceBook:
         for address in report.recipients:
             name, _, place = address.rpartition("@")
             if place == domain and (name == local or name.startswith(f"{local}+")):
-                found = next(filter(None, map(self.tokens.read_preferences, report.unsubscribe_tokens)), None)
-                return found[0] if found else None
+                return next(filter(None, map(self.tokens.read_unsubscribe, report.unsubscribe_tokens)), None)
         return None
 
 

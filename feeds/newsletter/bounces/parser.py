@@ -42,7 +42,8 @@ class Verdict:
 
 
 _TOKEN = re.compile(r"(?<![0-9a-z.])[0-9]{1,12}\.[0-9]{1,16}\.[0-9a-f]{20}(?![0-9a-z])", re.IGNORECASE)
-_LINK = re.compile(r"(?<![0-9a-z-])[0-9]{1,16}-[0-9]{1,9}-[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
+#: A token to unsubscribe; of versions before, `1-1-...`.
+_LINK = re.compile(r"(?<![0-9a-z-])(?:u[0-9]{1,16}|[0-9]{1,16}-[0-9]{1,9})-[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>,;:\"()]{1,128}@[^\s<>,;:\"()]{1,255}")
 #: Where mail servers write whom they delivered to: the envelope first, what the sender wrote last.
 _TO = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To", "To", "Cc", "Resent-To")

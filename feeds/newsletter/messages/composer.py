@@ -82,24 +82,28 @@ class DigestComposer:
         envelope, fields = self._headers.write(recipient, now, subject, localized.language, values)
         return mime.build_message(envelope, fields, text, html, self._signer)
 
-    def preview(self, recipient: Recipient) -> MessagePreview:
-        """Return what the message says, not encoded."""
-        localized, sections, values = self._prepare(recipient)
+    def preview(self, recipient: Recipient, issued: int | None = None) -> MessagePreview:
+        """Return what the message says, not encoded; its link to change it counts as made at `issued` (UTC seconds)."""
+        localized, sections, values = self._prepare(recipient, issued)
         html, text = (mime.join_text(self._join(localized, one, sections, values)) for one in (localized.html, localized.text))
         return MessagePreview(self._subject(localized, *_lead(sections)), html, text)
 
-    def _prepare(self, recipient: Recipient) -> tuple[_Localized, tuple[Section, ...], dict[str, str]]:
+    def _prepare(
+        self, recipient: Recipient, issued: int | None = None
+    ) -> tuple[_Localized, tuple[Section, ...], dict[str, str]]:
         """Return the issue in the reader's language, the reader's sections, and what is personal in the message."""
         localized = self._localized(i18n.match_language(recipient.language), recipient.timezone)
         base = self._config.site.base_url
-        token = self._tokens.preferences(recipient.subscriber, recipient.version)
+        issued = self._content.issue.due if issued is None else issued
+        own = self._tokens.preferences(recipient.subscriber, recipient.version, issued)
+        leave = self._tokens.unsubscribe(recipient.subscriber)
         chosen = ".".join(map(str, recipient.selections))
         values = {
             "browser": f"{base}/digests/{self._content.issue.id}?reach={recipient.reach}&s={chosen}",
-            "preferences": f"{base}/preferences/{token}",
-            "unsubscribe": f"{base}/unsubscribe/{token}",
+            "preferences": f"{base}/preferences/{own}",
+            "unsubscribe": f"{base}/unsubscribe/{leave}",
             "address": _line(recipient.address),
-            "token": token,
+            "token": leave,
         }
         return localized, self._sections(localized, recipient.reach, recipient.selections), values
 

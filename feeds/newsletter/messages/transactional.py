@@ -1,7 +1,7 @@
 """Compose transactional messages: the confirmation that a sign-up asks for, the receipt with a subscriber's own links.
 
-Rendered from `confirm.*` and `receipt.*` (subject, html, txt), the operator's templates first, and put into the outbox whole. A
-confirmation names nothing that was typed into the form, so that nobody can send words of their own with it.
+Rendered from `confirm.*`, `receipt.*` and `notice.*` (subject, html, txt), the operator's templates first, and put into the
+outbox whole. A confirmation names nothing that was typed into the form, so that nobody can send words of their own with it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from . import mime
 from .templates import Templates, base_values
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+#: Messages about the owner's own data -> the page that their link leads to, "" where they have none: the link itself, the
+#: question to a new address, the word to the old one, and the last word after an erasure.
+NOTICES = {"owner": "preferences", "address": "confirm", "moved": "", "erased": ""}
 _LINE = 78  # of a body in quoted-printable, with the `=` of a soft break
 _SOFT_BREAK = b"=\r\n"
 
@@ -57,6 +60,22 @@ def describe_schedule(config: Config, language: str, frequency: str, day: int) -
     if frequency == "monthly":
         return i18n.translate(language, "on day %(day)s of every month at %(time)s") % {"day": cron.day, "time": time}
     return i18n.translate(language, "every day at %(time)s") % {"time": time}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLinks:
+    """Tokens of a subscriber's own links, one for each purpose."""
+
+    preferences: str
+    unsubscribe: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationLinks:
+    """Tokens of the mail that asks for confirmation, equally long: one confirms, one says "that was not me"."""
+
+    confirm: str
+    refuse: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +112,57 @@ class TransactionalComposer:
         self._sender = config.newsletter.confirmations_from or config.newsletter.sender
         self._with_markers: dict[tuple[str, int], _Content] = {}
 
-    def confirmation(self, address: EmailAddress, token: str, language: str, now: int) -> Message:
-        """Return the message with the link to confirm and the one that says "it was not me", both made of `token`.
+    def confirmation(self, address: EmailAddress, links: ConfirmationLinks, language: str, now: int) -> Message:
+        """Return the message with the link to confirm, and in its header the one that says "it was not me".
 
         Templates are rendered once for a language and a length of tokens: an import asks many at a time.
         """
-        # Letters of base64 that no text has in a row; as long as the token, so that lines are broken alike.
-        marker = ("Zq9xJ7vK" * (len(token) // 8 + 1))[: len(token)]
-        known = self._with_markers.get((language, len(token)))
+        # Letters of base64 that no text has in a row; as long as the tokens, so that lines are broken alike.
+        length = len(links.confirm)
+        confirm, refuse = ((word * (length // 8 + 1))[:length] for word in ("Zq9xJ7vK", "Wk3yQ8zH"))
+        known = self._with_markers.get((language, length))
         if known is None:
             base = self._config.site.base_url
-            values = {"link": f"{base}/confirm/{marker}", "hours": self._config.newsletter.confirm_hours}
-            known = self._render("confirm", language, f"{base}/unsubscribe/{marker}", values)
-            self._with_markers[language, len(token)] = known
-        return self._build("confirm", token, known.for_token(marker, token), address, now)
+            values = {"link": f"{base}/confirm/{confirm}", "hours": self._config.newsletter.confirm_hours}
+            known = self._render("confirm", language, f"{base}/unsubscribe/{refuse}", values)
+            self._with_markers[language, length] = known
+        content = known.for_token(confirm, links.confirm).for_token(refuse, links.refuse)
+        return self._build("confirm", links.confirm, content, address, now)
 
     def receipt(
-        self, address: EmailAddress, token: str, language: str, wanted: Mapping[str, Sequence[str]], now: int
+        self,
+        address: EmailAddress,
+        links: OwnLinks,
+        language: str,
+        wanted: Mapping[str, Sequence[str]],
+        now: int,
+        *,
+        is_changed: bool = False,
     ) -> Message:
-        """Return the message that says what is `wanted` (schedule in words -> titles), with the subscriber's own links."""
+        """Return the message that says what is `wanted` (schedule in words -> titles), with the subscriber's own links.
+
+        With `is_changed`, it also says that this was changed just now, and how to undo that.
+        """
         base = self._config.site.base_url
-        values = {"preferences": f"{base}/preferences/{token}", "unsubscribe": f"{base}/unsubscribe/{token}"}
-        content = self._render("receipt", language, values["unsubscribe"], {**values, "wanted": wanted})
-        return self._build("receipt", f"{token}:{now}", content, address, now)
+        values = {
+            "preferences": f"{base}/preferences/{links.preferences}",
+            "unsubscribe": f"{base}/unsubscribe/{links.unsubscribe}",
+        }
+        shown = {**values, "wanted": wanted, "changed": now if is_changed else 0}
+        content = self._render("receipt", language, values["unsubscribe"], shown)
+        return self._build("receipt", f"{links.preferences}:{now}", content, address, now)
+
+    def notice(
+        self, kind: str, recipient: EmailAddress, language: str, now: int, *, link: str = "", address: str = ""
+    ) -> Message:
+        """Return a message of one of NOTICES, with the token of its `link`; `address` is what it speaks of, masked.
+
+        It has no link to unsubscribe: nothing of the kind is sent unless its recipient asks for it, or the old address's owner.
+        """
+        page = f"{self._config.site.base_url}/{NOTICES[kind]}/{link}" if link else ""
+        values = {"kind": kind, "link": page, "address": address, "hours": self._config.newsletter.confirm_hours}
+        content = self._render("notice", language, "", values)
+        return self._build(kind, f"{link}:{recipient.mailbox}:{now}", content, recipient, now)
 
     def _render(self, name: str, language: str, unsubscribe: str, values: Mapping[str, Any]) -> _Content:
         site, settings = self._config.site, self._config.newsletter
@@ -126,9 +173,10 @@ class TransactionalComposer:
         fields = [mime.folded_field("From", self._sender), mime.folded_field("Subject", " ".join(subject.split()))]
         if settings.reply_to:
             fields.append(mime.folded_field("Reply-To", settings.reply_to))
+        if unsubscribe:
+            fields.append(mime.token_field("List-Unsubscribe", f"<{unsubscribe}>"))
+            fields.append(mime.token_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
         fields += [
-            mime.token_field("List-Unsubscribe", f"<{unsubscribe}>"),
-            mime.token_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\nMIME-Version: 1.0\r\n",
         ]
         return _Content(language, b"".join(fields), _encode("plain", text), _encode("html", html, b"MIME-Version: 1.0\r\n"))

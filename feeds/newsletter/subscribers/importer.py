@@ -399,9 +399,9 @@ class _Import:
                 continue
             first, wishes = rows[0], tuple(dict.fromkeys(row.wish for row in rows))
             requested = RequestedSubscription(first.address.address, wishes, first.settings, first.source)
-            token, request = new_request(self.context, requested, hashes[mailbox], "", self.now)
+            links, request = new_request(self.context, requested, hashes[mailbox], "", self.now)
             rows_made.append(request)
-            messages.append(self.context.composer.confirmation(first.address, token, first.settings.language, self.now))
+            messages.append(self.context.composer.confirmation(first.address, links, first.settings.language, self.now))
         if rows_made:
             self.connection.execute(sa.insert(requests), rows_made)
         enqueue(self.connection, messages, self.now)

@@ -1,6 +1,8 @@
-"""Validate what subscribers choose, and serve their own page: preferences, data export, new links, previews.
+"""Validate what subscribers choose, and serve the page where they change it, with previews.
 
-Functions that only read never change anything: mail programs open links by themselves.
+The links of that page stand in every digest, and digests are forwarded: it shows and changes what comes, how often and when,
+and every change can be undone. What is the owner's alone is in `owner`. Functions that only read never change anything: mail
+programs open links by themselves.
 """
 
 from __future__ import annotations
@@ -8,8 +10,8 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -17,7 +19,6 @@ from ... import i18n, urls
 from ... import selections as grammar
 from ...catalog import queries
 from ...config.models import Config
-from ...database.tables import subscribers
 from ...errors import AddressError, FeedsError
 from ...model import FREQUENCIES, Message, Selection, Term
 from ...syndication import feeds
@@ -25,22 +26,10 @@ from .. import NewsletterContext
 from ..issues import preview
 from ..issues.preview import UpcomingDigest
 from ..messages.templates import template_folders
-from ..messages.transactional import describe_schedule, enqueue
-from . import departures
-from .departures import Departure
-from .email_address import parse_address
-from .records import (
-    Settings,
-    Subscriber,
-    Subscription,
-    Wish,
-    delivery_history,
-    find_by_key,
-    find_owner,
-    replace_wishes,
-    subscriptions_of,
-    with_iso_times,
-)
+from ..messages.transactional import OwnLinks, describe_schedule, enqueue
+from .choices import PastChoices, change_choices, load_past
+from .email_address import mask_address, parse_address
+from .records import Settings, Subscriber, Subscription, Wish, find_by_preferences, subscriptions_of
 
 if TYPE_CHECKING:
     from ..messages.composer import MessagePreview
@@ -169,11 +158,12 @@ def validate_settings(config: Config, day: int | None, timezone: str, language: 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """All that a subscriber can see and change."""
+    """All that a subscriber can see and change by the link of a mail. The address is masked; `past`: the newest first."""
 
     subscriber: Subscriber
     subscriptions: tuple[Subscription, ...]
     day: int
+    past: tuple[PastChoices, ...] = ()
 
     @property
     def wishes(self) -> list[Wish]:
@@ -191,20 +181,26 @@ class PreferenceChanges:
     language: str = ""
 
 
-def find_preferences(context: NewsletterContext, token: str) -> Preferences | None:
-    """Return None for a link that was revoked or is not ours, and where the subscriber has left."""
+def find_preferences(context: NewsletterContext, token: str, now: int) -> Preferences | None:
+    """Return None for a link that is too old, was revoked or is not ours, and where the subscriber has left."""
     with context.reading() as connection:
-        known = find_owner(connection, context.tokens, token)
-        if known is None:
-            return None
-        found = subscriptions_of(connection, known.key)
-        day = next((one.day for one in found if one.day >= 0), usual_day(context.config))
-        return Preferences(known, tuple(found), day)
+        known = find_by_preferences(connection, context.tokens, token, now)
+        return _load(context, connection, known, now) if known else None
+
+
+def _load(context: NewsletterContext, connection: sa.Connection, known: Subscriber, now: int) -> Preferences:
+    found, past = subscriptions_of(connection, known.key), load_past(connection, known.key, now)
+    day = next((one.day for one in found if one.day >= 0), usual_day(context.config))
+    return Preferences(_masked(known), tuple(found), day, tuple(past))
+
+
+def _masked(known: Subscriber) -> Subscriber:
+    return replace(known, address=mask_address(known.address), mailbox="")
 
 
 def save_preferences(context: NewsletterContext, token: str, changes: PreferenceChanges, now: int) -> bool:
     """Store just these wishes. Return False for a link that does not work. Raises WishError."""
-    config, found = context.config, find_preferences(context, token)
+    config, found = context.config, find_preferences(context, token, now)
     own = {wish.select for wish in found.wishes} if found else set()
     settings = validate_settings(config, changes.day, changes.timezone, changes.language)
     wanted: dict[Wish, None] = {}
@@ -221,67 +217,69 @@ def save_preferences(context: NewsletterContext, token: str, changes: Preference
         raise WishError("select", "nothing is chosen; to get no more mail, unsubscribe")
     if len(wanted) > MAX_WISHES:
         raise WishError("select", f"at most {MAX_WISHES} selections")
+    return _change(context, token, list(wanted), settings, now)
+
+
+def restore_choices(context: NewsletterContext, token: str, until: int, now: int) -> bool:
+    """Bring back the choices that were changed at `until`. Return False where there are none. This can be undone, too."""
+    found = find_preferences(context, token, now)
+    past = next((one for one in found.past if one.until == until), None) if found else None
+    return past is not None and _change(context, token, list(past.wishes), past.settings, now)
+
+
+def _change(context: NewsletterContext, token: str, wishes: list[Wish], settings: Settings, now: int) -> bool:
+    """Change the choices of a link's subscriber, who is told by mail, once a day at most."""
     with context.writing() as connection:
-        known = find_owner(connection, context.tokens, token)
-        if known is not None:
-            replace_wishes(connection, known.key, list(wanted), settings, now)
-    return known is not None
-
-
-def export_own_data(context: NewsletterContext, token: str) -> dict[str, Any] | None:
-    """Return all that is kept about a subscriber, times in UTC. None for a link that does not work."""
-    with context.reading() as connection:
-        known = find_owner(connection, context.tokens, token)
-        if known is None:
-            return None
-        found = {name: value for name, value in asdict(known).items() if name != "key"}
-        found["subscriptions"] = [asdict(one) for one in subscriptions_of(connection, known.key)]
-        data: dict[str, Any] = with_iso_times(found | delivery_history(connection, known.key))
-        return data
-
-
-def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
-    """Make links sent so far work for unsubscribing only, and mail new ones to the address."""
-    with context.writing() as connection:
-        known = find_owner(connection, context.tokens, token)
+        known = find_by_preferences(connection, context.tokens, token, now)
         if known is None:
             return False
-        departures.record(connection, Departure(departures.LINKS, now, known.mailbox, version=known.version + 1))
-        update = sa.update(subscribers).where(subscribers.c.key == known.key)
-        connection.execute(update.values(version=subscribers.c.version + 1))
-        renewed = find_by_key(connection, known.key)
-        assert renewed is not None
-        enqueue(connection, [make_receipt(context, connection, renewed, now)], now)
+        loaded = _load(context, connection, known, now)
+        before = PastChoices(now, tuple(loaded.wishes), Settings(loaded.day, known.timezone, known.language))
+        if change_choices(connection, known.key, before, wishes, settings, now):
+            # In the language of before: that may have been changed as well.
+            enqueue(connection, [make_receipt(context, connection, known, now, is_changed=True)], now)
     return True
 
 
-def make_receipt(context: NewsletterContext, connection: sa.Connection, subscriber: Subscriber, now: int) -> Message:
-    """Return the message with a subscriber's own links and what the subscriber gets."""
+def make_receipt(
+    context: NewsletterContext, connection: sa.Connection, subscriber: Subscriber, now: int, *, is_changed: bool = False
+) -> Message:
+    """Return the message with a subscriber's own links and what the subscriber gets; `is_changed`: since just now."""
     wanted: dict[str, list[str]] = {}
     language, chinese = i18n.match_language(subscriber.language), subscriber.language == "zh-CN"
     for one in subscriptions_of(connection, subscriber.key):
         titles = [select_title(context.config, select, chinese=chinese) for select in one.selects]
         wanted[schedule_words(context.config, language, one.frequency, one.day) or one.frequency] = titles
-    address, token = parse_address(subscriber.address), context.tokens.preferences(subscriber.key, subscriber.version)
-    return context.composer.receipt(address, token, subscriber.language, wanted, now)
+    links = own_links(context, subscriber, now)
+    return context.composer.receipt(parse_address(subscriber.address), links, language, wanted, now, is_changed=is_changed)
+
+
+def own_links(context: NewsletterContext, subscriber: Subscriber, now: int) -> OwnLinks:
+    """Return the tokens of the links that stand in a mail made `now`."""
+    tokens = context.tokens
+    return OwnLinks(tokens.preferences(subscriber.key, subscriber.version, now), tokens.unsubscribe(subscriber.key))
 
 
 def preview_digests(context: NewsletterContext, token: str, now: int, language: str) -> list[UpcomingDigest] | None:
     """Return the next digests as they would be now. None for a link that does not work."""
     with context.reading() as connection:
-        known = find_owner(connection, context.tokens, token)
+        known = find_by_preferences(connection, context.tokens, token, now)
         return preview.upcoming_digests(connection, context.config, known, now, language) if known else None
 
 
 def preview_message(context: NewsletterContext, token: str, frequency: str, now: int) -> MessagePreview | None:
-    """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not."""
+    """Return the next message itself. None for a link that does not work, and for a digest that the subscriber has not.
+
+    It shows no more than the link may: the address is masked, and its links work as long as this one.
+    """
     with context.reading() as connection:
-        known = find_owner(connection, context.tokens, token)
-        found = preview.upcoming_message(connection, context.config, known, frequency, now) if known else None
+        known = find_by_preferences(connection, context.tokens, token, now)
+        found = preview.upcoming_message(connection, context.config, _masked(known), frequency, now) if known else None
     if found is None:
         return None
     from ..messages.composer import DigestComposer  # few pages compose mail
 
     content, recipient = found
+    _subscriber, _version, issued = context.tokens.read_preferences(token, now) or (0, 0, 0)
     folders = template_folders(context.environment.root)
-    return DigestComposer(context.config, content, context.tokens, folders).preview(recipient)
+    return DigestComposer(context.config, content, context.tokens, folders).preview(recipient, issued)

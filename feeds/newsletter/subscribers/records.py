@@ -137,12 +137,11 @@ def find_by_key(connection: sa.Connection, key: int) -> Subscriber | None:
     return Subscriber(*row) if row else None
 
 
-def find_owner(connection: sa.Connection, tokens: Tokens, token: str, *, active: bool = True) -> Subscriber | None:
-    """Return the subscriber of a link that is not revoked; with `active`, only one who has not left."""
-    found = tokens.read_preferences(token)
+def find_by_preferences(connection: sa.Connection, tokens: Tokens, token: str, now: int) -> Subscriber | None:
+    """Return the active subscriber of a preference token that is neither too old nor revoked."""
+    found = tokens.read_preferences(token, now)
     known = find_by_key(connection, found[0]) if found else None
-    is_valid = known and found and known.version == found[1] and (known.status == "active" or not active)
-    return known if is_valid else None
+    return known if known and found and known.version == found[1] and known.status == "active" else None
 
 
 def subscriptions_of(connection: sa.Connection, subscriber: int) -> list[Subscription]:

@@ -23,11 +23,12 @@ import structlog
 from ... import selections as grammar
 from ...config.models import SignupLimits
 from ...database.tables import requests, subscribers, subscriptions, suppressions
+from ...tokens import Purpose
 from .. import NewsletterContext
-from ..messages.transactional import enqueue
+from ..messages.transactional import ConfirmationLinks, enqueue
 from . import departures
 from .email_address import EmailAddress, parse_address
-from .preferences import WishError, make_receipt, spell_select, validate_settings, validate_wish
+from .preferences import WishError, make_receipt, own_links, spell_select, validate_settings, validate_wish
 from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
 from .suppression import suppression_reason
 
@@ -64,7 +65,7 @@ class RequestedSubscription:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRequest:
-    """`state`: open | used | expired | refused. `requested` of an open one; `subscriber`, `version` of a used one."""
+    """`state`: open | used | expired | refused. `requested` of an open one; `subscriber`, `version`, `used` of a used one."""
 
     token_hash: str
     mailbox_hash: str
@@ -72,6 +73,7 @@ class ConfirmationRequest:
     requested: RequestedSubscription | None = None
     subscriber: int = 0
     version: int = 0
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,9 @@ def request_confirmation(
     context: NewsletterContext, address: EmailAddress, requested: RequestedSubscription, ip: str, now: int
 ) -> str:
     """Mail a confirmation link. Return why nothing was sent (a limit, "suppressed"), or "". Without `ip` no limit holds."""
-    hashed, prefix = context.tokens.salted(address.mailbox), network_prefix(ip)
-    network = context.tokens.salted(f"network:{prefix}") if prefix else ""
-    token, row = new_request(context, requested, hashed, network, now)
-    message = context.composer.confirmation(address, token, requested.settings.language, now)
+    hashed, network = context.tokens.salted(address.mailbox), network_hash(context, ip)
+    links, row = new_request(context, requested, hashed, network, now)
+    message = context.composer.confirmation(address, links, requested.settings.language, now)
     with context.writing() as connection:
         serialise(connection)
         purge_requests(connection, now)
@@ -175,7 +176,7 @@ def _describe(context: NewsletterContext, connection: sa.Connection, request: Co
     if known is None or known.status != "active":
         return None
     # Links that were revoked since are not given away again.
-    token = context.tokens.preferences(known.key, known.version) if known.version == request.version else ""
+    token = own_links(context, known, request.used).preferences if known.version == request.version else ""
     return Confirmation("done", known.language, token=token)
 
 
@@ -193,7 +194,7 @@ def confirm(context: NewsletterContext, token: str, now: int) -> Confirmation | 
         row = sa.update(requests).where(requests.c.token_hash == request.token_hash)
         connection.execute(row.values(used=now, wanted=json.dumps([entered.key, entered.version])))
         enqueue(connection, [make_receipt(context, connection, entered, now)], now)
-        return Confirmation("done", entered.language, token=context.tokens.preferences(entered.key, entered.version))
+        return Confirmation("done", entered.language, token=own_links(context, entered, now).preferences)
 
 
 def enter_subscriber(
@@ -208,8 +209,7 @@ def enter_subscriber(
     mailbox_hash = context.tokens.salted(address.mailbox)
     if suppression_reason(connection, mailbox_hash) not in ("", *LIFTED):
         return None
-    connection.execute(sa.delete(suppressions).where(suppressions.c.mailbox_hash == mailbox_hash))
-    departures.record_return(connection, address.mailbox, mailbox_hash, now)
+    lift_suppression(connection, address.mailbox, mailbox_hash, now)
     known = find_by_mailbox(connection, address.mailbox)
     row = subscriber_row(address, requested, confirmed)
     if known is None:
@@ -226,6 +226,12 @@ def enter_subscriber(
     wishes = [one for one in requested.wishes if one.frequency in context.config.newsletter.frequencies]
     add_wishes(connection, key, wishes, requested.settings, now)
     return find_by_key(connection, key)
+
+
+def lift_suppression(connection: sa.Connection, mailbox: str, mailbox_hash: str, now: int) -> None:
+    """Take an address off the suppression list: its owner wants mail again. Call it for a reason in LIFTED only."""
+    connection.execute(sa.delete(suppressions).where(suppressions.c.mailbox_hash == mailbox_hash))
+    departures.record_return(connection, mailbox, mailbox_hash, now)
 
 
 def subscriber_row(address: EmailAddress, requested: RequestedSubscription, confirmed: int) -> dict[str, Any]:
@@ -251,6 +257,12 @@ def network_prefix(ip: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+def network_hash(context: NewsletterContext, ip: str) -> str:
+    """Return the salted hash of the network of an address, as `requests` keeps it; "" for a text that is none."""
+    prefix = network_prefix(ip)
+    return context.tokens.salted(f"network:{prefix}") if prefix else ""
 
 
 def serialise(connection: sa.Connection) -> None:
@@ -298,8 +310,8 @@ def purge_requests(connection: sa.Connection, now: int) -> None:
 
 def new_request(
     context: NewsletterContext, requested: RequestedSubscription, mailbox_hash: str, network_hash: str, now: int
-) -> tuple[str, dict[str, Any]]:
-    """Return the token for the mail, and the row to insert. The link works for `newsletter.confirm_hours`."""
+) -> tuple[ConfirmationLinks, dict[str, Any]]:
+    """Return the tokens for the mail, and the row to insert. The links work for `newsletter.confirm_hours`."""
     name = secrets.token_hex(16)
     row: dict[str, Any] = {"token_hash": context.tokens.salted(name), "mailbox_hash": mailbox_hash, "network": network_hash}
     row |= {"used": None, "created": now, "expires": now + context.config.newsletter.confirm_hours * 3600}
@@ -307,14 +319,23 @@ def new_request(
     chosen = [settings.day, settings.timezone, settings.language]
     wanted = {"address": requested.address, "wishes": wishes, "chosen": chosen, "source": requested.source}
     row["wanted"] = json.dumps(wanted, ensure_ascii=False)
-    return context.tokens.confirm(name), row
+    tokens = context.tokens
+    return ConfirmationLinks(tokens.request("confirm", name), tokens.request("refuse", name)), row
 
 
-def find_request(context: NewsletterContext, connection: sa.Connection, token: str, now: int) -> ConfirmationRequest | None:
-    """Return the request of a confirmation token; None for one that was not signed here, or is too old to be remembered."""
+def find_refusal(context: NewsletterContext, connection: sa.Connection, token: str, now: int) -> ConfirmationRequest | None:
+    """Return the request of a token that says "that was not me": mails of versions before have the other token for it."""
+    found = find_request(context, connection, token, now, "refuse")
+    return found or find_request(context, connection, token, now)
+
+
+def find_request(
+    context: NewsletterContext, connection: sa.Connection, token: str, now: int, purpose: Purpose = "confirm"
+) -> ConfirmationRequest | None:
+    """Return the request of a token; None for one that was not signed here for this, or is too old to be remembered."""
     # The row says whether the link still works; the signature's own time only bounds how long it is looked up.
     longest = context.config.newsletter.confirm_hours * 3600 + (REFUSED_DAYS + PURGE_DAYS) * DAY
-    name = context.tokens.read_confirm(token, longest)
+    name = context.tokens.read_request(purpose, token, longest)
     query = sa.select(requests).where(requests.c.token_hash == context.tokens.salted(name or ""))
     row = connection.execute(query).first() if name is not None else None
     if row is None:
@@ -322,7 +343,7 @@ def find_request(context: NewsletterContext, connection: sa.Connection, token: s
     hashes = (row.token_hash, row.mailbox_hash)
     if row.used is not None:
         subscriber, version = json.loads(row.wanted or "[0, 0]")
-        return ConfirmationRequest(*hashes, "used", subscriber=subscriber, version=version)
+        return ConfirmationRequest(*hashes, "used", subscriber=subscriber, version=version, used=row.used)
     if row.wanted == REFUSED:
         return ConfirmationRequest(*hashes, "refused")
     if not row.wanted or row.expires <= now:

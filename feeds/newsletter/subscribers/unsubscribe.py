@@ -1,4 +1,4 @@
-"""Unsubscribe and erase: what a link in a mail, its owner or the operator does to end a subscription."""
+"""Unsubscribe, undo that, and erase: what a link in a mail, its owner or the operator does to end a subscription."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ import sqlalchemy as sa
 
 from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions
 from .. import NewsletterContext
+from ..messages.transactional import enqueue
 from . import departures
 from .departures import Departure
 from .email_address import EmailAddress, mask_address, parse_address
-from .records import find_by_key, find_by_mailbox, find_owner
-from .signup import REFUSED, REFUSED_DAYS, find_request
-from .suppression import end_subscription, suppress_address
+from .preferences import make_receipt
+from .records import Subscriber, find_by_key, find_by_mailbox
+from .signup import REFUSED, REFUSED_DAYS, find_refusal, lift_suppression
+from .suppression import end_subscription, suppress_address, suppression_reason
+
+#: How long a subscription that was ended by a link can be brought back as it was.
+UNDO_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeLink:
-    """The subscriber of a link to unsubscribe. `address` is masked: such links are forwarded. `state`: active | gone."""
+    """The subscriber of a link to unsubscribe. `address` is masked: such links are forwarded. `state`: active | gone.
+
+    Of someone who has left, `link` is the token to unsubscribe, which asks for the owner's link, and `undo` the one that brings
+    the subscription back, until `until` (UTC seconds); "" where it is too late.
+    """
 
     state: str
     language: str
     address: str = ""
-    preferences: str = ""
+    link: str = ""
+    undo: str = ""
+    until: int = 0
 
 
 def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> UnsubscribeLink | None:
     """Return what a link to unsubscribe is about, however old it is. None for a token that was never signed here."""
     with context.reading() as connection:
-        if (found := context.tokens.read_preferences(token)) is not None:
-            known = find_by_key(connection, found[0])
-            if known is None or known.status != "active":
-                return UnsubscribeLink("gone", known.language if known else "")
-            own = token if known.version == found[1] else ""
-            return UnsubscribeLink("active", known.language, mask_address(known.address), own)
-        request = find_request(context, connection, token, now)
+        if (subscriber := context.tokens.read_unsubscribe(token)) is not None:
+            return _describe(context, find_by_key(connection, subscriber), now)
+        request = find_refusal(context, connection, token, now)
     if request is None:
         return None
     if request.requested is None:
@@ -43,14 +50,28 @@ def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> U
     return UnsubscribeLink("active", request.requested.settings.language, mask_address(request.requested.address))
 
 
+def _describe(context: NewsletterContext, known: Subscriber | None, now: int) -> UnsubscribeLink:
+    if known is not None and known.status == "active":
+        return UnsubscribeLink("active", known.language, mask_address(known.address))
+    if known is None or known.status != "unsubscribed":
+        return UnsubscribeLink("gone", known.language if known else "")
+    ended, link = known.ended or 0, context.tokens.unsubscribe(known.key)
+    undo = context.tokens.undo(known.key, ended) if _can_return(known, now) else ""
+    return UnsubscribeLink("gone", known.language, "", link, undo, ended + UNDO_DAYS * 86400)
+
+
+def _can_return(known: Subscriber, now: int) -> bool:
+    return known.status == "unsubscribed" and known.ended is not None and now < known.ended + UNDO_DAYS * 86400
+
+
 def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -> UnsubscribeLink | None:
     """End a subscription, for every message not yet handed over. Any link that was ever sent does it; idempotent.
 
-    With the token of a confirmation it says "that was not me".
+    With a token of the mail that asks for confirmation it says "that was not me".
     """
     with context.writing() as connection:
-        if (found := context.tokens.read_preferences(token)) is None:
-            request = find_request(context, connection, token, now)
+        if (subscriber := context.tokens.read_unsubscribe(token)) is None:
+            request = find_refusal(context, connection, token, now)
             if request is None:
                 return None
             if request.state == "open" and request.requested is not None:
@@ -61,28 +82,52 @@ def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -
                 refused = {"wanted": REFUSED, "expires": now + REFUSED_DAYS * 86400}
                 connection.execute(sa.update(requests).where(mine).values(refused))
             return UnsubscribeLink("gone", request.requested.settings.language if request.requested else "")
-        known = find_by_key(connection, found[0])
-        if known is None:  # erased
-            return UnsubscribeLink("gone", "")
+        known = find_by_key(connection, subscriber)
+        if known is not None:  # not erased
+            hashed = context.tokens.salted(known.mailbox)
+            end_subscription(connection, known.key, "unsubscribed", " ".join(reason.split())[:200], now, hashed)
+        return _describe(context, find_by_key(connection, subscriber), now)
+
+
+def undo_unsubscribing(context: NewsletterContext, token: str, now: int, *, look: bool = False) -> UnsubscribeLink | None:
+    """Bring back a subscription with all its choices, as they were; with `look`, only say what the link is about.
+
+    It works for UNDO_DAYS, for the ending that it was made for, and never against a complaint or the operator. The mail that
+    says so goes to the owner. Idempotent. None for a link that does not work (any more).
+    """
+    found = context.tokens.read_undo(token)
+    with context.reading() if look else context.writing() as connection:
+        known = find_by_key(connection, found[0]) if found else None
+        if known is None or found is None:
+            return None
+        if known.status == "active":
+            return UnsubscribeLink("active", known.language)
         hashed = context.tokens.salted(known.mailbox)
-        end_subscription(connection, known.key, "unsubscribed", " ".join(reason.split())[:200], now, hashed)
-        return UnsubscribeLink("gone", known.language)
-
-
-def erase_by_token(context: NewsletterContext, token: str, now: int) -> bool:
-    """Erase the subscriber of a link; the hash that keeps imports from adding the address stays."""
-    with context.writing() as connection:
-        known = find_owner(connection, context.tokens, token, active=False)
-        return known is not None and _erase(context, connection, parse_address(known.address), now)
+        is_free = suppression_reason(connection, hashed) in ("", "unsubscribed")
+        if known.ended != found[1] or not _can_return(known, now) or not is_free:
+            return None
+        if not look:
+            lift_suppression(connection, known.mailbox, hashed, now)
+            back = sa.update(subscribers).where(subscribers.c.key == known.key)
+            connection.execute(back.values(status="active", ended=None, reason=""))
+            enqueue(connection, [make_receipt(context, connection, known, now)], now)
+            return UnsubscribeLink("active", known.language)
+        return _describe(context, known, now)
 
 
 def erase_address(context: NewsletterContext, address: str, now: int) -> bool:
     """Erase an address for the operator. Return whether anything was known of it. Raises EmailAddressError."""
     with context.writing() as connection:
-        return _erase(context, connection, parse_address(address), now)
+        return erase_subscriber(context, connection, parse_address(address), now)
 
 
-def _erase(context: NewsletterContext, connection: sa.Connection, address: EmailAddress, now: int) -> bool:
+def forget_requests(connection: sa.Connection, subscriber: int, but: str = "") -> None:
+    """Delete requests for the owner's links, and for a change of address, which hold the new one."""
+    theirs = requests.c.wanted.startswith(f'{{"subscriber": {subscriber},', autoescape=True)
+    connection.execute(sa.delete(requests).where(theirs, requests.c.token_hash != but))
+
+
+def erase_subscriber(context: NewsletterContext, connection: sa.Connection, address: EmailAddress, now: int) -> bool:
     """Leave only the hash in `suppressions`, and the fact of deliveries. Old links are safe: keys are never given twice."""
     mailbox_hash = context.tokens.salted(address.mailbox)
     known = find_by_mailbox(connection, address.mailbox)
@@ -99,6 +144,7 @@ def _erase(context: NewsletterContext, connection: sa.Connection, address: Email
 def remove_subscriber(connection: sa.Connection, key: int, mailbox_hash: str, now: int) -> None:
     """Delete the rows of a subscriber; the hash stays in `suppressions`, and the fact of deliveries."""
     end_subscription(connection, key, "unsubscribed", "", now, mailbox_hash)
+    forget_requests(connection, key)
     # A server's reply may quote the address.
     connection.execute(sa.update(deliveries).where(deliveries.c.subscriber == key).values(reply=""))
     connection.execute(sa.delete(bounces).where(bounces.c.subscriber == key))

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -22,9 +23,11 @@ from ...model import FACETS
 from ...newsletter import NewsletterContext
 from ...newsletter.bounces import WebhookError, booking
 from ...newsletter.issues import archive
-from ...newsletter.subscribers import preferences, signup, unsubscribe
+from ...newsletter.subscribers import choices, owner, preferences, signup, unsubscribe
 from ...newsletter.subscribers.email_address import EmailAddressError
+from ...newsletter.subscribers.owner import AddressChange
 from ...newsletter.subscribers.preferences import PreferenceChanges, Preferences, WishError
+from ...newsletter.subscribers.records import Subscriber
 from ...newsletter.subscribers.signup import Confirmation, SignupForm
 from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
 from ..application import Application, application
@@ -65,7 +68,7 @@ def use_language(language: str) -> None:
 
 def private_page(template: str, status: int, **values: Any) -> Answer:
     """Render a page that belongs to one subscriber."""
-    return private(render_page(template, status, **{"renewed": False, "erased": False, **values}))
+    return private(render_page(template, status, **{"sent": "confirmation", "erased": False, "returned": False, **values}))
 
 
 def private(response: Answer) -> Answer:
@@ -148,14 +151,17 @@ def submit_signup() -> Answer:
     if age is None or not FASTEST <= age <= SLOWEST:
         return _form_page(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
     try:
-        address = client_address(request.environ, Networks(context.config.site.trusted_proxies))
-        ip = format_address(address) or "0.0.0.0"  # noqa: S104  # only a hash of its network is kept
         language, proof = form.language or g.language, request.form.get("proof", "")
         wanted = (form.selections(), form.frequency, _weekday(form.day), form.timezone)
-        signup.sign_up(context, SignupForm(form.email, *wanted, language, ip, stamp, proof), now)
+        signup.sign_up(context, SignupForm(form.email, *wanted, language, _visitor(context), stamp, proof), now)
     except (EmailAddressError, WishError) as error:
         return _form_page(context, form, _describe(error), 400)
     return private_page("subscribed.html", 200, hours=context.config.newsletter.confirm_hours)
+
+
+def _visitor(context: NewsletterContext) -> str:
+    address = client_address(request.environ, Networks(context.config.site.trusted_proxies))
+    return format_address(address) or "0.0.0.0"  # noqa: S104  # only a hash of its network is kept
 
 
 def _weekday(text: str) -> int | None:
@@ -226,15 +232,24 @@ def _title_of(context: NewsletterContext) -> Callable[[str], str]:
 @blueprint.get("/confirm/<token>")
 def show_confirmation(token: str) -> Answer:
     """What a link of a confirmation is about; the button on it confirms."""
-    context = newsletter_context()
-    return _confirmation_page(context, signup.find_confirmation(context, token, int(time.time())))
+    context, now = newsletter_context(), int(time.time())
+    if (change := owner.find_address_change(context, token, now)) is not None:
+        return _address_page(change)
+    return _confirmation_page(context, signup.find_confirmation(context, token, now))
 
 
 @blueprint.post("/confirm/<token>")
 def submit_confirmation(token: str) -> Answer:
-    """Confirm a subscription."""
-    context = newsletter_context()
-    return _confirmation_page(context, signup.confirm(context, token, int(time.time())))
+    """Confirm a subscription, or a new address of one."""
+    context, now = newsletter_context(), int(time.time())
+    if (change := owner.confirm_address(context, token, now)) is not None:
+        return _address_page(change)
+    return _confirmation_page(context, signup.confirm(context, token, now))
+
+
+def _address_page(change: AddressChange) -> Answer:
+    use_language(change.language)
+    return private_page("address.html", 200, change=change)
 
 
 def _confirmation_page(context: NewsletterContext, found: Confirmation | None) -> Answer:
@@ -250,15 +265,17 @@ def _confirmation_page(context: NewsletterContext, found: Confirmation | None) -
 
 @blueprint.get("/preferences/<token>")
 def show_preferences(token: str) -> Answer:
-    """A subscriber's own page: what, how often, when; leaving, and erasing everything."""
-    context = newsletter_context()
-    return _preferences_page(context, token, preferences.find_preferences(context, token), {})
+    """The page of a link: what comes, how often, when; of the owner's link: the address, data, erasing everything."""
+    context, now = newsletter_context(), int(time.time())
+    if (known := owner.find_owner(context, token, now)) is not None:
+        return _owner_page(context, token, known, {})
+    return _preferences_page(context, token, preferences.find_preferences(context, token, now), {})
 
 
 @blueprint.get("/preferences/<token>/data.json")
 def own_data(token: str) -> Answer:
-    """All that is kept about a subscriber, to take along."""
-    found = preferences.export_own_data(newsletter_context(), token)
+    """All that is kept about a subscriber, to take along: for the owner's link alone."""
+    found = owner.export_own_data(newsletter_context(), token, int(time.time()))
     if found is None:
         return private_page("link.html", 404)
     body = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
@@ -267,24 +284,53 @@ def own_data(token: str) -> Answer:
     return private(response)
 
 
+def _owner_page(context: NewsletterContext, token: str, known: Subscriber, errors: dict[str, str], status: int = 200) -> Answer:
+    use_language(known.language)
+    own = owner.preferences_link(context, known, int(time.time()))
+    email = request.form.get("email", "")
+    return private_page("owner.html", status, known=known, token=token, own=own, errors=errors, email=email)
+
+
+def _save_owner(context: NewsletterContext, token: str, known: Subscriber, now: int) -> Answer:
+    """Do what the owner's page asks for; `action`: address, revoke (new links by mail), erase (with `sure`)."""
+    use_language(known.language)
+    form, action = request.form, request.form.get("action", "")
+    if action == "erase" and form.get("sure") == "yes":
+        owner.erase_by_owner(context, token, now)
+        return private_page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
+    if action == "revoke":
+        owner.revoke_links(context, token, now)
+        return private_page("subscribed.html", 200, sent="links")
+    errors = {"erase": words("Tick the box first: this cannot be undone.")} if action == "erase" else {}
+    if action == "address":
+        try:
+            owner.request_address(context, token, form.get("email", ""), _visitor(context), now)
+            return private_page("subscribed.html", 200, sent="address")
+        except EmailAddressError as error:
+            errors = _describe(error)
+    return _owner_page(context, token, known, errors, 400)
+
+
 @blueprint.post("/preferences/<token>")
 def save_preferences(token: str) -> Answer:
-    """Change them; `action`: save (or none), revoke (new links by mail), erase (with `sure`)."""
+    """Change them; `action`: save (or none), restore (what was until `until`), link (mail the owner's link)."""
     context, now = newsletter_context(), int(time.time())
-    found = preferences.find_preferences(context, token)
+    if (known := owner.find_owner(context, token, now)) is not None:
+        return _save_owner(context, token, known, now)
+    found = preferences.find_preferences(context, token, now)
     if found is None:
         return private_page("link.html", 404)
     use_language(found.subscriber.language)
     form, action = request.form, request.form.get("action", "save")
-    if action == "erase":
-        if form.get("sure") != "yes":
-            fault = {"erase": words("Tick the box first: this cannot be undone.")}
-            return _preferences_page(context, token, found, fault, 400)
-        unsubscribe.erase_by_token(context, token, now)
-        return private_page("unsubscribe.html", 200, found=UnsubscribeLink("gone", g.language), erased=True)
-    if action == "revoke":
-        preferences.revoke_links(context, token, now)
-        return private_page("subscribed.html", 200, renewed=True)
+    if action == "link":
+        owner.request_link(context, token, now)
+        return private_page("subscribed.html", 200, sent="owner")
+    if action == "restore":
+        until = form.get("until", "")
+        is_back = until.isdecimal() and preferences.restore_choices(context, token, int(until[:12]), now)
+        return private(redirect(f"/preferences/{quote(token)}?saved={'1' if is_back else ''}", 303))
+    if action != "save":  # of pages of versions before: it needs the owner's link now
+        return _preferences_page(context, token, found, {"link": words("For this you need a link that we email to you.")}, 403)
     wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
     wishes += [(form.get("frequency", ""), select) for select in FormFields.of(form).selections()]
     try:
@@ -309,6 +355,9 @@ def _preferences_page(
         token=token,
         errors=errors,
         title_of=_title_of(context),
+        leave=context.tokens.unsubscribe(found.subscriber.key),
+        keep_days=choices.KEEP_DAYS,
+        past=[(one, i18n.format_day(datetime.fromtimestamp(one.until, context.config.zone), g.language)) for one in found.past],
         rhythm_of=lambda name, day: preferences.schedule_words(context.config, g.language, name, day),
         form=FormFields.of(request.form),
         typed=request.form.getlist("how"),
@@ -319,7 +368,7 @@ def _preferences_page(
 @blueprint.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> Answer:
     """What a link to unsubscribe is about; the button on it unsubscribes."""
-    return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(newsletter_context(), token, int(time.time())))
+    return _unsubscribe_page(unsubscribe.find_unsubscribe_link(newsletter_context(), token, int(time.time())))
 
 
 @blueprint.post("/unsubscribe/<token>")
@@ -332,20 +381,40 @@ def submit_unsubscribe(token: str) -> Answer:
     if not request.form and len(body) <= 200:
         said = parse_qs(body.decode("utf-8", "replace").strip()).get("List-Unsubscribe", [""])[0]
     if said.casefold() == "one-click":
-        return _unsubscribe_page(token, unsubscribe.unsubscribe(context, token, "one-click", now))
-    if request.form.get("erase") == "yes":
-        erased = unsubscribe.erase_by_token(context, token, now)
-        return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(context, token, now), erased=erased)
+        return _unsubscribe_page(unsubscribe.unsubscribe(context, token, "one-click", now))
+    if request.form.get("link") == "yes" and owner.request_link(context, token, now):
+        return private_page("subscribed.html", 200, sent="owner")
     if request.form.get("confirm") == "yes":
-        return _unsubscribe_page(token, unsubscribe.unsubscribe(context, token, request.form.get("reason", ""), now))
-    return _unsubscribe_page(token, unsubscribe.find_unsubscribe_link(context, token, now))
+        return _unsubscribe_page(unsubscribe.unsubscribe(context, token, request.form.get("reason", ""), now))
+    return _unsubscribe_page(unsubscribe.find_unsubscribe_link(context, token, now))
 
 
-def _unsubscribe_page(token: str, found: UnsubscribeLink | None, *, erased: bool = False) -> Answer:
+def _unsubscribe_page(found: UnsubscribeLink | None) -> Answer:
     if found is None:
         return private_page("link.html", 404)
     use_language(found.language)
-    return private_page("unsubscribe.html", 200, found=found, token=token, erased=erased)
+    until = i18n.format_day(datetime.fromtimestamp(found.until, application().config.zone), g.language)
+    return private_page("unsubscribe.html", 200, found=found, until=until)
+
+
+@blueprint.get("/undo/<token>")
+def show_undo(token: str) -> Answer:
+    """What a link that brings a subscription back is about; the button on it does so."""
+    context, now = newsletter_context(), int(time.time())
+    return _undo_page(unsubscribe.undo_unsubscribing(context, token, now, look=True))
+
+
+@blueprint.post("/undo/<token>")
+def submit_undo(token: str) -> Answer:
+    """Bring a subscription back, with all its choices."""
+    return _undo_page(unsubscribe.undo_unsubscribing(newsletter_context(), token, int(time.time())))
+
+
+def _undo_page(found: UnsubscribeLink | None) -> Answer:
+    if found is None or found.state == "gone":
+        return _unsubscribe_page(found)
+    use_language(found.language)
+    return private_page("confirm.html", 200, found=Confirmation("done", found.language), returned=True)
 
 
 @blueprint.post("/bounces/<name>")
@@ -365,11 +434,12 @@ def receive_bounces(name: str) -> Answer:
 def next_digests(token: str) -> Answer:
     """A subscriber's next digests, as they would be now."""
     context = newsletter_context()
-    found = preferences.find_preferences(context, token)
+    now = int(time.time())
+    found = preferences.find_preferences(context, token, now)
     if found is None:
         return private_page("link.html", 404)
     use_language(found.subscriber.language)
-    coming = preferences.preview_digests(context, token, int(time.time()), g.language) or []
+    coming = preferences.preview_digests(context, token, now, g.language) or []
     names = [one.frequency for one in coming]
     rhythms = {name: preferences.schedule_words(context.config, g.language, name, found.day) for name in names}
     return private_page("coming.html", 200, coming=coming, rhythms=rhythms, token=token)
