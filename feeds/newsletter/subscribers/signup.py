@@ -260,7 +260,7 @@ def network_prefix(ip: str) -> str:
 
 
 def network_hash(context: NewsletterContext, ip: str) -> str:
-    """Return the salted hash of the network of an address, as `requests` keeps it; "" for a text that is none."""
+    """Return the salted hash of the network of an address, as `requests` keeps it; "" for any other text."""
     prefix = network_prefix(ip)
     return context.tokens.salted(f"network:{prefix}") if prefix else ""
 
