@@ -150,7 +150,8 @@ def test_no_door_that_bears_a_token_leaves_it_in_the_log(club: Club, running: Ca
     confirm, bounce = club.token(), Tokens(SIGNING).bounce(1, 1)
     options = ("--workers", "1", "--log-format", "json", "--access-log")
     service = running(club.site.config_dir, *options, environment=environment).ready()
-    doors = [f"/confirm/{confirm}", f"/unsubscribe/{preferences}", f"/digests/none?to={bounce}"]
+    leave, undo = Tokens(SIGNING).unsubscribe(1), Tokens(SIGNING).undo(1, 1)
+    doors = [f"/confirm/{confirm}", f"/unsubscribe/{leave}", f"/undo/{undo}", f"/digests/none?to={bounce}"]
     doors += [f"/preferences/{preferences}{rest}" for rest in ("", "/data.json", "/next", "/next/weekly", "/nothing", "?x=1")]
     cookie = {"Cookie": f"feeds_operator={preferences}; language=en", "Authorization": f"Bearer {OPERATOR}"}
     for door in doors:
@@ -174,6 +175,8 @@ def test_no_door_that_bears_a_token_leaves_it_in_the_log(club: Club, running: Ca
         SIGNING,
         PASSWORD,
         preferences,
+        leave,
+        undo,
         confirm,
         bounce,
         "zq@",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from feeds.cli import main
 from feeds.config.models import Config
 from feeds.database import tables
-from feeds.newsletter.subscribers import importer, records, signup, suppression, unsubscribe
+from feeds.newsletter.subscribers import importer, owner, records, signup, suppression, unsubscribe
 from feeds.newsletter.subscribers.importer import ImportFaults, ImportOptions, ImportReport, Row
 
 from .club import NOW, Club
@@ -121,9 +121,9 @@ def test_an_import_adds_to_what_is_there_and_takes_nothing_away(club: Club) -> N
 def test_an_import_never_revives_anybody(club: Club, how: str, consent: str) -> None:
     token = club.join()
     if how == "unsubscribed":
-        unsubscribe.unsubscribe(club.context, token, "", NOW + 100)
+        unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW + 100)
     elif how == "erased":
-        unsubscribe.erase_by_token(club.context, token, NOW + 100)
+        owner.erase_by_owner(club.context, club.owner_link(token), NOW + 700)
     else:
         with club.site.runtime.engine.begin() as connection:
             suppression.end_subscription(connection, 1, how, "", NOW, club.site.runtime.tokens().salted("reader@example.org"))
@@ -233,7 +233,8 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(club: Club) -> None:
 def test_an_export_is_read_back_into_the_same(club: Club, new_site: Any) -> None:
     club.join("a+b@例子.中国", "tag=Linux", "tag=AI", language="en")
     load(club, f'"c@example.org",daily,"not-tag=a%2Cb&tag=Linux",UTC,en,{WHEN},"a, ""quoted"" fair"\r\n')
-    unsubscribe.unsubscribe(club.context, club.join("gone@example.org"), "", NOW)
+    club.join("gone@example.org")
+    unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW)
     rows = list(importer.export_csv(club.context))
     assert rows[0] == importer.COLUMNS and {row[0] for row in rows[1:]} == {"a+b@例子.中国", "c@example.org"}
     written = io.StringIO()

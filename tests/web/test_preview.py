@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -70,6 +71,8 @@ def test_the_page_says_when_it_comes_and_leads_to_the_mail_itself(browser: Clien
     assert "Article 10" in page.text and "下一期" in page.text
     assert f"/preferences/{token}/next/weekly" in page.text
     mail = browser.get(f"/preferences/{token}/next/weekly")
+    assert "r***@example.org" in mail.text and "reader@example.org" not in page.text + mail.text
+    assert set(re.findall(r"/preferences/([\w-]+)", mail.text)) == {token}, "looking makes no link younger"
     assert mail.status_code == 200 and "Article 10" in mail.text and "<style" not in page.text
     for answered in (page, mail):
         assert answered.headers["Cache-Control"] == "no-store"
@@ -95,5 +98,5 @@ def test_it_is_reached_from_the_subscribers_page_and_by_nobody_else(browser: Cli
     assert f"/preferences/{token}/next" in browser.get(f"/preferences/{token}").text
     for address in ("/preferences/none/next", "/preferences/none/next/weekly", f"/preferences/{token}/next/hourly"):
         assert browser.get(address).status_code == 404
-    unsubscribe.unsubscribe(club.context, token, "", NOW)
+    unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW)
     assert browser.get(f"/preferences/{token}/next").status_code == 404

@@ -159,7 +159,7 @@ class TransactionalComposer:
 
         It has no link to unsubscribe: nothing of the kind is sent unless its recipient asks for it, or the old address's owner.
         """
-        page = f"{self._config.site.base_url}/{NOTICES[kind]}/{link}" if link else ""
+        page = f"{self._config.site.base_url}/{NOTICES[kind]}/{link}" if link and NOTICES[kind] else ""
         values = {"kind": kind, "link": page, "address": address, "hours": self._config.newsletter.confirm_hours}
         content = self._render("notice", language, "", values)
         return self._build(kind, f"{link}:{recipient.mailbox}:{now}", content, recipient, now)

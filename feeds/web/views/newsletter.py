@@ -329,7 +329,7 @@ def save_preferences(token: str) -> Answer:
         until = form.get("until", "")
         is_back = until.isdecimal() and preferences.restore_choices(context, token, int(until[:12]), now)
         return private(redirect(f"/preferences/{quote(token)}?saved={'1' if is_back else ''}", 303))
-    if action != "save":  # of pages of versions before: it needs the owner's link now
+    if action in ("revoke", "erase"):  # of a page of versions before: both need the owner's link now
         return _preferences_page(context, token, found, {"link": words("For this you need a link that we email to you.")}, 403)
     wishes = [pair for pair in zip(form.getlist("how"), form.getlist("wish"), strict=False) if pair[0]]
     wishes += [(form.get("frequency", ""), select) for select in FormFields.of(form).selections()]
