@@ -18,7 +18,8 @@ from ...database.tables import requests, subscribers
 from ...tokens import Purpose
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
-from . import choices
+from . import choices, departures
+from .departures import Departure
 from .email_address import mask_address, parse_address
 from .preferences import make_receipt, own_links
 from .records import (
@@ -138,7 +139,9 @@ def revoke_links(context: NewsletterContext, token: str, now: int) -> bool:
         found = _find(context, connection, "owner", token, now)
         if found is None:
             return False
-        renewed = _renew(connection, found[1].key, {})
+        known: Subscriber = found[1]
+        departures.record(connection, Departure(departures.LINKS, now, known.mailbox, version=known.version + 1))
+        renewed = _renew(connection, known.key, {})
         if renewed.status == "active":
             enqueue(connection, [make_receipt(context, connection, renewed, now)], now)
     return True
@@ -228,8 +231,10 @@ def confirm_address(context: NewsletterContext, token: str, now: int) -> Address
                 return AddressChange("taken", known.language, *shown)
             erase_subscriber(context, connection, address, now)
         if other is None or other.key != known.key:
-            suppress_address(connection, context.tokens.salted(old.mailbox), "unsubscribed", now)  # no import brings it back
-        lift_suppression(connection, hashed)
+            was = context.tokens.salted(old.mailbox)  # neither an import nor a backup brings it back
+            departures.record(connection, Departure("unsubscribed", now, old.mailbox, was))
+            suppress_address(connection, was, "unsubscribed", now)
+        lift_suppression(connection, address.mailbox, hashed, now)
         forget_requests(connection, known.key, but=found[0].token_hash)
         clean = {"address": address.address, "mailbox": address.mailbox, "bounce_score": 0, "bounced_at": 0}
         renewed = _renew(connection, known.key, clean)
