@@ -1,4 +1,7 @@
-"""Find every fault in the configuration, the store, the templates of mails and their transport. Changes nothing."""
+"""Find every fault in the configuration, the store, the templates of mails and their transport.
+
+Changes nothing but modes of private files that others could read, and removes what killed processes left behind.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from .newsletter.messages.templates import template_folders
 from .newsletter.messages.transactional import NOTICES, ConfirmationLinks, OwnLinks, TransactionalComposer
 from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
+from .runtime import tidy_files
 from .store import git, walk
 from .store.git import Git
 from .store.parse import ParseSettings
@@ -39,9 +43,10 @@ def check(environment: Environment) -> list[Problem]:
     try:
         config = load_config(environment)
     except ConfigError as error:
-        return [*map(_as_problem, error.faults), *hints]
+        return [*map(_as_problem, error.faults), *hints, *_tidy(environment, None)]
     return [
         *hints,
+        *_tidy(environment, config),
         *_check_addresses(environment, config),
         *_check_git(environment, config),
         *_check_store(environment, config),
@@ -54,6 +59,12 @@ def count_ignored(environment: Environment) -> int:
     with contextlib.suppress(ConfigError, StoreError):
         return walk.list_files(os.path.realpath(load_config(environment).site.store)).ignored
     return 0
+
+
+def _tidy(environment: Environment, config: Config | None) -> Iterator[Problem]:
+    """Put the modes of private files right, and yield those that others could read."""
+    for wide in tidy_files(environment, config):
+        yield Problem(str(wide.path), 0, 0, str(wide), "hint")
 
 
 def _as_problem(fault: Fault, kind: str = "config") -> Problem:

@@ -1,4 +1,4 @@
-"""Create files and folders that nobody else may read, whatever the umask, and temporary files beside their target.
+"""Create files and folders that nobody else may read, whatever the umask; temporary files beside their target; wide modes.
 
 A temporary file is `.NAME.RANDOM.feeds-tmp` in the folder of its target. The process that uses it holds a lock on it (flock):
 a lock that is free shows that a killed process left the file behind.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import secrets
+import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 FILE, FOLDER = 0o600, 0o700
@@ -22,6 +25,10 @@ SUFFIX = ".feeds-tmp"
 _TEMPORARY = re.compile(rf"(\..+{re.escape(SUFFIX)})(?:-journal|-wal|-shm)?")
 #: Files that SQLite makes beside a database, with the mode of the database.
 SATELLITES = ("-journal", "-wal", "-shm")
+#: What an exported static tree keeps beside its files (`static.files`).
+STATIC_TREE = ".feeds-export"
+#: Files of a folder that is private already whose modes are looked at: a maildir may hold a million.
+_LOOKED_AT = 10_000
 #: Bytes of a target's name in the name of its temporary file: file systems allow 255 in all.
 _NAME_BYTES = 200
 
@@ -122,6 +129,67 @@ def remove_leftovers(folder: Path) -> list[Path]:
             elif found[1] == path.name and _remove_if_free(path):
                 removed.append(path)
     return removed
+
+
+@dataclass(frozen=True, slots=True)
+class WideMode:
+    """A private file or folder that others may read; `FOLDER/*` stands for many files.
+
+    `mended`: `after` is its mode now; else the operator has to set it.
+    """
+
+    path: Path
+    before: int
+    after: int
+    mended: bool
+
+    def __str__(self) -> str:
+        """Return what was done, or is to be done.
+
+        >>> str(WideMode(Path("var"), 0o755, 0o700, True)), str(WideMode(Path("a b/*"), 0o644, 0o640, False))
+        ('others could read it: mode 0755 -> 0700', "others can read it, and it is not ours to change: chmod 0640 'a b'/*")
+        """
+        if self.mended:
+            return f"others could read it: mode {self.before:04o} -> {self.after:04o}"
+        name = "*" if self.path.name == "*" else shlex.quote(self.path.name)
+        command = f"chmod {self.after:04o} {shlex.quote(str(self.path.parent))}/{name}"
+        return f"others can read it, and it is not ours to change: {command}"
+
+
+def narrow(path: Path, public: Container[Path] = (), *, given: bool = False) -> Iterator[WideMode]:
+    """Take the rights of others from a file, or a folder and all that is in it; yield those that were too wide. Idempotent.
+
+    What belongs to another user is only reported, and only where everybody may read it: its group may be how we do. The same
+    holds for a secret that was `given` to us in a folder of another user; the group of one may be on purpose. Links are not
+    followed; folders in `public` and static trees stay as they are; of a private folder with very many files only the first are
+    looked at.
+    """
+    try:
+        status = path.lstat()
+        own = status.st_uid == os.geteuid() and (not given or path.parent.stat().st_uid == os.geteuid())
+    except OSError:
+        return
+    folder = stat.S_ISDIR(status.st_mode)
+    if stat.S_ISLNK(status.st_mode) or path in public or (folder and (path / STATIC_TREE).exists()):
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    after = mode & (FOLDER if own and (not given or status.st_gid == os.getegid()) else ~0o007)
+    if mode != after:
+        if own:
+            path.chmod(after)
+        yield WideMode(path, mode, after, own)
+    if folder:
+        with contextlib.suppress(OSError), os.scandir(path) as entries:
+            for entry in itertools.islice(entries, _LOOKED_AT if mode == FOLDER else None):
+                yield from narrow(Path(entry.path), public)
+
+
+def summarize(found: Iterable[WideMode]) -> list[WideMode]:
+    """Return wide modes with one entry, `FOLDER/*`, for more than three alike in a folder."""
+    alike: dict[WideMode, list[WideMode]] = {}
+    for one in found:
+        alike.setdefault(replace(one, path=one.path.with_name("*")), []).append(one)
+    return [one for whole, several in alike.items() for one in ([whole] if len(several) > 3 else several)]
 
 
 def _create_locked(path: Path) -> tuple[Path, int]:

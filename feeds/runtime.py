@@ -7,6 +7,7 @@ What a command, a page or the clock does lives in the package that it serves; ca
 from __future__ import annotations
 
 import contextlib
+import glob
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -15,8 +16,10 @@ import sqlalchemy as sa
 
 from . import database, faults
 from .config.environment import Environment
+from .config.models import Config
 from .database import backup
 from .errors import DatabaseError
+from .private_files import WideMode, narrow, remove_leftovers, summarize
 from .syndication import editions
 from .syndication.editions import Edition
 from .tokens import Tokens, new_secret
@@ -101,3 +104,26 @@ class Runtime:
             secret = editions.load_state(connection).get("secret") or new_secret()
             editions.save_state(connection, {"secret": secret})
         return Tokens(secret)
+
+
+def tidy_files(environment: Environment, config: Config | None) -> list[WideMode]:
+    """Remove temporary files of processes that were killed, and take the rights of others from what only the service may read.
+
+    That is var/, the database and what lies beside it, the maildir, DKIM keys and `.env`. Returns what others could read, many
+    files of a folder as one. Idempotent.
+    """
+    var, url = environment.root / "var", sa.make_url(environment.database_url.get_secret_value())
+    private, given, folders, public = [var], [environment.root / ".env"], [environment.config_dir], set()
+    if url.get_backend_name() == "sqlite" and url.database:
+        path = Path(url.database)
+        private += [path, path.with_name("site-id"), *path.parent.glob(f"{glob.escape(path.name)}[.-]*")]
+        folders.append(path.parent)
+    if config:
+        given += [environment.root / key for key in (config.newsletter.dkim.rsa_key, config.newsletter.dkim.ed25519_key) if key]
+        private += [environment.root / config.newsletter.maildir] if config.newsletter.maildir else []
+        folders.append(environment.root / config.newsletter.maildir / "tmp")
+        public.add(environment.root / config.site.store)
+    for folder in (*folders, var, *(path for path in var.glob("*") if path.is_dir())):
+        remove_leftovers(folder)
+    found = [wide for path in dict.fromkeys(private) for wide in narrow(path, public)]
+    return summarize([*found, *(wide for path in given for wide in narrow(path, given=True))])

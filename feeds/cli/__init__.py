@@ -5,6 +5,7 @@ A command imports what it needs when it runs: `feeds --version` and `--help` loa
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from .common import (
     read_environment,
     report_faults,
     show_progress,
+    start,
 )
 from .documents import as_row, export, list_feeds, opml, show
 from .mail import bounces, digest
@@ -93,6 +95,8 @@ def main() -> None:
     Environment: FEEDS_CONFIG stands for --config; FEEDS_STORE, FEEDS_BASE_URL and FEEDS_DATABASE_URL override the files;
     FEEDS_SMTP_URL, FEEDS_IMAP_URL, FEEDS_SECRET_KEY and FEEDS_OPERATOR_TOKEN hold what must not be in a file.
     """
+    # What is public (settings, templates, what git writes) follows the umask, but nobody else may write it, and we can use it.
+    os.umask(os.umask(0o077) & 0o077 | 0o002)
 
 
 for _command in (backup, bounces, digest, export, init, list_feeds, migrate, opml, restore, show, subscribers):
@@ -133,6 +137,7 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
         log_to_stderr(runtime.environment, log_format)
         if runtime.read(editions.load_generation) < 0:
             editions.adopt_config(runtime.engine, runtime.environment)
+        start(runtime)
         said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
         environment = runtime.environment.model_copy(update=said)
     from ..web import server
@@ -161,6 +166,8 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     give_memory_back()
     with open_runtime(config_dir, create=parent is None) as runtime:
         log_to_stderr(runtime.environment, log_format)
+        if parent is None:
+            start(runtime)
         run_clock(runtime, parent=parent)
 
 
@@ -187,6 +194,7 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
     give_memory_back()
     with open_runtime(config_dir) as runtime:
         log_to_stderr(runtime.environment, log_format)
+        start(runtime)
         run_worker(runtime, concurrency=concurrency)
 
 
@@ -274,9 +282,10 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
 @JSON
 @command
 def check(config_dir: Path, as_json: bool) -> None:
-    """Look for faults in configuration and articles; change nothing.
+    """Look for faults in configuration and articles.
 
-    Each fault is a line `file:line:column: reason`. Exit status 1 if there is any.
+    Each fault is a line `file:line:column: reason`. Exit status 1 if there is any. Nothing is changed but one thing: modes of
+    private files (database, mails, backups in var/, keys, .env) that others could read are narrowed, and listed as hints.
 
     \b
     Examples:

@@ -165,6 +165,22 @@ def read_environment(config_dir: Path) -> Environment:
     return environment
 
 
+def start(runtime: Runtime) -> None:
+    """Remove what killed processes left, and log private files that others could read. For processes that stay."""
+    import structlog
+
+    from ..config.load import load_config
+    from ..errors import ConfigError
+    from ..runtime import tidy_files
+
+    try:
+        config = load_config(runtime.environment)
+    except ConfigError:  # reported by the rescan
+        config = None
+    for wide in tidy_files(runtime.environment, config):
+        structlog.get_logger().warning("mode_too_wide", path=str(wide.path), reason=str(wide))
+
+
 def print_json(value: object) -> None:
     """Print the one answer of a command with --json."""
     click.echo(json.dumps(value, ensure_ascii=False))

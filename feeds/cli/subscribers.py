@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import click
 
 from ..errors import FeedsError
+from ..private_files import replace_file, temporary_beside
 from .common import CONFIG, JSON, command, open_runtime, print_json, problem_rows, show_count
 
 if TYPE_CHECKING:
@@ -138,18 +140,34 @@ def _print_report(report: Any, dry_run: bool) -> None:
 def export(config_dir: Path, file: Path | None) -> None:
     """Write active subscribers as CSV to FILE, or to stdout; `import` reads it again.
 
+    FILE is for its owner alone, and is replaced once it is complete. What a spreadsheet would take for a formula has an
+    apostrophe before it, which `import` takes away.
+
     \b
     Examples:
       feeds subscribers export readers.csv
     """
     from ..newsletter.subscribers import importer
 
-    with _newsletter(config_dir) as context, contextlib.ExitStack() as stack:
-        target = sys.stdout
-        if file:
-            file.touch(mode=0o600)  # addresses are for the owner of the file alone
-            target = stack.enter_context(file.open("w", encoding="utf-8", newline=""))
+    with _newsletter(config_dir) as context, _writable(file, context.environment.root / "var") as target:
         csv.writer(target, lineterminator="\r\n").writerows(importer.export_csv(context))
+
+
+@contextlib.contextmanager
+def _writable(file: Path | None, var: Path) -> Iterator[IO[str]]:
+    """Yield what is FILE once it is complete, for its owner alone; a device or a pipe as it is; stdout for None."""
+    if file is None:
+        yield sys.stdout
+    elif file.exists() and not file.is_file():
+        with file.open("w", encoding="utf-8", newline="") as target:
+            yield target
+    elif file.is_symlink() and file.lstat().st_uid not in (0, os.geteuid()):
+        raise FeedsError(f"{file}: a link that another user has made; name the file itself")
+    else:
+        with temporary_beside(file := file.resolve(), var) as draft:
+            with draft.open("w", encoding="utf-8", newline="") as target:
+                yield target
+            replace_file(draft, file)
 
 
 @subscribers.command("list")

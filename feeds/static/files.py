@@ -10,9 +10,10 @@ from typing import NamedTuple
 from .. import urls
 from ..config.models import Config, feed_path
 from ..feed_formats import content_type, load_formats
+from ..private_files import STATIC_TREE
 
 #: The export's own notes, below the tree. No address begins with a dot, so nothing published has such a path.
-OWN = ".feeds-export"
+OWN = STATIC_TREE
 #: Content codings, each with what it appends to a file's name.
 CODINGS = {"identity": "", "gzip": ".gz", "br": ".br"}
 #: Media types of files that are not feeds; feeds have those of their formats.

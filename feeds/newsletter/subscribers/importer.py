@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -160,7 +161,7 @@ def read_csv(file: IO[bytes], path: str, config: Config, now: int) -> Iterator[R
                 yield Fault(path, begin, _column(last, cells, len(header)), reason)
             elif any(cell.strip() for cell in cells):
                 try:
-                    yield parser.parse(begin, dict(zip(header, map(str.strip, cells), strict=False)))
+                    yield parser.parse(begin, dict(zip(header, (armed(cell.strip()) for cell in cells), strict=False)))
                 except _BadCell as error:
                     name, reason = error.args
                     column = _column(last, cells, header.index(name)) if name in header else 1
@@ -169,6 +170,26 @@ def read_csv(file: IO[bytes], path: str, config: Config, now: int) -> Iterator[R
         yield Fault(path, reader.line_num + 1, 1, "not UTF-8 here or shortly after")
     except csv.Error as error:
         yield Fault(path, reader.line_num, 1, f"not CSV: {error}")
+
+
+#: Where spreadsheets look for a formula: at the begin of a cell, also if they take another character than the comma for what
+#: separates cells. Those of East Asian locales read full-width signs, too.
+_FORMULA = re.compile(r"(^|[;|\t\r\n])('*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
+_DISARMED = re.compile(r"(^|[;|\t\r\n])'('*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
+
+
+def disarmed(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: with an apostrophe before it. `armed` takes that away.
+
+    >>> disarmed("=1+1@example.org"), disarmed("o'neill@example.org"), armed(disarmed("'-@example.org"))
+    ("'=1+1@example.org", "o'neill@example.org", "'-@example.org")
+    """
+    return _FORMULA.sub(r"\1'\2", cell)
+
+
+def armed(cell: str) -> str:
+    """Return the cell that `disarmed` was given."""
+    return _DISARMED.sub(r"\1\2", cell)
 
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -426,5 +447,6 @@ def export_csv(context: NewsletterContext) -> Iterator[tuple[str, ...]]:
                 if key not in texts:
                     texts |= selection_texts(connection, parse_keys(found.selections))
                 when = datetime.fromtimestamp(found.confirmed, UTC).isoformat()
-                cells = (found.address, found.frequency, texts[key], found.timezone, found.language, when, found.source)
-                yield (*cells, DAYS[found.day] if found.day >= 0 else "") if with_day else cells
+                cells = [found.address, found.frequency, texts[key], found.timezone, found.language, when, found.source]
+                cells += [DAYS[found.day] if found.day >= 0 else ""] if with_day else []
+                yield tuple(map(disarmed, cells))

@@ -1,0 +1,172 @@
+"""No private file is readable by others: every command that writes, under every umask, looked at while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feeds.private_files import narrow
+
+from .newsletter.servers import free_port
+
+#: What a command writes for everybody: settings, templates, the demo's articles, a static tree.
+PUBLIC = ("config", "templates", "demo", "tree")
+#: One process for each umask: a start of Python for each command would take most of the time.
+RUN = """
+import sys
+from feeds.cli import main
+for command in sys.stdin.read().splitlines():
+    try:
+        main(command.split(" "), standalone_mode=False)
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"{command}: {end.code}")
+"""
+COMMANDS = """\
+init site --yes
+rescan
+subscribers add reader@example.org --confirmed-at 2020-01-01T00:00:00+00:00
+subscribers add another@example.org
+subscribers import people.csv
+subscribers export readers.csv
+digest preview
+digest preview --out out/deep
+subscribers export out/readers.csv
+digest send --to reader@example.org
+check
+backup backup.db
+backup deep/er/backup.db
+restore backup.db --yes
+subscribers erase reader@example.org
+export tree
+migrate"""
+
+
+#: Root may read everything, and a umask keeps it out of nothing: as any other user, then.
+AS_USER = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+
+
+def readable(folder: Path) -> dict[str, str]:
+    """What others than the owner may do with private files; files that vanish meanwhile are not there."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        if Path(place) in (folder, folder / "site"):
+            folders[:] = [name for name in folders if name not in PUBLIC]
+        for name in (*folders, *files):
+            path = Path(place, name)
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if not stat.S_ISLNK(status.st_mode) and status.st_mode & 0o077 and name not in ("site", "people.csv"):
+                    found[str(path.relative_to(folder))] = oct(status.st_mode)
+    return found
+
+
+def watch(process: subprocess.Popen[str], folder: Path) -> dict[str, str]:
+    """Return what could be read at any time while the process ran."""
+    found = {}
+    while process.poll() is None:
+        found |= readable(folder)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.002)
+    return found | readable(folder)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(folder), "FEEDS_CONFIG": "site/config", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777], ids="{:03o}".format)
+def test_no_command_makes_a_private_file_that_others_can_read(tmp_path: Path, umask: int) -> None:
+    place = tmp_path
+    people = place / "people.csv"
+    people.write_text("email,confirmed_at\nthird@example.org,2020-01-01T00:00:00+00:00\n")
+    people.chmod(0o644)
+    options: dict[str, Any] = {"cwd": place, "env": environment(place), "umask": umask, "text": True}
+    process = subprocess.Popen(
+        [*AS_USER, sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, **options
+    )
+    assert process.stdin is not None
+    process.stdin.write(COMMANDS)
+    process.stdin.close()
+    assert watch(process, place) == {} and process.returncode == 0
+    written = {
+        path.relative_to(place).as_posix() for path in place.rglob("*") if path.relative_to(place).parts[0] not in PUBLIC
+    }
+    for expected in (
+        "site/var/feeds.db",
+        "readers.csv",
+        "out/readers.csv",
+        "site/var/preview/digest.eml",
+        "out/deep/digest.eml",
+    ):
+        assert expected in written
+    assert {"backup.db", "deep/er/backup.db"} <= written and not [name for name in written if "feeds-tmp" in name]
+    assert list((place / "site" / "var" / "maildir" / "new").iterdir())
+    tree = [*(place / "tree").rglob("*")]
+    own = place / "tree" / ".feeds-export"
+    closed = [path for path in tree if not path.stat().st_mode & 0o004 and own not in path.parents]
+    assert len(tree) > 20 and closed == [], "a web server cannot read it"
+    others = [path for path in place.rglob("*") if path.lstat().st_mode & 0o002 and not path.is_symlink()]
+    assert others == [], "others can write it"
+
+
+@pytest.mark.parametrize("role", ["serve", "clock", "check"])
+def test_a_start_and_a_check_narrow_what_others_could_read_and_say_so(site: Any, role: str) -> None:
+    var, elsewhere = site.root / "var", site.root / "elsewhere"
+    site.set("newsletter.yaml", "transport: maildir\nmaildir: mail\n")
+    (elsewhere / "kept").mkdir(parents=True)
+    wide = [var / "preview" / "digest.eml", var / "old" / "backup.db", site.root / "mail" / "new" / "1", site.root / ".env"]
+    public = [site.root / "config" / "site.yaml", elsewhere / "kept" / "x", var / "tree" / "index.html"]
+    wide += [site.root / "mail" / "cur" / f"{number}:2,S" for number in range(10)]
+    for path in (*wide, *public, var / "tree" / ".feeds-export" / "lock"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(0o644)
+    (var / "link").symlink_to(elsewhere / "kept")
+    wide += [var, var / "feeds.db", var / "old", site.root / "mail", site.root / "mail" / "new"]
+    leftover = var / ".backup.db.0123456789ab.feeds-tmp"
+    leftover.touch(0o600)
+    for path in wide:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    command = [sys.executable, "-m", "feeds", role, "--config", str(site.root / "config")]
+    if role == "serve":
+        command += ["--no-clock", "--port", str(free_port()), "--workers", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    while "mail/cur/*" not in said and (line := process.stdout.readline()):  # type: ignore[union-attr]
+        said += line
+    process.terminate()
+    said += process.communicate()[0]
+    assert [path for path in wide if path.stat().st_mode & 0o077] == [] and not leftover.exists()
+    assert [path for path in public if not path.stat().st_mode & 0o044] == []
+    assert f"{var}: others could read it: mode 0755 -> 0700" in said.replace("path=", "").replace(" reason=", ": ").replace(
+        '"', ""
+    )
+    assert "feeds.db" in said and "mail/cur/2:2,S" not in said
+    again = subprocess.run([*command[:3], "check", *command[4:6]], capture_output=True, text=True, check=False)
+    assert "others" not in again.stdout + again.stderr
+
+
+def test_what_is_not_ours_to_change_is_reported_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b").touch(0o644)
+    (tmp_path / "for the group").touch(0o640)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    found = [str(one) for name in ("a b", "for the group") for one in narrow(tmp_path / name)]
+    assert found == [f"others can read it, and it is not ours to change: chmod 0640 {tmp_path}/'a b'"]
+    assert (tmp_path / "a b").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_group_of_a_secret_that_was_given_to_us_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("own", "given"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o644)
+    monkeypatch.setattr(os, "getegid", lambda: 4711)
+    assert [one.after for one in narrow(tmp_path / "given", given=True)] == [0o640]
+    assert [one.after for one in narrow(tmp_path / "own")] == [0o600]
