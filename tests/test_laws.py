@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "feeds"
 #: Floors of the house, lowest first; a package imports from lower floors only, so no two packages import each other.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"faults", "i18n", "logs", "model", "plugins", "private_files", "process_pool", "resources", "tokens"},
+    {"fair_share", "faults", "i18n", "logs", "model", "plugins", "private_files", "process_pool", "resources", "tokens"},
     {"feed_formats"},
     {"database", "urls"},
     {"config", "counters", "selections"},

@@ -1,13 +1,14 @@
 """Sign-in to the console: the operator's token, once; then a session that a cookie names. Tries are limited.
 
 A session is a row, so that signing out ends it wherever its cookie was copied to. Its id is a hash under the service's secret
-and the token: a change of either ends all sessions. Tries are counted for all workers together.
+and the token: a change of either ends all sessions. Tries are counted for all workers together, of each network (/24, /48) by
+itself: guesses from others keep nobody out. A browser that signed in before has a second cookie, and tries of its own, which
+nobody in its network can use up.
 """
 
 from __future__ import annotations
 
 import hmac
-import math
 import secrets
 from dataclasses import dataclass
 
@@ -25,8 +26,6 @@ IDLE, LONGEST = 12 * 3600, 7 * 86400
 _STALE = 300
 #: Wrong tokens of one network without a wait; each further one doubles the wait, from a minute to an hour.
 FREE_TRIES = 5
-#: Wrong tokens of all networks in an hour, from which on there is one try a minute.
-MANY_TRIES = 60
 _HOUR = 3600
 
 
@@ -50,6 +49,19 @@ class SessionKeys:
         """Return what each form of the session carries: nobody else can know it."""
         return self.tokens.salted(f"operator form:{self._token_hash}:{cookie}")
 
+    def new_browser(self) -> str:
+        """Return the cookie by which a browser that has signed in is known again."""
+        name = secrets.token_hex(8)
+        return f"{name}.{self._browser_mac(name)}"
+
+    def known_browser(self, cookie: str) -> str:
+        """Return the name of the browser that has this cookie; "" for one that these keys did not make."""
+        name, _dot, mac = cookie.partition(".")
+        return name if hmac.compare_digest(mac.encode(), self._browser_mac(name).encode()) else ""
+
+    def _browser_mac(self, name: str) -> str:
+        return self.tokens.salted(f"operator browser:{self._token_hash}:{name}")
+
     @property
     def _token_hash(self) -> str:
         return self.tokens.salted(f"operator token:{self.token}")
@@ -63,36 +75,37 @@ class SignIn:
     wait: int = 0
 
 
-def sign_in(connection: sa.Connection, keys: SessionKeys, given: str, ip: str, now: int) -> SignIn:
-    """Try the token `given`, in a writing transaction: the try is counted before anyone else's."""
+def sign_in(connection: sa.Connection, keys: SessionKeys, given: str, ip: str, now: int, browser: str = "") -> SignIn:
+    """Try the token `given`, in a writing transaction: the try is counted before anyone else's.
+
+    `browser` is the name of a known one, whose tries are counted instead of its network's.
+    """
     serialise(connection)
-    if wait := _wait(connection, network_prefix(ip), now):
+    details = f"browser {browser}" if browser else ""
+    if wait := _wait(connection, network_prefix(ip), details, now):
         return SignIn(wait=wait)
     if not hmac.compare_digest(given.encode(), keys.token.encode()):
-        audit_log.note(connection, now, "refused", "", ip)
+        audit_log.note(connection, now, "refused", details, ip)
         return SignIn()
     c = operator_sessions.c
     connection.execute(sa.delete(operator_sessions).where(sa.or_(c.seen < now - IDLE, c.created < now - LONGEST)))
     cookie = secrets.token_urlsafe(32)
     connection.execute(sa.insert(operator_sessions).values(id=keys.session_id(cookie), created=now, seen=now))
-    audit_log.note(connection, now, "sign-in", "", ip)
+    audit_log.note(connection, now, "sign-in", details, ip)
     return SignIn(cookie)
 
 
-def _wait(connection: sa.Connection, network: str, now: int) -> int:
-    """Return the seconds until the next try: of this network since its last sign-in, and of all networks."""
+def _wait(connection: sa.Connection, network: str, details: str, now: int) -> int:
+    """Return the seconds until the next try of a known browser, or else of this network, since its last sign-in."""
     c = operator_log.c
-    refused = sa.and_(c.event == "refused", c.at > now - _HOUR)
-    entered = sa.select(sa.func.max(c.at)).where(c.event == "sign-in", c.network == network)
-    since = int(connection.execute(entered).scalar() or 0)
-    wait = 0
-    own = sa.and_(refused, c.network == network, c.at > since)
-    for tries, free, doubles in ((own, FREE_TRIES, True), (refused, MANY_TRIES, False)):
-        number, last = connection.execute(sa.select(sa.func.count(), sa.func.max(c.at)).where(tries)).one()
-        if number >= free:
-            pause = min(_HOUR, 60 * 2 ** min(number - free, 10)) if doubles else 60
-            wait = max(wait, math.ceil(last + pause - now))
-    return wait
+    own = c.details == details if details else sa.and_(c.details == "", c.network == network)
+    since = connection.execute(sa.select(sa.func.max(c.key)).where(own, c.event == "sign-in")).scalar() or 0
+    refused = sa.and_(own, c.event == "refused", c.at > now - _HOUR, c.key > since)
+    tries, last = connection.execute(sa.select(sa.func.count(), sa.func.max(c.at)).where(refused)).one()
+    if tries < FREE_TRIES:
+        return 0
+    pause: int = min(_HOUR, 60 * 2 ** min(tries - FREE_TRIES, 10))
+    return max(0, int(last) + pause - now)
 
 
 def is_signed_in(runtime: Runtime, keys: SessionKeys, cookie: str, now: int) -> bool:

@@ -197,7 +197,8 @@ subscriptions = _table(
     Index("ix_subscriptions_cohort", "cohort", "key"),
 )
 
-#: Sign-ups that wait for their confirmation. `network` and `mailbox_hash` are salted hashes, for the limits; `wanted` is JSON.
+#: Sign-ups that wait for their confirmation. `network`, `mailbox_hash`, and `counted` for the mailbox as limits count it, are
+#: salted hashes; `wanted` is JSON.
 requests = _table(
     "requests",
     Column("token_hash", Text, primary_key=True),
@@ -205,6 +206,8 @@ requests = _table(
     *_required(BigInteger, "created", "expires"),
     Column("used", BigInteger, nullable=True),
     Column("wanted", Text, nullable=False),
+    Column("counted", Text, nullable=True),
+    Index("ix_requests_counted", "counted", "created"),
     Index("ix_requests_mailbox", "mailbox_hash", "created"),
     Index("ix_requests_network", "network", "created"),
     Index("ix_requests_created", "created"),
@@ -342,6 +345,7 @@ hub_subscriptions = _table(
     *_required(Integer, "attempts", "failures"),
     Column("failing_since", BigInteger, nullable=True),
     Column("problem", Text, nullable=False),
+    Column("network", Text, nullable=True),
     UniqueConstraint("topic", "callback"),
     Index("ix_hub_subscriptions_host", "host"),
     Index("ix_hub_subscriptions_expires", "expires"),
@@ -350,7 +354,8 @@ hub_subscriptions = _table(
 )
 
 #: What subscribers asked for, until it is verified. `asked` is the topic as they wrote it, `seen` the digest of the feed then.
-#: `due` is NULL where verification has failed: such rows stay for a while and count against the limits.
+#: `due` is NULL where verification has failed: such rows stay for a while and count against the limits. `network` is a salted
+#: hash of the network that asked, for its share of them.
 hub_requests = _table(
     "hub_requests",
     Column("key", Key, primary_key=True),
@@ -361,6 +366,7 @@ hub_requests = _table(
     Column("due", BigInteger, nullable=True),
     Column("attempts", Integer, nullable=False),
     Column("problem", Text, nullable=False),
+    Column("network", Text, nullable=True),
     Index("ix_hub_requests_host", "host"),
     Index("ix_hub_requests_due", "due"),
     sqlite_autoincrement=True,

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from .. import database, urls
 from ..config.models import Lease, WebSub
 from ..errors import AddressError
+from ..fair_share import is_within_share
 from ..feed_formats import content_type
 from ..model import FeedState
 from ..syndication import editions, feeds, lookup
@@ -30,6 +31,8 @@ from .subscriptions import PendingDelivery
 MODES = ("subscribe", "unsubscribe", "publish")
 #: Bytes of a secret (section 5.1: less than 200), topics of one notice.
 MAX_SECRET, MAX_PUBLISHED = 199, 1000
+#: Requests of one network for a subscription that exists, while they wait to be verified.
+MAX_REPEATED = 3
 #: When a subscriber that met a limit may ask again, in seconds.
 RETRY_AFTER = 60
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
@@ -109,8 +112,11 @@ def normalize(url: str) -> str:
     return scheme.lower() + separator + host.lower() + slash + path
 
 
-def receive(engine: sa.Engine, edition: Edition, form: Form, now: int) -> Reply:
-    """Write down what a form asks for and reply; verification comes later (section 5.1.2). `edition` has a configuration."""
+def receive(engine: sa.Engine, edition: Edition, form: Form, network: str, now: int) -> Reply:
+    """Write down what a form asks for and reply; verification comes later (section 5.1.2). `edition` has a configuration.
+
+    `network` is a salted hash of the client's network, for its share of the limits.
+    """
     assert edition.config is not None
     settings = edition.config.feeds.websub
     request = parse_form(form, settings)
@@ -129,9 +135,9 @@ def receive(engine: sa.Engine, edition: Edition, form: Form, now: int) -> Reply:
     if isinstance(topic, Reply):
         return topic
     with database.writing(engine, durable=True) as connection:
-        if refused := _check_limits(connection, request, settings):
+        if refused := _check_limits(connection, request, topic[0], network, settings):
             return refused
-        subscriptions.add_request(connection, request, *topic, now)
+        subscriptions.add_request(connection, request, *topic, now, network)
     return Reply(202, "Accepted; the callback will be asked to confirm.\n")
 
 
@@ -148,21 +154,28 @@ def _find_topic(connection: sa.Connection, edition: Edition, topic: str) -> tupl
     return found.address, found.digest
 
 
-def _check_limits(connection: sa.Connection, request: SubscriptionRequest, limits: WebSub) -> Reply | None:
-    usage = subscriptions.count_usage(connection, request.callback.host)
-    if usage.requests >= limits.max_pending or usage.requests_of_host >= limits.max_pending_per_host:
-        text = "too many requests wait to be confirmed, or were not confirmed within the last hour\n"
+def _check_limits(
+    connection: sa.Connection, request: SubscriptionRequest, topic: str, network: str, limits: WebSub
+) -> Reply | None:
+    """Return the reply to a request beyond a limit. Those for a subscription that exists take no room and meet none of them."""
+    text = "too many requests wait to be confirmed, or were not confirmed within the last hour\n"
+    callback = request.callback
+    if any(subscriptions.is_subscribed(connection, known, callback.url) for known in {topic, request.topic}):
+        waiting = subscriptions.count_waiting(connection, topic, callback.url, network)
+        return Reply(429, text, RETRY_AFTER) if waiting >= MAX_REPEATED else None
+    usage = subscriptions.count_usage(connection, callback.host)
+    pending, pending_of_host = usage.requests, usage.requests_of_host
+    if not is_within_share(pending, network, limits.max_pending) or not is_within_share(
+        pending_of_host, network, limits.max_pending_per_host
+    ):
         return Reply(429, text, RETRY_AFTER)
     if request.mode == "unsubscribe":
         return None
-    full = (
-        usage.subscriptions + usage.requests >= limits.max_subscriptions
-        or usage.subscriptions_of_host + usage.requests_of_host >= limits.max_subscriptions_per_host
-    )
-    # Renewing a subscription takes no room.
-    if full and not subscriptions.is_subscribed(connection, request.topic, request.callback.url):
-        return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)
-    return None
+    if is_within_share(usage.subscriptions + pending, network, limits.max_subscriptions) and is_within_share(
+        usage.subscriptions_of_host + pending_of_host, network, limits.max_subscriptions_per_host
+    ):
+        return None
+    return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)
 
 
 def find_document(

@@ -5,6 +5,7 @@ Functions are steps inside their caller's transaction; times are UTC seconds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ class PendingVerification:
     secret: str
     seen: str
     attempts: int
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,12 @@ class PendingDelivery:
 
 
 class Usage(NamedTuple):
-    """Numbers that the limits bound. Requests that were not confirmed count for FAILED_REQUEST_SECONDS."""
+    """What each network has of what the limits bound. Requests that were not confirmed count for FAILED_REQUEST_SECONDS."""
 
-    requests: int
-    requests_of_host: int
-    subscriptions: int
-    subscriptions_of_host: int
+    requests: Counter[str]
+    requests_of_host: Counter[str]
+    subscriptions: Counter[str]
+    subscriptions_of_host: Counter[str]
 
 
 _VERIFICATION = [_r[name] for name in PendingVerification.__slots__]
@@ -69,10 +71,18 @@ _WORKING: dict[str, Any] = {"attempts": 0, "failures": 0, "failing_since": None,
 
 
 def count_usage(connection: sa.Connection, host: str) -> Usage:
-    """Return how many requests and subscriptions there are, and how many of them have callbacks on `host`."""
-    requests, subscriptions = (sa.select(sa.func.count()).select_from(table) for table in (hub_requests, hub_subscriptions))
+    """Return how many requests and subscriptions each network has, and how many of them with callbacks on `host`."""
+    requests, subscriptions = (sa.select(c.network, sa.func.count()).group_by(c.network) for c in (_r, _s))
     queries = (requests, requests.where(_r.host == host), subscriptions, subscriptions.where(_s.host == host))
-    return Usage(*(int(connection.execute(query).scalar() or 0) for query in queries))
+    return Usage(*(Counter({key or "": number for key, number in connection.execute(query)}) for query in queries))
+
+
+def count_waiting(connection: sa.Connection, topic: str, callback: str, network: str) -> int:
+    """Return how many requests of this network for one subscription wait to be verified."""
+    query = sa.select(sa.func.count()).where(
+        _r.topic == topic, _r.callback == callback, _r.network == network, _r.due.is_not(None)
+    )
+    return int(connection.execute(query).scalar() or 0)
 
 
 def is_subscribed(connection: sa.Connection, topic: str, callback: str) -> bool:
@@ -81,11 +91,21 @@ def is_subscribed(connection: sa.Connection, topic: str, callback: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def add_request(connection: sa.Connection, request: SubscriptionRequest, topic: str, seen: str, now: int) -> None:
+def add_request(connection: sa.Connection, request: SubscriptionRequest, topic: str, seen: str, now: int, network: str) -> None:
     """Add a request to be verified at once. `topic` is the feed's own address, `seen` its digest."""
     callback = {"callback": request.callback.url, "host": request.callback.host}
     asked = {"mode": request.mode, "asked": request.topic, "lease": request.lease, "secret": request.secret}
-    row = {**asked, **callback, "topic": topic, "seen": seen, "created": now, "due": now, "attempts": 0, "problem": ""}
+    row = {
+        **asked,
+        **callback,
+        "topic": topic,
+        "seen": seen,
+        "created": now,
+        "due": now,
+        "attempts": 0,
+        "problem": "",
+        "network": network,
+    }
     connection.execute(sa.insert(hub_requests).values(**row))
 
 
@@ -152,7 +172,7 @@ def subscribe(connection: sa.Connection, request: PendingVerification, begun: in
     due = sa.case((_s.wanted != _s.delivered, begun), else_=sa.null())
     if connection.execute(sa.update(hub_subscriptions).where(same).values(**lease, **_WORKING, due=due)).rowcount:
         return
-    named = {name: getattr(request, name) for name in ("topic", "callback", "host")}
+    named = {name: getattr(request, name) for name in ("topic", "callback", "host", "network")}
     made = {**named, **lease, "created": begun, "delivered": request.seen, "wanted": request.seen, "due": None}
     connection.execute(sa.insert(hub_subscriptions).values(**made, **_WORKING))
 

@@ -61,13 +61,73 @@ def test_a_network_has_its_own_limit_and_others_are_not_held_up(club: Club) -> N
     assert len(club.letters()) == 7
 
 
-def test_there_is_a_limit_for_all_networks_together(club: Club) -> None:
-    club.settle(signup={"per_minute": 5})
+def test_where_all_networks_together_have_reached_their_limit_each_still_has_its_share(club: Club) -> None:
+    club.settle(signup={"per_minute": 6})
     for number in range(10):
-        club.sign_up(f"a{number}@example.org", ip=f"198.51.{number}.1")
+        club.sign_up(f"a{number}@example.org", ip="198.51.100.1")
+    assert len(club.letters()) == 6, "one network alone may use it all"
+    for number in range(100):
+        club.sign_up(f"b{number}@example.org", ip=f"10.{number}.0.1")
+    assert len(club.letters()) == 106, "a network that has had nothing is never refused its first"
+    for number in range(100):
+        club.sign_up(f"c{number}@example.org", ip=f"10.{number}.0.1")
+    assert len(club.letters()) == 106
+    club.sign_up("d@example.org", ip="198.51.100.1", now=NOW + 60)
+    assert len(club.letters()) == 107
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("reader@example.org", ["reader+1@example.org", "Reader+a.b@Example.org", "reader++@example.org"]),
+        ("reader+news@example.org", ["reader@example.org", "reader+@example.org"]),
+        ("a.reader@gmail.com", ["areader@gmail.com", "A.R.eader+x@gmail.com", "are.ader@googlemail.com"]),
+        ("areader@googlemail.com", ["a.reader@gmail.com", "areader+1+2@gmail.com"]),
+    ],
+)
+def test_one_mailbox_counts_once_however_its_address_is_varied(club: Club, first: str, others: list[str]) -> None:
+    club.sign_up(first)
+    for address in others:
+        club.sign_up(address)
+    assert len(club.letters()) == 1
+    for number in range(3):
+        club.sign_up(others[0], now=NOW + (number + 1) * DAY)
+    assert len(club.letters()) == 3, "until it confirms"
+
+
+def test_mailboxes_that_are_not_the_same_count_for_themselves(club: Club) -> None:
+    for address in ("a.b@example.org", "ab@example.org", "+ab@example.org", "ab@gmail.com", "ab@mail.gmail.com"):
+        club.sign_up(address)
     assert len(club.letters()) == 5
-    club.sign_up("b@example.org", ip="203.0.113.1", now=NOW + 60)
-    assert len(club.letters()) == 6
+
+
+def test_a_stamp_is_good_for_one_sign_up_and_the_same_one_again_is_answered_as_before(club: Club) -> None:
+    stamp = signup.make_stamp(club.context.tokens, "192.0.2.1", NOW)
+    for _click in range(3):
+        club.sign_up(stamp=stamp)
+    assert len(club.letters()) == 1
+    for number in range(3):
+        with pytest.raises(WishError) as found:
+            club.sign_up(f"other{number}@example.org", stamp=stamp, ip=f"10.{number}.0.1")
+        assert found.value.field == "form"
+    assert len(club.letters()) == 1
+    assert signup.confirm(club.context, club.token(), NOW) is not None
+    with pytest.raises(WishError):
+        club.sign_up("late@example.org", stamp=stamp, now=NOW + DAY)
+
+
+@given(ips=st.lists(st.ip_addresses(), min_size=2, max_size=2), age=st.integers(0, 10**6))
+def test_a_stamp_is_of_the_network_that_it_was_made_for(ips: list[Any], age: int) -> None:
+    tokens, (mine, other) = Tokens("secret"), map(str, ips)
+    stamp = signup.make_stamp(tokens, mine, NOW)
+    assert signup.stamp_age(tokens, stamp, mine, NOW + age) == age
+    same = signup.network_prefix(mine) == signup.network_prefix(other)
+    assert (signup.stamp_age(tokens, stamp, other, NOW) is not None) == same
+    assert signup.make_stamp(tokens, mine, NOW) != stamp
+    assert signup.stamp_age(Tokens("another"), stamp, mine, NOW) is None
+    nonce, _dot, rest = stamp.partition(".")
+    for forged in ("", ".", rest, nonce, f"{nonce[::-1]}x.{rest}", f"{nonce}.{rest}0", f".{rest}"):
+        assert signup.stamp_age(tokens, forged, mine, NOW) is None
 
 
 def test_a_limited_sign_up_is_silent_and_its_log_names_no_address(club: Club) -> None:

@@ -54,10 +54,11 @@ class Hub:
 
     # -- what subscribers do -----------------------------------------------------
 
-    def post(self, **fields: Any) -> TestResponse:
+    def post(self, network: int = 0, **fields: Any) -> TestResponse:
         """A form: `hub_mode="subscribe"` and so on."""
         form = {name.replace("hub_", "hub.", 1): value for name, value in fields.items()}
-        return self.client.post("/hub", data=urlencode(form, doseq=True), content_type="application/x-www-form-urlencoded")
+        data, base = urlencode(form, doseq=True), {"REMOTE_ADDR": f"10.{network // 200}.{network % 200}.1"}
+        return self.client.post("/hub", data=data, content_type="application/x-www-form-urlencoded", environ_base=base)
 
     def ask(self, callback: str, topic: str = "/tags/Linux.atom", mode: str = "subscribe", **more: Any) -> TestResponse:
         topic = topic if "://" in topic else BASE + topic

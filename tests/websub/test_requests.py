@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feeds.config.models import Lease, WebSub
+from feeds.database import tables
 from feeds.websub import requests
 from feeds.websub.protocol import SubscriptionRequest
 from feeds.websub.requests import PublishRequest
@@ -214,6 +216,50 @@ def test_subscriptions_are_bounded_and_renewals_are_not(hub: Hub, reader: Any) -
     assert full.status_code == 503 and full.headers["Retry-After"]
     hub.subscribe(f"{reader.url}/1")
     assert hub.ask(f"{reader.url}/1", mode="unsubscribe").status_code == 202
+
+
+def test_where_a_limit_is_reached_each_network_still_has_its_share(still_hub: Hub) -> None:
+    """A hundred networks, each with callbacks on hosts of their own, on one host, and on the host of another."""
+    still_hub.set_limits(max_pending=20, max_pending_per_host=10)
+    for number in range(40):
+        still_hub.ask(f"http://h{number}.example/")
+    assert len(still_hub.requests) == 20
+    for number in range(1, 101):
+        assert still_hub.ask(f"http://a{number}.example/", network=number).status_code == 202, number
+    for number in range(1, 101):
+        assert still_hub.ask(f"http://b{number}.example/", network=number).status_code == 429, number
+    for number in range(101, 151):
+        assert still_hub.ask(f"http://one.example/{number}", network=number).status_code == 202, number
+
+
+def test_subscriptions_of_others_leave_a_share_to_each_network(hub: Hub, reader: Any) -> None:
+    hub.set_limits(max_subscriptions=2, max_subscriptions_per_host=2)
+    hub.subscribe(f"{reader.url}/1")
+    hub.subscribe(f"{reader.url}/2")
+    assert hub.ask(f"{reader.url}/3").status_code == 503
+    for number in range(1, 4):
+        assert hub.ask(f"{reader.url}/of/{number}", network=number).status_code == 202, number
+
+
+@pytest.mark.parametrize("mode", ["subscribe", "unsubscribe"])
+def test_who_is_subscribed_renews_and_leaves_whatever_others_have_used_up(hub: Hub, reader: Any, mode: str) -> None:
+    hub.subscribe(f"{reader.url}/known")
+    hub.set_limits(max_pending=1, max_pending_per_host=1, max_subscriptions=1, max_subscriptions_per_host=1)
+    reader.agrees = lambda _seen: False
+    for number in range(20):
+        hub.ask(f"{reader.url}/{number}", network=number)
+        hub.ask(f"{reader.url}/known", network=number)
+    assert hub.ask(f"{reader.url}/known", mode=mode).status_code == 202
+
+
+def test_one_network_may_repeat_a_renewal_only_so_often_while_it_waits(still_hub: Hub) -> None:
+    with still_hub.site.runtime.engine.begin() as connection:
+        row = {"topic": TOPIC, "callback": "http://a.example/", "host": "a.example", "secret": "", "created": 0}
+        row |= {"expires": 2**40, "delivered": "", "wanted": "", "due": None, "attempts": 0, "failures": 0, "problem": ""}
+        connection.execute(sa.insert(tables.hub_subscriptions).values(row))
+    asked = [still_hub.ask("http://a.example/").status_code for _number in range(requests.MAX_REPEATED + 2)]
+    assert asked == [202] * requests.MAX_REPEATED + [429] * 2
+    assert still_hub.ask("http://a.example/", network=1).status_code == 202
 
 
 # -- without a hub of one's own --------------------------------------------------

@@ -68,6 +68,23 @@ def parse_address(text: str) -> EmailAddress:
     return EmailAddress(f"{local}@{shown}", envelope.lower(), envelope, found.ascii_domain.lower())
 
 
+#: Domains whose mailboxes have any dots, and the domain that they are all known by.
+_WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
+
+
+def counted_mailbox(mailbox: str) -> str:
+    """Return the mailbox as limits count it: without `+tag`, and without dots where the provider ignores them.
+
+    >>> counted_mailbox("reader+news@example.org"), counted_mailbox("r.e.ader+x@googlemail.com")
+    ('reader@example.org', 'reader@gmail.com')
+    """
+    local, _, domain = mailbox.rpartition("@")
+    local = local.partition("+")[0] or local
+    if known := _WITHOUT_DOTS.get(domain):
+        local, domain = local.replace(".", ""), known
+    return f"{local}@{domain}"
+
+
 def mask_address(address: str) -> str:
     """Return enough to recognise one's own address by.
 

@@ -43,6 +43,7 @@ from .signup import (
     RequestedSubscription,
     SignupForm,
     enter_subscriber,
+    hash_client,
     new_request,
     pending_wishes,
     request_confirmation,
@@ -112,7 +113,7 @@ def add_subscriber(context: NewsletterContext, form: SignupForm, *, confirmed_at
     wishes = dict.fromkeys(validate_wish(context.config, form.frequency, text) for text in form.selects or [""])
     requested = RequestedSubscription(address.address, tuple(wishes), settings, source)
     if not confirmed_at:
-        return "suppressed" if request_confirmation(context, address, requested, "", now) else "asked"
+        return "suppressed" if request_confirmation(context, address, requested, now) else "asked"
     when = parse_confirmed_at(context.config, confirmed_at, now)
     if isinstance(when, str):
         raise WishError("confirmed_at", when)
@@ -420,7 +421,7 @@ class _Import:
                 continue
             first, wishes = rows[0], tuple(dict.fromkeys(row.wish for row in rows))
             requested = RequestedSubscription(first.address.address, wishes, first.settings, first.source)
-            links, request = new_request(self.context, requested, hashes[mailbox], "", self.now)
+            links, request = new_request(self.context, requested, hash_client(self.context, first.address, ""), self.now)
             rows_made.append(request)
             messages.append(self.context.composer.confirmation(first.address, links, first.settings.language, self.now))
         if rows_made:

@@ -31,7 +31,7 @@ from .records import (
     subscriptions_of,
     with_iso_times,
 )
-from .signup import DAY, LIFTED, exceeded_limit, lift_suppression, network_hash, serialise
+from .signup import DAY, LIFTED, exceeded_limit, hash_client, lift_suppression, serialise
 from .suppression import suppress_address, suppression_reason
 from .unsubscribe import erase_subscriber, forget_requests
 
@@ -176,7 +176,7 @@ def request_address(context: NewsletterContext, token: str, text: str, ip: str, 
     Silent about whether the address is known, suppressed or over a limit of sign-ups. Raises EmailAddressError.
     """
     address = parse_address(text)
-    hashed, network = context.tokens.salted(address.mailbox), network_hash(context, ip)
+    hashes = hash_client(context, address, ip)
     with context.writing() as connection:
         serialise(connection)
         found = _find(context, connection, "owner", token, now)
@@ -185,12 +185,12 @@ def request_address(context: NewsletterContext, token: str, text: str, ip: str, 
         row, known = found
         spent = sa.update(requests).where(requests.c.token_hash == row.token_hash)
         connection.execute(spent.values(used=now))
-        held = suppression_reason(connection, hashed) not in ("", *LIFTED)
-        if not held and not exceeded_limit(connection, context.config.newsletter.signup, hashed, network, now):
+        held = suppression_reason(connection, hashes["mailbox_hash"]) not in ("", *LIFTED)
+        if not held and not exceeded_limit(connection, context.config.newsletter.signup, hashes, now):
             # Read as a sign-up it wishes for nothing: what the limits count has one form.
             wanted = {"subscriber": known.key, "version": known.version, "address": address.address, "wishes": []}
             wanted |= {"chosen": [0, known.timezone, known.language], "source": "address"}
-            link = _new_request(context, connection, "address", wanted, {"mailbox_hash": hashed, "network": network}, now)
+            link = _new_request(context, connection, "address", wanted, hashes, now)
             old = mask_address(known.address)
             enqueue(connection, [context.composer.notice("address", address, known.language, now, link=link, address=old)], now)
     return True

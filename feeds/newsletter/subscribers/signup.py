@@ -2,9 +2,10 @@
 
 The answer to a sign-up never tells whether an address is known. `find_confirmation` only reads; `confirm` acts.
 
-Against subscription bombing, one address, one network and all of them together may cause only so many confirmations. They are
-counted in the table `requests`, so the limits hold for all processes together. It keeps salted hashes of networks, tokens and
-addresses; the address itself only until its request is confirmed, refused or expired. A used link says whom it made.
+Against subscription bombing, one mailbox, one network and all of them together may cause only so many confirmations; where all
+together have, each network still has its share. They are counted in the table `requests`, so the limits hold for all processes
+together, and a form's stamp is good for one sign-up. The table keeps salted hashes of networks, tokens and addresses; the
+address itself only until its request is confirmed, refused or expired. A used link says whom it made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import ipaddress
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,12 @@ import structlog
 from ... import selections as grammar
 from ...config.models import SignupLimits
 from ...database.tables import requests, subscribers, subscriptions, suppressions
-from ...tokens import Purpose
+from ...fair_share import is_within_share
+from ...tokens import Purpose, Tokens
 from .. import NewsletterContext
 from ..messages.transactional import ConfirmationLinks, enqueue
 from . import departures
-from .email_address import EmailAddress, parse_address
+from .email_address import EmailAddress, counted_mailbox, parse_address
 from .preferences import WishError, make_receipt, own_links, spell_select, validate_settings, validate_wish
 from .records import Settings, Subscriber, Wish, add_wishes, find_by_key, find_by_mailbox
 from .suppression import suppression_reason
@@ -124,23 +126,52 @@ def sign_up(context: NewsletterContext, form: SignupForm, now: int) -> None:
     if config.newsletter.signup.proof_of_work and not is_proof_of_work(form.stamp, form.address.strip(), form.proof):
         raise WishError("proof", "the proof of work is missing")
     requested = RequestedSubscription(address.address, tuple(dict.fromkeys(wishes)), settings, "web")
-    if held := request_confirmation(context, address, requested, form.ip, now):
+    if held := request_confirmation(context, address, requested, now, ip=form.ip, stamp=form.stamp):
         log.info("signup_held", limit=held)
 
 
+def make_stamp(tokens: Tokens, ip: str, now: int) -> str:
+    """Return what a form carries: when it was shown, signed for the visitor's network, and different for each form."""
+    nonce = secrets.token_hex(8)
+    return f"{nonce}.{tokens.timestamp(f'signup:{nonce}:{network_prefix(ip)}', now)}"
+
+
+def stamp_age(tokens: Tokens, stamp: str, ip: str, now: int) -> int | None:
+    """Return how many seconds ago a stamp was made for this network; None for any other text."""
+    nonce, _dot, timestamp = stamp.partition(".")
+    return tokens.timestamp_age(f"signup:{nonce}:{network_prefix(ip)}", timestamp, now)
+
+
 def request_confirmation(
-    context: NewsletterContext, address: EmailAddress, requested: RequestedSubscription, ip: str, now: int
+    context: NewsletterContext,
+    address: EmailAddress,
+    requested: RequestedSubscription,
+    now: int,
+    *,
+    ip: str = "",
+    stamp: str = "",
 ) -> str:
-    """Mail a confirmation link. Return why nothing was sent (a limit, "suppressed"), or "". Without `ip` no limit holds."""
-    hashed, network = context.tokens.salted(address.mailbox), network_hash(context, ip)
-    links, row = new_request(context, requested, hashed, network, now)
+    """Mail a confirmation link. Return why nothing was sent (a limit, "suppressed"), or "". Without `ip` no limit holds.
+
+    The same `stamp` again sends nothing ("repeated"), and raises WishError where it was used for another address.
+    """
+    hashes = hash_client(context, address, ip)
+    hashed = hashes["mailbox_hash"]
+    # The request is named after the stamp, under the secret: so a stamp can have one request, and nobody can guess its name.
+    name = context.tokens.salted(f"request:{stamp}") if stamp else ""
+    links, row = new_request(context, requested, hashes, now, name)
     message = context.composer.confirmation(address, links, requested.settings.language, now)
     with context.writing() as connection:
         serialise(connection)
         purge_requests(connection, now)
+        used = connection.execute(sa.select(requests.c.mailbox_hash).where(requests.c.token_hash == row["token_hash"])).scalar()
+        if used == hashed:
+            return "repeated"
+        if used is not None:
+            raise WishError("form", "this form was sent before, with another address")
         if suppression_reason(connection, hashed) not in ("", *LIFTED):
             return "suppressed"
-        if ip and (held := exceeded_limit(connection, context.config.newsletter.signup, hashed, network, now)):
+        if ip and (held := exceeded_limit(connection, context.config.newsletter.signup, hashes, now)):
             return held
         connection.execute(sa.insert(requests).values(row))
         enqueue(connection, [message], now)
@@ -259,10 +290,11 @@ def network_prefix(ip: str) -> str:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
-def network_hash(context: NewsletterContext, ip: str) -> str:
-    """Return the salted hash of the network of an address, as `requests` keeps it; "" for any other text."""
-    prefix = network_prefix(ip)
-    return context.tokens.salted(f"network:{prefix}") if prefix else ""
+def hash_client(context: NewsletterContext, address: EmailAddress, ip: str) -> dict[str, str]:
+    """Return the columns of `requests` that the limits count, all salted hashes; `network` is "" where it is not known."""
+    prefix, hashed = network_prefix(ip), context.tokens.salted
+    own = {"mailbox_hash": hashed(address.mailbox), "counted": hashed(counted_mailbox(address.mailbox))}
+    return own | {"network": hashed(f"network:{prefix}") if prefix else ""}
 
 
 def serialise(connection: sa.Connection) -> None:
@@ -271,17 +303,17 @@ def serialise(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
-def exceeded_limit(connection: sa.Connection, settings: SignupLimits, mailbox_hash: str, network_hash: str, now: int) -> str:
+def exceeded_limit(connection: sa.Connection, settings: SignupLimits, row: Mapping[str, str], now: int) -> str:
     """Return the name of the limit that one more sign-up would break, or "". Call `serialise` before, insert the row after.
 
-    `network_hash` is "" where the network is not known: then only the other limits hold.
+    `row` has what `hash_client` returns. Where the network is not known, only the other limits hold.
     """
-    c = requests.c
+    c, network = requests.c, row["network"]
 
     def count(*where: sa.ColumnElement[bool]) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(requests).where(*where)).scalar() or 0)
 
-    mine = c.mailbox_hash == mailbox_hash
+    mine = sa.or_(c.mailbox_hash == row["mailbox_hash"], c.counted == row["counted"])
     if count(mine, c.wanted == REFUSED, c.expires > now):
         return "refused"
     if count(mine, c.created > now - DAY) >= settings.per_address_a_day:
@@ -290,10 +322,12 @@ def exceeded_limit(connection: sa.Connection, settings: SignupLimits, mailbox_ha
     confirmed = int(connection.execute(sa.select(sa.func.max(c.used)).where(mine)).scalar() or -1)
     if count(mine, c.used.is_(None), c.created > confirmed) >= settings.per_address:
         return "per_address"
-    if network_hash and count(c.network == network_hash, c.created > now - 3600) >= settings.per_network_an_hour:
+    if network and count(c.network == network, c.created > now - 3600) >= settings.per_network_an_hour:
         return "per_network_an_hour"
     # What an operator imports has no network, and leaves readers their room.
-    return "per_minute" if count(c.network != "", c.created > now - 60) >= settings.per_minute else ""
+    lately = sa.select(c.network, sa.func.count()).where(c.network != "", c.created > now - 60).group_by(c.network)
+    used = {key: int(number) for key, number in connection.execute(lately)}
+    return "" if is_within_share(used, network, settings.per_minute) else "per_minute"
 
 
 def purge_requests(connection: sa.Connection, now: int) -> None:
@@ -309,11 +343,11 @@ def purge_requests(connection: sa.Connection, now: int) -> None:
 
 
 def new_request(
-    context: NewsletterContext, requested: RequestedSubscription, mailbox_hash: str, network_hash: str, now: int
+    context: NewsletterContext, requested: RequestedSubscription, hashes: Mapping[str, str], now: int, name: str = ""
 ) -> tuple[ConfirmationLinks, dict[str, Any]]:
     """Return the tokens for the mail, and the row to insert. The links work for `newsletter.confirm_hours`."""
-    name = secrets.token_hex(16)
-    row: dict[str, Any] = {"token_hash": context.tokens.salted(name), "mailbox_hash": mailbox_hash, "network": network_hash}
+    name = name or secrets.token_hex(16)
+    row: dict[str, Any] = {"token_hash": context.tokens.salted(name), **hashes}
     row |= {"used": None, "created": now, "expires": now + context.config.newsletter.confirm_hours * 3600}
     settings, wishes = requested.settings, [[one.frequency, one.select] for one in requested.wishes]
     chosen = [settings.day, settings.timezone, settings.language]

@@ -23,6 +23,8 @@ from ..views import language
 blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 
 COOKIE, FOLDER = "operator", "/operator"
+#: The cookie by which a browser that has signed in is known again, and how long it is kept (seconds).
+BROWSER, BROWSER_SECONDS = "operator-browser", 400 * 86400
 _WITHOUT_SESSION = ("operator.sign_in", "operator.enter")
 #: Where forms are sent to, and the page that has the form.
 _FORMS = {
@@ -137,7 +139,9 @@ def sign_in() -> Answer:
 def enter() -> Answer:
     """Sign in with the token: a new session each time, so that nobody can have chosen its name before."""
     who = operator()
-    found = who.runtime.write(sessions.sign_in, SessionKeys.of(who.runtime), request.form.get("token", ""), who.ip, who.now)
+    keys = SessionKeys.of(who.runtime)
+    browser = keys.known_browser(request.cookies.get(BROWSER, ""))
+    found = who.runtime.write(sessions.sign_in, keys, request.form.get("token", ""), who.ip, who.now, browser)
     to = request.form.get("to", "")
     if found.wait:
         refusal = page("sign-in.html", 429, to=to, wrong=False, minutes=-(-found.wait // 60))
@@ -148,7 +152,9 @@ def enter() -> Answer:
     inside = language.local_address(to)
     response = redirect(inside if inside.startswith(FOLDER + "/") else FOLDER + "/", 303)
     secure = config().site.base_url.startswith("https:")
-    response.set_cookie(COOKIE, found.cookie, path=FOLDER, secure=secure, httponly=True, samesite="Lax")
+    cookies = [(COOKIE, found.cookie, None)] + ([] if browser else [(BROWSER, keys.new_browser(), BROWSER_SECONDS)])
+    for name, value, seconds in cookies:
+        response.set_cookie(name, value, seconds, path=FOLDER, secure=secure, httponly=True, samesite="Lax")
     return response
 
 

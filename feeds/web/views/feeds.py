@@ -22,6 +22,7 @@ from ..application import application
 from ..body_limit import MAX_BODY
 from ..cache import CachedDocument
 from ..conditional import decide, etags
+from ..rate_limit import client_address, format_network
 from . import made_on_request, moved_permanently, render_page
 
 blueprint = Blueprint("feeds", __name__)
@@ -112,7 +113,9 @@ def ask() -> Answer:
         except (RequestEntityTooLarge, ValueError):
             reply = Reply(413, f"the body must have at most {MAX_BODY} bytes and {MAX_FIELDS} fields\n")
         else:
-            reply = receive(app.runtime.engine, app.edition, form, int(time.time()))
+            network = format_network(client_address(request.environ, app.limiter.proxies))
+            hashed = app.runtime.tokens().salted(f"network:{network}")
+            reply = receive(app.runtime.engine, app.edition, form, hashed, int(time.time()))
     response = Response(reply.text, reply.status, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Access-Control-Allow-Origin"] = "*"

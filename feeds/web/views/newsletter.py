@@ -147,13 +147,14 @@ def submit_signup() -> Answer:
         return _form_page(context, replace(form, selects=tuple(_spell_all(context, form.selects))), {})
     if request.form.get("website"):  # a field that people do not see
         return private_page("subscribed.html", 200)
-    age = context.tokens.timestamp_age("signup", stamp, now)
+    ip = _visitor(context)
+    age = signup.stamp_age(context.tokens, stamp, ip, now)
     if age is None or not FASTEST <= age <= SLOWEST:
-        return _form_page(context, form, {"form": words("Please look at it once more and press the button again.")}, 400)
+        return _form_page(context, form, _describe(WishError("form", "the stamp is not of this form")), 400)
     try:
         language, proof = form.language or g.language, request.form.get("proof", "")
         wanted = (form.selections(), form.frequency, _weekday(form.day), form.timezone)
-        signup.sign_up(context, SignupForm(form.email, *wanted, language, _visitor(context), stamp, proof), now)
+        signup.sign_up(context, SignupForm(form.email, *wanted, language, ip, stamp, proof), now)
     except (EmailAddressError, WishError) as error:
         return _form_page(context, form, _describe(error), 400)
     return private_page("subscribed.html", 200, hours=context.config.newsletter.confirm_hours)
@@ -181,6 +182,7 @@ def _describe(error: EmailAddressError | WishError) -> dict[str, str]:
     if error.field == "select" and error.value:
         return {"select": words("Nothing here is called “%(name)s”.") % {"name": error.value[:80]}}
     texts = {
+        "form": words("Please look at it once more and press the button again."),
         "proof": words("Your browser has not done the calculation that keeps robots out. It needs JavaScript for that."),
         "frequency": words("Please choose how often."),
         "timezone": words("No time zone has this name."),
@@ -196,7 +198,7 @@ def _form_page(context: NewsletterContext, form: FormFields, errors: dict[str, s
         status,
         form=replace(form, frequency=frequency, timezone=form.timezone or config.site.timezone),
         errors=errors,
-        stamp=context.tokens.timestamp("signup", int(time.time())),
+        stamp=signup.make_stamp(context.tokens, _visitor(context), int(time.time())),
         proof=config.newsletter.signup.proof_of_work,
         **_choices(context, form.selects),
     )
