@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -289,3 +291,26 @@ def test_a_password_is_in_no_message(tmp_path: Path) -> None:
 
             Runtime(Environment.read(tmp_path / "config", {"FEEDS_DATABASE_URL": url})).prepare()
         assert "hunter2" not in str(caught.value)
+
+
+def test_a_folder_of_copies_keeps_the_newest_and_touches_nothing_else(full: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    old = [f"feeds-2026-01-0{day}T033000Z.db" for day in range(1, 5)]
+    others = ["feeds.db", "feeds-2026-01-01.db", "notes.txt", "feeds-2026-01-01T033000Z.db.gz"]
+    for name in (*old, *others):
+        (folder / name).write_text("x")
+    runner = CliRunner()
+    made = runner.invoke(main, ["backup", "--keep", "3", str(folder), "--config", str(full.config_dir), "--json"])
+    assert made.exit_code == 0, made.output
+    said = json.loads(made.stdout)
+    new = Path(said["file"])
+    assert re.fullmatch(r"feeds-\d{4}-\d\d-\d\dT\d{6}Z\.db", new.name) and new.parent == folder
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+    assert {path.name for path in folder.iterdir()} == {*old[2:], new.name, *others}
+    assert said["deleted"] == [str(folder / name) for name in old[:2]]
+
+
+def test_copies_are_only_deleted_in_a_folder(full: Any, tmp_path: Path) -> None:
+    refused = CliRunner().invoke(main, ["backup", "--keep", "3", str(tmp_path / "a.db"), "--config", str(full.config_dir)])
+    assert refused.exit_code == 2 and "wants a folder" in refused.output and not (tmp_path / "a.db").exists()

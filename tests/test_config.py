@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from feeds import resources
-from feeds.config.environment import Environment
+from feeds.config.environment import Environment, secret_variables
 from feeds.config.load import load_config, parse_yaml, removed_settings
 from feeds.config.models import Config, FacetSettings, FeedSettings, Site, feed_path
-from feeds.errors import ConfigError
+from feeds.errors import ConfigError, FeedsError
 from feeds.model import FACETS
 
 
@@ -335,3 +335,95 @@ def test_the_file_beside_config_speaks_where_the_environment_says_nothing(folder
     )
     over = Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:////c.db", "FEEDS_SECRET_KEY": ""})
     assert (over.secret_key.get_secret_value(), over.database_url.get_secret_value()) == ("pa$$word ${HOME}", "sqlite:////c.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        (b"FEEDS_SECRET_KEY\n", "1:1", "expected NAME=value"),
+        (b"# one\n\n  FEEDS_SECRET_KEY zqs3cret\n", "3:3", "expected NAME=value"),
+        (
+            b"FEEDS_STORE=a\nFEEDS_SECRET_KEY='zqs3cret\nFEEDS_LOG=json\n",
+            "2:1",
+            "a quote is not closed, or something follows it",
+        ),
+        (b'FEEDS_SECRET_KEY="zqs3cret\\"\n', "1:1", "a quote is not closed, or something follows it"),
+        (b"FEEDS_SECRET_KEY='zqs3cret' and more\n", "1:1", "a quote is not closed, or something follows it"),
+        (b"FEEDS_SECRET_KEY: zqs3cret\n", "1:1", "expected NAME=value"),
+        (b"=zqs3cret\n", "1:1", "expected NAME=value"),
+        (b"A=1\r\nFEEDS_SECRET_KEY='zqs\0cret'\r\n", "2:1", "a zero byte is in no text"),
+        (b"A=1\nFEEDS_SECRET_KEY=\xff\xfe\n", "2:18", "not UTF-8"),
+    ],
+)
+def test_a_line_that_no_reader_understands_is_named_by_its_place_without_its_value(
+    folder: Path, text: bytes, place: str, reason: str
+) -> None:
+    (folder.parent / ".env").write_bytes(text)
+    with pytest.raises(ConfigError) as refused:
+        Environment.read(folder, {})
+    assert str(refused.value) == f"{folder.parent}/.env:{place}: {reason}"
+
+
+def test_a_file_that_cannot_be_read_is_named_and_not_passed_over(folder: Path) -> None:
+    (folder.parent / ".env").mkdir()
+    with pytest.raises(ConfigError, match=r"\.env:1:1: cannot be read: Is a directory"):
+        Environment.read(folder, {})
+
+
+#: What systemd, Compose, `podman run --env-file` and Kubernetes' `--from-env-file` read alike, and we as well.
+ALIKE = {
+    "plain": "abc123-._~:/?@!*+,;()",
+    "an address": "smtp://user:p%40ss%23word@mail.example.org:587?starttls=0",
+    "several addresses": "smtp://a@one.example.org smtp://b@two.example.org",
+    "an equals sign": "a2V5==",
+    "Chinese": "口令",
+    "a number sign inside": "a#b",
+}
+
+
+@pytest.mark.parametrize("value", ALIKE.values(), ids=list(ALIKE))
+def test_a_plain_value_is_what_stands_after_the_equals_sign_for_every_reader(folder: Path, value: str) -> None:
+    (folder.parent / ".env").write_text(f"# for all\n\nFEEDS_SECRET_KEY={value}\n", "utf-8")
+    assert Environment.read(folder, {}).secret_key.get_secret_value() == value
+
+
+@pytest.mark.parametrize("value", ["a b # c", "$HOME ${HOME}", 'say "x"', "  ends in blanks  ", "a;b", "`id`"])
+def test_in_single_quotes_a_value_is_what_it_is_for_systemd_and_compose_as_well(folder: Path, value: str) -> None:
+    (folder.parent / ".env").write_text(f"FEEDS_SECRET_KEY='{value}'\n; systemd's other comment\n", "utf-8")
+    assert Environment.read(folder, {}).secret_key.get_secret_value() == value
+
+
+def test_a_secret_may_be_the_text_of_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("zqs3cret from a file\n")
+    (folder.parent / "secrets").mkdir()
+    (folder.parent / "secrets" / "token").write_text("zqs3cret\r\n")
+    (folder.parent / ".env").write_text("FEEDS_OPERATOR_TOKEN_FILE=secrets/token\nFEEDS_SMTP_URL_FILE=/nowhere\n")
+    said = {"FEEDS_SECRET_KEY_FILE": str(tmp_path / "key"), "FEEDS_SMTP_URL": "smtp://mail.example.org"}
+    with pytest.raises(FeedsError, match="FEEDS_SMTP_URL_FILE: /nowhere: cannot be read: No such file"):
+        Environment.read(folder, said)
+    (folder.parent / ".env").write_text("FEEDS_OPERATOR_TOKEN_FILE=secrets/token\nFEEDS_SECRET_KEY=of the file .env\n")
+    found = Environment.read(folder, said)
+    assert found.secret_key.get_secret_value() == "zqs3cret from a file", "the environment is over `.env`, in either form"
+    assert found.operator_token.get_secret_value() == "zqs3cret", "relative to the folder that holds config/"
+    assert {"zqs3cret from a file", "zqs3cret"} <= set(found.secrets)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff", b"zqs\0cret", None])
+def test_a_file_without_a_secret_in_it_is_a_fault_and_is_not_quoted(
+    folder: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(FeedsError) as refused:
+        Environment.read(folder, {"FEEDS_SECRET_KEY_FILE": str(tmp_path / "key")})
+    assert str(refused.value).startswith(f"FEEDS_SECRET_KEY_FILE: {tmp_path / 'key'}: ") and "zqs" not in str(refused.value)
+
+
+def test_a_secret_is_given_once(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FeedsError, match="FEEDS_SECRET_KEY and FEEDS_SECRET_KEY_FILE are both set"):
+        Environment.read(folder, {"FEEDS_SECRET_KEY": "a", "FEEDS_SECRET_KEY_FILE": "b"})
+
+
+def test_every_variable_that_is_or_holds_a_secret_may_be_a_file() -> None:
+    names = ("DATABASE_URL", "SMTP_URL", "IMAP_URL", "SECRET_KEY", "OPERATOR_TOKEN")
+    assert set(secret_variables()) >= {f"FEEDS_{name}" for name in names}

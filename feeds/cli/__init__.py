@@ -294,9 +294,14 @@ def check(config_dir: Path, as_json: bool) -> None:
     """
     from ..check import check as find_problems
     from ..check import count_ignored
+    from ..errors import ConfigError
+    from ..model import Problem
 
-    environment = read_environment(config_dir)
-    found, ignored = find_problems(environment), count_ignored(environment)
+    try:
+        environment = read_environment(config_dir)
+        found, ignored = find_problems(environment), count_ignored(environment)
+    except ConfigError as error:  # `.env`
+        found, ignored = [Problem(f.path, f.line, f.column, f.reason, "config") for f in error.faults], 0
     hints = [problem for problem in found if problem.kind == "hint"]
     problems = [problem for problem in found if problem.kind != "hint"]
     if as_json:

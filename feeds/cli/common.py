@@ -155,11 +155,14 @@ def look_at_runtime(config_dir: Path) -> Iterator[Runtime]:
 
 def read_environment(config_dir: Path) -> Environment:
     """Return the environment of a site. Raises FeedsError where its folder is missing."""
-    from ..config.environment import Environment
+    from ..config.environment import FILE, Environment, read_file
 
     if not config_dir.is_dir():
         raise FeedsError(f"{config_dir}: no such folder; `feeds init DIR` makes one, --config names another")
     environment = Environment.read(config_dir)
+    for name, value in read_file(environment.root / FILE).items():
+        if name.startswith("AWS_"):  # a library reads them from the environment, for `feeds export s3://...`
+            os.environ.setdefault(name, value)
     if context := click.get_current_context(silent=True):
         context.meta[_SECRETS] = logs.secrets_of(*environment.secrets)
     return environment

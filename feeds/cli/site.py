@@ -215,28 +215,40 @@ def migrate(config_dir: Path, source: str | None) -> None:
 
 
 @click.command()
-@FILE
+@click.argument("file", type=click.Path(path_type=Path))
 @CONFIG
 @JSON
+@click.option("--keep", type=click.IntRange(1), help="Where FILE is a folder: delete older copies in it, all but so many.")
 @command
-def backup(file: Path, config_dir: Path, as_json: bool) -> None:
+def backup(file: Path, config_dir: Path, as_json: bool, keep: int | None) -> None:
     """Copy the database to FILE, as it is at one instant, while everything goes on.
 
     FILE is an SQLite database, whatever the service keeps its own in, for its owner alone: there are addresses of people in
-    it. Settings and templates are files of yours, and not in it. An existing file is never overwritten.
+    it. Settings and templates are files of yours, and not in it. An existing file is never overwritten. In a folder the copy is
+    named by the time, in UTC: `feeds-2026-06-01T033000Z.db`.
 
     \b
     Examples:
       feeds backup /backup/feeds-$(date +%F).db
+      feeds backup --keep 30 /backup
     """
     from ..database import backup as backups
 
+    folder = file if file.is_dir() else None
+    if keep and not folder:
+        raise click.UsageError(f"--keep wants a folder that exists: {file}")
+    if folder:
+        file = backups.dated_path(folder, int(time.time()))
     with open_runtime(config_dir) as runtime, show_count("copying") as progress:
         counts = backups.back_up(runtime.engine, file, progress, runtime.environment.root / "var")
+    deleted = backups.delete_older(folder, keep) if folder and keep else []
     if as_json:
-        print_json({"file": str(file), "bytes": file.stat().st_size, "rows": counts})
+        noted = {"deleted": list(map(str, deleted))} if keep else {}
+        print_json({"file": str(file), "bytes": file.stat().st_size, "rows": counts, **noted})
     else:
         click.echo(f"{file}: {backups.summary(counts)}")
+        if deleted:
+            click.echo(f"{len(deleted)} older {'copies' if len(deleted) > 1 else 'copy'} deleted")
 
 
 @click.command()

@@ -1,21 +1,27 @@
 """The environment of one process: variables FEEDS_* over the file `.env` beside `config/`.
 
-A variable is named once, by its field: `secret_key` is FEEDS_SECRET_KEY. Pages, the reference and the log's list of secrets are
+A secret may also be the whole text of a file that `FEEDS_..._FILE` names, as container platforms and systemd hand them over. A
+variable is named once, by its field: `secret_key` is FEEDS_SECRET_KEY. Pages, the reference and the log's list of secrets are
 derived from the fields. Invariant: what is or holds a secret is a `SecretStr`, which prints as asterisks.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ..errors import ConfigError, Fault, FeedsError
+
 PREFIX = "FEEDS_"
+#: The file of variables beside `config/`.
+FILE = ".env"
 #: Variables that override the setting of the same name in site.yaml.
 OVERRIDES = ("store", "base_url")
 Flag = Annotated[bool, BeforeValidator(lambda value: value not in ("", "0", False))]
@@ -66,7 +72,7 @@ class Environment(BaseSettings):
         """Return the environment of the site whose settings are in `config_dir`.
 
         `environ` goes over the file `.env` beside `config/`, which is read verbatim: `$` is not expanded. An empty variable
-        counts as not set.
+        counts as not set. Raises ConfigError where that file is wrongly written, FeedsError where FEEDS_..._FILE names none.
         """
         return cls(config_dir=config_dir.absolute(), environ=environ)
 
@@ -82,10 +88,10 @@ class Environment(BaseSettings):
         """Take variables from the `environ` that was given, and from `.env` without interpolation."""
         given: dict[str, Any] = init_settings.init_kwargs  # type: ignore[attr-defined]
         assert isinstance(env_settings, EnvSettingsSource)
-        file = given["config_dir"].parent / ".env"  # for commands that people type: a service manager reads it itself
-        kept = dotenv_values(file, interpolate=False, encoding="utf-8") if file.is_file() else {}
-        variables = {**kept, **{name: value for name, value in given.pop("environ", {}).items() if value}}
-        env_settings.env_vars = {name.lower(): value for name, value in variables.items() if value and name.isupper()}
+        root = given["config_dir"].parent
+        # Each by itself: a variable of the environment is over a file that `.env` names, and the other way round.
+        kept, said = (_with_files(one, root) for one in (read_file(root / FILE), given.pop("environ", {})))
+        env_settings.env_vars = {name.lower(): value for name, value in {**kept, **said}.items() if name.isupper()}
         return init_settings, env_settings
 
     @field_validator("database_url")
@@ -115,6 +121,66 @@ def variable(field: str) -> str:
     'FEEDS_SECRET_KEY'
     """
     return f"{PREFIX}{field.upper()}"
+
+
+def secret_variables() -> tuple[str, ...]:
+    """Return the names of the variables that are or hold a secret: each may be a file, too, by its name and `_FILE`."""
+    return tuple(variable(name) for name, field in Environment.model_fields.items() if field.annotation is SecretStr)
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """Return the variables in a file `.env`; none where there is no such file. Raises ConfigError with every place.
+
+    `NAME=value` a line; what is in quotes may have any characters, and nothing is expanded. docs/secrets.md says how to write
+    what systemd and container tools read alike.
+    """
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError([Fault(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Fault(str(path), line, error.start - data.rfind(b"\n", 0, error.start), "not UTF-8")]) from None
+    found, faults = {}, []
+    for binding in parse_stream(io.StringIO(text)):
+        written = binding.original.string
+        blank = written[: len(written) - len(written.lstrip())]
+        line, column = binding.original.line + blank.count("\n"), len(blank) - blank.rfind("\n")
+        if written.lstrip().startswith((";", "#")):
+            continue  # systemd's two kinds of comments
+        if binding.error or (binding.key and binding.value is None):
+            quoted = any(mark in written for mark in "'\"")
+            reason = "a quote is not closed, or something follows it" if quoted else "expected NAME=value"
+            faults.append(Fault(str(path), line, column, reason))
+        elif "\0" in written:
+            faults.append(Fault(str(path), line, column, "a zero byte is in no text"))
+        elif binding.key and binding.value is not None:
+            found[binding.key] = binding.value
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def _with_files(variables: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Return the variables that are set, those that a file holds with its text. Raises FeedsError; never quotes a file."""
+    found = {name: value for name, value in variables.items() if value}
+    for name in secret_variables():
+        if not (path := found.get(f"{name}_FILE")):
+            continue
+        if name in found:
+            raise FeedsError(f"{name} and {name}_FILE are both set: take one away")
+        try:
+            found[name] = (root / path).read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise FeedsError(f"{name}_FILE: {path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise FeedsError(f"{name}_FILE: {path}: not UTF-8") from None
+        if not found[name] or "\0" in found[name]:
+            raise FeedsError(f"{name}_FILE: {path}: is empty" if not found[name] else f"{name}_FILE: {path}: is no text")
+    return found
 
 
 def _located(url: str, root: Path) -> str:

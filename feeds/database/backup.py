@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ ROWS = 5000
 #: What a database that was carried over answers to processes that would still write to it.
 MOVED = "this database was carried over to another one, and is kept as it was: see FEEDS_DATABASE_URL"
 
+_DATED = re.compile(r"feeds-\d{4}-\d\d-\d\dT\d{6}Z\.db")
 #: Called with the number of rows so far.
 Progress = Callable[[int], None]
 Counts = dict[str, int]
@@ -55,6 +58,23 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, kno
             os.fsync(file)
         _publish(draft, path)
     return found
+
+
+def dated_path(folder: Path, now: int) -> Path:
+    """Return where a copy of `now` (UTC seconds) goes in a folder of copies; names sort by time.
+
+    >>> dated_path(Path("/backup"), 0).name
+    'feeds-1970-01-01T000000Z.db'
+    """
+    return folder / f"feeds-{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H%M%SZ}.db"
+
+
+def delete_older(folder: Path, keep: int) -> list[Path]:
+    """Delete all copies in a folder that `dated_path` named, but the newest `keep`; return those that went."""
+    copies = sorted(path for path in folder.iterdir() if _DATED.fullmatch(path.name))
+    for path in copies[:-keep]:
+        path.unlink(missing_ok=True)
+    return copies[:-keep]
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_build_gets_all_that_the_wheel_is_made_of() -> None:
 
 def test_nobody_runs_as_root_and_the_process_gets_the_signal() -> None:
     names = [name for name, _rest in instructions()]
-    assert of("USER") == ["feeds"]
+    assert of("USER") == ["10001:10001"]
     assert names.index("USER") < names.index("CMD") and names.index("USER") > len(names) - 1 - names[::-1].index("RUN")
     assert " exec feeds serve" in exec_form(of("CMD")[0])[2]
 

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from feeds.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = sorted((ROOT / "packaging" / "systemd").glob("*.service"))
+FOLDER = ROOT / "packaging" / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+TIMERS = sorted(FOLDER.glob("*.timer"))
 
 
 def settings(unit: Path) -> dict[str, str]:
@@ -30,14 +32,14 @@ def installed(tmp_path: Path) -> Path:
     program.chmod(0o755)
     folder = tmp_path / "units"
     folder.mkdir()
-    for unit in UNITS:
+    for unit in (*UNITS, *TIMERS):
         (folder / unit.name).write_text(unit.read_text("utf-8").replace("/opt/feeds/bin/feeds", str(program)), "utf-8")
     return folder
 
 
 @pytest.mark.interop
 def test_systemd_finds_nothing_to_complain_about(installed: Path, tool: Callable[[str], str]) -> None:
-    units = [str(installed / unit.name) for unit in UNITS]
+    units = [str(installed / unit.name) for unit in (*UNITS, *TIMERS)]
     said = subprocess.run([tool("systemd-analyze"), "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
     assert said.returncode == 0 and not said.stderr, said.stderr
 
@@ -56,6 +58,8 @@ def test_they_start_a_command_that_there_is_with_options_that_it_takes(unit: Pat
     program, *arguments = settings(unit)["ExecStart"].split()
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     assert Path(program).name in scripts
+    if "--role" in arguments:
+        assert arguments == ["health", "--role", "%i"], "the instance is the role"
     shown = CliRunner().invoke(main, [arguments[0], "--help"])
     assert shown.exit_code == 0
     for option in arguments[1:]:
@@ -69,3 +73,33 @@ def test_there_is_one_for_the_web_and_one_for_the_clock() -> None:
         assert unit["User"] == "feeds" and unit["Restart"] == "always"
         assert unit["EnvironmentFile"].startswith("-"), "secrets are optional"
         assert unit["Environment"] == f"FEEDS_CONFIG=/var/lib/{unit['StateDirectory']}/config"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_all_read_the_same_variables_and_keep_what_they_write_to_themselves(unit: Path) -> None:
+    """A backup of another database than the service's would be none."""
+    found = settings(unit)
+    assert found["EnvironmentFile"] == "-/etc/feeds/environment"
+    assert found["Environment"] == "FEEDS_CONFIG=/var/lib/feeds/config"
+    assert (found["UMask"], found["StateDirectoryMode"]) == ("0077", "0700")
+    assert found["StateDirectory"].split()[0] == "feeds" and found["User"] == "feeds"
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.stem)
+def test_a_timer_starts_a_unit_that_there_is(timer: Path) -> None:
+    assert timer.with_suffix(".service") in UNITS
+    assert settings(timer)["WantedBy"] == "timers.target"
+
+
+def test_copies_are_put_where_the_unit_may_write_and_the_oldest_go() -> None:
+    found = settings(FOLDER / "feeds-backup.service")
+    assert found["Type"] == "oneshot"
+    _program, *arguments = found["ExecStart"].split()
+    assert arguments == ["backup", "--keep", "30", f"/var/lib/{found['StateDirectory'].split()[1]}"]
+
+
+def test_the_page_installs_all_of_them() -> None:
+    page = (ROOT / "docs" / "systemd.md").read_text("utf-8")
+    assert "packaging/systemd/*.service packaging/systemd/*.timer" in page
+    for name in ("feeds-backup.timer", "feeds-health@web.timer", "feeds-health@clock.timer"):
+        assert name in page

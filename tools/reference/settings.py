@@ -159,6 +159,8 @@ _VARIABLES = """\
 ## Environment
 
 Read when a process begins. Secrets and what differs from machine to machine live here and nowhere else; no secret is stored or
-logged. A variable stands over the setting of the same name.
+logged. A variable stands over the setting of the same name. Every command finds them the same way, in its environment, else in
+the file `.env` beside `config/`; those that are or hold a secret may be files, too (`FEEDS_SECRET_KEY_FILE=/run/secrets/key`):
+[secrets](../secrets.md).
 
 """
