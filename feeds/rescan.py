@@ -29,6 +29,7 @@ from .selections import Aliases
 from .store import git, walk
 from .store.git import DateChanges
 from .store.parse import ParseSettings
+from .store.parser_pool import ParserPool
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
 
@@ -76,13 +77,14 @@ def accept_hold(stored: Mapping[str, str], mark: str) -> dict[str, str]:
 class RescanOptions:
     """`full`: parse every file again. `pull`: also where a pull is not due. `accept_removals`: hold nothing back.
 
-    `workers`: processes that parse, None for as many as fit the machine.
+    `workers`: processes that parse, None for as many as fit the machine; from `parsers`, where these are kept between rescans.
     """
 
     full: bool = False
     pull: bool = False
     accept_removals: bool = False
     workers: int | None = None
+    parsers: ParserPool | None = None
 
 
 USUAL = RescanOptions()
@@ -167,7 +169,7 @@ class _Rescan:
     def run(self) -> tuple[RescanReport, DateChanges]:
         settings = ParseSettings.from_config(self.config)
         marks = editions.catalog_marks(self.config, settings)
-        hold = RemovalHold.from_state(self.stored)
+        hold, known = RemovalHold.from_state(self.stored), self._known_config()
         with database.reading(self.engine) as connection:
             found = ingest.find_changes(
                 connection,
@@ -175,6 +177,7 @@ class _Rescan:
                 everything=self.options.full or self.stored.get("parse") != marks["parse"],
                 mark=self.stored.get("dated", ""),
                 held=hold.mark if hold else "",
+                exceeded=known is not None and known.site.parser != self.config.site.parser,
             )
             marks["dated"] = found.dates.mark
             # What the operator let go is these very files, and no others that are gone by now.
@@ -191,8 +194,7 @@ class _Rescan:
         self, connection: sa.Connection, settings: ParseSettings, found: StoreChanges, accepted: bool, marks: dict[str, str]
     ) -> RescanReport:
         """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
-        # Settings are compared, not their text: another version of the program may write the same ones otherwise.
-        known = Config.model_validate_json(self.stored["config"]) if "config" in self.stored else None
+        known = self._known_config()
         moved = known is not None and known.site.store != self.config.site.store
         generation = int(self.stored.get("generation", "0")) + 1
         limits, rows = self.config.site.removal, json.loads(self.stored.get(RECENTLY_REMOVED) or "[]")
@@ -207,6 +209,7 @@ class _Rescan:
             former=None if former == marks["aliases"] else Aliases.from_config(json.loads(former)),
             progress=self.progress,
             workers=self.options.workers,
+            parsers=self.options.parsers,
         )
         taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, options)
         everything = self.stored.get("shown") != marks["shown"]
@@ -225,6 +228,12 @@ class _Rescan:
             marks[ACCEPTED] = ""
         editions.save_state(connection, marks)
         return report
+
+    def _known_config(self) -> Config | None:
+        """Settings are compared, not their text: another version of the program may write the same ones otherwise."""
+        if self.stored.get("config") == self.config.model_dump_json(by_alias=True):
+            return self.config
+        return Config.model_validate_json(self.stored["config"]) if "config" in self.stored else None
 
     def _hold(self, taken: IngestResult, published: int) -> str:
         if not taken.held:

@@ -38,6 +38,7 @@ from .newsletter import NewsletterContext, digests
 from .newsletter.bounces import booking
 from .newsletter.subscribers import choices, signup
 from .runtime import Runtime
+from .store.parser_pool import ParserPool
 from .websub import worker
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Clock:
         self.stopped = threading.Event()
         self.wake = threading.Event()
         self.push = PushThread(runtime, now, self.stopped)
+        self._parsers = ParserPool()
         self._faults = FaultLog()
         self._standby = ""
         self._commit = ""
@@ -185,6 +187,7 @@ class Clock:
         finally:
             self.stop()  # also where a fault ends the clock: the hub runs until `stopped` is set
             self.push.join()
+            self._parsers.close()
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps mail from beginning another
         return not self._lock_lost
 
@@ -197,8 +200,9 @@ class Clock:
 
         def rescan_and_log() -> None:
             engine, environment, now = self.runtime.engine, self.runtime.environment, int(self.now())
+            options = rescan.RescanOptions(parsers=self._parsers)
             try:
-                report = rescan.rescan(engine, environment, now=now, stop=self.stopped, progress=give_up_when_stopped)
+                report = rescan.rescan(engine, environment, options, now=now, stop=self.stopped, progress=give_up_when_stopped)
             except _Stopped:
                 log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
             else:

@@ -35,11 +35,14 @@ from feeds.database import backup, connect, ensure_tables, reading, writing
 from feeds.database.tables import metadata
 from feeds.model import RescanReport
 from feeds.runtime import Runtime
+from feeds.store.parser_pool import ParserPool
 
 from . import postgresql
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOCALES = CHECKOUT / "feeds" / "locale"
+#: Processes that parse, for all rescans of a run: as a clock keeps them.
+PARSERS = ParserPool()
 WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first file
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
@@ -243,7 +246,7 @@ class Site:
     def rescan(self, now: int | None = None, *, progress: Any = None, stop: Any = None, **options: Any) -> RescanReport:
         """Rescan at `now`, or a minute after the rescan before."""
         self.now = self.now + 60 if now is None else now
-        wanted, site = rescan_.RescanOptions(**options), self.runtime
+        wanted, site = rescan_.RescanOptions(**{"parsers": PARSERS, **options}), self.runtime
         return rescan_.rescan(site.engine, site.environment, wanted, now=self.now, progress=progress, stop=stop)
 
     def forget(self) -> None:

@@ -27,8 +27,9 @@ from feeds.errors import ConfigError, StoreError
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
-from feeds.store import parse
 from feeds.syndication import editions, lookup
+
+from .conftest import PARSERS
 
 
 def articles(site: Any) -> dict[str, str]:
@@ -66,17 +67,16 @@ def contents(runtime: Runtime) -> dict[str, Any]:
 
 @pytest.fixture
 def reads(site: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of articles in the order in which rescans opened them: every open of the reader is counted."""
-    opened: list[str] = []
-    really = os.open
+    """Paths of articles in the order in which rescans had them parsed."""
+    asked: list[str] = []
+    really = PARSERS.parse_all
 
-    def counting(path: Any, *rest: Any, **options: Any) -> int:
-        if str(path).startswith(f"{site.store}/"):
-            opened.append(os.path.relpath(path, site.store))
-        return really(path, *rest, **options)
+    def noting(settings: Any, paths: Any, *rest: Any) -> Any:
+        asked.extend(paths)
+        return really(settings, paths, *rest)
 
-    monkeypatch.setattr(parse.os, "open", counting)
-    return opened
+    monkeypatch.setattr(PARSERS, "parse_all", noting)
+    return asked
 
 
 # -- what changed ------------------------------------------------------------
@@ -380,10 +380,12 @@ def open_site(new_site: Any) -> Iterator[Any]:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, nobody, nobody)
         os.seteuid(nobody)
+    PARSERS.close()  # the next are nobody's, too
     try:
         made.reopen()
         yield made
     finally:
+        PARSERS.close()
         if os.getuid() == 0:
             os.seteuid(0)
         made.close()

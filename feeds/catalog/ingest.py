@@ -6,6 +6,7 @@ catalog or the new one. This is the only writer of articles.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,7 +23,8 @@ from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
-from ..store.parse import ParsedFile, ParseSettings, parse_all
+from ..store.parse import ParsedFile, ParseSettings
+from ..store.parser_pool import EXCEEDED, ParserPool
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
 from .bitmaps import BitmapWriter
@@ -51,17 +53,26 @@ class StoreChanges:
 
 
 def find_changes(
-    connection: sa.Connection, settings: ParseSettings, *, everything: bool = False, mark: str = "", held: str = ""
+    connection: sa.Connection,
+    settings: ParseSettings,
+    *,
+    everything: bool = False,
+    mark: str = "",
+    held: str = "",
+    exceeded: bool = False,
 ) -> StoreChanges:
     """Compare the store with the catalog. Reads only. Raises StoreError where there is no store.
 
-    `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`).
+    `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`);
+    `exceeded`: read the files again that were too expensive, as the limits have changed.
     """
     root = os.path.realpath(settings.root)
     known: dict[str, Stamp] = dict(fetch_rows(connection, sa.select(files.c.path, files.c.stamp)))
     listing = list_files(root)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
+    if exceeded:
+        known |= {row.path: UNSETTLED for row in rows if row.kind == EXCEEDED and row.path in known}
     dates = git.find_date_changes(connection, root, mark, everything=everything) if settings.dates else DateChanges()
     changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
     present = listing.files.keys() | {problem.path for problem in listing.problems}
@@ -78,7 +89,8 @@ def find_changes(
 class IngestOptions:
     """How a rescan writes. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first.
 
-    `guard` decides about removals. `former` are the aliases of before, where they have changed. `workers` are processes.
+    `guard` decides about removals. `former` are the aliases of before, where they have changed. `workers` are processes, from
+    `parsers` where there is a pool of them.
     """
 
     now: int
@@ -87,6 +99,7 @@ class IngestOptions:
     former: Aliases | None = None
     progress: Progress | None = None
     workers: int | None = None
+    parsers: ParserPool | None = None
 
 
 @dataclass(slots=True)
@@ -126,11 +139,14 @@ def apply_changes(
     if options.former is not None:
         ingest.rejoin(options.former)
     done = 0
-    for batch in parse_all(settings, found.files.to_read, options.now, options.workers, dates):
-        ingest.put(batch)
-        done += len(batch)
-        if options.progress:
-            options.progress(done, len(found.files.to_read))
+    with contextlib.ExitStack() as stack:
+        parsers = options.parsers or stack.enter_context(ParserPool())
+        batches = parsers.parse_all(settings, found.files.to_read, options.now, options.workers, dates)
+        for batch in stack.enter_context(contextlib.closing(batches)):
+            ingest.put(batch)
+            done += len(batch)
+            if options.progress:
+                options.progress(done, len(found.files.to_read))
     held = ingest.finish(seen=found.files.unchanged + done + len(found.problems))
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:

@@ -168,6 +168,13 @@ class StoreGit(_Strict):
     dates: bool = False
 
 
+class Parser(_Strict):
+    """What one file may cost the process that parses it, before it goes to quarantine."""
+
+    seconds: Annotated[int, Field(ge=1, le=600)] = 10
+    megabytes: Annotated[int, Field(ge=128, le=65_536)] = 512
+
+
 class Removal(_Strict):
     """How many articles may go at once because their files are gone: up to `percent` of all, or `articles` if that is more."""
 
@@ -202,6 +209,7 @@ class Site(_File):
     store: Annotated[str, Field(min_length=1)] = "demo/articles"
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    parser: Parser = Field(default_factory=Parser)
     removal: Removal = Field(default_factory=Removal)
     store_git: StoreGit = Field(default_factory=StoreGit)
     workers: bool = False

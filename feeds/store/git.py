@@ -26,6 +26,7 @@ from ..config.models import Config, StoreGit
 from ..database import chunks
 from ..database.tables import dated
 from ..errors import GitError
+from .parse import UNDATED, FileDates
 
 #: For what needs no network: long, because git that is ended during a checkout leaves half of it behind.
 LOCAL_SECONDS = 600.0
@@ -172,21 +173,6 @@ _COMMIT = "\x01"
 SHALLOW = "dates nothing that its oldest commits brought"
 #: Renames are looked for among so many files of one commit: the search takes time by the square.
 _RENAMES = "-l400"
-
-
-@dataclass(frozen=True, slots=True)
-class FileDates:
-    """UTC seconds of the first and the last commit of a file; None where no commit says."""
-
-    first: int | None = None
-    last: int | None = None
-
-    def changed(self, when: int) -> FileDates:
-        """Return the dates after a commit at `when` that changed the file."""
-        return FileDates(self.first, max(when, self.last or when))
-
-
-UNDATED = FileDates()
 
 
 @dataclass(frozen=True, slots=True)

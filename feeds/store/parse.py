@@ -14,22 +14,24 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from .. import process_pool, urls
-from ..config.models import Config
+from .. import urls
 from ..feed_formats import OTHER_EXTENSIONS, load_formats
 from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import markdown
 from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
-from .git import UNDATED, FileDates
 from .walk import UNSETTLED, Stamp, file_stamp
+
+if TYPE_CHECKING:  # a process that parses does without
+    from ..config.models import Config
 
 MAX_NAME, MAX_TERMS = 300, 100
 #: Longer ones are cut, and end in "…"; feeds, pages and mails show them again and again.
@@ -55,10 +57,19 @@ def source_key(package: Path = Path(__file__).parents[1]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class ParserLimits:
+    """What one file may cost: seconds of time and of a processor, megabytes of address space of the process that parses it."""
+
+    seconds: int = 10
+    megabytes: int = 512
+
+
+@dataclass(frozen=True, slots=True)
 class ParseSettings:
     """What decides how a file is parsed, besides the code.
 
-    `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape.
+    `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape;
+    `limits` do not decide what a file is parsed to, so they are no part of the key.
     """
 
     root: str
@@ -70,6 +81,7 @@ class ParseSettings:
     dates: bool = False
     kinds: tuple[Plugin, ...] = ()
     extensions: tuple[str, ...] = ()
+    limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
     @classmethod
     def from_config(cls, config: Config) -> ParseSettings:
@@ -78,7 +90,8 @@ class ParseSettings:
         load_kinds(kinds)
         addresses = (site.article_url, site.base_url, site.image_url or site.base_url)
         extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
-        return cls(site.store, site.timezone, *addresses, site.max_file_bytes, site.store_git.dates, kinds, extensions)
+        limits = ParserLimits(site.parser.seconds, site.parser.megabytes)
+        return cls(site.store, site.timezone, *addresses, site.max_file_bytes, site.store_git.dates, kinds, extensions, limits)
 
     @property
     def key(self) -> str:
@@ -99,46 +112,24 @@ class ParsedFile:
     settled: bool = True
 
 
-#: Below this many files the start of a second process costs more than it saves.
-PARALLEL_FROM = 400
-_BATCH = 100
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
 UNSETTLED_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileDates:
+    """UTC seconds of the first and the last commit of a file; None where no commit says."""
+
+    first: int | None = None
+    last: int | None = None
+
+    def changed(self, when: int) -> FileDates:
+        """Return the dates after a commit at `when` that changed the file."""
+        return FileDates(self.first, max(when, self.last or when))
+
+
+UNDATED = FileDates()
 NO_DATES: Mapping[str, FileDates] = {}
-
-
-def parse_files(
-    settings: ParseSettings, paths: Iterable[str], now_ns: int, dates: Mapping[str, FileDates] = NO_DATES
-) -> list[ParsedFile]:
-    """Parse files by their paths below the store's root; `dates` are git's. Never raises for what is in them."""
-    return [parse_file(settings, path, now_ns, dates.get(path, UNDATED)) for path in paths]
-
-
-def parse_all(
-    settings: ParseSettings,
-    paths: Sequence[str],
-    now: int,
-    workers: int | None = None,
-    dates: Mapping[str, FileDates] = NO_DATES,
-) -> Iterator[list[ParsedFile]]:
-    """Yield batches in the order of `paths`, parsed in several processes where there is enough to do. `now` in UTC seconds."""
-    settings = dataclasses.replace(settings, root=os.path.realpath(settings.root))
-    count = workers or min(os.cpu_count() or 1, 8)
-    work = [
-        (settings, batch, now * 1_000_000_000, {path: dates[path] for path in batch if path in dates})
-        for batch in (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
-    ]
-    if len(paths) < PARALLEL_FROM or count < 2:
-        yield from (parse_files(*part) for part in work)
-        return
-    with process_pool.pool(count) as pool:
-        # The parent reads too slowly to keep up with all results at once, so only a few batches are under way.
-        pending = [pool.submit(parse_files, *part) for part in work[: 3 * count]]
-        for part in itertools.chain(work[3 * count :], [None] * len(pending)):
-            ready = pending.pop(0)
-            if part is not None:
-                pending.append(pool.submit(parse_files, *part))
-            yield ready.result()
 
 
 def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates = UNDATED) -> ParsedFile:
@@ -183,6 +174,8 @@ def parse_article(
         return Problem(path, error.line, error.column, error.reason)
     except markdown.TooComplex as error:
         return Problem(path, 0, 0, str(error))
+    except MemoryError:  # a fault of the process, which has a limit of it
+        raise
     except Exception as error:  # the message could quote the file, the type cannot
         return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +13,13 @@ from feeds import check
 from feeds.errors import StoreError
 from feeds.model import ParsedArticle
 from feeds.plugins import find_plugins
-from feeds.store import frontmatter, parse
+from feeds.store import frontmatter, parse, parser_pool
 from feeds.store.frontmatter import BUILT_IN, GROUP, load_kinds
-from feeds.store.parse import ParseSettings, parse_all, source_key
+from feeds.store.parse import ParsedFile, ParseSettings, source_key
+from feeds.store.parser_pool import ParserPool
 
 from ..conftest import Site
+from .conftest import Install
 
 PACKAGE = Path(parse.__file__).parents[1]
 TOML = """
@@ -42,41 +41,16 @@ class Toml:
 """
 ARTICLE = '+++\nid = "7"\ntitle = "In TOML"\ntags = ["Linux"]\n+++\nText.\n'
 
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a package with one kind, as pip would leave it, and begin like a new process."""
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-
-    def install(code: str, version: str = "1.0", package: str = "acme-toml", target: str = "acme_toml:Toml") -> None:
-        for old in folder.glob("*.dist-info"):
-            shutil.rmtree(old)
-        (folder / "acme_toml.py").write_text(code, "utf-8")
-        info = folder / f"{package.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", "utf-8")
-        (info / "entry_points.txt").write_text(f"[feeds.kinds]\ntoml = {target}\n", "utf-8")
-        forget()
-
-    yield install
-    monkeypatch.undo()
-    forget()
-
-
-def forget() -> None:
-    sys.modules.pop("acme_toml", None)
-    find_plugins.cache_clear()
-    load_kinds.cache_clear()
-
 
 def settings(root: Path) -> ParseSettings:
     return ParseSettings(
         str(root), "UTC", "", "https://feeds.example", "https://feeds.example", 1 << 20, kinds=find_plugins(GROUP)
     )
+
+
+def parse_all(root: Path, paths: list[str], now: int = 0, workers: int | None = None) -> list[ParsedFile]:
+    with ParserPool() as parsers:
+        return [file for batch in parsers.parse_all(settings(root), paths, now, workers) for file in batch]
 
 
 # -- kinds of installed packages ---------------------------------------------
@@ -99,23 +73,13 @@ def test_an_installed_kind_takes_quarantined_files_in_by_itself(site: Site, inst
     assert (report.added, report.changed, report.unchanged) == (0, 0, 2)
 
 
-@pytest.mark.parametrize("spawned", [False, True])
-def test_processes_that_parse_use_the_same_table(
-    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch, spawned: bool
-) -> None:
-    monkeypatch.setattr(parse, "PARALLEL_FROM", 1)
+def test_processes_that_parse_use_the_same_table(tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser_pool, "PARALLEL_FROM", 1)
     install(TOML)
     paths = [f"{number}.md" for number in range(120)]
     for path in paths:
         (tmp_path / path).write_text(ARTICLE, "utf-8")
-    over = threading.Event()
-    other = threading.Thread(target=over.wait)
-    if spawned:  # a process with threads does not fork
-        other.start()
-    try:
-        found = [file for batch in parse_all(settings(tmp_path), paths, int(time.time()), 2) for file in batch]
-    finally:
-        over.set()
+    found = parse_all(tmp_path, paths, int(time.time()), 2)
     assert [file.path for file in found] == paths
     assert all(isinstance(file.result, ParsedArticle) and file.result.title == "In TOML" for file in found)
 
@@ -148,14 +112,14 @@ def test_whatever_an_installed_kind_raises_or_returns_is_a_problem_of_the_file(t
         install(
             f"class Toml:\n    name = 'toml'\n    def recognizes(self, text): return True\n    def read(self, *_): {read}\n"
         )
-        [[file]] = parse_all(settings(tmp_path), ["7.md"], 0)
+        [file] = parse_all(tmp_path, ["7.md"])
         assert file.result == parse.Problem("7.md", 0, 0, f"could not be read ({reason})")
 
 
 def test_a_kind_cannot_publish_what_stands_beside_a_damaged_header(tmp_path: Path, install: Install) -> None:
     (tmp_path / "7.md").write_text("+++\ntitle = 'x'\n+++\ncomments_data:\n- SECRET\n", "utf-8")
     install(TOML)
-    [[file]] = parse_all(settings(tmp_path), ["7.md"], 0)
+    [file] = parse_all(tmp_path, ["7.md"])
     assert isinstance(file.result, parse.Problem) and "SECRET" not in file.result.reason
 
 
@@ -196,7 +160,7 @@ def test_the_key_changes_with_the_libraries_and_the_installed_kinds(
 
 def test_every_module_that_parsing_imports_is_part_of_the_key() -> None:
     """But for those that only carry values, or decide something that is stored by itself."""
-    without = {"errors", "feed_formats", "plugins", "config.models", "process_pool", "store.git", "store.walk"}
+    without = {"errors", "feed_formats", "plugins", "config.models", "store.walk"}
     met: set[str] = set()
     for name in parse.SOURCES:
         package = ["feeds", *Path(name).parts[:-1]]
@@ -227,11 +191,12 @@ def test_a_database_of_another_version_is_read_again_once_and_nothing_of_it_chan
     kept = site.kept("generation", "changed")
     monkeypatch.setattr(parse, "source_key", lambda: "another version")
     opened: list[str] = []
-    really = parse.parse_file
-    monkeypatch.setattr(parse, "parse_file", lambda *all: opened.append(all[1]) or really(*all))
-    for _round in range(2):
-        report = site.rescan()
-        assert (report.added, report.changed, report.renamed, report.feeds_changed) == (0, 0, 0, 0)
+    with ParserPool() as parsers:
+        really = parsers.parse_all
+        monkeypatch.setattr(parsers, "parse_all", lambda *all: opened.extend(all[1]) or really(*all))
+        for _round in range(2):
+            report = site.rescan(parsers=parsers)
+            assert (report.added, report.changed, report.renamed, report.feeds_changed) == (0, 0, 0, 0)
     assert opened == ["0.md", "1.md", "2.md"]
     assert site.kept("generation", "changed") == kept
 
