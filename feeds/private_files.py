@@ -21,10 +21,10 @@ from pathlib import Path
 FILE, FOLDER = 0o600, 0o700
 #: How the names of temporary files end.
 SUFFIX = ".feeds-tmp"
-#: A temporary file, or one that SQLite makes beside it.
-_TEMPORARY = re.compile(rf"(\..+{re.escape(SUFFIX)})(?:-journal|-wal|-shm)?")
 #: Files that SQLite makes beside a database, with the mode of the database.
 SATELLITES = ("-journal", "-wal", "-shm")
+#: A temporary file, or what is made beside it if it is a database: those, and locks.
+_TEMPORARY = re.compile(rf"(\..+{re.escape(SUFFIX)})({'|'.join(SATELLITES)}|\.\w+\.lock)?")
 #: What an exported static tree keeps beside its files (`static.files`).
 STATIC_TREE = ".feeds-export"
 #: Files of a folder that is private already whose modes are looked at: a maildir may hold a million.
@@ -224,8 +224,9 @@ def _remove_if_free(path: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", *SATELLITES):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    for name in os.listdir(path.parent):
+        if name.startswith(path.name) and (found := _TEMPORARY.fullmatch(name)) and found[1] == path.name:
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def _is_same(path: Path, descriptor: int) -> bool:
