@@ -68,5 +68,9 @@ class AddressError(FeedsError):
     """No feed has this address."""
 
 
+class StateError(FeedsError):
+    """An issue is in another state than an action needs; says in which."""
+
+
 class SelectionError(AddressError):
     """No selection is written like this; says what was expected."""

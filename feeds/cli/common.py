@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +192,13 @@ def print_json(value: object) -> None:
 def problem_rows(problems: Iterable[Problem | Fault]) -> list[dict[str, Any]]:
     """Return problems, or faults of a file, as answers with --json list them."""
     return [{"path": p.path, "line": p.line, "column": p.column, "reason": p.reason} for p in problems]
+
+
+def print_unknown(names: Sequence[str]) -> None:
+    """Say which terms of a selection no article has: a slip of the pen, or articles that are yet to come."""
+    if names:
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        click.echo(f"feeds: unknown, as no article has it: {', '.join(names[:20])}{more}", err=True)
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ import click
 from ..errors import AddressError
 from ..model import FREQUENCIES
 from ..private_files import make_private_folder, write_private
-from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, show_count
+from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, print_unknown, show_count
 
 if TYPE_CHECKING:
     from ..model import Issue
     from ..newsletter import NewsletterContext
+    from ..newsletter.delivery.ledgers import Tally
     from ..newsletter.issues.preview import PreviewRequest
     from ..runtime import Runtime
 
@@ -85,11 +87,18 @@ def _context(runtime: Runtime) -> NewsletterContext:
 def _preview_request(
     context: NewsletterContext, frequency: str, select: tuple[str, ...], language: str | None
 ) -> PreviewRequest:
-    """Return what FREQUENCY, SELECT and LANGUAGE ask for; without a selection all articles."""
+    """Return what FREQUENCY, SELECT and LANGUAGE ask for; without a selection all articles. Says which terms are unknown.
+
+    Raises FeedsError for a selection that cannot be read, names a feed that is not there, or has a frequency that is off.
+    """
     from ..newsletter.issues.preview import PreviewRequest
+    from ..newsletter.subscribers import preferences
 
     site = context.config.site
-    return PreviewRequest(frequency, site.timezone, select or ("",), language or site.language)
+    wishes = [preferences.validate_wish(context.config, frequency, text) for text in select or ("",)]
+    with context.reading() as connection:
+        print_unknown(preferences.unknown_names(connection, context.config, [wish.select for wish in wishes]))
+    return PreviewRequest(frequency, site.timezone, [wish.select for wish in wishes], language or site.language)
 
 
 @digest.command()
@@ -166,7 +175,7 @@ def preview(config_dir: Path, now: int | None, out: Path | None, opened: bool, *
         write_private(folder / f"digest.{name}", content)
         click.echo(folder / f"digest.{name}")
     if not anything:
-        click.echo(f"feeds: nothing is new in this {request.frequency} digest; these are the last articles there are", err=True)
+        click.echo(f"feeds: nothing is new in this {request.frequency} digest; it shows the last articles that match", err=True)
     if opened:
         webbrowser.open((folder / "digest.html").absolute().as_uri())
 
@@ -211,13 +220,39 @@ def send(config_dir: Path, as_json: bool, now: int | None, dry_run: bool, to: st
         with show_count("Planning") as progress:
             digests.plan(context, instant, written_at=int(time.time()) if now is not None else None, progress=progress)
         with show_count("Sending") as progress:
-            problem = digests.send(context, time.time, progress=progress).problem
+            tally = digests.send(context, time.time, progress=progress)
         counts, paused = runtime.read(issue_status.counts), runtime.read(paused_issues)
-    _print_counts(counts, as_json)
-    for issue in paused:
-        why = issue.reason or "by the operator"
-        click.echo(f"feeds: {issue.id} is paused: {why}; `feeds digest resume {issue.id}`", err=True)
-    _print_problem(problem)
+        _print_counts(counts, as_json)
+        for issue in paused:
+            why = issue.reason or "by the operator"
+            click.echo(f"feeds: {issue.id} is paused: {why}; `feeds digest resume {issue.id}`", err=True)
+        _end_unsent(runtime, tally, paused)
+
+
+def _end_unsent(runtime: Runtime, tally: Tally, paused: Sequence[Issue] = ()) -> None:
+    """End with status 1, and say why, where messages wait, or were due and none could be handed over."""
+    from ..newsletter.delivery import issue_status
+
+    refused = (
+        ""
+        if tally.sent
+        else ", ".join(
+            f"{number} {words}"
+            for number, words in (
+                (tally.retry, "to be tried again"),
+                (tally.failed, "refused for good"),
+                (tally.uncertain, "uncertain"),
+            )
+            if number
+        )
+    )
+    if tally.problem:
+        click.echo(f"feeds: not sending: {tally.problem}", err=True)
+    elif refused:
+        reply = runtime.read(issue_status.last_reply)
+        click.echo(f"feeds: no message could be handed over: {refused}{f' ({reply})' if reply else ''}", err=True)
+    if tally.problem or refused or (paused and not tally.done):
+        sys.exit(1)
 
 
 def _print_counts(counts: Mapping[str, int], as_json: bool) -> None:
@@ -279,20 +314,15 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
 
     with open_runtime(config_dir) as runtime:
         context = _context(runtime)
-        again, problem = digests.retry(context, issue, failed=failed, now=int(time.time())), ""
+        again = digests.retry(context, issue, failed=failed, now=int(time.time()))
+        click.echo(f"{again} to be sent again", err=True)
+        tally = None
         if again:
             with show_count("Sending") as progress:
-                problem = digests.send(context, time.time, progress=progress).problem
-        counts = runtime.read(issue_status.counts)
-    click.echo(f"{again} to be sent again", err=True)
-    _print_counts(counts, as_json)
-    _print_problem(problem)
-
-
-def _print_problem(problem: str) -> None:
-    """Say why messages wait, if they do."""
-    if problem:
-        click.echo(f"feeds: not sending: {problem}", err=True)
+                tally = digests.send(context, time.time, progress=progress)
+        _print_counts(runtime.read(issue_status.counts), as_json)
+        if tally:
+            _end_unsent(runtime, tally)
 
 
 def _add_action(name: str, text: str) -> None:
@@ -306,8 +336,9 @@ def _add_action(name: str, text: str) -> None:
         from ..newsletter import digests
 
         with open_runtime(config_dir) as runtime:
-            digests.change_status(_context(runtime), issue, name, int(time.time()))
-        click.echo(f"{issue}: {name}d" if name.endswith("e") else f"{issue}: {name}led")
+            spared = digests.change_status(_context(runtime), issue, name, int(time.time()))
+        done = f"{name}d" if name.endswith("e") else f"{name}led, {spared} messages are not sent"
+        click.echo(f"{issue}: {done}")
 
 
 _add_action("pause", "Stop handing over messages of ISSUE, until `resume`.")

@@ -17,7 +17,7 @@ import click
 
 from ..errors import FeedsError
 from ..private_files import replace_file, temporary_beside
-from .common import CONFIG, JSON, command, open_runtime, print_json, problem_rows, show_count
+from .common import CONFIG, JSON, command, open_runtime, print_json, print_unknown, problem_rows, show_count
 
 if TYPE_CHECKING:
     from ..newsletter import NewsletterContext
@@ -71,12 +71,15 @@ def add(config_dir: Path, as_json: bool, selects: tuple[str, ...], confirmed_at:
         given["frequency"] = given["frequency"] or preferences.usual_frequency(context.config)
         form = signup.SignupForm(selects=selects, **given)
         became = importer.add_subscriber(context, form, confirmed_at=confirmed_at, source=source, now=int(time.time()))
+        with context.reading() as connection:
+            unknown = preferences.unknown_names(connection, context.config, selects)
     if became == "suppressed":
         raise FeedsError("this address has left, bounced or complained: only its owner can sign up again, on the web")
     if as_json:
-        print_json({"status": became})
+        print_json({"status": became} | ({"unknown": unknown} if unknown else {}))
     else:
         click.echo("entered" if became == "confirmed" else "a message that asks for confirmation is in the outbox")
+    print_unknown(unknown)
 
 
 @subscribers.command("import")
@@ -113,6 +116,7 @@ def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_fau
         print_json({"ok": True, "dry_run": dry_run, **report.as_json()})
     else:
         _print_report(report, dry_run)
+    print_unknown(report.unknown)
 
 
 def _print_report(report: Any, dry_run: bool) -> None:

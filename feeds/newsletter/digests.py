@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from .. import counters, database
 from ..database import jobs
-from ..errors import AddressError
+from ..errors import AddressError, StateError
 from ..model import Issue, IssueContent, Message, Recipient
 from ..syndication import editions
 from . import NewsletterContext
@@ -190,29 +190,54 @@ def _composer(context: NewsletterContext, content: IssueContent) -> DigestCompos
     return DigestComposer(context.config, content, context.tokens, template_folders(root), signer)
 
 
+#: Action -> the states of an issue in which it can be done, and what it has been then.
+_ACTIONS = {
+    "pause": (("open",), "paused"),
+    "resume": (("paused",), "resumed"),
+    "cancel": (("open", "paused"), "cancelled"),
+}
+
+
 def retry(context: NewsletterContext, id: str | None, *, failed: bool, now: int) -> int:
-    """Open uncertain messages again (and failed ones), of one issue or of all. Returns how many. Raises AddressError."""
+    """Open uncertain messages again (and failed ones), of one issue or of all. Returns how many.
+
+    Raises AddressError, and StateError where the one issue has no such message.
+    """
     with context.writing() as connection:
-        key = _find_key(connection, id) if id else None
-        return issue_status.retry(connection, now, key, failed=failed)
+        issue = _find_issue(connection, id) if id else None
+        number = issue_status.retry(connection, now, issue.key if issue else None, failed=failed)
+        if issue is None or number:
+            return number
+        found = issue_status.statuses(connection, issue.key)
+        wanted = "uncertain or failed" if failed else "uncertain"
+        more = f"; --failed sends {found['failed']} again that were refused" if found["failed"] and not failed else ""
+        why = "nothing of it is sent any more" if issue.status == "cancelled" else f"no message of it is {wanted}{more}"
+        raise StateError(f"{issue.id} is {issue.status}: {why}")
 
 
-def change_status(context: NewsletterContext, id: str, action: str, now: int) -> None:
-    """Pause, resume or cancel an issue: hold it up, go on with it, or never send what is left of it. Raises AddressError."""
+def change_status(context: NewsletterContext, id: str, action: str, now: int) -> int:
+    """Pause, resume or cancel an issue: hold it up, go on with it, or never send what is left of it.
+
+    Returns how many messages are not sent for that. Raises AddressError, and StateError where the issue is in another state.
+    """
+    if action not in _ACTIONS:
+        raise AddressError(f"{action[:40]!r} is nothing that can be done to an issue")
+    states, done = _ACTIONS[action]
     with context.writing() as connection:
-        key = _find_key(connection, id)
+        issue = _find_issue(connection, id)
+        if issue.status not in states:
+            raise StateError(f"{id} is {issue.status}: only an issue that is {' or '.join(states)} can be {done}")
         if action == "pause":
-            issue_status.pause(connection, key, "by the operator")
+            issue_status.pause(connection, issue.key, "by the operator")
         elif action == "resume":
-            issue_status.resume(connection, key)
-        elif action == "cancel":
-            issue_status.cancel(connection, key, now)
+            issue_status.resume(connection, issue.key)
         else:
-            raise AddressError(f"{action[:40]!r} is nothing that can be done to an issue")
+            return issue_status.cancel(connection, issue.key, now)
+    return 0
 
 
-def _find_key(connection: sa.Connection, id: str) -> int:
+def _find_issue(connection: sa.Connection, id: str) -> Issue:
     found = planning.find_issue(connection, id)
     if found is None:
         raise AddressError(f"no issue is called {id!r}; `feeds digest status` lists them")
-    return found.key
+    return found

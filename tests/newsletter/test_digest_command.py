@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from feeds import database
 from feeds.cli import main
+from feeds.database import tables
 
 Mailing = Any
 NOW = "2026-01-05T08:00:00+08:00"
@@ -105,7 +108,7 @@ def test_preview_writes_what_a_reader_would_see(command: Command, tmp_path: Path
 def test_an_issue_can_be_paused_resumed_and_cancelled(command: Command, mailing: Mailing) -> None:
     mailing.plan(MONDAY)
     command.run("digest", "pause", "weekly-2026-01-05")
-    result = command.run("digest", "send")
+    result = command.run("digest", "send", status=1)
     assert "weekly-2026-01-05 is paused" in result.output
     assert command.messages() == []
     command.run("digest", "resume", "weekly-2026-01-05")
@@ -113,6 +116,78 @@ def test_an_issue_can_be_paused_resumed_and_cancelled(command: Command, mailing:
     assert command.json("digest", "send").items() >= {"pending": 0, "sent": 0}.items()
     assert command.messages() == []
     assert "no issue is called" in command.run("digest", "pause", "weekly-1999-01-01", status=1).output
+
+
+ISSUE = "weekly-2026-01-05"
+#: What leads to a state of an issue, and what can be done in it.
+STATES: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "open": ((), {"pause", "cancel"}),
+    "paused": (("pause",), {"resume", "cancel"}),
+    "cancelled": (("cancel",), set()),
+    "done": (("pause", "resume", "send"), set()),  # an operator who resumes it sends it, however late
+}
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "retry"])
+@pytest.mark.parametrize("state", list(STATES))
+def test_an_action_in_another_state_is_status_1_and_says_the_state(
+    command: Command, mailing: Mailing, state: str, action: str
+) -> None:
+    before, possible = STATES[state]
+    mailing.plan(MONDAY)
+    for verb in before:
+        command.run("digest", verb, *([] if verb == "send" else [ISSUE]))
+    counts = command.json("digest", "status")
+    result = command.run("digest", action, ISSUE, status=int(action not in possible))
+    if action not in possible:
+        assert f"{ISSUE} is {state}: " in result.stderr and result.stdout == ""
+        assert command.json("digest", "status") == counts, "nothing was changed"
+
+
+def test_retry_of_an_issue_names_what_could_be_sent_again(command: Command, mailing: Mailing) -> None:
+    command.run("digest", "send", "--now", NOW)
+    with database.writing(mailing.site.runtime.engine) as connection:
+        connection.execute(sa.update(tables.deliveries).values(status="failed", reply="550 no such user"))
+    said = command.run("digest", "retry", ISSUE, status=1).stderr
+    assert f"{ISSUE} is done: no message of it is uncertain; --failed sends 2 again that were refused" in said
+    assert "2 to be sent again" in command.run("digest", "retry", ISSUE, "--failed").stderr
+    assert "0 to be sent again" in command.run("digest", "retry").stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "words"),
+    [
+        ({"transport": "smtp"}, "", "FEEDS_SMTP_URL is not set"),
+        ({"transport": "smtp"}, "smtp://me:geheim@127.0.0.1:9?starttls=0", "not sending: "),
+        ({"transport": "smtp"}, "smtps://me:geheim@host.invalid", "not sending: "),
+        ({"maildir": "config/site.yaml"}, "", "Not a directory"),
+    ],
+)
+def test_send_is_status_1_where_nothing_can_be_handed_over(
+    command: Command, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], url: str, words: str
+) -> None:
+    mailing.plan(MONDAY)
+    for verb in ("pause", "resume"):
+        command.run("digest", verb, ISSUE)
+    mailing.site.settle("newsletter.yaml", **settings)
+    mailing.site.rescan()
+    monkeypatch.setenv("FEEDS_SMTP_URL", url)
+    said = command.run("digest", "send", status=1)
+    assert words in said.stderr and "geheim" not in said.output and "Traceback" not in said.output
+    mailing.site.settle("newsletter.yaml", transport="maildir", maildir="var/maildir")
+    mailing.site.rescan()
+    command.run("digest", "send")
+    assert len(command.messages()) == 2
+    command.run("digest", "send")  # nothing is due any more, which is no fault
+
+
+def test_preview_and_test_messages_say_which_names_are_unknown(command: Command, tmp_path: Path) -> None:
+    words = ("--select", "tag=Linux&tag=Linus&translator=nobody", "--select", "not-tag=Windoze")
+    for verb in (("preview", "--out", str(tmp_path)), ("send", "--to", "me@example.org")):
+        said = command.run("digest", *verb, "--now", NOW, *words).stderr
+        assert "unknown, as no article has it: tag Linus, translator nobody, tag Windoze\n" in said
+        assert "unknown" not in command.run("digest", *verb, "--now", NOW, "--select", "tag=Linux").output
+        assert "no feed is called 'x'" in command.run("digest", *verb, "--select", "feed=x", status=1).stderr
 
 
 @pytest.mark.parametrize("now", ["yesterday", "2026-01-05T08:00:00"])

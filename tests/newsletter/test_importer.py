@@ -286,6 +286,19 @@ def feeds(club: Club, *words: str) -> Result:
     return CliRunner().invoke(main, ["subscribers", *words, "--config", str(club.site.config_dir)])
 
 
+def test_add_and_import_say_which_names_are_unknown_and_enter_them(club: Club, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    rows = [("a", "tag=Linux&tag=Linus"), ("b", "not-translator=nobody"), ("c", "tag=Linus"), ("d", "tag=Linux")]
+    lines = [f"{name}@example.org,daily,{select},,,{WHEN if name != 'd' else ''}," for name, select in rows]
+    file.write_text(HEADER + "\r\n".join(lines) + "\r\n", newline="")
+    said = feeds(club, "import", str(file), "--dry-run").stderr
+    assert "unknown, as no article has it: tag Linus, translator nobody" in said
+    assert json.loads(feeds(club, "import", str(file), "--json").stdout)["unknown"] == ["tag Linus", "translator nobody"]
+    told = feeds(club, "add", "e@example.org", "--select", "tag=Linus", "--json", "--confirmed-at", WHEN)
+    assert json.loads(told.stdout) == {"status": "confirmed", "unknown": ["tag Linus"]}
+    assert "tag Linus" in told.stderr and len(club.wanted()) == 4
+
+
 def test_the_commands_do_what_they_say(club: Club, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text(HEADER + f"a@example.org,daily,tag=Linux,,,{WHEN},\r\n", newline="")

@@ -121,6 +121,13 @@ def statuses(connection: sa.Connection, issue: int | None = None) -> dict[str, i
     return {status: found.get(status, 0) for status in STATUSES}
 
 
+def last_reply(connection: sa.Connection) -> str:
+    """Return the newest reply for which a message is to be tried again, or failed; "" where there is none."""
+    d = deliveries.c
+    query = sa.select(d.reply).where(d.status.in_(("retry", "failed")), d.reply != "").order_by(d.updated.desc()).limit(1)
+    return str(connection.execute(query).scalar() or "")
+
+
 def subscriber_counts(connection: sa.Connection) -> dict[str, int]:
     """Return how many subscribers are in each state."""
     s = subscribers.c

@@ -25,7 +25,7 @@ from ...errors import Fault, FeedsError
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
 from .email_address import EmailAddress, EmailAddressError, parse_address
-from .preferences import WishError, usual_day, validate_settings, validate_wish
+from .preferences import WishError, unknown_names, usual_day, validate_settings, validate_wish
 from .records import (
     Settings,
     Wish,
@@ -84,7 +84,8 @@ class Row:
 class ImportReport:
     """`added`: rows that brought a selection; `subscribers`: how many are new; `confirmations`: mails that ask first.
 
-    `suppressed_rows`: lines of addresses that have left, bounced or complained; they stay as they are.
+    `suppressed_rows`: lines of addresses that have left, bounced or complained; they stay as they are. `unknown`: names in
+    selections that no article has yet, as `unknown_names` gives them.
     """
 
     rows: int = 0
@@ -95,11 +96,13 @@ class ImportReport:
     suppressed_rows: list[int] = field(default_factory=list)
     faulty: int = 0
     faults: list[Fault] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values, faults with their places."""
         plain = {name: getattr(self, name) for name in ("rows", "subscribers", "added", "unchanged", "confirmations", "faulty")}
         faults = [{"path": f.path, "line": f.line, "column": f.column, "reason": f.reason} for f in self.faults]
+        plain["unknown"] = self.unknown
         return {**plain, "suppressed": len(self.suppressed_rows), "suppressed_rows": self.suppressed_rows, "faults": faults}
 
 
@@ -301,6 +304,8 @@ class _Import:
     report: ImportReport = field(default_factory=ImportReport)
     _unconfirmed: dict[str, list[Row]] = field(default_factory=dict)
     _cohorts: dict[tuple[str, Settings], int] = field(default_factory=dict)
+    #: Every selection of the file, once.
+    _selects: dict[str, None] = field(default_factory=dict)
 
     def load(self, found: Iterable[Row | Fault]) -> ImportReport:
         """Enter rows with consent in batches, then ask the others. The whole file is read before ImportFaults is raised."""
@@ -315,12 +320,14 @@ class _Import:
         mailboxes = iter(self._unconfirmed.items())
         while some := dict(islice(mailboxes, _BATCH)):
             self._request_confirmations(some)
+        self.report.unknown = unknown_names(self.connection, self.context.config, self._selects)
         return self.report
 
     def _sound_rows(self, found: Iterable[Row | Fault]) -> Iterator[Row]:
         for row in found:
             self.report.rows += 1
             if isinstance(row, Row):
+                self._selects[row.wish.select] = None
                 yield row
                 continue
             self.report.faulty += 1

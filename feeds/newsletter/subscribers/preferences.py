@@ -8,7 +8,7 @@ programs open links by themselves.
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -105,6 +105,21 @@ def canonical_select(config: Config, text: str) -> str:
     if isinstance(found, str) and config.named(found) is None:
         raise WishError("select", f"no feed is called {found[:80]!r}", found)
     return grammar.canonical(found)
+
+
+def unknown_names(connection: sa.Connection, config: Config, selects: Iterable[str]) -> list[str]:
+    """Return names in selections that are no term and no feed (yet), such as "tag Linus", each once, in their order.
+
+    Raises SelectionError.
+    """
+    aliases, found = feeds.aliases_of(config), dict[str, None]()
+    for select in selects:
+        wanted = grammar.parse(select)
+        if isinstance(wanted, Selection):
+            found |= dict.fromkeys(f"{facet} {name}" for facet, name in queries.respell(connection, aliases, wanted).unknown)
+        elif config.named(wanted) is None:
+            found[f"feed {wanted}"] = None
+    return list(found)
 
 
 def spell_select(context: NewsletterContext, select: str) -> str:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as Answer
 
 from ...admin import actions, reports
 from ...config import load
-from ...errors import AddressError, FeedsError
+from ...errors import AddressError, FeedsError, StateError
 from ...model import FREQUENCIES
 from ...newsletter.delivery import issue_status
 from ...newsletter.subscribers.email_address import EmailAddressError
@@ -100,6 +100,8 @@ def act(action: str) -> Answer:
             actions.change_issue(operator(), config(), action, request.form.get("issue", ""))
         except AddressError:
             abort(404)
+        except StateError:  # another tab, or the issue's own end, was faster
+            abort(409)
         return back("/issues", action.removesuffix("-failed"))
     address, frequency = request.form.get("email", ""), request.form.get("frequency", "")
     if frequency not in FREQUENCIES:
