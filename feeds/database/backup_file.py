@@ -148,9 +148,12 @@ def _extract(source: sqlite3.Connection, draft: Path) -> None:
     else:
         database.migrate(engine, to=found)
     with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as target:
+        made = {name for (name,) in target.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if later := sorted(tables.keys() & metadata.tables.keys() - made):
+            raise DatabaseError(f"no backup of this service: its version, {found}, has no table {later[0]}")
         target.execute("PRAGMA synchronous=OFF")
         target.execute("BEGIN")
-        for (name,) in target.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall():
+        for name in sorted(made):
             if name != "alembic_version" and not name.startswith("sqlite_"):
                 target.execute(f'DELETE FROM "{name}"')  # noqa: S608 - a table of ours
                 _copy(source, target, name, tables)
