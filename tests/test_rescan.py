@@ -27,6 +27,7 @@ from feeds.errors import ConfigError, StoreError
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
+from feeds.store import parse
 from feeds.syndication import editions, lookup
 
 from .conftest import PARSERS
@@ -370,22 +371,30 @@ def test_the_size_limit_is_a_setting(site: Any) -> None:
     assert site.rescan().quarantined == 0
 
 
+def _parse_here(
+    settings: parse.ParseSettings, paths: list[str], now: int, _workers: int | None, dates: dict[str, parse.FileDates]
+) -> Iterator[list[parse.ParsedFile]]:
+    yield [parse.parse_file(settings, path, now * 10**9, dates.get(path, parse.UNDATED)) for path in paths]
+
+
 @pytest.fixture
-def open_site(new_site: Any) -> Iterator[Any]:
+def open_site(new_site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A site that another user can use, too: permission bits mean nothing to root, so the tests become someone else."""
     folder = Path(tempfile.mkdtemp(prefix="feeds-test-"))
     made = type(new_site())(folder / "site")
     nobody = 65534
+    warm = parse.ParseSettings("", "Asia/Shanghai", "", "https://a.example", "https://a.example", 99)
+    parse.parse_article(warm, "1.md", b"---\ntitle: a\n---\n", 0)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, nobody, nobody)
         os.seteuid(nobody)
-    PARSERS.close()  # the next are nobody's, too
+    # Nobody might not be allowed to read Python's library, so not to start a process either.
+    monkeypatch.setattr(PARSERS, "parse_all", _parse_here)
     try:
         made.reopen()
         yield made
     finally:
-        PARSERS.close()
         if os.getuid() == 0:
             os.seteuid(0)
         made.close()
@@ -732,7 +741,8 @@ def test_readers_of_a_killed_rescan_do_not_stay_behind(site: Any, text_of: Any) 
 
 def _children(process: int) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return [int(child) for children in tasks for child in children.read_text().split()]
     return []
 
 

@@ -25,6 +25,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
+from ..errors import StoreError
 from ..model import Problem
 from .parse import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile, ParserLimits, ParseSettings, parse_file
 from .walk import UNSETTLED, file_stamp
@@ -34,6 +35,7 @@ EXCEEDED = "exceeded"
 #: Below this many files the start of a second process costs more than it saves.
 PARALLEL_FROM = 400
 _BATCH = 100
+_START_SECONDS = 60
 #: A child without work ends after so many seconds.
 _IDLE_SECONDS = 60
 #: Seconds after which a child sends what it has: each message costs as much as some files.
@@ -80,6 +82,7 @@ def serve(descriptor: int, progress: int, megabytes: int) -> None:
     gc.freeze()
     place = mmap.mmap(progress, 8)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
+        connection.sendall(bytes(8))  # an empty message: it has started
         while True:
             connection.settimeout(_IDLE_SECONDS)
             try:
@@ -164,7 +167,7 @@ class _Results(pickle.Unpickler):
 
 
 class _Child:
-    """One process that parses, within `megabytes` of address space."""
+    """One process that parses, within `megabytes` of address space. Raises StoreError where none can be started."""
 
     def __init__(self, megabytes: int) -> None:
         self.megabytes = megabytes
@@ -173,15 +176,25 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         self._stream = cast("IO[bytes]", self._socket.makefile("rb", 256 * 1024))
         given = (theirs.fileno(), self._progress.fileno())
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, (*given, megabytes))],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                pass_fds=given,
-                env={name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")},
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603
+                    [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, (*given, megabytes))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    pass_fds=given,
+                    env={name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")},
+                )
+        except OSError as error:
+            raise StoreError(f"no process that parses files can be started: {error.strerror}") from error
+        self._socket.settimeout(_START_SECONDS)
+        try:
+            _receive(self._stream, 0)
+        except (EOFError, OSError, _TooLarge):  # no fault of any file
+            reason = self._last_words().strip().rpartition(b"\n")[2].decode("utf-8", "replace")[-200:]
+            self.end()
+            raise StoreError(f"a process that parses files does not start: {reason or 'it was ended'}") from None
 
     @property
     def is_alive(self) -> bool:
@@ -225,12 +238,15 @@ class _Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         status = self._process.poll()
-        self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - 4096))
-        if status == _OUT_OF_MEMORY or b"memory allocation of" in self._errors.read():
+        if status == _OUT_OF_MEMORY or b"memory allocation of" in self._last_words():
             return f"needed more than {limits.megabytes} MB"
         if status in (-signal.SIGPROF, -signal.SIGXCPU, -signal.SIGALRM):
             return f"took more than {limits.seconds} s"
         return f"its parser ended with {'status' if status is None or status >= 0 else 'signal'} {abs(status or 0)}"
+
+    def _last_words(self) -> bytes:
+        self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - 4096))
+        return self._errors.read()
 
     def end(self) -> None:
         """Kill the process, whatever it does."""

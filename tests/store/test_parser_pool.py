@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from feeds.catalog import queries
+from feeds.errors import StoreError
 from feeds.model import ParsedArticle
 from feeds.plugins import Plugin
 from feeds.store import parser_pool
 from feeds.store.parse import ParsedFile, ParserLimits, ParseSettings
 from feeds.store.parser_pool import EXCEEDED, ParserPool
 
+from ..conftest import PARSERS, Site
 from .conftest import Install
 
 #: A kind of front matter that does what the file says, as a fault in the code of any parser could.
@@ -148,3 +154,104 @@ def test_many_deaths_in_several_processes_stop_nothing_and_keep_the_order(
         write(settings, path, dead.get(path) or article(number))
     found = parse(settings, paths, 2)
     assert {path for path, file in found.items() if not isinstance(file.result, ParsedArticle)} == set(dead)
+
+
+def quarantined(site: Site) -> dict[str, str]:
+    return {problem.path: problem.reason for problem in site.runtime.read(queries.list_problems)}
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths in the order in which rescans had them parsed."""
+    asked: list[str] = []
+    really = PARSERS.parse_all
+    monkeypatch.setattr(PARSERS, "parse_all", lambda *all: asked.extend(all[1]) or really(*all))
+    return asked
+
+
+def test_a_deadly_file_is_remembered_until_it_or_the_limits_change(site: Site, install: Install, tried: list[str]) -> None:
+    install(DEADLY, target="acme_toml:Deadly")
+    site.settle("site.yaml", parser={"seconds": 1, "megabytes": 128})
+    site.write("1.md", title="good")
+    site.write("2.md", title="sound")
+    site.rescan()
+    site.write("1.md", "!loop")
+    site.write("2.md", title="sound, edited")
+    report = site.rescan()
+    assert (report.changed, report.quarantined, report.articles) == (1, 1, 2), "its last good version stays"
+    assert quarantined(site) == {"1.md": TIME}
+    for again in (
+        lambda: None,
+        lambda: site.write("3.md", title="another"),
+        lambda: site.settle("site.yaml", rescan_seconds=31),
+    ):
+        tried.clear()
+        again()
+        site.rescan()
+        assert "1.md" not in tried and quarantined(site) == {"1.md": TIME}
+    site.settle("site.yaml", parser={"seconds": 2, "megabytes": 128})
+    tried.clear()
+    site.rescan()
+    site.rescan()
+    assert tried == ["1.md"] and quarantined(site) == {"1.md": "took more than 2 s"}
+    tried.clear()
+    site.rescan(full=True)
+    site.rescan()
+    assert tried.count("1.md") == 1, "a full rescan tries once"
+    site.write("1.md", title="mended")
+    report = site.rescan()
+    assert (report.changed, report.quarantined) == (1, 0)
+
+
+def test_files_that_are_left_for_the_next_rescan_come_to_their_end(
+    site: Site, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(DEADLY, target="acme_toml:Deadly")
+    monkeypatch.setattr(parser_pool, "_SECOND_TRIES", 0.5)
+    site.settle("site.yaml", parser={"seconds": 1, "megabytes": 128})
+    for number in range(3):
+        site.write(f"{number}.md", "!loop")
+    site.write("9.md", title="sound")
+    assert site.rescan().articles == 1
+    assert sorted(quarantined(site).values()) == ["is expensive to parse: the next rescan tries again"] * 2 + [TIME]
+    site.rescan()
+    site.rescan()
+    assert quarantined(site) == {f"{number}.md": TIME for number in range(3)}
+
+
+def test_a_parser_that_cannot_start_is_no_fault_of_any_file(
+    site: Site, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("1.md")
+    site.rescan()
+    site.write("1.md", title="edited")
+    for start in ("raise ImportError('no comrak')", "import os; os.abort()"):
+        PARSERS.close()
+        monkeypatch.setattr(parser_pool, "_START", start)
+        with pytest.raises(StoreError, match=r"does not start: (ImportError: no comrak|it was ended)"):
+            site.rescan()
+        assert quarantined(site) == {}
+    monkeypatch.undo()
+    assert site.rescan().changed == 1
+
+
+def test_a_process_that_parses_knows_no_secrets_and_ends_with_its_parent(settings: ParseSettings, tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time, pickle\n"
+        "from feeds.store.parser_pool import ParserPool\n"
+        "pool = ParserPool(); settings = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "list(pool.parse_all(settings, ['1.md'], 0)); print(pool._idle[0]._process.pid, flush=True); time.sleep(3600)\n"
+    )
+    write(settings, "1.md", article(1))
+    secrets = {"FEEDS_OPERATOR_TOKEN": "geheim", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, pickle.dumps(settings).hex()]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | secrets, cwd=tmp_path)
+    assert parent.stdout
+    child = Path(f"/proc/{int(parent.stdout.readline())}")
+    assert b"geheim" not in (child / "environ").read_bytes()
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 30
+    while child.exists() and "Z" not in (child / "stat").read_text().split() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.exists() or "Z" in (child / "stat").read_text().split()
