@@ -141,7 +141,7 @@ def test_issues_that_were_open_wait_for_the_operator_after_a_restore(full: Any, 
     backup.back_up(full.runtime.engine, tmp_path / "copy.db")
     restore(full.runtime.engine, tmp_path / "copy.db")
     context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
-    assert [issue.reason for issue in full.runtime.read(paused_issues)] == [restores.RESTORED]
+    assert [issue.reason for issue in full.runtime.read(paused_issues)] == [backup.RESTORED]
     assert digests.send(context, lambda: NOW + 9 * 86400).sent == 0
 
 

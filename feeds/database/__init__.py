@@ -18,6 +18,7 @@ from .engine import insert_rows as insert_rows
 from .engine import is_postgresql as is_postgresql
 from .engine import is_temporary as is_temporary
 from .engine import lock as lock
+from .engine import make_tables as make_tables
 from .engine import migrate as migrate
 from .engine import place as place
 from .engine import reading as reading

@@ -26,6 +26,9 @@ ROWS = 5000
 MOVED = "this database was carried over to another one, and is kept as it was: see FEEDS_DATABASE_URL"
 
 _DATED = re.compile(r"feeds-\d{4}-\d\d-\d\dT\d{6}Z\.db")
+#: Why an issue of a restored database is paused.
+RESTORED = "restored from a backup: what went out after it was made is not known"
+
 #: Called with the number of rows so far.
 Progress = Callable[[int], None]
 Counts = dict[str, int]
@@ -47,7 +50,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, kno
             with database.reading(target) as written:
                 found = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
         else:
-            database.ensure_tables(target)
+            database.make_tables(target)
             with database.reading(source) as rows, database.writing(target) as written:
                 found = copy(rows, written, progress)
         with target.connect() as connection:

@@ -144,7 +144,7 @@ def _extract(source: sqlite3.Connection, draft: Path) -> None:
         raise DatabaseError("no backup of this service: it names no version")
     engine = database.connect(f"sqlite:///{draft}", wal=False)
     if found == database.HEAD:
-        database.ensure_tables(engine)
+        database.make_tables(engine)
     else:
         database.migrate(engine, to=found)
     with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as target:

@@ -389,12 +389,17 @@ def ensure_tables(engine: sa.Engine) -> None:
         with lock(engine, "migrate"):
             if version(engine):
                 return  # another process was faster
-            with writing(engine) as connection:
-                metadata.create_all(connection)
-                _versions.create(connection)
-                connection.execute(sa.insert(_versions).values(version_num=HEAD))
+            make_tables(engine)
     else:
         check_tables(engine)
+
+
+def make_tables(engine: sa.Engine) -> None:
+    """Make all tables of a database that no other process knows."""
+    with writing(engine) as connection:
+        metadata.create_all(connection)
+        _versions.create(connection)
+        connection.execute(sa.insert(_versions).values(version_num=HEAD))
 
 
 def check_tables(engine: sa.Engine) -> None:

@@ -20,7 +20,7 @@ from .. import private_files
 from ..errors import DatabaseError
 from . import backup, backup_file
 from . import engine as database
-from .backup import Counts, Progress
+from .backup import RESTORED, Counts, Progress
 from .tables import (
     articles,
     bounces,
@@ -47,8 +47,6 @@ from .tables import (
     suppressions,
 )
 
-#: What a restored issue that was open says: it may have been sent after the copy was made.
-RESTORED = "restored from a backup: what went out after it was made is not known"
 #: How many of its safety copies a site keeps.
 SAFETY_COPIES = 3
 #: Keys of subscribers that may have been given in a database that is lost: no link of theirs is to open someone else's page.
@@ -119,16 +117,27 @@ def restore(target: sa.Engine, path: Path, options: RestoreOptions) -> Restored:
 
 
 def _is_sound(target: sa.Engine) -> bool:
-    """Return whether the tables of an SQLite file can be read, and written."""
+    """Return whether the tables of an SQLite file can be read. Nothing is written. Raises SchemaError for another version."""
+    place = Path(str(target.url.database))
     try:
-        with target.connect() as connection:
-            answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        found = database.version(target)
+        if not place.stat().st_size:
+            return False
+        with backup.open_engine(str(target.url), wal=False) as engine:
+            with engine.connect() as connection:
+                answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if answer != "ok" or not database.version(engine):
+                return False
+            database.check_tables(engine)
+            with engine.connect() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(sa.select(table).limit(1)).all()
     except sa.exc.DBAPIError as error:
         if database.is_temporary(error):
             raise
         return False
-    return answer == "ok" and found != ""
+    except FileNotFoundError:
+        return False
+    return True
 
 
 # -- into a database that can be read ----------------------------------------
@@ -151,7 +160,7 @@ def _replace(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) ->
         known = _known_articles(written)
         done.rows = _fill(rows, written, since, options)
         _remember_articles(written, known)
-        _save_state(written, before, options)
+        _save_state(written, before, options, lost=not since)
         done.left = options.people.settle(written)
         _pause(written)
     return done
@@ -239,14 +248,15 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
-def _save_state(written: sa.Connection, before: dict[str, str], options: RestoreOptions) -> None:
-    """Keep the identity of the target, and let generation and time go on."""
+def _save_state(written: sa.Connection, before: dict[str, str], options: RestoreOptions, *, lost: bool) -> None:
+    """Keep the identity of the target, and let generation and time go on. `lost`: what was sent since is not known."""
     after = _state(written)
     values = {
         "generation": str(max(_number(before.get("generation")), _number(after.get("generation"))) + 1),
         "changed": str(max(_number(before.get("changed")), _number(after.get("changed")))),
-        "restored": str(options.now),
     }
+    if restored := str(options.now) if lost else before.get("restored"):
+        values["restored"] = restored  # what was due before may have gone out: see newsletter.issues.planning
     if site_id := before.get("site_id") or options.site_id:
         values["site_id"] = site_id
     if "secret" in before and "secret" not in after:
@@ -319,11 +329,11 @@ def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Re
                 options.people.learn(old)
                 with contextlib.suppress(sa.exc.DBAPIError):
                     before = _state(old)
-            database.ensure_tables(engine)
+            database.make_tables(engine)
             with database.writing(engine, durable=True) as written:
                 done.rows = _fill(rows, written, (), options)
                 database.continue_keys(rows, written, subscribers, LOST_KEYS)
-                _save_state(written, before, options)
+                _save_state(written, before, options, lost=True)
                 done.left = options.people.settle(written)
                 _pause(written)
         if place.exists() and place.stat().st_size:

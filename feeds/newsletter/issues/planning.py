@@ -22,7 +22,18 @@ from ... import urls
 from ...catalog import queries
 from ...config.models import Config
 from ...database import insert_rows
-from ...database.tables import cohorts, deliveries, issue_articles, issue_sections, issues, plans, subscribers, subscriptions
+from ...database.backup import RESTORED
+from ...database.tables import (
+    cohorts,
+    deliveries,
+    issue_articles,
+    issue_sections,
+    issues,
+    plans,
+    state,
+    subscribers,
+    subscriptions,
+)
 from ...database.tables import selections as selections_table
 from ...model import Article, Credit, Issue, IssueArticle, IssueContent, Recipient
 from . import calendar
@@ -104,6 +115,11 @@ def plan_issues(
         )
         found.append(planner.plan_issue())
     return [issue for issue in found if issue is not None]
+
+
+def _restored(connection: sa.Connection) -> int:
+    """Return when a backup took the place of a database that was lost, 0 for never: what was due before may have gone out."""
+    return int(connection.execute(sa.select(state.c.value).where(state.c.name == "restored")).scalar() or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +232,15 @@ class _Planner:
         if is_home:
             self.connection.execute(sa.update(issues).where(same_day).values(listed=0))
         is_late = self.now - self.due > hours * 3600 and not self.is_catching_up
+        is_unclear = self.due < _restored(self.connection) and not self.is_catching_up
         row: dict[str, Any] = {
             "id": next(one for one in names if one not in taken),
             "frequency": first.frequency,
             "due": self.due,
             "timezone": first.timezone,
             "planned_at": self.written_at,
-            "status": "paused" if is_late else "open",
-            "reason": f"late by more than {hours} hours" if is_late else "",
+            "status": "paused" if is_late or is_unclear else "open",
+            "reason": RESTORED if is_unclear else f"late by more than {hours} hours" if is_late else "",
             "articles": articles,
         }
         listed = self.connection.execute(sa.select(c.key).where(same_day, c.listed == 1)).first() is None
