@@ -27,7 +27,7 @@ from feeds.errors import DatabaseError, SchemaError
 from feeds.feed_formats import load_formats
 from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.issues.planning import paused_issues
-from feeds.newsletter.subscribers import importer
+from feeds.newsletter.subscribers import importer, unsubscribe
 from feeds.newsletter.subscribers.restored import Departed
 from feeds.rescan import rescan
 from feeds.runtime import Runtime
@@ -281,6 +281,40 @@ def test_moving_is_a_command_and_the_old_service_says_where_it_went(
     monkeypatch.setenv("FEEDS_DATABASE_URL", str(old.url))
     refused = CliRunner().invoke(main, ["status", *arguments])
     assert refused.exit_code == 1 and "carried over" in refused.output
+
+
+def test_a_site_moves_back_from_postgresql(old: sa.Engine, empty: sa.Engine, tmp_path: Path) -> None:
+    backup.carry_over(old, empty)
+    kept = rows(empty)
+    back = database.connect(f"sqlite:///{tmp_path / 'back.db'}", create=True)
+    backup.carry_over(empty, back)
+    assert rows(back) == kept
+    with pytest.raises(sa.exc.DBAPIError, match="carried over"), database.writing(empty) as connection:
+        connection.execute(sa.delete(tables.subscribers))
+    with pytest.raises(DatabaseError, match="carried over"):
+        backup.carry_over(empty, old)
+    back.dispose()
+
+
+def test_nothing_is_carried_over_into_itself_and_nothing_is_made_for_a_source_that_is_none(full: Any, tmp_path: Path) -> None:
+    """Where there is nothing to carry over, no database is made either."""
+    wanted = tmp_path / "new" / "feeds.db"
+    for source, words in ((f"sqlite:///{tmp_path / 'none.db'}", "no database"), (f"sqlite:///{wanted}", "into itself")):
+        arguments = ["migrate", "--from", source, "--config", str(full.config_dir)]
+        refused = CliRunner().invoke(main, arguments, env={"FEEDS_DATABASE_URL": f"sqlite:///{wanted}"})
+        assert refused.exit_code == 1 and words in refused.output, refused.output
+        assert not wanted.exists()
+
+
+def test_nobody_who_left_is_carried_over_as_a_subscriber(full: Any, old: sa.Engine, tmp_path: Path) -> None:
+    """The source is an older copy; the list of departures knows more."""
+    context = NewsletterContext.of(full.runtime, full.runtime.edition().config)
+    unsubscribe.erase_address(context, "reader3@example.org", NOW)
+    new = database.connect(f"sqlite:///{tmp_path / 'new.db'}", create=True)
+    backup.carry_over(old, new, None, Departed(full.runtime.departures, "", NOW).settle)
+    assert not [row for row in rows(new)["subscribers"] if row[2] == "reader3@example.org"]
+    assert len(rows(new)["subscribers"]) == 19
+    new.dispose()
 
 
 def test_a_password_is_in_no_message(tmp_path: Path) -> None:

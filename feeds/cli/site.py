@@ -198,16 +198,22 @@ def migrate(config_dir: Path, source: str | None) -> None:
     """
     from .. import database
     from ..database import backup as backups
+    from ..newsletter.subscribers.restored import Departed
     from ..runtime import Runtime
 
-    runtime = Runtime(read_environment(config_dir), create=True)
-    log_to_stderr(runtime.environment)
+    environment = read_environment(config_dir)
+    log_to_stderr(environment)
+    if source:  # before a database is made
+        with backups.open_engine(environment.locate(source)) as old:
+            backups.check_source(old, database.connect(environment.database_url.get_secret_value()))
+    runtime = Runtime(environment, create=True)
     try:
         before, after = database.migrate(runtime.engine)
         click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
-            with backups.open_engine(runtime.environment.locate(source)) as old, show_count("carrying over") as progress:
-                counts = backups.carry_over(old, runtime.engine, progress)
+            people = Departed(runtime.departures, environment.secret_key.get_secret_value(), int(time.time()))
+            with backups.open_engine(environment.locate(source)) as old, show_count("carrying over") as progress:
+                counts = backups.carry_over(old, runtime.engine, progress, people.settle)
             click.echo(f"carried over: {backups.summary(counts)}")
             click.echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:

@@ -26,6 +26,8 @@ ROWS = 5000
 MOVED = "this database was carried over to another one, and is kept as it was: see FEEDS_DATABASE_URL"
 
 _DATED = re.compile(r"feeds-\d{4}-\d\d-\d\dT\d{6}Z\.db")
+#: What a damaged database answers that a restored one has replaced.
+REPLACED = "this database was damaged, and a restored one is in its place"
 #: Why an issue of a restored database is paused.
 RESTORED = "restored from a backup: what went out after it was made is not known"
 
@@ -94,17 +96,23 @@ def _publish(draft: Path, path: Path) -> None:
         raise DatabaseError(f"{path}: exists, and a backup overwrites nothing") from None
 
 
-def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None = None) -> Counts:
+def carry_over(
+    source: sa.Engine,
+    target: sa.Engine,
+    progress: Progress | None = None,
+    settle: Callable[[sa.Connection], object] | None = None,
+) -> Counts:
     """Move everything into a database that has no rows yet, and close the source for writing, for good.
 
-    Nothing can be written to the source from the instant that is copied. Raises DatabaseError, and leaves both as they were,
-    where the target is in use, or where the copy is not complete; SchemaError where the source is of another version.
+    `settle` brings the copy up to what happened since, should the source be an older one: see `restore.Settled`. Nothing can be
+    written to the source from the instant that is copied. Raises DatabaseError, and leaves both as they were, where the target
+    is in use, or where the copy is not complete; SchemaError where the source is of another version.
     """
-    database.check_tables(source)
+    check_source(source, target)
     database.ensure_tables(target)
     with database.lock(source, "rescan"), database.writing(source, durable=True) as rows:
         if is_closed(rows):
-            raise DatabaseError(f"{source.url.database}: {MOVED}")
+            raise DatabaseError(f"{database.place(source)}: {MOVED}")
         with database.writing(target, durable=True) as written:
             if used := [table.name for table in metadata.sorted_tables if database.count_rows(written, table)]:
                 raise DatabaseError(f"the new database is in use: there are rows in {', '.join(used)}")
@@ -112,14 +120,26 @@ def carry_over(source: sa.Engine, target: sa.Engine, progress: Progress | None =
             copied = {table.name: database.count_rows(written, table) for table in metadata.sorted_tables}
             if short := [name for name, number in found.items() if copied[name] != number]:
                 raise DatabaseError(f"the copy is not complete: {', '.join(short)}")
+            if settle is not None:
+                settle(written)
         close(rows)
     return found
 
 
-def close(connection: sa.Connection) -> None:
+def check_source(source: sa.Engine, target: sa.Engine) -> None:
+    """Raise DatabaseError, and SchemaError, where nothing can be carried over from `source`; `target` need not exist yet."""
+    if database.place(source) == database.place(target):
+        raise DatabaseError(f"{database.place(source)}: it cannot be carried over into itself")
+    database.check_tables(source)
+    with database.reading(source) as rows:
+        if is_closed(rows):
+            raise DatabaseError(f"{database.place(source)}: {MOVED}")
+
+
+def close(connection: sa.Connection, words: str = MOVED) -> None:
     """Refuse all changes of this database from now on: a process that has it open must not take in what would be lost."""
     if connection.dialect.name == "postgresql":
-        body = f"BEGIN RAISE EXCEPTION '{MOVED}'; END"
+        body = f"BEGIN RAISE EXCEPTION '{words}'; END"
         connection.exec_driver_sql(f"CREATE OR REPLACE FUNCTION feeds_moved() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
     for table in metadata.sorted_tables:
         for change in ("INSERT", "UPDATE", "DELETE"):
@@ -127,7 +147,7 @@ def close(connection: sa.Connection) -> None:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION feeds_moved()")
             else:
-                connection.exec_driver_sql(f"{trigger} BEGIN SELECT RAISE(ABORT, '{MOVED}'); END")
+                connection.exec_driver_sql(f"{trigger} BEGIN SELECT RAISE(ABORT, '{words}'); END")
 
 
 def is_closed(connection: sa.Connection) -> bool:
@@ -158,7 +178,7 @@ def copy(
     done = 0
     for table in tables:
         before = done
-        rows = source.execution_options(stream_results=True).execute(sa.select(table))
+        rows = source.execute(sa.select(table), execution_options={"stream_results": True})
         for part in rows.partitions(ROWS):
             database.insert_rows(target, table, [tuple(row) for row in part])
             done += len(part)

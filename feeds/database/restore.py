@@ -386,6 +386,6 @@ def _closed(place: Path) -> Iterator[None]:
         return
     engine = database.connect(f"sqlite:///{place}", busy_seconds=5)
     with contextlib.suppress(sa.exc.DBAPIError), database.writing(engine) as connection:
-        backup.close(connection)
+        backup.close(connection, backup.REPLACED)
     engine.dispose()
     yield

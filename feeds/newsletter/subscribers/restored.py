@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...database.tables import requests, state, subscribers, suppressions
+from ...errors import DatabaseError
 from ...tokens import Tokens
 from . import departures
 from .departures import Standing
@@ -86,8 +87,11 @@ class Departed:
             self._secrets += old.execute(sa.select(state.c.value).where(state.c.name == "secret")).scalars().all()
 
     def settle(self, restored: sa.Connection) -> int:
-        """Bring a restored database up to what happened since. Return how many of its people had left. Raises OSError."""
-        history = departures.read(self.path)
+        """Bring a restored database up to what happened since. Return how many of its people had left. Raises DatabaseError."""
+        try:
+            history = departures.read(self.path)
+        except OSError as error:
+            raise DatabaseError(f"{self.path}: who has left cannot be read: {error.strerror}") from error
         own = restored.execute(sa.select(state.c.value).where(state.c.name == "secret")).scalars().all()
         signers = [Tokens(secret) for secret in dict.fromkeys([self.secret] if self.secret else [*own, *self._secrets])]
         left = 0
