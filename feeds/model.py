@@ -283,7 +283,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom a message goes to, and what of the issue this reader gets. `version` is that of the links in it."""
+    """Whom a message goes to, and what of the issue this reader gets. `version` is that of the links in it.
+
+    `changed`: when this reader's choices were last changed (UTC seconds), 0 for never.
+    """
 
     subscriber: int
     address: str
@@ -292,6 +295,7 @@ class Recipient:
     version: int
     reach: int
     selections: tuple[int, ...]
+    changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ def claim(
 
     Those of subscribers who are no longer active are cancelled. An empty list and 0: nothing is free.
     """
-    columns = "d.subscriber, d.reach, d.selections, d.attempts, s.status AS state, s.address, s.language, s.timezone, s.version"
+    columns = "d.subscriber, d.reach, d.selections, d.attempts, s.status AS state"
+    columns += ", s.address, s.language, s.timezone, s.version, s.changed"
     join = 'LEFT JOIN subscribers AS s ON s."key" = d.subscriber'
     due = "d.status IN ('pending', 'retry') AND d.next_at <= :now AND d.owner = '' LIMIT :limit"
     lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE OF d SKIP LOCKED"
@@ -133,7 +134,9 @@ def claim(
     for row in found:
         if row.state == "active":
             selections = tuple(map(int, row.selections.split(","))) if row.selections else ()
-            reader = Recipient(row.subscriber, row.address, row.language, row.timezone, row.version, row.reach, selections)
+            reader = Recipient(
+                row.subscriber, row.address, row.language, row.timezone, row.version, row.reach, selections, row.changed or 0
+            )
             rows.append(DeliveryRow(issue, reader, row.address.rpartition("@")[2].lower(), row.attempts, deadline))
     for keys, values in (
         (gone, {"status": "cancelled", "updated": now, "reply": "no longer subscribed"}),

@@ -30,7 +30,9 @@ from .templates import FragmentTemplate, PartCutter, PartTemplate, SectionTitle,
 MAX_HTML = 90_000
 _TEASERS = 3
 #: What differs from reader to reader; a template finds the first three in `links`.
-_PERSONAL = ("browser", "preferences", "unsubscribe", "address")
+_PERSONAL = ("browser", "preferences", "unsubscribe", "address", "changed")
+#: Days in which a digest says that its reader's choices were changed: the next one of each frequency does.
+_NOTICE_DAYS = {"daily": 2, "weekly": 8, "monthly": 32}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -104,8 +106,15 @@ class DigestComposer:
             "unsubscribe": f"{base}/unsubscribe/{leave}",
             "address": _line(recipient.address),
             "token": leave,
+            "changed": self._changed(localized, recipient),
         }
         return localized, self._sections(localized, recipient.reach, recipient.selections), values
+
+    def _changed(self, localized: _Localized, recipient: Recipient) -> str:
+        """Return the day on which the reader's choices were changed, if that was since the last digest, else ""."""
+        issue = self._content.issue
+        recently = recipient.changed > issue.due - _NOTICE_DAYS[issue.frequency] * 86400
+        return str(localized.values["day"](recipient.changed)) if recipient.changed and recently else ""
 
     def _localize(self, language: str, timezone: str) -> _Localized:
         base, articles = self._config.site.base_url, self._content.articles
@@ -141,7 +150,7 @@ class DigestComposer:
             sections = arrange_sections(self._content, reach, selections, limit)
             ranks = [rank for section in sections for rank in section.ranks]
             headings = [self._heading(localized, True, section.selection, section.more == 1) for section in sections]
-            size = part.frame.size + sum(part.articles[rank].size for rank in ranks)
+            size = part.frame.size + part.notice.size + sum(part.articles[rank].size for rank in ranks)
             size += sum(heading.size + more.size for heading, more in headings)
             if size <= MAX_HTML or not ranks:
                 return sections
@@ -168,6 +177,8 @@ class DigestComposer:
             elif item == "tally":
                 count = _lead(sections)[1]
                 found += _counted(part.tally[count != 1], count)
+            elif item == "notice":
+                found += part.notice.items if values["changed"] else ()
             else:
                 found.append(item)
         return [personal[item] if isinstance(item, str) else item for item in found]

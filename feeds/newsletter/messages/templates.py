@@ -29,7 +29,7 @@ from ...model import IssueArticle
 from ...resources import TEMPLATES
 from .mime import Fragment
 
-_SLOTS = ("content", "teasers", "tally")
+_SLOTS = ("content", "teasers", "tally", "notice")
 _PAIRED = ("table", "tbody", "tr", "td", "div", "p", "ul", "ol", "li", "h2", "h3")
 #: What a personal value takes, at most about (octets); for the size of a part before it is made.
 _ROOM = 300
@@ -170,7 +170,8 @@ class _Marks:
 class PartTemplate:
     """One part (HTML or text) of an issue in one language and time zone. `articles` and `teasers` by rank.
 
-    `escape` returns a text as the part must write it; `tally`: the line that counts all articles, for one and for many.
+    `escape` returns a text as the part must write it; `tally`: the line that counts all articles, for one and for many;
+    `notice`: the line that says that the reader's choices were changed.
     """
 
     html: bool
@@ -179,6 +180,7 @@ class PartTemplate:
     articles: Sequence[FragmentTemplate]
     teasers: Sequence[FragmentTemplate]
     tally: tuple[FragmentTemplate, FragmentTemplate]
+    notice: FragmentTemplate
     _marks: _Marks
     _texts: Mapping[str, str]
 
@@ -229,6 +231,7 @@ class PartCutter:
             articles=[self.marks.cut(texts[f"article.{rank}"]) for rank in range(len(articles))],
             teasers=[self.marks.cut(texts.get(f"teaser.{rank}", "")) for rank in range(len(articles))],
             tally=(self.marks.cut(texts.get("tally.one", "")), self.marks.cut(texts.get("tally.many", ""))),
+            notice=self.marks.cut(texts.get("notice.changed", "")),
             _marks=self.marks,
             _texts={name: text for name, text in texts.items() if name.startswith(("section.", "more."))},
         )
@@ -239,6 +242,8 @@ class PartCutter:
         """Yield (name, text) of all that a slot can show."""
         if slot == "teasers":
             yield from ((f"teaser.{rank}", self._call(module, "teaser", article)) for rank, article in enumerate(articles))
+        elif slot == "notice":
+            yield "notice.changed", self._call(module, "changed", self.marks.value("changed"))
         elif slot == "tally":
             yield from ((f"tally.{name}", self._call(module, "total", count)) for name, count in self.numbers)
         else:

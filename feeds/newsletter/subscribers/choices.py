@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -51,7 +51,8 @@ def change_choices(
         one for one in load_past(connection, subscriber, now) if (one.wishes, one.settings) != (before.wishes, before.settings)
     ]
     if len(kept) < MOST and sum(one.until > now - DAY for one in kept) < A_DAY:
-        kept.append(before)
+        latest = max((one.until for one in kept), default=0)
+        kept.append(replace(before, until=max(before.until, latest + 1)))  # each has a time of its own: a page names it by that
     keys = selection_keys(connection, (wish.select for one in kept for wish in one.wishes))
     rows = [[one.until, [[wish.frequency, keys[wish.select]] for wish in one.wishes], [*_fields(one.settings)]] for one in kept]
     mine = subscribers.c.key == subscriber

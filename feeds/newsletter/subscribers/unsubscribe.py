@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -122,8 +123,12 @@ def erase_address(context: NewsletterContext, address: str, now: int) -> bool:
 
 
 def forget_requests(connection: sa.Connection, subscriber: int, but: str = "") -> None:
-    """Delete requests for the owner's links, and for a change of address, which hold the new one."""
+    """Delete requests for the owner's links, and for a change of address, with the mails to new addresses that wait."""
     theirs = requests.c.wanted.startswith(f'{{"subscriber": {subscriber},', autoescape=True)
+    for (wanted,) in connection.execute(sa.select(requests.c.wanted).where(theirs)).all():
+        if new := json.loads(wanted).get("address"):
+            waits = sa.func.lower(outbox.c.recipient) == parse_address(new).mailbox
+            connection.execute(sa.delete(outbox).where(waits, outbox.c.message_id.startswith("<address.")))
     connection.execute(sa.delete(requests).where(theirs, requests.c.token_hash != but))
 
 
