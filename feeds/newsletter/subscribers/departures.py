@@ -116,7 +116,7 @@ def read(path: Path) -> History:
     except FileNotFoundError:
         return history
     for order, line in enumerate(lines):
-        with suppress(ValueError, TypeError, KeyError):
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
             event = json.loads(line)
             if "salt" in event:
                 history.salt = history.salt or str(event["salt"])
