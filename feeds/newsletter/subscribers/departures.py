@@ -78,6 +78,8 @@ class Standing:
         """Yield the fewest events that say the same."""
         if self.erased:
             yield {"what": ERASED, "at": self.erased}
+            if self.reason == "bounced":  # a weaker end than that: there was a return in between
+                yield {"what": ACTIVE, "at": self.erased}
         if self.version:
             yield {"what": LINKS, "at": self.at, "version": self.version}
         if self.refused:
