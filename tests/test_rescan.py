@@ -157,6 +157,69 @@ def test_a_renamed_file_is_the_same_article(site: Any) -> None:
     assert contents(site.runtime) == before
 
 
+CASES_OF_A_NAME = [
+    ("hello.md", "hello.MD"),
+    ("hello.md", "hello.Markdown"),
+    ("Hello.md", "hello.md"),
+    ("hello.md", "HELLO.MD"),
+    ("2020/Folder/x.md", "2020/folder/x.md"),
+    ("Hello/index.md", "hello/index.md"),
+    ("hello/index.md", "Hello/Index.MD"),
+    ("Straße.md", "STRASSE.md"),
+    ("caf\u00e9.md", "cafe\u0301.md"),  # macOS decomposes what git composes
+    ("ДОМ.md", "дом.md"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), CASES_OF_A_NAME)
+def test_a_name_in_another_case_is_the_same_article_with_the_same_feeds(site: Any, before: str, after: str) -> None:
+    site.settle("site.yaml", article_url="")
+    written = {"id": ..., "permalink": ..., "title": ..., "date": "2020-01-01 00:00:00"}
+    site.write(before, **written)
+    site.write("other.md", **written)
+    site.rescan()
+    shown = contents(site.runtime)
+    changed = {state.path: state.changed for state, _selection in site.runtime.read(lookup.list_feeds)}
+    (site.store / after).parent.mkdir(parents=True, exist_ok=True)
+    (site.store / before).rename(site.store / after)
+    report = site.rescan()
+    assert (report.added, report.removed, report.changed, report.renamed) == (0, 0, 0, 1)
+    site.rescan(full=True)  # and so it stays
+    assert contents(site.runtime) == shown
+    assert {state.path: state.changed for state, _selection in site.runtime.read(lookup.list_feeds)} == changed
+    site.write(after, **written, body="An edit.")
+    assert (site.rescan().changed, len(articles(site))) == (1, 2)
+    (site.store / after).rename(site.store / before)
+    site.rescan()
+    assert articles(site).keys() == {row.id for row in shown["articles"]}, "nor on the way back"
+
+
+def test_a_name_in_another_case_is_not_taken_from_a_file_that_is_there(site: Any) -> None:
+    for name in ("Hello.md", "hello.md"):
+        site.write(name, id=..., permalink=..., title=name)
+    site.rescan()
+    assert articles(site) == {"Hello": "Hello.md", "hello": "hello.md"}
+    (site.store / "Hello.md").unlink()
+    site.write("hello.md", id=..., permalink=..., title="edited")
+    site.rescan()
+    assert articles(site) == {"hello": "edited"}
+
+
+def test_an_id_that_is_written_counts_whatever_the_name_was(site: Any) -> None:
+    site.write("Hello.md", id="one", permalink=...)
+    site.rescan()
+    (site.store / "Hello.md").unlink()
+    site.write("hello.md", id="two", permalink=...)
+    assert (site.rescan().added, set(articles(site))) == (1, {"two"})
+
+
+def test_the_number_of_what_is_ignored_is_reported_also_where_nothing_changed(site: Any) -> None:
+    for name in ("1.md", ".2.md", "._1.md", "1.md~", "#1.md#", ".git/1.md", "__MACOSX/1.md"):
+        site.write(name, title="Hidden")
+    assert (site.rescan().ignored, site.rescan().ignored) == (6, 6)
+    assert articles(site) == {"1": "Hidden"} and quarantine(site) == {}
+
+
 def test_a_file_renamed_over_another_replaces_it(site: Any) -> None:
     site.write("1.md", title="一")
     site.write("2.md", title="二")

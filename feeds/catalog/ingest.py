@@ -12,10 +12,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import sqlalchemy as sa
 
+from .. import urls
 from ..database import chunks, count_rows, fetch_rows, insert_rows
 from ..database.tables import articles, bodies, departed, files, memberships, quarantine, state
 from ..database.tables import dated as dated_files
@@ -23,7 +25,7 @@ from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
-from ..store.parse import ParsedFile, ParseSettings
+from ..store.parse import UNDATED, ParsedFile, ParseSettings, article_name
 from ..store.parser_pool import EXCEEDED, ParserPool
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
@@ -135,6 +137,8 @@ def apply_changes(
     else:
         connection.execute(sa.delete(dated_files))
         dates = {}
+    for path, id in _known_ids(connection, found.files).items():
+        dates[path] = replace(dates.get(path, UNDATED), known_as=id)
     ingest = Ingest(connection, aliases, options, found.files)
     if options.former is not None:
         ingest.rejoin(options.former)
@@ -155,6 +159,27 @@ def apply_changes(
     return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held)
 
 
+def _known_ids(connection: sa.Connection, changes: FileChanges) -> dict[str, str]:
+    """Return path -> id of the articles that were named by their files, whose names changed in nothing but case since.
+
+    A file system or a checkout that folds case, or Unicode's forms, makes no news of an article, and no other address.
+    """
+    ids = _ids_by_path(connection, (*changes.to_read, *changes.removed))
+    gone = {urls.fold(path): ids[path] for path in changes.removed if ids.get(path)}
+    found = {}
+    for path in changes.to_read if ids else ():
+        id, name = ids.get(path) or gone.get(urls.fold(path), ""), article_name(path)
+        if id and id != name and urls.fold(id) in (urls.fold(name), urls.fold(PurePosixPath(path).stem)):
+            found[path] = id
+    return found
+
+
+def _ids_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, str]:
+    """Return the article that each file was at the last rescan, "" for none; without files that are new."""
+    queries = (sa.select(files.c.path, files.c.article).where(files.c.path.in_(part)) for part in chunks(paths))
+    return {path: article for query in queries for path, article in connection.execute(query)}
+
+
 class Ingest:
     """Writes the parsed files of one rescan: call `rejoin` if aliases changed, `put` for all files, then `finish` once."""
 
@@ -165,7 +190,7 @@ class Ingest:
         self._removed = set(changes.removed)
         self._deferred: list[ParsedFile] = []
         #: Ids of articles whose file is gone or has become another article, with the path of that file.
-        self._orphans: dict[str, str] = {id: path for path, id in self._ids_by_path(changes.removed).items() if id}
+        self._orphans: dict[str, str] = {id: path for path, id in _ids_by_path(connection, changes.removed).items() if id}
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
         self._bitmaps = BitmapWriter(connection)
@@ -203,7 +228,7 @@ class Ingest:
         return held
 
     def _put(self, batch: Sequence[ParsedFile], *, final: bool) -> list[ParsedFile]:
-        owned = self._ids_by_path([file.path for file in batch])
+        owned = _ids_by_path(self.connection, [file.path for file in batch])
         c = articles.c
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
@@ -237,11 +262,6 @@ class Ingest:
             rows.add_file(file, article.id)
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
-
-    def _ids_by_path(self, paths: Iterable[str]) -> dict[str, str]:
-        """The article that each file was at the last rescan, "" for none; without files that are new."""
-        queries = (sa.select(files.c.path, files.c.article).where(files.c.path.in_(part)) for part in chunks(paths))
-        return {path: article for query in queries for path, article in self.connection.execute(query)}
 
     def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""

@@ -212,7 +212,7 @@ def read_log(git: Git, after: str, until: str) -> list[Commit]:
     order = ("--topo-order", "--reverse", "--full-history", "--relative")
     shown = (f"--format={_COMMIT}%H %ct", "--name-status", "--no-ext-diff", renames, _RENAMES, "-z")
     commits = f"{after}..{until}" if after else until
-    output = git.run_command("log", *order, *shown, commits, "--", "*.md", "*.markdown")
+    output = git.run_command("log", *order, *shown, commits, "--", ":(icase)*.md", ":(icase)*.markdown")
     log: list[Commit] = []
     changes: list[Change] = []
     tokens = iter(output.split("\0"))

@@ -118,10 +118,14 @@ UNSETTLED_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class FileDates:
-    """UTC seconds of the first and the last commit of a file; None where no commit says."""
+    """UTC seconds of the first and the last commit of a file; None where no commit says.
+
+    `known_as`: the id of the article that the file was before its name changed in nothing but case; "" for none.
+    """
 
     first: int | None = None
     last: int | None = None
+    known_as: str = ""
 
     def changed(self, when: int) -> FileDates:
         """Return the dates after a commit at `when` that changed the file."""
@@ -187,11 +191,19 @@ _WRAPPED = re.compile(
 )
 
 
+def article_name(path: str) -> str:
+    """Return the name that an article has by its file; of `hello/index.md`, a folder that is one article, the folder's counts.
+
+    >>> article_name("2020/hello.MD"), article_name("2020/hello/Index.md")
+    ('hello', 'hello')
+    """
+    file = PurePosixPath(path)
+    return file.parent.name if file.stem.lower() in ("index", "_index") and file.parent.name else file.stem
+
+
 def _article(settings: ParseSettings, path: str, source: Source, mtime: float, dates: FileDates) -> ParsedArticle:
     fields = source.fields
-    file = PurePosixPath(path)
-    # Of `hello/index.md`, a folder that is one article, the folder's name counts.
-    name = file.parent.name if file.stem in ("index", "_index") and file.parent.name else file.stem
+    name = dates.known_as or article_name(path)
     id = _text(fields, "id")[:MAX_NAME] or markdown.one_line(name) or path
     url = _url(settings, fields, id)
     html = markdown.render_html(source.body, url, settings.image_url)

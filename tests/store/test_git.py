@@ -746,7 +746,18 @@ def test_an_article_that_comes_back_is_as_old_as_it_was(site: Any, dated: Reposi
 
 
 def test_a_store_below_the_top_and_awkward_names_are_dated(site: Any, dated: Repository) -> None:
-    names = ["with blank.md", "内核.md", 'quote".md', "line\nbreak.md", "tab\t.md", "\x01.md", "A100.md", "-M.markdown"]
+    names = [
+        "with blank.md",
+        "内核.md",
+        'quote".md',
+        "line\nbreak.md",
+        "tab\t.md",
+        "\x01.md",
+        "A100.md",
+        "-M.markdown",
+        "LOUD.MD",
+        "L.Markdown",
+    ]
     use(site, store="archive/deep/content", dates=True)
     dated.write("elsewhere.md", bare("Elsewhere"))
     dated.commit()
