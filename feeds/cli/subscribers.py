@@ -211,6 +211,9 @@ def list_(config_dir: Path, as_json: bool) -> None:
 def erase(config_dir: Path, as_json: bool, address: str) -> None:
     """Forget all about ADDRESS, but for the hash that keeps an import from adding it again.
 
+    Its bytes in the database are overwritten, too; where a reader is in the way, the clock does that within ten minutes.
+    Backups and the mails of a maildir are files of yours: those that were made before keep it.
+
     \b
     Examples:
       feeds subscribers erase me@example.org
@@ -219,6 +222,7 @@ def erase(config_dir: Path, as_json: bool, address: str) -> None:
 
     with _newsletter(config_dir) as context:
         known = unsubscribe.erase_address(context, address, int(time.time()))
+        unsubscribe.overwrite_erased(context.engine)
     if as_json:
         print_json({"erased": known})
     else:

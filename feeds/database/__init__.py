@@ -12,6 +12,7 @@ from .engine import connect as connect
 from .engine import conninfo as conninfo
 from .engine import continue_keys as continue_keys
 from .engine import count_rows as count_rows
+from .engine import empty_log as empty_log
 from .engine import ensure_tables as ensure_tables
 from .engine import fetch_rows as fetch_rows
 from .engine import insert_rows as insert_rows
@@ -22,6 +23,7 @@ from .engine import make_tables as make_tables
 from .engine import migrate as migrate
 from .engine import place as place
 from .engine import reading as reading
+from .engine import rewrite as rewrite
 from .engine import temporary as temporary
 from .engine import version as version
 from .engine import versions as versions

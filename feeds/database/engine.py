@@ -278,6 +278,32 @@ def insert_rows(connection: sa.Connection, table: Table, rows: Sequence[tuple[An
             raise sa.exc.DBAPIError.instance(f"COPY {table.name}", None, error, base, hide_parameters=True) from error
 
 
+def rewrite(connection: sa.Connection, tables: Iterable[Table]) -> None:
+    """Write all rows of tables of SQLite again, so that no page keeps bytes of deleted rows.
+
+    `secure_delete` zeroes rows that are deleted, but not the copies that a page keeps when its rows move to other pages.
+    """
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")  # until the end of this transaction
+    for table in tables:
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
+        connection.exec_driver_sql(f"CREATE TEMP TABLE rewritten AS SELECT {columns} FROM {table.name} ORDER BY {keys}")  # noqa: S608
+        connection.exec_driver_sql(f"DELETE FROM {table.name}")  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM temp.rewritten")  # noqa: S608
+        connection.exec_driver_sql("DROP TABLE temp.rewritten")
+
+
+def empty_log(engine: sa.Engine, milliseconds: int = 1000) -> bool:
+    """Put the write-ahead log of SQLite into the database and make it empty; False where a reader needs it for longer."""
+    with engine.connect() as connection:
+        usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={milliseconds}")  # for so long, writers wait for us
+        try:
+            return connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar() == 0
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")
+
+
 def fetch_rows(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
     """Return all rows of a query without parameters, as the driver gives them: a third of the time for a whole table."""
     with contextlib.closing(connection.connection.cursor()) as cursor:

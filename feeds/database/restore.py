@@ -7,6 +7,7 @@ before it, and counts, or after it. One that is damaged or missing is replaced b
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -353,6 +354,7 @@ def _read_damaged(place: Path) -> Iterator[sa.Connection | None]:
         try:
             for suffix in ("", "-wal"):
                 with contextlib.suppress(FileNotFoundError):
+                    os.close(private_files.open_private(f"{copy}{suffix}"))
                     shutil.copyfile(f"{place}{suffix}", f"{copy}{suffix}")
             connection = engine.connect()
         except (sa.exc.DBAPIError, OSError):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ...database.tables import bounces, deliveries, outbox, requests, subscribers, subscriptions
+from ... import database
+from ...database.tables import bounces, deliveries, outbox, requests, state, subscribers, subscriptions
+from ...syndication import editions
 from .. import NewsletterContext
 from ..messages.transactional import enqueue
 from . import departures
@@ -20,6 +22,8 @@ from .suppression import end_subscription, suppress_address, suppression_reason
 
 #: How long a subscription that was ended by a link can be brought back as it was.
 UNDO_DAYS = 7
+#: Row of `state`: when (UTC seconds) somebody was erased whose bytes are not overwritten yet.
+_ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,28 @@ def erase_address(context: NewsletterContext, address: str, now: int) -> bool:
         return erase_subscriber(context, connection, parse_address(address), now)
 
 
+def overwrite_erased(engine: sa.Engine) -> bool:
+    """Leave no bytes of erased addresses in the files of SQLite; return whether that is so. Idempotent.
+
+    It waits for the last mails to them, which are in `outbox` until they are sent.
+    """
+    if database.is_postgresql(engine):  # VACUUM is the server's own business
+        return True
+    with database.reading(engine) as connection:
+        since = editions.load_state(connection).get(_ERASED)
+        if since is None:
+            return True
+        waiting = database.count_rows(connection, outbox, outbox.c.created <= int(since))
+    if not waiting:
+        with database.writing(engine, durable=True) as connection:
+            database.rewrite(connection, (subscribers, requests, outbox, bounces))
+    if not database.empty_log(engine) or waiting:
+        return False
+    with database.writing(engine) as connection:
+        connection.execute(sa.delete(state).where(state.c.name == _ERASED, state.c.value == since))
+    return True
+
+
 def forget_requests(connection: sa.Connection, subscriber: int, but: str = "") -> None:
     """Delete requests for the owner's links, and for a change of address, with the mails to new addresses that wait."""
     theirs = requests.c.wanted.startswith(f'{{"subscriber": {subscriber},', autoescape=True)
@@ -141,6 +167,7 @@ def erase_subscriber(context: NewsletterContext, connection: sa.Connection, addr
     gone += connection.execute(sa.delete(outbox).where(sa.func.lower(outbox.c.recipient) == address.mailbox)).rowcount
     if known is None:
         suppress_address(connection, mailbox_hash, "unsubscribed", now)
+        editions.save_state(connection, {_ERASED: str(now)})
         return gone > 0
     remove_subscriber(connection, known.key, mailbox_hash, now)
     return True
@@ -153,5 +180,6 @@ def remove_subscriber(connection: sa.Connection, key: int, mailbox_hash: str, no
     # A server's reply may quote the address.
     connection.execute(sa.update(deliveries).where(deliveries.c.subscriber == key).values(reply=""))
     connection.execute(sa.delete(bounces).where(bounces.c.subscriber == key))
+    editions.save_state(connection, {_ERASED: str(now)})
     connection.execute(sa.delete(subscriptions).where(subscriptions.c.subscriber == key))
     connection.execute(sa.delete(subscribers).where(subscribers.c.key == key))
