@@ -75,7 +75,7 @@ class LiveSite:
         kind, _, rest = page.lstrip("/").partition("/")
         if kind not in ("preferences", "unsubscribe"):
             return self.base + page
-        own = self.link(reader, "preferences").replace("/preferences/", f"/{kind}/")
+        own = self.link(reader, kind)
         return own + (f"/{rest}" if rest else "")
 
     def sign_in(self, page: Any) -> None:

@@ -68,32 +68,84 @@ def test_everything_on_ones_own_page_works(live_site: LiveSite, page: Any) -> No
     if mail.count():
         mail.first.click()
         assert page.locator("a[href*='/unsubscribe/']").count() >= 1
-    page.goto(own)
+    own_again = live_site.base + "/preferences/" + own.rpartition("/")[2].partition("?")[0]
+    page.goto(own_again)
+    page.locator("form", has=page.locator("input[name=until]")).first.locator("button").click()
+    assert "Linux" in page.inner_text(".wishes") and "Demo-Max" not in page.inner_text(".wishes"), "as it was at first"
+    mine = ask_for_link(live_site, page, address, own_again)
+    assert address in page.inner_text("main")
     with page.expect_download() as waiting:
         page.click("a[href$='data.json']")
     kept = json.loads(waiting.value.path().read_text("utf-8"))
-    assert kept["address"] == address and {one["frequency"] for one in kept["subscriptions"]} == {"daily", "monthly"}
-    page.locator("summary", has_text="Somebody else").click()
+    assert kept["address"] == address and {one["frequency"] for one in kept["subscriptions"]} == {"weekly"}
+    page.locator("summary", has_text="Someone else").click()
     page.click("button[value=revoke]")
-    assert page.goto(own).status == 404
-    own = live_site.link(address, "preferences", known=own)
+    assert page.goto(own_again).status == 404 and page.goto(mine).status == 404
+    own = live_site.link(address, "preferences", known=own_again + mine)
     assert page.goto(own).status == 200
     page.click("a[href^='/unsubscribe/']")
     page.fill("#reason", "too much to read")
     page.click("main button.main")
     page.locator("h1", has_text="You are unsubscribed").wait_for()
-    page.click("button[name=erase]")
-    assert "deleted" in page.inner_text("main")
+    left = page.url
+    page.click("button[name=undo]")
+    page.locator("h1", has_text="You're subscribed again").wait_for()
+    assert "Linux" in (page.goto(own) and page.inner_text(".wishes"))
+    page.goto(left)
+    page.click("main button.main")
+    page.goto(left)
+    assert page.locator("button[name=undo]").is_visible(), "also after coming back to the page"
+    page.click("button[name=link]")
+    page.goto(live_site.link(address, "preferences", known=own_again + mine + own))
+    delete(page)
     assert page.goto(own).status == 404
 
 
-def test_being_forgotten_wants_a_tick_first(live_site: LiveSite, page: Any) -> None:
-    own = join(live_site, page, f"forgotten-{page.scripts}@example.org")
-    page.locator("summary", has_text="Forget me").click()
+def ask_for_link(live_site: LiveSite, page: Any, address: str, own: str) -> str:
+    """Have the owner's link mailed, and open it."""
+    page.goto(own)
+    page.click("button[value=link]")
+    page.locator("h1", has_text="Check your inbox").wait_for()
+    mine = live_site.link(address, "preferences", known=own)
+    page.goto(mine)
+    return mine
+
+
+def delete(page: Any) -> None:
+    page.locator("summary", has_text="Delete my data").click()
+    page.locator("input[name=sure]").check()
+    page.click("button[value=erase]")
+    assert "deleted" in page.inner_text("main")
+
+
+def test_deleting_everything_wants_a_tick_first(live_site: LiveSite, page: Any) -> None:
+    address = f"forgotten-{page.scripts}@example.org"
+    own = join(live_site, page, address)
+    mine = ask_for_link(live_site, page, address, own)
+    page.locator("summary", has_text="Delete my data").click()
     page.locator("input[name=sure]").evaluate("field => field.removeAttribute('required')")
     page.click("button[value=erase]")
     assert page.locator("#erase-fault").is_visible()
     page.locator("input[name=sure]").check()
     page.click("button[value=erase]")
     assert "deleted" in page.inner_text("main")
+    assert page.goto(own).status == 404 and page.goto(mine).status == 404
+
+
+def test_digests_can_go_to_another_address(live_site: LiveSite, page: Any) -> None:
+    address, new = (f"{word}-{page.scripts}@example.org" for word in ("moving", "arrived"))
+    own = join(live_site, page, address)
+    ask_for_link(live_site, page, address, own)
+    page.locator("summary", has_text="Change your email address").click()
+    page.fill("#email", "nobody@nowhere")
+    page.locator("#email").evaluate("field => field.type = 'text'")
+    page.click("button[value=address]")
+    assert page.locator("#email-fault").is_visible() and page.input_value("#email") == "nobody@nowhere"
+    page.fill("#email", new)
+    page.click("button[value=address]")
+    page.locator("h1", has_text="Check your inbox").wait_for()
+    page.goto(live_site.link(new, "confirm"))
+    page.click("main button.main")
+    page.locator("h1", has_text="Your address is changed").wait_for()
     assert page.goto(own).status == 404
+    assert page.goto(live_site.link(new, "preferences")).status == 200 and "a***@example.org" in page.inner_text("main")

@@ -464,7 +464,7 @@ class Life:
     """What an address should be after each action; `open` are the confirmations that may still be used, by token."""
 
     def __init__(self, club: Club) -> None:
-        self.club, self.now, self.own, self.back, self.left = club, NOW, "", "", 0
+        self.club, self.now, self.own, self.back, self.until = club, NOW, "", "", 0
         self.active = self.suppressed = False
         self.open: dict[str, int] = {}
         self.asked = ""
@@ -490,14 +490,14 @@ class Life:
             found = unsubscribe.unsubscribe(self.club.context, leave, "", self.now)
             assert found is not None
             if self.active:
-                self.back, self.left = found.undo, self.now
+                self.back, self.until = found.undo, found.until
             self.suppressed = self.suppressed or self.club.count(tables.subscribers) > 0
             self.active = False
 
     def undo(self) -> None:
         found = unsubscribe.undo_unsubscribing(self.club.context, self.back, self.now)
         if not self.active:
-            works = bool(self.back) and self.now < self.left + unsubscribe.UNDO_DAYS * DAY
+            works = bool(self.back) and self.now < self.until
             assert (found is not None) == works
             self.active, self.suppressed = works, self.suppressed and not works
 

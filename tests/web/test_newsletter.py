@@ -534,6 +534,14 @@ def test_the_whole_path_in_a_browser_without_javascript(
         saved = preferences.find_preferences(context_of(served), page.url.split("/")[-1].partition("?")[0], int(time.time()))
         assert saved is not None and saved.wishes[-1].frequency == "monthly"
         look("saved")
+        own = page.url
+        page.click("button[value=link]")
+        look("link")
+        page.goto(f"{served.base}/preferences/{newest(served.runtime, 'preferences')}")
+        assert address in page.inner_text("main")
+        page.locator("summary").first.click()
+        look("owner")
+        page.goto(own)
         page.click("a[href^='/unsubscribe/']")
         look("unsubscribe")
         page.click("button.main")

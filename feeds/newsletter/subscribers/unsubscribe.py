@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from .records import Subscriber, find_by_key, find_by_mailbox
 from .signup import REFUSED, REFUSED_DAYS, find_refusal, lift_suppression
 from .suppression import end_subscription, suppress_address, suppression_reason
 
-#: How long a subscription that was ended by a link can be brought back as it was.
+#: How long a subscription that was ended by a link can be brought back as it was: to the end of that day, as the page says.
 UNDO_DAYS = 7
 #: Row of `state`: when (UTC seconds) somebody was erased whose bytes are not overwritten yet.
 _ERASED = "erased"
@@ -60,13 +61,18 @@ def _describe(context: NewsletterContext, known: Subscriber | None, now: int) ->
         return UnsubscribeLink("active", known.language, mask_address(known.address))
     if known is None or known.status != "unsubscribed":
         return UnsubscribeLink("gone", known.language if known else "")
-    ended, link = known.ended or 0, context.tokens.unsubscribe(known.key)
-    undo = context.tokens.undo(known.key, ended) if _can_return(known, now) else ""
-    return UnsubscribeLink("gone", known.language, "", link, undo, ended + UNDO_DAYS * 86400)
+    link, until = context.tokens.unsubscribe(known.key), _undo_until(context, known)
+    undo = context.tokens.undo(known.key, known.ended or 0) if now < until else ""
+    return UnsubscribeLink("gone", known.language, "", link, undo, until)
 
 
-def _can_return(known: Subscriber, now: int) -> bool:
-    return known.status == "unsubscribed" and known.ended is not None and now < known.ended + UNDO_DAYS * 86400
+def _undo_until(context: NewsletterContext, known: Subscriber) -> int:
+    """Return when it is too late to undo (UTC seconds): at a midnight of the site; 0 for one who did not unsubscribe."""
+    if known.status != "unsubscribed" or known.ended is None:
+        return 0
+    zone = context.config.zone
+    day = datetime.fromtimestamp(known.ended, zone).date() + timedelta(days=UNDO_DAYS + 1)
+    return int(datetime.combine(day, time.min, zone).timestamp())
 
 
 def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -> UnsubscribeLink | None:
@@ -109,7 +115,7 @@ def undo_unsubscribing(context: NewsletterContext, token: str, now: int, *, look
             return UnsubscribeLink("active", known.language)
         hashed = context.tokens.salted(known.mailbox)
         is_free = suppression_reason(connection, hashed) in ("", "unsubscribed")
-        if known.ended != found[1] or not _can_return(known, now) or not is_free:
+        if known.ended != found[1] or now >= _undo_until(context, known) or not is_free:
             return None
         if not look:
             lift_suppression(connection, known.mailbox, hashed, now)

@@ -395,7 +395,7 @@ def _unsubscribe_page(found: UnsubscribeLink | None) -> Answer:
     if found is None:
         return private_page("link.html", 404)
     use_language(found.language)
-    until = i18n.format_day(datetime.fromtimestamp(found.until, application().config.zone), g.language)
+    until = i18n.format_day(datetime.fromtimestamp(max(found.until - 1, 0), application().config.zone), g.language)
     return private_page("unsubscribe.html", 200, found=found, until=until)
 
 
