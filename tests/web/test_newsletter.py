@@ -381,6 +381,36 @@ def test_no_link_of_a_digest_erases(browser: Client, club: Club, form: dict[str,
         assert club.status() == "active"
 
 
+OLD_TEMPLATES = {
+    "preferences.html": '{{ found.subscriber.address }} <a href="/unsubscribe/{{ token }}">leave</a> '
+    '<a href="/preferences/{{ token }}/data.json">data</a> {{ forms }}{{ typed|length }} {{ rhythm_of("daily", found.day) }}',
+    "unsubscribe.html": "{% if found.state == 'gone' %}gone{% if erased %} erased{% endif %}{% else %}{{ found.address }}"
+    "{% if found.preferences %}{{ found.preferences }}{% endif %}{% endif %}",
+    "subscribed.html": "{% if renewed %}renewed{% else %}{{ hours|default('') }}{% endif %}",
+    "confirm.html": "{{ found.state }} {{ found.token }}",
+}
+
+
+def test_templates_that_an_operator_copied_from_a_version_before_go_on_working(
+    club: Club, make_client: Callable[[Any], Client]
+) -> None:
+    folder = club.site.root / "templates" / "web"
+    folder.mkdir(parents=True)
+    for name, text in OLD_TEMPLATES.items():
+        (folder / name).write_text(text.replace("{{ forms }}", ""), "utf-8")
+    browser = make_client(club.site)
+    own = join(browser, club, "tag=Linux")
+    page = browser.get(f"/preferences/{own}").text
+    assert "r***@example.org" in page and READER not in page
+    leads = browser.get(re.findall(r'href="(/unsubscribe/[^"]+)"', page)[0])
+    assert leads.status_code == 303 and "r***@example.org" in browser.get(leads.headers["Location"]).text
+    assert browser.post(f"/unsubscribe/{own}", data="List-Unsubscribe=One-Click").status_code == 404
+    assert browser.get(f"/preferences/{own}/data.json").status_code == 404
+    mine = owner_link(browser, club, own)
+    assert "renewed" in browser.post(f"/preferences/{mine}", data={"action": "revoke"}).text
+    assert browser.post(leads.headers["Location"], data={"confirm": "yes"}).text.startswith("gone")
+
+
 # -- privacy and the rest --------------------------------------------------
 
 

@@ -32,7 +32,8 @@ class UnsubscribeLink:
     """The subscriber of a link to unsubscribe. `address` is masked: such links are forwarded. `state`: active | gone.
 
     Of someone who has left, `link` is the token to unsubscribe, which asks for the owner's link, and `undo` the one that brings
-    the subscription back, until `until` (UTC seconds); "" where it is too late.
+    the subscription back, until `until` (UTC seconds); "" where it is too late. `preferences` is always "": only templates of
+    versions before ask for it.
     """
 
     state: str
@@ -41,6 +42,7 @@ class UnsubscribeLink:
     link: str = ""
     undo: str = ""
     until: int = 0
+    preferences: str = ""
 
 
 def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> UnsubscribeLink | None:

@@ -68,7 +68,9 @@ def use_language(language: str) -> None:
 
 def private_page(template: str, status: int, **values: Any) -> Answer:
     """Render a page that belongs to one subscriber."""
-    return private(render_page(template, status, **{"sent": "confirmation", "erased": False, "returned": False, **values}))
+    # `renewed` is what templates of versions before know of `sent`.
+    known = {"sent": "confirmation", "renewed": values.get("sent") == "links", "erased": False, "returned": False}
+    return private(render_page(template, status, **{**known, **values}))
 
 
 def private(response: Answer) -> Answer:
@@ -369,8 +371,11 @@ def _preferences_page(
 
 @blueprint.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> Answer:
-    """What a link to unsubscribe is about; the button on it unsubscribes."""
-    return _unsubscribe_page(unsubscribe.find_unsubscribe_link(newsletter_context(), token, int(time.time())))
+    """What a link to unsubscribe is about; the button on it unsubscribes. From the page of choices, 303 to the link."""
+    context, now = newsletter_context(), int(time.time())
+    if (own := preferences.find_preferences(context, token, now)) and context.tokens.read_unsubscribe(token) is None:
+        return private(redirect(f"/unsubscribe/{context.tokens.unsubscribe(own.subscriber.key)}", 303))
+    return _unsubscribe_page(unsubscribe.find_unsubscribe_link(context, token, now))
 
 
 @blueprint.post("/unsubscribe/<token>")
