@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from . import database, resources, urls
 from .catalog import ingest, queries
-from .config.environment import Environment
+from .config.environment import FILE, Environment, find_differences
 from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, feed_path
 from .database import tables
@@ -39,7 +39,7 @@ from .tokens import Tokens, new_secret
 
 def check(environment: Environment) -> list[Problem]:
     """Return all faults, those of the configuration alone where it cannot be loaded; those of the kind "hint" only advise."""
-    hints = [_as_problem(hint, "hint") for hint in removed_settings(environment)]
+    hints = [_as_problem(hint, "hint") for hint in (*removed_settings(environment), *find_differences(environment.root / FILE))]
     try:
         config = load_config(environment)
     except ConfigError as error:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from feeds import resources
-from feeds.config.environment import Environment, secret_variables
+from feeds.config.environment import Environment, find_differences, secret_variables
 from feeds.config.load import load_config, parse_yaml, removed_settings
 from feeds.config.models import Config, FacetSettings, FeedSettings, Site, feed_path
 from feeds.errors import ConfigError, FeedsError
@@ -385,12 +385,36 @@ ALIKE = {
 def test_a_plain_value_is_what_stands_after_the_equals_sign_for_every_reader(folder: Path, value: str) -> None:
     (folder.parent / ".env").write_text(f"# for all\n\nFEEDS_SECRET_KEY={value}\n", "utf-8")
     assert Environment.read(folder, {}).secret_key.get_secret_value() == value
+    assert find_differences(folder.parent / ".env") == []
 
 
 @pytest.mark.parametrize("value", ["a b # c", "$HOME ${HOME}", 'say "x"', "  ends in blanks  ", "a;b", "`id`"])
 def test_in_single_quotes_a_value_is_what_it_is_for_systemd_and_compose_as_well(folder: Path, value: str) -> None:
     (folder.parent / ".env").write_text(f"FEEDS_SECRET_KEY='{value}'\n; systemd's other comment\n", "utf-8")
     assert Environment.read(folder, {}).secret_key.get_secret_value() == value
+    assert find_differences(folder.parent / ".env") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FEEDS_SECRET_KEY=a b  # a comment",
+        r"FEEDS_SECRET_KEY=a\b",
+        "FEEDS_SECRET_KEY=a$b",
+        'FEEDS_SECRET_KEY=a"b',
+        "FEEDS_SECRET_KEY=it's",
+        r'FEEDS_SECRET_KEY="a\nb"',
+        'FEEDS_SECRET_KEY="a$b"',
+        r"FEEDS_SECRET_KEY='a\'b'",
+        "FEEDS_SECRET_KEY='a' # a comment",
+        "export FEEDS_SECRET_KEY=a",
+    ],
+)
+def test_a_line_that_others_would_read_otherwise_is_a_hint_of_the_check(folder: Path, line: str) -> None:
+    (folder.parent / ".env").write_text(f"# first\n\n{line}\n")
+    [hint] = find_differences(folder.parent / ".env")
+    assert str(hint).startswith(f"{folder.parent}/.env:3:1: FEEDS_SECRET_KEY: systemd or Compose would read this otherwise")
+    assert Environment.read(folder, {}).secret_key
 
 
 def test_a_secret_may_be_the_text_of_a_file(folder: Path, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -134,23 +135,9 @@ def read_file(path: Path) -> dict[str, str]:
     `NAME=value` a line; what is in quotes may have any characters, and nothing is expanded. docs/secrets.md says how to write
     what systemd and container tools read alike.
     """
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigError([Fault(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Fault(str(path), line, error.start - data.rfind(b"\n", 0, error.start), "not UTF-8")]) from None
     found, faults = {}, []
-    for binding in parse_stream(io.StringIO(text)):
+    for binding, line, column in _bindings(path):
         written = binding.original.string
-        blank = written[: len(written) - len(written.lstrip())]
-        line, column = binding.original.line + blank.count("\n"), len(blank) - blank.rfind("\n")
-        if written.lstrip().startswith((";", "#")):
-            continue  # systemd's two kinds of comments
         if binding.error or (binding.key and binding.value is None):
             quoted = any(mark in written for mark in "'\"")
             reason = "a quote is not closed, or something follows it" if quoted else "expected NAME=value"
@@ -162,6 +149,43 @@ def read_file(path: Path) -> dict[str, str]:
     if faults:
         raise ConfigError(faults)
     return found
+
+
+def find_differences(path: Path) -> list[Fault]:
+    """Return the lines of a file `.env` that systemd or Compose would read otherwise than we do. Raises ConfigError."""
+    found = []
+    for binding, line, column in _bindings(path):
+        start, _equals, value = binding.original.string.strip().partition("=")
+        doubtful = _IN_QUOTES if value.startswith('"') else _IN_SINGLE_QUOTES if value.startswith("'") else _PLAIN
+        if binding.key and not binding.error and (start.startswith("export ") or doubtful.search(value)):
+            reason = (
+                f'{binding.key}: systemd or Compose would read this otherwise: see docs/secrets.md, "How the file is written"'
+            )
+            found.append(Fault(str(path), line, column, reason))
+    return found
+
+
+#: What readers of such files understand differently, by how the value is written.
+_PLAIN, _IN_QUOTES, _IN_SINGLE_QUOTES = (re.compile(text) for text in (r"[\\$'\"`]|\s#", r"[\\$`]|\s#[^\"]*$", r"\\|\s#[^']*$"))
+
+
+def _bindings(path: Path) -> Iterator[tuple[Binding, int, int]]:
+    """Yield the parts of a file `.env` but for comments, each with its line and column. Raises ConfigError."""
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError([Fault(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Fault(str(path), line, error.start - data.rfind(b"\n", 0, error.start), "not UTF-8")]) from None
+    for binding in parse_stream(io.StringIO(text)):
+        written = binding.original.string
+        blank = written[: len(written) - len(written.lstrip())]
+        if not written.lstrip().startswith((";", "#")):  # systemd's two kinds of comments
+            yield binding, binding.original.line + blank.count("\n"), len(blank) - blank.rfind("\n")
 
 
 def _with_files(variables: Mapping[str, str], root: Path) -> dict[str, str]:
