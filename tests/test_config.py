@@ -432,7 +432,7 @@ def test_a_secret_may_be_the_text_of_a_file(folder: Path, tmp_path: Path) -> Non
     assert {"zqs3cret from a file", "zqs3cret"} <= set(found.secrets)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff", b"zqs\0cret", None])
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff", b"zqs\0cret", b"zqs" * 30_000, None])
 def test_a_file_without_a_secret_in_it_is_a_fault_and_is_not_quoted(
     folder: Path, tmp_path: Path, content: bytes | None
 ) -> None:

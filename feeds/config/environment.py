@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from ..errors import ConfigError, Fault, FeedsError
 
 PREFIX = "FEEDS_"
+#: Characters of a file that is one secret: far more than any has.
+_MAX_SECRET = 65_536
 #: The file of variables beside `config/`.
 FILE = ".env"
 #: Variables that override the setting of the same name in site.yaml.
@@ -197,13 +199,15 @@ def _with_files(variables: Mapping[str, str], root: Path) -> dict[str, str]:
         if name in found:
             raise FeedsError(f"{name} and {name}_FILE are both set: take one away")
         try:
-            found[name] = (root / path).read_text("utf-8").rstrip("\r\n")
+            with (root / path).open(encoding="utf-8", newline="") as file:
+                text = file.read(_MAX_SECRET + 1)
         except OSError as error:
             raise FeedsError(f"{name}_FILE: {path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise FeedsError(f"{name}_FILE: {path}: not UTF-8") from None
-        if not found[name] or "\0" in found[name]:
-            raise FeedsError(f"{name}_FILE: {path}: is empty" if not found[name] else f"{name}_FILE: {path}: is no text")
+        found[name] = text.rstrip("\r\n")
+        if fault := "is empty" if not found[name] else "is no secret" if "\0" in text or len(text) > _MAX_SECRET else "":
+            raise FeedsError(f"{name}_FILE: {path}: {fault}")
     return found
 
 
