@@ -36,7 +36,7 @@ from .model import Problem, RescanReport
 from .monitoring import gauges, health
 from .newsletter import NewsletterContext, digests
 from .newsletter.bounces import booking
-from .newsletter.subscribers import choices, signup, unsubscribe
+from .newsletter.subscribers import choices, departures, signup, unsubscribe
 from .runtime import Runtime
 from .store.parser_pool import ParserPool
 from .websub import worker
@@ -312,7 +312,7 @@ class MailJobs:
         self._faults.attempt("bounces_failed", work)
 
     def purge(self) -> None:
-        """Delete expired sign-ups, choices before old changes, old counts; overwrite what was erased."""
+        """Delete expired sign-ups, choices before old changes, old counts; overwrite what was erased; list who has left."""
 
         def purge_audience() -> None:
             if (config := self.runtime.edition().config) is not None:
@@ -324,6 +324,8 @@ class MailJobs:
         self._faults.attempt("purging_choices_failed", purge_choices)
         self._faults.attempt("purging_audience_failed", purge_audience)
         self._faults.attempt("overwriting_erased_failed", functools.partial(unsubscribe.overwrite_erased, self.runtime.engine))
+        if self._enabled_config() is not None:
+            self._faults.attempt("list_of_departures_failed", lambda: self.runtime.read(departures.begin))
 
     def rescue(self) -> None:
         """Give jobs of dead workers to others."""
