@@ -19,7 +19,7 @@ from .catalog import ingest, queries
 from .config.environment import FILE, Environment, find_differences
 from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, feed_path
-from .database import tables
+from .database import identity, tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
 from .model import FACETS, PLURALS, Problem, Recipient
 from .newsletter.issues import preview
@@ -40,6 +40,7 @@ from .tokens import Tokens, new_secret
 def check(environment: Environment) -> list[Problem]:
     """Return all faults, those of the configuration alone where it cannot be loaded; those of the kind "hint" only advise."""
     hints = [_as_problem(hint, "hint") for hint in (*removed_settings(environment), *find_differences(environment.root / FILE))]
+    hints += _check_database(environment)
     try:
         config = load_config(environment)
     except ConfigError as error:
@@ -69,6 +70,19 @@ def _tidy(environment: Environment, config: Config | None) -> Iterator[Problem]:
 
 def _as_problem(fault: Fault, kind: str = "config") -> Problem:
     return Problem(fault.path, fault.line, fault.column, fault.reason, kind)
+
+
+def _check_database(environment: Environment) -> list[Problem]:
+    """Return what is wrong with the site's database, once it has one."""
+    folder = environment.root / "var"
+    if identity.read_record(folder) is None:
+        return []
+    engine = database.connect(environment.database_url.get_secret_value())
+    try:
+        found = identity.Watch((engine,), folder).examine()
+    finally:
+        engine.dispose()
+    return [Problem(database.place(engine), 0, 0, f"{found.words}: {found.advice}", "database")] if found.words else []
 
 
 def _check_addresses(environment: Environment, config: Config) -> Iterator[Problem]:

@@ -157,7 +157,9 @@ def flush_regularly(engine: sa.Engine) -> Iterator[PendingCounts]:
                 except sa.exc.SQLAlchemyError as error:
                     import structlog  # commands that only read need not wait for it
 
-                    structlog.get_logger("feeds.measures").error("measures_not_written", error=type(error).__name__)
+                    log = structlog.get_logger("feeds.measures")
+                    event = log.info if database.is_busy(error) else log.error
+                    event("measures_not_written", error=type(error).__name__)
 
     writer = threading.Thread(target=write, name="counters")
     writer.start()

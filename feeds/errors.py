@@ -60,6 +60,10 @@ class DatabaseError(FeedsError):
     """The database cannot be used; the text holds no password."""
 
 
+class DatabaseFault(DatabaseError):
+    """The database is damaged, gone, or not the one of this site; nothing is read or written that could do harm."""
+
+
 class SchemaError(DatabaseError):
     """The database needs `feeds migrate`, or was made by a newer version."""
 

@@ -114,6 +114,17 @@ def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
     logging.captureWarnings(True)
 
 
+def report_database(fault: str, advice: str) -> None:
+    """Log that the database is not what it should be, with what to do, or with "" that it is again (`identity.Watch`)."""
+    import structlog
+
+    log = structlog.get_logger("feeds.database")
+    if fault:
+        log.error("database_fault", fault=fault, advice=advice)
+    else:
+        log.info("database_recovered")
+
+
 def _in_order(_logger: object, _method: str, event: Event) -> Event:
     """Put time, level and event first, the event on one line."""
     event["event"] = " ".join(str(event.get("event", "")).split())

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from . import database, faults
 from .config.environment import Environment
 from .config.models import Config
-from .database import backup
-from .errors import DatabaseError
+from .database import backup, identity
+from .errors import DatabaseError, DatabaseFault
 from .private_files import WideMode, narrow, remove_leftovers, summarize
 from .syndication import editions
 from .syndication.editions import Edition
@@ -34,15 +34,19 @@ COUNTING_SECONDS = 2.0
 class Runtime:
     """Hold the engine and the environment of this process. Cheap to make; `close` it.
 
-    `create`: a missing database is made. Only commands that fill it may (`open_runtime`).
+    `create`: a missing database is made, unless the site had one (`identity`). Only commands that fill it may (`open_runtime`).
+    `watch` finds out whether the database is still the site's, and sound.
     """
 
     def __init__(self, environment: Environment, *, create: bool = False) -> None:
         self.environment = environment
+        url, folder = environment.database_url.get_secret_value(), environment.root / "var"
+        self._known = identity.read_record(folder) is not None
         self._create = create
-        self.engine = database.connect(environment.database_url.get_secret_value(), create=create)
+        self.engine = database.connect(url, create=create and not self._known)
         self.engine.update_execution_options(departures=str(self.departures))
-        self._counting = database.connect(environment.database_url.get_secret_value(), busy_seconds=COUNTING_SECONDS)
+        self._counting = database.connect(url, busy_seconds=COUNTING_SECONDS)
+        self.watch = identity.Watch((self.engine, self._counting), folder)
 
     @property
     def folder(self) -> Path:
@@ -56,15 +60,28 @@ class Runtime:
         """Return the list of those who left (`newsletter.subscribers.departures`)."""
         return self.folder / "departures.jsonl"
 
-    def prepare(self) -> None:
-        """Check the tables, or make them with `create`. Raises DatabaseError, also for a database that was carried over."""
+    def prepare(self, *, tolerate: bool = False) -> None:
+        """Check the tables, or make them with `create`. Raises DatabaseError, also for a database that was carried over.
+
+        `tolerate`: a damaged or foreign database raises nothing; it is reported by `watch.fault`.
+        """
+        if self._known and self._is_refused(tolerate):
+            return
         try:
             (database.ensure_tables if self._create else database.check_tables)(self.engine)
-            closed = self.read(backup.is_closed)
+            if self.read(backup.is_closed):
+                raise DatabaseError(backup.MOVED)
+            if self._create:
+                self.watch.adopt()
         except sa.exc.DBAPIError as error:
             raise DatabaseError(faults.sentence(error) or str(error.orig)) from error
-        if closed:
-            raise DatabaseError(backup.MOVED)
+        self._is_refused(tolerate)
+
+    def _is_refused(self, tolerate: bool) -> bool:
+        fault = self.watch.look()
+        if fault.words and not tolerate and (self._create or not fault.readable):
+            raise DatabaseFault(f"{fault.words}: {fault.advice}")
+        return bool(fault.words)
 
     def close(self) -> None:
         """Close all connections that are not in use."""
@@ -90,8 +107,19 @@ class Runtime:
         with database.writing(self._counting, together=True) as connection:
             return change(connection, *args, **kwargs)
 
+    def generation(self) -> int:
+        """Return the generation of the catalog; looks whether the database is the site's, now and then."""
+        self.watch.latest()
+        return self.read(editions.load_generation)
+
+    def probe(self, query: Callable[[sa.Connection], T]) -> T:
+        """As `read`, for a monitor: give up after COUNTING_SECONDS where another process holds a lock."""
+        with database.reading(self._counting) as connection:
+            return query(connection)
+
     def edition(self) -> Edition:
-        """Return the generation of the catalog and the configuration that it was made with."""
+        """Return the generation of the catalog and the configuration that it was made with; looks as `generation` does."""
+        self.watch.latest()
         return self.read(editions.load_edition)
 
     def tokens(self) -> Tokens:

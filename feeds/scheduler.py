@@ -25,12 +25,12 @@ import structlog
 import watchfiles
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from . import counters, database, rescan
+from . import counters, database, logs, rescan
 from .audience import requests
 from .catalog import queries
 from .config import load
 from .config.models import Config
-from .database import jobs
+from .database import identity, jobs
 from .errors import FeedsError
 from .model import Problem, RescanReport
 from .monitoring import gauges, health
@@ -55,12 +55,17 @@ MAIL_SECONDS = 2
 PUSH_SECONDS = 1
 #: Seconds that the hub pauses after a fault of its own, such as a database that does not answer.
 PAUSE_SECONDS = 5
+#: Seconds that the hub has to work before a fault that it had is logged again.
+FORGET_SECONDS = 30
 #: Seconds between two visits to the mailbox of bounces.
 FETCH_SECONDS = 60
 #: Seconds between two heartbeats of the clock, and between two looks whether anything is to be counted for monitors.
 BEAT_SECONDS = health.BEAT_SECONDS
 #: Seconds that an address stays, at most, after the link that it did not follow has expired.
 PURGE_SECONDS = 600
+
+
+BUSY = "busy"
 
 
 class _Stopped(Exception):
@@ -80,7 +85,11 @@ class FaultLog:
         except FeedsError as error:
             self.report(event, str(error))
         except Exception as error:
-            if health.is_database_failure(error):
+            if health.is_busy(error):
+                if self._reported.get(event) != BUSY:
+                    log.info("database_busy", work=event, reason="another process writes; tried again")
+                self._reported[event] = BUSY
+            elif health.is_database_failure(error):
                 reason = str(getattr(error, "orig", error)).partition("\n")[0]
                 self.report(event, f"the database cannot be used: {reason}")
             elif self._reported.get(event) != repr(error):
@@ -112,6 +121,7 @@ class Clock:
         self._seconds = 30
         self._warned: set[Problem] = set()
         self._lock_lost = False
+        self._acting = False
 
     def stop(self, *_signal: object) -> None:
         """Make `run_until_stopped` return, from any thread or as the handler of a signal."""
@@ -120,6 +130,7 @@ class Clock:
 
     def run_until_stopped(self) -> bool:
         """Stand by until no other clock acts, then act. Returns False where the lock was lost: another clock may act by now."""
+        threading.Thread(target=self._watch_database, daemon=True).start()
         while not self.stopped.is_set():
             try:
                 with database.lock(self.runtime.engine, "clock", wait=False) as is_held:
@@ -127,8 +138,8 @@ class Clock:
                         self._standby = ""
                         return self._act(is_held)
                     reason = "another clock acts for this database"
-            except sa.exc.DBAPIError as error:
-                reason = f"the database does not answer: {type(error.orig).__name__}"
+            except (sa.exc.DBAPIError, OSError) as error:
+                reason = f"the database does not answer: {type(getattr(error, 'orig', error)).__name__}"
             if reason != self._standby:
                 log.info("standby", reason=reason)
             self._standby = reason
@@ -155,6 +166,7 @@ class Clock:
                 self.stop()
 
         log.info("acting")
+        self._acting = True
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # mail that takes longer than a tick is no warning for each
         scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
         seconds = self.tick()
@@ -210,10 +222,24 @@ class Clock:
 
         self._faults.attempt("rescan_failed", rescan_and_log)
         self.push.wake()
-        with contextlib.suppress(sa.exc.DBAPIError):  # else as before
+        with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # else as before
             if (config := self.runtime.edition().config) is not None:
                 self._seconds = config.site.rescan_seconds
         return self._seconds
+
+    def _watch_database(self) -> None:
+        """Find out whether the database is still the site's, and sound; note how far it has come. In a thread of its own."""
+        watch, faults = self.runtime.watch, FaultLog()
+
+        def work() -> None:
+            watch.look()
+            if self._acting:
+                watch.keep()
+                watch.check_when_due()
+
+        while not self.stopped.is_set():
+            faults.attempt("watching_failed", work)
+            self.stopped.wait(identity.LOOK_SECONDS)
 
     def _write_heartbeat(self) -> None:
         self._faults.attempt("beat_failed", lambda: self.runtime.write(health.write_heartbeat, self.now()))
@@ -264,7 +290,9 @@ class Clock:
                 self._wait(60)
 
     def _folders(self) -> list[Path]:
-        config = self.runtime.edition().config
+        config = None
+        with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the database is away
+            config = self.runtime.edition().config
         folders = [self.runtime.environment.config_dir, *([Path(config.site.store)] if config else [])]
         return [path for path in folders if path.is_dir()]
 
@@ -367,21 +395,19 @@ class PushThread:
             self._thread.join(0.1)
 
     def _run(self) -> None:
+        faults = FaultLog()
         self._hub = worker.HubWorker(self.runtime.engine, self.now)  # loaded here: the first rescan does not wait for it
         while not self.stopped.is_set():
-            try:
-                self._hub.run(self.stopped)
-            except Exception as error:  # nothing is lost: all deliveries that are due lie in the tables
-                if health.is_database_failure(error):
-                    fault = f"the database cannot be used ({type(error).__name__})"
-                    log.error("push_failed", fault=fault, again_seconds=PAUSE_SECONDS)
-                else:
-                    log.exception("push_failed", error=type(error).__name__)
-                self.stopped.wait(PAUSE_SECONDS)
+            began = time.monotonic()
+            faults.attempt("push_failed", functools.partial(self._hub.run, self.stopped))  # what is due lies in the tables
+            if time.monotonic() - began > FORGET_SECONDS:
+                faults = FaultLog()
+            self.stopped.wait(PAUSE_SECONDS)
 
 
 def run_clock(runtime: Runtime, *, parent: int | None = None) -> None:
     """Run a clock in this process until SIGTERM or SIGINT. Raises ConfigError before the first good configuration."""
+    runtime.watch.report_to(logs.report_database)
     FaultLog().attempt("start_not_counted", lambda: runtime.count(counters.count_start, "clock"))
     while True:
         clock = Clock(runtime, parent=parent)

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from procrastinate import RetryStrategy
 
-from . import counters, database
+from . import counters, database, logs
 from .database import jobs
 from .errors import DatabaseError, FeedsError
 from .newsletter import NewsletterContext, digests
@@ -103,6 +103,7 @@ class Worker:
 def run_worker(runtime: Runtime, *, concurrency: int) -> None:
     """Run a worker in this process until SIGTERM or SIGINT."""
     worker = Worker(runtime, concurrency=concurrency)
+    runtime.watch.report_to(logs.report_database)
     with contextlib.suppress(Exception):  # the database is away: the worker reports it
         runtime.count(counters.count_start, "worker")
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -89,7 +89,7 @@ def restore(engine: sa.Engine, path: Path, now: int = NOW) -> Restored:
     """What `feeds restore` does, with the list of departures and the safety copy beside the backup."""
     folder = path.parent
     people = Departed(folder / "departures.jsonl", "", now)
-    return restores.restore(engine, path, RestoreOptions(people, editions.load_edition, folder, now))
+    return restores.restore(engine, path, RestoreOptions(people, editions.load_edition, folder, now, folder))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
@@ -133,9 +133,9 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
     """
     from ..syndication import editions
 
-    with open_runtime(config_dir, create=True) as runtime:
+    with open_runtime(config_dir, create=True, tolerate=True) as runtime:
         log_to_stderr(runtime.environment, log_format)
-        if runtime.read(editions.load_generation) < 0:
+        if not runtime.watch.fault.words and runtime.read(editions.load_generation) < 0:
             editions.adopt_config(runtime.engine, runtime.environment)
         start(runtime)
         said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
@@ -164,7 +164,7 @@ def clock(config_dir: Path, log_format: str | None, parent: int | None) -> None:
     from ..scheduler import run_clock
 
     give_memory_back()
-    with open_runtime(config_dir, create=parent is None) as runtime:
+    with open_runtime(config_dir, create=parent is None, tolerate=True) as runtime:
         log_to_stderr(runtime.environment, log_format)
         if parent is None:
             start(runtime)
@@ -192,7 +192,7 @@ def worker(config_dir: Path, log_format: str | None, concurrency: int) -> None:
     from ..worker import run_worker
 
     give_memory_back()
-    with open_runtime(config_dir) as runtime:
+    with open_runtime(config_dir, tolerate=True) as runtime:
         log_to_stderr(runtime.environment, log_format)
         start(runtime)
         run_worker(runtime, concurrency=concurrency)
@@ -336,12 +336,19 @@ def status(config_dir: Path, as_json: bool) -> None:
     from ..monitoring import health
     from ..syndication import lookup
 
-    with open_runtime(config_dir) as runtime:
-        found, mail, audience, hub, problems = runtime.read(health.read_status, time.time(), 100 if as_json else 10)
-        published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
+    with open_runtime(config_dir, tolerate=True) as runtime:
+        fault = runtime.watch.fault
+        try:
+            found, mail, audience, hub, problems = runtime.read(health.read_status, time.time(), 100 if as_json else 10)
+            published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
+        except Exception as error:
+            if not (fault := runtime.watch.report(error)).words:
+                raise
+            _print_fault(fault.words, fault.advice, as_json=as_json)
     if as_json:
         rows = problem_rows(problems)
         whole = {**(found["rescan"] or {}), **found, **mail, "ok": not rows, "problems": rows, "list": published}
+        whole["database_fault"] = fault.words
         print_json({**whole, "audience": audience, "hub": hub})
         return
     terms = ", ".join(f"{number} {FACETS[facet].plural}" for facet, number in found["terms"].items())
@@ -351,6 +358,8 @@ def status(config_dir: Path, as_json: bool) -> None:
         _print_ignored(found["rescan"].get("ignored", 0), err=False)
     if found["store_git"] is not None:
         _print_git(found["store_git"])
+    if fault.words:
+        click.echo(f"fault: {fault.words}: {fault.advice}")
     for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
         click.echo(f"fault: {line}")
     if mail["issues"]:
@@ -367,6 +376,15 @@ def status(config_dir: Path, as_json: bool) -> None:
 def _print_ignored(number: int, *, err: bool = True) -> None:
     if number:
         click.echo(f"{number} hidden or left-over file{'s' if number > 1 else ''} ignored", err=err)
+
+
+def _print_fault(words: str, advice: str, *, as_json: bool) -> NoReturn:
+    """Print all that can be said of a database that cannot be read, and end with status 1."""
+    if as_json:
+        print_json({"ok": False, "database_fault": words})
+    else:
+        click.echo(f"fault: {words}: {advice}")
+    sys.exit(1)
 
 
 def _print_git(git: Mapping[str, Any]) -> None:

@@ -126,16 +126,17 @@ def _discard_output() -> bool:
 
 
 @contextlib.contextmanager
-def open_runtime(config_dir: Path, *, create: bool = False) -> Iterator[Runtime]:
+def open_runtime(config_dir: Path, *, create: bool = False, tolerate: bool = False) -> Iterator[Runtime]:
     """Yield the runtime of a configuration, with its tables ready; close it afterwards.
 
-    Only commands that fill a database `create` a missing one; for all others its absence is a DatabaseError.
+    Only commands that fill a database `create` a missing one; for all others its absence is a DatabaseError. `tolerate`: go
+    on with one that is damaged, or not the site's; `Runtime.watch` says so.
     """
     from ..runtime import Runtime
 
     runtime = Runtime(read_environment(config_dir), create=create)
     try:
-        runtime.prepare()
+        runtime.prepare(tolerate=tolerate)
         yield runtime
     finally:
         runtime.close()

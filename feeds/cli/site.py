@@ -290,7 +290,9 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
         secret = runtime.environment.secret_key.get_secret_value()
         people = Departed(runtime.departures, secret, now)
         with show_count("restoring") as progress:
-            options = restores.RestoreOptions(people, editions.load_edition, runtime.folder, now, progress=progress)
+            options = restores.RestoreOptions(
+                people, editions.load_edition, runtime.folder, now, runtime.watch.folder, progress
+            )
             done = restores.restore(runtime.engine, file, options)
     finally:
         runtime.close()

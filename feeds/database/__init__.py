@@ -9,6 +9,7 @@ from .engine import after_commit as after_commit
 from .engine import check_tables as check_tables
 from .engine import chunks as chunks
 from .engine import connect as connect
+from .engine import connect_once as connect_once
 from .engine import conninfo as conninfo
 from .engine import continue_keys as continue_keys
 from .engine import count_rows as count_rows
@@ -16,6 +17,7 @@ from .engine import empty_log as empty_log
 from .engine import ensure_tables as ensure_tables
 from .engine import fetch_rows as fetch_rows
 from .engine import insert_rows as insert_rows
+from .engine import is_busy as is_busy
 from .engine import is_postgresql as is_postgresql
 from .engine import is_temporary as is_temporary
 from .engine import lock as lock

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import itertools
 import os
 import sqlite3
@@ -21,7 +22,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Column, MetaData, String, Table
 
-from ..errors import DatabaseError, SchemaError
+from ..errors import DatabaseError, DatabaseFault, SchemaError
 from ..private_files import make_private_folder, open_private
 from .tables import metadata
 
@@ -81,7 +82,19 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
             connection.execute(f"PRAGMA {pragma}")
 
     sa.event.listen(engine, "connect", prepare)
+    if wal:
+        sa.event.listen(engine, "checkout", functools.partial(_check_files, address.database))
     return engine
+
+
+def connect_once(engine: sa.Engine, how: str) -> sa.Engine:
+    """Return an engine of the same SQLite file without a pool, with parameters of https://sqlite.org/uri.html."""
+    url = f"{Path(str(engine.url.database)).absolute().as_uri()}?{how}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(url, uri=True, check_same_thread=False, isolation_level=None, timeout=1.0)
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool, hide_parameters=True)
 
 
 def temporary() -> sa.Engine:
@@ -91,6 +104,21 @@ def temporary() -> sa.Engine:
         return sqlite3.connect("", check_same_thread=False, isolation_level=None)
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
+
+
+def _check_files(path: str, _connection: Any, record: Any, _proxy: Any) -> None:
+    """Replace a connection to a file, or a write-ahead log, that is no longer in its place: what it wrote would be lost."""
+    for name in (path, f"{path}-wal"):
+        try:
+            status = os.stat(name)
+        except OSError:
+            found = None
+        else:
+            found = status.st_dev, status.st_ino
+        if record.info.setdefault(name, found) != found:
+            if record.info[name] is not None:
+                raise sa.exc.DisconnectionError
+            record.info[name] = found  # the log was made after the connection
 
 
 def _open_existing(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -188,7 +216,12 @@ def conninfo(engine: sa.Engine) -> str:
 
 @contextlib.contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Yield a connection with one snapshot: all reads inside see the same generation of the catalog."""
+    """Yield a connection with one snapshot: all reads inside see the same generation of the catalog.
+
+    Raises DatabaseFault where `identity.Watch` found that this is not the site's database.
+    """
+    if refuse := engine.get_execution_options().get("refuse"):
+        refuse(writing=False)
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
@@ -207,9 +240,15 @@ def writing(engine: sa.Engine, *, durable: bool = False, together: bool = False)
 
     `durable`: survives a power cut, too. The catalog can be made again; consent and marks of delivery cannot.
     `together`: on PostgreSQL, beside other writers; for changes that each row decides about, or that a lock guards already.
+    Raises DatabaseFault where the database is damaged or not the site's, or its file was replaced meanwhile: what would be
+    lost is refused.
     """
+    if refuse := engine.get_execution_options().get("refuse"):
+        refuse(writing=True)
     with engine.connect() as connection:
+        changes = 0
         if engine.dialect.name == "sqlite":
+            changes = connection.connection.driver_connection.total_changes  # type: ignore[union-attr]
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
@@ -222,7 +261,10 @@ def writing(engine: sa.Engine, *, durable: bool = False, together: bool = False)
         except BaseException:
             connection.rollback()
             raise
-        connection.commit()
+        if engine.dialect.name == "sqlite":
+            _commit_change(connection, changes)
+        else:
+            connection.commit()
         for act in connection.info.pop(_AFTER, ()):
             act()
 
@@ -230,6 +272,21 @@ def writing(engine: sa.Engine, *, durable: bool = False, together: bool = False)
 def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
     """Do something outside the database once the transaction of `writing` is committed, and not at all if it is rolled back."""
     connection.info.setdefault(_AFTER, []).append(act)
+
+
+def _commit_change(connection: sa.Connection, changes: int) -> None:
+    """Commit on SQLite; a transaction that changed rows raises the sequence in the file's header (see `identity`)."""
+    if connection.connection.driver_connection.total_changes != changes:  # type: ignore[union-attr]
+        sequence = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={(sequence + 1 + 2**31) % 2**32 - 2**31}")
+    connection.commit()
+    path = str(connection.engine.url.database)
+    try:
+        status = os.stat(path)
+    except OSError:
+        status = None
+    if (known := connection.info.get(path)) and (status is None or known != (status.st_dev, status.st_ino)):
+        raise DatabaseFault("the database file was replaced meanwhile")
 
 
 #: Serialization failure, deadlock, too many connections, lock not available, the server stops, was killed, starts
@@ -246,6 +303,14 @@ def is_temporary(error: BaseException) -> bool:
     if type(error.orig).__module__.startswith("psycopg"):  # without a code: the connection was refused, or is gone
         return isinstance(error, sa.exc.OperationalError)
     return isinstance(error, sa.exc.OperationalError) and "locked" in str(error.orig)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Return whether another process held a lock for longer than this one waits: the database is there, and well."""
+    original = getattr(error, "orig", None)
+    return isinstance(error, sa.exc.TimeoutError) or (
+        isinstance(error, sa.exc.DBAPIError) and (getattr(original, "sqlstate", "") == "55P03" or "locked" in str(original))
+    )
 
 
 def chunks(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from .. import private_files
 from ..errors import DatabaseError
-from . import backup, backup_file
+from . import backup, backup_file, identity
 from . import engine as database
 from .backup import RESTORED, Counts, Progress
 from .tables import (
@@ -73,14 +73,14 @@ class Settled(Protocol):
 class RestoreOptions:
     """`people`: who settles subscribers; `check`: raises for a backup that the service could not read.
 
-    `site_id`: of the target, if its database cannot say; `folder`: where a server's safety copy goes; `now` in UTC seconds.
+    `folder`: where a server's safety copy goes; `var`: the site's, with the record of its database; `now` in UTC seconds.
     """
 
     people: Settled
     check: Callable[[sa.Connection], object]
     folder: Path
     now: int
-    site_id: str = ""
+    var: Path
     progress: Progress | None = None
 
 
@@ -106,15 +106,19 @@ def restore(target: sa.Engine, path: Path, options: RestoreOptions) -> Restored:
         private_files.temporary_beside(home / "restore.db") as draft,
         backup_file.opened(path, draft) as source,
         database.reading(source) as rows,
+        backup.open_engine(target.url.render_as_string(hide_password=False)) as target,  # a watched one refuses what is to go
     ):
         try:
             options.check(rows)
         except (ValueError, TypeError, LookupError) as error:
             raise DatabaseError(f"{path}: no backup of this service: {str(error).splitlines()[0][:200]}") from None
         if not database.is_postgresql(target) and not _is_sound(target):
-            return _swap(target, rows, options)
-        database.ensure_tables(target)
-        return _replace(target, rows, options)
+            done = _swap(target, rows, options)
+        else:
+            database.ensure_tables(target)
+            done = _replace(target, rows, options)
+        identity.note(target, options.var)
+        return done
 
 
 def _is_sound(target: sa.Engine) -> bool:
@@ -258,14 +262,15 @@ def _save_state(written: sa.Connection, before: dict[str, str], options: Restore
     }
     if restored := str(options.now) if lost else before.get("restored"):
         values["restored"] = restored  # what was due before may have gone out: see newsletter.issues.planning
-    if site_id := before.get("site_id") or options.site_id:
-        values["site_id"] = site_id
+    if "site_id" in before:
+        values["site_id"] = before["site_id"]
     if "secret" in before and "secret" not in after:
         values["secret"] = before["secret"]
     if "generation" not in after:
         del values["generation"]
     written.execute(sa.delete(state).where(state.c.name.in_(list(values))))
     written.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
+    identity.continue_site(written, options.var)
 
 
 def _pause(written: sa.Connection) -> None:

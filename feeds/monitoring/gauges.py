@@ -141,7 +141,7 @@ class Snapshot:
     counted_at: int | None
 
 
-def take_snapshot(connection: sa.Connection, config: Config, now: int) -> Snapshot:
+def take_snapshot(connection: sa.Connection, config: Config, now: int, fault: str = "") -> Snapshot:
     """Return the values of all metrics at `now` (UTC seconds); what the clock has never counted is counted here."""
     stored, schema = editions.load_state(connection), health.schema_version(connection)
     subjects = (DELIVERIES, SUBSCRIBERS, READERS, REQUESTED)
@@ -163,7 +163,7 @@ def take_snapshot(connection: sa.Connection, config: Config, now: int) -> Snapsh
         feeds=feeds_,
         schema=schema,
         rescan=json.loads(stored.get("rescan", "null")),
-        degraded=health.find_degraded(stored, schema, now),
+        degraded={**({"database": fault} if fault else {}), **health.find_degraded(stored, schema, now)},
         beat=int(stored.get("clock", "0")),
         counters=counters.read_all(connection),
         requested=requested,

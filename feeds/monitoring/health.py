@@ -14,12 +14,14 @@ from .. import database
 from ..audience import requests
 from ..catalog import queries
 from ..config.models import Config
-from ..database import jobs
+from ..database import identity, jobs
+from ..database import is_busy as is_busy
 from ..database.tables import articles, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
 from ..newsletter.delivery import issue_status
 from ..rescan import RemovalHold
+from ..runtime import Runtime
 from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
 from ..websub import subscriptions
@@ -29,7 +31,7 @@ BEAT_SECONDS, SILENT_SECONDS = 15, 120
 #: A catalog is stale after so many of its intervals without a successful rescan, and after so many seconds at least.
 INTERVALS, STALE_SECONDS = 5, 300
 #: What can be degraded; each is a time series in /metrics.
-FACTS = ("store", "held", "rescan", "clock", "config", "schema")
+FACTS = ("database", "store", "held", "rescan", "clock", "config", "schema")
 #: Errors of a database that answers and rejects the statement: those are this program's fault.
 _OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 
@@ -42,21 +44,37 @@ class Readiness:
     degraded: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_readiness(engine: sa.Engine, now: float) -> Readiness:
-    """Return whether anything can be served at `now` (UTC seconds). Never raises: a silent database is a fault."""
+def check_readiness(runtime: Runtime, now: float) -> Readiness:
+    """Return whether anything can be served at `now` (UTC seconds). Never raises: a silent database is a fault.
+
+    A busy one is no fault: another process holds a lock, and what is in memory is served.
+    """
     try:
-        version = database.version(engine)
-        if not version:
-            return Readiness("the catalog cannot be read: the database has no tables")
-        if version < database.HEAD:
-            return Readiness(f"the database is at {version}, this program needs {database.HEAD}: run `feeds migrate`")
-        with database.reading(engine) as connection:
-            stored = editions.load_state(connection)
+        fault = runtime.watch.latest().words
+        if not fault:
+            version, stored = runtime.probe(_read_stored)
     except Exception as error:  # whatever the database's fault is, this process cannot serve
-        return Readiness(f"the catalog cannot be read ({type(error).__name__})")
+        if is_busy(error):
+            return Readiness()
+        fault = runtime.watch.report(error).words
+        if not fault:
+            return Readiness(f"the catalog cannot be read ({type(error).__name__})")
+    if fault:
+        return Readiness(fault, {"database": fault})
+    if not version:
+        return Readiness("the catalog cannot be read: the database has no tables")
+    if version < database.HEAD:
+        return Readiness(f"the database is at {version}, this program needs {database.HEAD}: run `feeds migrate`")
     if int(stored.get("generation", "-1")) < 1:
         return Readiness("no rescan has finished yet")
     return Readiness(degraded=find_degraded(stored, version, int(now)))
+
+
+def _read_stored(connection: sa.Connection) -> tuple[str, dict[str, str]]:
+    """Return the migration that the database is at, "" without tables, and the stored state."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return "", {}
+    return schema_version(connection), editions.load_state(connection)
 
 
 def schema_version(connection: sa.Connection) -> str:
@@ -95,6 +113,7 @@ def is_database_failure(error: BaseException) -> bool:
 def write_heartbeat(connection: sa.Connection, now: float) -> None:
     """Note that the clock is alive at `now` (UTC seconds)."""
     editions.save_state(connection, {"clock": str(int(now))})
+    identity.advance(connection)
 
 
 def catalog_status(connection: sa.Connection) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ..model import FACETS
 from ..monitoring.health import check_readiness
 from ..resources import TEMPLATES
 from ..runtime import Runtime
-from ..syndication import editions, feed_states
+from ..syndication import feed_states
 from ..syndication.documents import compress
 from . import charts, console, errors
 from .access_log import PART, AccessLog
@@ -82,8 +82,9 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     """Return the Flask application; `static` as in `Application`."""
     runtime = Runtime(environment)
     cache = ResponseCache(CACHE_BYTES)
+    runtime.watch.report_to(logs.report_database)
     poller = EditionPoller(
-        lambda: runtime.read(editions.load_generation),
+        runtime.generation,
         runtime.edition,
         functools.partial(revalidate, cache, lambda paths: runtime.read(feed_states.find_digests, paths)),
     )
@@ -133,6 +134,8 @@ def _choose_language() -> None:
     config = app.editions.latest().config
     app.limiter.adopt(config)
     g.language = language.choose_language(request, config.site.language if config else "en")
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        app.runtime.watch.refuse()
 
 
 def _template_values() -> dict[str, object]:
@@ -191,21 +194,30 @@ def _finish(response: Response) -> Response:
 
 
 def health() -> Answer:
-    """Liveness: the process answers."""
-    return Response("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+    """Liveness: the process answers; on request in JSON, which names a database that is not as it should be."""
+    headers = {"Cache-Control": "no-store"}
+    if _wants_json():
+        fault = application().runtime.watch.latest().words
+        body = json.dumps({"alive": True, "degraded": {"database": fault} if fault else {}}) + "\n"
+        return Response(body, content_type="application/json", headers=headers)
+    return Response("ok\n", content_type="text/plain", headers=headers)
 
 
 def ready() -> Answer:
     """Readiness: 503 where nothing can be served, else 200 with what is not as it should be; JSON on request."""
-    found = check_readiness(application().runtime.engine, time.time())
+    found = check_readiness(application().runtime, time.time())
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(errors.RETRY_AFTER)} if found.fault else {})
     status = 503 if found.fault else 200
-    if request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json":
+    if _wants_json():
         fault = {"fault": found.fault} if found.fault else {}
         body = json.dumps({"ready": not found.fault, **fault, "degraded": dict(found.degraded)}) + "\n"
         return Response(body, status, content_type="application/json", headers=headers)
     lines = [found.fault or "ready", *(f"degraded: {fact}: {words}" for fact, words in found.degraded.items())]
     return Response("\n".join(lines) + "\n", status, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _wants_json() -> bool:
+    return request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json"
 
 
 def metrics() -> Answer:

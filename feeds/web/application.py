@@ -18,6 +18,8 @@ from .rate_limit import RateLimiter
 
 #: Where Flask's `extensions` keep it.
 KEY = "feeds"
+#: Seconds between two log events about a database that is busy.
+BUSY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Application:
     limiter: RateLimiter
     static: bool = False
     started: float = field(default_factory=time.time)
+    _busy_until: float = 0.0
     _paths: tuple[int, frozenset[str]] = (-2, frozenset())
 
     @property
@@ -46,6 +49,12 @@ class Application:
         if self.edition.config is None or self.edition.generation < 1:
             abort(503)
         return self.edition.config
+
+    def is_first_busy(self, now: float) -> bool:
+        """Return whether a busy database is to be logged: once in BUSY_SECONDS; `now` as of time.monotonic."""
+        first = now >= self._busy_until
+        self._busy_until = now + BUSY_SECONDS if first else self._busy_until
+        return first
 
     def has_page(self, term: Term) -> bool:
         """Return whether the term has a page: one with too few articles, or retired by the operator, has not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response as Answer
 from .. import urls
 from ..catalog import queries
 from ..model import PLURALS, Term
-from ..monitoring.health import is_database_failure
+from ..monitoring.health import is_busy, is_database_failure
 from .access_log import REQUEST_ID
 from .application import application
 from .views.language import choose_language
@@ -30,12 +31,19 @@ request {name}
 
 def handle_error(error: Exception) -> Answer:
     """Return the page for whatever a view raised. Failures are logged with the request's id, which the page shows."""
-    if isinstance(error, HTTPException):
-        return _error_page(error)
+    watch = application().runtime.watch
+    if isinstance(error, HTTPException):  # what a damaged database does not find may be there: readers would forget it
+        unsure = error.code in (404, 410) and request.endpoint and watch.words
+        return _error_page(ServiceUnavailable(), away=True) if unsure else _error_page(error)
     request_id = request.environ.get(REQUEST_ID, "")
     found = {"request": request_id, "method": request.method, "path": request.path, "error": type(error).__name__}
+    if watch.report(error).words:  # the log has it already, once
+        return _error_page(ServiceUnavailable(), away=True)
     if is_database_failure(error):
-        log.error("database_unreachable", **found)
+        if not is_busy(error):
+            log.error("database_unreachable", **found)
+        elif application().is_first_busy(time.monotonic()):
+            log.warning("database_busy", **found)
         return _error_page(ServiceUnavailable(), away=True)
     log.exception("request_failed", **found)
     return _error_page(InternalServerError())
@@ -49,7 +57,13 @@ def _error_page(error: HTTPException, *, away: bool = False) -> Answer:
     request_id = request.environ.get(REQUEST_ID, "") if code >= 500 else ""
     try:
         similar = _similar_terms() if code == 404 else []
-        values = {"code": error.code, "similar": similar, "away": away, "request_name": request_id}
+        values = {
+            "code": error.code,
+            "similar": similar,
+            "away": away,
+            "refused": away and request.method == "POST",
+            "request_name": request_id,
+        }
         if "language" not in g:  # the failure came before it was chosen
             g.language = choose_language(request, "en")
         body, mimetype = render_template("error.html", **values, autodiscovery=(), canonical=""), "text/html"

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import structlog
 
+from ..monitoring.health import is_busy
 from ..syndication.editions import Edition
 from .access_log import HEADER, AccessLog, App, StartResponse
 from .cache import Headers, ResponseCache
@@ -79,9 +80,9 @@ class EditionPoller:
         except Exception as error:
             if self._edition is None:
                 raise
-            if not self._failing:
+            if not self._failing and not is_busy(error):
                 log.error("catalog_unreachable", error=type(error).__name__, action="serving what is known")
-            self._failing = True
+            self._failing = self._failing or not is_busy(error)
         else:
             self._failing = False
         return self._edition

@@ -20,6 +20,8 @@ import structlog
 from ..audience.requests import ELSEWHERE, Batch, Counts
 from ..audience.user_agents import may_report_readers, parse_reader_report
 from ..counters import Metric, PendingCounts
+from ..errors import DatabaseFault
+from ..monitoring.health import is_busy
 
 log: Any = structlog.get_logger("feeds.web")
 
@@ -130,7 +132,9 @@ class RequestStats:
                     self._store(batch)
             except Exception as error:  # whatever the database's fault is: readers get their feeds
                 if not self._failures:
-                    log.error("audience_not_written", error=type(error).__name__, action="trying again")
+                    known = is_busy(error) or isinstance(error, DatabaseFault)  # that the log has already
+                    event = log.info if known else log.error
+                    event("audience_not_written", error=type(error).__name__, action="trying again")
                 self._failures, self._kept = min(self._failures + 1, 10), batch
             else:
                 self._failures, self._kept = 0, Batch()

@@ -128,7 +128,9 @@ def life(site: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Life]:
 def restore(club: Club, path: Path, now: int) -> Restored:
     runtime: Runtime = club.site.runtime
     people = Departed(runtime.departures, "", now)
-    return restores.restore(runtime.engine, path, RestoreOptions(people, editions.load_edition, runtime.folder, now))
+    return restores.restore(
+        runtime.engine, path, RestoreOptions(people, editions.load_edition, runtime.folder, now, runtime.watch.folder)
+    )
 
 
 def lose(club: Club) -> None:
@@ -164,10 +166,10 @@ def damage(club: Club) -> None:
 def begin_again(club: Club) -> None:
     """Somebody started the service after the loss: there is a database, with another secret."""
     lose(club)
-    engine = club.site.runtime.engine
-    if not database.is_postgresql(engine):
-        (club.site.runtime.folder / "feeds.db").touch()
-    database.ensure_tables(engine)
+    (club.site.runtime.watch.folder / "site-id").unlink(missing_ok=True)
+    club.site.close()
+    club.site.runtime = Runtime(club.site.environment, create=True)
+    club.site.runtime.prepare()
     club.site.runtime.tokens()
 
 

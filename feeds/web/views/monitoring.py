@@ -27,6 +27,7 @@ from ...monitoring.health import FACTS
 from ..application import application
 from ..rate_limit import Networks, client_address
 
+_DEGRADED = "1 where `/ready` says that this is not as it should be."
 _LOOPBACK = Networks(("loopback",))
 
 
@@ -46,8 +47,23 @@ def metrics() -> Answer:
     if refusal[0]:
         return Response(*refusal, content_type="text/plain; charset=utf-8", headers=headers)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(app.runtime.read(take_snapshot, app.config, int(now)), now, app.started))
+    fault = app.runtime.watch.latest().words
+    try:
+        snapshot = app.runtime.read(take_snapshot, app.config, int(now), fault)
+    except Exception as error:
+        if not (fault or app.runtime.watch.report(error).words):
+            raise
+        registry.register(_OnlyFault())
+    else:
+        registry.register(Collector(snapshot, now, app.started))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers=headers)
+
+
+class _OnlyFault:
+    """Yields the one fact that is known of a database that cannot be read."""
+
+    def collect(self) -> Iterator[Any]:
+        yield _gauges("feeds_degraded", _DEGRADED, "fact", {"database": 1})
 
 
 @dataclass(eq=False, slots=True)  # the registry wants it to be hashable
@@ -97,7 +113,7 @@ class Collector:
             shown = f"1 where `feeds status` shows a {name}."
             yield Gauge(f"feeds_{name.replace(' ', '_')}", shown, int(fact in found.degraded))
         facts = {fact: int(fact in found.degraded) for fact in FACTS}
-        yield _gauges("feeds_degraded", "1 where `/ready` says that this is not as it should be.", "fact", facts)
+        yield _gauges("feeds_degraded", _DEGRADED, "fact", facts)
         if found.beat:
             yield Gauge("feeds_clock_age_seconds", "When the clock was last heard of.", max(0.0, self.now - found.beat))
 
