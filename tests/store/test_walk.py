@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.errors import StoreError
-from feeds.store.walk import Listing, compare, file_stamp, list_files
+from feeds.store.walk import Listing, compare, file_stamp, is_leftover, list_files
 
 
 @pytest.fixture
@@ -61,6 +61,30 @@ def test_what_is_hidden_or_left_behind_is_no_article_and_is_counted(store: Path,
     (store / path).write_text("x")
     found = list_files(str(store))
     assert (set(found.files), found.ignored, found.problems) == (before, 1, [])
+
+
+NAMES = st.text(st.characters(whitelist_categories=["L", "N"], whitelist_characters=" -,!'"), min_size=1, max_size=30)
+#: What programs make of the name of a file that they have open.
+WRAPS = (
+    *(".{}", "._{}", ".#{}", "#{}#", "{}~", "{}.~3~", "~${}", ".{}.swp", "{}.swp", ".{}.un~", "{}.bak", "{}.orig", "{}.rej"),
+    *(
+        "{}.tmp",
+        "{}.part",
+        ".{}.AbCdEf",
+        "{}___jb_tmp___",
+        "~syncthing~{}.tmp",
+        "{}.save",
+        ".goutputstream-{}",
+        "{}.BAK",
+        "{}.Orig",
+    ),
+)
+
+
+@given(name=NAMES, suffix=st.sampled_from([".md", ".markdown", ".MD", ".Md"]), wrap=st.sampled_from(WRAPS))
+def test_any_article_is_one_and_nothing_is_that_a_program_made_of_its_name(name: str, suffix: str, wrap: str) -> None:
+    assert not is_leftover(name + suffix)
+    assert is_leftover(wrap.format(name + suffix))
 
 
 def test_a_lock_of_emacs_is_a_link_to_nowhere(store: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from feeds.feed_formats import load_formats
+from feeds.static.export import Options
+from feeds.static.site_files import Exporter
 from feeds.syndication import lookup
 
 PATHS = [f"{number}.md" for number in range(1, 7)]
@@ -118,3 +121,34 @@ def test_articles_say_of_themselves_what_their_files_say(site: Any) -> None:
     feed = etree.fromstring(dict(documents(site))["tags/Linux .atom"].body or b"")
     assert (feed.findtext("{*}updated") or "").startswith("2021-12-31T16")
     assert (feed.findtext("{*}entry/{*}updated") or "").startswith("2019-12-31T16")
+
+
+def test_an_export_that_only_writes_what_changed_shows_what_a_whole_one_does(site: Any, tmp_path: Path) -> None:
+    """Archive documents of another term show the `updated` of an article that went from the same month."""
+    site.set("feeds.yaml", SETTINGS)
+    for number in range(1, 7):
+        site.write(
+            f"{number}.md", tags=["AI" if number % 2 else "Linux"], date=f"2020-01-0{number} 00:00:00", updated="2020-02-01"
+        )
+    site.write("7.md", tags=["内核"], date="2020-01-20 00:00:00", updated="2022-01-01 00:00:00")
+    exporter, part, whole = Exporter(site.runtime), tmp_path / "part", tmp_path / "whole"
+    for step in range(3):
+        site.rescan(accept_removals=True)
+        exporter.export(str(part), Options())
+        Exporter(site.runtime).export(str(whole), Options(full=True))
+        assert documents_of(part) == documents_of(whole), step
+        if step == 0:
+            before = etree.fromstring((part / "tags" / "AI" / "archive" / "2020-01.atom").read_bytes())
+            (site.store / "7.md").unlink()
+        elif step == 1:
+            after = etree.fromstring((part / "tags" / "AI" / "archive" / "2020-01.atom").read_bytes())
+            assert (after.findtext("{*}updated") or "") >= (before.findtext("{*}updated") or "")
+            site.write("7.md", tags=["内核"], date="2020-01-20 00:00:00", updated="2021-01-01 00:00:00")
+
+
+def documents_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".atom", ".rss")
+    }
