@@ -154,10 +154,11 @@ def settle_database(root: Path, template: Site | None = None) -> None:
 
     It begins empty, with all tables, or as a copy of the `template`'s.
     """
-    (root / "var").mkdir(exist_ok=True)
+    (root / "var").mkdir(mode=0o700, exist_ok=True)
     if url := os.environ.get(SERVER):
         drop_database(root)
         made = postgresql.new(url)
+        (root / ".env").touch(0o600)
         (root / ".env").write_text(f'FEEDS_DATABASE_URL="{made}"\n')
         if template:
             _fill(made, template)
@@ -165,6 +166,7 @@ def settle_database(root: Path, template: Site | None = None) -> None:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
     else:
+        (root / "var" / "feeds.db").touch(0o600)
         (root / "var" / "feeds.db").write_bytes(_empty_file())
 
 
