@@ -20,6 +20,16 @@ MAX_NESTING = 200
 MAX_ADDRESS = 2000
 #: Of one line: comrak's time for a table grows with the square of them.
 MAX_COLUMNS = 4000
+#: Of all tables together: comrak makes every row as long as the head, and a cell takes a kilobyte.
+MAX_CELLS = 100_000
+#: Of all quotes and lists together, each counted once in every line in which it is written.
+MAX_CONTAINERS = 50_000
+#: The HTML parser opens formatting that was never closed again in each element that follows: elements times open formatting.
+MAX_REOPENED = 400_000
+#: Characters that all links together may grow by, as each is written out with its base.
+MAX_LINK_GROWTH = 8_000_000
+#: Below so many characters a text cannot cost much by what only adds up.
+_LARGE = 100_000
 #: Characters that HTML escapes, times bytes in which the sanitizer looks for them: three seconds' worth.
 _MAX_ESCAPES = 200_000_000_000
 
@@ -56,6 +66,14 @@ _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _STAND_IN, _STAND_IN_ENCODED = "\ufdd0", "%EF%B7%90"  # a noncharacter: nobody writes it
 _OPEN_OR_CLOSE = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)  # up to ">" would be quadratic where there is none
+_LONG_TAG = re.compile(r"<[a-z/][^<>]{100000}", re.IGNORECASE)
+#: What the HTML parser calls formatting elements.
+_FORMATS = "a b big code em font i nobr s small strike strong tt u".split()
+_FORMATTING = re.compile(rf"<(?:{'|'.join(_FORMATS)})[\s/>]", re.IGNORECASE)
+#: What stands in the row below the head of a table, also in quotes and lists.
+_RULE = "|:- \t>*+.)0123456789"
+_MARKER = re.compile(r">|[*+-](?=[ \t])|[0-9][.)](?=[ \t])")
+_CONTAINERS = re.compile(r"^(?:[ \t]*(?:>|[*+-](?=[ \t])|[0-9]{1,9}[.)](?=[ \t]))){8,}", re.MULTILINE)
 _VOID = frozenset({"br", "hr", "img", "wbr", "col", "input", "meta", "link", "area", "source", "track", "embed", "base"})
 
 
@@ -76,31 +94,75 @@ def render_html(markdown: str, url: str, image_url: str) -> str:
 
     `url` is the article's own address, against which links resolve; `image_url` the base of root-relative pictures.
     """
-    # A table has as many columns as the row below its head has hyphens.
-    if markdown.count("|") > MAX_COLUMNS and any(
-        min(line.count("|"), line.count("-")) > MAX_COLUMNS for line in markdown.split("\n")
-    ):
-        raise TooComplex(f"a table of more than {MAX_COLUMNS} columns")
+    _check_text(markdown)
     raw = _to_html(markdown)
-    # Some tags stand in attributes: rather too deep than too slow.
-    tags = _OPEN_OR_CLOSE.findall(raw) if raw.count("<") > 4000 else []
-    depths = itertools.accumulate(-1 if closing else 1 for closing, name in tags if name.lower() not in _VOID)
-    if max(depths, default=0) > MAX_NESTING:
-        raise TooComplex(f"HTML nested deeper than {MAX_NESTING} levels")
-    if len(raw) > 200_000:
-        # The serializer of html5ever stops at "&", and at what begins like a no-break blank in UTF-8.
-        escapes = raw.count("&") + raw.encode("utf-8", "replace").count(b"\xc2")
-        if escapes * len(raw) > _MAX_ESCAPES:
-            raise TooComplex("more & and no-break blanks, or the like, than can be made safe in time")
+    _check_html(raw, "<" in markdown and _FORMATTING.search(markdown) is not None)
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
     if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
         raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
     base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
+    if len(base) * (raw.count("href=") + raw.count("src=")) > MAX_LINK_GROWTH:
+        raise TooComplex(f"links that are more than {MAX_LINK_GROWTH} characters long with the address of the article")
     clean = _cleaner(base).clean(raw)
     # A quick look spares most articles the search for illegal characters, which an entity can make, too.
     data = markdown.encode("utf-8", "surrogatepass")
     suspect = len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
     return _ILLEGAL.sub("", clean) if suspect else clean
+
+
+def _check_text(markdown: str) -> None:
+    """Raise TooComplex for Markdown that costs much more than it is long: found before it is parsed."""
+    if (bars := markdown.count("|")) > 20 or (bars and len(markdown) > _LARGE):
+        cells = columns = 0
+        for line in markdown.split("\n"):
+            if "-" in line and not line.strip(_RULE):  # a table has as many columns as the row below its head
+                columns = max(columns, min(line.count("|") + 1, line.count("-")))
+            elif not line.strip("> \t"):
+                columns = 0
+            cells += columns
+            if columns > MAX_COLUMNS:
+                raise TooComplex(f"a table of more than {MAX_COLUMNS} columns")
+        if cells > MAX_CELLS:
+            raise TooComplex(f"tables of more than {MAX_CELLS} cells")
+    if len(markdown) > _LARGE:
+        depths = [len(_MARKER.findall(found[0])) for found in _CONTAINERS.finditer(markdown)]
+        if max(depths, default=0) > MAX_NESTING:
+            raise TooComplex(f"quotes and lists nested deeper than {MAX_NESTING} levels")
+        if sum(depths) > MAX_CONTAINERS:
+            raise TooComplex(f"more than {MAX_CONTAINERS} quotes and lists within each other")
+
+
+def _check_html(raw: str, formatted: bool) -> None:
+    """Raise TooComplex for HTML that the sanitizer could not make safe in time. `formatted`: with tags of the author's."""
+    # Some tags stand in attributes: rather too deep than too slow.
+    tags = _OPEN_OR_CLOSE.findall(raw) if formatted or raw.count("<") > 4000 else []
+    depths = itertools.accumulate(-1 if closing else 1 for closing, name in tags if name.lower() not in _VOID)
+    if max(depths, default=0) > MAX_NESTING:
+        raise TooComplex(f"HTML nested deeper than {MAX_NESTING} levels")
+    if formatted and _reopened(tags) > MAX_REOPENED:
+        raise TooComplex("formatting that is not closed, before very many elements")
+    if len(raw) > _LARGE:
+        if _LONG_TAG.search(raw):
+            raise TooComplex("a tag with very many attributes")
+        # The serializer of html5ever stops at "&", and at what begins like a no-break blank in UTF-8.
+        escapes = raw.count("&") + raw.encode("utf-8", "replace").count(b"\xc2")
+        if escapes * len(raw) > _MAX_ESCAPES:
+            raise TooComplex("more & and no-break blanks, or the like, than can be made safe in time")
+
+
+def _reopened(tags: list[tuple[str, str]]) -> int:
+    """Return how many elements the HTML parser might make besides those that are written, by its adoption agency."""
+    open_ones, count, made = dict.fromkeys(_FORMATS, 0), 0, 0
+    for closing, written in tags:
+        if (name := written.lower()) not in open_ones:
+            made += count
+        elif not closing:
+            open_ones[name] += 1
+            count += 1
+        elif open_ones[name]:
+            open_ones[name] -= 1
+            count -= 1
+    return made
 
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))

@@ -78,19 +78,60 @@ PUBLISHED: dict[str, Make] = {
     "underscores": _body("_a __a "),
     "ticks": lambda size: _article("".join("`" * n + "a" for n in range(1, int((2 * size) ** 0.5) - 20))),
     "tildes": _body("~a~ "),
-    "lists": _body("- "),
     "references": _rows("[r{number}]: /u{number}\n"),
     "reference-used": lambda size: _article(f"[a]: /{fill('x', size // 20)}\n\n{fill('[a] ', size // 2)}"),
-    "short-rows": lambda size: _article("|" + "a|" * 999 + "\n|" + "-|" * 999 + "\n" + fill("|\n", size - 5000)),
-    "attributes": _body("a ", before="<div>\n<img "),
     "comments": _body("<!--"),
     "images": _body("!["),
     "marks-of-direction": _body("\u202e\u200d"),
     "letters-on-letters": _body("\u0301", before="a"),
     "controls": _body("\x01"),
 }
-#: Refused with words.
+#: Formatting that is never closed: the HTML parser opens it again wherever text follows in another element.
+_UNCLOSED = "".join(f"<b title=x{number}>" for number in range(150))
+
+
+def _unclosed(unit: str, before: str = "", after: str = "") -> Make:
+    return lambda size: _article(before + _UNCLOSED + after + fill(unit, size - 4000))
+
+
+def _table(columns: int, row: str) -> Make:
+    """Rows that are written with few cells, or none, and made as long as the head."""
+    return lambda size: _article("|" + "a|" * columns + "\n|" + "-|" * columns + "\n" + fill(row, size - 5 * columns - 500))
+
+
+#: Refused with words, most of them before they cost what they would.
 REFUSED: dict[str, Make] = {
+    "short-rows": lambda size: _article("|" + "a|" * 999 + "\n|" + "-|" * 999 + "\n" + fill("|\n", size - 5000)),
+    "lists": _body("- "),
+    "table-of-missing-cells": _table(1000, "x\n"),
+    "table-of-missing-cells-in-few-columns": _table(12, "x\n"),
+    "tables-in-paragraphs": _body("|" + "a|" * 90 + "\n|" + "-|" * 90 + "\n" + "x\n" * 300 + "\n"),
+    "tables-in-quotes": _body("> " + "a|" * 90 + "a\n> " + "-|" * 90 + "-\n" + "> x\n" * 300 + "\n"),
+    "tables-in-lists": _body("- " + "a|" * 90 + "a\n  " + "-|" * 90 + "-\n" + "  x\n" * 300 + "\n"),
+    "unclosed-before-elements": _unclosed("<p><i>x</i></p>", "<div>", "</div>"),
+    "unclosed-before-blocks": _unclosed("<div>x</div>", "<div>", "</div>"),
+    "unclosed-before-paragraphs": _unclosed("x\n\n"),
+    "unclosed-before-quotes": _unclosed("> x\n\n", "a ", "\n\n"),
+    "unclosed-before-a-list": _unclosed("- x\n", "- a ", "\n"),
+    "unclosed-before-headings": _unclosed("# x\n", "a ", "\n\n"),
+    "unclosed-in-capitals": lambda size: _article(_UNCLOSED.upper() + fill("<DIV>x</DIV>", size - 4000)),
+    "unclosed-of-many-names": lambda size: _article(
+        "".join(f"<{name} id=x>" for name in "a b big code em font i nobr s small strike strong tt u".split()) * 10
+        + "</div>"
+        + fill("<div>x</div>", size - 4000)
+    ),
+    "lists-in-lists": _body("- " * 100 + "a\n"),
+    "numbers-in-numbers": _body("1. " * 100 + "a\n\n"),
+    "quotes-in-quotes": _body("> " * 190 + "a\n\n"),
+    "quotes-in-lists": _body("- > " * 60 + "a\n\n"),
+    "links-of-a-long-base": lambda size: _article(fill("[](b)", size - 3000), permalink=f"'https://x.example/{'a' * 250}/x'"),
+    "pictures-of-a-long-base": lambda size: _article(
+        fill("![](b)", size - 3000), permalink=f"'https://x.example/{'a' * 250}/x'"
+    ),
+    "attributes": _body("a ", before="<div>\n<img "),
+    "attributes-of-other-names": lambda size: _article(
+        "<div>\n<p " + " ".join(f"a{number}=1" for number in range(size // 10)) + ">"
+    ),
     "quotes": _body("> "),
     "divs": _body("<div>"),
     "formatting": _body("<b><i><u>"),
