@@ -185,6 +185,18 @@ def test_no_undo_revives_one_who_complained_bounced_or_was_taken_off(club: Club,
     assert club.status() != "active"
 
 
+def test_nobody_who_wants_to_leave_is_held_by_undoing(club: Club) -> None:
+    club.join()
+    leave, offered = club.leaving(), []
+    for number in range(unsubscribe.UNDOS + 2):
+        found = unsubscribe.unsubscribe(club.context, leave, "", NOW + 100 * number)
+        assert found is not None
+        offered.append(bool(found.undo))
+        unsubscribe.undo_unsubscribing(club.context, found.undo, NOW + 100 * number + 50)
+    assert offered == [True] * unsubscribe.UNDOS + [False] * 2 and club.status() == "unsubscribed"
+    assert unsubscribe.erase_address(club.context, READER, NOW + 900) and club.count(tables.requests) == 0
+
+
 def test_an_undo_is_for_the_ending_that_it_was_made_for(club: Club) -> None:
     club.join(READER, "tag=Linux")
     first = unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW + 100)

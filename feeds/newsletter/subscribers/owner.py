@@ -36,7 +36,7 @@ from .suppression import suppress_address, suppression_reason
 from .unsubscribe import erase_subscriber, forget_requests
 
 LINK_SECONDS = 3600
-#: Links of one subscriber in 24 hours; more are not sent.
+#: Links of one subscriber in 24 hours; more are not sent, and to one who has left a single one.
 LINKS_A_DAY = 3
 
 
@@ -65,7 +65,7 @@ def request_link(context: NewsletterContext, token: str, now: int) -> bool:
             return False
         mine = sa.and_(requests.c.mailbox_hash == _own_hash(context, known.key), requests.c.created > now - DAY)
         sent = connection.execute(sa.select(sa.func.count()).select_from(requests).where(mine)).scalar_one()
-        if sent < LINKS_A_DAY:
+        if sent < (LINKS_A_DAY if known.status == "active" else 1):
             own = {"subscriber": known.key, "version": known.version}
             link = _new_request(context, connection, "owner", own, {"mailbox_hash": _own_hash(context, known.key)}, now)
             message = context.composer.notice("owner", parse_address(known.address), known.language, now, link=link)

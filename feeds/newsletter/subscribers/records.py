@@ -195,7 +195,7 @@ def delivery_history(connection: sa.Connection, subscriber: int) -> dict[str, li
     }
 
 
-_TIMES = {"created", "confirmed", "ended", "since", "covered", "at"}
+_TIMES = {"created", "confirmed", "ended", "since", "covered", "at", "until"}
 
 
 def with_iso_times(value: Any, name: str = "") -> Any:

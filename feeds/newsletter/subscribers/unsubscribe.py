@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
@@ -23,6 +24,8 @@ from .suppression import end_subscription, suppress_address, suppression_reason
 
 #: How long a subscription that was ended by a link can be brought back as it was: to the end of that day, as the page says.
 UNDO_DAYS = 7
+#: How often in that time: nobody who wants to leave is held by one who has the link.
+UNDOS = 3
 #: Row of `state`: when (UTC seconds) somebody was erased whose bytes are not overwritten yet.
 _ERASED = "erased"
 
@@ -49,7 +52,7 @@ def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> U
     """Return what a link to unsubscribe is about, however old it is. None for a token that was never signed here."""
     with context.reading() as connection:
         if (subscriber := context.tokens.read_unsubscribe(token)) is not None:
-            return _describe(context, find_by_key(connection, subscriber), now)
+            return _describe(context, connection, find_by_key(connection, subscriber), now)
         request = find_refusal(context, connection, token, now)
     if request is None:
         return None
@@ -58,23 +61,30 @@ def find_unsubscribe_link(context: NewsletterContext, token: str, now: int) -> U
     return UnsubscribeLink("active", request.requested.settings.language, mask_address(request.requested.address))
 
 
-def _describe(context: NewsletterContext, known: Subscriber | None, now: int) -> UnsubscribeLink:
+def _describe(context: NewsletterContext, connection: sa.Connection, known: Subscriber | None, now: int) -> UnsubscribeLink:
     if known is not None and known.status == "active":
         return UnsubscribeLink("active", known.language, mask_address(known.address))
     if known is None or known.status != "unsubscribed":
         return UnsubscribeLink("gone", known.language if known else "")
-    link, until = context.tokens.unsubscribe(known.key), _undo_until(context, known)
+    link, until = context.tokens.unsubscribe(known.key), _undo_until(context, connection, known, now)
     undo = context.tokens.undo(known.key, known.ended or 0) if now < until else ""
     return UnsubscribeLink("gone", known.language, "", link, undo, until)
 
 
-def _undo_until(context: NewsletterContext, known: Subscriber) -> int:
-    """Return when it is too late to undo (UTC seconds): at a midnight of the site; 0 for one who did not unsubscribe."""
-    if known.status != "unsubscribed" or known.ended is None:
+def _undo_until(context: NewsletterContext, connection: sa.Connection, known: Subscriber, now: int) -> int:
+    """Return when it is too late to undo (UTC seconds): at a midnight of the site; 0 where it cannot be undone."""
+    undone = sa.and_(requests.c.mailbox_hash == _undo_hash(context, known), requests.c.created > now - UNDO_DAYS * 86400)
+    undos = connection.execute(sa.select(sa.func.count()).select_from(requests).where(undone)).scalar_one()
+    if known.status != "unsubscribed" or known.ended is None or undos >= UNDOS:
         return 0
     zone = context.config.zone
     day = datetime.fromtimestamp(known.ended, zone).date() + timedelta(days=UNDO_DAYS + 1)
     return int(datetime.combine(day, time.min, zone).timestamp())
+
+
+def _undo_hash(context: NewsletterContext, known: Subscriber) -> str:
+    """Return what stands for the mailbox in the rows of `requests` that count undoing."""
+    return context.tokens.salted(f"undo:{known.key}")
 
 
 def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -> UnsubscribeLink | None:
@@ -99,7 +109,7 @@ def unsubscribe(context: NewsletterContext, token: str, reason: str, now: int) -
         if known is not None:  # not erased
             hashed = context.tokens.salted(known.mailbox)
             end_subscription(connection, known.key, "unsubscribed", " ".join(reason.split())[:200], now, hashed)
-        return _describe(context, find_by_key(connection, subscriber), now)
+        return _describe(context, connection, find_by_key(connection, subscriber), now)
 
 
 def undo_unsubscribing(context: NewsletterContext, token: str, now: int, *, look: bool = False) -> UnsubscribeLink | None:
@@ -117,15 +127,18 @@ def undo_unsubscribing(context: NewsletterContext, token: str, now: int, *, look
             return UnsubscribeLink("active", known.language)
         hashed = context.tokens.salted(known.mailbox)
         is_free = suppression_reason(connection, hashed) in ("", "unsubscribed")
-        if known.ended != found[1] or now >= _undo_until(context, known) or not is_free:
+        if known.ended != found[1] or now >= _undo_until(context, connection, known, now) or not is_free:
             return None
         if not look:
             lift_suppression(connection, known.mailbox, hashed, now)
             back = sa.update(subscribers).where(subscribers.c.key == known.key)
             connection.execute(back.values(status="active", ended=None, reason=""))
+            names = {"token_hash": secrets.token_hex(20), "mailbox_hash": _undo_hash(context, known), "network": ""}
+            counted = {"created": now, "used": now, "expires": now, "wanted": f'{{"subscriber": {known.key}, "undone": {now}}}'}
+            connection.execute(sa.insert(requests).values(**names, **counted))
             enqueue(connection, [make_receipt(context, connection, known, now)], now)
             return UnsubscribeLink("active", known.language)
-        return _describe(context, known, now)
+        return _describe(context, connection, known, now)
 
 
 def erase_address(context: NewsletterContext, address: str, now: int) -> bool:
