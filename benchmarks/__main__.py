@@ -17,6 +17,7 @@ from pathlib import Path
 
 from . import (
     against_hugo,
+    bombs,
     change,
     cold,
     composing,
@@ -55,6 +56,7 @@ MEASURES: dict[str, Callable[[Bench], Iterable[Result | Traces]]] = {
     "hugo": against_hugo.measure,
     "idle": idle.measure,
     "change": change.measure,
+    "bombs": bombs.measure,
     "restart": restart.measure,
     "export": exporting.measure,
     "static": static_tree.measure,

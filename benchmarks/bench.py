@@ -67,7 +67,10 @@ def clean_environ() -> dict[str, str]:
 def _code() -> str:
     """Of everything that decides what is in a catalog."""
     package = ROOT / "feeds"
-    paths = [package / "database.py", package / "model.py", *sorted((package / "library").glob("*.py"))]
+    paths = [
+        package / "model.py",
+        *sorted(path for part in ("database", "store", "catalog") for path in (package / part).rglob("*.py")),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
