@@ -35,6 +35,7 @@ from .body_limit import MAX_BODY
 from .cache import ResponseCache, revalidate
 from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
+from .origin import refuse_unless_own
 from .rate_limit import RateLimiter
 from .views import feeds, language, newsletter, pages, select, web_readers
 
@@ -104,6 +105,7 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     flask.add_url_rule("/metrics", view_func=metrics)
     flask.register_error_handler(HTTPException if static else Exception, errors.handle_error)  # an export wants to know itself
     flask.before_request(_choose_language)
+    flask.before_request(refuse_unless_own)
     flask.after_request(_finish)
     return flask
 

@@ -12,7 +12,7 @@ import io
 from collections.abc import AsyncIterable
 from typing import Any
 
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 #: Bytes. The largest form of the service has fewer; a longer body is answered 413.
 MAX_BODY = 64 * 1024
@@ -54,7 +54,7 @@ class Bodies:
                     if deadline not in self._evicted:
                         deadline.reschedule(begun + GRACE + received / RATE)
         except TimeoutError:
-            raise (ServiceUnavailable() if deadline in self._evicted else RequestTimeout()) from None
+            raise RequestTimeout from None
         finally:
             own.pop(deadline)
             self._evicted.discard(deadline)

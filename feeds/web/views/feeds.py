@@ -22,6 +22,7 @@ from ..application import application
 from ..body_limit import MAX_BODY
 from ..cache import CachedDocument
 from ..conditional import decide, etags
+from ..origin import from_anywhere
 from ..rate_limit import client_address, format_network
 from . import made_on_request, moved_permanently, render_page
 
@@ -99,6 +100,7 @@ def opml_list(plural: str = "feeds") -> Answer:
 
 
 @hub_blueprint.post("/hub")
+@from_anywhere
 def ask() -> Answer:
     """The WebSub hub: a subscriber asks to be pushed a feed, or to be left alone."""
     app = application()

@@ -31,6 +31,7 @@ from ...newsletter.subscribers.records import Subscriber
 from ...newsletter.subscribers.signup import Confirmation, SignupForm
 from ...newsletter.subscribers.unsubscribe import UnsubscribeLink
 from ..application import Application, application
+from ..origin import from_anywhere, refuse_other_sites
 from ..rate_limit import Networks, client_address, format_address
 from . import made_on_request, render_page
 from .language import COOKIE, words
@@ -74,9 +75,9 @@ def private_page(template: str, status: int, **values: Any) -> Answer:
 
 
 def private(response: Answer) -> Answer:
-    """Mark a response as one subscriber's: not cached, without referrer, not indexed."""
+    """Mark a response as one subscriber's: not cached, not indexed, its address told to no other site."""
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, its own forms would have no Origin either
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
@@ -379,6 +380,7 @@ def show_unsubscribe(token: str) -> Answer:
 
 
 @blueprint.post("/unsubscribe/<token>")
+@from_anywhere
 def submit_unsubscribe(token: str) -> Answer:
     """Unsubscribe, by one click of a mail program (RFC 8058) or by the button of the page."""
     context, now = newsletter_context(), int(time.time())
@@ -389,6 +391,7 @@ def submit_unsubscribe(token: str) -> Answer:
         said = parse_qs(body.decode("utf-8", "replace").strip()).get("List-Unsubscribe", [""])[0]
     if said.casefold() == "one-click":
         return _unsubscribe_page(unsubscribe.unsubscribe(context, token, "one-click", now))
+    refuse_other_sites()  # the rest is the page's
     if request.form.get("link") == "yes" and owner.request_link(context, token, now):
         return private_page("subscribed.html", 200, sent="owner")
     if request.form.get("confirm") == "yes":
@@ -425,6 +428,7 @@ def _undo_page(found: UnsubscribeLink | None) -> Answer:
 
 
 @blueprint.post("/bounces/<name>")
+@from_anywhere
 def receive_bounces(name: str) -> Answer:
     """Take the events of a mail provider, for a bounce source that an installed package brings; 404 for any other name."""
     context = newsletter_context()
