@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from . import database, resources, urls
 from .catalog import ingest, queries
-from .config.environment import FILE, Environment, find_differences
+from .config.environment import FILE, Environment, find_differences, variable
 from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, feed_path
 from .database import identity, tables
@@ -41,6 +41,7 @@ def check(environment: Environment) -> list[Problem]:
     """Return all faults, those of the configuration alone where it cannot be loaded; those of the kind "hint" only advise."""
     hints = [_as_problem(hint, "hint") for hint in (*removed_settings(environment), *find_differences(environment.root / FILE))]
     hints += _check_database(environment)
+    hints += _check_secrets(environment)
     try:
         config = load_config(environment)
     except ConfigError as error:
@@ -66,6 +67,14 @@ def _tidy(environment: Environment, config: Config | None) -> Iterator[Problem]:
     """Put the modes of private files right, and yield those that others could read."""
     for wide in tidy_files(environment, config):
         yield Problem(str(wide.path), 0, 0, str(wide), "hint")
+
+
+def _check_secrets(environment: Environment) -> Iterator[Problem]:
+    """Yield secrets that can be guessed. A weak operator's token opens nothing; a weak key of links is only advised against."""
+    make = 'take one that `python3 -c "import secrets; print(secrets.token_urlsafe(32))"` makes'
+    for name, reason in environment.weak_secrets.items():
+        kind = "config" if name == variable("operator_token") else "hint"
+        yield Problem(name, 0, 0, f"it can be guessed: {reason}; {make}", kind)
 
 
 def _as_problem(fault: Fault, kind: str = "config") -> Problem:

@@ -45,6 +45,36 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+#: What people write where a secret is asked for, and rows of keyboards; longer ones first.
+_COMMON = re.compile(
+    "administrator|qwertyuiop|production|123456789|asdfghjkl|changeit|changeme|operator|password|passwort|passwd|letmein|zxcvbnm|"
+    "default|example|replace|dragon|monkey|qwerty|qwertz|secret|change|welcome|token|admin|feeds|login|your|test|this|here|root|key"
+)
+
+
+def weakness(secret: str) -> str:
+    """Return why a secret that people chose can be guessed, "" where it is long and mixed enough.
+
+    At least 16 characters are wanted, without repeating a shorter text; and of what is left without common words, sequences and
+    repetitions at least 8 characters, 6 of them different. What `new_secret` makes always has that.
+
+    >>> weakness("change-me-in-production"), weakness("Zk3-wbTq9_xLr2Vd")
+    ('it is made of common words, sequences or repetitions', '')
+    """
+    if len(secret) < 16:
+        return "it has fewer than 16 characters"
+    if (period := (secret + secret).find(secret, 1)) < 16:
+        return f"it repeats {period} characters"
+    rest, before = "", 0
+    for character in _COMMON.sub("", secret.casefold()):
+        if abs(ord(character) - before) > 1:
+            rest += character
+        before = ord(character)
+    if len(rest) < 8 or len(set(rest)) < 6:
+        return "it is made of common words, sequences or repetitions"
+    return ""
+
+
 class Tokens:
     """Make and read all kinds of tokens of one secret. Reading returns None for a token that this secret did not sign.
 

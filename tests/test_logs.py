@@ -125,7 +125,7 @@ def test_secrets_of_settings_are_tokens_and_passwords() -> None:
 
 # -- a real service ------------------------------------------------------------------
 
-OPERATOR, SIGNING, PASSWORD = "operator-token-4711", "signing-key-0815-0815", "pa55word-of-mailer"
+OPERATOR, SIGNING, PASSWORD = "operator-token-4711-wbTq9x", "signing-key-0815-0815", "pa55word-of-mailer"
 READER = "reader.zq@example.org"
 
 

@@ -67,8 +67,8 @@ def everything_published(site: Any) -> bytes:
 
 def console_pages(site: Any) -> list[bytes]:
     """What the operator sees: above all the lines of files in quarantine."""
-    client = Client(create_app(site.environment.model_copy(update={"operator_token": SecretStr("a token")})))
-    client.post("/operator/sign-in", data={"token": "a token"})
+    client = Client(create_app(site.environment.model_copy(update={"operator_token": SecretStr("open-sesame-0123456789")})))
+    client.post("/operator/sign-in", data={"token": "open-sesame-0123456789"})
     answers = [client.get(f"/operator/{room}") for room in ("", "quarantine", "feeds", "configuration", "log")]
     assert [answered.status_code for answered in answers] == [200] * 5
     return [answered.get_data() for answered in answers]

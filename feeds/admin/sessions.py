@@ -39,7 +39,7 @@ class SessionKeys:
     @classmethod
     def of(cls, runtime: Runtime) -> SessionKeys:
         """Return the keys of this configuration. The first call may write the service's secret."""
-        return cls(runtime.environment.operator_token.get_secret_value(), runtime.tokens())
+        return cls(runtime.environment.console_token, runtime.tokens())
 
     def session_id(self, cookie: str) -> str:
         """Return the id under which the session's row is stored."""

@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ..errors import ConfigError, Fault, FeedsError
+from ..tokens import weakness
 
 PREFIX = "FEEDS_"
 #: Characters of a file that is one secret: far more than any has.
@@ -111,6 +112,19 @@ class Environment(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return the values of all fields that are a secret, or hold one."""
         return tuple(value.get_secret_value() for _name, value in self if isinstance(value, SecretStr))
+
+    @property
+    def console_token(self) -> str:
+        """Return the operator's token; "" where there is none, or one that can be guessed: then there is no console."""
+        token = self.operator_token.get_secret_value()
+        return "" if weakness(token) else token
+
+    @property
+    def weak_secrets(self) -> dict[str, str]:
+        """Return why secrets that somebody chose can be guessed, by the name of their variable."""
+        chosen = {"operator_token": self.operator_token, "secret_key": self.secret_key}
+        found = {name: weakness(value.get_secret_value()) for name, value in chosen.items() if value}
+        return {variable(name): reason for name, reason in found.items() if reason}
 
     def locate(self, url: str) -> str:
         """Return the address of another database that is written as FEEDS_DATABASE_URL is: relative paths from the root."""

@@ -145,6 +145,13 @@ Authority = Annotated[
 Language = Annotated[
     str, _matching(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", "expected a language tag such as zh-CN or en (RFC 5646)")
 ]
+Contact = Annotated[
+    str,
+    _matching(
+        r"((mailto:[!-~]+@|https://|tel:)[!-~]+)?",
+        "expected an address such as mailto:security@example.org or https://example.org/security",
+    ),
+]
 Hub = Annotated[
     str,
     _matching(
@@ -216,6 +223,7 @@ class Site(_File):
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ("loopback",)
     limits: ClientLimits = Field(default_factory=ClientLimits)
     audience_days: Annotated[int, Field(ge=0, le=36_500)] = 400
+    security_contact: Contact = ""
     #: YAML 1.1 reads `off` as false.
     metrics: Annotated[Literal["local", "public", "off"], BeforeValidator(lambda value: "off" if value is False else value)] = (
         "local"

@@ -32,6 +32,7 @@ from ..newsletter.issues import archive, planning
 from ..runtime import Runtime
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
+from ..web.app import current_security_txt
 from . import files
 from .export import Options, Report, Source, update_tree
 from .files import Render, SiteFile, digest_of, mark_of, path_of
@@ -153,7 +154,8 @@ class Exporter:
                 for row in database.fetch_rows(connection, query):
                     rows.update(repr(row).encode())
             static = [digest_of(path.read_bytes()) for path in sorted(resources.STATIC.iterdir())]
-            return mark_of(shared_mark(config, self._root), str(self._feeds_only), *static, rows.hexdigest())
+            contact = current_security_txt(config)
+            return mark_of(shared_mark(config, self._root), str(self._feeds_only), contact, *static, rows.hexdigest())
 
     def files(self) -> list[SiteFile]:
         """Return all files, from one snapshot of the catalog. Raises AddressError before the first rescan."""
@@ -173,6 +175,7 @@ class Exporter:
                 _digests(connection, site),
                 _opml(site.states.values(), site.terms, site.shared),
                 _overviews(site),
+                _security_txt(config),
             ):
                 found += some
             return [*found, *_redirects(site, found)]
@@ -294,6 +297,11 @@ def _overviews(site: SiteContent) -> Iterator[SiteFile]:
     newest = site.shown(site.snapshot.newest[: pages.NEWEST])
     own = [(state.path, state.title, state.articles) for state in site.states.values() if state.path.startswith("feeds/")]
     yield _page("/", site.mark(newest, own, *terms.values()))
+
+
+def _security_txt(config: Config) -> Iterator[SiteFile]:
+    if text := current_security_txt(config):
+        yield SiteFile(".well-known/security.txt", digest_of(text.encode()), make=functools.partial(text.encode))
 
 
 def _digests(connection: sa.Connection, site: SiteContent) -> Iterator[SiteFile]:

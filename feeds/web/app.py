@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 
 import jinja2
-from flask import Flask, Response, g, request
+from flask import Flask, Response, abort, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from .. import i18n, logs, urls
 from ..audience import requests
 from ..config.environment import Environment
+from ..config.models import Config
+from ..config.security_txt import security_txt
 from ..counters import STARTS
 from ..feed_formats import load_formats
 from ..model import FACETS
@@ -103,6 +105,7 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     flask.add_url_rule("/health", view_func=health)
     flask.add_url_rule("/ready", view_func=ready)
     flask.add_url_rule("/metrics", view_func=metrics)
+    flask.add_url_rule("/.well-known/security.txt", view_func=well_known)
     flask.register_error_handler(HTTPException if static else Exception, errors.handle_error)  # an export wants to know itself
     flask.before_request(_choose_language)
     flask.before_request(refuse_unless_own)
@@ -220,6 +223,17 @@ def ready() -> Answer:
 
 def _wants_json() -> bool:
     return request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json"
+
+
+def current_security_txt(config: Config) -> str:
+    """Return security.txt as it is now, for the service and for a static site; "" for none."""
+    return security_txt(config.site, time.time())
+
+
+def well_known() -> Answer:
+    """security.txt (RFC 9116), where the setting `security_contact` is not empty."""
+    text = current_security_txt(application().config) or abort(404)
+    return Response(text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "public, max-age=86400"})
 
 
 def metrics() -> Answer:

@@ -99,8 +99,8 @@ class FastPath:
         self._numbers = itertools.count(1)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        request_id = self._request_id(environ, self.editions.latest)
-        if (found := self._answer_from_cache(environ, request_id, self.editions.latest)) is None:
+        if (found := self._answer_from_cache(environ, self.editions.latest)) is None:
+            request_id = self._request_id(environ, self.editions.latest)
             if not environ.get("QUERY_STRING", "").isascii():  # typed without percent signs: Flask raises where it is not UTF-8
                 encoded = _NOT_ASCII.sub(lambda found: quote(found[0], encoding="latin-1"), environ["QUERY_STRING"])
                 environ["QUERY_STRING"] = encoded
@@ -113,19 +113,17 @@ class FastPath:
         """Return status, headers and body of a cached document; None where there is none, or the database would be asked."""
         if (edition := self.editions.known()) is None:
             return None
-        return self._answer_from_cache(environ, self._request_id(environ, lambda: edition), lambda: edition)
+        return self._answer_from_cache(environ, lambda: edition)
 
-    def _request_id(self, environ: dict[str, Any], edition: Callable[[], Edition]) -> str:
+    def _request_id(self, environ: dict[str, Any], latest: Callable[[], Edition]) -> str:
         if (given := environ.get("HTTP_X_REQUEST_ID")) is not None and _REQUEST_ID.fullmatch(given):
             with contextlib.suppress(Exception):  # the database is away: the known configuration stays in force
-                self.limiter.adopt(edition().config)
+                self.limiter.adopt(latest().config)
             if self.limiter.trusts(environ):  # the id that a proxy of the operator gave the request
                 return str(given)
         return f"{self._prefix}-{next(self._numbers)}"
 
-    def _answer_from_cache(
-        self, environ: dict[str, Any], request_id: str, latest: Callable[[], Edition]
-    ) -> tuple[int, Headers, bytes] | None:
+    def _answer_from_cache(self, environ: dict[str, Any], latest: Callable[[], Edition]) -> tuple[int, Headers, bytes] | None:
         path = environ["PATH_INFO"]
         # A selection is what its query says; the key is as in `views.select`.
         cached = self.cache.get(f"{path[1:]}?{environ['QUERY_STRING']}" if path.startswith("/select.") else path)
@@ -137,6 +135,7 @@ class FastPath:
             or not cached.can_answer(environ)
         ):
             return None
+        request_id = self._request_id(environ, latest)
         status, headers, body = self.limiter.respond(cached, environ, edition)
         if environ["REQUEST_METHOD"] == "HEAD":
             body = b""

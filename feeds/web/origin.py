@@ -39,21 +39,25 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{netloc}" if netloc else ""
 
 
-def is_own(origin: str | None, fetch_site: str | None, host: str, others: Collection[str]) -> bool:
-    """Return whether a form was sent by a page of this service, or of the origins `others`, as far as browsers say.
+def is_own(origin: str | None, fetch_site: str | None, host: str, own: Collection[str], *, across: bool) -> bool:
+    """Return whether a form was sent by a page of this service, as far as browsers say.
 
-    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, None where there are none; `host` is the request's. A
-    client that sends neither is no browser of today, and has no cookies but its own.
+    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, None where there are none; `host` is the request's.
+    `own` are the origins of this service, a static site's among them; `across` says whether one of them may send to another. A
+    client that sends neither header is no browser of today.
 
-    >>> is_own("https://evil.example", "cross-site", "feeds.example", ()), is_own("null", "same-origin", "feeds.example", ())
-    (False, True)
+    >>> is_own("https://evil.example", "cross-site", "feeds.example", (), across=True)
+    False
+    >>> is_own("null", "same-origin", "feeds.example", (), across=True)  # a page without referrer, or a private window
+    True
     """
-    if fetch_site is not None and fetch_site.lower() in ("same-origin", "none"):
-        return True
-    if origin is None:
-        return fetch_site is None
-    written = origin_of(origin)
-    return bool(written) and (written in others or (fetch_site is None and urlsplit(written).netloc == host.lower()))
+    written = origin_of(origin or "")
+    known = written in own or bool(written and urlsplit(written).netloc == host.lower())
+    if fetch_site is None:
+        return origin is None or known
+    if fetch_site.lower() in ("same-origin", "none"):
+        return origin in (None, "null") or known
+    return across and written in own
 
 
 def refuse_unless_own() -> None:
@@ -66,7 +70,7 @@ def refuse_unless_own() -> None:
 def refuse_other_sites() -> None:
     """Abort with 403 where a page of another site has sent this request."""
     config = application().editions.latest().config
-    site = config.site if config and request.blueprint != "operator" else None
-    others = {origin_of(url) for url in (site.base_url, site.service_url)} if site else set()
-    if not is_own(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host, others):
+    own = {origin_of(url) for url in (config.site.base_url, config.site.service_url) if url} if config else set()
+    given, across = request.headers.get, request.blueprint != "operator"
+    if not is_own(given("Origin"), given("Sec-Fetch-Site"), request.host, own, across=across):
         abort(403)

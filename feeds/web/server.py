@@ -60,6 +60,9 @@ def serve(environment: Environment, host: str, port: int, workers: int, *, clock
         log_dictconfig=logs.GRANIAN,
         process_name=None,
     )
+    for name, reason in environment.weak_secrets.items():
+        closed = "the console stays off" if name == variable("operator_token") else "links in mails can be forged"
+        log.warning("weak_secret", variable=name, reason=reason, effect=closed)
     clock_process = server.clock_process = _ClockProcess(environment) if clock else None
     log.info("serving", address=f"http://{host}:{port}", workers=workers, clock=clock)
     try:

@@ -40,7 +40,7 @@ def configuration(language: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proxied") / "site", FEEDS_OPERATOR_TOKEN="a token") as found:
+    with serving(tmp_path_factory.mktemp("proxied") / "site", FEEDS_OPERATOR_TOKEN="open-sesame-0123456789") as found:
         yield found
 
 

@@ -566,3 +566,18 @@ def test_going_over_to_feeds_alone_takes_the_pages_away(filled: Any, place: Path
     assert run(filled, place, feeds_only=True).removed > 0
     assert "index.html" not in tree(place) and "all.atom" in tree(place)
     assert run(filled, place, feeds_only=True).written == 0
+
+
+def test_security_txt_is_in_the_tree_where_it_is_set(filled: Any, place: Path) -> None:
+    run(filled, place)
+    path = place / ".well-known" / "security.txt"
+    assert not path.exists()
+    filled.settle("site.yaml", security_contact="https://example.org/security")
+    filled.rescan()
+    run(filled, place)
+    assert path.read_bytes() == Client(create_app(filled.environment)).get("/.well-known/security.txt").data
+    assert counts(run(filled, place))[0] == 0, "nothing is written again before the month ends"
+    filled.settle("site.yaml", security_contact="")
+    filled.rescan()
+    run(filled, place)
+    assert not path.exists()

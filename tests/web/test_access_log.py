@@ -195,7 +195,7 @@ def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_f
     before = client.get("/all.atom")
     away = Away(in_a_file)
     app.limiter.stats.flush()
-    web_service = app.app.app.__self__.extensions["feeds"].runtime  # type: ignore[attr-defined]
+    web_service = app.app.__self__.extensions["feeds"].runtime  # type: ignore[attr-defined]
     web_service.close()  # as a server that was stopped closes its connections
     away.take()
     app.editions.expire()

@@ -175,6 +175,39 @@ def test_without_a_token_none_is_right(web_site: Any) -> None:
         assert ask(application(web_site), "192.0.2.7", Authorization=given).status_code in (401, 403)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "192.0.2.1",
+        "0.0.0.0",
+        "[2001:db8::1]:80",
+        "localhost@evil.example",
+        "evil.example#localhost",
+        "xlocalhost",
+        "127.0.0.1 evil.example",
+        ":8000",
+        "::1]",
+        "[",
+        "1",
+        "０",
+    ],
+)
+def test_figures_for_this_machine_are_for_its_own_names(client: Client, host: str) -> None:
+    """A page elsewhere may have its name lead to this machine: its requests come from here, under that name."""
+    assert ask(client, "127.0.0.1", Host=host).status_code in (400, 403)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8000", "localhost.:80", "127.0.0.1:8000", "127.1.2.3", "[::1]", "[::1]:8000"]
+)
+def test_figures_for_this_machine_are_there_under_each_of_its_names(client: Client, host: str) -> None:
+    assert ask(client, "127.0.0.1", Host=host).status_code == ask(client, "::1", Host=host).status_code == 200
+
+
 @pytest.mark.parametrize(("setting", "far", "near"), [("local", 403, 200), ("public", 200, 200), ("off", 403, 403)])
 def test_the_setting_says_who_may_look(web_site: Any, setting: str, far: int, near: int) -> None:
     (web_site.config_dir / "site.yaml").open("a").write(f"metrics: {setting}\n")  # as an operator writes it: off is false

@@ -59,8 +59,8 @@ def number_arg(name: str) -> int:
 def guard() -> Answer | None:
     """Let the request pass (None), or answer it: 404 without a token, 303 to the sign-in, 403 without the session's key."""
     app = application()
-    if not app.runtime.environment.operator_token:
-        return page("off.html", 404)
+    if not app.runtime.environment.console_token:
+        return page("off.html", 404, weak=bool(app.runtime.environment.operator_token))
     changes = request.method not in ("GET", "HEAD")
     if request.endpoint in _WITHOUT_SESSION:
         return None

@@ -25,7 +25,7 @@ from ...counters import METRICS
 from ...monitoring.gauges import Snapshot, take_snapshot
 from ...monitoring.health import FACTS
 from ..application import application
-from ..rate_limit import Networks, client_address
+from ..rate_limit import Networks, client_address, parse_address
 
 _DEGRADED = "1 where `/ready` says that this is not as it should be."
 _LOOPBACK = Networks(("loopback",))
@@ -34,7 +34,7 @@ _LOOPBACK = Networks(("loopback",))
 def metrics() -> Answer:
     """Answer a scrape: with the operator's token always, without it as the setting `metrics` says."""
     app, now = application(), time.time()
-    site, token = app.config.site, app.runtime.environment.operator_token.get_secret_value()
+    site, token = app.config.site, app.runtime.environment.console_token
     headers, refusal = {"Cache-Control": "no-store"}, ("", 200)
     if given := request.headers.get("Authorization", ""):
         if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
@@ -42,7 +42,7 @@ def metrics() -> Answer:
             headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
     elif site.metrics != "public":
         near = _LOOPBACK.contains(client_address(request.environ, Networks(site.trusted_proxies)))
-        if site.metrics != "local" or not near:
+        if site.metrics != "local" or not near or not is_loopback(request.headers.get("Host", "")):
             refusal = "figures are for the operator: from this machine, or with FEEDS_OPERATOR_TOKEN as bearer\n", 403
     if refusal[0]:
         return Response(*refusal, content_type="text/plain; charset=utf-8", headers=headers)
@@ -57,6 +57,16 @@ def metrics() -> Answer:
     else:
         registry.register(Collector(snapshot, now, app.started))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers=headers)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the header Host names this machine: a page whose own name was made to lead here has another.
+
+    >>> [is_loopback(host) for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "127.0.0.1.evil.example", "")]
+    [True, True, True, False, False]
+    """
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return name.lower().rstrip(".") == "localhost" or _LOOPBACK.contains(parse_address(name))
 
 
 class _OnlyFault:

@@ -108,7 +108,7 @@ def _builder(built: SelectionPage | None, query: str, fault: str, status: int) -
         clauses=clauses(feed.selection, _address) if feed else [],
         pairs=parse_qsl(query, keep_blank_values=True),
         popular=app.runtime.read(pages.most_used_terms, POPULAR),
-        console=bool(app.runtime.environment.operator_token),
+        console=bool(app.runtime.environment.console_token),
         adding=lambda term: _address([*pairs, (term.facet, term.name)]),
         modes=MODES,
         yaml=selection_yaml(feed.selection, selections.title(feed.selection, chinese=app.config.chinese)) if feed else "",
