@@ -1,10 +1,14 @@
 """Configure logs: one event a line, of this program and of its libraries alike. Invariant: no secret is logged.
 
+What articles, readers and servers say may hold characters that move a terminal's cursor, begin a line or turn the order of
+letters around: `printable` escapes them, in every shape of the log and in what commands print.
+
 Three shapes: `console` for eyes, `logfmt` and `json` for machines; `auto` is the first on a terminal and logfmt elsewhere.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -23,7 +27,30 @@ _USERS = re.compile(r"(://)[^\s/?#\"']*@")
 _MAILBOXES = re.compile(r"[^\s<>()\[\]\"',;:=@/\\]+@(?=[\w-]+(?:\.[\w-]+)+)")
 _CREDENTIALS = re.compile(r"\b(bearer|basic|plain)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 
+#: Control characters (C0, DEL, C1), ends of lines, what sets the direction of text or is not seen, tags, halves of surrogates.
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
 Event = MutableMapping[str, Any]
+
+
+def printable(text: str, but: str = "") -> str:
+    r"""Return text in which characters that control a terminal or the shape of a line are escaped, all `but` some.
+
+    >>> printable("\x1b[31mred\u202e\n"), printable("a\tb\n", but="\n")
+    ('\\x1b[31mred\\u202e\\n', 'a\\tb\n')
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in but else found[0].encode("unicode_escape").decode(), text)
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON on one line in which the same characters are escaped, so that it means what it did.
+
+    >>> printable_json('{"title": "\x9b\u202e"}')
+    '{"title": "\\u009b\\u202e"}'
+    """
+    return _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 class Scrub:
@@ -91,19 +118,19 @@ def configure(format: str = "auto", *, secrets: Iterable[str] = ()) -> None:
         Scrub(secrets),
         _in_order,
     ]
-    renderer: Any = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+    renderers: list[Any] = [structlog.processors.LogfmtRenderer(bool_as_flag=False), lambda _log, _name, line: printable(line)]
     if format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=True)
+        renderers = [_escape, structlog.dev.ConsoleRenderer(colors=True)]
     elif format == "json":
-        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+        renderers = [structlog.processors.JSONRenderer(ensure_ascii=False), lambda _log, _name, line: printable_json(line)]
     structlog.configure(
-        processors=[*prepared, renderer],
+        processors=[*prepared, *renderers],
         logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     whole = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-        processors=[_name_library, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *prepared, renderer],
+        processors=[_name_library, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *prepared, *renderers],
     )
     # What libraries log (granian, Alembic, APScheduler) goes the same way, from warnings on.
     handler = _ToStderr()
@@ -130,6 +157,14 @@ def _in_order(_logger: object, _method: str, event: Event) -> Event:
     event["event"] = " ".join(str(event.get("event", "")).split())
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}
+
+
+def _escape(_logger: object, _method: str, event: Event) -> Event:
+    """Escape the texts of an event, but for the lines of a traceback. What is not text is shown as Python writes it."""
+    return {
+        printable(name): printable(value, "\n\t" if name in ("exception", "stack") else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
 class _ToStderr(logging.Handler):

@@ -162,11 +162,12 @@ def settle_database(root: Path, template: Site | None = None) -> None:
         (root / ".env").write_text(f'FEEDS_DATABASE_URL="{made}"\n')
         if template:
             _fill(made, template)
-    elif template:
+        return
+    (root / "var" / "feeds.db").touch(0o600)
+    if template:
         with contextlib.closing(sqlite3.connect(template.database)) as connection:
             connection.execute(f"VACUUM INTO '{root / 'var' / 'feeds.db'}'")
     else:
-        (root / "var" / "feeds.db").touch(0o600)
         (root / "var" / "feeds.db").write_bytes(_empty_file())
 
 

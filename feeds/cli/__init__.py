@@ -20,6 +20,7 @@ from .common import (
     JSON,
     LOG,
     command,
+    echo,
     log_to_stderr,
     look_at_runtime,
     open_runtime,
@@ -222,7 +223,7 @@ def health(config_dir: Path, role: str, host: str, port: int) -> None:
     with look_at_runtime(config_dir) as runtime:
         web = role == "web"
         found = probes.ask_web(host, port) if web else probes.ask_database(runtime.engine, role, time.time())
-    click.echo(found.words, err=not found.well)
+    echo(found.words, err=not found.well)
     sys.exit(0 if found.well else 1)
 
 
@@ -260,7 +261,7 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
     if as_json:
         print_json({name: getattr(report, name) for name in report.__slots__})
     else:
-        click.echo(
+        echo(
             f"{report.articles} articles ({report.added} added, {report.changed} changed, {report.renamed} renamed, "
             f"{report.removed} removed), {report.quarantined} in quarantine, {report.feeds_changed} feeds changed, "
             f"{report.seconds:.2f} s"
@@ -268,11 +269,11 @@ def rescan(config_dir: Path, as_json: bool, full: bool, pull: bool, accept_remov
         _print_ignored(report.ignored)
         _print_problems(problems[:10])
         if len(problems) > 10:
-            click.echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
+            echo(f"... and {len(problems) - 10} more in quarantine: feeds status", err=True)
     faults = [f"the last good configuration is in force: {line}" for line in found["config_fault"].splitlines()]
     faults += _store_faults(found)
     for line in faults:
-        click.echo(f"feeds: {line}", err=True)
+        echo(f"feeds: {line}", err=True)
     if faults:
         sys.exit(1)
 
@@ -310,14 +311,14 @@ def check(config_dir: Path, as_json: bool) -> None:
     else:
         _print_problems([*problems, *hints], err=False)
         _print_ignored(ignored)
-        click.echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
+        echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
 
 
 def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:
     for problem in problems:
         place = f":{problem.line}:{problem.column}" if problem.line else ""
-        click.echo(f"{problem.path}{place}: {problem.reason}", err=err)
+        echo(f"{problem.path}{place}: {problem.reason}", err=err)
 
 
 @main.command()
@@ -352,30 +353,30 @@ def status(config_dir: Path, as_json: bool) -> None:
         print_json({**whole, "audience": audience, "hub": hub})
         return
     terms = ", ".join(f"{number} {FACETS[facet].plural}" for facet, number in found["terms"].items())
-    click.echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
+    echo(f"{found['articles']} articles, {found['feeds']} feeds ({terms or 'no terms'})")
     if found["rescan"]:
-        click.echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
+        echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
         _print_ignored(found["rescan"].get("ignored", 0), err=False)
     if found["store_git"] is not None:
         _print_git(found["store_git"])
     if fault.words:
-        click.echo(f"fault: {fault.words}: {fault.advice}")
+        echo(f"fault: {fault.words}: {fault.advice}")
     for line in (*found["rescan_fault"].splitlines(), *found["config_fault"].splitlines(), *_store_faults(found)):
-        click.echo(f"fault: {line}")
+        echo(f"fault: {line}")
     if mail["issues"]:
-        click.echo("digests: " + ", ".join(f"{number} {name}" for name, number in mail.items() if number))
+        echo("digests: " + ", ".join(f"{number} {name}" for name, number in mail.items() if number))
     if audience["requests"]:
         _print_audience(audience)
     if hub["subscriptions"] or hub["pending"]:
         topics = f"hub: {hub['subscriptions']} subscriptions to {hub['topics']} feeds"
-        click.echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
-    click.echo(f"{len(problems)} files in quarantine")
+        echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
+    echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
 
 
 def _print_ignored(number: int, *, err: bool = True) -> None:
     if number:
-        click.echo(f"{number} hidden or left-over file{'s' if number > 1 else ''} ignored", err=err)
+        echo(f"{number} hidden or left-over file{'s' if number > 1 else ''} ignored", err=err)
 
 
 def _print_fault(words: str, advice: str, *, as_json: bool) -> NoReturn:
@@ -383,7 +384,7 @@ def _print_fault(words: str, advice: str, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"ok": False, "database_fault": words})
     else:
-        click.echo(f"fault: {words}: {advice}")
+        echo(f"fault: {words}: {advice}")
     sys.exit(1)
 
 
@@ -393,7 +394,7 @@ def _print_git(git: Mapping[str, Any]) -> None:
         parts.append(f"last pull {_time(git['pulled'])}" if git["pulled"] else "never pulled")
     if git["shallow"]:
         parts.append("a shallow clone, which dates nothing that its oldest commits brought")
-    click.echo(", ".join(parts))
+    echo(", ".join(parts))
 
 
 def _store_faults(found: Mapping[str, Any]) -> list[str]:
@@ -410,10 +411,10 @@ def _time(seconds: int) -> str:
 
 def _print_audience(found: Mapping[str, Any]) -> None:
     by_aggregator = ", ".join(f"{number} by {name}" for name, number in found["aggregators"].items())
-    click.echo(f"last {found['days']} days: {_audience(found)}" + (f" ({by_aggregator})" if by_aggregator else ""))
+    echo(f"last {found['days']} days: {_audience(found)}" + (f" ({by_aggregator})" if by_aggregator else ""))
     width = max(len(row["path"]) for row in found["feeds"])
     for row in found["feeds"]:
-        click.echo(f"  {row['path'] or '(others)':<{width}}  {_audience(row)}")
+        echo(f"  {row['path'] or '(others)':<{width}}  {_audience(row)}")
 
 
 def _audience(row: Mapping[str, Any]) -> str:

@@ -110,9 +110,9 @@ def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:
     text = faults.sentence(error) or unknown
     with contextlib.suppress(OSError):  # stderr may be on the full disk
         for line in (text if isinstance(error, FeedsError) else scrub.text(text)).splitlines():
-            click.echo(f"feeds: {line}", err=True)
+            echo(f"feeds: {line}", err=True)
         if meta.get(_DEBUG):
-            click.echo(scrub.text("".join(traceback.format_exception(error))), nl=False, err=True)
+            click.echo(logs.printable(scrub.text("".join(traceback.format_exception(error))), "\n\t"), nl=False, err=True)
 
 
 def _discard_output() -> bool:
@@ -185,9 +185,27 @@ def start(runtime: Runtime) -> None:
         structlog.get_logger().warning("mode_too_wide", path=str(wide.path), reason=str(wide))
 
 
+def echo(text: object, *, err: bool = False) -> None:
+    """Print one line. Articles, readers and servers have a say in it, so control characters are escaped."""
+    click.echo(logs.printable(str(text)), err=err)
+
+
+def as_json_text(value: object) -> str:
+    """Return a value as JSON on one line, with control characters escaped."""
+    return logs.printable_json(json.dumps(value, ensure_ascii=False))
+
+
 def print_json(value: object) -> None:
     """Print the one answer of a command with --json."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(as_json_text(value))
+
+
+def print_document(body: bytes) -> None:
+    """Write a document to stdout as it is; on a terminal with control characters escaped."""
+    if sys.stdout.isatty():
+        click.echo(logs.printable(body.decode("utf-8", "replace"), "\n\t"), nl=False)
+    else:
+        sys.stdout.buffer.write(body)
 
 
 def problem_rows(problems: Iterable[Problem | Fault]) -> list[dict[str, Any]]:
@@ -199,7 +217,7 @@ def print_unknown(names: Sequence[str]) -> None:
     """Say which terms of a selection no article has: a slip of the pen, or articles that are yet to come."""
     if names:
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        click.echo(f"feeds: unknown, as no article has it: {', '.join(names[:20])}{more}", err=True)
+        echo(f"feeds: unknown, as no article has it: {', '.join(names[:20])}{more}", err=True)
 
 
 @contextlib.contextmanager

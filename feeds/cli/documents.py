@@ -13,7 +13,7 @@ import click
 
 from ..errors import AddressError
 from ..model import FACETS, PLURALS
-from .common import CONFIG, JSON, command, open_runtime, print_json, show_progress
+from .common import CONFIG, JSON, command, echo, open_runtime, print_document, print_json, show_progress
 
 if TYPE_CHECKING:
     from ..model import FeedState, Selection
@@ -43,7 +43,7 @@ def list_feeds(config_dir: Path, as_json: bool) -> None:
         return
     width = max((len(row["path"]) for row in rows), default=0)
     for row in rows:
-        click.echo(f"{row['path']:<{width}}  {row['articles']:>6}  {row['updated'][:10]}  {row['title']}")
+        echo(f"{row['path']:<{width}}  {row['articles']:>6}  {row['updated'][:10]}  {row['title']}")
 
 
 def as_row(state: FeedState, selection: Selection) -> dict[str, Any]:
@@ -78,11 +78,11 @@ def show(config_dir: Path, path: str) -> None:
     with open_runtime(config_dir) as runtime:
         found = runtime.read(lookup.find_document, runtime.edition(), stem, format)
         if isinstance(found, lookup.Elsewhere):
-            click.echo(f"feeds: /{stem} is at /{found.path}", err=True)
+            echo(f"feeds: /{stem} is at /{found.path}", err=True)
             found = runtime.read(lookup.find_document, runtime.edition(), found.path, format)
     if not isinstance(found, lookup.Document) or found.body is None:
         raise AddressError(f"{path} is gone")
-    sys.stdout.buffer.write(found.body)
+    print_document(found.body)
 
 
 @click.command()
@@ -106,7 +106,7 @@ def opml(config_dir: Path, facet: str | None) -> None:
         config = runtime.edition().config
         if config is None:
             raise AddressError("nothing is published yet: run `feeds rescan`")
-        sys.stdout.buffer.write(runtime.read(documents.opml, config, chosen))
+        print_document(runtime.read(documents.opml, config, chosen))
 
 
 @click.command()
@@ -146,7 +146,7 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
             if as_json:
                 print_json(counts | {"failed": len(report.faults)})
             else:
-                click.echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
+                echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
             _print_faults(report.faults)
     if report.faults:
         sys.exit(1)
@@ -159,7 +159,7 @@ def _print_faults(faults: Mapping[str, str]) -> None:
         paths.setdefault(reason, []).append(path)
     for reason, spoiled in paths.items():
         more = f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else ""
-        click.echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
+        echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
 
 
 def _generations(ask: Callable[[], int]) -> Iterator[int]:

@@ -15,7 +15,7 @@ import click
 from ..errors import AddressError
 from ..model import FREQUENCIES
 from ..private_files import make_private_folder, write_private
-from .common import CONFIG, JSON, command, log_to_stderr, open_runtime, print_json, print_unknown, show_count
+from .common import CONFIG, JSON, command, echo, log_to_stderr, open_runtime, print_json, print_unknown, show_count
 
 if TYPE_CHECKING:
     from ..model import Issue
@@ -132,14 +132,14 @@ def plan(config_dir: Path, as_json: bool, now: int | None, limit: int) -> None:
         return
     for one in found:
         issue = one.issue
-        click.echo(f"{issue.id}: {issue.articles} new articles, {one.deliveries} subscribers{_why(issue)}")
+        echo(f"{issue.id}: {issue.articles} new articles, {one.deliveries} subscribers{_why(issue)}")
         for planned in one.recipients:
             more = f" and {planned.more} more" if planned.more else ""
-            click.echo(f"  {planned.address}: {', '.join(planned.articles)}{more}")
+            echo(f"  {planned.address}: {', '.join(planned.articles)}{more}")
         if one.deliveries > len(one.recipients):
-            click.echo(f"  ... and {one.deliveries - len(one.recipients)} more subscribers")
+            echo(f"  ... and {one.deliveries - len(one.recipients)} more subscribers")
     if not found:
-        click.echo("nothing is due, or nothing is new for anyone")
+        echo("nothing is due, or nothing is new for anyone")
 
 
 def _why(issue: Issue) -> str:
@@ -173,9 +173,9 @@ def preview(config_dir: Path, now: int | None, out: Path | None, opened: bool, *
     make_private_folder(folder)
     for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
         write_private(folder / f"digest.{name}", content)
-        click.echo(folder / f"digest.{name}")
+        echo(folder / f"digest.{name}")
     if not anything:
-        click.echo(f"feeds: nothing is new in this {request.frequency} digest; it shows the last articles that match", err=True)
+        echo(f"feeds: nothing is new in this {request.frequency} digest; it shows the last articles that match", err=True)
     if opened:
         webbrowser.open((folder / "digest.html").absolute().as_uri())
 
@@ -210,7 +210,7 @@ def send(config_dir: Path, as_json: bool, now: int | None, dry_run: bool, to: st
         context = _context(runtime)
         if to:
             message = digests.send_test(context, to, _preview_request(context, **wanted), instant)
-            click.echo(f"sent {message.message_id} to {to}", err=as_json)
+            echo(f"sent {message.message_id} to {to}", err=as_json)
             return
         if dry_run:
             found = digests.rehearse(context, instant, catching_up=now is not None, limit=0)
@@ -225,7 +225,7 @@ def send(config_dir: Path, as_json: bool, now: int | None, dry_run: bool, to: st
         _print_counts(counts, as_json)
         for issue in paused:
             why = issue.reason or "by the operator"
-            click.echo(f"feeds: {issue.id} is paused: {why}; `feeds digest resume {issue.id}`", err=True)
+            echo(f"feeds: {issue.id} is paused: {why}; `feeds digest resume {issue.id}`", err=True)
         _end_unsent(runtime, tally, paused)
 
 
@@ -247,10 +247,10 @@ def _end_unsent(runtime: Runtime, tally: Tally, paused: Sequence[Issue] = ()) ->
         )
     )
     if tally.problem:
-        click.echo(f"feeds: not sending: {tally.problem}", err=True)
+        echo(f"feeds: not sending: {tally.problem}", err=True)
     elif refused:
         reply = runtime.read(issue_status.last_reply)
-        click.echo(f"feeds: no message could be handed over: {refused}{f' ({reply})' if reply else ''}", err=True)
+        echo(f"feeds: no message could be handed over: {refused}{f' ({reply})' if reply else ''}", err=True)
     if tally.problem or refused or (paused and not tally.done):
         sys.exit(1)
 
@@ -259,7 +259,7 @@ def _print_counts(counts: Mapping[str, int], as_json: bool) -> None:
     if as_json:
         print_json(counts)
     else:
-        click.echo(", ".join(f"{number} {name}" for name, number in counts.items()))
+        echo(", ".join(f"{number} {name}" for name, number in counts.items()))
 
 
 @digest.command()
@@ -287,12 +287,12 @@ def status(config_dir: Path, as_json: bool) -> None:
         return
     _print_counts(counts, False)
     for issue, numbers in recent:
-        click.echo(f"{issue.id}  {issue.status}{_why(issue)}  " + ", ".join(f"{n} {name}" for name, n in numbers.items() if n))
+        echo(f"{issue.id}  {issue.status}{_why(issue)}  " + ", ".join(f"{n} {name}" for name, n in numbers.items() if n))
     for one in troubled:
-        click.echo(f"{one.status}: {one.address} ({one.issue}) {one.reply}".rstrip())
+        echo(f"{one.status}: {one.address} ({one.issue}) {one.reply}".rstrip())
     if any(one.status == "uncertain" for one in troubled):
         told = "uncertain: a crash or a lost reply leaves open whether the server took it"
-        click.echo(f"{told}; `feeds digest retry` sends again")
+        echo(f"{told}; `feeds digest retry` sends again")
 
 
 @digest.command()
@@ -315,7 +315,7 @@ def retry(config_dir: Path, as_json: bool, issue: str | None, failed: bool) -> N
     with open_runtime(config_dir) as runtime:
         context = _context(runtime)
         again = digests.retry(context, issue, failed=failed, now=int(time.time()))
-        click.echo(f"{again} to be sent again", err=True)
+        echo(f"{again} to be sent again", err=True)
         tally = None
         if again:
             with show_count("Sending") as progress:
@@ -338,7 +338,7 @@ def _add_action(name: str, text: str) -> None:
         with open_runtime(config_dir) as runtime:
             spared = digests.change_status(_context(runtime), issue, name, int(time.time()))
         done = f"{name}d" if name.endswith("e") else f"{name}led, {spared} messages are not sent"
-        click.echo(f"{issue}: {done}")
+        echo(f"{issue}: {done}")
 
 
 _add_action("pause", "Stop handing over messages of ISSUE, until `resume`.")
@@ -382,9 +382,9 @@ def bounces(config_dir: Path, as_json: bool) -> None:
         print_json({**found.as_json(), "issues": issues})
         return
     parts = [f"{found.counts[kind]} {words}" for kind, words in BOUNCES.items() if found.counts[kind]]
-    click.echo(f"{found.counts.total()} messages read{': ' if parts else ''}{', '.join(parts)}")
-    click.echo(f"{found.ended} taken off the list")
+    echo(f"{found.counts.total()} messages read{': ' if parts else ''}{', '.join(parts)}")
+    echo(f"{found.ended} taken off the list")
     for problem in found.kept:
-        click.echo(f"kept: {problem['message']} in {problem['mailbox']}: {problem['reason']}", err=True)
+        echo(f"kept: {problem['message']} in {problem['mailbox']}: {problem['reason']}", err=True)
     for id, kinds in issues.items():
-        click.echo(f"  {id}: {', '.join(f'{number} {kind}' for kind, number in kinds.items())}")
+        echo(f"  {id}: {', '.join(f'{number} {kind}' for kind, number in kinds.items())}")

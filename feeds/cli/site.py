@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..errors import FeedsError
-from .common import CONFIG, JSON, Command, command, log_to_stderr, open_runtime, print_json, read_environment, show_count
+from .common import CONFIG, JSON, Command, command, echo, log_to_stderr, open_runtime, print_json, read_environment, show_count
 
 #: The answer of an operator who wants no newsletter.
 NONE = "none"
@@ -126,9 +126,9 @@ def init(folder: Path, templates: bool, yes: bool, **given: str | None) -> None:
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         answers = _ask(folder, answers)
     for line in make_site(folder, _settings(answers), demo=not answers.get("store"), templates=templates):
-        click.echo(line)
+        echo(line)
     for line in _next_steps(folder, answers):
-        click.echo(line)
+        echo(line)
 
 
 def _ask(folder: Path, given: Answers) -> Answers:
@@ -209,13 +209,13 @@ def migrate(config_dir: Path, source: str | None) -> None:
     runtime = Runtime(environment, create=True)
     try:
         before, after = database.migrate(runtime.engine)
-        click.echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
+        echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
             people = Departed(runtime.departures, environment.secret_key.get_secret_value(), int(time.time()))
             with backups.open_engine(environment.locate(source)) as old, show_count("carrying over") as progress:
                 counts = backups.carry_over(old, runtime.engine, progress, people.settle)
-            click.echo(f"carried over: {backups.summary(counts)}")
-            click.echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
+            echo(f"carried over: {backups.summary(counts)}")
+            echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:
         runtime.close()
 
@@ -252,9 +252,9 @@ def backup(file: Path, config_dir: Path, as_json: bool, keep: int | None) -> Non
         noted = {"deleted": list(map(str, deleted))} if keep else {}
         print_json({"file": str(file), "bytes": file.stat().st_size, "rows": counts, **noted})
     else:
-        click.echo(f"{file}: {backups.summary(counts)}")
+        echo(f"{file}: {backups.summary(counts)}")
         if deleted:
-            click.echo(f"{len(deleted)} older {'copies' if len(deleted) > 1 else 'copy'} deleted")
+            echo(f"{len(deleted)} older {'copies' if len(deleted) > 1 else 'copy'} deleted")
 
 
 @click.command()
@@ -299,9 +299,9 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
     if as_json:
         print_json({"file": str(file), "rows": done.rows, "safety_copy": done.safety, "left_since": done.left})
         return
-    click.echo(f"restored: {backups.summary(done.rows)}")
+    echo(f"restored: {backups.summary(done.rows)}")
     if done.safety:
-        click.echo(f"what was there before: {done.safety}")
+        echo(f"what was there before: {done.safety}")
     if done.left:
-        click.echo(f"{done.left} subscribers had left since, and stay away")
-    click.echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")
+        echo(f"{done.left} subscribers had left since, and stay away")
+    echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")

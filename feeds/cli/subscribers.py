@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import sys
 import time
@@ -17,7 +16,7 @@ import click
 
 from ..errors import FeedsError
 from ..private_files import replace_file, temporary_beside
-from .common import CONFIG, JSON, command, open_runtime, print_json, print_unknown, problem_rows, show_count
+from .common import CONFIG, JSON, as_json_text, command, echo, open_runtime, print_json, print_unknown, problem_rows, show_count
 
 if TYPE_CHECKING:
     from ..newsletter import NewsletterContext
@@ -78,7 +77,7 @@ def add(config_dir: Path, as_json: bool, selects: tuple[str, ...], confirmed_at:
     if as_json:
         print_json({"status": became} | ({"unknown": unknown} if unknown else {}))
     else:
-        click.echo("entered" if became == "confirmed" else "a message that asks for confirmation is in the outbox")
+        echo("entered" if became == "confirmed" else "a message that asks for confirmation is in the outbox")
     print_unknown(unknown)
 
 
@@ -121,20 +120,20 @@ def import_(config_dir: Path, as_json: bool, file: Path, dry_run: bool, skip_fau
 
 def _print_report(report: Any, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
-    click.echo(
+    echo(
         f"{report.rows} rows: {report.added} selections {would}added, {report.subscribers} subscribers {would}new, "
         f"{report.unchanged} rows known already, {report.confirmations} confirmations {would}asked for"
     )
     if lines := report.suppressed_rows:
         rest = f" and {len(lines) - 20} more" if len(lines) > 20 else ""
-        click.echo(
+        echo(
             f"{len(lines)} rows left out, as their addresses have left, bounced or complained: "
             f"lines {', '.join(map(str, lines[:20]))}{rest}"
         )
     for fault in report.faults:
-        click.echo(f"skipped {fault}", err=True)
+        echo(f"skipped {fault}", err=True)
     if report.faulty > len(report.faults):
-        click.echo(f"skipped {report.faulty - len(report.faults)} more faulty rows", err=True)
+        echo(f"skipped {report.faulty - len(report.faults)} more faulty rows", err=True)
 
 
 @subscribers.command()
@@ -193,14 +192,14 @@ def list_(config_dir: Path, as_json: bool) -> None:
         if as_json:  # one JSON list, a row at a time: there may be a million
             click.echo("[", nl=False)
             for number, row in enumerate(rows):
-                click.echo((",\n" if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
-            click.echo("]")
+                click.echo((",\n" if number else "") + as_json_text(row), nl=False)
+            echo("]")
             return
         for row in rows:
             wanted = []
             for one in row["subscriptions"]:
                 wanted.append(f"{one['frequency']}: {', '.join(unquote(text) or 'all articles' for text in one['select'])}")
-            click.echo("  ".join([row["email"], row["status"], row["timezone"], row["language"], "; ".join(wanted)]))
+            echo("  ".join([row["email"], row["status"], row["timezone"], row["language"], "; ".join(wanted)]))
 
 
 @subscribers.command()
@@ -226,4 +225,4 @@ def erase(config_dir: Path, as_json: bool, address: str) -> None:
     if as_json:
         print_json({"erased": known})
     else:
-        click.echo("erased" if known else "nothing was known of this address; it is suppressed from now on")
+        echo("erased" if known else "nothing was known of this address; it is suppressed from now on")
