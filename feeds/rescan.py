@@ -37,6 +37,14 @@ from .syndication import editions, feed_states, feeds
 HELD, RECENTLY_REMOVED, ACCEPTED = "held", "removed_lately", "removals_accepted"
 
 
+def check_marks(connection: sa.Connection) -> None:
+    """Raise ValueError, TypeError or LookupError where a rescan, or a page, could not read what the last rescan left."""
+    stored = editions.load_state(connection)
+    editions.load_edition(connection)
+    git.check_mark(stored.get("dated", ""))
+    Aliases.from_config(json.loads(stored.get("aliases", "{}")))
+
+
 @dataclass(frozen=True, slots=True)
 class RemovalHold:
     """Articles whose files are gone, still published since `since` (UTC seconds). `mark` is a digest of their paths."""

@@ -29,7 +29,7 @@ from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.issues.planning import paused_issues
 from feeds.newsletter.subscribers import importer, unsubscribe
 from feeds.newsletter.subscribers.restored import Departed
-from feeds.rescan import rescan
+from feeds.rescan import check_marks, rescan
 from feeds.runtime import Runtime
 from feeds.syndication import editions, lookup
 
@@ -89,7 +89,8 @@ def restore(engine: sa.Engine, path: Path, now: int = NOW) -> Restored:
     """What `feeds restore` does, with the list of departures and the safety copy beside the backup."""
     folder = path.parent
     people = Departed(folder / "departures.jsonl", "", now)
-    return restores.restore(engine, path, RestoreOptions(people, editions.load_edition, folder, now, folder))
+    options = RestoreOptions(path, people, check_marks, folder, now, folder)
+    return restores.restore(engine, options)
 
 
 @pytest.fixture

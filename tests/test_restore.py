@@ -214,7 +214,8 @@ def test_issues_that_may_have_gone_out_wait_where_the_database_was_lost(full: An
     only_sqlite(full)
     full.runtime.close()
     full.database.unlink()
-    restore(full.runtime.engine, copy, NOW + 15 * DAY)
+    assert feeds(full, "restore", str(copy), "--yes").exit_code == 0
+    full.reopen()
     full.rescan(NOW + 15 * DAY + 60)
     send(full, NOW + 15 * DAY + 120)
     assert not maildir(full)
@@ -228,7 +229,8 @@ def test_a_link_of_a_lost_database_opens_nobody_elses_page(full: Any, copy: Path
     [late] = [row[0] for row in rows(full.runtime.engine)["subscribers"] if row[2] == "late@example.org"]
     full.runtime.close()
     full.database.unlink()
-    restore(full.runtime.engine, copy)
+    assert feeds(full, "restore", str(copy), "--yes").exit_code == 0
+    context = NewsletterContext.of(full.reopen(), full.runtime.edition().config)
     join(context, "other@example.org")
     [other] = [row[0] for row in rows(full.runtime.engine)["subscribers"] if row[2] == "other@example.org"]
     assert other > late

@@ -275,11 +275,11 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
       feeds restore /backup/feeds-2026-06-01.db
       feeds restore feeds.db --yes
     """
+    from .. import rescan
     from ..database import backup as backups
     from ..database import restore as restores
     from ..newsletter.subscribers.restored import Departed
     from ..runtime import Runtime
-    from ..syndication import editions
 
     if not yes and not sys.stdin.isatty():
         raise FeedsError("what is in the database is replaced: add --yes to do so where nobody can be asked")
@@ -291,9 +291,9 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
         people = Departed(runtime.departures, secret, now)
         with show_count("restoring") as progress:
             options = restores.RestoreOptions(
-                people, editions.load_edition, runtime.folder, now, runtime.watch.folder, progress
+                file, people, rescan.check_marks, runtime.folder, now, runtime.watch.folder, progress
             )
-            done = restores.restore(runtime.engine, file, options)
+            done = restores.restore(runtime.engine, options)
     finally:
         runtime.close()
     if as_json:

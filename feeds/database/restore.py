@@ -57,6 +57,8 @@ SINCE: tuple[sa.Table, ...] = (
     *(selections, cohorts, suppressions, requests, outbox, plans, issues, issue_articles, issue_sections, deliveries),
     *(buckets, bounces, hub_subscriptions, hub_requests, hub_announced, operator_sessions, operator_log),
 )
+#: Rows of `state` that belong to the catalog, and so come with a backup; all others are about the service that runs.
+MARKS = ("config", "parse", "aliases", "shown", "touched", "dated", "generation", "changed", "secret")
 
 
 class Settled(Protocol):
@@ -71,11 +73,12 @@ class Settled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """`people`: who settles subscribers; `check`: raises for a backup that the service could not read.
+    """`file`: the backup; `people`: who settles subscribers; `check`: raises where marks of the catalog cannot be read.
 
     `folder`: where a server's safety copy goes; `var`: the site's, with the record of its database; `now` in UTC seconds.
     """
 
+    file: Path
     people: Settled
     check: Callable[[sa.Connection], object]
     folder: Path
@@ -93,25 +96,21 @@ class Restored:
     left: int = 0
 
 
-def restore(target: sa.Engine, path: Path, options: RestoreOptions) -> Restored:
+def restore(target: sa.Engine, options: RestoreOptions) -> Restored:
     """Replace everything by a backup, all or nothing, while the service runs.
 
     Processes see a new generation and read again. Issues that were open are paused. A backup of an older version is brought up
     to date, in a copy. Raises DatabaseError for a file that is not a sound backup, SchemaError for one of a newer version, or
     for a database that this program does not fit; then nothing has changed.
     """
-    home = options.folder if database.is_postgresql(target) else Path(str(target.url.database)).parent
+    home = options.folder if database.is_postgresql(target) else _place(target).parent
     private_files.make_private_folder(home)
     with (
         private_files.temporary_beside(home / "restore.db") as draft,
-        backup_file.opened(path, draft) as source,
+        backup_file.opened(options.file, draft) as source,
         database.reading(source) as rows,
         backup.open_engine(target.url.render_as_string(hide_password=False)) as target,  # a watched one refuses what is to go
     ):
-        try:
-            options.check(rows)
-        except (ValueError, TypeError, LookupError) as error:
-            raise DatabaseError(f"{path}: no backup of this service: {str(error).splitlines()[0][:200]}") from None
         if not database.is_postgresql(target) and not _is_sound(target):
             done = _swap(target, rows, options)
         else:
@@ -121,9 +120,16 @@ def restore(target: sa.Engine, path: Path, options: RestoreOptions) -> Restored:
         return done
 
 
+def _place(target: sa.Engine) -> Path:
+    """Return the file of an SQLite database, where a link to it leads."""
+    return Path(os.path.realpath(str(target.url.database)))
+
+
 def _is_sound(target: sa.Engine) -> bool:
     """Return whether the tables of an SQLite file can be read. Nothing is written. Raises SchemaError for another version."""
-    place = Path(str(target.url.database))
+    place = _place(target)
+    if place.exists() and not place.is_file():
+        raise DatabaseError(f"{place}: something else is in the place of the database file")
     try:
         if not place.stat().st_size:
             return False
@@ -182,8 +188,9 @@ def _continues(rows: sa.Connection, written: sa.Connection) -> bool:
         query = sa.select(*columns)
         if not {tuple(row) for row in written.execute(query)}.issuperset(tuple(row) for row in rows.execute(query)):
             return False
-    secret = sa.select(state.c.value).where(state.c.name == "secret")
-    return bool(rows.execute(secret).scalar() == written.execute(secret).scalar())
+    then, now = _state(rows), _state(written)
+    same_site = then.get("site_id", now.get("site_id")) == now.get("site_id")
+    return same_site and then.get("secret", now.get("secret")) == now.get("secret")
 
 
 def _fill(rows: sa.Connection, written: sa.Connection, since: Collection[sa.Table], options: RestoreOptions) -> Counts:
@@ -254,22 +261,28 @@ def _number(text: str | None) -> int:
 
 
 def _save_state(written: sa.Connection, before: dict[str, str], options: RestoreOptions, *, lost: bool) -> None:
-    """Keep the identity of the target, and let generation and time go on. `lost`: what was sent since is not known."""
+    """Take from the backup only what belongs to its catalog; keep what the target is, and let generation and time go on.
+
+    Marks that this version cannot read are dropped, and the configuration stays: the next rescan makes all of it again.
+    `lost`: what was sent since is not known.
+    """
     after = _state(written)
-    values = {
-        "generation": str(max(_number(before.get("generation")), _number(after.get("generation"))) + 1),
-        "changed": str(max(_number(before.get("changed")), _number(after.get("changed")))),
-    }
-    if restored := str(options.now) if lost else before.get("restored"):
-        values["restored"] = restored  # what was due before may have gone out: see newsletter.issues.planning
-    if "site_id" in before:
-        values["site_id"] = before["site_id"]
-    if "secret" in before and "secret" not in after:
-        values["secret"] = before["secret"]
-    if "generation" not in after:
-        del values["generation"]
-    written.execute(sa.delete(state).where(state.c.name.in_(list(values))))
-    written.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
+    try:
+        options.check(written)
+        marks: tuple[str, ...] = MARKS
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        marks = ("secret",)
+    values = {name: value for name, value in before.items() if name not in MARKS}
+    values |= {name: before[name] for name in ("config", "secret") if name in before}
+    values |= {name: after[name] for name in marks if name in after}
+    if "generation" in after:
+        values["generation"] = str(max(_number(before.get("generation")), _number(after["generation"])) + 1)
+        values["changed"] = str(max(_number(before.get("changed")), _number(after.get("changed"))))
+    if lost:
+        values["restored"] = str(options.now)  # what was due before may have gone out: see newsletter.issues.planning
+    written.execute(sa.delete(state))
+    if values:
+        written.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
     identity.continue_site(written, options.var)
 
 
@@ -294,10 +307,12 @@ def _finish_deliveries(rows: sa.Connection, written: sa.Connection) -> None:
 
 def _safety_name(target: sa.Engine, options: RestoreOptions) -> Path:
     """Return a name that is free, beside the database: `feeds.db.before-restore-20261130T142000Z`."""
-    name = "feeds.db" if database.is_postgresql(target) else Path(str(target.url.database)).name
-    folder = options.folder if database.is_postgresql(target) else Path(str(target.url.database)).parent
+    place = options.folder / "feeds.db" if database.is_postgresql(target) else _place(target)
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(options.now))
-    names = (folder / f"{name}.before-restore-{when}{more}" for more in ("", *(f".{number}" for number in range(2, 1000))))
+    names = (
+        place.with_name(f"{place.name}.before-restore-{when}{more}")
+        for more in ("", *(f".{number}" for number in range(2, 1000)))
+    )
     return next(path for path in names if not path.exists())
 
 
@@ -308,15 +323,17 @@ def _copy_aside(target: sa.Engine, options: RestoreOptions) -> str:
             return ""
     path = _safety_name(target, options)
     backup.back_up(target, path)
-    _remove_old_copies(path)
+    _remove_old_copies(path, options)
     return str(path)
 
 
-def _remove_old_copies(newest: Path) -> None:
-    """Keep the newest safety copies."""
+def _remove_old_copies(newest: Path, options: RestoreOptions) -> None:
+    """Keep the newest safety copies, and the one that is being restored."""
     stem = newest.name.partition(".before-restore-")[0]
     copies = [path for path in newest.parent.glob(f"{stem}.before-restore-*") if not path.name.endswith(("-wal", "-shm"))]
     for old in sorted(copies, key=lambda path: path.name)[:-SAFETY_COPIES]:
+        if options.file.exists() and old.samefile(options.file):
+            continue
         for path in (old, old.with_name(f"{old.name}-wal")):
             path.unlink(missing_ok=True)
 
@@ -326,7 +343,7 @@ def _remove_old_copies(newest: Path) -> None:
 
 def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Restored:
     """Build a new file beside one that is damaged or missing, and rename it into place."""
-    place, done = Path(str(target.url.database)), Restored()
+    place, done = _place(target), Restored()
     target.dispose()
     with database.lock(target, "rescan"), private_files.temporary_beside(place) as draft:
         with _read_damaged(place) as old, backup.open_engine(f"sqlite:///{draft}", wal=False) as engine:
@@ -381,7 +398,7 @@ def _copy_files_aside(target: sa.Engine, place: Path, options: RestoreOptions) -
             with private_files.temporary_beside(path) as draft:
                 shutil.copyfile(source, draft)
                 private_files.replace_file(draft, path.with_name(f"{path.name}{suffix}"))
-    _remove_old_copies(path)
+    _remove_old_copies(path, options)
     return str(path)
 
 

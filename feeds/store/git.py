@@ -278,6 +278,13 @@ class _Mark:
     watched: Mapping[str, list[int]] = field(default_factory=dict)
 
 
+def check_mark(text: str) -> None:
+    """Raise ValueError or TypeError for a mark that `find_date_changes` never wrote: git would take its parts for options."""
+    mark = _Mark(**json.loads(text or "{}"))
+    if not re.fullmatch("[0-9a-f]*", mark.head) or not isinstance(mark.watched, dict) or not isinstance(mark.shallow, list):
+        raise ValueError("dated")
+
+
 def find_date_changes(connection: sa.Connection, store: str, mark: str, *, everything: bool = False) -> DateChanges:
     """Compare git's dates with the catalog's. Reads only. Where git fails, the known dates stay valid, and `fault` says why."""
     before = _Mark(**json.loads(mark or "{}"))

@@ -24,8 +24,8 @@ from feeds.newsletter.subscribers import departures, importer, records, suppress
 from feeds.newsletter.subscribers.records import Settings, Wish
 from feeds.newsletter.subscribers.restored import Departed
 from feeds.newsletter.subscribers.signup import RequestedSubscription, enter_subscriber
+from feeds.rescan import check_marks
 from feeds.runtime import Runtime
-from feeds.syndication import editions
 
 from .club import NOW, Club
 
@@ -128,9 +128,8 @@ def life(site: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Life]:
 def restore(club: Club, path: Path, now: int) -> Restored:
     runtime: Runtime = club.site.runtime
     people = Departed(runtime.departures, "", now)
-    return restores.restore(
-        runtime.engine, path, RestoreOptions(people, editions.load_edition, runtime.folder, now, runtime.watch.folder)
-    )
+    options = RestoreOptions(path, people, check_marks, runtime.folder, now, runtime.watch.folder)
+    return restores.restore(runtime.engine, options)
 
 
 def lose(club: Club) -> None:
