@@ -31,7 +31,7 @@ from .catalog import queries
 from .config import load
 from .config.models import Config
 from .database import identity, jobs
-from .errors import FeedsError
+from .errors import DatabaseFault, FeedsError
 from .model import Problem, RescanReport
 from .monitoring import gauges, health
 from .newsletter import NewsletterContext, digests
@@ -82,6 +82,8 @@ class FaultLog:
         """Call `work`; whatever it raises is logged as `event`, and the next tick tries again."""
         try:
             work()
+        except DatabaseFault as error:  # `database_fault` said it
+            self._reported[event] = str(error)
         except FeedsError as error:
             self.report(event, str(error))
         except Exception as error:

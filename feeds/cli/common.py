@@ -50,6 +50,8 @@ LOG = click.option(
     type=click.Choice(logs.FORMATS),
     help="Shape of the log, one event a line: for eyes, or for machines; auto is the first on a terminal, else logfmt.",
 )
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 
 
@@ -101,7 +103,7 @@ def report_faults(context: click.Context | None = None) -> Iterator[None]:
             error.filename = "stdout"
         if not (closed and isinstance(error, BrokenPipeError)):
             _print_fault(error, context.meta if context else {})
-        sys.exit(1)
+        sys.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:
