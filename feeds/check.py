@@ -207,7 +207,8 @@ def _catalog_of(config: Config) -> Iterator[sa.Connection]:
     try:
         with database.writing(engine) as connection:
             found = ingest.find_changes(connection, settings)
-            ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, options)
+            with ingest.parsing(connection, settings, found, options.now) as parsed:
+                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, parsed, options)
             yield connection
     finally:
         engine.dispose()

@@ -6,10 +6,11 @@ are back or the operator accepts: its state lies in the table `state`, under the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
 from .store.git import DateChanges
-from .store.parse import ParseSettings
+from .store.parse import ParsedFile, ParseSettings
 from .store.parser_pool import ParserPool
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
@@ -178,28 +179,37 @@ class _Rescan:
         settings = ParseSettings.from_config(self.config)
         marks = editions.catalog_marks(self.config, settings)
         hold, known = RemovalHold.from_state(self.stored), self._known_config()
-        with database.reading(self.engine) as connection:
-            found = ingest.find_changes(
-                connection,
-                settings,
-                everything=self.options.full or self.stored.get("parse") != marks["parse"],
-                mark=self.stored.get("dated", ""),
-                held=hold.mark if hold else "",
-                exceeded=known is not None and known.site.parser != self.config.site.parser,
-            )
-            marks["dated"] = found.dates.mark
-            # What the operator let go is these very files, and no others that are gone by now.
-            accepted = self.options.accept_removals or (
-                is_accepted(self.stored) and self.stored[ACCEPTED] == walk.paths_digest(found.files.removed)
-            )
-            idle = found.idle and not (hold and accepted)
-            if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
-                return self._report(connection, found, held=hold.articles if hold else 0), found.dates
-        with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
-            return self._write(connection, settings, found, accepted, marks), found.dates
+        with contextlib.ExitStack() as stack:
+            with database.reading(self.engine) as connection:
+                found = ingest.find_changes(
+                    connection,
+                    settings,
+                    everything=self.options.full or self.stored.get("parse") != marks["parse"],
+                    mark=self.stored.get("dated", ""),
+                    held=hold.mark if hold else "",
+                    exceeded=known is not None and known.site.parser != self.config.site.parser,
+                )
+                marks["dated"] = found.dates.mark
+                # What the operator let go is these very files, and no others that are gone by now.
+                accepted = self.options.accept_removals or (
+                    is_accepted(self.stored) and self.stored[ACCEPTED] == walk.paths_digest(found.files.removed)
+                )
+                idle = found.idle and not (hold and accepted)
+                if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
+                    return self._report(connection, found, held=hold.articles if hold else 0), found.dates
+                pool = self.options.workers, self.options.parsers
+                parsed = stack.enter_context(ingest.parsing(connection, settings, found, self.now, *pool))
+            with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
+                return self._write(connection, settings, found, parsed, accepted, marks), found.dates
 
     def _write(
-        self, connection: sa.Connection, settings: ParseSettings, found: StoreChanges, accepted: bool, marks: dict[str, str]
+        self,
+        connection: sa.Connection,
+        settings: ParseSettings,
+        found: StoreChanges,
+        parsed: Iterable[list[ParsedFile]],
+        accepted: bool,
+        marks: dict[str, str],
     ) -> RescanReport:
         """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
         known = self._known_config()
@@ -216,10 +226,8 @@ class _Rescan:
             guard=RemovalGuard(limits.percent, limits.articles, sum(number for _at, number in recently), accepted, moved),
             former=None if former == marks["aliases"] else Aliases.from_config(json.loads(former)),
             progress=self.progress,
-            workers=self.options.workers,
-            parsers=self.options.parsers,
         )
-        taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, options)
+        taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, parsed, options)
         everything = self.stored.get("shown") != marks["shown"]
         touched = None if everything else taken.touched
         latest = max(self.now, int(self.stored.get("changed", "0")) + 1)

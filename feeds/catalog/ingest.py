@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,8 +26,8 @@ from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
-from ..store.parse import UNDATED, ParsedFile, ParseSettings, article_name
-from ..store.parser_pool import EXCEEDED, ParserPool
+from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, article_name
+from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
 from .bitmaps import BitmapWriter
@@ -34,6 +35,8 @@ from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
 
 Progress = Callable[[int, int], None]
+#: Characters of HTML that are parsed before the database is locked.
+MAX_AHEAD = 16_000_000
 
 # -- what changed ----------------------------------------------------------
 
@@ -91,8 +94,7 @@ def find_changes(
 class IngestOptions:
     """How a rescan writes. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first.
 
-    `guard` decides about removals. `former` are the aliases of before, where they have changed. `workers` are processes, from
-    `parsers` where there is a pool of them.
+    `guard` decides about removals. `former` are the aliases of before, where they have changed.
     """
 
     now: int
@@ -100,8 +102,6 @@ class IngestOptions:
     guard: RemovalGuard = ALLOW_ALL
     former: Aliases | None = None
     progress: Progress | None = None
-    workers: int | None = None
-    parsers: ParserPool | None = None
 
 
 @dataclass(slots=True)
@@ -127,30 +127,58 @@ class IngestResult:
     held: frozenset[str] = frozenset()
 
 
-def apply_changes(
-    connection: sa.Connection, settings: ParseSettings, aliases: Aliases, found: StoreChanges, options: IngestOptions
-) -> IngestResult:
-    """Parse the files that changed and write what came of them."""
+@contextlib.contextmanager
+def parsing(
+    connection: sa.Connection,
+    settings: ParseSettings,
+    found: StoreChanges,
+    now: int,
+    workers: int | None = None,
+    parsers: ParserPool | None = None,
+) -> Iterator[Iterable[list[ParsedFile]]]:
+    """Yield the files that changed in batches, parsed in `workers` processes, of `parsers` if given; `connection` is read only.
+
+    Few files are parsed before this yields: whatever they cost, no writer waits for them. `now` in UTC seconds.
+    """
+    dates: dict[str, FileDates] = {}
     if settings.dates:
-        git.write_dates(connection, found.dates.changed)
         dates = git.read_dates(connection, found.files.to_read)
-    else:
-        connection.execute(sa.delete(dated_files))
-        dates = {}
+        dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
     for path, id in _known_ids(connection, found.files).items():
         dates[path] = replace(dates.get(path, UNDATED), known_as=id)
+    with contextlib.ExitStack() as stack:
+        parsers = parsers or stack.enter_context(ParserPool())
+        batches = parsers.parse_all(settings, found.files.to_read, now, workers, dates)
+        stack.enter_context(contextlib.closing(batches))
+        ahead, characters = [], 0
+        while characters < MAX_AHEAD and len(found.files.to_read) < PARALLEL_FROM and (batch := next(batches, None)):
+            ahead.append(batch)
+            characters += sum(len(file.result.html) for file in batch if isinstance(file.result, ParsedArticle))
+        yield itertools.chain(ahead, batches)
+
+
+def apply_changes(
+    connection: sa.Connection,
+    settings: ParseSettings,
+    aliases: Aliases,
+    found: StoreChanges,
+    parsed: Iterable[list[ParsedFile]],
+    options: IngestOptions,
+) -> IngestResult:
+    """Write what came of the files that changed."""
+    if settings.dates:
+        git.write_dates(connection, found.dates.changed)
+    else:
+        connection.execute(sa.delete(dated_files))
     ingest = Ingest(connection, aliases, options, found.files)
     if options.former is not None:
         ingest.rejoin(options.former)
     done = 0
-    with contextlib.ExitStack() as stack:
-        parsers = options.parsers or stack.enter_context(ParserPool())
-        batches = parsers.parse_all(settings, found.files.to_read, options.now, options.workers, dates)
-        for batch in stack.enter_context(contextlib.closing(batches)):
-            ingest.put(batch)
-            done += len(batch)
-            if options.progress:
-                options.progress(done, len(found.files.to_read))
+    for batch in parsed:
+        ingest.put(batch)
+        done += len(batch)
+        if options.progress:
+            options.progress(done, len(found.files.to_read))
     held = ingest.finish(seen=found.files.unchanged + done + len(found.problems))
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:

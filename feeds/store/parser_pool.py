@@ -166,14 +166,24 @@ class _Results(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def _temporary() -> IO[bytes]:
+    """Return a file without a name: in memory, where the system has such, as disks are full or may not be written to."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("feeds-parser"), "w+b")
+    return tempfile.TemporaryFile()
+
+
 class _Child:
     """One process that parses, within `megabytes` of address space. Raises StoreError where none can be started."""
 
     def __init__(self, megabytes: int) -> None:
         self.megabytes = megabytes
-        self._errors, self._progress = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
-        self._progress.truncate(8)
-        self._socket, theirs = socket.socketpair()
+        try:
+            self._errors, self._progress = _temporary(), _temporary()
+            self._progress.truncate(8)
+            self._socket, theirs = socket.socketpair()
+        except OSError as error:
+            raise StoreError(f"no process that parses files can be started: {error.strerror}") from error
         self._stream = cast("IO[bytes]", self._socket.makefile("rb", 256 * 1024))
         given = (theirs.fileno(), self._progress.fileno())
         try:
@@ -248,9 +258,13 @@ class _Child:
         self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - 4096))
         return self._errors.read()
 
-    def end(self) -> None:
-        """Kill the process, whatever it does."""
+    def kill(self) -> None:
+        """Kill the process, whatever it does; `parse` says that it has died."""
         self._process.kill()
+
+    def end(self) -> None:
+        """Kill the process, and forget it."""
+        self.kill()
         self._stream.close()
         self._socket.close()
         self._errors.close()
@@ -266,6 +280,8 @@ class ParserPool:
 
     def __init__(self) -> None:
         self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._is_given_up = False
 
     def __enter__(self) -> ParserPool:
         return self
@@ -307,8 +323,14 @@ class ParserPool:
                 if later is not None:
                     pending.append(executor.submit(self._first_try, later))
                 yield [file for file in found if isinstance(file, ParsedFile)]
+        except BaseException:  # the caller wants no more
+            self._is_given_up = True
+            for child in list(self._busy):
+                child.kill()
+            raise
         finally:
             executor.shutdown(cancel_futures=True)
+            self._is_given_up = False
 
     def _first_try(self, batch: _Batch) -> list[ParsedFile | _Died]:
         """Parse a batch; in place of the result of a file at which its process died stands how."""
@@ -316,16 +338,21 @@ class ParserPool:
         while todo := [index for index in range(len(batch.files)) if index not in found]:
             child = self._take(batch.megabytes)
             results = child.parse(replace(batch, files=[batch.files[index] for index in todo]))
+            self._busy.add(child)
             try:
                 for index, result in zip(todo, results, strict=True):
                     found[index] = result
             except _Died as died:
                 child.end()
+                if self._is_given_up:
+                    raise
                 waiting = [index for index in todo if index not in found]
                 _reason, at = died.args
                 found[todo[at] if at < len(todo) and todo[at] in waiting else waiting[0]] = died
             else:
                 self._idle.append(child)
+            finally:
+                self._busy.discard(child)
         return [found[index] for index in range(len(batch.files))]
 
     def _take(self, megabytes: int) -> _Child:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,21 @@ def test_many_deaths_in_several_processes_stop_nothing_and_keep_the_order(
         write(settings, path, dead.get(path) or article(number))
     found = parse(settings, paths, 2)
     assert {path for path, file in found.items() if not isinstance(file.result, ParsedArticle)} == set(dead)
+
+
+def test_a_caller_that_gives_up_waits_for_no_file(settings: ParseSettings) -> None:
+    settings = replace(settings, limits=ParserLimits(600, 512))
+    paths = [f"{number:03}.md" for number in range(101)]
+    for path in paths:
+        write(settings, path, "!sleep" if path == "100.md" else article(1))
+    with ParserPool() as parsers:
+        batches = parsers.parse_all(settings, paths, int(time.time()))
+        assert len(next(batches)) == 100
+        started = time.monotonic()
+        batches.close()
+        assert time.monotonic() - started < 60
+        [[file]] = parsers.parse_all(settings, paths[:1], int(time.time()))
+        assert isinstance(file.result, ParsedArticle)
 
 
 def quarantined(site: Site) -> dict[str, str]:
