@@ -79,6 +79,8 @@ class Runtime:
 
     def _is_refused(self, tolerate: bool) -> bool:
         fault = self.watch.look()
+        if fault == identity.MOVED:
+            raise DatabaseError(backup.MOVED)
         if fault.words and not tolerate and (self._create or not fault.readable):
             raise DatabaseFault(f"{fault.words}: {fault.advice}")
         return bool(fault.words)

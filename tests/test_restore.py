@@ -133,6 +133,8 @@ def test_a_backup_is_restored_over_a_database_that_is_damaged_or_missing(full: A
         assert aside.parent == path.parent and stat.S_IMODE(aside.stat().st_mode) == 0o600
         assert aside.read_bytes() == lost
     assert documents(full.reopen()) == before
+    with full.runtime.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not [one.name for one in path.parent.iterdir() if "feeds-tmp" in one.name]
     assert feeds(full, "status").exit_code == 0
@@ -318,3 +320,28 @@ def test_a_service_that_runs_answers_before_while_and_after_and_loses_nothing_th
     assert accepted and set(accepted) == left
     assert "Traceback" not in service.log()
     service.stop()
+
+
+def test_a_service_whose_database_was_carried_over_says_so_and_goes_on_serving_feeds(
+    full: Any, running: Callable[..., Any], tmp_path: Path
+) -> None:
+    only_sqlite(full)
+    service = running(full.config_dir, "--workers", "1").ready()
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    arguments = ["migrate", "--from", f"sqlite:///{full.database}", "--config", str(full.config_dir)]
+    moved = CliRunner().invoke(main, arguments, env={"FEEDS_DATABASE_URL": new})
+    assert moved.exit_code == 0, moved.output
+    service.wait(lambda: service.request("/ready")[0] == 503)
+    assert b"carried over" in service.request("/ready")[2]
+    assert service.request("/all.atom")[0] == 200
+    leaving = f"/unsubscribe/{full.runtime.tokens().unsubscribe(1)}"
+    assert service.send(leaving, {"List-Unsubscribe": "One-Click"})[0] == 503
+    assert service.send("/subscribe", {"email": "new@example.org", "select": "tag=Linux"})[0] in (200, 503)
+    service.wait(lambda: "carried over" in service.log())
+    assert service.process.poll() is None
+    assert "Traceback" not in service.log()
+    said = feeds(full, "status")
+    assert said.exit_code == 1 and "carried over" in said.output and "Traceback" not in said.output
+    service.stop()
+    found = CliRunner().invoke(main, ["status", "--config", str(full.config_dir)], env={"FEEDS_DATABASE_URL": new})
+    assert found.exit_code == 0, found.output

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -198,6 +199,7 @@ def migrate(config_dir: Path, source: str | None) -> None:
     """
     from .. import database
     from ..database import backup as backups
+    from ..database import identity
     from ..newsletter.subscribers.restored import Departed
     from ..runtime import Runtime
 
@@ -206,14 +208,23 @@ def migrate(config_dir: Path, source: str | None) -> None:
     if source:  # before a database is made
         with backups.open_engine(environment.locate(source)) as old:
             backups.check_source(old, database.connect(environment.database_url.get_secret_value()))
+        database.connect(
+            environment.database_url.get_secret_value(), create=True
+        ).dispose()  # a site that moves has one already
     runtime = Runtime(environment, create=True)
     try:
         before, after = database.migrate(runtime.engine)
         echo(f"already at {after}" if before == after else f"migrated {before or 'an empty database'} -> {after}")
         if source:
             people = Departed(runtime.departures, environment.secret_key.get_secret_value(), int(time.time()))
+
+            def settle(copied: Any) -> None:
+                people.settle(copied)
+                identity.continue_site(copied, runtime.watch.folder)
+
             with backups.open_engine(environment.locate(source)) as old, show_count("carrying over") as progress:
-                counts = backups.carry_over(old, runtime.engine, progress, people.settle)
+                counts = backups.carry_over(old, runtime.engine, progress, settle)
+            identity.note(runtime.engine, runtime.watch.folder)
             echo(f"carried over: {backups.summary(counts)}")
             echo("start every process with the new FEEDS_DATABASE_URL; the old database is closed, and may be kept")
     finally:

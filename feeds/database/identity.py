@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from .. import private_files
 from ..errors import DatabaseFault
+from . import backup
 from . import engine as database
 from .tables import metadata, state
 
@@ -60,6 +61,8 @@ class Fault:
 
 
 DAMAGED = Fault("the database is damaged", readable=True, advice=REPAIR)
+
+MOVED = Fault("the database was carried over to another one", readable=True, advice="set FEEDS_DATABASE_URL to the new one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +325,7 @@ class Watch:
                 tables = set(sa.inspect(connection).get_table_names())
                 missing = metadata.tables.keys() - tables if _is_current(connection, tables) else set()
                 found = Fault() if "state" not in tables else self._compare(read_mark(connection), header)
+                found = MOVED if backup.is_closed(connection) and not found.words else found
         except ValueError:  # not a number
             return DAMAGED
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:

@@ -359,6 +359,8 @@ def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Re
                 _save_state(written, before, options, lost=True)
                 done.left = options.people.settle(written)
                 _pause(written)
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         if place.exists() and place.stat().st_size:
             done.safety = _copy_files_aside(target, place, options)
         with _closed(place):
