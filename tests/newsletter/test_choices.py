@@ -185,6 +185,26 @@ def test_no_undo_revives_one_who_complained_bounced_or_was_taken_off(club: Club,
     assert club.status() != "active"
 
 
+@pytest.mark.parametrize("how", ["a bounce before it", "a complaint by its link"])
+def test_no_undo_is_offered_where_leaving_was_not_all(club: Club, how: str) -> None:
+    from feeds.newsletter.subscribers import suppression
+
+    club.join()
+    hashed, leave = club.site.runtime.tokens().salted(READER), club.leaving()
+    with database.writing(club.context.engine) as connection:
+        if how.startswith("a bounce"):
+            suppression.end_subscription(connection, 1, "bounced", "550", NOW + 50, hashed)
+        else:
+            suppression.end_subscription(connection, 1, "unsubscribed", suppression.COMPLAINT, NOW + 90, hashed)
+    found = unsubscribe.unsubscribe(club.context, leave, "moved", NOW + 100)
+    assert found is not None and (found.state, found.undo) == ("gone", "")
+    for ended in (NOW + 50, NOW + 90, NOW + 100):
+        undo = club.site.runtime.tokens().undo(1, ended)
+        assert unsubscribe.undo_unsubscribing(club.context, undo, NOW + 200) is None
+    club.join(READER, now=NOW + 2 * DAY)
+    assert club.status() == "active", "fresh consent is another thing"
+
+
 def test_nobody_who_wants_to_leave_is_held_by_undoing(club: Club) -> None:
     club.join()
     leave, offered = club.leaving(), []

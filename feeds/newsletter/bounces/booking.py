@@ -23,7 +23,7 @@ from ...config.models import Newsletter
 from ...database.tables import bounces, deliveries, issues, subscribers
 from ...tokens import Tokens
 from .. import NewsletterContext
-from ..subscribers.suppression import end_subscription
+from ..subscribers.suppression import COMPLAINT, end_subscription
 from . import BounceReport, BounceSource, parser
 from .parser import Verdict, one_line
 from .sources import factories
@@ -121,7 +121,7 @@ class BounceBook:
             return False
         if verdict.kind == "complaint":
             # A link to unsubscribe alone, which anyone may have to whom a digest was forwarded, does that and no more.
-            return self._end(row, "complained" if issue else "unsubscribed", "a complaint was reported")
+            return self._end(row, "complained" if issue else "unsubscribed", COMPLAINT)
         if verdict.kind == "hard":
             return self._end(row, "bounced", f"refused for good: {verdict.status}")
         since = max(self.now - SOFT_DAYS * DAY + 1, row.confirmed)

@@ -12,6 +12,9 @@ from ...database.tables import deliveries, subscribers, suppressions
 from . import departures
 from .departures import ENDS, Departure, strength
 
+#: What a complaint says that names nothing but a link to unsubscribe, and what the reason begins with where an end replaces
+#: another one: neither can be undone by a link, only by fresh consent.
+COMPLAINT, NOT_ACTIVE = "a complaint was reported", "had bounced; "
 #: A delivery in these states has not been handed over yet.
 OPEN = ("pending", "retry")
 
@@ -31,9 +34,11 @@ def end_subscription(connection: sa.Connection, subscriber: int, status: str, re
     `Tokens.salted(mailbox)`. Deliveries not yet handed over are cancelled in every case. Idempotent.
     """
     weaker = ["active", *(name for name in ENDS if strength(name) < strength(status))]
-    ending = sa.select(subscribers.c.mailbox).where(subscribers.c.key == subscriber, subscribers.c.status.in_(weaker))
-    if (mailbox := connection.execute(ending).scalar()) is not None:
-        departures.record(connection, Departure(status, now, mailbox, mailbox_hash))
+    s = subscribers.c
+    ending = sa.select(s.mailbox, s.status).where(s.key == subscriber, s.status.in_(weaker))
+    if (row := connection.execute(ending).first()) is not None:
+        departures.record(connection, Departure(status, now, row.mailbox, mailbox_hash))
+        reason = reason if row.status == "active" else f"{NOT_ACTIVE}{reason}"
     mine = sa.and_(deliveries.c.subscriber == subscriber, deliveries.c.status.in_(OPEN))
     connection.execute(sa.update(deliveries).where(mine).values(status="cancelled", updated=now))
     suppress_address(connection, mailbox_hash, status, now)

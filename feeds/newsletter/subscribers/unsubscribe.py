@@ -20,7 +20,7 @@ from .email_address import EmailAddress, mask_address, parse_address
 from .preferences import make_receipt
 from .records import Subscriber, find_by_key, find_by_mailbox
 from .signup import REFUSED, REFUSED_DAYS, find_refusal, lift_suppression
-from .suppression import end_subscription, suppress_address, suppression_reason
+from .suppression import COMPLAINT, NOT_ACTIVE, end_subscription, suppress_address, suppression_reason
 
 #: How long a subscription that was ended by a link can be brought back as it was: to the end of that day, as the page says.
 UNDO_DAYS = 7
@@ -75,7 +75,8 @@ def _undo_until(context: NewsletterContext, connection: sa.Connection, known: Su
     """Return when it is too late to undo (UTC seconds): at a midnight of the site; 0 where it cannot be undone."""
     undone = sa.and_(requests.c.mailbox_hash == _undo_hash(context, known), requests.c.created > now - UNDO_DAYS * 86400)
     undos = connection.execute(sa.select(sa.func.count()).select_from(requests).where(undone)).scalar_one()
-    if known.status != "unsubscribed" or known.ended is None or undos >= UNDOS:
+    is_final = known.reason == COMPLAINT or known.reason.startswith(NOT_ACTIVE)
+    if known.status != "unsubscribed" or known.ended is None or is_final or undos >= UNDOS:
         return 0
     zone = context.config.zone
     day = datetime.fromtimestamp(known.ended, zone).date() + timedelta(days=UNDO_DAYS + 1)
