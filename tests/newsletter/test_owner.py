@@ -51,6 +51,19 @@ def test_only_so_many_links_are_sent_and_the_answer_is_the_same(club: Club) -> N
     assert owner.request_link(club.context, own, NOW + 800 + DAY) and len(club.letters()) == letters + owner.LINKS_A_DAY + 1
 
 
+def test_one_who_has_left_gets_a_link_whatever_was_sent_before_and_one_a_day(club: Club) -> None:
+    own = club.join()
+    for number in range(5):
+        owner.request_link(club.context, own, NOW + 700 + number)
+    leave = club.leaving()
+    unsubscribe.unsubscribe(club.context, leave, "", NOW + 800)
+    letters = len(club.letters())
+    for number in range(5):
+        assert owner.request_link(club.context, leave, NOW + 900 + number)
+    assert len(club.letters()) == letters + 1
+    assert owner.find_owner(club.context, link(club.letters()[-1], "preferences"), NOW + 950) is not None
+
+
 def test_asking_for_links_takes_nothing_from_sign_ups(club: Club) -> None:
     own = club.join()
     for number in range(5):

@@ -36,7 +36,7 @@ from .suppression import suppress_address, suppression_reason
 from .unsubscribe import erase_subscriber, forget_requests
 
 LINK_SECONDS = 3600
-#: Links of one subscriber in 24 hours; more are not sent, and to one who has left a single one.
+#: Links of one subscriber in 24 hours; of one who has left, since then a single one. More are not sent.
 LINKS_A_DAY = 3
 
 
@@ -63,7 +63,9 @@ def request_link(context: NewsletterContext, token: str, now: int) -> bool:
             known = found if found and found.status == "unsubscribed" else None
         if known is None:
             return False
-        mine = sa.and_(requests.c.mailbox_hash == _own_hash(context, known.key), requests.c.created > now - DAY)
+        mine = sa.and_(
+            requests.c.mailbox_hash == _own_hash(context, known.key), requests.c.created > max(now - DAY, known.ended or 0)
+        )
         sent = connection.execute(sa.select(sa.func.count()).select_from(requests).where(mine)).scalar_one()
         if sent < (LINKS_A_DAY if known.status == "active" else 1):
             own = {"subscriber": known.key, "version": known.version}
