@@ -100,9 +100,9 @@ def replace_file(temporary: Path, target: Path) -> None:
     _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one of mode 0600 with these bytes, whole or not at all."""
-    with temporary_beside(path) as draft:
+def write_private(path: Path, data: bytes, known_in: Path | None = None) -> None:
+    """Replace a file by one of mode 0600 with these bytes, whole or not at all; `known_in` as for `temporary_beside`."""
+    with temporary_beside(path, known_in) as draft:
         draft.write_bytes(data)
         replace_file(draft, path)
 

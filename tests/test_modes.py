@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +56,12 @@ migrate"""
 AS_USER = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 
 
-def readable(folder: Path) -> dict[str, str]:
+def readable(folder: Path, public: tuple[str, ...] = PUBLIC) -> dict[str, str]:
     """What others than the owner may do with private files; files that vanish meanwhile are not there."""
     found = {}
     for place, folders, files in os.walk(folder):
         if Path(place) in (folder, folder / "site"):
-            folders[:] = [name for name in folders if name not in PUBLIC]
+            folders[:] = [name for name in folders if name not in public]
         for name in (*folders, *files):
             path = Path(place, name)
             with contextlib.suppress(FileNotFoundError):
@@ -115,6 +118,36 @@ def test_no_command_makes_a_private_file_that_others_can_read(tmp_path: Path, um
     assert len(tree) > 20 and closed == [], "a web server cannot read it"
     others = [path for path in place.rglob("*") if path.lstat().st_mode & 0o002 and not path.is_symlink()]
     assert others == [], "others can write it"
+
+
+def test_a_service_makes_none_either(site: Any) -> None:
+    """The whole of it under the widest umask: workers, clock, write-ahead log, locks, mails to the maildir."""
+    site.runtime.close()
+    shutil.rmtree(site.root / "var")
+    site.set("newsletter.yaml", "transport: maildir\n")
+    port = free_port()
+    command = [sys.executable, "-m", "feeds", "serve", "--port", str(port), "--workers", "1", "--config", str(site.config_dir)]
+    process = subprocess.Popen(command, umask=0, stderr=subprocess.DEVNULL)
+    config = ["--config", str(site.config_dir)]
+    found: dict[str, str] = {}
+    try:
+        for _ in range(3000):
+            found |= readable(site.root, (*PUBLIC, "articles"))
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            time.sleep(0.02)
+        asked = subprocess.Popen([sys.executable, "-m", "feeds", "subscribers", "add", "reader@example.org", *config], umask=0)
+        mails = site.root / "var" / "maildir" / "new"
+        for _ in range(3000):
+            found |= readable(site.root, (*PUBLIC, "articles"))
+            if asked.poll() is not None and mails.is_dir() and list(mails.iterdir()):
+                break
+            time.sleep(0.02)
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert list(mails.iterdir()) and found | readable(site.root, (*PUBLIC, "articles")) == {}
 
 
 @pytest.mark.parametrize("role", ["serve", "clock", "check"])

@@ -169,10 +169,11 @@ def preview(config_dir: Path, now: int | None, out: Path | None, opened: bool, *
         context = _context(runtime)
         request = _preview_request(context, **wanted)
         seen, message, anything = digests.preview(context, request, now or int(time.time()))
-        folder = out or runtime.environment.root / "var" / "preview"
+        var = runtime.environment.root / "var"
+        folder = out or var / "preview"
     make_private_folder(folder)
     for name, content in (("html", seen.html.encode()), ("txt", seen.text.encode()), ("eml", message.data)):
-        write_private(folder / f"digest.{name}", content)
+        write_private(folder / f"digest.{name}", content, var)
         echo(folder / f"digest.{name}")
     if not anything:
         echo(f"feeds: nothing is new in this {request.frequency} digest; it shows the last articles that match", err=True)
