@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from .database import count_rows
 from .database.tables import operator_log, rescans
 
-#: The newest rows that stay of either.
+#: The newest rows that stay of either; of the log as many of refused tokens besides.
 LOGGED, RESCANS = 2000, 50
 #: One purge for this many rows is enough.
 _EVERY = 50
@@ -47,7 +47,9 @@ def note(connection: sa.Connection, now: int, event: str, details: str, ip: str)
     row = {"at": now, "event": event, "details": details[:300], "network": network_prefix(ip)}
     key = connection.execute(sa.insert(operator_log).values(**row)).inserted_primary_key
     if key and key[0] % _EVERY == 0:
-        connection.execute(sa.delete(operator_log).where(operator_log.c.key <= key[0] - LOGGED))
+        for alike in (operator_log.c.event == "refused", operator_log.c.event != "refused"):  # guesses displace no action
+            last = sa.select(operator_log.c.key).where(alike).order_by(operator_log.c.key.desc()).offset(LOGGED).limit(1)
+            connection.execute(sa.delete(operator_log).where(alike, operator_log.c.key <= last.scalar_subquery()))
 
 
 def entries(connection: sa.Connection, limit: int, skip: int = 0) -> Sequence[Entry]:

@@ -9,7 +9,6 @@ With WSGI, the server would hand a request to a thread before its body has come.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import io
 import sys
@@ -85,13 +84,16 @@ class Gateway:
 
     def answer(self, scope: Any, proto: Any) -> bool:
         """Answer a request that has no body, or give it to a thread; False for one with a body. Never raises, never waits."""
-        environ = make_environ(scope)
-        if _has_body(environ):
-            return False
-        environ["wsgi.input"] = io.BytesIO()
-        with contextlib.suppress(RuntimeError):  # the worker is ending
+        try:
+            environ = make_environ(scope)
+            if _has_body(environ):
+                return False
+            environ["wsgi.input"] = io.BytesIO()
             if not self._answer_from_cache(environ, proto):
                 self._pool.submit(self._run, environ, proto)
+        except Exception as error:  # the server would leave the client without an answer; or the worker is ending
+            log.error("request_failed", error=type(error).__name__)
+            proto.response_empty(503, [])
         return True
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:

@@ -7,6 +7,7 @@ a process, and a hub that was down catches up.
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,6 @@ import sqlalchemy as sa
 from .. import database, urls
 from ..config.models import Lease, WebSub
 from ..errors import AddressError
-from ..fair_share import is_within_share
 from ..feed_formats import content_type
 from ..model import FeedState
 from ..syndication import editions, feeds, lookup
@@ -29,8 +29,8 @@ from .protocol import MAX_URL_LENGTH, Content, SubscriptionRequest, parse_callba
 from .subscriptions import PendingDelivery
 
 MODES = ("subscribe", "unsubscribe", "publish")
-#: Bytes of a secret (section 5.1: less than 200), topics of one notice.
-MAX_SECRET, MAX_PUBLISHED = 199, 1000
+#: Bytes of a secret (section 5.1: less than 200), topics of one notice, and those of them that are looked up.
+MAX_SECRET, MAX_PUBLISHED, MAX_CHECKED = 199, 1000, 20
 #: Requests of one network for a subscription that exists, while they wait to be verified.
 MAX_REPEATED = 3
 #: When a subscriber that met a limit may ask again, in seconds.
@@ -124,8 +124,8 @@ def receive(engine: sa.Engine, edition: Edition, form: Form, network: str, now: 
         return Reply(400, request)
     with database.reading(engine) as connection:
         if isinstance(request, PublishRequest):
-            # Rescans find changes by themselves; the reply only says whether this hub knows the topics.
-            found = (_find_topic(connection, edition, topic) for topic in request.topics)
+            # Rescans find changes by themselves; the reply only says whether this hub knows the topics, as far as it looks.
+            found = (_find_topic(connection, edition, topic) for topic in request.topics[:MAX_CHECKED])
             refusal = next((reply for reply in found if isinstance(reply, Reply)), None)
             return refusal or Reply(202, "Thank you; this hub also finds changes by itself.\n")
         if request.mode == "unsubscribe" and subscriptions.is_subscribed(connection, request.topic, request.callback.url):
@@ -163,16 +163,13 @@ def _check_limits(
     if any(subscriptions.is_subscribed(connection, known, callback.url) for known in {topic, request.topic}):
         waiting = subscriptions.count_waiting(connection, topic, callback.url, network)
         return Reply(429, text, RETRY_AFTER) if waiting >= MAX_REPEATED else None
-    usage = subscriptions.count_usage(connection, callback.host)
-    pending, pending_of_host = usage.requests, usage.requests_of_host
-    if not is_within_share(pending, network, limits.max_pending) or not is_within_share(
-        pending_of_host, network, limits.max_pending_per_host
-    ):
+    room = functools.partial(subscriptions.has_room, connection, network)
+    if not room(limits.max_pending) or not room(limits.max_pending_per_host, callback.host):
         return Reply(429, text, RETRY_AFTER)
     if request.mode == "unsubscribe":
         return None
-    if is_within_share(usage.subscriptions + pending, network, limits.max_subscriptions) and is_within_share(
-        usage.subscriptions_of_host + pending_of_host, network, limits.max_subscriptions_per_host
+    if room(limits.max_subscriptions, subscriptions=True) and room(
+        limits.max_subscriptions_per_host, callback.host, subscriptions=True
     ):
         return None
     return Reply(503, "this hub has as many subscriptions as it can serve\n", RETRY_AFTER)

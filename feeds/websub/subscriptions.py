@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from ..database.tables import hub_requests, hub_subscriptions
+from ..fair_share import is_within_share
 from .protocol import Retry, SubscriptionRequest
 
 #: How many seconds a request whose verification failed counts against the limits.
@@ -55,26 +56,27 @@ class PendingDelivery:
     failing_since: int | None
 
 
-class Usage(NamedTuple):
-    """What each network has of what the limits bound. Requests that were not confirmed count for FAILED_REQUEST_SECONDS."""
-
-    requests: Counter[str]
-    requests_of_host: Counter[str]
-    subscriptions: Counter[str]
-    subscriptions_of_host: Counter[str]
-
-
 _VERIFICATION = [_r[name] for name in PendingVerification.__slots__]
 _DELIVERY = [_s[name] for name in PendingDelivery.__slots__]
 #: A subscription whose callback has not failed.
 _WORKING: dict[str, Any] = {"attempts": 0, "failures": 0, "failing_since": None, "problem": ""}
 
 
-def count_usage(connection: sa.Connection, host: str) -> Usage:
-    """Return how many requests and subscriptions each network has, and how many of them with callbacks on `host`."""
-    requests, subscriptions = (sa.select(c.network, sa.func.count()).group_by(c.network) for c in (_r, _s))
-    queries = (requests, requests.where(_r.host == host), subscriptions, subscriptions.where(_s.host == host))
-    return Usage(*(Counter({key or "": number for key, number in connection.execute(query)}) for query in queries))
+def has_room(connection: sa.Connection, network: str, limit: int, host: str = "", *, subscriptions: bool = False) -> bool:
+    """Return whether a network may have one more of `limit` requests, with callbacks on `host` ("": anywhere).
+
+    `subscriptions` counts them, too. Requests that were not confirmed count for FAILED_REQUEST_SECONDS.
+    """
+    columns = (_r, _s) if subscriptions else (_r,)
+    places = [c.host == host if host else sa.true() for c in columns]
+    numbers = (sa.select(sa.func.count(c.key)).where(place) for c, place in zip(columns, places, strict=True))
+    if sum(int(connection.execute(query).scalar() or 0) for query in numbers) < limit:
+        return True
+    used: Counter[str] = Counter()
+    for c, place in zip(columns, places, strict=True):
+        for owner, number in connection.execute(sa.select(c.network, sa.func.count()).where(place).group_by(c.network)):
+            used[owner or ""] += number
+    return is_within_share(used, network, limit)
 
 
 def count_waiting(connection: sa.Connection, topic: str, callback: str, network: str) -> int:

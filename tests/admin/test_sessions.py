@@ -302,3 +302,12 @@ def test_the_log_keeps_networks_not_addresses_and_is_bounded(console_site: Any) 
         assert database.count_rows(connection, tables.operator_log) <= audit_log.LOGGED + 50
         newest = audit_log.entries(connection, 1)[0]
     assert newest.network == "192.0.2.0/24" and len(newest.details) == 300
+
+
+def test_guesses_displace_nothing_that_was_done_from_the_log(console_site: Any) -> None:
+    with database.writing(console_site.runtime.engine) as connection:
+        audit_log.note(connection, 0, "saved", "a feed", "192.0.2.1")
+        for number in range(audit_log.LOGGED + 200):
+            audit_log.note(connection, number, "refused", "", f"10.{number % 250}.0.1")
+        kept = connection.execute(sa.select(tables.operator_log.c.event)).scalars().all()
+    assert "saved" in kept and len(kept) <= audit_log.LOGGED + 51

@@ -28,6 +28,7 @@ SERVE = """
 from feeds.web import body_limit, server
 server.HEADER_TIMEOUT_MS = {timeout}
 body_limit.GRACE = {grace}
+{more}
 from feeds.cli import main
 main()
 """
@@ -108,14 +109,14 @@ def start(guarded: Environment, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Starts servers of one worker: `start(timeout=1000, grace=1.0)`, milliseconds for headers and seconds for bodies."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(timeout: int, grace: float = 5.0) -> Wire:
+    def run(timeout: int, grace: float = 5.0, more: str = "") -> Wire:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             wire = Wire(probe.getsockname()[1], tmp_path_factory.mktemp("serve") / "log")
         options = ["serve", "--config", str(guarded.config_dir), "--port", str(wire.port), "--workers", "1", "--no-clock"]
         environment = {**os.environ, "FEEDS_OPERATOR_TOKEN": TOKEN}
         with wire.log.open("wb") as log:
-            command = [sys.executable, "-c", SERVE.format(timeout=timeout, grace=grace), *options]
+            command = [sys.executable, "-c", SERVE.format(timeout=timeout, grace=grace, more=more), *options]
             started.append(subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, env=environment))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -199,3 +200,23 @@ def test_readers_that_do_not_read_hold_nobody_up(wire: Wire) -> None:
             connection.connect(("127.0.0.1", wire.port))
             connection.sendall(b"GET /all.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
         assert wire.get("/all.atom") == wire.get("/") == 200
+
+
+def test_where_the_server_has_no_short_way_for_requests_without_a_body_all_is_answered_the_same(
+    start: Callable[..., Wire], wire: Wire
+) -> None:
+    plain = start(timeout=1000, grace=1.0, more="server._answer_directly = lambda gateway: None")
+    body = b"Content-Length: 5\r\n\r\nabcde"
+    for asked in (
+        b"GET /all.atom",
+        b"GET /all.atom",
+        b"HEAD /",
+        b"GET /tags/",
+        b"POST /subscribe",
+        b"POST /nothing",
+        b"GET /second",
+    ):
+        request = asked + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + (body if b"POST" in asked else b"\r\n")
+        found, other = plain.ask(request, quiet=15), wire.ask(request, quiet=15)
+        assert found.statuses == other.statuses != [], asked
+        assert found.headers.keys() == other.headers.keys(), asked
