@@ -7,6 +7,8 @@ Classes of exceptions are named by their dotted names, so that describing loads 
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Callable, Mapping
 
 from .errors import FeedsError
@@ -17,6 +19,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "scale": ("procrastinate", "psycopg_pool"),
     "s3": ("obstore",),
 }
+#: A file that `private_files` makes beside its target: what the operator knows is the folder.
+_TEMPORARY = re.compile(r"/?\.[^/]*\.feeds-tmp[^/]*$")
 _PERMISSION = "permission denied: run the command as the user of the service, or give this user the right"
 _AWAY = "the server does not answer: check its address, that it runs, and that no firewall is between"
 #: By errno; the file, where the error names one, stands before.
@@ -51,6 +55,7 @@ _OS: Mapping[int, str] = {
     **dict.fromkeys((errno.ECONNRESET, errno.ECONNABORTED), "the server closed the connection: try again later"),
     errno.EPIPE: "the program that read the output has ended",
 }
+_NUL = "a name of a file or folder holds a NUL character: look for \\0 in the settings"
 _BUSY = "locked by another process that has been writing for too long: try again, or end that process"
 _UNFIT = "lacks what this program expects there: run `feeds migrate`, and check FEEDS_DATABASE_URL"
 _DAMAGED = "the database is damaged: stop the service, and put a backup back with `feeds restore`"
@@ -118,14 +123,15 @@ def sentence(error: BaseException) -> str:
 def _of_system(error: BaseException) -> str:
     assert isinstance(error, OSError)
     words = _OS.get(error.errno or 0) or (error.strerror or str(error) or type(error).__name__)
-    named = [str(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes) and name]
+    names = (os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike))
+    named = [_TEMPORARY.sub("", name) or "." for name in names if name]
     return ": ".join([" -> ".join(named), words] if named else [words])
 
 
 def _of_import(error: BaseException) -> str:
     package = (getattr(error, "name", "") or "").partition(".")[0]
-    if package in ("", "feeds"):
-        return f"the installation is not complete ({error}): install feeds again"
+    if not isinstance(error, ModuleNotFoundError) or package in ("", "feeds"):
+        return f"a part of the installation cannot be loaded ({error}): give it more memory, or install feeds again"
     extra = next((f"[{name}]" for name, packages in EXTRAS.items() if package in packages), "")
     return f"{package} is not installed: pip install 'feeds{extra}'"
 
@@ -138,6 +144,8 @@ def _of_database(error: BaseException) -> str:
             return str(cause)
         words = _SQLITE.get("_".join(name.split("_")[:2]), "")
         path = getattr(cause, "filename", "") or "the database"
+        if name.startswith("SQLITE_CANTOPEN") and (os.path.isdir(path) or not os.path.exists(path)):
+            words = _OS[errno.EISDIR if os.path.isdir(path) else errno.ENOENT]
         return f"{path}: {words} ({cause})" if words else ""
     first = (str(cause).strip().splitlines() or [""])[0]
     if code := getattr(cause, "sqlstate", None):
@@ -165,6 +173,7 @@ _FAMILIES: Mapping[str, Callable[[BaseException], str]] = {
     "importlib.metadata.PackageNotFoundError": _of_import,
     "builtins.OSError": _of_system,
     "builtins.TimeoutError": lambda error: _of_system(error) if getattr(error, "errno", None) else _AWAY,
+    "builtins.ValueError": lambda error: _NUL if "null byte" in str(error) or "null character" in str(error) else "",
     "builtins.UnicodeDecodeError": _text("a file or an answer is not UTF-8: convert it"),
     "builtins.UnicodeEncodeError": _text("the output cannot show a character: set LANG=C.UTF-8"),
     "socket.gaierror": _text("the host cannot be found: check its name, and that DNS answers"),

@@ -98,12 +98,21 @@ def report_faults(context: click.Context | None = None) -> Iterator[None]:
     except (SystemExit, click.ClickException, click.exceptions.Exit):
         raise
     except BaseException as error:
-        closed = _discard_output()
-        if closed and isinstance(error, OSError) and not error.filename:
-            error.filename = "stdout"
-        if not (closed and isinstance(error, BrokenPipeError)):
+        at_output = _is_of_output(error)
+        if at_output:
+            _discard_output()
+        if not (at_output and isinstance(error, BrokenPipeError)):
             _print_fault(error, context.meta if context else {})
         sys.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def _is_of_output(error: BaseException) -> bool:
+    """Return whether stdout could not be written, and name it in the error."""
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    if not isinstance(error, OSError) or error.filename or frames[-1].f_globals["__name__"] not in ("click.utils", __name__):
+        return False
+    error.filename = "stdout"
+    return True
 
 
 def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:
@@ -117,14 +126,10 @@ def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:
             click.echo(logs.printable(scrub.text("".join(traceback.format_exception(error))), "\n\t"), nl=False, err=True)
 
 
-def _discard_output() -> bool:
-    """Return whether stdout fails; then nothing more is written to it, also not when Python flushes it at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
+def _discard_output() -> None:
+    """Write nothing more to stdout, also not when Python flushes it at its end."""
+    with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
 
 
 @contextlib.contextmanager
