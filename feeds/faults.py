@@ -175,7 +175,7 @@ _FAMILIES: Mapping[str, Callable[[BaseException], str]] = {
     "builtins.TimeoutError": lambda error: _of_system(error) if getattr(error, "errno", None) else _AWAY,
     "builtins.ValueError": lambda error: _NUL if "null byte" in str(error) or "null character" in str(error) else "",
     "builtins.UnicodeDecodeError": _text("a file or an answer is not UTF-8: convert it"),
-    "builtins.UnicodeEncodeError": _text("the output cannot show a character: set LANG=C.UTF-8"),
+    "builtins.UnicodeEncodeError": _text("a name holds bytes that are not UTF-8, or LANG is not C.UTF-8 or the like"),
     "socket.gaierror": _text("the host cannot be found: check its name, and that DNS answers"),
     "ssl.SSLError": _text("TLS failed: check the certificate, and whether the server expects TLS on this port"),
     "ssl.SSLCertVerificationError": _text("the server's certificate is not trusted: check its name, its dates and its issuer"),

@@ -25,7 +25,7 @@ import structlog
 import watchfiles
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from . import counters, database, logs, rescan
+from . import counters, database, faults, logs, rescan
 from .audience import requests
 from .catalog import queries
 from .config import load
@@ -91,9 +91,8 @@ class FaultLog:
                 if self._reported.get(event) != BUSY:
                     log.info("database_busy", work=event, reason="another process writes; tried again")
                 self._reported[event] = BUSY
-            elif health.is_database_failure(error):
-                reason = str(getattr(error, "orig", error)).partition("\n")[0]
-                self.report(event, f"the database cannot be used: {reason}")
+            elif sentence := faults.sentence(error):
+                self.report(event, sentence)
             elif self._reported.get(event) != repr(error):
                 log.exception(event, error=type(error).__name__)
                 self._reported[event] = repr(error)
@@ -397,13 +396,13 @@ class PushThread:
             self._thread.join(0.1)
 
     def _run(self) -> None:
-        faults = FaultLog()
+        reports = FaultLog()
         self._hub = worker.HubWorker(self.runtime.engine, self.now)  # loaded here: the first rescan does not wait for it
         while not self.stopped.is_set():
             began = time.monotonic()
-            faults.attempt("push_failed", functools.partial(self._hub.run, self.stopped))  # what is due lies in the tables
+            reports.attempt("push_failed", functools.partial(self._hub.run, self.stopped))  # what is due lies in the tables
             if time.monotonic() - began > FORGET_SECONDS:
-                faults = FaultLog()
+                reports = FaultLog()
             self.stopped.wait(PAUSE_SECONDS)
 
 

@@ -39,7 +39,7 @@ def _want_debug(context: click.Context, _option: click.Parameter, wanted: bool) 
 CONFIG = click.option(
     "--config",
     "config_dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, readable=False, path_type=Path),  # what cannot be read is a fault, not wrong usage
     default=Path("config"),
     show_default=True,
     envvar="FEEDS_CONFIG",

@@ -64,6 +64,7 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
         return _connect_postgresql(address, busy_seconds)
     if address.get_backend_name() != "sqlite":
         raise DatabaseError(f"FEEDS_DATABASE_URL: {address.drivername}: only sqlite and postgresql are known")
+    address = address.set(query={})  # options of the driver, which this program chooses itself
     if not address.database:
         raise DatabaseError("FEEDS_DATABASE_URL names no file, as sqlite:///var/feeds.db does")
     if create:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from .. import logs
+from .. import faults, logs
 from ..config.environment import Environment, variable
 from ..errors import FeedsError
 
@@ -30,6 +31,10 @@ log: Any = structlog.get_logger("feeds.serve")
 
 #: Seconds that responses in progress have to be finished when the service stops; messages have as long.
 STOP_SECONDS = 10
+#: Files that a process of the service needs to be open at the same time, at least.
+LEAST_FILES = 64
+#: Seconds between the end of a clock and the start of the next, at most; they double as long as clocks end at once.
+CLOCK_PAUSE = 60.0
 #: A reader that sends its headers slower than this is a slow-loris.
 HEADER_TIMEOUT_MS = 15_000
 #: Bytes of the request line and headers together, about; beyond that the response is 431.
@@ -39,6 +44,7 @@ MAX_HEADERS = 64 * 1024
 def serve(environment: Environment, host: str, port: int, workers: int, *, clock: bool) -> None:
     """Serve until SIGTERM or SIGINT, with the clock's process if `clock`. Raises FeedsError where the address is not free."""
     _check_address(host, port)
+    _check_open_files(workers)
     os.environ["FEEDS_CONFIG"] = str(environment.config_dir)  # children are told the command's options so
     os.environ[variable("log")], os.environ[variable("access_log")] = environment.log, "1" if environment.access_log else ""
     from . import app as _preloaded  # noqa: F401  # once, before the workers are forked: they share it
@@ -85,12 +91,18 @@ class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that is cho
 
 
 def create_worker() -> Gateway:
-    """Return the application of a worker process, which ends with its parent."""
+    """Return the application of a worker process, which ends with its parent, or at an ordinary fault with a word about it."""
     from . import app
     from .rsgi import Gateway
 
     threading.Thread(target=_follow_parent, daemon=True).start()
-    gateway = Gateway(app.create())
+    try:
+        gateway = Gateway(app.create())
+    except Exception as error:
+        if not (fault := faults.sentence(error)):
+            raise
+        log.critical("worker_failed", fault=fault)
+        sys.exit(1)
     _answer_directly(gateway)
     return gateway
 
@@ -132,6 +144,13 @@ def _check_address(host: str, port: int) -> None:
         raise FeedsError(f"cannot serve on {host}:{port}: {error.strerror}; another --port, perhaps?") from None
 
 
+def _check_open_files(workers: int) -> None:
+    """Refuse a limit with which workers would end as soon as they start: libraries, the database, a few connections."""
+    allowed, wanted = resource.getrlimit(resource.RLIMIT_NOFILE)[0], LEAST_FILES + 4 * workers
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        raise FeedsError(f"only {allowed} files may be open, and {wanted} are needed: raise the limit (ulimit -n)")
+
+
 class _ClockProcess:
     """The clock's process, started again if it ends by itself."""
 
@@ -143,11 +162,14 @@ class _ClockProcess:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
+        pause, started = 0.5, time.monotonic()
         while True:
             code = self._process.wait()
-            if self._stopping.wait(1.0):
+            pause = min(2 * pause, CLOCK_PAUSE) if time.monotonic() - started < CLOCK_PAUSE else 1.0
+            if self._stopping.wait(pause):
                 return
             log.error("clock_ended", code=code, action="starting it again")
+            started = time.monotonic()
             self._process = subprocess.Popen(self._command)  # noqa: S603
 
     def terminate(self) -> None:
