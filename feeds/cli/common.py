@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+#: What an error that names no file is about where an answer was written.
+STDOUT = "stdout"
 #: Under these names in `click.Context.meta`: whether tracebacks are wanted, and what must not be in them.
 _DEBUG, _SECRETS = "feeds.debug", "feeds.secrets"
 
@@ -109,10 +111,9 @@ def report_faults(context: click.Context | None = None) -> Iterator[None]:
 def _is_of_output(error: BaseException) -> bool:
     """Return whether stdout could not be written, and name it in the error."""
     frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
-    if not isinstance(error, OSError) or error.filename or frames[-1].f_globals["__name__"] not in ("click.utils", __name__):
-        return False
-    error.filename = "stdout"
-    return True
+    if isinstance(error, OSError) and not error.filename and frames[-1].f_globals["__name__"] in ("click.utils", __name__):
+        error.filename = STDOUT
+    return isinstance(error, OSError) and error.filename == STDOUT
 
 
 def _print_fault(error: BaseException, meta: Mapping[str, Any]) -> None:

@@ -16,7 +16,19 @@ import click
 
 from ..errors import FeedsError
 from ..private_files import replace_file, temporary_beside
-from .common import CONFIG, JSON, as_json_text, command, echo, open_runtime, print_json, print_unknown, problem_rows, show_count
+from .common import (
+    CONFIG,
+    JSON,
+    STDOUT,
+    as_json_text,
+    command,
+    echo,
+    open_runtime,
+    print_json,
+    print_unknown,
+    problem_rows,
+    show_count,
+)
 
 if TYPE_CHECKING:
     from ..newsletter import NewsletterContext
@@ -160,7 +172,12 @@ def export(config_dir: Path, file: Path | None) -> None:
 def _writable(file: Path | None, var: Path) -> Iterator[IO[str]]:
     """Yield what is FILE once it is complete, for its owner alone; a device or a pipe as it is; stdout for None."""
     if file is None:
-        yield sys.stdout
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except OSError as error:
+            error.filename = error.filename or STDOUT
+            raise
     elif file.exists() and not file.is_file():
         with file.open("w", encoding="utf-8", newline="") as target:
             yield target
