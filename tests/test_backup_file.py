@@ -133,6 +133,25 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         instead_of("suppressions", "CREATE TABLE suppressions AS SELECT NULL AS mailbox_hash, reason, since FROM aside"),
         "NOT NULL",
     ),
+    "a zone that is none": (run("INSERT INTO cohorts VALUES (1, 'weekly', 0, '../../etc/passwd')"), "timezone has a text"),
+    "an address of two lines": (
+        run(
+            "INSERT INTO outbox VALUES (1, 'a@example.org' || char(10) || 'Bcc: b@example.org', '', '', 'pending', 0, 0, 0, '')"
+        ),
+        "recipient has a text",
+    ),
+    "JSON that is none": (
+        run(
+            "INSERT INTO requests (token_hash, mailbox_hash, network, created, expires, wanted) VALUES ('x', 'x', '', 0, 0, '{')"
+        ),
+        "wanted has a text",
+    ),
+    "JSON without an end": (
+        run(
+            "INSERT INTO requests (token_hash, mailbox_hash, network, created, expires, wanted) VALUES ('x', 'x', '', 0, 0, replace(hex(zeroblob(50000)), '00', '['))"
+        ),
+        "wanted has a text",
+    ),
     "a key twice": (
         instead_of("suppressions", "CREATE TABLE suppressions AS SELECT 'x' AS mailbox_hash, reason, since FROM aside"),
         "UNIQUE",

@@ -308,11 +308,14 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
     finally:
         runtime.close()
     if as_json:
-        print_json({"file": str(file), "rows": done.rows, "safety_copy": done.safety, "left_since": done.left})
+        since = {"left_since": done.left, "came_since": done.later}
+        print_json({"file": str(file), "rows": done.rows, "safety_copy": done.safety, **since})
         return
     echo(f"restored: {backups.summary(done.rows)}")
     if done.safety:
         echo(f"what was there before: {done.safety}")
     if done.left:
         echo(f"{done.left} subscribers had left since, and stay away")
+    if done.later:
+        echo(f"{done.later} subscribers came since: they are in that copy alone")
     echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ..errors import DatabaseError
+from ..errors import DatabaseError, DatabaseFault
 from ..private_files import make_private_folder, open_private, replace_file, temporary_beside
 from . import engine as database
 from .tables import metadata
@@ -57,7 +57,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, kno
                 found = copy(rows, written, progress)
         with target.connect() as connection:
             if (answer := connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()) != "ok":
-                raise DatabaseError(f"{path}: the copy is damaged, and so is the database it was made of: {answer}")
+                raise DatabaseFault(f"{path}: the copy is damaged, and so is the database it was made of: {answer}")
         target.dispose()
         with draft.open("rb") as file:
             os.fsync(file)

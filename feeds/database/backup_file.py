@@ -8,13 +8,17 @@ are limited by the size of the file.
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -184,6 +188,8 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, name: str, tab
     kinds = [str if kind.startswith("VARCHAR") else one for one, (_column, kind) in zip(kinds, columns, strict=True)]
     allowed = [{kind, type(None)} for kind in kinds]  # NULL is what the new table says
     ranges = [_range(name, column) for column, _kind in columns]
+    known = _TEXTS.get(name, {})
+    texts = [(at, known[column]) for at, (column, _kind) in enumerate(columns) if column in known]
     rows = source.execute(f'SELECT {listed} FROM "{name}"')  # noqa: S608 - names of ours
     while part := rows.fetchmany(ROWS):
         for shape in {tuple(map(type, row)) for row in part}:
@@ -192,7 +198,53 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, name: str, tab
         for at, limit in enumerate(ranges):
             if limit and any(row[at] is not None and not -limit <= row[at] < limit for row in part):
                 raise DatabaseError(f"no backup of this service: {name}.{columns[at][0]} has a number out of range")
+        for at, fits in texts:
+            if not all(row[at] is None or fits(row[at]) for row in part):
+                raise DatabaseError(
+                    f"no backup of this service: {name}.{columns[at][0]} has a text that the service never wrote"
+                )
         target.executemany(f'INSERT INTO "{name}" ({listed}) VALUES ({marks})', part)  # noqa: S608 - names of ours
+
+
+def _is_json(kind: type) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            return isinstance(json.loads(text), kind)
+        except (ValueError, RecursionError):
+            return False
+
+    return check
+
+
+@functools.cache
+def _is_zone(name: str) -> bool:
+    try:
+        return bool(zoneinfo.ZoneInfo(name))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
+def _is_keys(text: str) -> bool:
+    return re.fullmatch(r"(\d{1,15}(,\d{1,15})*)?", text, re.ASCII) is not None
+
+
+def _is_address(text: str) -> bool:
+    return text.isprintable() and "@" in text and len(text) < 400
+
+
+#: What texts have to be that the service parses: one that is not would end a digest, or a page, whenever it is made.
+_TEXTS: dict[str, dict[str, Callable[[str], bool]]] = {
+    "articles": {"names": _is_json(object), "terms": _is_json(object)},
+    "subscribers": {"address": _is_address, "mailbox": _is_address, "timezone": _is_zone},
+    "cohorts": {"timezone": _is_zone},
+    "subscriptions": {"selections": _is_keys},
+    "deliveries": {"selections": _is_keys},
+    "issues": {"timezone": _is_zone},
+    "issue_articles": {"data": _is_json(dict)},
+    "issue_sections": {"ranks": _is_keys},
+    "requests": {"wanted": lambda text: text in ("", "refused") or _is_json(object)(text)},
+    "outbox": {"recipient": _is_address},
+}
 
 
 def _range(table: str, column: str) -> int:

@@ -18,7 +18,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from .. import private_files
-from ..errors import DatabaseError
+from ..errors import DatabaseError, DatabaseFault
 from . import backup, backup_file, identity
 from . import engine as database
 from .backup import RESTORED, Counts, Progress
@@ -89,11 +89,14 @@ class RestoreOptions:
 
 @dataclass(slots=True)
 class Restored:
-    """`rows` of each table of the backup; `safety`: the copy of what was replaced; `left`: people who had left since."""
+    """`rows` of each table of the backup; `safety`: the copy of what was replaced; `left`: subscribers who had left since;
+    `later`: who came since, and are only in that copy.
+    """
 
     rows: Counts = field(default_factory=dict)
     safety: str = ""
     left: int = 0
+    later: int = 0
 
 
 def restore(target: sa.Engine, options: RestoreOptions) -> Restored:
@@ -111,13 +114,22 @@ def restore(target: sa.Engine, options: RestoreOptions) -> Restored:
         database.reading(source) as rows,
         backup.open_engine(target.url.render_as_string(hide_password=False)) as target,  # a watched one refuses what is to go
     ):
-        if not database.is_postgresql(target) and not _is_sound(target):
-            done = _swap(target, rows, options)
-        else:
-            database.ensure_tables(target)
-            done = _replace(target, rows, options)
+        done = _replace_or_swap(target, rows, options)
+        done.rows = {table.name: database.count_rows(rows, table) for table in metadata.sorted_tables}
         identity.note(target, options.var)
         return done
+
+
+def _replace_or_swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Restored:
+    if not database.is_postgresql(target) and not _is_sound(target):
+        return _swap(target, rows, options)
+    try:
+        database.ensure_tables(target)
+        return _replace(target, rows, options)
+    except (DatabaseFault, sa.exc.DBAPIError) as error:  # damage that shows only where all of it is read
+        if database.is_postgresql(target) or not (isinstance(error, DatabaseFault) or identity.describe(error).words):
+            raise
+    return _swap(target, rows, options)
 
 
 def _place(target: sa.Engine) -> Path:
@@ -169,7 +181,7 @@ def _replace(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) ->
             options.people.learn(written)
         before = _state(written)
         known = _known_articles(written)
-        done.rows = _fill(rows, written, since, options)
+        done.later = _fill(rows, written, since, options)
         _remember_articles(written, known)
         _save_state(written, before, options, lost=not since)
         done.left = options.people.settle(written)
@@ -193,26 +205,26 @@ def _continues(rows: sa.Connection, written: sa.Connection) -> bool:
     return same_site and then.get("secret", now.get("secret")) == now.get("secret")
 
 
-def _fill(rows: sa.Connection, written: sa.Connection, since: Collection[sa.Table], options: RestoreOptions) -> Counts:
-    """Replace the rows of all tables but those in `since`. Returns the rows of each in the backup."""
-    merged = (subscribers, subscriptions) if since else ()
+def _fill(rows: sa.Connection, written: sa.Connection, since: Collection[sa.Table], options: RestoreOptions) -> int:
+    """Replace the rows of all tables but those in `since`. Returns how many subscribers came later than the backup."""
+    later, merged = 0, (subscribers, subscriptions) if since else ()
     for table in reversed(metadata.sorted_tables):
         if table not in since and table not in merged:
             written.execute(sa.delete(table))
     kept = {*since, *merged}
     backup.copy(rows, written, options.progress, [table for table in metadata.sorted_tables if table not in kept])
     if since:
-        _merge_people(rows, written)
+        later = _merge_people(rows, written)
         _finish_deliveries(rows, written)
     else:
         unsent = outbox.c.status.in_(("pending", "retry", "sending"))  # it was sent since, as far as anybody knows
         written.execute(sa.delete(outbox).where(unsent))
         written.execute(sa.delete(operator_sessions))
-    return {table.name: database.count_rows(rows, table) for table in metadata.sorted_tables}
+    return later
 
 
-def _merge_people(rows: sa.Connection, written: sa.Connection) -> None:
-    """Leave people of the backup as they are now; bring back those whose rows are gone; drop those who came later."""
+def _merge_people(rows: sa.Connection, written: sa.Connection) -> int:
+    """Leave people of the backup as they are now; bring back those whose rows are gone; drop and count those who came later."""
     s = subscribers.c
     backed = {key: (created, mailbox) for key, created, mailbox in rows.execute(sa.select(s.key, s.created, s.mailbox))}
     mailboxes = {mailbox for _created, mailbox in backed.values()}
@@ -234,6 +246,7 @@ def _merge_people(rows: sa.Connection, written: sa.Connection) -> None:
         wanted = rows.execute(sa.select(*columns).where(subscriptions.c.subscriber.in_(part))).mappings().all()
         if wanted:
             written.execute(sa.insert(subscriptions), [dict(row) for row in wanted])
+    return len(later)
 
 
 def _known_articles(written: sa.Connection) -> dict[str, tuple[int, int]]:
@@ -354,7 +367,7 @@ def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Re
                     before = _state(old)
             database.make_tables(engine)
             with database.writing(engine, durable=True) as written:
-                done.rows = _fill(rows, written, (), options)
+                _fill(rows, written, (), options)
                 database.continue_keys(rows, written, subscribers, LOST_KEYS)
                 _save_state(written, before, options, lost=True)
                 done.left = options.people.settle(written)
