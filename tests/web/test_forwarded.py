@@ -241,3 +241,27 @@ def test_by_the_owners_link_all_of_it_is_reached(browser: Client, club: Club) ->
     assert f"{BASE}/preferences/{mine}/data.json" in page.links
     assert {value for form in page.forms for name, value in form.buttons if name == "action"} == {"address", "revoke", "erase"}
     assert READER in browser.get(f"/preferences/{mine}/data.json").text
+
+
+def test_links_of_mails_of_versions_before_unsubscribe_and_change_topics_and_no_more(browser: Client, club: Club) -> None:
+    club.join(READER, "tag=Linux", now=int(time.time()) - 100)
+    tokens = club.site.runtime.tokens()
+    old = f"1-1-{tokens._mac('preferences', '1-1', 32)}"
+    page = browser.get(f"/preferences/{old}")
+    assert page.status_code == 200 and "r***@example.org" in page.text and READER not in page.text
+    assert browser.get(f"/preferences/{old}/next").status_code == 200
+    assert browser.get(f"/preferences/{old}/data.json").status_code == 404
+    before = club.everything()
+    for action in ("revoke", "erase"):
+        answered = browser.post(f"/preferences/{old}", data={"action": action, "sure": "yes"})
+        assert answered.status_code == 403 and 'value="link"' in answered.text, "the page says how"
+    browser.post(f"/unsubscribe/{old}", data={"erase": "yes"})
+    assert club.everything() == before
+    assert browser.post(f"/preferences/{old}", data={"select": "tag=AI", "frequency": "daily"}).status_code == 303
+    assert club.wanted() == {READER: {"daily": ["tag=AI"]}}
+    with club.site.runtime.engine.begin() as connection:
+        connection.execute(sa.update(tables.subscribers).values(version=2))
+    assert browser.get(f"/preferences/{old}").status_code == 404, "new links were asked for"
+    assert "r***@example.org" in browser.get(f"/unsubscribe/{old}").text
+    assert browser.post(f"/unsubscribe/{old}", data="List-Unsubscribe=One-Click").status_code == 200
+    assert club.status() == "unsubscribed"
