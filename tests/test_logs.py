@@ -162,7 +162,7 @@ def test_no_door_that_bears_a_token_leaves_it_in_the_log(club: Club, running: Ca
     for token in (OPERATOR, "wrong-token-4711"):
         service.send("/operator/sign-in", {"token": token})
     service.send("/subscribe", {"email": READER, "select": "tag=Linux", "frequency": "weekly"})
-    service.wait(lambda: '"event": "mail_waiting"' in service.log(), 20)  # the mail server that is not there
+    service.wait(lambda: '"event": "mail_waiting"' in service.log(), 90)  # the mail server that is not there
     service.stop()
     assert service.process.returncode == 0, service.log()
     events = [json.loads(line) for line in service.log().splitlines()]
