@@ -39,7 +39,8 @@ def make_private_folder(path: Path, mode: int = FOLDER) -> Path:
         make_private_folder(path.parent, mode)
         with contextlib.suppress(FileExistsError):  # another process was faster
             path.mkdir(mode)
-            path.chmod(mode)  # a umask such as 0777 would keep us out
+            with contextlib.suppress(PermissionError):  # a file system without modes
+                path.chmod(mode)  # a umask such as 0777 would keep us out
     return path
 
 
@@ -83,13 +84,15 @@ def temporary_beside(path: Path, known_in: Path | None = None) -> Iterator[Path]
     link = known_in / draft.name if known_in and known_in.is_dir() and not known_in.samefile(path.parent) else None
     try:
         if link:
-            link.symlink_to(draft.absolute())
+            with contextlib.suppress(OSError):  # not ours to write: a leftover is removed by the next command in its folder
+                link.symlink_to(draft.absolute())
         yield draft
     finally:
         if _is_same(draft, descriptor):
             _remove(draft)
         if link:
-            link.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                link.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -175,9 +178,12 @@ def narrow(path: Path, public: Container[Path] = (), *, given: bool = False) -> 
     mode = stat.S_IMODE(status.st_mode)
     after = mode & (FOLDER if own and (not given or status.st_gid == os.getegid()) else ~0o007)
     if mode != after:
-        if own:
-            path.chmod(after)
-        yield WideMode(path, mode, after, own)
+        mended = False
+        with contextlib.suppress(OSError):  # read-only, or without modes
+            if own:
+                path.chmod(after)
+                mended = True
+        yield WideMode(path, mode, after, mended)
     if folder:
         with contextlib.suppress(OSError), os.scandir(path) as entries:
             for entry in itertools.islice(entries, _LOOKED_AT if mode == FOLDER else None):
@@ -198,10 +204,15 @@ def _create_locked(path: Path) -> tuple[Path, int]:
     while True:
         draft = path.with_name(f".{name}.{secrets.token_hex(6)}{SUFFIX}")
         descriptor = open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        with contextlib.suppress(BlockingIOError):
+        locked = True
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same(draft, descriptor):
-                return draft, descriptor
+        except BlockingIOError:
+            locked = False
+        except OSError:  # a file system without locks, where nobody takes it for a leftover either
+            pass
+        if locked and _is_same(draft, descriptor):
+            return draft, descriptor
         os.close(descriptor)
 
 

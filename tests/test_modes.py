@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from feeds.config.load import load_config
 from feeds.private_files import narrow
+from feeds.runtime import tidy_files
 
 from .newsletter.servers import free_port
 
@@ -203,3 +205,40 @@ def test_the_group_of_a_secret_that_was_given_to_us_stays(tmp_path: Path, monkey
     monkeypatch.setattr(os, "getegid", lambda: 4711)
     assert [one.after for one in narrow(tmp_path / "given", given=True)] == [0o640]
     assert [one.after for one in narrow(tmp_path / "own")] == [0o600]
+
+
+def test_a_folder_behind_a_link_is_narrowed_and_a_link_in_it_is_not_followed(site: Any, tmp_path: Path) -> None:
+    disk, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
+    elsewhere.touch(0o644)
+    shutil.move(site.root / "var", disk)
+    (site.root / "var").symlink_to(disk)
+    (disk / "kept.db").touch(0o644)
+    (disk / "link").symlink_to(elsewhere)
+    disk.chmod(0o755)
+    tidy_files(site.environment, None)
+    assert (disk.stat().st_mode & 0o777, (disk / "kept.db").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert elsewhere.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_store_in_var_is_the_operators(site: Any) -> None:
+    store = site.root / "var" / "checkout"
+    store.mkdir(0o755)
+    store.chmod(0o755)
+    (store / "1.md").touch(0o644)
+    config = site.runtime.edition().config or load_config(site.environment)
+    config = config.model_copy(update={"site": config.site.model_copy(update={"store": str(store)})})
+    assert [one for one in tidy_files(site.environment, config) if "checkout" in str(one.path)] == []
+    assert store.stat().st_mode & 0o777 == 0o755
+
+
+def test_modes_that_cannot_be_changed_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(0o644)
+
+    def read_only(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "chmod", read_only)
+    assert [str(one) for one in narrow(tmp_path / "a")] == [
+        f"others can read it, and it is not ours to change: chmod 0600 {tmp_path}/a"
+    ]

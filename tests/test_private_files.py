@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -162,3 +163,24 @@ def test_processes_that_begin_at_once_do_not_remove_each_others_files(tmp_path: 
     processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path, str(index)]) for index in range(4)]
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
+
+
+def test_a_file_system_without_locks_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_arguments: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with temporary_beside(tmp_path / "a") as draft:
+        assert remove_leftovers(tmp_path) == [] and draft.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_ours_to_write_holds_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "var").mkdir()
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    write_private(tmp_path / "out" / "a", b"x", tmp_path / "var")
+    assert (tmp_path / "out" / "a").read_bytes() == b"x"

@@ -30,6 +30,7 @@ CELLS = st.text(st.sampled_from(f"{SIGNS}';|,\" a1") | st.characters(exclude_cat
 
 @given(CELLS)
 @example("'=1")
+@example(" '=1")
 @example("''@x")
 @example("a;=1+1;'-2")
 @example("+862812345678@example.org")
@@ -40,10 +41,10 @@ def test_a_disarmed_cell_is_no_formula_and_is_armed_into_itself(cell: str) -> No
         text = io.StringIO()
         csv.writer(text).writerow(["x", shown])
         for part in re.split(rf"[{separator}\r\n]", shown) if separator != "," else [shown]:
-            assert not part.startswith(tuple("=+-@＝＋－＠")), (cell, shown)
+            assert not part.strip(" ").startswith(tuple("=+-@＝＋－＠")), (cell, shown)
 
 
-@given(st.text("abc@.;'", max_size=10).filter(lambda cell: not re.search(rf"(^|[;|])'*[{re.escape(SIGNS)}]", cell)))
+@given(st.text("abc@.;'", max_size=10).filter(lambda cell: not re.search(rf"(^|[;|])[' ]*[{re.escape(SIGNS)}]", cell)))
 def test_a_cell_that_is_no_formula_stays_as_it_is(cell: str) -> None:
     assert disarmed(cell) == cell == armed(cell)
 

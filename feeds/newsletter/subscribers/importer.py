@@ -178,8 +178,8 @@ def read_csv(file: IO[bytes], path: str, config: Config, now: int) -> Iterator[R
 
 #: Where spreadsheets look for a formula: at the begin of a cell, also if they take another character than the comma for what
 #: separates cells. Those of East Asian locales read full-width signs, too.
-_FORMULA = re.compile(r"(^|[;|\t\r\n])('*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
-_DISARMED = re.compile(r"(^|[;|\t\r\n])'('*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
+_FORMULA = re.compile(r"(^|[;|\t\r\n])([' ]*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
+_DISARMED = re.compile(r"(^|[;|\t\r\n])'([' ]*(?:[=+\-@\t\r\n]|[＝＋－＠]))")
 
 
 def disarmed(cell: str) -> str:
