@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import sqlite3
 import time
@@ -16,10 +17,15 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.test import Client
 
+from feeds import database
 from feeds.cli import main
 from feeds.database import identity
+from feeds.database.identity import Fault, Mark, compare, is_before, newest
+from feeds.errors import DatabaseFault
 from feeds.runtime import Runtime
 from feeds.syndication import editions
 from feeds.web.app import create_app
@@ -212,3 +218,126 @@ def test_commands_say_it_in_a_sentence(file: File, name: str) -> None:
             assert any(word in found.output for word in words.split("|")), (command, found.output)
         if name != "a table dropped":
             assert found.exit_code == 1, command
+
+
+# -- page by page ------------------------------------------------------------------
+
+
+def _random(data: bytearray, at: int, size: int) -> None:
+    data[at : at + size] = random.Random(at).randbytes(size)
+
+
+def _zeros(data: bytearray, at: int, size: int) -> None:
+    data[at : at + size] = bytes(size)
+
+
+def _bit(data: bytearray, at: int, size: int) -> None:
+    data[at + 5] ^= 0x40
+
+
+def _swap(data: bytearray, at: int, size: int) -> None:
+    other = size if at + size >= len(data) else at + size
+    data[at : at + size], data[other : other + size] = data[other : other + size], data[at : at + size]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Another file each time: what this process still has open of the one before must not be mixed with it."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    (path.parent / "new").write_bytes(data)
+    (path.parent / "new").replace(path)
+
+
+@pytest.mark.parametrize("spoil", [_random, _zeros, _bit, _swap])
+def test_a_database_that_is_damaged_in_any_page_is_served_right_or_refused(
+    in_a_file: Any, spoil: Callable[[bytearray, int, int], None]
+) -> None:
+    """Never a traceback or a 500; what a check of all pages sees is said."""
+    site, path = in_a_file, in_a_file.database
+    client = Client(create_app(site.environment))
+    before = {path: client.get(path).data for path in ("/all.atom", "/tags/t1.json", "/tags/", "/articles/1")}
+    site.runtime.watch.look()
+    site.runtime.watch.keep()
+    site.close()
+    client.application.editions._generation.__self__.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    good = path.read_bytes()
+    pages = range(0, len(good), size if spoil is _random else 4 * size)
+    said = 0
+    for at in pages:
+        data = bytearray(good)
+        spoil(data, at, size)
+        _replace(path, data)
+        client = Client(create_app(site.environment))
+        with structlog.testing.capture_logs() as logs:
+            watch = watch_of(client)
+            fault = watch.check_pages()
+            for address, body in before.items():
+                answered = client.get(address)
+                assert answered.status_code in (200, 503), (at // size, address, logs)
+                if fault.words and answered.status_code == 200:
+                    assert answered.data == body, (at // size, address)
+            ready = client.get("/ready")
+            assert ready.status_code == (503 if fault.words else 200), (at // size, ready.text)
+            assert not [log for log in logs if log["event"] == "request_failed"], (at // size, logs)
+        said += bool(fault.words)
+        client.application.editions._generation.__self__.close()
+    assert said > len(pages) // 2
+    _replace(path, good)
+    client = Client(create_app(site.environment))
+    assert not watch_of(client).check_pages().words and client.get("/ready").status_code == 200
+
+
+def test_a_restored_database_is_taken_up_by_a_worker_that_runs(in_a_file: Any, tmp_path: Path) -> None:
+    site = in_a_file
+    copy = tmp_path / "copy.db"
+    assert invoke(site, "backup", str(copy)).exit_code == 0
+    client = Client(create_app(site.environment))
+    assert client.get("/ready").status_code == 200
+    for lost in (False, True):
+        change(site)
+        with structlog.testing.capture_logs() as logs:
+            if lost:
+                site.close()
+                for path in site.database.parent.glob("feeds.db*"):
+                    path.unlink()
+            found = CliRunner().invoke(main, ["restore", str(copy), "--yes", "--config", str(site.config_dir)])
+            assert found.exit_code == 0, found.output
+            watch_of(client).look()
+            client.application.editions.expire()
+            assert client.get("/ready").status_code == 200, client.get("/ready").text
+            assert not [log for log in logs if log["event"] == "database_fault"]
+
+
+def test_what_is_written_to_a_file_that_was_replaced_meanwhile_is_refused(in_a_file: Any) -> None:
+    """The request began before the file went: it must not be told that all is well."""
+    site = in_a_file
+    with pytest.raises(DatabaseFault, match="replaced"), database.writing(site.runtime.engine, durable=True) as connection:
+        editions.save_state(connection, {"note": "lost"})
+        site.database.rename(site.root / "gone")
+
+
+def test_no_connection_goes_on_with_a_file_or_a_log_that_is_gone(in_a_file: Any) -> None:
+    site = in_a_file
+    change(site)
+    log = site.database.with_name("feeds.db-wal")
+    if log.exists():
+        log.unlink()
+        change(site)
+        assert log.exists(), "another log was begun"
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(1, 2**30))
+def test_a_sequence_grows_across_its_end(begin: int, steps: int) -> None:
+    later = (begin + steps + 2**31) % 2**32 - 2**31
+    assert is_before(begin, later) and not is_before(later, begin) and not is_before(begin, begin)
+
+
+@given(st.integers(-1, 9), st.integers(0, 9), st.integers(-1, 9), st.integers(0, 9))
+def test_of_two_marks_one_is_older_or_they_are_the_same(one: int, first: int, other: int, second: int) -> None:
+    a, b = Mark("x", one, first), Mark("x", other, second)
+    assert (compare(a, b) == Fault()) == ((other, second) >= (one, first))
+    assert newest(a, b) == max(a, b, key=lambda mark: (mark.generation, mark.sequence))
+    assert compare(a, Mark("y", 99, 99)).words and compare(a, Mark("", 99, 99)).words

@@ -20,8 +20,8 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -38,6 +38,8 @@ RECORD, DAMAGE = "site-id", "database-fault"
 LOOK_SECONDS, CONFIRM_SECONDS = 1.0, 0.05
 #: Seconds between two checks of all pages, seconds that one may take, and how many times as long the next one waits.
 CHECK_SECONDS, CHECK_AT_MOST, CHECK_SHARE = 86400.0, 30.0, 50
+#: Seconds that one may take during a request that came upon damage.
+CHECK_AT_USE = 3.0
 #: What an operator can do, for a log or a command.
 ADVICE = (
     "bring the right one back, or `feeds restore` a backup; to go on with what is there, remove var/site-id and start again"
@@ -53,11 +55,15 @@ _DAMAGE_WORDS = ("malformed", "not a database", "disk i/o error", "is encrypted"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a database is not to be trusted, in words; "" for none. `readable`: what it holds may still be served."""
+    """Why a database is not to be trusted, in words; "" for no fault.
+
+    `readable`: what it holds may still be served, but for damaged `tables`.
+    """
 
     words: str = ""
     readable: bool = False
     advice: str = ADVICE
+    tables: tuple[str, ...] = ()
 
 
 DAMAGED = Fault("the database is damaged", readable=True, advice=REPAIR)
@@ -215,6 +221,7 @@ class Watch:
             self._fresh, self._alone = (database.connect_once(self.engine, how) for how in ("mode=rw", "mode=ro&immutable=1"))
             for engine in engines:
                 sa.event.listen(engine, "do_connect", self._admit)
+                sa.event.listen(engine, "connect", self._protect)
         self.fault = Fault()
         self._on_change: Callable[[str, str], None] = lambda _fault, _advice: None
         self._lock = threading.Lock()
@@ -263,6 +270,9 @@ class Watch:
         """Look again after an error of a query: damage that it says is in force at once, and noted for other processes."""
         found = describe(error)
         if found.words and not self.look().words:
+            if found == DAMAGED:
+                found = _check_pages(self._fresh, CHECK_AT_USE) or found
+                found = found if found.words else DAMAGED
             with self._lock:
                 self._note_damage(found)
                 self._settle(found)
@@ -440,6 +450,13 @@ class Watch:
         if self.fault.words and not self.fault.readable:
             raise DatabaseFault(self.fault.words)
 
+    def _protect(self, connection: sqlite3.Connection, _record: object) -> None:
+        """Refuse to read damaged tables: what a query finds there may be wrong without any error."""
+        if tables := self.fault.tables:
+            connection.set_authorizer(
+                lambda _action, table, *_rest: sqlite3.SQLITE_DENY if table in tables else sqlite3.SQLITE_OK
+            )
+
     def _modified(self) -> int:
         with contextlib.suppress(OSError):
             status = os.stat(str(self.engine.url.database))
@@ -457,15 +474,20 @@ class Watch:
         with contextlib.suppress(OSError):
             if not found.words:
                 path.unlink(missing_ok=True)
-            elif (known := self._noted_damage()) is None or known.words != found.words:
-                noted = {"fault": found.words, "subject": self._subject(), "at": int(os.stat(self.folder).st_mtime)}
+            elif (known := self._noted_damage()) is None or known != found:
+                noted = {
+                    "fault": found.words,
+                    "tables": found.tables,
+                    "subject": self._subject(),
+                    "at": int(os.stat(self.folder).st_mtime),
+                }
                 private_files.write_private(path, (json.dumps(noted) + "\n").encode())
 
     def _noted_damage(self) -> Fault | None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             noted = json.loads((self.folder / DAMAGE).read_text("utf-8"))
             if noted["subject"] == self._subject():
-                return Fault(str(noted["fault"]), readable=True, advice=REPAIR)
+                return Fault(str(noted["fault"]), readable=True, advice=REPAIR, tables=tuple(noted["tables"]))
         return None
 
 
@@ -474,6 +496,17 @@ def _is_current(connection: sa.Connection, tables: Collection[str]) -> bool:
     if "alembic_version" not in tables:
         return "state" in tables
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == database.HEAD
+
+
+def _damaged_tables(connection: sa.Connection) -> Iterator[str]:
+    """Yield the tables whose rows, or the indexes they are found by, are damaged."""
+    for table in metadata.sorted_tables:
+        try:
+            sound = connection.exec_driver_sql(f"PRAGMA integrity_check('{table.name}')").scalar() == "ok"
+        except sa.exc.DBAPIError:
+            sound = False
+        if not sound:
+            yield table.name
 
 
 def _check_pages(engine: sa.Engine, seconds: float) -> Fault | None:
@@ -491,7 +524,7 @@ def _check_pages(engine: sa.Engine, seconds: float) -> Fault | None:
             try:
                 for check in ("quick_check", "integrity_check"):  # the second compares indexes with tables, which takes longer
                     if connection.exec_driver_sql(f"PRAGMA {check}(1)").scalar() != "ok":
-                        return DAMAGED
+                        return replace(DAMAGED, tables=tuple(_damaged_tables(connection)))
                     done += 1
             finally:
                 timer.cancel()
