@@ -54,24 +54,26 @@ def _latin1(text: str) -> str:
 
 
 def make_environ(scope: Any) -> dict[str, Any]:
-    """Return the WSGI environment of an RSGI scope, without a body."""
+    """Return of a WSGI environment what cached documents are answered by: method, address, client and headers."""
     environ = {
-        **_WSGI,
         "REQUEST_METHOD": scope.method,
         "PATH_INFO": _latin1(scope.path),
         "QUERY_STRING": _latin1(scope.query_string),
         "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "wsgi.url_scheme": scope.scheme,
     }
-    environ["SERVER_NAME"], _colon, environ["SERVER_PORT"] = scope.server.rpartition(":")
     for header, value in scope.headers.items():
         if name := _variable(header):
-            if name in environ:
-                value = f"{environ[name]}{';' if header == 'cookie' else ','}{value}"
-            environ[name] = value
-    if "HTTP_HOST" not in environ:
-        environ["HTTP_HOST"] = scope.authority or ""
+            environ[name] = value if name not in environ else f"{environ[name]}{';' if header == 'cookie' else ','}{value}"
+    return environ
+
+
+def complete_environ(environ: dict[str, Any], scope: Any) -> dict[str, Any]:
+    """Add the rest that PEP 3333 asks for, with an empty body."""
+    environ["SERVER_NAME"], _colon, environ["SERVER_PORT"] = scope.server.rpartition(":")
+    environ["SERVER_PROTOCOL"], environ["wsgi.url_scheme"] = f"HTTP/{scope.http_version}", scope.scheme
+    environ.setdefault("HTTP_HOST", scope.authority or "")
+    environ["wsgi.input"] = io.BytesIO()
+    environ |= _WSGI
     return environ
 
 
@@ -88,9 +90,8 @@ class Gateway:
             environ = make_environ(scope)
             if _has_body(environ):
                 return False
-            environ["wsgi.input"] = io.BytesIO()
             if not self._answer_from_cache(environ, proto):
-                self._pool.submit(self._run, environ, proto)
+                self._pool.submit(self._run, complete_environ(environ, scope), proto)
         except Exception as error:  # the server would leave the client without an answer; or the worker is ending
             log.error("request_failed", error=type(error).__name__)
             proto.response_empty(503, [])
@@ -98,8 +99,7 @@ class Gateway:
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer any request; one with a body after that has come."""
-        environ = make_environ(scope)
-        environ["wsgi.input"] = io.BytesIO()
+        environ = complete_environ(make_environ(scope), scope)
         if _has_body(environ):
             network = format_network(client_address(environ, self.app.limiter.proxies))
             given = environ.get("CONTENT_LENGTH", "")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from granian import _futures
 
-from feeds.web.rsgi import make_environ
+from feeds.web.rsgi import complete_environ, make_environ
 
 
 class Headers(list[tuple[str, str]]):
@@ -27,7 +27,8 @@ def environ(*headers: tuple[str, str], **changes: Any) -> dict[str, Any]:
         "http_version": "1.1",
         "authority": None,
     }
-    return make_environ(SimpleNamespace(**{**scope, **changes}, headers=Headers(headers)))
+    found = SimpleNamespace(**{**scope, **changes}, headers=Headers(headers))
+    return complete_environ(make_environ(found), found) | {"wsgi.input": None}
 
 
 @pytest.mark.parametrize(
