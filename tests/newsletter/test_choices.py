@@ -91,6 +91,19 @@ def test_a_flood_of_changes_pushes_no_earlier_choices_out(club: Club) -> None:
             assert found is not None and list(found.past[-1].wishes) == before[0] and len(found.past) <= choices.MOST
 
 
+@pytest.mark.parametrize(
+    "text", ["", "x", "0", "{}", "[1]", '[["a"]]', "[[1]]", f"[[{NOW}, [[1, 99]], [0]]]", "[" * 5000, "null"]
+)
+def test_what_somebody_has_edited_shows_no_earlier_choices(club: Club, text: str) -> None:
+    token = club.join(READER, "tag=Linux")
+    with club.site.runtime.engine.begin() as connection:
+        connection.execute(sa.update(tables.subscribers).values(previous=text, changed=NOW))
+    found = preferences.find_preferences(club.context, token, NOW)
+    assert found is not None and found.past == ()
+    assert save(club, token, ([("daily", "tag=AI")], 0, "UTC", "en"), NOW + 700)
+    assert preferences.restore_choices(club.context, token, NOW + 700, NOW + 800)
+
+
 def test_bringing_back_can_be_undone_too(club: Club) -> None:
     token = club.join(READER, "tag=Linux")
     save(club, token, ([("daily", "tag=AI")], 2, "UTC", "en"), NOW + 700)

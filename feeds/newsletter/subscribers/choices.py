@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -31,14 +32,16 @@ class PastChoices:
 
 
 def load_past(connection: sa.Connection, subscriber: int, now: int) -> list[PastChoices]:
-    """Return the choices before each change of the last KEEP_DAYS, the newest first."""
+    """Return the choices before each change of the last KEEP_DAYS, the newest first; none of what cannot be read."""
     text = connection.execute(sa.select(subscribers.c.previous).where(subscribers.c.key == subscriber)).scalar()
-    rows = [row for row in json.loads(text or "[]") or () if row[0] > now - KEEP_DAYS * DAY]
-    texts = selection_texts(connection, (key for _until, wishes, _settings in rows for _frequency, key in wishes))
-    return [
-        PastChoices(until, tuple(Wish(frequency, texts[key]) for frequency, key in wishes), Settings(*settings))
-        for until, wishes, settings in sorted(rows, key=lambda row: -row[0])
-    ]
+    with suppress(ValueError, TypeError, KeyError, RecursionError):  # a database that somebody has edited
+        rows = [row for row in json.loads(text or "[]") or () if row[0] > now - KEEP_DAYS * DAY]
+        texts = selection_texts(connection, (key for _until, wishes, _settings in rows for _frequency, key in wishes))
+        return [
+            PastChoices(until, tuple(Wish(frequency, texts[key]) for frequency, key in wishes), Settings(*settings))
+            for until, wishes, settings in sorted(rows, key=lambda row: -row[0])
+        ]
+    return []
 
 
 def change_choices(

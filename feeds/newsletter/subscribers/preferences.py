@@ -236,10 +236,14 @@ def save_preferences(context: NewsletterContext, token: str, changes: Preference
 
 
 def restore_choices(context: NewsletterContext, token: str, until: int, now: int) -> bool:
-    """Bring back the choices that were changed at `until`. Return False where there are none. This can be undone, too."""
+    """Bring back the choices that were changed at `until`; False where there are none. Can be undone, too. Raises WishError."""
     found = find_preferences(context, token, now)
     past = next((one for one in found.past if one.until == until), None) if found else None
-    return past is not None and _change(context, token, list(past.wishes), past.settings, now)
+    if past is None:
+        return False
+    kept = past.settings
+    settings = validate_settings(context.config, kept.day, kept.timezone, kept.language)
+    return _change(context, token, list(past.wishes), settings, now)
 
 
 def _change(context: NewsletterContext, token: str, wishes: list[Wish], settings: Settings, now: int) -> bool:

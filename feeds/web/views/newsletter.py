@@ -332,7 +332,9 @@ def save_preferences(token: str) -> Answer:
         return private_page("subscribed.html", 200, sent="owner")
     if action == "restore":
         until = form.get("until", "")
-        is_back = until.isdecimal() and preferences.restore_choices(context, token, int(until[:12]), now)
+        is_back = False
+        with contextlib.suppress(WishError):  # of a time zone that is gone
+            is_back = until.isdecimal() and preferences.restore_choices(context, token, int(until[:12]), now)
         return private(redirect(f"/preferences/{quote(token)}?saved={'1' if is_back else ''}", 303))
     if action in ("revoke", "erase"):  # of a page of versions before: both need the owner's link now
         return _preferences_page(context, token, found, {"link": words("For this you need a link that we email to you.")}, 403)
