@@ -165,7 +165,8 @@ def test_a_start_and_a_check_narrow_what_others_could_read_and_say_so(site: Any,
         path.touch()
         path.chmod(0o644)
     (var / "link").symlink_to(elsewhere / "kept")
-    wide += [var, var / "feeds.db", var / "old", site.root / "mail", site.root / "mail" / "new"]
+    wide += [site.database] if site.database.exists() else []
+    wide += [var, var / "old", site.root / "mail", site.root / "mail" / "new"]
     leftover = var / ".backup.db.0123456789ab.feeds-tmp"
     leftover.touch(0o600)
     for path in wide:
@@ -181,10 +182,9 @@ def test_a_start_and_a_check_narrow_what_others_could_read_and_say_so(site: Any,
     said += process.communicate()[0]
     assert [path for path in wide if path.stat().st_mode & 0o077] == [] and not leftover.exists()
     assert [path for path in public if not path.stat().st_mode & 0o044] == []
-    assert f"{var}: others could read it: mode 0755 -> 0700" in said.replace("path=", "").replace(" reason=", ": ").replace(
-        '"', ""
-    )
-    assert "feeds.db" in said and "mail/cur/2:2,S" not in said
+    plain = said.replace("path=", "").replace(" reason=", ": ").replace('"', "")  # in the log, and as hints
+    assert f"{var}: others could read it: mode 0755 -> 0700" in plain
+    assert f"{site.root}/.env: others could read it: mode 0644 -> 0600" in plain and "mail/cur/2:2,S" not in plain
     again = subprocess.run([*command[:3], "check", *command[4:6]], capture_output=True, text=True, check=False)
     assert "others" not in again.stdout + again.stderr
 
