@@ -34,16 +34,19 @@ COUNTING_SECONDS = 2.0
 class Runtime:
     """Hold the engine and the environment of this process. Cheap to make; `close` it.
 
-    `create`: a missing database is made, unless the site had one (`identity`). Only commands that fill it may (`open_runtime`).
+    `create`: a missing database is made, unless the site had one there. Only commands that fill it may (`open_runtime`).
     `watch` finds out whether the database is still the site's, and sound.
     """
 
     def __init__(self, environment: Environment, *, create: bool = False) -> None:
         self.environment = environment
         url, folder = environment.database_url.get_secret_value(), environment.root / "var"
-        self._known = identity.read_record(folder) is not None
         self._create = create
-        self.engine = database.connect(url, create=create and not self._known)
+        self.engine = database.connect(url)
+        record = identity.read_record(folder)  # of a database at another address, where FEEDS_DATABASE_URL is a new one
+        self._known = record is not None and record.address == identity.address(self.engine)
+        if create and not self._known:
+            self.engine = database.connect(url, create=True)
         self.engine.update_execution_options(departures=str(self.departures))
         self._counting = database.connect(url, busy_seconds=COUNTING_SECONDS)
         self.watch = identity.Watch((self.engine, self._counting), folder)

@@ -124,3 +124,66 @@ def test_a_full_disk_under_the_database(
     with contextlib.closing(sqlite3.connect(disk / "feeds.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     site.runtime.close()
+
+
+@pytest.mark.interop
+@pytest.mark.fault(
+    "The database file is deleted, or another one is put in its place",
+    readers="feeds in memory as before; others 503 with Retry-After; forms are refused, so that nothing is lost",
+    lost="nothing",
+    heals="by itself when the right file is back; `/ready`, the log and `feeds status` say within seconds what is wrong",
+)
+def test_a_database_file_that_is_gone(
+    site: Any, make_house: Callable[..., House], tmp_path: Path, move: Callable[[str], None]
+) -> None:
+    move(f"sqlite:///{site.root}/var/own.db")
+    site.runtime.prepare()
+    fill(site)
+    site.rescan()
+    house = make_house(site, "--workers", "1").start()
+    house.wait(lambda: "acting" in house.log())
+    expected = house.get("/all.atom")[2]
+    file = site.root / "var" / "own.db"
+    file.rename(tmp_path / "aside.db")
+    house.wait(lambda: house.get("/ready")[0] == 503)
+    assert b"the database file is gone" in house.get("/ready")[2] and house.get("/health")[0] == 200
+    assert house.get("/all.atom")[2] == expected and house.get("/tags/t0.json")[0] == 503
+    assert house.runtime and house.runtime.send("/subscribe", {"email": "reader@example.org"})[0] in (404, 503)
+    house.wait(lambda: "database_fault" in house.log())
+    (tmp_path / "aside.db").rename(file)
+    house.wait(lambda: house.get("/ready")[0] == 200)
+    assert house.get("/tags/t0.json")[0] == 200 and "Traceback" not in house.log()
+
+
+@pytest.mark.interop
+@pytest.mark.fault(
+    "Pages of the database are damaged",
+    readers="what a worker has in memory, and what lies in tables that are whole; else 503, never 404 and never half a feed",
+    lost="nothing but what lay in the damaged pages and came after the last backup",
+    heals="with `feeds restore`, while the service runs; people who left since the backup stay away",
+)
+def test_damaged_pages_of_the_database(site: Any, make_house: Callable[..., House], move: Callable[[str], None]) -> None:
+    move(f"sqlite:///{site.root}/var/own.db")
+    site.runtime.prepare()
+    fill(site)
+    site.rescan()
+    house = make_house(site, "--workers", "1").start()
+    house.wait(lambda: "acting" in house.log())
+    time.sleep(1.0)
+    file = site.root / "var" / "own.db"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    good = file.read_bytes()
+    with file.open("r+b") as written:
+        for at in range(3 * 4096, len(good), 3 * 4096):
+            written.seek(at)
+            written.write(b"\xff" * 4096)
+    house.wait(lambda: house.get("/ready")[0] == 503)
+    assert b"the database is damaged" in house.get("/ready")[2] and house.get("/health")[0] == 200
+    with house.readers() as readers:
+        time.sleep(0.5)
+    assert set(readers.statuses) <= {200, 503} and readers.wrong == []
+    with file.open("r+b") as written:
+        written.write(good)
+    house.wait(lambda: house.get("/ready")[0] == 200)
+    assert "Traceback" not in house.log()
