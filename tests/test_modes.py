@@ -176,7 +176,7 @@ def test_a_start_and_a_check_narrow_what_others_could_read_and_say_so(site: Any,
         command += ["--no-clock", "--port", str(free_port()), "--workers", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = ""
-    while "mail/cur/*" not in said and (line := process.stdout.readline()):  # type: ignore[union-attr]
+    while "/.env" not in said and (line := process.stdout.readline()):  # type: ignore[union-attr]
         said += line
     process.terminate()
     said += process.communicate()[0]
