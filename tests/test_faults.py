@@ -389,7 +389,7 @@ PROCESSES: tuple[Process, ...] = (
     ("a store that cannot be read", modes(articles=0), drop_rights, "rescan", "Permission denied"),
     ("a file that may not grow", remove_database, limit(resource.RLIMIT_FSIZE, 500), "rescan", "reports an error, or is full"),
     ("too few open files", nothing, limit(resource.RLIMIT_NOFILE, 20), "serve", "raise the limit (ulimit -n)"),
-    ("too few open files to read", nothing, limit(resource.RLIMIT_NOFILE, 8), "rescan --full", "too many open files"),
+    ("too few open files to read", nothing, limit(resource.RLIMIT_NOFILE, 14), "rescan --full", "Too many open files"),
 )
 
 
