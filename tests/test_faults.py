@@ -181,6 +181,24 @@ def test_a_command_leaves_no_file_of_sqlite_behind(place: Place, words: tuple[st
     assert not left & {"feeds.db-wal", "feeds.db-shm", "feeds.db-journal"}
 
 
+@pytest.mark.parametrize("name", ["100%", "a%41b", "what?", "a#b", "a b&c=d", "内核"])
+def test_a_site_may_lie_in_a_folder_of_any_name(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = place.root.rename(place.root.with_name(name))
+    monkeypatch.chdir(root)
+    moved = Place(root)
+    for words in (
+        ("rescan",),
+        ("list",),
+        ("check",),
+        ("backup", f"{name}.db"),
+        ("restore", "--yes", f"{name}.db"),
+        ("status",),
+    ):
+        status, said, reason = run(moved, *words)
+        assert status == 0, (words, said + reason)
+    assert {path.name for path in root.parent.iterdir()} == {name}, "nothing beside it"
+
+
 # -- the table of faults -----------------------------------------------------
 
 
@@ -308,6 +326,8 @@ FAULTS: tuple[Fault, ...] = (
     ("import of an open quote", file("x.csv", 'email\n"a@example.org\n'), IMPORT, 1, "not CSV"),
     ("import of nothing", nothing, IMPORT, 2, "does not exist"),
     ("an impossible time", nothing, ("digest", "plan", "--now", "0001-01-01"), 2, "time zone"),
+    ("a time before time", nothing, ("digest", "preview", "--now", "0001-01-01T00:00:00Z"), 2, "no time of this service"),
+    ("a time after time", nothing, ("digest", "preview", "--now", "9999-12-31T23:00:00-12:00"), 2, "no time of this service"),
     ("an unknown time zone", nothing, ("subscribers", "add", "a@example.org", "--timezone", "Moon"), 1, "no time zone"),
     ("an impossible selection", nothing, ("digest", "preview", "--select", "tag=%ff"), 1, "no selection"),
     ("an unknown feed", nothing, ("show", "tags/none.atom"), 1, "tags/none"),

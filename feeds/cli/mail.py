@@ -49,7 +49,9 @@ class _Instant(click.ParamType[int]):
         except ValueError:
             self.fail(f"{value!r} is no time; expected for example 2014-06-02T08:00:00+08:00", param, ctx)
         if when.tzinfo is None:
-            self.fail(f"{value!r} names no time zone; expected for example {value}+08:00", param, ctx)
+            self.fail(f"{value!r} names no time zone; expected for example 2014-06-02T08:00:00+08:00", param, ctx)
+        if not 1970 <= when.year <= 9000:  # years before and after it are counted from there
+            self.fail(f"{value!r} is no time of this service; expected for example 2014-06-02T08:00:00+08:00", param, ctx)
         return int(when.timestamp())
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -227,4 +228,4 @@ def _with_files(variables: Mapping[str, str], root: Path) -> dict[str, str]:
 
 def _located(url: str, root: Path) -> str:
     path = url.removeprefix("sqlite:///")
-    return url if path == url or path.startswith("/") else f"sqlite:///{root / path}"
+    return url if path == url or path.startswith("/") else f"sqlite:///{quote(str(root))}/{path}"  # a folder may be called 100%

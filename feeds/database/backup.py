@@ -45,7 +45,7 @@ def back_up(source: sa.Engine, path: Path, progress: Progress | None = None, kno
     if os.path.lexists(path):
         raise DatabaseError(f"{path}: exists, and a backup overwrites nothing")
     make_private_folder(path.parent)
-    with temporary_beside(path, known_in) as draft, open_engine(f"sqlite:///{draft}", wal=False) as target:
+    with temporary_beside(path, known_in) as draft, open_engine(draft, wal=False) as target:
         if source.dialect.name == "sqlite":
             with source.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(draft),))
@@ -190,7 +190,7 @@ def copy(
 
 
 @contextlib.contextmanager
-def open_engine(url: str, *, create: bool = False, wal: bool = True) -> Iterator[sa.Engine]:
+def open_engine(url: str | Path, *, create: bool = False, wal: bool = True) -> Iterator[sa.Engine]:
     """Yield an engine, and close all of its connections at the end."""
     engine = database.connect(url, create=create, wal=wal)
     try:

@@ -146,7 +146,7 @@ def _extract(source: sqlite3.Connection, draft: Path) -> None:
         )
     if found not in database.versions():
         raise DatabaseError("no backup of this service: it names no version")
-    engine = database.connect(f"sqlite:///{draft}", wal=False)
+    engine = database.connect(draft, wal=False)
     if found == database.HEAD:
         database.make_tables(engine)
     else:
@@ -268,7 +268,7 @@ def _copy_sequences(source: sqlite3.Connection, target: sqlite3.Connection, tabl
 def opened(path: Path, draft: Path) -> Iterator[sa.Engine]:
     """Yield the engine of a copy of the backup at this program's version, in the file `draft`."""
     extract(path, draft)
-    engine = database.connect(f"sqlite:///{draft}", wal=False)
+    engine = database.connect(draft, wal=False)
     try:
         yield engine
     finally:

@@ -47,8 +47,8 @@ _AFTER = "feeds_after_commit"
 _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "hide_parameters": True}
 
 
-def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: bool = True) -> sa.Engine:
-    """Return an engine for one process; opens no connection yet.
+def connect(url: str | Path, *, create: bool = False, busy_seconds: float = 30.0, wal: bool = True) -> sa.Engine:
+    """Return an engine for one process, of an address or an SQLite file; opens no connection yet.
 
     `create`: make the file of an SQLite database, and its folder, if it is missing. No connection ever makes one: neither a
     command that only looks, nor a service whose database was removed. `busy_seconds`: how long a writer waits for others.
@@ -56,7 +56,7 @@ def connect(url: str, *, create: bool = False, busy_seconds: float = 30.0, wal: 
     other. Raises DatabaseError for an address that names no known database.
     """
     try:
-        address = sa.make_url(url)
+        address = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):  # the latter quotes what stands for the port, which may be a password
         wanted = "sqlite:///var/feeds.db or postgresql://user@host/name"
         raise DatabaseError(f"FEEDS_DATABASE_URL is no address such as {wanted}") from None

@@ -359,7 +359,7 @@ def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Re
     place, done = _place(target), Restored()
     target.dispose()
     with database.lock(target, "rescan"), private_files.temporary_beside(place) as draft:
-        with _read_damaged(place) as old, backup.open_engine(f"sqlite:///{draft}", wal=False) as engine:
+        with _read_damaged(place) as old, backup.open_engine(draft, wal=False) as engine:
             before: dict[str, str] = {}
             if old is not None:
                 options.people.learn(old)
@@ -387,7 +387,7 @@ def _swap(target: sa.Engine, rows: sa.Connection, options: RestoreOptions) -> Re
 def _read_damaged(place: Path) -> Iterator[sa.Connection | None]:
     """Yield a connection to a copy of a damaged database, with what its log has, if SQLite opens it at all; else None."""
     with private_files.temporary_beside(place) as copy:
-        engine = database.connect(f"sqlite:///{copy}", wal=False)
+        engine = database.connect(copy, wal=False)
         try:
             for suffix in ("", "-wal"):
                 with contextlib.suppress(FileNotFoundError):
@@ -423,7 +423,7 @@ def _closed(place: Path) -> Iterator[None]:
     if not place.exists():
         yield
         return
-    engine = database.connect(f"sqlite:///{place}", busy_seconds=5)
+    engine = database.connect(place, busy_seconds=5)
     with contextlib.suppress(sa.exc.DBAPIError), database.writing(engine) as connection:
         backup.close(connection, backup.REPLACED)
     engine.dispose()
