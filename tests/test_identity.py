@@ -30,6 +30,8 @@ from feeds.runtime import Runtime
 from feeds.syndication import editions
 from feeds.web.app import create_app
 
+from . import postgresql
+
 PAGES = ("/all.atom", "/tags/Linux.rss", "/", "/tags/", "/articles/1", "/feeds.opml", "/tags/t1.json")
 FORM = {"email": "reader@example.org", "select": "tag=Linux", "frequency": "daily"}
 
@@ -341,3 +343,40 @@ def test_of_two_marks_one_is_older_or_they_are_the_same(one: int, first: int, ot
     assert (compare(a, b) == Fault()) == ((other, second) >= (one, first))
     assert newest(a, b) == max(a, b, key=lambda mark: (mark.generation, mark.sequence))
     assert compare(a, Mark("y", 99, 99)).words and compare(a, Mark("", 99, 99)).words
+
+
+def test_a_busy_database_is_not_called_away(known: Any) -> None:
+    """Another process writes for long: no 503 of /ready, no error event; a form that could not wait is told to come again."""
+    client = Client(create_app(known.environment))
+    assert client.get("/ready").status_code == 200
+    error = sa.exc.OperationalError("x", None, sqlite3.OperationalError("database is locked"))
+    assert database.is_busy(error) and not identity.describe(error).words
+    with structlog.testing.capture_logs() as logs, known.held("state"):
+        for _ in range(3):
+            watch_of(client).look()
+            client.application.editions.expire()
+            assert client.get("/ready").status_code == 200 and client.get("/all.atom").status_code == 200
+    assert not [log for log in logs if log["log_level"] == "error"]
+
+
+def test_a_dropped_table_and_another_database_are_seen_on_postgresql(site: Any, postgresql_server: str) -> None:
+    site.close()
+    url = postgresql.new(postgresql_server)
+    (site.root / ".env").write_text(f'FEEDS_DATABASE_URL="{url}"\n')
+    site.environment = site.environment.read(site.config_dir, {})
+    site.reopen()
+    fill(site)
+    client = Client(create_app(site.environment))
+    assert client.get("/ready").status_code == 200
+    with site.runtime.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE outbox RENAME TO elsewhere")
+    watch_of(client).look()
+    assert "lost tables: outbox" in client.get("/ready").text and client.get("/ready").status_code == 503
+    assert client.post("/subscribe", data=FORM).status_code == 503
+    with site.runtime.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO outbox")
+    assert not watch_of(client).look().words and not watch_of(client).check_pages().words
+    with site.runtime.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE state SET value = 'another' WHERE name = 'site_id'")
+    assert watch_of(client).look().words == "the database is another site's"
+    client.application.editions._generation.__self__.close()
