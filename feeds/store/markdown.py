@@ -26,6 +26,7 @@ MAX_CELLS = 100_000
 MAX_CONTAINERS = 50_000
 #: The HTML parser opens formatting that was never closed again in each element that follows: elements times open formatting.
 MAX_REOPENED = 400_000
+_FEW_TAGS = 1200  # half of them times the other half is less than that
 #: Characters that all links together may grow by, as each is written out with its base.
 MAX_LINK_GROWTH = 8_000_000
 #: Below so many characters a text cannot cost much by what only adds up.
@@ -96,7 +97,7 @@ def render_html(markdown: str, url: str, image_url: str) -> str:
     """
     _check_text(markdown)
     raw = _to_html(markdown)
-    _check_html(raw, "<" in markdown and _FORMATTING.search(markdown) is not None)
+    _check_html(raw, raw.count("<") > _FEW_TAGS and _FORMATTING.search(markdown) is not None)
     # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
     if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
         raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
