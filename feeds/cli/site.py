@@ -292,11 +292,12 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
     from ..newsletter.subscribers.restored import Departed
     from ..runtime import Runtime
 
+    environment = read_environment(config_dir)
     if not yes and not sys.stdin.isatty():
         raise FeedsError("what is in the database is replaced: add --yes to do so where nobody can be asked")
     if not yes:
         click.confirm("What is in the database is replaced. Go on?", abort=True, err=True)
-    runtime, now = Runtime(read_environment(config_dir)), int(time.time())
+    runtime, now = Runtime(environment), int(time.time())
     try:
         secret = runtime.environment.secret_key.get_secret_value()
         people = Departed(runtime.departures, secret, now)
