@@ -36,6 +36,17 @@ def test_every_feature_is_shown_by_a_test_or_says_why_it_is_none() -> None:
             assert "no, on purpose" in row or "does not apply" in row, row
 
 
+def test_every_promise_of_security_names_a_test_that_holds_it() -> None:
+    promises, shown = [], False
+    for line in (ROOT / "docs" / "security.md").read_text("utf-8").splitlines():
+        shown = line.endswith("| shown by |") if line.startswith(("| promise", "| who")) else shown and line.startswith("|")
+        if shown:
+            promises.append(line)
+    rows = [line for line in promises if not line.startswith(("| promise", "| who", "|---"))]
+    assert len(rows) > 50
+    assert [line for line in rows if "](../tests/" not in line.rstrip(" |").rpartition(" | ")[2]] == []
+
+
 # -- commands ----------------------------------------------------------------
 
 
