@@ -339,6 +339,8 @@ class ParserPool:
             child = self._take(batch.megabytes)
             results = child.parse(replace(batch, files=[batch.files[index] for index in todo]))
             self._busy.add(child)
+            if self._is_given_up:  # after the line before, so that either this or the caller ends it
+                child.kill()
             try:
                 for index, result in zip(todo, results, strict=True):
                     found[index] = result

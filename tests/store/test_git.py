@@ -914,8 +914,8 @@ def test_dates_brought_up_to_date_are_those_of_a_catalog_from_scratch(
         apply(store, what, path, target, number)
         store.commit()
         if look:
-            site.rescan()
-    site.rescan()
+            site.rescan(accept_removals=True)
+    site.rescan(accept_removals=True)
     other.rescan()
     assert dates(site) == dates(other)
 
