@@ -257,6 +257,7 @@ class Site:
         self.runtime.close()
         for path in self.database.parent.glob(f"{self.database.name}*"):
             path.unlink()
+        (self.root / "var" / "site-id").unlink(missing_ok=True)
         settle_database(self.root)
         self.environment = Environment.read(self.config_dir, {})
 

@@ -33,6 +33,10 @@ FLOORS: list[list[tuple[str, str]]] = [
         ("logs", "events without secrets"),
         ("resources", "files that travel along"),
         ("plugins", "other packages"),
+    ],
+    [
+        ("faults", "errors in words"),
+        ("fair_share", "limits shared out"),
         ("private_files", "modes 0600"),
         ("process_pool", "CPU work"),
         ("tokens", "signed links"),

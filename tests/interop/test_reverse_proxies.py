@@ -187,7 +187,7 @@ def test_people_can_sign_up_and_nothing_of_theirs_is_kept(proxy: Proxy) -> None:
 
 
 def test_the_operator_can_sign_in_and_other_sites_cannot_do_it_for_him(proxy: Proxy) -> None:
-    form = "token=a+token"
+    form = "token=open-sesame-0123456789"
     status, headers, _body = proxy.ask("/operator/sign-in", "POST", form, Origin=f"https://{HOST}")
     assert status == 303 and "HttpOnly" in headers["Set-Cookie"]
     cookie = headers["Set-Cookie"].partition(";")[0]

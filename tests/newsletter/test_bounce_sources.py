@@ -149,7 +149,7 @@ def test_a_source_that_cannot_be_loaded_is_named(club: Club, monkeypatch: pytest
 
 
 def test_a_suppressed_address_stays_so_whatever_a_webhook_says(club: Club, browser: Client) -> None:
-    own = club.join()
-    unsubscribe.unsubscribe(club.context, own, "", NOW + 100)
+    club.join()
+    unsubscribe.unsubscribe(club.context, club.leaving(), "", NOW + 100)
     assert post(browser, ["acme:3", "hard", "5.1.1", token(club)]).status_code == 204
     assert club.status() == "unsubscribed"

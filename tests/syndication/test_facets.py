@@ -21,14 +21,17 @@ SERIES = Facet("series", "series", "系列", "Series", ("series",), "commas")
 
 
 @pytest.fixture
-def series(site: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def series(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A site whose program has one facet more."""
     monkeypatch.setitem(FACETS, "series", SERIES)
     monkeypatch.setitem(PLURALS, "series", SERIES)
+    (tmp_path / "python").mkdir()  # files are parsed by programs of their own
+    (tmp_path / "python" / "sitecustomize.py").write_text(f"from feeds.model import *\nFACETS['series'] = {SERIES!r}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"))
     site.settle("site.yaml", article_url="")
     site.settle("feeds.yaml", facets={"tag": {}, "series": {"enabled": True}})
     site.write("1.md", title="One", tags=["Linux"], series=["Kernels", "explained"])
-    site.rescan()
+    site.rescan(parsers=None)
     return site
 
 

@@ -17,6 +17,8 @@ from feeds.web import access_log
 from feeds.web.app import create_app
 from feeds.web.fast_path import RECHECK_SECONDS
 
+from ..newsletter.servers import wait_for
+
 HEADER = "X-Request-ID"
 PATHS = (
     "/all.atom",
@@ -182,7 +184,7 @@ def test_a_worker_that_never_reached_its_database_says_when_to_come_again_and_re
             assert (answered.status_code, answered.headers["Retry-After"]) == (503, "5"), path
             assert answered.headers["Cache-Control"] == "no-store"
             assert answered.headers[HEADER] in answered.text and str(in_a_file.root) not in answered.text
-    assert [event["event"] for event in said(logged)] == ["database_unreachable"] * 6
+    assert [event["event"] for event in logged if event["event"].startswith("database")] == ["database_fault"], "said once"
     assert client.get("/health").status_code == 200
     away.bring_back()
     for path in ("/", "/all.atom", "/tags/Linux", "/metrics"):
@@ -205,9 +207,9 @@ def test_a_worker_that_loses_its_database_serves_what_it_has_and_recovers(in_a_f
         assert (answered.status_code, answered.headers["Retry-After"]) == (503, "5")
         assert "Feeds that you follow go on" in answered.text and answered.headers[HEADER] in answered.text
     ready = client.get("/ready")
-    assert ready.status_code == 503 and "cannot be read" in ready.text
+    assert ready.status_code == 503 and "in the place of the database file" in ready.text
     away.bring_back()
     app.editions.expire()
-    assert client.get("/ready").status_code == 200
+    wait_for(lambda: client.get("/ready").status_code == 200)
     assert client.get("/").status_code == client.get("/tags/Linux.atom").status_code == 200
     assert RECHECK_SECONDS < 5
