@@ -55,6 +55,7 @@ def test_an_unmounted_store_takes_nothing_away(site: Any, make_house: Callable[.
             disks.unmount(site.store)
             assert list(site.store.iterdir()) == []
             house.wait(lambda: status(site)["held"])
+            house.wait(lambda: "removals_held" in house.log())
             assert house.log().count("removals_held") == 1 and "30 of 30" in house.log()
             assert house.everything() == expected
             subprocess.run(["mount", "--bind", str(disk / "content"), str(site.store)], check=True)
