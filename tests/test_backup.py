@@ -235,7 +235,6 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
     counts = backup.carry_over(old, empty)
     assert rows(empty) == kept and counts["subscribers"] == 20
     full.runtime.close()
-    (full.root / "var" / "site-id").unlink()  # two databases are looked at in turn, neither of which this site began with
     url = SecretStr(empty.url.render_as_string(hide_password=False))
     full.environment = full.environment.model_copy(update={"database_url": url})
     before = documents(Runtime(full.environment.model_copy(update={"database_url": SecretStr(str(old.url))})))

@@ -349,7 +349,7 @@ class Watch:
         """Compare the file alone, before it is opened as a whole: a log that lies beside it would be written into it."""
         record = read_record(self.folder)
         id = record.id if record else self._seen.id if self._seen else ""
-        if id and header[0] not in (tag(id), 0 if self._header is None else -1):
+        if id and header[0] != tag(id) and (header[0] or (self._header and self._header[0])):  # 0: a copy out of PostgreSQL
             return Fault("the database is another site's")
         seen = self._seen if self._seen and self._seen.id == id else None  # else an operator began again
         before = [self._header[1]] if self._header and seen and id else []
