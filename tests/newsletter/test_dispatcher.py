@@ -20,7 +20,7 @@ from feeds.newsletter.delivery import delivery_rows, issue_status, throttle
 from feeds.newsletter.delivery.ledgers import Compose
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
-from .servers import free_port
+from .servers import free_port, wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -383,8 +383,7 @@ def test_an_owner_is_alive_while_its_process_is() -> None:
     other = process.stdout.readline().strip()
     assert delivery_rows.is_alive(other, 0, 1)
     process.kill()
-    time.sleep(0.05)
-    assert not delivery_rows.is_alive(other, NOW + 99, NOW), "killed and not yet waited for"
+    wait_for(lambda: not delivery_rows.is_alive(other, NOW + 99, NOW))  # killed and not yet waited for
     process.communicate()
     assert not delivery_rows.is_alive(other, NOW + 99, NOW)
 
