@@ -39,7 +39,7 @@ _START_SECONDS = 60
 #: A child without work ends after so many seconds.
 _IDLE_SECONDS = 60
 #: Seconds after which a child sends what it has: each message costs as much as some files.
-_SEND_SECONDS = 0.02
+_SEND_SECONDS = 0.2
 #: Seconds that one rescan gives to files that exceeded their first limits; the others of these wait for the next rescan.
 _SECOND_TRIES = 20
 _MEGABYTE = 1024 * 1024
