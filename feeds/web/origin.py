@@ -42,7 +42,7 @@ def origin_of(url: str) -> str:
 def is_own(origin: str | None, fetch_site: str | None, host: str, own: Collection[str], *, across: bool) -> bool:
     """Return whether a form was sent by a page of this service, as far as browsers say.
 
-    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, None where there are none; `host` is the request's.
+    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, None where one is missing; `host` is the request's.
     `own` are the origins of this service, a static site's among them; `across` says whether one of them may send to another. A
     client that sends neither header is no browser of today.
 

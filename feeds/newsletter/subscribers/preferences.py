@@ -236,7 +236,7 @@ def save_preferences(context: NewsletterContext, token: str, changes: Preference
 
 
 def restore_choices(context: NewsletterContext, token: str, until: int, now: int) -> bool:
-    """Bring back the choices that were changed at `until`; False where there are none. Can be undone, too. Raises WishError."""
+    """Bring back the choices that were changed at `until`; False where nothing was. Can be undone, too. Raises WishError."""
     found = find_preferences(context, token, now)
     past = next((one for one in found.past if one.until == until), None) if found else None
     if past is None:
