@@ -96,7 +96,7 @@ class Article:
     """A published article: `terms` in canonical spelling, in the file's order within a facet.
 
     `position` orders articles (newest = highest) and is the cursor of `catalog.select`. `html` is "" where only headings were
-    asked.
+    asked. `digest` covers all that shows of the article anywhere, its terms included.
     """
 
     id: str
@@ -112,6 +112,7 @@ class Article:
     comments: int
     editor_choice: bool
     terms: tuple[Term, ...]
+    digest: str
 
     def of(self, facet: str) -> tuple[Term, ...]:
         """Return the terms of one facet. Templates call it, operators' own among them."""

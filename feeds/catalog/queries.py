@@ -24,7 +24,9 @@ from ..selections import Aliases, TermKey
 from . import bitmaps
 from .sort_key import Window, first_position, published_at
 
-HEADINGS = tuple("key id position url title summary published updated original picture comments editor_choice terms".split())
+HEADINGS = tuple(
+    "key id position url title summary published updated original picture comments editor_choice terms digest".split()
+)
 
 # -- selections ------------------------------------------------------------
 
@@ -231,6 +233,7 @@ def _article(row: Any, html: str) -> Article:
         comments=row.comments,
         editor_choice=bool(row.editor_choice),
         terms=tuple(Term(*term) for term in json.loads(row.terms)),
+        digest=row.digest,
     )
 
 
