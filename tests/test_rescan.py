@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -599,6 +600,31 @@ def test_articles_untouched_by_a_new_spelling_still_show_it(site: Any) -> None:
     assert before["tags/桌面"] != after["tags/桌面"], "the feed of another tag shows the article's categories"
     document = site.runtime.read(lookup.find_document, site.runtime.edition(), "tags/桌面", load_formats()["json"])
     assert b"Gnome" in document.body and b"GNOME" not in document.body
+
+
+@pytest.mark.parametrize("later", ["first", "all renamed", "all go"])
+def test_the_statements_of_a_rescan_are_as_many_for_hundreds_of_terms_as_for_a_few(new_site: Any, later: str) -> None:
+    counts = []
+    for terms in (5, 400):
+        site = new_site()
+        site.settle("feeds.yaml", facets={"tag": {"min_articles": 1000}, "translator": {"min_articles": 1000}})
+        for number in range(40):
+            site.write(
+                f"{number}.md", tags=[f"tag {number * 10 % terms + one}" for one in range(10)], translator=f"t{number % terms}"
+            )
+        if later != "first":
+            site.rescan()
+            for number in range(39):
+                tags = [f"TAG {number * 10 % terms + one}" for one in range(10)]
+                site.write(f"{number}.md", tags=tags) if later == "all renamed" else (site.store / f"{number}.md").unlink()
+        note = mock.Mock()
+        sa.event.listen(site.runtime.engine, "before_cursor_execute", note)
+        report = site.rescan(accept_removals=True)
+        assert (report.added, report.changed, report.removed) == {"first": (40, 0, 0), "all renamed": (0, 39, 0)}.get(
+            later, (0, 0, 39)
+        )
+        counts.append(note.call_count)
+    assert counts[1] <= counts[0] + 10, counts
 
 
 def test_aliases_rejoin_terms_without_reading_a_file(site: Any, reads: list[str]) -> None:

@@ -6,6 +6,7 @@ intersections and differences of them; the spans give it in the order of time wi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from pyroaring import BitMap
 
-from ..database import chunks
+from ..database import chunks, insert_rows
 from ..database.tables import articles, sets
 from .sort_key import Window, published_at
 
@@ -30,42 +31,57 @@ def span_of(position: int) -> int:
 # -- writing ---------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class BitmapWriter:
-    """The sets that one rescan changes. Call `write` once, at the end."""
+    """What one rescan adds to sets and removes from them. Call `write` once, at the end."""
 
     connection: sa.Connection
-    _loaded: dict[tuple[str, int], BitMap] = field(default_factory=dict)
+    _coming: dict[tuple[str, int], BitMap] = field(default_factory=lambda: defaultdict(BitMap))
+    _going: dict[tuple[str, int], BitMap] = field(default_factory=lambda: defaultdict(BitMap))
 
     def put(self, article: int, position: int, terms: Iterable[int]) -> None:
         """Add an article to the sets of its span and terms; all by keys."""
-        for bitmap in self._bitmaps_of(position, terms):
-            bitmap.add(article)
+        for place in _places(position, terms):
+            self._coming[place].add(article)
 
     def drop(self, article: int, position: int, terms: Iterable[int]) -> None:
-        """Remove an article from the sets of its span and terms."""
-        for bitmap in self._bitmaps_of(position, terms):
-            bitmap.discard(article)
+        """Remove an article from the sets of its span and terms, also where it was `put` there before."""
+        for place in _places(position, terms):
+            self._going[place].add(article)
+            if place in self._coming:
+                self._coming[place].discard(article)
 
     def forget_terms(self) -> None:
         """Empty the sets of all terms."""
         self.connection.execute(sa.delete(sets).where(sets.c.kind == TERM))
-        self._loaded = {place: found for place, found in self._loaded.items() if place[0] != TERM}
-
-    def _bitmaps_of(self, position: int, terms: Iterable[int]) -> Iterator[BitMap]:
-        for kind, key in ((SPAN, span_of(position)), *((TERM, term) for term in set(terms))):
-            if (kind, key) not in self._loaded:
-                self._loaded[kind, key] = _load(self.connection, kind, [key]).get(key, BitMap())
-            yield self._loaded[kind, key]
+        for changes in (self._coming, self._going):
+            for place in [place for place in changes if place[0] == TERM]:
+                del changes[place]
 
     def write(self) -> None:
         """Write all sets that were changed."""
-        where = (sets.c.kind == sa.bindparam("_kind"), sets.c.key == sa.bindparam("_key"))
-        if self._loaded:
-            self.connection.execute(sa.delete(sets).where(*where), [{"_kind": kind, "_key": key} for kind, key in self._loaded])
-        if rows := [{"kind": k, "key": key, "data": found.serialize()} for (k, key), found in self._loaded.items() if found]:
-            self.connection.execute(sa.insert(sets), rows)
-        self._loaded = {}
+        changed = self._coming.keys() | self._going.keys()
+        for kind in (TERM, SPAN):
+            for keys in chunks(sorted(key for of, key in changed if of == kind)):
+                self._write(kind, keys)
+        self._coming.clear()
+        self._going.clear()
+
+    def _write(self, kind: str, keys: Sequence[int]) -> None:
+        found, nothing, rows = _load(self.connection, kind, keys), BitMap(), []
+        for key in keys:
+            going, coming = self._going.get((kind, key), nothing), self._coming.get((kind, key), nothing)
+            if members := (found.get(key, nothing) - going) | coming:
+                rows.append((kind, key, members.serialize()))
+        if found:
+            self.connection.execute(sa.delete(sets).where(sets.c.kind == kind, sets.c.key.in_(list(found))))
+        insert_rows(self.connection, sets, rows)
+
+
+def _places(position: int, terms: Iterable[int]) -> Iterator[tuple[str, int]]:
+    """Yield kind and key of the sets that an article is in."""
+    yield SPAN, span_of(position)
+    yield from ((TERM, term) for term in set(terms))
 
 
 # -- reading ---------------------------------------------------------------

@@ -35,6 +35,9 @@ from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
 
 Progress = Callable[[int, int], None]
+#: `json.dumps` makes an encoder for each text.
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Characters of HTML that are parsed before the database is locked.
 MAX_AHEAD = 16_000_000
 
@@ -242,11 +245,13 @@ class Ingest:
         held = self._remove_orphans(seen)
         m, c = memberships.c, articles.c
         # Besides counts and commonest spellings, all articles are written that have a term with a new spelling.
-        for term in self.terms.write():
-            query = sa.select(c.key, c.content, c.names).join(memberships, m.article_key == c.key).where(m.term_key == term)
-            for key, content, text in self.connection.execute(query).all():
-                self._respelled[key] = (content, json.loads(text))
-                self.terms.touched.update(self.terms.keys(self._respelled[key][1]))
+        for renamed in chunks(self.terms.write()):
+            having = sa.select(m.article_key).where(m.term_key.in_(renamed))
+            query = sa.select(c.key, c.content, c.names).where(c.key.in_(having)).order_by(c.key)
+            self._respelled |= {key: (content, json.loads(names)) for key, content, names in self.connection.execute(query)}
+        self.terms.prepare(names for _content, names in self._respelled.values())
+        for _content, names in self._respelled.values():
+            self.terms.touched.update(self.terms.keys(names))
         rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
         for some in chunks(rows, 5000):
             _update(self.connection, articles, some)
@@ -261,6 +266,8 @@ class Ingest:
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
         existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        parsed = [file.result.names for file in batch if isinstance(file.result, ParsedArticle)]
+        self.terms.prepare([*parsed, *(known.names for known in existing.values())])
         rows = _Rows()
         deferred = []
         for file in batch:
@@ -288,6 +295,7 @@ class Ingest:
                     continue
             existing[article.id] = self._accept(rows, article, file.path, current)
             rows.add_file(file, article.id)
+        self.terms.flush()
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
 
@@ -340,8 +348,9 @@ class Ingest:
         guarded = self.options.guard.holds_back(len(gone), published, seen=seen, added=self.counts.added)
         held = gone if guarded else frozenset()
         for rows in chunks(row for row in going if row.path not in held):
-            for row in rows:
-                names = json.loads(row.names)
+            named = [json.loads(row.names) for row in rows]
+            self.terms.prepare(named)
+            for row, names in zip(rows, named, strict=True):
                 self.terms.count(names, -1)
                 self._bitmaps.drop(row.key, row.position, self.terms.keys(names))
                 self._note_former(row.position, row.updated)
@@ -378,17 +387,19 @@ class Ingest:
         rows = self.connection.execute(sa.select(articles.c.key, articles.c.position, articles.c.names, articles.c.content))
         for part in chunks(rows.all(), 2000):
             members: list[Member] = []
-            for key, place, text, content in part:
-                names = json.loads(text)
+            named = [json.loads(row.names) for row in part]
+            self.terms.prepare(named)
+            for (key, place, _text, content), names in zip(part, named, strict=True):
                 joined = self.terms.join(key, place, names)
                 self._bitmaps.put(key, place, [member[0] for member in joined])
                 members += joined
                 self._respelled[key] = (content, names)
+            self.terms.flush()
             insert_rows(self.connection, memberships, members)
 
     def _shown(self, content: str, names: Spelled) -> dict[str, str]:
         """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
-        shown = json.dumps(self.terms.canonical(names), ensure_ascii=False, separators=(",", ":"))
+        shown = _COMPACT(self.terms.canonical(names))
         return {"terms": shown, "digest": hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]}
 
 
@@ -480,7 +491,7 @@ def _article_row(article: ParsedArticle, key: int, place: int, path: str) -> dic
         "published": int(article.published.timestamp()),
         "updated": int(article.updated.timestamp()),
         "editor_choice": int(article.editor_choice),
-        "names": json.dumps({facet: list(names) for facet, names in article.names.items()}, ensure_ascii=False),
+        "names": _JSON({facet: list(names) for facet, names in article.names.items()}),
         "content": article.digest,
     }
 

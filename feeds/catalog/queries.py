@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -108,12 +108,24 @@ def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_
     return [found for part in parts for found in load_articles(connection, part, with_html=with_html)]
 
 
-def article_digests(connection: sa.Connection, clauses: Clauses, window: Window) -> list[tuple[str, int]]:
-    """Return (digest, updated) of what `select` would return: all that decides a feed's bytes, at the cost of no body."""
+class ArticleDigest(NamedTuple):
+    """What decides how an article shows in a feed, and its times in UTC seconds."""
+
+    digest: str
+    updated: int
+    published: int
+
+
+def article_digests(connection: sa.Connection, clauses: Clauses, window: Window) -> list[ArticleDigest]:
+    """Return the digests of what `select` would return: all that decides a feed's bytes, at the cost of no body."""
+    if clauses.straight and window == Window(window.limit) and window.limit is not None:
+        query, given = (_DIGESTS_OF, {"term": clauses.some[0][0]}) if clauses.some else (_DIGESTS, {})
+        rows = connection.execute(query, {**given, "limit": window.limit})
+        return [ArticleDigest(digest, updated, published_at(position)) for digest, updated, position in rows]
     keys, c = article_keys(connection, clauses, window), articles.c
-    queries = (sa.select(c.key, c.digest, c.updated).where(c.key.in_(part)) for part in chunks(keys))
-    found = {key: (digest, updated) for query in queries for key, digest, updated in connection.execute(query)}
-    return [found[key] for key in keys]
+    queries = (sa.select(c.key, c.digest, c.updated, c.position).where(c.key.in_(part)) for part in chunks(keys))
+    found = {row.key: row for query in queries for row in connection.execute(query)}
+    return [ArticleDigest(found[key].digest, found[key].updated, published_at(found[key].position)) for key in keys]
 
 
 #: Name in the table `state`: month of publication (UTC) -> the newest `updated` of articles that went or went back.
@@ -207,6 +219,14 @@ def _window_of(key: sa.Column[int], position: sa.Column[int], *where: sa.ColumnE
 
 _NEWEST = _window_of(articles.c.key, articles.c.position)
 _NEWEST_OF = _window_of(memberships.c.article_key, memberships.c.position, memberships.c.term_key == sa.bindparam("term"))
+
+_DIGESTS = sa.select(articles.c.digest, articles.c.updated, articles.c.position).limit(sa.bindparam("limit"))
+_DIGESTS_OF = (
+    _DIGESTS.join_from(memberships, articles, articles.c.key == memberships.c.article_key)
+    .where(memberships.c.term_key == sa.bindparam("term"))
+    .order_by(memberships.c.position.desc(), memberships.c.article_key)
+)
+_DIGESTS = _DIGESTS.order_by(articles.c.position.desc(), articles.c.key)
 
 
 def load_articles(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:

@@ -16,12 +16,14 @@ from functools import lru_cache
 import sqlalchemy as sa
 
 from .. import urls
+from ..database import chunks, insert_rows
 from ..database.tables import articles, memberships, spellings, terms
 from ..model import FACETS
 from ..selections import Aliases
 
 Spelled = Mapping[str, Sequence[str]]  # facet -> names as written
 Member = tuple[int, int, int, int]  # a row of memberships
+Place = tuple[str, str]  # facet, folded name
 
 
 @dataclass(slots=True)
@@ -42,6 +44,9 @@ class _Term:
 class TermWriter:
     """Counts the terms of one rescan, and how many articles spell them how. Call `write` once, at the end.
 
+    Call `prepare` with the names of many articles before the other methods get them one by one, and `flush` before rows that
+    refer to terms: both take a few statements, however many terms there are.
+
     `touched` are the keys of all terms that any counted article has. `first_published` are, after `write`, the terms (facet,
     folded name) that have a feed for the first time.
     """
@@ -52,15 +57,39 @@ class TermWriter:
         self.first_published: list[tuple[str, str]] = []
         self._terms: dict[tuple[str, str], _Term] = {}
         self._spelled: dict[tuple[str, str], tuple[_Term, str]] = {}
-        self._new_spellings: list[dict[str, object]] = []
-        self._is_empty = connection.execute(sa.select(terms.c.key).limit(1)).first() is None
+        self._looked_up: set[Place] = set()
+        self._fresh: list[_Term] = []
+        last = connection.execute(sa.select(sa.func.max(terms.c.key))).scalar()
+        self._next_key, self._is_empty = (last or 0) + 1, last is None
 
     def forget_counts(self) -> None:
         """Set all counts to zero, because every article will be counted again."""
         self.connection.execute(sa.delete(spellings))
         self.connection.execute(sa.update(terms).values(articles=0))
-        self._terms.clear()
-        self._spelled.clear()
+        for known in (self._terms, self._spelled, self._looked_up):
+            known.clear()
+
+    def prepare(self, articles: Iterable[Spelled]) -> None:
+        """Look up the terms of all names of some articles."""
+        named = ((facet, name) for names in articles for facet, spelled in names.items() for name in spelled)
+        self._look_up([self.aliases.key(*pair) for pair in named if pair not in self._spelled])
+
+    def _look_up(self, places: Iterable[Place]) -> None:
+        unknown: dict[str, list[str]] = defaultdict(list)
+        for facet, folded in set(places) - self._looked_up if not self._is_empty else ():
+            unknown[facet].append(folded)
+            self._looked_up.add((facet, folded))
+        for facet, names in unknown.items():
+            for part in chunks(names):
+                query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded.in_(part))
+                for row in self.connection.execute(query):
+                    known = _Term(row.key, facet, row.folded, row.name, row.slug, published=bool(row.feed_path))
+                    self._terms[facet, row.folded] = known
+
+    def flush(self) -> None:
+        """Insert the rows of new terms."""
+        insert_rows(self.connection, terms, [(t.key, t.facet, t.folded, t.name, t.slug, "", 0, "") for t in self._fresh])
+        self._fresh.clear()
 
     def join(self, key: int, place: int, names: Spelled) -> list[Member]:
         """Count the names of an article, and return its rows of memberships."""
@@ -92,29 +121,24 @@ class TermWriter:
         if known := self._spelled.get((facet, name)):
             return known
         resolved = self.aliases.resolve(facet, name)
-        folded = urls.fold(resolved)
-        term = self._terms.get((facet, folded))
-        if term is None and not self._is_empty:  # else all terms that there are by now are in `_terms`
-            query = sa.select(terms).where(terms.c.facet == facet, terms.c.folded == folded)
-            if row := self.connection.execute(query).first():
-                term = _Term(row.key, facet, folded, row.name, row.slug, published=bool(row.feed_path))
+        place = facet, urls.fold(resolved)
+        self._look_up([place])
+        term = self._terms.get(place)
         if term is None:
-            slug = urls.slug(resolved)
-            values = {"facet": facet, "folded": folded, "name": resolved, "slug": slug, "feed_path": "", "articles": 0}
-            made = self.connection.execute(sa.insert(terms).values(values)).inserted_primary_key
-            assert made is not None
-            term = _Term(made[0], facet, folded, resolved, slug, fresh=True)
-        self._terms[facet, folded] = term
+            term = self._terms[place] = _Term(self._next_key, *place, resolved, urls.slug(resolved), fresh=True)
+            self._next_key += 1
+            self._fresh.append(term)
         self._spelled[facet, name] = (term, resolved)
         return term, resolved
 
     def write(self) -> list[int]:
         """Write counts and commonest spellings; return the keys of the terms that have another name than before."""
-        renamed = []
-        for term in self._terms.values():
-            if not term.change and not any(term.spelled.values()):
-                continue
-            counts = self._write_spellings(term)
+        self.flush()
+        due = [term for term in self._terms.values() if term.change or any(term.spelled.values())]
+        before = self._load_spellings(term.key for term in due if not term.fresh)
+        renamed, changes, written = [], [], _Spellings()
+        for term in due:
+            counts = written.count(term, before.get(term.key, {}))
             best = self.aliases.preferred(term.facet, term.folded)
             if not best:
                 # On equal counts the present spelling stays, else the first in code point order.
@@ -122,35 +146,28 @@ class TermWriter:
                 keeps = not counts or counts.get(term.name) == most
                 best = term.name if keeps else min(name for name, count in counts.items() if count == most)
             slug = urls.slug(best)
-            values: dict[str, object] = {"articles": terms.c.articles + term.change, "name": best, "slug": slug}
+            # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
+            changes.append({"_key": term.key, "_by": term.change, "_name": best, "_slug": slug, "_first": slug})
             if not term.published:
-                # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
-                values["feed_path"], term.published = slug, True
+                term.published = True
                 self.first_published.append((term.facet, term.folded))
-            self.connection.execute(sa.update(terms).where(terms.c.key == term.key).values(values))
             if best != term.name:
                 renamed.append(term.key)
             term.name, term.slug = best, slug
-        if self._new_spellings:
-            self.connection.execute(sa.insert(spellings), self._new_spellings)
-            self._new_spellings = []
+        if changes:
+            self.connection.execute(_COUNT, changes)
+        written.write(self.connection)
         return renamed
 
-    def _write_spellings(self, term: _Term) -> dict[str, int]:
+    def _load_spellings(self, keys: Iterable[int]) -> dict[int, dict[str, int]]:
+        """Return, by the keys of terms, how many articles write them how."""
+        found: dict[int, dict[str, int]] = defaultdict(dict)
         c = spellings.c
-        query = sa.select(c.name, c.articles).where(c.term_key == term.key)
-        counts: dict[str, int] = {} if term.fresh else {name: count for name, count in self.connection.execute(query)}
-        for name, change in term.spelled.items():
-            before = counts.get(name, 0)
-            counts[name] = after = before + change
-            where = (c.term_key == term.key, c.name == name)
-            if after <= 0:
-                self.connection.execute(sa.delete(spellings).where(*where))
-            elif before:
-                self.connection.execute(sa.update(spellings).where(*where).values(articles=after))
-            else:
-                self._new_spellings.append({"term_key": term.key, "name": name, "articles": after})
-        return {name: count for name, count in counts.items() if count > 0}
+        for part in chunks(keys):
+            query = sa.select(c.term_key, c.name, c.articles).where(c.term_key.in_(part))
+            for key, name, number in self.connection.execute(query):
+                found[key][name] = number
+        return found
 
     def canonical(self, names: Spelled) -> list[tuple[str, str, str]]:
         """Return (facet, name, slug) facet by facet, in the file's order; two spellings of one term are one."""
@@ -162,12 +179,51 @@ class TermWriter:
         return list(found.values())
 
 
+#: Add to a term's count, and name it; what its feed's id keeps is set once.
+_COUNT = (
+    sa.update(terms)
+    .where(terms.c.key == sa.bindparam("_key"))
+    .values(
+        articles=terms.c.articles + sa.bindparam("_by"),
+        name=sa.bindparam("_name"),
+        slug=sa.bindparam("_slug"),
+        feed_path=sa.case((terms.c.feed_path == "", sa.bindparam("_first", type_=sa.Text)), else_=terms.c.feed_path),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spellings:
+    """Rows of spellings to write: `gone` are deleted first."""
+
+    gone: list[dict[str, object]] = field(default_factory=list)
+    rows: list[tuple[int, str, int]] = field(default_factory=list)
+
+    def count(self, term: _Term, before: Mapping[str, int]) -> dict[str, int]:
+        """Note the rows of a term that change; return how many articles write it how from now on."""
+        counts = dict(before)
+        for name, change in term.spelled.items():
+            if change:
+                counts[name] = counts.get(name, 0) + change
+                if name in before:
+                    self.gone.append({"_key": term.key, "_name": name})
+                if counts[name] > 0:
+                    self.rows.append((term.key, name, counts[name]))
+        return {name: count for name, count in counts.items() if count > 0}
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write the rows."""
+        c = spellings.c
+        if self.gone:
+            where = (c.term_key == sa.bindparam("_key"), c.name == sa.bindparam("_name"))
+            connection.execute(sa.delete(spellings).where(*where), self.gone)
+        insert_rows(connection, spellings, self.rows)
+
+
 # -- ids of feeds that aliases merge ---------------------------------------
 #
 # Where an alias makes several terms one, the feed keeps the id of the spelling of the term's oldest article. That is decided
 # when the aliases change, or with the term's first articles: nothing that is published later changes the id of a feed.
-
-Place = tuple[str, str]  # facet, folded name
 
 
 def changed_terms(before: Aliases, after: Aliases) -> Iterator[Place]:

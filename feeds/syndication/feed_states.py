@@ -21,9 +21,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .. import urls
+from .. import database, urls
 from ..catalog import queries
-from ..catalog.queries import Clauses, utc_datetime
+from ..catalog.queries import ArticleDigest, Clauses, utc_datetime
 from ..catalog.sort_key import Window
 from ..config.models import Config
 from ..database import tables
@@ -80,8 +80,8 @@ _NOT_SHOWN = {
     *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
     *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
 }
-#: (digest, `updated` in UTC seconds) of the articles that a document holds, in its order.
-_Window = Sequence[tuple[str, int]]
+#: The articles that a document holds, in its order.
+_Window = Sequence[ArticleDigest]
 
 
 def _shared_text(config: Config) -> str:
@@ -102,14 +102,14 @@ def _shown(config: Config, shared: str, feed: Feed, links: Sequence[str], window
     """
     year, month, day = (*config.site.id_authority.rpartition(",")[2].split("-"), "1", "1")[:3]
     fallback = int(datetime(int(year), int(month), int(day), tzinfo=UTC).timestamp())
-    own = max((updated for _digest, updated in window), default=fallback)
+    own = max((article.updated for article in window), default=fallback)
     kept = [str(former)] if former > own else []
     return max(own, former), _digest(shared, feed, [*links, *kept], window)
 
 
 def _digest(shared: str, feed: Feed, links: Sequence[str], window: _Window) -> str:
     shown = [shared, feed.path, feed.query, feed.id, feed.title, feed.subtitle, feed.content, *links]
-    return hashlib.sha256("\0".join((*shown, *(digest for digest, _updated in window))).encode()).hexdigest()[:24]
+    return hashlib.sha256("\0".join((*shown, *(article.digest for article in window))).encode()).hexdigest()[:24]
 
 
 # -- states that a rescan writes -------------------------------------------
@@ -124,20 +124,21 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
     shared, former = _shared_text(config), queries.newest_former_update(queries.former_updates(connection))
     rows: list[dict[str, Any]] = []
     if touched is None:
-        affected = [feed for feed, _known in definitions.list_feeds(connection, config)]
+        affected = [*definitions.list_feeds(connection, config)]
     else:
-        affected = [definitions.all_feed(config), *(definitions.named_feed(config, named) for named in config.feeds.feeds)]
+        affected = [(definitions.all_feed(config), None)]
+        affected += [(definitions.named_feed(config, named), None) for named in config.feeds.feeds]
         terms = queries.terms_by_key(connection, touched)
-        affected += [definitions.term_feed(config, known) for known in terms if definitions.is_offered(config, known)]
-    affected = [feed for feed in affected if urls.fold(feed.path) not in config.retired]  # moved or gone: in no list
-    known = _known_rows(connection, [feed.path for feed in affected])
-    for feed in affected:
+        affected += [(definitions.term_feed(config, one), one) for one in terms if definitions.is_offered(config, one)]
+    affected = [pair for pair in affected if urls.fold(pair[0].path) not in config.retired]  # moved or gone: in no list
+    known = _known_rows(connection, [feed.path for feed, _term in affected])
+    for feed, term in affected:
         clauses = definitions.resolve_clauses(connection, config, feed)
         window = queries.article_digests(connection, clauses, Window(feed.limit))
-        articles = queries.count(connection, clauses)
+        articles = term.term.articles if term else queries.count(connection, clauses)
         begins = None  # the newest archive document, to which a feed links that does not hold its whole history
         if feed.archive and articles > len(window):
-            begins = definitions.period_of(feed.archive, queries.newest_published(connection, clauses), config.zone)
+            begins = definitions.period_of(feed.archive, window[0].published if window else None, config.zone)
         links = [begins.name if begins else "", config.hub_url]
         row = {"path": feed.path, "title": feed.title, "term_key": feed.term, "articles": articles}
         before = known.get(feed.path)
@@ -164,11 +165,9 @@ def _write(connection: sa.Connection, rows: Sequence[dict[str, Any]], known: Map
             changed.append({**row, "changed": max(now, before.changed + 1)})
         elif (before.title, before.articles, before.term_key) != (row["title"], row["articles"], row["term_key"]):
             same.append({**row, "changed": before.changed})
-    if fresh:
-        connection.execute(sa.insert(tables.feeds), fresh)
-    for row in (*changed, *same):
-        values = {name: value for name, value in row.items() if name != "path"}
-        connection.execute(_UPDATE.values(values), {"_path": row["path"]})
+    database.insert_rows(connection, tables.feeds, [tuple(row[c.name] for c in tables.feeds.columns) for row in fresh])
+    if updates := [{"_path" if name == "path" else name: row[name] for name in row} for row in (*changed, *same)]:
+        connection.execute(_UPDATE, updates)
     return [row["path"] for row in (*fresh, *changed)]
 
 
