@@ -32,7 +32,7 @@ from ..newsletter.issues import archive, planning
 from ..runtime import Runtime
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
-from ..web.app import current_security_txt
+from ..web.security_txt import current_security_txt
 from . import files
 from .export import Options, Report, Source, update_tree
 from .files import Render, SiteFile, digest_of, mark_of, path_of
@@ -40,7 +40,7 @@ from .targets import Bucket, Folder
 
 
 def _renderer(environment: Environment) -> Render:
-    from .render import make_renderer  # loads the web application: only where something has to be rendered
+    from .render import make_renderer  # loads the formats: only where something has to be rendered
 
     return make_renderer(environment)
 

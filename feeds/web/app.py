@@ -20,8 +20,6 @@ from werkzeug.wrappers import Response as Answer
 from .. import i18n, logs, urls
 from ..audience import requests
 from ..config.environment import Environment
-from ..config.models import Config
-from ..config.security_txt import security_txt
 from ..counters import STARTS
 from ..feed_formats import load_formats
 from ..model import FACETS
@@ -39,6 +37,7 @@ from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
 from .origin import refuse_unless_own
 from .rate_limit import RateLimiter
+from .security_txt import current_security_txt
 from .views import feeds, language, newsletter, pages, select, web_readers
 
 #: Every group of pages; the console's is left out of a static site.
@@ -223,11 +222,6 @@ def ready() -> Answer:
 
 def _wants_json() -> bool:
     return request.accept_mimetypes.best_match(("text/plain", "application/json")) == "application/json"
-
-
-def current_security_txt(config: Config) -> str:
-    """Return security.txt as it is now, for the service and for a static site; "" for none."""
-    return security_txt(config.site, time.time())
 
 
 def well_known() -> Answer:

@@ -13,8 +13,8 @@ from werkzeug.test import Client
 
 from feeds.config.load import load_config
 from feeds.config.models import Site
-from feeds.config.security_txt import security_txt
 from feeds.errors import ConfigError
+from feeds.web.security_txt import security_txt
 
 PATH = "/.well-known/security.txt"
 CONTACT = "mailto:security@example.org"

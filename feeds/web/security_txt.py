@@ -1,10 +1,11 @@
-"""Write /.well-known/security.txt (RFC 9116): whom to tell of a fault in the service. Pure."""
+"""Write /.well-known/security.txt (RFC 9116): whom to tell of a fault in the service."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
-from .models import Site
+from ..config.models import Config, Site
 
 
 def security_txt(site: Site, now: float) -> str:
@@ -30,3 +31,8 @@ def security_txt(site: Site, now: float) -> str:
         f"Preferred-Languages: {languages}\n"
         f"Canonical: {site.base_url}/.well-known/security.txt\n"
     )
+
+
+def current_security_txt(config: Config) -> str:
+    """Return the file as it is now, for the service and for a static site; "" for none."""
+    return security_txt(config.site, time.time())
