@@ -73,7 +73,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ParsedArticle:
-    """What a file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field."""
+    """What a file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field.
+
+    It names no host of the site: `url` is the path of the article's page in this service, `picture` may be relative, and `html`
+    has marks; `store.addresses` completes all three.
+    """
 
     id: str
     url: str

@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from .feed_formats import OTHER_EXTENSIONS, Format, load_formats
 from .model import FACETS
@@ -194,3 +194,40 @@ def feed_id(authority: str, path: str, query: str = "") -> str:
 def article_id(authority: str, id: str) -> str:
     """Return the tag: URI (RFC 4151) of an article; the same in all feeds and formats."""
     return f"tag:{authority}:article/{quote(id, safe=_SAFE)}"
+
+
+# -- addresses that somebody wrote -----------------------------------------
+
+#: A longer one counts as no address.
+MAX_ADDRESS = 2000
+_PLAIN_URL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]+)?/(?:[A-Za-z0-9/._~!$&'()*+,;=:@?-]|%[0-9A-Fa-f]{2})*")
+#: RFC 3986 has brackets around an IPv6 address only, and a percent sign before two digits only.
+_IN_URL = "%/:=&?~+!$,;'@()*"
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NETLOC = re.compile(
+    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(?::[0-9]*)?"
+)
+
+
+def absolute_url(reference: str, base: str) -> str:
+    """Return `reference` against `base` as an http(s) address in ASCII (RSS allows no other), or "" where it is not one.
+
+    >>> absolute_url("/图 1.png", "https://example.org/a/")
+    'https://example.org/%E5%9B%BE%201.png'
+    >>> absolute_url("mailto:ada@example.org", "")
+    ''
+    """
+    if len(reference) > MAX_ADDRESS:
+        return ""
+    if _PLAIN_URL.fullmatch(reference):
+        return reference
+    try:
+        parts = urlsplit(urljoin(base, reference.strip()))
+        host = parts.hostname or ""
+        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.replace(host, host.encode("idna").decode())
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not host or not _NETLOC.fullmatch(netloc):
+        return ""
+    rest = (_BARE_PERCENT.sub("%25", quote(part, safe=_IN_URL)) for part in (parts.path, parts.query, parts.fragment))
+    return urlunsplit((parts.scheme, netloc, *rest))

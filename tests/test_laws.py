@@ -54,7 +54,7 @@ STRANGERS: set[tuple[str, str]] = {
 OWNERS: dict[str, set[str]] = {
     "feedgen": {"feed_formats"},
     "comrak": {"store.markdown"},
-    "nh3": {"store.markdown"},
+    "nh3": {"store.addresses", "store.markdown"},
     "pyroaring": {"catalog.bitmaps", "database.migrations"},
     "pypinyin": {"catalog.terms"},
     "apscheduler": {"scheduler"},

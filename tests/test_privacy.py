@@ -167,7 +167,7 @@ DAMAGES = {
 
 
 def _read(text: str) -> ParsedArticle | Problem | None:
-    settings = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", 65536)
+    settings = ParseSettings("/s", "UTC", 65536)
     return parse_article(settings, "1.md", text.encode("utf-8", "surrogateescape"), 0)
 
 

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from feeds import database
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
+from feeds.config.models import Site
 from feeds.database import tables
 from feeds.errors import ConfigError, StoreError
 from feeds.feed_formats import load_formats
@@ -37,7 +38,7 @@ from .conftest import PARSERS
 def articles(site: Any) -> dict[str, str]:
     """id -> title of all that is published."""
     with site.runtime.reading() as connection:
-        return {found.id: found.title for found in queries.select(connection, queries.Clauses(), Window(10**6))}
+        return {found.id: found.title for found in queries.select(connection, Site(), queries.Clauses(), Window(10**6))}
 
 
 def quarantine(site: Any) -> dict[str, str]:
@@ -53,7 +54,7 @@ def contents(runtime: Runtime) -> dict[str, Any]:
     """All that a reader of the catalog can see, and the bytes of all feeds, but for when each last changed."""
     edition = runtime.edition()
     with runtime.reading() as connection:
-        found = queries.select(connection, queries.Clauses(), Window(10**6))
+        found = queries.select(connection, Site(), queries.Clauses(), Window(10**6))
         facets = {facet: queries.terms_of(connection, facet) for facet in ("tag", "translator", "author", "category")}
     states = [
         (row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in runtime.read(lookup.list_feeds)
@@ -447,7 +448,7 @@ def open_site(new_site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="feeds-test-"))
     made = type(new_site())(folder / "site")
     nobody = 65534
-    warm = parse.ParseSettings("", "Asia/Shanghai", "", "https://a.example", "https://a.example", 99)
+    warm = parse.ParseSettings("", "Asia/Shanghai", 99)
     parse.parse_article(warm, "1.md", b"---\ntitle: a\n---\n", 0)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
@@ -556,9 +557,8 @@ def test_spellings_that_differ_by_case_are_one_term_in_the_commonest_spelling(si
     site.rescan()
     assert terms(site) == {"Ubuntu": 4}
     with site.runtime.reading() as connection:
-        assert {term.name for a in queries.select(connection, queries.Clauses(), Window(9)) for term in a.of("tag")} == {
-            "Ubuntu"
-        }
+        articles = queries.select(connection, Site(), queries.Clauses(), Window(9))
+    assert {term.name for article in articles for term in article.of("tag")} == {"Ubuntu"}
 
 
 def test_a_feed_keeps_its_id_when_another_spelling_becomes_commonest(site: Any) -> None:
@@ -638,7 +638,8 @@ def test_aliases_rejoin_terms_without_reading_a_file(site: Any, reads: list[str]
     site.rescan()
     assert terms(site) == {"Kubernetes": 3, "云": 1} and reads == []
     with site.runtime.reading() as connection:
-        found = {a.id: [term.name for term in a.of("tag")] for a in queries.select(connection, queries.Clauses(), Window(9))}
+        articles = queries.select(connection, Site(), queries.Clauses(), Window(9))
+    found = {article.id: [term.name for term in article.of("tag")] for article in articles}
     assert found == {"1": ["Kubernetes", "云"], "2": ["Kubernetes"], "3": ["Kubernetes"]}
     site.write("3.md", tags=["K8S"])
     site.rescan()

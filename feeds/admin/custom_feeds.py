@@ -182,7 +182,7 @@ def make_draft(connection: sa.Connection, config: Config, text: str, *, everythi
     clauses = queries.resolve(connection, feeds.aliases_of(config), found.selection)
     if not selections.clauses(found.selection) and not everything:
         return Draft(found.selection, "", 0, (), ())
-    articles = queries.select(connection, clauses, Window(SHOWN), with_html=False)
+    articles = queries.select(connection, config.site, clauses, Window(SHOWN), with_html=False)
     query = selections.canonical(found.selection)
     return Draft(found.selection, query, queries.count(connection, clauses), articles, found.unknown)
 

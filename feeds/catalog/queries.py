@@ -17,15 +17,17 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from .. import selections, urls
+from ..config.models import Site
 from ..database import chunks, count_rows
 from ..database.tables import articles, bodies, memberships, quarantine, state, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
+from ..store import addresses
 from . import bitmaps
 from .sort_key import Window, first_position, published_at
 
 HEADINGS = tuple(
-    "key id position url title summary published updated original picture comments editor_choice terms digest".split()
+    "key id position url permalink title summary published updated original picture comments editor_choice terms digest".split()
 )
 
 # -- selections ------------------------------------------------------------
@@ -97,15 +99,15 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     )
 
 
-def select(connection: sa.Connection, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:
-    """Return the articles of a selection in a window of time."""
+def select(connection: sa.Connection, site: Site, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:
+    """Return the articles of a selection in a window of time, with addresses on this `site`."""
     if clauses.straight and window.limit is not None and window == Window(window.limit, skip=window.skip):
         query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
         given = {"term": clauses.some[0][0]} if clauses.some else {}
         rows = connection.execute(query, {**given, "limit": window.limit, "skip": window.skip}).all()
-        return [_article(row, row.html if with_html else "") for row in rows]
+        return [_article(site, row, row.html if with_html else "") for row in rows]
     parts = chunks(article_keys(connection, clauses, window))
-    return [found for part in parts for found in load_articles(connection, part, with_html=with_html)]
+    return [found for part in parts for found in load_articles(connection, site, part, with_html=with_html)]
 
 
 class ArticleDigest(NamedTuple):
@@ -229,27 +231,28 @@ _DIGESTS_OF = (
 _DIGESTS = _DIGESTS.order_by(articles.c.position.desc(), articles.c.key)
 
 
-def load_articles(connection: sa.Connection, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
+def load_articles(connection: sa.Connection, site: Site, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
     """Return articles by key, in the order of `keys`."""
     if not keys:
         return []
     rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
-    found = {row.key: _article(row, row.html if with_html else "") for row in rows}
+    found = {row.key: _article(site, row, row.html if with_html else "") for row in rows}
     return [found[key] for key in keys if key in found]
 
 
-def _article(row: Any, html: str) -> Article:
+def _article(site: Site, row: Any, html: str) -> Article:
+    url = addresses.article_url(site, row.url, row.permalink, row.id)
     return Article(
         id=row.id,
         position=row.position,
-        url=row.url,
+        url=url,
         title=row.title,
         summary=row.summary,
-        html=html,
+        html=addresses.complete_links(site, html, url),
         published=utc_datetime(row.published),
         updated=utc_datetime(row.updated),
-        original=row.original,
-        picture=row.picture,
+        original=row.original if row.original != url else "",
+        picture=addresses.picture_url(site, row.picture),
         comments=row.comments,
         editor_choice=bool(row.editor_choice),
         terms=tuple(Term(*term) for term in json.loads(row.terms)),
@@ -267,15 +270,17 @@ def article_key(connection: sa.Connection, id: str) -> int | None:
     return connection.execute(sa.select(articles.c.key).where(articles.c.id == id)).scalar()
 
 
-def article_url(connection: sa.Connection, permalink: str) -> str:
+def article_url(connection: sa.Connection, site: Site, permalink: str) -> str:
     """Return where the article with this permalink is published; "" if there is none."""
     c = articles.c
-    query = sa.select(c.url).where(c.permalink == permalink).order_by(c.position.desc()).limit(1)
-    return str(connection.execute(query).scalar() or "")
+    query = sa.select(c.url, c.permalink, c.id).where(c.permalink == permalink).order_by(c.position.desc()).limit(1)
+    row = connection.execute(query).first()
+    return addresses.article_url(site, *row) if row else ""
 
 
 def new_articles(
     connection: sa.Connection,
+    site: Site,
     after: int,
     until: int,
     arrival: int | None = None,
@@ -297,7 +302,7 @@ def new_articles(
     latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
     found = sorted(connection.execute(latest.limit(limit)), key=lambda row: (not row.editor_choice, -row.position))
     parts = chunks(row.key for row in found)
-    return [article for part in parts for article in load_articles(connection, part, with_html=False)]
+    return [article for part in parts for article in load_articles(connection, site, part, with_html=False)]
 
 
 def first_arrival(connection: sa.Connection, after: int, until: int, arrival: int) -> int | None:

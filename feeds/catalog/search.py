@@ -6,6 +6,7 @@ import unicodedata
 
 import sqlalchemy as sa
 
+from ..config.models import Site
 from ..database.tables import articles
 from ..model import Article
 from . import queries
@@ -23,7 +24,7 @@ def clean_query(text: str) -> str:
     return " ".join(printable.split()[:MAX_WORDS])
 
 
-def search_articles(connection: sa.Connection, text: str, limit: int, skip: int = 0) -> list[Article]:
+def search_articles(connection: sa.Connection, site: Site, text: str, limit: int, skip: int = 0) -> list[Article]:
     """Return the headings of articles that have every word of `text`: first by title, then the newest first.
 
     `text` must come from `clean_query`.
@@ -40,4 +41,4 @@ def search_articles(connection: sa.Connection, text: str, limit: int, skip: int 
     found = sa.and_(*map(sa.or_, in_title, in_summary))
     query = sa.select(c.key).where(found).order_by(sa.case((titled, 0), else_=1), c.position.desc(), c.key)
     keys = connection.execute(query.limit(limit).offset(skip)).scalars().all()
-    return queries.load_articles(connection, keys, with_html=False)
+    return queries.load_articles(connection, site, keys, with_html=False)

@@ -30,6 +30,7 @@ from ..feed_formats import load_formats
 from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter.issues import archive, planning
 from ..runtime import Runtime
+from ..store.addresses import article_url
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
 from ..web.security_txt import current_security_txt
@@ -219,7 +220,8 @@ class Exporter:
             if made is None or made.file.mark != mark:
                 slug = urls.slug(article.id)
                 address = f"/articles/{slug}"
-                if article.url == config.site.base_url + urls.encode(address):
+                url = article_url(config.site, article.url, article.permalink, article.id)
+                if url == config.site.base_url + urls.encode(address):
                     made = _ArticleFile(_page(address, mark), f"{slug} {article.permalink}")
                 else:
                     made = _ArticleFile(SiteFile("", mark), "")

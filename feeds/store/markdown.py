@@ -1,23 +1,23 @@
-"""Markdown -> HTML that any feed reader may show: sanitized, every address absolute, legal in XML. Pure and total.
+"""Markdown -> HTML that any feed reader may show: sanitized, legal in XML, relative addresses marked. Pure and total.
 
 CommonMark with tables and strikethrough, and the rule for emphasis beside CJK punctuation that CommonMark lacks
-(https://github.com/commonmark/commonmark-spec/issues/650). The only user of comrak and nh3.
+(https://github.com/commonmark/commonmark-spec/issues/650). The only user of comrak.
 """
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import html
 import itertools
 import re
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from collections.abc import Callable
 
 import comrak
 import nh3
 
+from .addresses import PICTURE, RELATIVE, SCHEMES
+
 MAX_NESTING = 200
-#: A longer address is dropped: every relative link of a body is written out with it.
-MAX_ADDRESS = 2000
 #: Of one line: comrak's time for a table grows with the square of them.
 MAX_COLUMNS = 4000
 #: Of all tables together: comrak makes every row as long as the head, and a cell takes a kilobyte.
@@ -27,8 +27,6 @@ MAX_CONTAINERS = 50_000
 #: The HTML parser opens formatting that was never closed again in each element that follows: elements times open formatting.
 MAX_REOPENED = 400_000
 _FEW_TAGS = 1200  # half of them times the other half is less than that
-#: Characters that all links together may grow by, as each is written out with its base.
-MAX_LINK_GROWTH = 8_000_000
 #: Below so many characters a text cannot cost much by what only adds up.
 _LARGE = 100_000
 #: Characters that HTML escapes, times bytes in which the sanitizer looks for them: three seconds' worth.
@@ -48,7 +46,6 @@ _ATTRIBUTES = {
     "abbr": {"title"},
     "*": {"lang", "dir"},
 }
-_SCHEMES = {"http", "https", "mailto", "ftp", "magnet"}
 #: Tags that are HTML and not for us: dropped. Any other word in angle brackets is the author's text: kept.
 _FORBIDDEN = frozenset(
     "applet area article audio base bdo body button canvas center dialog embed fieldset font footer form frame frameset head "
@@ -59,9 +56,6 @@ _FORBIDDEN = frozenset(
 _WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))
 #: The second alternative lets autolinks pass (`<https://...>`).
 _NOT_HTML = re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{_WORDS})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
-_ROOT_RELATIVE_PICTURE = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE)
-_UNUSUAL_SOURCE = re.compile(r"src='?/")  # only raw HTML writes it so
-_SELF_REFERENCE = re.compile(r"""href=(?:["'][#?"']|[#?>\s])""")
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 #: Bidirectional embeddings, overrides and isolates.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -90,21 +84,17 @@ _RENDER = comrak.RenderOptions()
 _RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 
 
-def render_html(markdown: str, url: str, image_url: str) -> str:
+def render_html(markdown: str) -> str:
     """Return safe HTML of a Markdown body. Raises TooComplex; on any other failure the text comes back escaped, in <pre>.
 
-    `url` is the article's own address, against which links resolve; `image_url` the base of root-relative pictures.
+    Relative addresses are marked: `addresses.complete_links` makes them absolute where it is known what they are relative to.
     """
     _check_text(markdown)
     raw = _to_html(markdown)
     _check_html(raw, raw.count("<") > _FEW_TAGS and _FORMATTING.search(markdown) is not None)
-    # Text is escaped by now: this can only be a tag. nh3's own filter would cost half as much again.
-    if 'src="/' in raw or "SRC" in raw or _UNUSUAL_SOURCE.search(raw):
-        raw = _ROOT_RELATIVE_PICTURE.sub(rf"\1{image_url}/", raw)
-    base = url if _SELF_REFERENCE.search(raw) or "HREF" in raw else url[: url.rindex("/") + 1]
-    if len(base) * (raw.count("href=") + raw.count("src=")) > MAX_LINK_GROWTH:
-        raise TooComplex(f"links that are more than {MAX_LINK_GROWTH} characters long with the address of the article")
-    clean = _cleaner(base).clean(raw)
+    if _may_have_relative(raw, "<" in markdown):
+        return _mark_relative(markdown, raw)
+    clean = _CLEANER.clean(raw)
     # A quick look spares most articles the search for illegal characters, which an entity can make, too.
     data = markdown.encode("utf-8", "surrogatepass")
     suspect = len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
@@ -186,9 +176,39 @@ def _to_html(markdown: str) -> str:
     return _NOT_HTML.sub("&lt;", raw) if "<" in markdown and _NOT_HTML.search(markdown) else raw
 
 
-@functools.lru_cache(maxsize=8)  # most articles of a site share a folder, and making a cleaner costs half of using it
-def _cleaner(base: str) -> nh3.Cleaner:
-    return nh3.Cleaner(_TAGS, {"script", "style"}, _ATTRIBUTES, url_schemes=_SCHEMES, url_relative=("rewrite_with_base", base))
+def _cleaner(change: Callable[[str, str, str], str | None] | None = None) -> nh3.Cleaner:
+    """Return a cleaner; `change` returns what becomes of a tag's attribute: tag, name, value -> value."""
+    drop = {"script", "style"}
+    return nh3.Cleaner(_TAGS, drop, _ATTRIBUTES, change, url_schemes=set(SCHEMES), url_relative="pass_through")
+
+
+_CLEANER = _cleaner()
+_ADDRESSES = [f'{name}="{scheme}' for name in ("href", "src") for scheme in ("http://", "https://", "mailto:")]
+
+
+def _may_have_relative(raw: str, author_wrote_tags: bool) -> bool:
+    """Return whether HTML may have an address that is not absolute: a quick look, which is right about "no"."""
+    names = raw.lower() if author_wrote_tags else raw  # comrak itself writes no other form
+    quoted = "" if author_wrote_tags else '="'
+    return names.count(f"href{quoted}") + names.count(f"src{quoted}") > sum(map(raw.count, _ADDRESSES))
+
+
+def _mark_relative(markdown: str, raw: str) -> str:
+    """Return `raw` made safe, with a mark before each address that may be relative.
+
+    A mark is illegal in XML, so nothing that an author writes leaves one; until all that is illegal has gone, a hash stands for
+    it that no text can have in itself.
+    """
+    own = hashlib.sha256(markdown.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+    def mark(tag: str, attribute: str, value: str) -> str:
+        if attribute not in ("href", "src") or value.startswith(("http://", "https://", "mailto:")):
+            return value
+        rooted = tag == "img" and value.startswith("/") and not value.startswith("//")
+        return f"{own}{'p' if rooted else 'r'}{value}"
+
+    clean = _ILLEGAL.sub("", _cleaner(mark).clean(raw))
+    return clean.replace(f"{own}r", RELATIVE).replace(f"{own}p", PICTURE)
 
 
 _TEXT = nh3.Cleaner(tags=set())
@@ -249,36 +269,3 @@ def opens_with_summary(fragment: str, summary: str) -> bool:
     head = re.sub(r"[\s\W]+", "", plain_text(fragment[:6000]))
     start = re.sub(r"[\s\W]+", "", summary)[:40]
     return bool(start) and head.startswith(start)
-
-
-_PLAIN_URL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]+)?/(?:[A-Za-z0-9/._~!$&'()*+,;=:@?-]|%[0-9A-Fa-f]{2})*")
-#: RFC 3986 has brackets around an IPv6 address only, and a percent sign before two digits only.
-_IN_URL = "%/:=&?~+!$,;'@()*"
-_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_NETLOC = re.compile(
-    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(?::[0-9]*)?"
-)
-
-
-def absolute_url(reference: str, base: str) -> str:
-    """Return `reference` against `base` as an http(s) address in ASCII (RSS allows no other), or "" where it is not one.
-
-    >>> absolute_url("/图 1.png", "https://example.org/a/")
-    'https://example.org/%E5%9B%BE%201.png'
-    >>> absolute_url("mailto:ada@example.org", "")
-    ''
-    """
-    if len(reference) > MAX_ADDRESS:
-        return ""
-    if _PLAIN_URL.fullmatch(reference):
-        return reference
-    try:
-        parts = urlsplit(urljoin(base, reference.strip()))
-        host = parts.hostname or ""
-        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.replace(host, host.encode("idna").decode())
-    except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https") or not host or not _NETLOC.fullmatch(netloc):
-        return ""
-    rest = (_BARE_PERCENT.sub("%25", quote(part, safe=_IN_URL)) for part in (parts.path, parts.query, parts.fragment))
-    return urlunsplit((parts.scheme, netloc, *rest))

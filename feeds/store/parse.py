@@ -26,7 +26,7 @@ from .. import urls
 from ..feed_formats import OTHER_EXTENSIONS, load_formats
 from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
-from . import markdown
+from . import addresses, markdown
 from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -40,12 +40,15 @@ MAX_TITLE, MAX_SUMMARY = 500, 3000
 _MAX_FIELD, _MAX_ITEMS = 2000, 1000
 #: HTML may be so many times as long as a file may be: every relative link becomes an absolute one.
 _MAX_GROWTH = 8
+#: Characters that all links together may grow by, as each is written out with its base; and those of a base besides what the
+#: file says.
+MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 100
 PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
 
 # -- what decides how a file is parsed -------------------------------------
 
 #: When one of these sources or libraries changes, stores are read again.
-SOURCES = ("model.py", "urls.py", "store/frontmatter.py", "store/markdown.py", "store/parse.py")
+SOURCES = ("model.py", "urls.py", "store/addresses.py", "store/frontmatter.py", "store/markdown.py", "store/parse.py")
 LIBRARIES = ("comrak", "nh3", "PyYAML")
 
 
@@ -66,7 +69,7 @@ class ParserLimits:
 
 @dataclass(frozen=True, slots=True)
 class ParseSettings:
-    """What decides how a file is parsed, besides the code.
+    """What decides how a file is parsed, besides the code: no address, which `addresses` adds where an article is read.
 
     `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape;
     `limits` do not decide what a file is parsed to, so they are no part of the key.
@@ -74,9 +77,6 @@ class ParseSettings:
 
     root: str
     timezone: str
-    article_url: str
-    base_url: str
-    image_url: str
     max_bytes: int
     dates: bool = False
     kinds: tuple[Plugin, ...] = ()
@@ -88,10 +88,9 @@ class ParseSettings:
         """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
-        addresses = (site.article_url, site.base_url, site.image_url or site.base_url)
         extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
         limits = ParserLimits(site.parser.seconds, site.parser.megabytes)
-        return cls(site.store, site.timezone, *addresses, site.max_file_bytes, site.store_git.dates, kinds, extensions, limits)
+        return cls(site.store, site.timezone, site.max_file_bytes, site.store_git.dates, kinds, extensions, limits)
 
     @property
     def key(self) -> str:
@@ -205,12 +204,10 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
     fields = source.fields
     name = dates.known_as or article_name(path)
     id = _text(fields, "id")[:MAX_NAME] or markdown.one_line(name) or path
-    url = _url(settings, fields, id)
-    html = markdown.render_html(source.body, url, settings.image_url)
-    if len(html) > _MAX_GROWTH * settings.max_bytes:
-        raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
+    permalink = _text(fields, "permalink")
+    html = markdown.render_html(source.body)
+    _check_growth(settings, html, id, permalink)
     published = _published(settings, fields, path, mtime, dates)
-    original = markdown.absolute_url(_text(fields, "fromurl"), "")
     title = _text(fields, "title")[: 2 * MAX_TITLE]
     while match := _WRAPPED.fullmatch(title):  # an editor's leftovers; a tag within is a word (`What <b>bold</b> does`)
         title = match[2]
@@ -223,15 +220,15 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
     comments = count.get("commentnum") if isinstance(count, dict) else None
     article = ParsedArticle(
         id=id,
-        url=url,
-        permalink=_text(fields, "permalink")[:MAX_NAME],
+        url=f"/articles/{urls.encode(urls.slug(id))}",
+        permalink=permalink if len(permalink) <= MAX_NAME else "",
         title=markdown.shorten(title, MAX_TITLE) or name,
         summary=summary or markdown.excerpt(html),
         html=html,
         published=published,
         updated=max(published, _date(settings, fields.get("updated")) or _commit_date(dates.last) or published),
-        original=original if original != url else "",
-        picture=markdown.absolute_url(picture, settings.image_url + "/") if picture else "",
+        original=urls.absolute_url(_text(fields, "fromurl"), ""),
+        picture=_picture(picture),
         comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
         editor_choice=_text(fields, "editorchoice").lower() in _YES,
         names=_names(fields),
@@ -249,18 +246,21 @@ def _text(fields: Mapping[str, Value], name: str) -> str:
     return markdown.one_line(value) if isinstance(value, str) and value not in ("null", "~") else ""
 
 
-def _url(settings: ParseSettings, fields: Mapping[str, Value], id: str) -> str:
-    """Return the article's own address: absolute in the header, made by `article_url`, or a page of this service."""
-    own = f"{settings.base_url}/articles/{urls.encode(urls.slug(id))}"
-    permalink = _text(fields, "permalink")
-    if not settings.article_url or len(permalink) > MAX_NAME:
-        return own
-    if permalink.startswith(("http://", "https://")):
-        return markdown.absolute_url(permalink, "") or own
-    if "{permalink}" in settings.article_url and not permalink:
-        return own
-    joined = settings.article_url.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", urls.encode(id))
-    return markdown.absolute_url(joined, "") or own
+def _picture(reference: str) -> str:
+    """Return the address of a picture, or what `image_url` makes one of; "" for what never is one."""
+    absolute = urls.absolute_url(reference, "")
+    made = absolute or any(urls.absolute_url(reference, f"{scheme}://host/") for scheme in ("https", "http"))
+    return absolute or (reference if made and reference else "")
+
+
+def _check_growth(settings: ParseSettings, html: str, id: str, permalink: str) -> None:
+    """Raise TooComplex for a body that would be too long with all addresses written out."""
+    relative = html.count(addresses.RELATIVE)
+    growth = relative * (len(urls.encode(id)) + len(urls.encode(permalink)) + _SITE_ADDRESS) if relative else 0
+    if growth > MAX_LINK_GROWTH:
+        raise markdown.TooComplex(f"links that are more than {MAX_LINK_GROWTH} characters long with the address of the article")
+    if len(html) + growth > _MAX_GROWTH * settings.max_bytes:
+        raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
 
 
 # -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---

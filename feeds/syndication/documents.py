@@ -108,7 +108,7 @@ class HistoryLinks:
 def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
     """Return the bytes of a feed, not compressed. Call it in the snapshot that `state` was read in."""
     clauses = resolve_clauses(connection, config, feed)
-    articles = queries.select(connection, clauses, Window(feed.limit), with_html=feed.content == "full")
+    articles = queries.select(connection, config.site, clauses, Window(feed.limit), with_html=feed.content == "full")
     entries = [entry_of(config, feed, article) for article in articles]
     return format.render(_content(config, feed, state.updated, entries, format, history_links(config, feed, state, articles)))
 
@@ -139,7 +139,7 @@ def archived_articles(
     """Return the articles of an archive document, newest first."""
     clauses = resolve_clauses(connection, config, document.feed)
     window = Window.published(document.period.first, document.period.end)
-    return queries.select(connection, clauses, window, with_html=with_html)
+    return queries.select(connection, config.site, clauses, window, with_html=with_html)
 
 
 def _content(

@@ -37,7 +37,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: The sources that decide the bytes of a feed, below the package.
 SOURCES = (
     *("config/models.py", "feed_formats.py", "model.py", "selections.py", "urls.py"),
-    *("syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
+    *("store/addresses.py", "syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
 )
 LIBRARIES = ("feedgen", "lxml", "brotli")
 #: What `make rendering` recorded of a program whose documents are proved equal to those of the program before it.
@@ -77,7 +77,7 @@ def program_version() -> str:
 
 #: Settings of the site that no feed shows.
 _NOT_SHOWN = {
-    *("store", "rescan_seconds", "max_file_bytes", "timezone", "article_url", "image_url", "store_git"),
+    *("store", "rescan_seconds", "max_file_bytes", "timezone", "store_git"),
     *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
 }
 #: The articles that a document holds, in its order.

@@ -37,7 +37,7 @@ NEWEST, TOP_TERMS = 12, 24
 
 def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
     """Return the newest articles, the most used terms of each facet, and the feeds that the operator named."""
-    articles = queries.select(connection, queries.Clauses(), Window(NEWEST), with_html=False)
+    articles = queries.select(connection, config.site, queries.Clauses(), Window(NEWEST), with_html=False)
     top = {facet: feeds.offered_terms(connection, config, facet, TOP_TERMS) for facet in feeds.enabled_facets(config)}
     paths = [f"{feeds.NAMED}/{named.name}" for named in config.feeds.feeds]
     return articles, top, [state for path in paths if (state := feed_states.find_state(connection, path))]
@@ -123,7 +123,7 @@ def feed_page(connection: sa.Connection, config: Config, path: str, number: int 
         raise AddressError(f"/{path} has no page {number}")
     clauses = feeds.resolve_clauses(connection, config, feed)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
-    articles = queries.select(connection, clauses, Window(limit, skip=skip), with_html=False)
+    articles = queries.select(connection, config.site, clauses, Window(limit, skip=skip), with_html=False)
     slug = path.partition("/")[2]
     known = queries.term_at(connection, feeds.aliases_of(config), feed.facet, slug) if feed.facet else None
     older, newer = adjacent_pages(number, last)
@@ -237,16 +237,16 @@ class ArticlePage:
     related: tuple[Article, ...]
 
 
-def article_page(connection: sa.Connection, slug: str) -> ArticlePage | None:
+def article_page(connection: sa.Connection, config: Config, slug: str) -> ArticlePage | None:
     """Return an article's page by the slug of its address, None where no article has it."""
     key = queries.article_key(connection, urls.unslug(slug)) or queries.article_key(connection, slug)
     if key is None:
         return None
-    (article,) = queries.load_articles(connection, [key])
+    (article,) = queries.load_articles(connection, config.site, [key])
     older, newer = adjacent_articles(connection, article.position)
     others = related_articles(connection, key, article.position)
     wanted = sorted({*others, *(other for other in (older, newer) if other is not None)})
-    beside = dict(zip(wanted, queries.load_articles(connection, wanted, with_html=False), strict=True))
+    beside = dict(zip(wanted, queries.load_articles(connection, config.site, wanted, with_html=False), strict=True))
     return ArticlePage(
         article,
         show_picture=bool(article.picture) and not opens_with_picture(article.html, article.picture),
@@ -279,7 +279,7 @@ def search_page(connection: sa.Connection, config: Config, typed: str, page: int
     """Return one page of what a reader's search finds: terms with pages of their own, and articles."""
     text = clean_query(typed)
     folded = urls.fold(text)
-    found = search_articles(connection, text, PAGE + 1, (page - 1) * PAGE)
+    found = search_articles(connection, config.site, text, PAGE + 1, (page - 1) * PAGE)
     named: dict[str, list[Term]] = {}
     for facet in feeds.enabled_facets(config) if text and page == 1 else ():
         least = config.feeds.facet(facet).min_articles
@@ -335,7 +335,7 @@ def selection_page(connection: sa.Connection, config: Config, text: str) -> Sele
     wanted = feed.selection
     typed = [name for part in (wanted.any, wanted.all) for clause in part.values() for name in clause]
     alone = names.known[0] if len(typed) == len(names.known) == 1 and not wanted.none else None
-    articles = tuple(queries.select(connection, clauses, Window(PREVIEW), with_html=False))
+    articles = tuple(queries.select(connection, config.site, clauses, Window(PREVIEW), with_html=False))
     unknown = tuple(
         Unknown(facet, name, tuple(queries.similar_terms(connection, facet, name))) for facet, name in names.unknown
     )

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from feeds import database, urls
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
+from feeds.config.models import Site
 from feeds.database import tables
 from feeds.feed_formats import load_formats
 from feeds.model import Article, Selection
@@ -60,7 +61,7 @@ def everything(runtime: Any) -> dict[str, Any]:
     """All that can be read from a catalog except times of change and the paths of files."""
     edition = runtime.edition()
     with runtime.reading() as connection:
-        found = queries.select(connection, queries.Clauses(), Window(1000))
+        found = queries.select(connection, Site(), queries.Clauses(), Window(1000))
         terms = [known.term for facet in ("tag", "translator", "author") for known in queries.terms_of(connection, facet)]
         kept = [known.feed_path for facet in ("tag", "translator") for known in queries.terms_of(connection, facet)]
         counts = dict(queries.term_counts(connection))
@@ -89,13 +90,13 @@ def selected_ids(connection: Any, config: Any, found: list[Article], selection: 
     """What the catalog selects, which is what a look at every article selects."""
     aliases = Aliases.from_config(config.feeds.aliases)
     clauses = queries.resolve(connection, aliases, selection)
-    ids = [article.id for article in queries.select(connection, clauses, Window(1000))]
+    ids = [article.id for article in queries.select(connection, Site(), clauses, Window(1000))]
     assert ids == [article.id for article in found if matches(condition(selection, aliases), term_keys(article))]
     assert queries.count(connection, clauses) == len(ids)
-    assert [article.id for article in queries.select(connection, clauses, Window(2))] == ids[:2]
+    assert [article.id for article in queries.select(connection, Site(), clauses, Window(2))] == ids[:2]
     if len(ids) > 1:
         cursor = next(article.position for article in found if article.id == ids[0])
-        assert [article.id for article in queries.select(connection, clauses, Window(1, cursor))] == ids[1:2]
+        assert [article.id for article in queries.select(connection, Site(), clauses, Window(1, cursor))] == ids[1:2]
     return ids
 
 
@@ -286,11 +287,11 @@ class Crowd(RuleBasedStateMachine):
 
     def check(self) -> None:
         with self.site.runtime.reading() as connection:
-            found = queries.select(connection, queries.Clauses(), Window(100))
+            found = queries.select(connection, Site(), queries.Clauses(), Window(100))
             tags = {known.term.name: known.term.articles for known in queries.terms_of(connection, "tag")}
             for known in queries.terms_of(connection, "tag"):
                 clauses = queries.resolve(connection, Aliases.from_config({}), Selection({"tag": (known.term.name,)}))
-                assert len(queries.select(connection, clauses, Window(100))) == known.term.articles
+                assert len(queries.select(connection, Site(), clauses, Window(100))) == known.term.articles
         published = {int(article.id): article for article in found}
         claimed = {file[0] for file in self.files.values() if file is not None}
         assert claimed <= set(published), "an id that a good file claims is published"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from feeds.catalog import queries
 from feeds.catalog.ingest import Ingest, IngestOptions
 from feeds.catalog.sort_key import Window
+from feeds.config.models import Site
 from feeds.database import tables
 from feeds.model import ParsedArticle, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
@@ -73,12 +74,12 @@ def test_an_article_matches_where_the_catalog_selects_it(
         second.rejoin(before)
         second.put(drafts)
         second.finish(len(files))
-        articles = queries.select(connection, queries.Clauses(), Window())
+        articles = queries.select(connection, Site(), queries.Clauses(), Window())
         assert len(articles) == len(files) - len(gone)
         for selection in wanted:
             clauses = queries.resolve(connection, after, selection)
             expected = [one.id for one in articles if matches(condition(selection, after), term_keys(one))]
-            assert [one.id for one in queries.select(connection, clauses, Window())] == expected
-            assert [one.id for one in queries.select(connection, clauses, Window(3))] == expected[:3]
+            assert [one.id for one in queries.select(connection, Site(), clauses, Window())] == expected
+            assert [one.id for one in queries.select(connection, Site(), clauses, Window(3))] == expected[:3]
             assert queries.count(connection, clauses) == len(expected)
     engine.dispose()

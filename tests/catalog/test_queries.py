@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from feeds import urls
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
+from feeds.config.models import Site
 from feeds.model import FACETS, Article, Selection
 from feeds.monitoring import health
 from feeds.selections import Aliases
@@ -25,7 +26,9 @@ NAMES = {"tag": TAGS, "translator": ["wxy", "geekpi", "Ada"], "category": ["æŠ€æ
 
 def select(site: Any, selection: Selection, limit: int = 1000, before: int | None = None, **options: Any) -> list[Article]:
     with site.runtime.reading() as connection:
-        return queries.select(connection, queries.resolve(connection, NONE, selection), Window(limit, before), **options)
+        return queries.select(
+            connection, Site(), queries.resolve(connection, NONE, selection), Window(limit, before), **options
+        )
 
 
 def ids(found: list[Article]) -> list[str]:

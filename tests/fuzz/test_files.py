@@ -15,12 +15,11 @@ from feeds.model import ParsedArticle, Problem
 from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse_article
 from feeds.syndication import documents, lookup, pages
 
+from ..store.completed import completed
 from .mutating import damaged, noise, seeds
 from .rounds import fuzz
 
-SETTINGS = ParseSettings(
-    "/s", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.example", 65536
-)
+SETTINGS = ParseSettings("/s", "Asia/Shanghai", 65536)
 ARTICLES = seeds("cases/frontmatter", "cases/bodies", "fuzz/seeds/articles", ending=".md")
 #: What sanitised HTML may do, by the browser's reading of it.
 HARMFUL_TAGS = {
@@ -70,7 +69,7 @@ def is_told(problem: Problem, data: bytes) -> None:
 def check(data: bytes) -> None:
     found = parse_article(SETTINGS, "2020/01/1.md", data, 1_600_000_000)
     if isinstance(found, ParsedArticle):
-        is_safe(found)
+        is_safe(completed(found))
     elif found is not None:
         is_told(found, data)
 
@@ -139,4 +138,4 @@ def test_whole_files_through_a_rescan(pile: Any, files: list[bytes]) -> None:
             if format.name != "json":
                 etree.fromstring(body)
     etree.fromstring(pile.runtime.read(documents.opml, edition.config, None))
-    assert pile.runtime.read(pages.article_page, "sound").article.title == "sound"
+    assert pile.runtime.read(pages.article_page, pile.runtime.edition().config, "sound").article.title == "sound"

@@ -168,7 +168,7 @@ def main() -> None:
     """Seconds of each, in this process."""
     from feeds.store.parse import ParseSettings, parse_article
 
-    settings = ParseSettings("/s", "UTC", "", "https://feeds.example", "https://img.example", int(sys.argv[1]))
+    settings = ParseSettings("/s", "UTC", int(sys.argv[1]))
     for name, make in {**PUBLISHED, **REFUSED, **HEAVY}.items():
         if len(sys.argv) < 3 or name in sys.argv[2:]:
             start = time.process_time()

@@ -19,15 +19,16 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from feeds.config.models import Site
 from feeds.model import ParsedArticle, Problem
 from feeds.store import frontmatter
 from feeds.store.parse import ParseSettings, parse_article
 
+from .completed import completed
+
 CASES = Path(__file__).resolve().parents[1] / "cases" / "frontmatter"
 PATH = "2020/01/7.md"
-SETTINGS = ParseSettings(
-    "/store", "Asia/Shanghai", "https://linux.cn{permalink}", "https://feeds.example", "https://img.linux.net.cn", 1 << 20
-)
+SETTINGS = ParseSettings("/store", "Asia/Shanghai", 1 << 20)
 PLAIN = {
     "id": "7",
     "url": "https://feeds.example/articles/7",
@@ -45,7 +46,8 @@ PLAIN = {
 
 
 def read(data: str | bytes, path: str = PATH, mtime: float = 0) -> Any:
-    return parse_article(SETTINGS, path, data if isinstance(data, bytes) else data.encode(), mtime)
+    found = parse_article(SETTINGS, path, data if isinstance(data, bytes) else data.encode(), mtime)
+    return completed(found) if isinstance(found, ParsedArticle) else found
 
 
 def as_json(result: ParsedArticle | Problem | None) -> dict[str, Any]:
@@ -98,10 +100,9 @@ def test_the_archives_schema_reads_completely(text_of: Any) -> None:
 
 
 def _url(article_url: str, header: str) -> str:
-    settings = ParseSettings("/store", "UTC", article_url, "https://feeds.example", "https://img.example", 1 << 20)
-    found = parse_article(settings, "a/b.md", f"---\n{header}\n---\n".encode(), 0)
+    found = parse_article(SETTINGS, "a/b.md", f"---\n{header}\n---\n".encode(), 0)
     assert isinstance(found, ParsedArticle)
-    return found.url
+    return completed(found, Site(base_url="https://feeds.example", article_url=article_url)).url
 
 
 @pytest.mark.parametrize(

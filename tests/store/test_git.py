@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from feeds import check as check_
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
+from feeds.config.models import Site
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.store import git
@@ -645,7 +646,7 @@ def bare(title: str, **fields: str) -> str:
 def dates(site: Any) -> dict[str, tuple[int, int]]:
     """id -> (published, updated) of all that is published."""
     with site.runtime.reading() as connection:
-        found = queries.select(connection, queries.Clauses(), Window(10**6), with_html=False)
+        found = queries.select(connection, Site(), queries.Clauses(), Window(10**6), with_html=False)
     return {article.id: (int(article.published.timestamp()), int(article.updated.timestamp())) for article in found}
 
 

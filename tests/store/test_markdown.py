@@ -13,17 +13,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
-from feeds.store import markdown
+from feeds import urls
+from feeds.store import addresses, markdown
 
 from ..syndication.rules import ASCII_URL
+from .completed import SITE
 
 CASES = Path(__file__).resolve().parents[1] / "cases" / "bodies"
 URL = "https://linux.cn/article-7-1.html"
-IMAGES = "https://img.linux.net.cn"
 
 
 def render(text: str) -> str:
-    return markdown.render_html(text, URL, IMAGES)
+    return addresses.complete_links(SITE, markdown.render_html(text), URL)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CASES.glob("*.md")))
@@ -178,7 +179,7 @@ AWKWARD = st.text(max_size=60) | st.lists(st.sampled_from([*"[]%#?/:@ab1|é ", "
 @example("http://h:99999999/")
 @example("//[")
 def test_absolute_gives_an_ascii_web_address_or_nothing(reference: str) -> None:
-    for found in (markdown.absolute_url(reference, ""), markdown.absolute_url(reference, URL)):
+    for found in (urls.absolute_url(reference, ""), urls.absolute_url(reference, URL)):
         assert found == "" or ASCII_URL.fullmatch(found)
 
 
@@ -195,7 +196,7 @@ def test_absolute_gives_an_ascii_web_address_or_nothing(reference: str) -> None:
 )
 def test_an_address_is_written_as_rfc_3986_has_it(reference: str, address: str) -> None:
     """feedvalidator: InvalidUriChar, UriNotIri, which are errors."""
-    assert markdown.absolute_url(reference, "") == address
+    assert urls.absolute_url(reference, "") == address
 
 
 # -- cost --------------------------------------------------------------------
@@ -246,7 +247,7 @@ def test_the_words_of_a_body_leave_ruby_readings_out() -> None:
     ],
 )
 def test_a_body_that_opens_with_the_cover_is_recognised(text: str, opens: bool) -> None:
-    assert markdown.opens_with_picture(render(text), f"{IMAGES}/d/x.png.large.jpg") is opens
+    assert markdown.opens_with_picture(render(text), f"{SITE.image_url}/d/x.png.large.jpg") is opens
 
 
 def test_a_body_that_opens_with_the_excerpt_is_recognised() -> None:

@@ -112,8 +112,7 @@ def settings(tmp_path: Path, install: Install) -> ParseSettings:
     kinds = (Plugin("feeds.kinds", "toml", "acme-toml", "1.0", "acme_toml:Deadly"),)
     root = tmp_path / "store"
     root.mkdir()
-    base = ("https://feeds.example", "https://feeds.example")
-    return ParseSettings(str(root), "UTC", "", *base, 1 << 20, kinds=kinds, limits=ParserLimits(1, 128))
+    return ParseSettings(str(root), "UTC", 1 << 20, kinds=kinds, limits=ParserLimits(1, 128))
 
 
 def write(settings: ParseSettings, path: str, text: str) -> None:

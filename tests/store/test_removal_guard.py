@@ -17,6 +17,7 @@ from feeds.catalog import ingest, queries
 from feeds.catalog.sort_key import Window
 from feeds.cli import main
 from feeds.config.environment import Environment
+from feeds.config.models import Config
 from feeds.database.tables import articles
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
@@ -95,7 +96,7 @@ def served(runtime: Runtime) -> dict[str, bytes]:
 
 def published(site: Any) -> set[int]:
     with site.runtime.reading() as connection:
-        return {int(article.id) for article in queries.select(connection, queries.Clauses(), Window(1000))}
+        return {int(article.id) for article in queries.select(connection, Config().site, queries.Clauses(), Window(1000))}
 
 
 @pytest.mark.parametrize("damage", ["emptied", "half", "another disk"])
@@ -255,7 +256,7 @@ def test_held_articles_are_no_news_to_digests_and_their_pages_stay(site: Any) ->
     site.store.rename(away)
     site.store.mkdir()
     site.rescan()
-    assert known() == before and site.runtime.read(pages.article_page, "7") is not None
+    assert known() == before and site.runtime.read(pages.article_page, site.runtime.edition().config, "7") is not None
     shutil.rmtree(site.store)
     away.rename(site.store)
     site.rescan()

@@ -85,7 +85,7 @@ def test_a_new_comment_text_moves_nothing(small: Any) -> None:
     assert marks(small) == before
 
 
-@pytest.mark.parametrize("setting", [{"rescan_seconds": 60}, {"max_file_bytes": 2_000_000}, {"image_url": "https://i.example"}])
+@pytest.mark.parametrize("setting", [{"rescan_seconds": 60}, {"max_file_bytes": 2_000_000}])
 def test_a_setting_that_shows_nowhere_moves_nothing(site: Any, setting: dict[str, Any]) -> None:
     site.write("1.md", tags=["Linux"], pic="", largepic="")
     site.rescan()
@@ -125,6 +125,8 @@ def test_a_translator_named_later_moves_the_feeds_that_show_the_article(small: A
     [
         ("site.yaml", {"title": "Another"}),
         ("site.yaml", {"base_url": "https://another.example"}),
+        ("site.yaml", {"article_url": "https://another.example{permalink}"}),
+        ("site.yaml", {"image_url": "https://another.example"}),
         ("site.yaml", {"language": "en"}),
         ("site.yaml", {"rights": "CC0"}),
         ("site.yaml", {"icon": "https://i.example/i.png"}),

@@ -267,7 +267,10 @@ class _NewArticles:
     def __init__(self, connection: sa.Connection, config: Config, due: int, reaches: Iterable[_Reach]) -> None:
         self.connection, self.config = connection, config
         self.reaches = sorted(reaches, key=lambda reach: (reach.after, reach.arrival is not None, reach.arrival or 0))
-        found = [queries.new_articles(connection, one.after, due, one.arrival, settled=one.settled) for one in self.reaches]
+        found = [
+            queries.new_articles(connection, config.site, one.after, due, one.arrival, settled=one.settled)
+            for one in self.reaches
+        ]
         unique = {article.id: article for articles in found for article in articles}
         self.articles = sorted(unique.values(), key=lambda article: (not article.editor_choice, -article.position))
         rank = {article.id: index for index, article in enumerate(self.articles)}

@@ -62,7 +62,7 @@ def newest_content(
     if since is None:
         due = calendar.latest_due(wanted.frequency, cron, zone, now)
         since = calendar.latest_due(wanted.frequency, cron, zone, due - 1)
-    articles = queries.new_articles(connection, since, due, limit=limit)
+    articles = queries.new_articles(connection, config.site, since, due, limit=limit)
     return _make_content(config, articles, wanted, due)
 
 
@@ -80,7 +80,7 @@ def upcoming_contents(
         cron, since = config.newsletter.cron(one.frequency, one.day), one.covered
         if since is None:  # as in `planning`: a first issue begins where the one before would have ended, when subscribing
             since = calendar.latest_due(one.frequency, cron, zone, one.since - 1)
-        articles = queries.new_articles(connection, since, now, one.arrival)
+        articles = queries.new_articles(connection, config.site, since, now, one.arrival)
         due = calendar.next_due(one.frequency, cron, zone, now)
         yield one, _make_content(config, articles, PreviewRequest(one.frequency, known.timezone, one.selects), due)
 

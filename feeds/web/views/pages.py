@@ -45,7 +45,7 @@ def article_page(id: str) -> Answer:
     """An article; where `article_url` names another place, 302 to there."""
     app = application()
     base = app.config.site.base_url
-    page = app.runtime.read(use_cases.article_page, id) or abort(404)
+    page = app.runtime.read(use_cases.article_page, app.config, id) or abort(404)
     article = page.article
     if article.url != f"{base}/articles/{urls.encode(urls.slug(article.id))}":
         return redirect(article.url, 302)
@@ -84,7 +84,7 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
         found = app.runtime.read(use_cases.feed_page, app.config, feed, number)
     except AddressError:
         # Articles link to each other by permalink; the service's own pages have other addresses.
-        url = app.runtime.read(queries.article_url, f"/{path}")
+        url = app.runtime.read(queries.article_url, app.config.site, f"/{path}")
         if not url or url == request.url:
             abort(404)
         return redirect(url, 301)

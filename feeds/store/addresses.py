@@ -1,0 +1,89 @@
+"""Complete the addresses of articles with those of the site: what the catalog keeps names no host.
+
+So a site moves to another host, or its pictures do, without a file being read again, and no article is another one for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import nh3
+
+from .. import urls
+
+if TYPE_CHECKING:  # a process that parses does without
+    from ..config.models import Site
+
+#: What stands before an address in a body: relative to the article's own; of a picture, from the root of `image_url`.
+#: XML forbids both, so the parser leaves none that an author wrote.
+RELATIVE, PICTURE = "\x01", "\x02"
+#: What addresses may begin with.
+SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet"})
+
+_MARKED = re.compile(f' (href|src)="{RELATIVE}([^"]*)"')
+_FOLDER = re.compile(r"https?://[^/?#]*/(?:[^?#]*/)?")
+_LINKS = re.compile('<a(?: href="([^"]*)")?></a>')
+
+
+def article_url(site: Site, page: str, permalink: str, id: str) -> str:
+    """Return the address of an article: absolute in its header, made by the site's `article_url`, or a page of this service.
+
+    `page` is the path of that page.
+    """
+    # Until its file is read again, an article of an older program has the whole address.
+    own = site.base_url + page if page.startswith("/") else page
+    pattern = site.article_url
+    if not pattern:
+        return own
+    if permalink.startswith(("http://", "https://")):
+        return urls.absolute_url(permalink, "") or own
+    if "{permalink}" in pattern and not permalink:
+        return own
+    joined = pattern.replace("{permalink}", "/" + permalink.lstrip("/")).replace("{id}", urls.encode(id))
+    return urls.absolute_url(joined, "") or own
+
+
+def picture_url(site: Site, reference: str) -> str:
+    """Return the address of a picture: `reference` as the header has it, against `image_url`; "" where that makes none."""
+    base = site.image_url or site.base_url
+    if reference.startswith("/") and not reference.startswith("//") and "/." not in reference:  # as most are: soon joined
+        reference = base[: (base + "/").index("/", len("https://"))] + reference
+    return urls.absolute_url(reference, base + "/") if reference else ""
+
+
+def complete_links(site: Site, body: str, url: str) -> str:
+    """Return HTML of the parser with all addresses absolute; `url` is the article's own."""
+    if PICTURE in body:
+        body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
+    if RELATIVE not in body:
+        return body
+    found = dict.fromkeys(_MARKED.findall(body))
+    folder = _FOLDER.match(url)
+    names_page = any(name == "href" and (reference[:1] <= " " or reference[0] in "#?") for name, reference in found)
+    base = url if names_page or folder is None else folder[0]
+    absolute = dict(zip(found, _resolve([reference for _name, reference in found], base), strict=True))
+
+    def complete(match: re.Match[str]) -> str:
+        return f' {match[1]}="{address}"' if (address := absolute[match[1], match[2]]) else ""
+
+    return _MARKED.sub(complete, body)
+
+
+def _resolve(references: Sequence[str], base: str) -> list[str]:
+    """Return references as HTML has them, resolved as browsers do (https://url.spec.whatwg.org/); "" for what is no address."""
+    try:
+        links = _resolver(base).clean("".join(f'<a href="{reference}"></a>' for reference in references))
+    except ValueError:  # an address of the article that only looks like one
+        return [""] * len(references)
+    return _LINKS.findall(links)
+
+
+@functools.lru_cache(maxsize=8)  # most articles of a site share a folder, and making a resolver costs half of using it
+def _resolver(base: str) -> nh3.Cleaner:
+    return nh3.Cleaner(
+        {"a"}, attributes={"a": {"href"}}, link_rel=None, url_schemes=set(SCHEMES), url_relative=("rewrite_with_base", base)
+    )
