@@ -17,6 +17,7 @@ from feeds.resources import make_site
 from feeds.runtime import Runtime
 
 from . import stores
+from .shape import ARCHIVE
 from .stores import ROOT
 
 
@@ -50,12 +51,12 @@ class Site:
         shutil.rmtree(self.folder / "var", ignore_errors=True)
 
     def catalogued(self) -> Site:
-        """With all of its articles in the catalog; made again where the code that makes it has changed."""
-        mark = self.folder / "var" / "made-by"
-        if not mark.exists() or mark.read_text() != _code():
+        """With all of its articles in the catalog; made again where the code that makes it, or the store, has changed."""
+        mark, made_by = self.folder / "var" / "made-by", _code() + stores.made_of(self.store)
+        if not mark.exists() or mark.read_text() != made_by:
             self.forget()
         self.run("rescan")
-        mark.write_text(_code())
+        mark.write_text(made_by)
         return self
 
 
@@ -86,20 +87,19 @@ class Bench:
         return 1_600 if self.quick else 16_000
 
     @property
-    def copies(self) -> int:
-        """Of the corpus, for the comparison with Hugo."""
-        return 1 if self.quick else 7
+    def archive(self) -> int:
+        """As many as the real archive has, for comparisons with Hugo."""
+        return ARCHIVE // 10 if self.quick else ARCHIVE
 
     @property
-    def small_and_large(self) -> tuple[int, int]:
-        return (1_000, 4_000) if self.quick else (10_000, 100_000)
+    def growing(self) -> tuple[int, int, int]:
+        return (1_000, 2_000, 4_000) if self.quick else (10_000, 32_000, 100_000)
 
     def rounds(self, number: int) -> int:
         return min(number, 2) if self.quick else number
 
-    def store(self, articles: int, *, body: int | None = None) -> Path:
-        name = f"store-{articles}" if body is None else f"store-{articles}-short"
-        return stores.build(self.folder / name, articles, body=body)
+    def store(self, articles: int, *, short: bool = False) -> Path:
+        return stores.build(self.folder / f"store-{articles}{'-short' * short}", articles, short=short)
 
     def site(self, name: str, store: Path, feeds: dict[str, object] | None = None) -> Site:
         """With the default configuration; `feeds` replaces feeds.yaml."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from .bench import Bench, Site, clean_environ
 from .figures import Figure, middle, spread
 from .processes import Peak, cpu_seconds
-from .stores import ROOT
+from .stores import ROOT, SHORT
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -23,6 +23,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
     yield Figure("cold rescan", middle(seconds), "s", 8.0, note=note)
     note = "peak of the summed PSS, sampled every 0.1 s"
     yield Figure("cold rescan, memory of all processes", _peak(site), "MB", 500.0, note=note)
+    largest = bench.growing[-1]
+    many = bench.site("cold", bench.store(largest, short=True))
+    note = f"bodies of {SHORT} characters, without comments"
+    yield Figure(f"cold rescan of {largest:,} articles, memory", _peak(many), "MB", 400.0, note=note)
 
 
 def _seconds(site: Site) -> float:

@@ -1,6 +1,6 @@
-"""Ten times as many articles: what grows with them, and what must not.
+"""Three and ten times as many articles: what grows with them, and what must not.
 
-The articles of both stores are cut to 600 characters and have no comments: here their number matters, not their size.
+The articles of all stores are cut to 600 characters and have no comments: here their number matters, not their size.
 "Besides looking" is the CPU of a rescan without `ingest.find_changes`: the walk of the folder and its comparison with what is
 known, which has to grow with the store.
 """
@@ -25,9 +25,8 @@ from .bench import Bench, Site
 from .figures import Figure, middle
 from .idle import bare_sweep
 from .processes import cpu_seconds
-from .stores import retitle
+from .stores import FIRST_ID, retitle
 
-_BODY = 600
 _FEEDS = ("all", "tags/Linux", "tags/Ubuntu", "feeds/kernel")
 
 
@@ -43,14 +42,14 @@ class Costs:
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    small, large = bench.small_and_large
-    sites = {size: bench.site("growth", bench.store(size, body=_BODY)).catalogued() for size in (small, large)}
+    sites = {size: bench.site("growth", bench.store(size, short=True)).catalogued() for size in bench.growing}
     costs = {size: Costs() for size in sites}
     services = {size: site.runtime() for size, site in sites.items()}
     for runtime in services.values():
         rescan.rescan(runtime.engine, runtime.environment, now=int(time.time()))
+    base, *larger = bench.growing
     for number in range(bench.rounds(11)):
-        article = f"{100_000 + random.Random(number).randrange(small)}.md"  # the same one in both
+        article = f"{FIRST_ID + random.Random(number).randrange(base)}.md"  # there is one of this number in each
         for size, site in sites.items():
             costs[size].sweeping.append(_spent(partial(bare_sweep, site.store)))
             _change(site, services[size], costs[size], article)
@@ -59,22 +58,23 @@ def measure(bench: Bench) -> Iterator[Figure]:
             _leave_alone(services[size], costs[size])
     for runtime in services.values():
         runtime.close()
-    yield from _figures(costs[small], costs[large], small, large)
+    for size in larger:
+        yield from _figures(costs[base], costs[size], base, size)
 
 
 def _figures(few: Costs, many: Costs, small: int, large: int) -> Iterator[Figure]:
-    sizes = f"{large:,} articles against {small:,}"
+    sizes = f"against {small:,}"
     per_file = [1e6 * middle(costs.looking) / size for costs, size in ((few, small), (many, large))]
     over = [middle(costs.looking) / middle(costs.sweeping) for costs in (few, many)]
     note = f"{sizes}: {per_file[0]:.1f} and {per_file[1]:.1f} us a file; {over[0]:.2f} and {over[1]:.2f} times the bare sweep"
-    yield Figure("growth, looking at a file", per_file[1] / per_file[0], "x", 1.3, note=note)
+    yield Figure(f"growth to {large:,}, looking at a file", per_file[1] / per_file[0], "x", 1.3, note=note)
     for name, a, b in (
         ("idle rescan besides looking", few.idle, many.idle),
         ("one change besides looking", few.changing, many.changing),
         ("a feed that is not cached", few.serving, many.serving),
     ):
         note = f"{sizes}: {1000 * middle(a):.1f} and {1000 * middle(b):.1f} ms CPU, medians of {len(a)}"
-        yield Figure(f"growth, {name}", middle(b) / middle(a), "x", 1.3, note=note)
+        yield Figure(f"growth to {large:,}, {name}", middle(b) / middle(a), "x", 1.2, note=note)
 
 
 def _change(site: Site, runtime: Runtime, costs: Costs, article: str) -> None:

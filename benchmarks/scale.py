@@ -104,7 +104,7 @@ class Fleet:
 
 
 def site(bench: Bench, name: str, url: str, mail: str, connections: int = 5) -> Site:
-    """The demo articles, on a new database, with everything left to workers."""
+    """A small store, on a new database, with everything left to workers."""
     made = bench.site(name, bench.store(200))
     for log in made.folder.glob("*.log"):
         log.unlink()

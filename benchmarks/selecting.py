@@ -24,8 +24,8 @@ _CLAUSES = 5
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    sizes = (bench.articles, bench.small_and_large[1])
-    stores = (("main", bench.store(sizes[0])), ("growth", bench.store(sizes[1], body=600)))
+    sizes = (bench.articles, bench.growing[-1])
+    stores = (("main", bench.store(sizes[0])), ("growth", bench.store(sizes[1], short=True)))
     for size, (name, store), bound in zip(sizes, stores, BOUNDS_MS, strict=True):
         runtime = bench.site(name, store).catalogued().runtime()
         spent = {text: _spent(runtime, text, bench.rounds(15)) for text in _selections(runtime)}

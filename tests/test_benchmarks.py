@@ -1,9 +1,13 @@
-"""The page of benchmarks is what was measured, whatever is measured again, and its plots are drawn from the same numbers."""
+"""The page of benchmarks is what was measured, whatever is measured again, and its plots are drawn from the same numbers.
+
+The stores that are measured have the shape of the real archive.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,11 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import page, plots, results, soak
+from benchmarks import page, plots, results, shape, soak, stores
 from benchmarks.__main__ import MEASURES
 from benchmarks.bench import Bench
 from benchmarks.figures import Absent, Figure
 from benchmarks.results import Run
+from feeds.model import ParsedArticle
+from feeds.store.parse import ParseSettings, parse_article
 
 HOLDS = Figure("one change, rescan", 0.09, "s CPU", 0.15, note="one of 16000 articles")
 MISSES = Figure("cold rescan", 9.0, "s", 8.0)
@@ -96,6 +102,71 @@ def test_each_measure_tells_in_its_first_words_what_it_does() -> None:
 def test_where_machines_differ_the_page_says_what_was_measured_where(tmp_path: Path, kept: list[Run]) -> None:
     text = written(tmp_path, [replace(kept[0], machine="64 cores"), *kept[1:]])["benchmarks.md"].decode()
     assert "- cold: 64 cores; Python 3.11" in text and "- hugo, change, throughput, soak: 2 cores; " in text
+
+
+# -- stores --------------------------------------------------------------------
+
+
+def counted(names: Iterable[str]) -> list[int]:
+    """Articles of each term, by rank."""
+    return sorted(Counter(names).values(), reverse=True)
+
+
+def test_a_store_of_the_archives_size_has_its_very_counts() -> None:
+    archive, found = shape.of_archive(), shape.outlines(shape.ARCHIVE)
+    assert sum(map(len, archive.terms.values())) == 2_403
+    for facet, counts in archive.terms.items():
+        assert counted(name for one in found for name in one.terms[facet]) == list(counts), facet
+        assert Counter(len(one.terms[facet]) for one in found) == Counter(dict(enumerate(archive.slots[facet])))
+        assert all(len(set(one.terms[facet])) == len(one.terms[facet]) for one in found)
+    assert Counter(f"{one.when:%Y-%m}" for one in found) == archive.months
+    assert [one.when for one in found] == sorted(one.when for one in found)
+    sizes = sorted(one.size for one in found)
+    for share, size in archive.bodies:
+        assert sizes[min(int(share * len(sizes)), len(sizes) - 1)] == pytest.approx(size, rel=0.05), share
+
+
+def test_a_store_that_is_twice_as_large_has_terms_of_the_house_twice_as_often_and_twice_as_many_people() -> None:
+    archive, twice = shape.of_archive(), shape.scaled(2 * shape.ARCHIVE)
+    for facet, counts in archive.terms.items():
+        doubled = [*counts, *counts] if facet in ("author", "translator") else [2 * count for count in counts]
+        assert list(twice.terms[facet]) == sorted(doubled, reverse=True), facet
+    assert twice.months == {month: 2 * count for month, count in archive.months.items()}
+
+
+@given(st.integers(200, 40_000))
+def test_a_store_of_any_size_has_as_many_terms_as_its_articles_have(articles: int) -> None:
+    found = shape.scaled(articles)
+    assert sum(found.months.values()) == articles
+    for facet, counts in found.terms.items():
+        assert sum(found.slots[facet]) == articles
+        assert sum(counts) == sum(number * count for number, count in enumerate(found.slots[facet]))
+        assert min(counts) > 0 and max(counts) <= articles - found.slots[facet][0]
+
+
+def test_what_is_written_is_read_as_it_was_outlined() -> None:
+    settings = ParseSettings("", "Asia/Shanghai", "", "http://127.0.0.1", "https://img.example.org", 2**20)
+    outlines, sizes = shape.outlines(400), []
+    for number, (path, text) in enumerate(stores.written(400)):
+        read = parse_article(settings, path, text.encode(), 0.0)
+        assert isinstance(read, ParsedArticle), read
+        outline = outlines[number]
+        assert {facet: set(names) for facet, names in read.names.items()} == {
+            facet: set(names) for facet, names in outline.terms.items() if names
+        }
+        assert read.id == str(stores.FIRST_ID + number) and path == f"{outline.when:%Y/%m}/{read.id}.md"
+        sizes.append(len(read.html.encode()))
+    for share, size in shape.of_archive().bodies[2:-2]:
+        assert sorted(sizes)[int(share * len(sizes))] == pytest.approx(size, rel=0.15), share
+
+
+def test_a_store_is_made_once_and_again_where_it_would_be_another(tmp_path: Path) -> None:
+    folder = stores.build(tmp_path / "store", 200, short=True)
+    files = sorted(folder.rglob("*.md"))
+    assert len(files) == 200
+    files[0].unlink()
+    assert len(list(stores.build(folder, 200, short=True).rglob("*.md"))) == 199
+    assert len(list(stores.build(folder, 201, short=True).rglob("*.md"))) == 201
 
 
 # -- plots ---------------------------------------------------------------------
