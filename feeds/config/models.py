@@ -377,6 +377,8 @@ class FeedSettings(_File):
 
     content: Literal["full", "summary"] = "full"
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    archives: bool = True
+    brotli_archives: bool = False
     facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     all: AllSettings = Field(default_factory=AllSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)

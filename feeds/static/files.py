@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .. import urls
@@ -36,13 +36,16 @@ Render = Callable[[str], bytes | None]
 class SiteFile(NamedTuple):
     """A file of the tree; its `mark` is made of all that decides its bytes. `make` gives those that no `address` answers.
 
-    `make` must be picklable, as `functools.partial` can be.
+    `make` must be picklable, as `functools.partial` can be. `when`, of documents and pages of archives, begins with the year
+    that the articles are of: what shows the same articles is made together. `entries`: how many a document has.
     """
 
     path: str
     mark: str
     address: str = ""
     make: Callable[[], bytes] | None = None
+    when: str = ""
+    entries: int = 0
 
 
 class EncodedFile(NamedTuple):
@@ -99,15 +102,44 @@ def content_type_of(path: str) -> str:
     return content_type(format) if format else _CONTENT_TYPES.get(path.rpartition(".")[2], "text/plain; charset=utf-8")
 
 
-def codings_of(path: str, wanted: Collection[str]) -> Iterator[str]:
-    """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
-    plain = path.endswith(".png") or path.startswith(OWN)
-    return (coding for coding in wanted if coding == "identity" or not plain)
+class Codings(NamedTuple):
+    """In which codings the files of a tree are. `brotli_archives`: whether archive documents, most of the tree, have `.br`.
 
+    Of two values the greater one has all codings of the other, unless nothing is compressed and `brotli_archives` is set.
+    """
 
-def names_of(path: str, wanted: Collection[str]) -> Iterable[str]:
-    """Return the paths of all codings of a file."""
-    return (path + CODINGS[coding] for coding in codings_of(path, wanted))
+    compressed: bool = True
+    brotli_archives: bool = True
+
+    @classmethod
+    def parse(cls, note: str) -> Codings:
+        """Return the codings that a manifest notes."""
+        return cls(note != "", note == "1")
+
+    @property
+    def note(self) -> str:
+        """The codings as a manifest notes them: "" where nothing is compressed."""
+        return ("1" if self.brotli_archives else "2") if self.compressed else ""
+
+    def of(self, path: str) -> tuple[str, ...]:
+        """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
+        if not self.compressed or path.endswith(".png") or path.startswith(OWN):
+            return ("identity",)
+        if not self.brotli_archives and "/archive/" in path:
+            stem, format = urls.split_format(path)
+            if format and urls.split_archive(stem)[1]:
+                return ("identity", "gzip")
+        return tuple(CODINGS)
+
+    def names_of(self, path: str) -> Iterator[str]:
+        """Return the paths of all codings of a file."""
+        return (path + CODINGS[coding] for coding in self.of(path))
+
+    def without(self, others: Codings, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the files that are in these codings and not in `others`, each as its path without coding and the coding."""
+        if self.note == others.note:
+            return []
+        return [(path, coding) for path in paths for coding in self.of(path) if coding not in others.of(path)]
 
 
 # -- redirects -------------------------------------------------------------

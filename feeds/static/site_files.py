@@ -36,7 +36,7 @@ from ..syndication.editions import Edition
 from ..web.security_txt import current_security_txt
 from . import files
 from .export import Options, Report, Source, update_tree
-from .files import Render, SiteFile, digest_of, mark_of, path_of
+from .files import Codings, Render, SiteFile, digest_of, mark_of, path_of
 from .targets import Bucket, Folder
 
 
@@ -54,9 +54,9 @@ def _published(edition: Edition) -> Config:
 
 def shared_mark(config: Config, root: Path) -> str:
     """Return the mark of what shows on every page: templates, words, code and settings. `root` is the site's folder."""
-    settings = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True)
+    feeds = config.feeds.model_dump_json(by_alias=True, exclude={"brotli_archives"})
     templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.TEMPLATES / "web")]
-    return mark_of(_program(), *settings, str(config.newsletter.enabled), *templates)
+    return mark_of(_program(), config.site.model_dump_json(), feeds, str(config.newsletter.enabled), *templates)
 
 
 @functools.cache  # what a process runs is what there was when it began
@@ -144,7 +144,9 @@ class Exporter:
         config = _published(self._runtime.edition())
         place = Bucket.parse(target, config.max_age) if "://" in target else Folder(os.path.abspath(target))
         renderer = functools.partial(_renderer, self._runtime.environment)
-        return update_tree(Source(self.mark, self.files), place, renderer, options or Options())
+        options = options or Options()
+        codings = Codings(options.compressed, options.compressed and config.feeds.brotli_archives)
+        return update_tree(Source(self.mark, self.files), place, renderer, codings, options)
 
     def mark(self) -> str:
         """Return the mark of all that decides `files`: tables, settings, templates, code. Raises AddressError as `files`."""
@@ -165,14 +167,14 @@ class Exporter:
             if self._feeds_only:
                 states = feed_states.load_states(connection)
                 lists = _opml(states, feeds.enabled_facets(config), shared_mark(config, self._root))
-                return [*(file for state in states for file in _documents(state.path, state.digest)), *lists]
+                return [*(file for state in states for file in _feed_documents(state)), *lists]
             site, static = self._content(connection, config), sorted(resources.STATIC.iterdir())
             found: list[SiteFile] = []
             for some in (
                 (SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes) for path in static),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
-                (file for feed, _keys in site.feeds for file in _documents(feed.path, site.states[feed.path].digest)),
+                (file for feed, _keys in site.feeds for file in _feed_documents(site.states[feed.path])),
                 _digests(connection, site),
                 _opml(site.states.values(), site.terms, site.shared),
                 _overviews(site),
@@ -258,18 +260,24 @@ class Exporter:
             period = feeds.parse_period(feed.archive, name, site.config.zone)
             former = queries.newest_former_update(site.former, period.first, period.end) if period else 0
             mark = mark_of(common, name, older, younger, shown, *([str(former)] if former else []))
-            yield from _documents(path, mark)
-            yield _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
+            yield from _documents(path, mark, name, len(inside))
+            page = _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
+            yield page._replace(when=name, entries=len(inside) // 8)
 
 
 def _page(address: str, mark: str) -> SiteFile:
     return SiteFile(path_of(address), mark, address)
 
 
-def _documents(path: str, mark: str) -> list[SiteFile]:
+def _feed_documents(state: FeedState) -> list[SiteFile]:
+    """Return the files of a feed's own documents."""
+    return _documents(state.path, state.digest, state.updated.isoformat(), min(state.articles, 20))
+
+
+def _documents(path: str, mark: str, when: str, entries: int) -> list[SiteFile]:
     """Return the files of a document, one for each format."""
     ends = [format.extension for format in load_formats().values()]
-    return [SiteFile(path + end, mark, f"/{path}{end}") for end in ends]
+    return [SiteFile(path + end, mark, f"/{path}{end}", when=when, entries=entries) for end in ends]
 
 
 def _feed_pages(site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[SiteFile]:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 
 from ..errors import FeedsError
 from ..private_files import make_private_folder, open_private
-from .files import CODINGS, OWN, EncodedFile, content_type_of, key_of, names_of
+from .files import CODINGS, OWN, Codings, EncodedFile, content_type_of, key_of
 
 # -- the manifest ----------------------------------------------------------
 #
@@ -107,18 +108,18 @@ class Manifest:
         return dict(self._connection.execute("SELECT path, stamp FROM folders"))
 
     def note(self, name: str) -> str:
-        """Return a note, "" for none. `open`: an export is writing, or was cut off. `packed`: files of other codings may exist.
+        """Return a note, "" for none. `open`: an export is writing, or was cut off. `packed`: the codings that may exist.
 
         `whole`: the mark of the site, `files`: how many files it has; both only where everything is as it should be.
         """
         row = self._connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
-    def begin(self, paths: Iterable[str], folders: Iterable[str], *, packed: bool) -> None:
-        """Record the files that will be written or removed, and the folders that they are in."""
+    def begin(self, paths: Iterable[str], folders: Iterable[str], packed: str) -> None:
+        """Record the files that will be written or removed, the folders that they are in, and the codings `packed`."""
         with self._connection:
             self._connection.execute("DELETE FROM state WHERE name = 'whole'")
-            notes = {"open": "1"} | ({"packed": "1"} if packed else {})
+            notes = {"open": "1", "packed": packed}
             self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", notes.items())
             rows = [(path, UNFINISHED) for path in paths]
             self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, '')", rows)
@@ -129,8 +130,8 @@ class Manifest:
         with self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", files)
 
-    def finish(self, removed: Iterable[str], folders: Mapping[str, int], unfinished: Iterable[str], *, packed: bool) -> None:
-        """Record the end of an export; `folders` with their stamps, UNKNOWN for those that went."""
+    def finish(self, removed: Iterable[str], folders: Mapping[str, int], unfinished: Iterable[str], packed: str) -> None:
+        """Record the end of an export; `folders` with their stamps, UNKNOWN for those that went; `packed` as above."""
         with self._connection:
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in removed])
             self._connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", folders.items())
@@ -138,8 +139,7 @@ class Manifest:
             rows = [(path,) for path in unfinished]
             self._connection.executemany("UPDATE files SET mark = '', content = '' WHERE path = ?", rows)
             self._connection.execute("DELETE FROM state WHERE name = 'open'")
-            if not packed:
-                self._connection.execute("DELETE FROM state WHERE name = 'packed'")
+            self._connection.execute("INSERT OR REPLACE INTO state VALUES ('packed', ?)", (packed,))
 
     def settle(self, whole: str, files: int) -> None:
         """Record that everything is as the mark `whole` says."""
@@ -183,7 +183,7 @@ class Folder:
         finally:
             os.close(lock)
 
-    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
+    def missing(self, manifest: Manifest, codings: Codings) -> set[str]:
         """Return paths of which a file does not exist any more. Folders as the last export left them need no look inside."""
         inside: dict[str, set[str]] = {}
         known = manifest.folders()
@@ -198,7 +198,7 @@ class Folder:
             path
             for path in (manifest.marks() if inside else ())
             if (folder := path.rpartition("/")[0]) in inside
-            and not inside[folder].issuperset(name.rpartition("/")[2] for name in names_of(path, codings))
+            and not inside[folder].issuperset(name.rpartition("/")[2] for name in codings.names_of(path))
         }
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
@@ -214,14 +214,14 @@ class Folder:
         written, aside = 0, Path(self.root, f"{_ASIDE}/{os.getpid()}")
         try:
             for file in files:
-                target, before = Path(self.root, file.path + CODINGS[file.coding]), None
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    before = target.read_bytes()
+                target, before = f"{self.root}/{file.path}{CODINGS[file.coding]}", None
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(target, "rb") as opened:
+                    before = opened.read()
                 if before == file.data:
                     continue
-                with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _READABLE_FILE), "wb") as opened:
-                    os.fchmod(opened.fileno(), _READABLE_FILE)
-                    opened.write(file.data)
+                with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _READABLE_FILE), "wb") as made:
+                    os.fchmod(made.fileno(), _READABLE_FILE)
+                    made.write(file.data)
                 if before is not None:  # younger by a second at least: web servers make ETag and Last-Modified of seconds
                     seconds = int(os.stat(target).st_mtime)
                     if int(os.stat(aside).st_mtime) <= seconds:
@@ -229,24 +229,23 @@ class Folder:
                 try:
                     aside.replace(target)
                 except FileNotFoundError:
-                    make_private_folder(target.parent, _READABLE_FOLDER)
+                    make_private_folder(Path(target).parent, _READABLE_FOLDER)
                     aside.replace(target)
                 written += 1
         except OSError as error:
             raise self._fault(error) from None
         return written
 
-    def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
-        """Remove files, only below the folder whatever the manifest says, and folders that are empty then."""
+    def remove(self, files: Iterable[tuple[str, str]]) -> int:
+        """Remove files (path, coding), only below the folder whatever the manifest says, and folders that are empty then."""
         removed, root = 0, Path(self.root).resolve()
-        for path in paths:
-            if root not in Path(self.root, path).parent.resolve().joinpath("x").parents:
+        for folder, inside in itertools.groupby(files, key=lambda file: file[0].rpartition("/")[0]):
+            if root not in Path(self.root, folder).resolve().joinpath("x").parents:
                 continue
-            for name in names_of(path, codings):
+            for path, coding in inside:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                    Path(self.root, name).unlink()
+                    Path(self.root, path + CODINGS[coding]).unlink()
                     removed += 1
-            folder = path.rpartition("/")[0]
             with contextlib.suppress(OSError):  # the first one that is not empty
                 while folder:
                     Path(self.root, folder).rmdir()
@@ -312,7 +311,7 @@ class Bucket:
 
             yield manifest, store_manifest
 
-    def missing(self, manifest: Manifest, codings: Collection[str]) -> set[str]:
+    def missing(self, manifest: Manifest, codings: Codings) -> set[str]:
         """Return nothing: listing a bucket takes longer than an export. `full` is there for that."""
         return set()
 
@@ -322,7 +321,7 @@ class Bucket:
 
     def put(self, files: Iterable[EncodedFile]) -> int:
         """Write objects, several at a time; the first error ends it. Returns how many."""
-        wanted = list(files)
+        written, wanted = 0, iter(files)
         caching = f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400"
         with self._store() as (obstore, store), ThreadPoolExecutor(_AT_ONCE) as threads:
 
@@ -333,16 +332,13 @@ class Bucket:
                 key = key_of(file.path) + CODINGS[file.coding]
                 obstore.put(store, key, file.data, attributes=attributes, use_multipart=False)
 
-            return sum(1 for _done in threads.map(put, wanted))
+            while some := list(itertools.islice(wanted, 2 * _AT_ONCE)):
+                written += sum(1 for _done in threads.map(put, some))
+        return written
 
-    def remove(self, paths: Iterable[str], codings: Collection[str]) -> int:
-        """Remove objects; return how many."""
-        names = [
-            key_of(path) + CODINGS[coding]
-            for path in paths
-            for coding in codings
-            if path + CODINGS[coding] in set(names_of(path, codings))
-        ]
+    def remove(self, files: Iterable[tuple[str, str]]) -> int:
+        """Remove objects (path, coding); return how many."""
+        names = [key_of(path) + CODINGS[coding] for path, coding in files]
         with self._store() as (obstore, store):
             for start in range(0, len(names), 1000):
                 obstore.delete(store, names[start : start + 1000])

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm, Respelled
-from ..config.models import Config, NamedFeed
+from ..config.models import Archive, Config, NamedFeed
 from ..model import FACETS, PLURALS, Feed, Selection, Term
 from ..selections import Aliases
 
@@ -38,7 +38,7 @@ def all_feed(config: Config) -> Feed:
         selection=Selection(),
         limit=settings.limit,
         content=config.feeds.content,
-        archive=settings.archive.removeprefix("none"),
+        archive=_archive(config, settings.archive),
     )
 
 
@@ -52,7 +52,7 @@ def named_feed(config: Config, named: NamedFeed) -> Feed:
         selection=named.select.selection(),
         limit=named.limit,
         content=named.content or config.feeds.content,
-        archive=named.archive.removeprefix("none"),
+        archive=_archive(config, named.archive),
     )
 
 
@@ -75,7 +75,7 @@ def term_feed(config: Config, known: KnownTerm) -> Feed:
         limit=settings.limit,
         content=config.feeds.content,
         facet=term.facet,
-        archive=settings.archive.removeprefix("none"),
+        archive=_archive(config, settings.archive),
         term=known.key,
     )
 
@@ -93,6 +93,11 @@ def selection_feed(config: Config, found: Respelled) -> Feed:
         content=config.feeds.content,
         query=selections.canonical(found.selection),
     )
+
+
+def _archive(config: Config, unit: Archive) -> str:
+    """Return what an archive document of a feed holds, "" for a feed without archives."""
+    return unit.removeprefix("none") if config.feeds.archives else ""
 
 
 def enabled_facets(config: Config) -> list[str]:

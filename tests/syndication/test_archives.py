@@ -175,6 +175,24 @@ def test_other_spellings_moved_and_retired_feeds_take_their_archives_along(histo
     assert client.get("/tags/Dead/archive/2020.atom").status_code == 410
 
 
+def test_one_setting_takes_the_archives_of_all_feeds_away_and_gives_them_back(history: Any) -> None:
+    addresses = ("/tags/Linux/archive/2020.atom", "/tags/Linux/archive/2020", "/all/archive/2020-01.json")
+    client = client_of(history)
+    before = {address: client.get(address).data for address in addresses}
+    etag = client.get("/tags/Linux.atom").headers["ETag"]
+    history.settle("feeds.yaml", archives=False)
+    history.rescan()
+    client = client_of(history)
+    assert [client.get(address).status_code for address in addresses] == [404] * 3
+    fresh = client.get("/tags/Linux.atom", headers={"If-None-Match": etag})
+    assert fresh.status_code == 200 and "prev-archive" not in links(feedparser.parse(fresh.data))
+    assert b"/archive/" not in client.get("/tags/Linux").data and b"next_url" not in client.get("/all.json").data
+    history.settle("feeds.yaml", archives=True)
+    history.rescan()
+    client = client_of(history)
+    assert {address: client.get(address).data for address in addresses} == before
+
+
 def test_an_archive_can_be_monthly_or_none(history: Any) -> None:
     history.settle("feeds.yaml", facets={"tag": {"archive": "month"}, "translator": {"archive": "none"}})
     history.rescan()

@@ -169,6 +169,14 @@ def test_bytes_that_are_the_same_are_not_put_again(filled: Any, store: Any) -> N
     assert objects(store) == before
 
 
+def test_packed_forms_that_are_wanted_later_are_put_beside_the_same_bytes(filled: Any, store: Any) -> None:
+    run(filled, compressed=False)
+    assert not any(key.endswith((".gz", ".br")) for key in objects(store))
+    run(filled)
+    assert gzip.decompress(fetched(store, "tags/Linux.gz")[0]) == fetched(store, "tags/Linux")[0]
+    assert brotli.decompress(fetched(store, "all.atom.br")[0]) == fetched(store, "all.atom")[0]
+
+
 def cut_off(*_args: object, **_options: object) -> None:
     raise KeyboardInterrupt
 

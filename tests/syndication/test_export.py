@@ -112,7 +112,8 @@ def test_an_article_has_a_page_only_where_it_lives_here(new_site: Callable[..., 
 
 
 def test_the_whole_history_is_there_where_a_feed_does_not_hold_it(site: Any, place: Path, body: Callable[..., bytes]) -> None:
-    site.settle("feeds.yaml", facets={"tag": {"limit": 2, "archive": "month"}, "translator": {"limit": 20}})
+    facets = {"tag": {"limit": 2, "archive": "month"}, "translator": {"limit": 20}}
+    site.settle("feeds.yaml", facets=facets, brotli_archives=True)
     for number in range(1, 9):
         site.write(
             f"{number}.md", tags=["Linux"], translator="geekpi", date=f"2020-{number:02}-01 00:00:00", title=f"T {number}"
@@ -274,6 +275,52 @@ def test_without_packed_forms_those_of_before_are_removed(filled: Any, place: Pa
     assert counts(run(filled, place, compressed=False))[0] == 0
     run(filled, place)
     assert {path for path in files(place) if path.endswith((".gz", ".br"))} == {*packed, "mine.gz"}
+
+
+def old_and_new(site: Any) -> None:
+    """More articles of one tag than its feed holds, of two years."""
+    site.settle("feeds.yaml", facets={"tag": {"limit": 2}, "translator": {"limit": 20}})
+    for number in range(1, 7):
+        site.write(f"{number}.md", tags=["Linux"], translator="geekpi", date=f"{2018 + number // 4}-01-01 00:00:0{number}")
+    site.rescan()
+
+
+def of_archives(place: Path, suffix: str = "") -> set[str]:
+    return {path for path in files(place) if "/archive/" in path and path.endswith(suffix)}
+
+
+def test_archive_documents_have_br_where_it_is_set_and_changing_that_touches_nothing_else(site: Any, place: Path) -> None:
+    old_and_new(site)
+    first = run(site, place)
+    plain = {path for path in of_archives(place) if path.endswith((".atom", ".rss", ".json"))}
+    assert len(plain) == 2 * len(load_formats()) and of_archives(place, ".gz") > {f"{path}.gz" for path in plain}
+    assert of_archives(place, ".br") == {f"tags/Linux/archive/{year}.html.br" for year in (2018, 2019)}
+    before = files(place)
+    site.settle("feeds.yaml", brotli_archives=True)
+    site.rescan()
+    assert counts(run(site, place)) == (len(plain), first.written, 0)
+    added = files(place)
+    assert added.keys() - before.keys() == {f"{path}.br" for path in plain}
+    assert all(added[path] == before[path] for path in before if not path.startswith(OWN))
+    assert counts(run(site, place)) == (0, first.written + len(plain), 0)
+    site.settle("feeds.yaml", brotli_archives=False)
+    site.rescan()
+    assert counts(run(site, place)) == (0, first.written, len(plain))
+    after = files(place)
+    assert after.keys() == before.keys() and all(after[path] == before[path] for path in before if not path.startswith(OWN))
+
+
+def test_without_archives_the_documents_and_pages_of_before_are_removed(site: Any, place: Path) -> None:
+    old_and_new(site)
+    run(site, place)
+    assert b"/archive/2019" in (place / "tags" / "Linux.atom").read_bytes()
+    before = tree(place).keys()
+    site.settle("feeds.yaml", archives=False)
+    site.rescan()
+    run(site, place)
+    assert before - tree(place).keys() == {path for path in before if "/archive/" in path}
+    assert not (place / "tags" / "Linux" / "archive").exists()
+    assert not any(b"/archive/" in data for path, data in tree(place).items() if path.startswith("tags/Linux."))
 
 
 def test_what_did_not_change_since_the_last_export_of_a_process_is_not_made_again(filled: Any) -> None:
