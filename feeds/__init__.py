@@ -4,7 +4,8 @@ The ways through the code, each a straight line:
 
     rescan   store.walk -> store.parse (frontmatter, markdown) -> catalog.ingest -> syndication.feed_states
     request  GET -> web.fast_path | web.views.feeds -> syndication.lookup -> catalog.queries -> feed_formats -> 200 | 304
-    export   static.site_files (files and marks) -> static.export -> static.render | static.pages (what differs) -> static.targets
+    export   static.site_files (files and marks) -> static.export -> static.render, static.pages (what differs)
+             -> static.targets
     digest   tick -> newsletter.issues.planning (issue and deliveries, one transaction) -> newsletter.delivery.dispatcher
              (claim, compose, hand over, mark) -> sent | retry | failed | uncertain
     push     POST /hub -> web.views.hub -> websub.requests -> request; clock -> websub.worker: verify -> subscription -> deliver

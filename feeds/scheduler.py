@@ -1,4 +1,4 @@
-"""Run periodic jobs: rescans, mail, push, monitoring. The only user of APScheduler and watchfiles.
+"""Run periodic jobs: rescans, mail, push, monitoring. The only user of APScheduler.
 
 One clock acts for a database; others stand by until its lock is released. A tick asks for a rescan, which finds out by itself
 whether there is anything to do, so a missed, late or doubled tick costs one walk of the store. Watching files only makes the
@@ -17,15 +17,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-import watchfiles
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from . import counters, database, faults, logs, rescan
+from . import counters, database, faults, file_watch, logs, rescan
 from .audience import requests
 from .catalog import queries
 from .config import load
@@ -276,26 +274,10 @@ class Clock:
             log.info("rescan", **figures, feeds=report.feeds_changed, seconds=report.seconds)
 
     def _watch_files(self) -> None:
-        """Set `wake` on changes below the store and the configuration."""
-        while not self.stopped.is_set():
-            folders = self._folders()
-            try:
-                for _changes in watchfiles.watch(
-                    *folders, stop_event=self.stopped, debounce=400, step=50, recursive=True, ignore_permission_denied=True
-                ):
-                    self.wake.set()
-                    if self._folders() != folders:
-                        break  # the store is another one now
-            except (OSError, RuntimeError) as error:
-                log.warning("watching_failed", reason=str(error), fallback="rescans go on by the clock")
-                self._wait(60)
+        def report(reason: str) -> None:
+            log.warning("watching_failed", reason=reason, fallback="rescans go on by the clock")
 
-    def _folders(self) -> list[Path]:
-        config = None
-        with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the database is away
-            config = self.runtime.edition().config
-        folders = [self.runtime.environment.config_dir, *([Path(config.site.store)] if config else [])]
-        return [path for path in folders if path.is_dir()]
+        file_watch.watch(self.runtime, self.wake, self.stopped, report)
 
 
 class MailJobs:

@@ -91,12 +91,13 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_is_a_command_for_each_verb_and_all_are_listed() -> None:
-    assert set(main.commands) == {*COMMANDS, *GROUPS}
+    context = click.Context(main)
+    assert set(main.list_commands(context)) == {*COMMANDS, *GROUPS}
     text = invoke("--help").stdout
     for name in (*COMMANDS, *GROUPS):
         assert f"\n  {name}" in text
     for group, names in GROUPS.items():
-        found = main.commands[group]
+        found = main.get_command(context, group)
         assert isinstance(found, click.Group) and set(found.commands) == names
 
 
@@ -108,7 +109,9 @@ def test_every_command_explains_itself_and_each_of_its_options(words: tuple[str,
     command: click.Command = main
     for word in words:
         assert isinstance(command, click.Group)
-        command = command.commands[word]
+        inner = command.get_command(click.Context(command), word)
+        assert inner is not None
+        command = inner
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name != "port":
@@ -437,6 +440,36 @@ def test_export_can_follow_the_rescans(site: Any, published: Path, tmp_path: Pat
     finally:
         process.terminate()
         process.wait(15)
+
+
+def test_one_process_rescans_and_exports_again_and_again(site: Any, tmp_path: Path) -> None:
+    """A store that is away for a moment is said, and does not end it."""
+    out, away = tmp_path / "out", site.root / "away"
+    site.settle("site.yaml", rescan_seconds=1)
+    site.write("1.md", tags=["Linux"])
+    command = [sys.executable, "-m", "feeds", "rescan", "--watch", "--export", out, "--feeds-only", "--no-compress", "--json"]
+    command += ["--config", site.config_dir]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        first = json.loads(process.stdout.readline())
+        assert first["added"] == 1 and first["export"]["written"] > 0
+        site.store.rename(away)
+        assert process.stderr.readline().startswith("feeds: ")
+        away.rename(site.store)
+        site.write("1.md", tags=["Linux"], title="A new title")
+        second = json.loads(process.stdout.readline())
+        assert second["changed"] == 1 and second["export"]["removed"] == second["export"]["failed"] == 0
+        assert "A new title" in (out / "all.atom").read_text() and not (out / "index.html").exists()
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def test_a_rescan_exports_also_where_it_found_nothing_new(published: Path, tmp_path: Path) -> None:
+    found = invoke("rescan", "--export", tmp_path / "out", "--feeds-only", "--no-compress", "--config", published)
+    assert found.exit_code == 0 and " files written" in found.stdout
+    assert (tmp_path / "out" / "all.atom").is_file()
 
 
 @pytest.mark.parametrize("name", ["s3://", "s3://UPPER/x", "s3://key:secret@bucket/x", "https://example.org/x", "gs://bucket"])

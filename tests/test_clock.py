@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from feeds import file_watch
 from feeds import rescan as rescan_
 from feeds.scheduler import Clock
 from feeds.syndication import editions
@@ -255,7 +256,7 @@ def test_a_clock_that_ends_by_a_fault_of_its_own_leaves_nothing_running(site: An
     site.settle("site.yaml", rescan_seconds=3600)
     site.rescan()
     clock = Clock(site.runtime)
-    monkeypatch.setattr(clock, "_folders", list)  # no bell but ours
+    monkeypatch.setattr(file_watch, "watched_folders", lambda _runtime: [])  # no bell but ours
     ticks = iter([3600])
     monkeypatch.setattr(clock, "tick", lambda: next(ticks))
     ended: list[BaseException] = []

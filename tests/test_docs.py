@@ -13,6 +13,8 @@ import pytest
 from feeds.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The names of all commands.
+PROGRAM = main.list_commands(click.Context(main))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -60,7 +62,7 @@ def commands(page: Path) -> Iterator[list[str]]:
         for words in simple_commands(line):
             for at, word in enumerate(words):
                 begins = all("=" in before for before in words[:at])
-                if word.rpartition("/")[2] == "feeds" and words[at + 1 :] and (begins or words[at + 1] in main.commands):
+                if word.rpartition("/")[2] == "feeds" and words[at + 1 :] and (begins or words[at + 1] in PROGRAM):
                     yield words[at + 1 :]
 
 
@@ -85,8 +87,8 @@ def test_every_command_in_the_documentation_is_one_and_takes_its_options(page: P
     for words in commands(page):
         command: click.Command = main
         rest = list(words)
-        while isinstance(command, click.Group) and rest and rest[0] in command.commands:
-            command = command.commands[rest.pop(0)]
+        while isinstance(command, click.Group) and rest and (inner := command.get_command(click.Context(command), rest[0])):
+            command, rest = inner, rest[1:]
         assert command is not main, words
         known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
         assert {word for word in rest if word.startswith("--")} <= known, words

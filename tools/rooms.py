@@ -17,7 +17,7 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("static", "the whole site as files")],
     [("web", "feeds, pages, forms, hub, console over HTTP"), ("scheduler", "the clock: it only ticks")],
     [("admin", "what the console shows and changes"), ("monitoring", "gauges, health")],
-    [("rescan", "store to catalog to feeds")],
+    [("rescan", "store to catalog to feeds"), ("file_watch", "changes as they happen")],
     [("check", "faults by file and line"), ("worker", "jobs of many machines"), ("audit_log", "who changed what")],
     [("newsletter", "subscribers, issues, messages, delivery, transports, bounces")],
     [("websub", "push: the hub and its deliveries"), ("runtime", "the context that doors hand on")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from .common import CONFIG, JSON, command, echo, open_runtime, print_document, p
 
 if TYPE_CHECKING:
     from ..model import FeedState, Selection
+    from ..static.export import Report
 
 #: How often `export --follow` asks for the generation of the catalog.
-FOLLOW_SECONDS = 0.5
+FOLLOW_SECONDS = 0.2
 
 
 @click.command("list")
@@ -109,21 +110,29 @@ def opml(config_dir: Path, facet: str | None) -> None:
         print_document(runtime.read(documents.opml, config, chosen))
 
 
+COMPRESS = click.option(
+    "--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br of static files, too."
+)
+NO_PAGES = click.option("--feeds-only", is_flag=True, help="Feeds and OPML lists only: something else makes the pages.")
+#: Where static files go.
+TARGET = "DIR|s3://BUCKET/PREFIX"
+
+
 @click.command()
 @CONFIG
 @JSON
-@click.option("--compress/--no-compress", "compressed", default=True, show_default=True, help="Write .gz and .br, too.")
-@click.option("--feeds-only", is_flag=True, help="Feeds and OPML lists only: something else makes the pages.")
+@COMPRESS
+@NO_PAGES
 @click.option("--full", is_flag=True, help="Make every file again and write those that differ.")
 @click.option("--follow", is_flag=True, help="Stay, and export after each rescan that changed something.")
-@click.argument("target", metavar="DIR|s3://BUCKET/PREFIX")
+@click.argument("target", metavar=TARGET)
 @command
 def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, full: bool, follow: bool, target: str) -> None:
     """Write the whole site as static files.
 
     Feeds, pages, OPML lists, and redirects for nginx and Caddy (docs/static.md); into a folder, or to object storage. Beside
     each file lie .gz and .br for servers that send them as they are. A second run writes only what changed and removes what it
-    wrote before and is gone.
+    wrote before and is gone. `feeds rescan --export` rescans before it.
 
     Environment: object storage takes its keys from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT.
 
@@ -142,24 +151,34 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
         for _generation in _generations(functools.partial(runtime.read, editions.load_generation)) if follow else (0,):
             with show_progress("Writing files") as progress:
                 report = exporter.export(target, Options(compressed=compressed, full=full, progress=progress))
-            counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
             if as_json:
-                print_json(counts | {"failed": len(report.faults)})
+                print_json(export_counts(report))
             else:
-                echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
-            _print_faults(report.faults)
+                print_export(report)
+            for line in unmade_files(report):
+                echo(f"feeds: {line}", err=True)
     if report.faults:
         sys.exit(1)
 
 
-def _print_faults(faults: Mapping[str, str]) -> None:
-    """One line for each kind of fault: a broken template may spoil thousands of pages."""
+def export_counts(report: Report) -> dict[str, int]:
+    """Return what an export did, as answers with --json have it."""
+    counts = {"written": report.written, "unchanged": report.unchanged, "removed": report.removed}
+    return counts | {"failed": len(report.faults)}
+
+
+def print_export(report: Report) -> None:
+    """Print what an export did."""
+    echo(f"{report.written} files written, {report.unchanged} unchanged, {report.removed} removed")
+
+
+def unmade_files(report: Report) -> list[str]:
+    """Return a line for each reason why files could not be made: a broken template may spoil thousands of pages."""
     paths: dict[str, list[str]] = {}
-    for path, reason in faults.items():
+    for path, reason in report.faults.items():
         paths.setdefault(reason, []).append(path)
-    for reason, spoiled in paths.items():
-        more = f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else ""
-        echo(f"feeds: {spoiled[0]}{more} cannot be made: {reason}", err=True)
+    more = {reason: f" and {len(spoiled) - 1} more" if len(spoiled) > 1 else "" for reason, spoiled in paths.items()}
+    return [f"{spoiled[0]}{more[reason]} cannot be made: {reason}" for reason, spoiled in paths.items()]
 
 
 def _generations(ask: Callable[[], int]) -> Iterator[int]:

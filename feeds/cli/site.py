@@ -1,6 +1,7 @@
-"""`feeds init`: a new site. On a terminal it asks for what no option says; in a pipe it asks nothing.
+"""Set up: `feeds init`, `migrate`, `backup`, `restore`, `completion`.
 
-Each answer is checked at once by the rules of the configuration.
+`init` asks on a terminal for what no option says, and nothing in a pipe. Each answer is checked at once by the rules of the
+configuration.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ import datetime
 import ipaddress
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from ..errors import FeedsError
 from .common import CONFIG, JSON, Command, command, echo, log_to_stderr, open_runtime, print_json, read_environment, show_count
 
 #: The answer of an operator who wants no newsletter.
 NONE = "none"
+SHELLS: Mapping[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 #: By name of the question.
 Answers = dict[str, str]
 
@@ -320,3 +323,20 @@ def restore(file: Path, config_dir: Path, as_json: bool, yes: bool) -> None:
     if done.later:
         echo(f"{done.later} subscribers came since: they are in that copy alone")
     echo("`feeds rescan` takes in what has changed since; `feeds digest status` lists the issues that wait")
+
+
+@click.command()
+@command
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion script of a SHELL.
+
+    \b
+    Examples:
+      feeds completion bash > /etc/bash_completion.d/feeds
+      feeds completion zsh > ~/.zfunc/_feeds             # a folder that fpath names
+      feeds completion fish > ~/.config/fish/completions/feeds.fish
+    """
+    program = context.find_root().command
+    click.echo(SHELLS[shell](program, {}, "feeds", "_FEEDS_COMPLETE").source())

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from feeds import resources
-from feeds.cli import main
+from feeds.cli.serving import serve
 from feeds.config.environment import Environment, variable
 from feeds.config.models import FeedSettings, Newsletter, Site
 from feeds.model import FACETS
@@ -134,7 +134,7 @@ def _range(member: dict[str, Any]) -> str:
 
 
 def _variables() -> Iterator[tuple[str, str, str]]:
-    for param in main.commands["serve"].params:
+    for param in serve.params:
         if isinstance(param, click.Option) and isinstance(param.envvar, str):
             yield code(param.envvar), code(str(param.default)) if param.default else "", explained(param.envvar, param.help)
     plain = Environment.read(Path("/site/config"), {})

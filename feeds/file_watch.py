@@ -1,0 +1,62 @@
+"""Notice changes of the store and the configuration as they happen. The only user of watchfiles.
+
+It makes the next rescan come sooner and no more: renamed folders and network mounts are missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+import watchfiles
+
+from .errors import FeedsError
+from .runtime import Runtime
+
+#: Milliseconds without a further change after which a change is told, and the most that it waits for others.
+STEP, DEBOUNCE = 50, 400
+#: Seconds until watching is tried again after a fault.
+PAUSE_SECONDS = 60
+
+
+def watch(runtime: Runtime, changed: threading.Event, stopped: threading.Event, report: Callable[[str], None]) -> None:
+    """Set `changed` at each change below the store or config/ until `stopped` is set; `report` why watching failed."""
+    while not stopped.is_set():
+        folders = watched_folders(runtime)
+        try:
+            for _changes in watchfiles.watch(
+                *folders, stop_event=stopped, debounce=DEBOUNCE, step=STEP, recursive=True, ignore_permission_denied=True
+            ):
+                changed.set()
+                if watched_folders(runtime) != folders:
+                    break  # the store is another one now
+        except (OSError, RuntimeError) as error:
+            report(str(error))
+            stopped.wait(PAUSE_SECONDS)
+
+
+def watched_folders(runtime: Runtime) -> list[Path]:
+    """Return the folders whose files make articles or settings, as far as they exist."""
+    config = None
+    with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the database is away
+        config = runtime.edition().config
+    folders = [runtime.environment.config_dir, *([Path(config.site.store)] if config else [])]
+    return [path for path in folders if path.is_dir()]
+
+
+def changes(runtime: Runtime, report: Callable[[str], None]) -> Iterator[None]:
+    """Yield at once, after each change, and `rescan_seconds` after the last time at the latest; never ends."""
+    yield  # without a second thread: an export of many files forks
+    changed, stopped = threading.Event(), threading.Event()
+    threading.Thread(target=watch, args=(runtime, changed, stopped, report), daemon=True).start()
+    try:
+        while True:
+            yield
+            config = runtime.edition().config
+            changed.wait(config.site.rescan_seconds if config else 30)
+            changed.clear()
+    finally:
+        stopped.set()
