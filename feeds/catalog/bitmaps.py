@@ -6,6 +6,8 @@ intersections and differences of them; the spans give it in the order of time wi
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ import sqlalchemy as sa
 from pyroaring import BitMap
 
 from ..database import chunks, insert_rows
-from ..database.tables import articles, sets
+from ..database.tables import articles, sets, terms
 from .sort_key import Window, published_at
 
 #: A span of time: some hundred articles of a large archive. Never changes: the numbers of spans are in the database.
@@ -107,11 +109,26 @@ def select_articles(connection: sa.Connection, some: Sequence[Sequence[int]], no
     return ArticleSet(inside, BitMap().union(*(found[key] for key in none if key in found)))
 
 
-def count_shared(connection: sa.Connection, term: int, others: Sequence[int]) -> dict[int, int]:
-    """Return how many articles of `term` each of the `others` has, too, without those that have none."""
+def most_shared(connection: sa.Connection, term: int, facet: str, limit: int) -> list[tuple[int, int]]:
+    """Return the terms of a facet that most articles of `term` have, too: (key, how many), most first, without `term`."""
     own = _load(connection, TERM, [term]).get(term, BitMap())
-    loaded = (pair for part in chunks(others) for pair in _load(connection, TERM, part).items())
-    return {key: shared for key, bitmap in loaded if (shared := own.intersection_cardinality(bitmap))}
+    most: list[tuple[int, int]] = []
+    with contextlib.closing(connection.execute(_LARGEST, {"facet": facet, "term": term})) as rows:
+        for key, size, data in rows:
+            if len(most) == limit and size < -most[-1][0]:
+                break  # terms with fewer articles have not enough in common
+            if shared := own.intersection_cardinality(BitMap.deserialize(data)):
+                bisect.insort(most, (-shared, key))
+                del most[limit:]
+    return [(key, -shared) for shared, key in most]
+
+
+_LARGEST = (
+    sa.select(terms.c.key, terms.c.articles, sets.c.data)
+    .join(sets, sa.and_(sets.c.kind == TERM, sets.c.key == terms.c.key))
+    .where(terms.c.facet == sa.bindparam("facet"), terms.c.key != sa.bindparam("term"), terms.c.articles > 0)
+    .order_by(terms.c.articles.desc())
+)
 
 
 def _load(connection: sa.Connection, kind: str, keys: Sequence[int]) -> dict[int, BitMap]:

@@ -102,9 +102,10 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
 def select(connection: sa.Connection, site: Site, clauses: Clauses, window: Window, *, with_html: bool = True) -> list[Article]:
     """Return the articles of a selection in a window of time, with addresses on this `site`."""
     if clauses.straight and window.limit is not None and window == Window(window.limit, skip=window.skip):
-        query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html]
+        query = (_NEWEST_OF if clauses.some else _NEWEST)[with_html, window.skip > 0]
         given = {"term": clauses.some[0][0]} if clauses.some else {}
-        rows = connection.execute(query, {**given, "limit": window.limit, "skip": window.skip}).all()
+        given |= {"skip": window.skip} if window.skip else {}
+        rows = connection.execute(query, {**given, "limit": window.limit}).all()
         return [_article(site, row, row.html if with_html else "") for row in rows]
     parts = chunks(article_keys(connection, clauses, window))
     return [found for part in parts for found in load_articles(connection, site, part, with_html=with_html)]
@@ -210,13 +211,24 @@ _HEADINGS = sa.select(*(articles.c[name] for name in HEADINGS)).where(articles.c
 _WHOLE = _HEADINGS.add_columns(bodies.c.html).join_from(articles, bodies, bodies.c.article_key == articles.c.key)
 
 
-def _window_of(key: sa.Column[int], position: sa.Column[int], *where: sa.ColumnElement[bool]) -> dict[bool, sa.Select[Any]]:
-    """The newest articles with and without bodies, as one statement: so few rows need no plan of their own."""
+def _window_of(
+    key: sa.Column[int], position: sa.Column[int], *where: sa.ColumnElement[bool]
+) -> dict[tuple[bool, bool], sa.Select[Any]]:
+    """The newest articles, (with bodies, after some others), as one statement: so few rows need no plan of their own."""
     rows = sa.select(key.label("key"), position.label("position")).where(*where).order_by(position.desc(), key)
-    window = rows.limit(sa.bindparam("limit", type_=sa.Integer, literal_execute=True)).offset(sa.bindparam("skip")).subquery()
-    found = sa.select(*(articles.c[name] for name in HEADINGS)).join_from(window, articles, articles.c.key == window.c.key)
-    found = found.order_by(window.c.position.desc(), window.c.key)
-    return {True: found.add_columns(bodies.c.html).join(bodies, bodies.c.article_key == articles.c.key), False: found}
+    rows = rows.limit(sa.bindparam("limit", type_=sa.Integer, literal_execute=True))
+    # Databases would sort the articles of each second among all that are skipped; by position alone the index has their order.
+    skip = sa.bindparam("skip", type_=sa.Integer)
+    first = sa.select(position).where(*where).order_by(position.desc()).limit(1).offset(skip).scalar_subquery()
+    newer = sa.select(sa.func.count()).where(*where, position > first).scalar_subquery()
+    found: dict[tuple[bool, bool], sa.Select[Any]] = {}
+    for skipping, window in ((False, rows.subquery()), (True, rows.where(position <= first).offset(skip - newer).subquery())):
+        columns = (articles.c[name] for name in HEADINGS)
+        headings = sa.select(*columns).join_from(window, articles, articles.c.key == window.c.key)
+        headings = headings.order_by(window.c.position.desc(), window.c.key)
+        found[False, skipping] = headings
+        found[True, skipping] = headings.add_columns(bodies.c.html).join(bodies, bodies.c.article_key == articles.c.key)
+    return found
 
 
 _NEWEST = _window_of(articles.c.key, articles.c.position)
@@ -267,7 +279,10 @@ def utc_datetime(seconds: int) -> datetime:
 
 def article_key(connection: sa.Connection, id: str) -> int | None:
     """Return the key of the article with this id."""
-    return connection.execute(sa.select(articles.c.key).where(articles.c.id == id)).scalar()
+    return connection.execute(_KEY, {"id": id}).scalar()
+
+
+_KEY = sa.select(articles.c.key).where(articles.c.id == sa.bindparam("id"))
 
 
 def article_url(connection: sa.Connection, site: Site, permalink: str) -> str:
@@ -352,7 +367,10 @@ def terms_of(connection: sa.Connection, facet: str, min_articles: int = 1, limit
 def terms_by_key(connection: sa.Connection, keys: Iterable[int]) -> list[KnownTerm]:
     """Return terms by their keys, in no order."""
     parts = chunks(sorted(keys))
-    return [_known_term(row) for part in parts for row in connection.execute(sa.select(terms).where(terms.c.key.in_(part)))]
+    return [_known_term(row) for part in parts for row in connection.execute(_TERMS, {"keys": part})]
+
+
+_TERMS = sa.select(terms).where(terms.c.key.in_(sa.bindparam("keys", expanding=True)))
 
 
 def term_counts(connection: sa.Connection) -> Mapping[str, int]:

@@ -6,7 +6,6 @@ until there are enough. Only order and numbers decide, so that the static site n
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from ..database import chunks, fetch_rows
 from ..database.tables import articles, memberships, terms
 from ..model import Term
 from . import bitmaps, queries
+from .queries import KnownTerm
 
 #: How many related articles are named.
 MOST = 4
@@ -47,26 +47,43 @@ def pick_related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[
 
 def related_articles(connection: sa.Connection, key: int, position: int) -> tuple[int, ...]:
     """Return keys of the articles related to one; only as many terms are asked as it takes."""
-    m, t = memberships.c, terms.c
-    rarity = t.articles * sa.case(WEIGHTS, value=t.facet)
-    own = sa.select(t.key).join_from(memberships, terms, t.key == m.term_key).where(m.article_key == key)
-    ordered = connection.execute(own.where(t.facet.in_(WEIGHTS)).order_by(rarity, t.key)).scalars().all()
+    ordered = connection.execute(_OWN_TERMS, {"article": key}).scalars().all()
 
     def sides(term: int) -> tuple[Sequence[int], Sequence[int]]:
-        query = sa.select(m.article_key).where(m.term_key == term).limit(MOST)
-        older = query.where(m.position < position).order_by(m.position.desc())
-        newer = query.where(m.position > position).order_by(m.position)
-        return connection.execute(older).scalars().all(), connection.execute(newer).scalars().all()
+        found = connection.execute(_SIDES, {"term": term, "position": position}).scalars().all()
+        return [-other for other in found if other < 0], [other for other in found if other > 0]
 
     return pick_related(map(sides, ordered))
 
 
 def adjacent_articles(connection: sa.Connection, position: int) -> tuple[int | None, int | None]:
     """Return keys of the articles published before and after a position, of all."""
-    c = articles.c
-    older = sa.select(c.key).where(c.position < position).order_by(c.position.desc()).limit(1)
-    newer = sa.select(c.key).where(c.position > position).order_by(c.position).limit(1)
-    return connection.execute(older).scalar(), connection.execute(newer).scalar()
+    older, newer = (connection.execute(query, {"position": position}).scalar() for query in _ADJACENT)
+    return older, newer
+
+
+# Built once, as in `queries`.
+_m, _t, _c = memberships.c, terms.c, articles.c
+_AT = sa.bindparam("position", type_=sa.BigInteger)
+#: The terms of an article that others have, too, the rarest first.
+_OWN_TERMS = (
+    sa.select(_t.key)
+    .join_from(memberships, terms, _t.key == _m.term_key)
+    .where(_m.article_key == sa.bindparam("article"), _t.facet.in_(WEIGHTS), _t.articles > 1)
+    .order_by(_t.articles * sa.case(WEIGHTS, value=_t.facet), _t.key)
+)
+_OF_TERM = sa.select(_m.article_key, _m.position).where(_m.term_key == sa.bindparam("term")).limit(MOST)
+_OLDER = _OF_TERM.where(_m.position < _AT).order_by(_m.position.desc(), _m.article_key.desc()).subquery()
+_NEWER = _OF_TERM.where(_m.position > _AT).order_by(_m.position, _m.article_key).subquery()
+#: The articles of a term on both sides of a position, the next ones first: those before it with their keys below 0.
+_SIDES = sa.union_all(
+    sa.select((-_OLDER.c.article_key).label("other"), (-_OLDER.c.position).label("place")),
+    sa.select(_NEWER.c.article_key, _NEWER.c.position),
+).order_by("place", "other")
+_ADJACENT = (
+    sa.select(_c.key).where(_c.position < _AT).order_by(_c.position.desc()).limit(1),
+    sa.select(_c.key).where(_c.position > _AT).order_by(_c.position).limit(1),
+)
 
 
 # -- of all articles -------------------------------------------------------
@@ -164,49 +181,54 @@ def term_rarities(connection: sa.Connection) -> dict[int, int]:
 
 # -- of a term -------------------------------------------------------------
 
-_CHUNK = 40
+#: A term with so many articles or more is compared with other terms as sets; of fewer, each article's terms are looked up.
+_AS_SETS = 500
 
 
 def term_positions(connection: sa.Connection, key: int) -> list[int]:
     """Return the positions of all articles of a term, oldest first: thousands, for a term of half the store."""
-    m = memberships.c
-    query = sa.select(m.position).where(m.term_key == sa.literal_column(str(key))).order_by(m.position)
+    query = sa.select(_m.position).where(_m.term_key == sa.literal_column(str(key))).order_by(_m.position)
     return [position for (position,) in fetch_rows(connection, query)]
 
 
-def related_terms(connection: sa.Connection, key: int, facet: str, limit: int) -> list[Term]:
-    """Return the terms of `facet` that most of the term's articles have, too; `Term.articles` is how many of them."""
-    own = connection.execute(sa.select(terms.c.articles).where(terms.c.key == key)).scalar() or 0
-    query = sa.select(terms.c.key, terms.c.articles).where(terms.c.facet == facet, terms.c.articles > 0)
-    others = [(other, number) for other, number in connection.execute(query.order_by(terms.c.articles.desc())) if other != key]
-    # Whichever is less work: look up each article's terms, or intersect each term's set with the term's own.
-    most = _by_articles(connection, key, facet, limit) if own < len(others) else _by_sets(connection, key, others, limit)
-    rows = {row.key: row.term for row in queries.terms_by_key(connection, [other for other, _shared in most])}
-    return [Term(facet, rows[other].name, rows[other].slug, shared) for other, shared in most]
+def related_terms(connection: sa.Connection, known: KnownTerm, facets: Collection[str], limit: int) -> dict[str, list[Term]]:
+    """Return, by facet, the terms that most of the term's articles have, too; `Term.articles` is how many of them."""
+    compare = _by_articles if known.term.articles < _AS_SETS else _by_sets
+    found = compare(connection, known.key, facets, limit)
+    rows = {row.key: row.term for row in queries.terms_by_key(connection, {key for most in found.values() for key, _ in most})}
+    return {
+        facet: [Term(facet, rows[other].name, rows[other].slug, shared) for other, shared in most]
+        for facet, most in found.items()
+    }
 
 
-def _by_articles(connection: sa.Connection, key: int, facet: str, limit: int) -> list[tuple[int, int]]:
-    own, other = memberships.alias(), memberships.alias()
-    query = (
-        sa.select(other.c.term_key, sa.func.count())
-        .join_from(own, other, other.c.article_key == own.c.article_key)
-        .join(terms, terms.c.key == other.c.term_key)
-        .where(own.c.term_key == key, other.c.term_key != key, terms.c.facet == facet)
-        .group_by(other.c.term_key)
-    )
-    return _most({term: shared for term, shared in connection.execute(query)}, limit)
+#: What a term has in common with others: by facet (key, number of articles that have both), most articles first.
+_Shared = dict[str, list[tuple[int, int]]]
+
+_own, _other = memberships.alias(), memberships.alias()
+_SHARED = (
+    sa.select(_other.c.term_key.label("key"), sa.func.count().label("shared"))
+    .join_from(_own, _other, _other.c.article_key == _own.c.article_key)
+    .where(_own.c.term_key == sa.bindparam("term"), _other.c.term_key != _own.c.term_key)
+    .group_by(_other.c.term_key)
+    .subquery()
+)
+_PLACE = sa.func.row_number().over(partition_by=_t.facet, order_by=(_SHARED.c.shared.desc(), _t.key)).label("place")
+_PLACED = (
+    sa.select(_t.facet, _t.key, _SHARED.c.shared, _PLACE)
+    .join_from(_SHARED, terms, _t.key == _SHARED.c.key)
+    .where(_t.facet.in_(sa.bindparam("facets", expanding=True)))
+    .subquery()
+)
+_MOST_SHARED = sa.select(_PLACED).where(_PLACED.c.place <= sa.bindparam("limit")).order_by(_PLACED.c.place)
 
 
-def _by_sets(connection: sa.Connection, key: int, others: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
-    """`others`: (key, articles), most articles first: the last ones cannot have enough in common."""
-    most: list[tuple[int, int]] = []
-    for start in range(0, len(others), _CHUNK):
-        if len(most) == limit and others[start][1] < most[-1][1]:
-            break
-        found = bitmaps.count_shared(connection, key, [other for other, _articles in others[start : start + _CHUNK]])
-        most = _most(dict(most) | found, limit)
-    return most
+def _by_articles(connection: sa.Connection, key: int, facets: Collection[str], limit: int) -> _Shared:
+    found: _Shared = {facet: [] for facet in facets}
+    for row in connection.execute(_MOST_SHARED, {"term": key, "facets": list(facets), "limit": limit}):
+        found[row.facet].append((row.key, row.shared))
+    return found
 
 
-def _most(shared: dict[int, int], limit: int) -> list[tuple[int, int]]:
-    return heapq.nsmallest(limit, shared.items(), key=lambda pair: (-pair[1], pair[0]))
+def _by_sets(connection: sa.Connection, key: int, facets: Collection[str], limit: int) -> _Shared:
+    return {facet: bitmaps.most_shared(connection, key, facet, limit) for facet in facets}

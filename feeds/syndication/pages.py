@@ -166,16 +166,14 @@ def load_term_stats(connection: sa.Connection, config: Config, known: KnownTerm)
     positions = term_positions(connection, known.key)
     if not positions:
         return None
-    company = []
-    for facet in ("tag",) if known.term.facet in PEOPLE else ("translator", "tag"):
-        if config.feeds.facet(facet).enabled:
-            terms = related_terms(connection, known.key, facet, COMPANY)
-            company.append((facet, tuple(term for term in terms if config.has_feed(facet, term.path))))
+    wanted = ("tag",) if known.term.facet in PEOPLE else ("translator", "tag")
+    found = related_terms(connection, known, [facet for facet in wanted if config.feeds.facet(facet).enabled], COMPANY)
+    company = [(facet, tuple(t for t in terms if config.has_feed(facet, t.path))) for facet, terms in found.items()]
     pattern, name = config.feeds.facet(known.term.facet).profile, known.term.name
     first, last = (queries.utc_datetime(published_at(one)) for one in (positions[0], positions[-1]))
     profile = pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else ""
     activity = tuple(count_activity(positions, config.zone))
-    return TermStats(first, last, activity, tuple((facet, terms) for facet, terms in company if terms), profile)
+    return TermStats(first, last, activity, tuple(row for row in company if row[1]), profile)
 
 
 def count_activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Activity]:

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -22,7 +23,7 @@ from ..audience import requests
 from ..config.environment import Environment
 from ..counters import STARTS
 from ..feed_formats import load_formats
-from ..model import FACETS
+from ..model import FACETS, Article
 from ..monitoring.health import check_readiness
 from ..resources import TEMPLATES
 from ..runtime import Runtime
@@ -33,6 +34,7 @@ from .access_log import PART, AccessLog
 from .application import KEY, Application, application
 from .body_limit import MAX_BODY
 from .cache import ResponseCache, revalidate
+from .cards import Cards, Macro, mark_of_templates
 from .conditional import VARY, negotiate_encoding
 from .fast_path import EditionPoller, FastPath
 from .origin import refuse_unless_own
@@ -53,6 +55,8 @@ BLUEPRINTS = (
     console.blueprint,
 )
 CACHE_BYTES = 32 * 1024 * 1024
+#: Memory for cards: of a worker, which shows some articles again and again, and of an export, which shows each in ten lists.
+CARD_BYTES, STATIC_CARD_BYTES = 4 * 1024 * 1024, 48 * 1024 * 1024
 #: How long style and scripts may be kept without asking: not much longer than pages that an upgrade changed with them.
 STATIC_SECONDS = 600
 _MONITORS = ("health", "ready", "metrics")
@@ -92,7 +96,8 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     )
     limiter = RateLimiter(lambda batch: runtime.count(requests.add_batch, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")
-    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, static)
+    cards = Cards(STATIC_CARD_BYTES if static else CARD_BYTES)
+    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     flask.url_map.strict_slashes = False
@@ -118,7 +123,14 @@ def _prepare_templates(flask: Flask, root: Path) -> None:
     flask.jinja_loader = jinja2.ChoiceLoader(loaders)
     flask.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
     flask.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    flask.jinja_env.globals.update(facets=FACETS, formats=load_formats(), readers=web_readers)
+    own, ours = str(root / "templates" / "web"), flask.jinja_env.get_template
+
+    def cards(macro: Macro, articles: Sequence[Article], level: int) -> str:
+        app = application()
+        mark = app.settings_mark(), ours("parts.html"), mark_of_templates(own)
+        return app.cards.join(mark, g.language, macro, articles, level)
+
+    flask.jinja_env.globals.update(cards=cards, facets=FACETS, formats=load_formats(), readers=web_readers)
     flask.jinja_env.filters.update(
         day=lambda when: i18n.format_day(when.astimezone(application().config.zone), g.language),
         local_day=lambda when: i18n.format_day(when, g.language),

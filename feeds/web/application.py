@@ -13,6 +13,7 @@ from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.editions import Edition
 from .cache import ResponseCache
+from .cards import Cards
 from .fast_path import EditionPoller
 from .rate_limit import RateLimiter
 
@@ -20,6 +21,15 @@ from .rate_limit import RateLimiter
 KEY = "feeds"
 #: Seconds between two log events about a database that is busy.
 BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """The paths of all feeds in one edition. `mark` is another one than before where these or the settings are."""
+
+    edition: Edition
+    paths: frozenset[str]
+    mark: int
 
 
 @dataclass(slots=True)
@@ -30,10 +40,11 @@ class Application:
     cache: ResponseCache
     editions: EditionPoller
     limiter: RateLimiter
+    cards: Cards
     static: bool = False
     started: float = field(default_factory=time.time)
     _busy_until: float = 0.0
-    _paths: tuple[int, frozenset[str]] = (-2, frozenset())
+    _published: _Published | None = None
 
     @property
     def edition(self) -> Edition:
@@ -58,11 +69,21 @@ class Application:
 
     def has_page(self, term: Term) -> bool:
         """Return whether the term has a page: one with too few articles, or retired by the operator, has not."""
-        generation, paths = self._paths
-        if generation != self.edition.generation:  # read once for each edition
-            paths = self.runtime.read(feed_states.load_paths)
-            self._paths = self.edition.generation, paths
-        return term.path in paths
+        return term.path in self._of_edition().paths
+
+    def settings_mark(self) -> int:
+        """Return a number that stays while neither the settings nor the terms that have pages change."""
+        return self._of_edition().mark
+
+    def _of_edition(self) -> _Published:
+        """Return what is read once for each edition."""
+        known, edition = self._published, self.edition
+        if known is None or known.edition is not edition:
+            paths, before = self.runtime.read(feed_states.load_paths), known
+            same = before is not None and before.paths == paths and before.edition.config == edition.config
+            mark = before.mark + (not same) if before else 0
+            known = self._published = _Published(edition, paths, mark)
+        return known
 
 
 def application() -> Application:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from feeds import urls
 from feeds.catalog import queries
-from feeds.catalog.sort_key import Window
+from feeds.catalog.sort_key import Window, position
 from feeds.config.models import Site
 from feeds.model import FACETS, Article, Selection
 from feeds.monitoring import health
@@ -131,6 +132,23 @@ def test_pages_meet_each_article_once_even_when_all_have_one_date(site: Any) -> 
     for limit in (1, 7, 60):
         found = _by_pages(site, Selection({"tag": ("Linux",)}), limit)
         assert len(found) == len({article.id for article in found}) == 60
+
+
+def test_a_page_may_begin_between_two_articles_of_one_position(site: Any) -> None:
+    """Positions are of 24 bits below a second: ids that are no numbers may meet."""
+    met: dict[int, str] = {}
+    names = (f"a{number}" for number in itertools.count())
+    twins = next((met[at], name) for name in names if (at := position(0, name)) in met or met.setdefault(at, name) == "")
+    for name in (*twins, "5", "6"):
+        site.write(f"{name}.md", id=name, date="2020-01-01 00:00:00", tags=["Linux"])
+    site.rescan()
+    for selection in (Selection(), Selection({"tag": ("Linux",)})):
+        with site.runtime.reading() as connection:
+            clauses = queries.resolve(connection, NONE, selection)
+            whole = ids(queries.select(connection, Site(), clauses, Window(), with_html=False))
+            for size, skip in itertools.product((1, 2, 3), range(6)):
+                found = queries.select(connection, Site(), clauses, Window(size, skip=skip))
+                assert ids(found) == whole[skip : skip + size]
 
 
 def test_the_empty_selection_is_every_article_newest_first(demo: Any) -> None:
