@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from pydantic import SecretStr
 
 from feeds import database
 from feeds.cli import main
+from feeds.config.environment import SecretStr
 from feeds.database import backup, tables
 from feeds.database import engine as engine_module
 from feeds.database import restore as restores
@@ -236,8 +237,8 @@ def test_a_site_moves_to_postgresql_with_everything(full: Any, old: sa.Engine, e
     assert rows(empty) == kept and counts["subscribers"] == 20
     full.runtime.close()
     url = SecretStr(empty.url.render_as_string(hide_password=False))
-    full.environment = full.environment.model_copy(update={"database_url": url})
-    before = documents(Runtime(full.environment.model_copy(update={"database_url": SecretStr(str(old.url))})))
+    full.environment = dataclasses.replace(full.environment, database_url=url)
+    before = documents(Runtime(dataclasses.replace(full.environment, database_url=SecretStr(str(old.url)))))
     moved = Runtime(full.environment)
     assert documents(moved) == before
     report = rescan(moved.engine, moved.environment, now=full.now + 60)

@@ -69,7 +69,6 @@ OWNERS: dict[str, set[str]] = {
     "alembic": {"database"},
     "yaml": {"config.load", "store.frontmatter"},
     "pydantic": {"config"},
-    "pydantic_settings": {"config.environment"},
     "ruamel": {"config.edit"},
     "pygal": {"web.charts"},
     "brotli": {"syndication.documents"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -15,9 +16,9 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from feeds import logs
+from feeds.config.environment import SecretStr
 from feeds.logs import Scrub, secrets_of
 from feeds.tokens import Tokens
 
@@ -143,7 +144,7 @@ def test_no_door_that_bears_a_token_leaves_it_in_the_log(club: Club, running: Ca
         "FEEDS_SECRET_KEY": SIGNING,
         "FEEDS_SMTP_URL": f"smtp://mailer:{PASSWORD}@127.0.0.1:9/?starttls=0",
     }
-    club.site.environment = club.site.environment.model_copy(update={"secret_key": SecretStr(SIGNING)})
+    club.site.environment = dataclasses.replace(club.site.environment, secret_key=SecretStr(SIGNING))
     club.site.reopen()
     preferences = club.join(READER, now=int(time.time()) - 60)
     club.sign_up("other.zq@example.org", now=int(time.time()))

@@ -6,6 +6,7 @@ whatever shape the comments have and however the file around them is damaged.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -19,11 +20,11 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from werkzeug.test import Client
 
 from feeds.catalog import queries
 from feeds.cli import main
+from feeds.config.environment import SecretStr
 from feeds.feed_formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
@@ -67,7 +68,7 @@ def everything_published(site: Any) -> bytes:
 
 def console_pages(site: Any) -> list[bytes]:
     """What the operator sees: above all the lines of files in quarantine."""
-    client = Client(create_app(site.environment.model_copy(update={"operator_token": SecretStr("open-sesame-0123456789")})))
+    client = Client(create_app(dataclasses.replace(site.environment, operator_token=SecretStr("open-sesame-0123456789"))))
     client.post("/operator/sign-in", data={"token": "open-sesame-0123456789"})
     answers = [client.get(f"/operator/{room}") for room in ("", "quarantine", "feeds", "configuration", "log")]
     assert [answered.status_code for answered in answers] == [200] * 5

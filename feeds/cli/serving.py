@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -43,8 +44,8 @@ def serve(config_dir: Path, host: str, port: int, workers: int, clock: bool, log
         if not runtime.watch.fault.words and runtime.read(editions.load_generation) < 0:
             editions.adopt_config(runtime.engine, runtime.environment)
         start(runtime)
-        said = {"log": log_format or runtime.environment.log, "access_log": access_log or runtime.environment.access_log}
-        environment = runtime.environment.model_copy(update=said)
+        given = runtime.environment
+        environment = replace(given, log=log_format or given.log, access_log=access_log or given.access_log)
     from ..web import server
 
     server.serve(environment, host, port, workers, clock=clock)

@@ -3,6 +3,8 @@
 A secret may also be the whole text of a file that `FEEDS_..._FILE` names, as container platforms and systemd hand them over. A
 variable is named once, by its field: `secret_key` is FEEDS_SECRET_KEY. Pages, the reference and the log's list of secrets are
 derived from the fields. Invariant: what is or holds a secret is a `SecretStr`, which prints as asterisks.
+
+Without pydantic, which takes longer to load than a look at the database takes: every command reads this.
 """
 
 from __future__ import annotations
@@ -11,16 +13,16 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-from dotenv.parser import Binding, parse_stream
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ..errors import ConfigError, Fault, FeedsError
 from ..tokens import weakness
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 PREFIX = "FEEDS_"
 #: Characters of a file that is one secret: far more than any has.
@@ -29,48 +31,83 @@ _MAX_SECRET = 65_536
 FILE = ".env"
 #: Variables that override the setting of the same name in site.yaml.
 OVERRIDES = ("store", "base_url")
-Flag = Annotated[bool, BeforeValidator(lambda value: value not in ("", "0", False))]
 
 
-class Environment(BaseSettings):
+class SecretStr:
+    """A text that prints as asterisks."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"SecretStr({str(self)!r})"
+
+    def __str__(self) -> str:
+        return "**********" if self._text else ""
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStr) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def _says(description: str) -> Mapping[str, str]:
+    return {"description": description}
+
+
+@dataclass(frozen=True)
+class Environment:
     """Settings of this process alone; never stored. `config_dir` is absolute.
 
-    Read it with `Environment.read(folder)`; `environment.model_copy(update={...})` makes a changed one.
+    Read it with `Environment.read(folder)`; `dataclasses.replace` makes a changed one.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
     config_dir: Path
-    store: str = Field(default="", description="over `store`; a relative path is taken from where the command is given")
-    base_url: str = Field(default="", description="over `base_url`")
-    database_url: SecretStr = Field(
+    store: str = field(default="", metadata=_says("over `store`; a relative path is taken from where the command is given"))
+    base_url: str = field(default="", metadata=_says("over `base_url`"))
+    database_url: SecretStr = field(
         default=SecretStr("sqlite:///var/feeds.db"),
-        description="where everything is kept: `sqlite:///PATH` (a relative one is taken from the folder that holds `config/`) "
-        "or `postgresql://USER:PASSWORD@HOST/NAME`",
+        metadata=_says(
+            "where everything is kept: `sqlite:///PATH` (a relative one is taken from the folder that holds `config/`) "
+            "or `postgresql://USER:PASSWORD@HOST/NAME`"
+        ),
     )
-    smtp_url: SecretStr = Field(
+    smtp_url: SecretStr = field(
         default=SecretStr(""),
-        description="what carries mail with `transport: smtp`: `smtp://user:pass@host:587` (STARTTLS is required unless "
-        "`?starttls=0`), `smtps://` for TLS from the first byte; several are separated by blanks",
+        metadata=_says(
+            "what carries mail with `transport: smtp`: `smtp://user:pass@host:587` (STARTTLS is required unless "
+            "`?starttls=0`), `smtps://` for TLS from the first byte; several are separated by blanks"
+        ),
     )
-    imap_url: SecretStr = Field(
-        default=SecretStr(""), description="mailbox that bounces are read from: `imaps://user:pass@host/INBOX`"
+    imap_url: SecretStr = field(
+        default=SecretStr(""), metadata=_says("mailbox that bounces are read from: `imaps://user:pass@host/INBOX`")
     )
-    secret_key: SecretStr = Field(
+    secret_key: SecretStr = field(
         default=SecretStr(""),
-        description="signs the links in mails; where it is not set, a secret that the database keeps does",
+        metadata=_says("signs the links in mails; where it is not set, a secret that the database keeps does"),
     )
-    operator_token: SecretStr = Field(
+    operator_token: SecretStr = field(
         default=SecretStr(""),
-        description="opens the console, `/operator/`, and as bearer `/metrics` from anywhere; without it there is no console",
+        metadata=_says(
+            "opens the console, `/operator/`, and as bearer `/metrics` from anywhere; without it there is no console"
+        ),
     )
-    log: str = Field(
+    log: str = field(
         default="auto",
-        description="shape of the log on stderr, one event a line: `console` for eyes, `logfmt`, `json`; `auto` is the first "
-        "on a terminal and logfmt elsewhere; `--log-format` is over it",
+        metadata=_says(
+            "shape of the log on stderr, one event a line: `console` for eyes, `logfmt`, `json`; `auto` is the first "
+            "on a terminal and logfmt elsewhere; `--log-format` is over it"
+        ),
     )
-    access_log: Flag = Field(default=False, description="`1`: an event for each request; the same as `--access-log`")
+    access_log: bool = field(default=False, metadata=_says("`1`: an event for each request; the same as `--access-log`"))
 
     @classmethod
     def read(cls, config_dir: Path, environ: Mapping[str, str] = os.environ) -> Environment:
@@ -79,30 +116,18 @@ class Environment(BaseSettings):
         `environ` goes over the file `.env` beside `config/`, which is read verbatim: `$` is not expanded. An empty variable
         counts as not set. Raises ConfigError where that file is wrongly written, FeedsError where FEEDS_..._FILE names none.
         """
-        return cls(config_dir=config_dir.absolute(), environ=environ)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take variables from the `environ` that was given, and from `.env` without interpolation."""
-        given: dict[str, Any] = init_settings.init_kwargs  # type: ignore[attr-defined]
-        assert isinstance(env_settings, EnvSettingsSource)
-        root = given["config_dir"].parent
+        folder = config_dir.absolute()
         # Each by itself: a variable of the environment is over a file that `.env` names, and the other way round.
-        kept, said = (_with_files(one, root) for one in (read_file(root / FILE), given.pop("environ", {})))
-        env_settings.env_vars = {name.lower(): value for name, value in {**kept, **said}.items() if name.isupper()}
-        return init_settings, env_settings
-
-    @field_validator("database_url")
-    @classmethod
-    def _from_root(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
-        return SecretStr(_located(url.get_secret_value(), info.data["config_dir"].parent))
+        kept, said = (_with_files(one, folder.parent) for one in (read_file(folder.parent / FILE), environ))
+        given = {**kept, **said}
+        found: dict[str, Any] = {}
+        for one in fields(cls):
+            if (text := given.get(variable(one.name))) and one.name != "config_dir":
+                found[one.name] = SecretStr(text) if isinstance(one.default, SecretStr) else text
+        url = found.get("database_url", cls.database_url).get_secret_value()
+        found["database_url"] = SecretStr(_located(url, folder.parent))
+        found["access_log"] = found.get("access_log", "0") != "0"
+        return cls(folder, **found)
 
     @property
     def root(self) -> Path:
@@ -112,7 +137,7 @@ class Environment(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return the values of all fields that are a secret, or hold one."""
-        return tuple(value.get_secret_value() for _name, value in self if isinstance(value, SecretStr))
+        return tuple(value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr))
 
     @property
     def console_token(self) -> str:
@@ -143,7 +168,7 @@ def variable(field: str) -> str:
 
 def secret_variables() -> tuple[str, ...]:
     """Return the names of the variables that are or hold a secret: each may be a file, too, by its name and `_FILE`."""
-    return tuple(variable(name) for name, field in Environment.model_fields.items() if field.annotation is SecretStr)
+    return tuple(variable(one.name) for one in fields(Environment) if isinstance(one.default, SecretStr))
 
 
 def read_file(path: Path) -> dict[str, str]:
@@ -198,6 +223,8 @@ def _bindings(path: Path) -> Iterator[tuple[Binding, int, int]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([Fault(str(path), line, error.start - data.rfind(b"\n", 0, error.start), "not UTF-8")]) from None
+    from dotenv.parser import parse_stream  # few commands have such a file
+
     for binding in parse_stream(io.StringIO(text)):
         written = binding.original.string
         blank = written[: len(written) - len(written.lstrip())]

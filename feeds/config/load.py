@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError, Fault
 from ..model import Selection
-from .environment import OVERRIDES, Environment, variable
+from .environment import OVERRIDES, Environment, SecretStr, variable
 from .models import REMOVED, Config, FeedSettings, Newsletter, Site
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -230,8 +230,8 @@ def _flatten(at: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
 
 def variables(environment: Environment) -> list[Variable]:
     """Return what the environment overrides or hides: secrets without their values, the database without its user."""
-    found = [Variable(variable(name), bool(value), value) for name, value in environment if name in OVERRIDES]
-    for name, value in environment:
+    found = [Variable(variable(name), bool(value), value) for name, value in vars(environment).items() if name in OVERRIDES]
+    for name, value in vars(environment).items():
         if isinstance(value, SecretStr):
             shown = re.sub(r"//[^/]*@", "//…@", value.get_secret_value()).partition("?")[0] if name == "database_url" else ""
             found.append(Variable(variable(name), bool(value), shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email.policy
 import json
 import shutil
@@ -17,11 +18,10 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from feeds import database
 from feeds.cli import main
-from feeds.config.environment import Environment
+from feeds.config.environment import Environment, SecretStr
 from feeds.config.models import Config
 from feeds.database.tables import bounces as booked
 from feeds.database.tables import deliveries, issues, subscribers, suppressions
@@ -566,7 +566,7 @@ def test_a_password_leaves_this_machine_encrypted_only(url: str) -> None:
 
 def test_a_server_that_is_not_there_is_a_fault_without_a_password(mailing: Mailing) -> None:
     url = "imap://me:geheim@127.0.0.1:1/INBOX"
-    mailing.environment = mailing.environment.model_copy(update={"imap_url": SecretStr(url)})
+    mailing.environment = dataclasses.replace(mailing.environment, imap_url=SecretStr(url))
     with pytest.raises(MailboxError, match=r"INBOX of me on 127\.0\.0\.1") as error:
         mailing.collect()
     assert "geheim" not in str(error.value)

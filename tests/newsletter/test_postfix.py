@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import smtplib
 import time
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
 
 from feeds import database
+from feeds.config.environment import SecretStr
 from feeds.config.models import Config
 from feeds.database.tables import bounces, deliveries, subscribers, suppressions
 from feeds.newsletter import NewsletterContext, digests
@@ -87,8 +88,9 @@ class Post:
         return config
 
     def context(self, **environment: str) -> NewsletterContext:
-        changed = self.mailing.site.environment.model_copy(
-            update={name: SecretStr(url) for name, url in {"smtp_url": self.url, **environment}.items()}
+        changed = dataclasses.replace(
+            self.mailing.site.environment,
+            **{name: SecretStr(url) for name, url in {"smtp_url": self.url, **environment}.items()},
         )
         return NewsletterContext(self.engine, changed, self.config, self.mailing.site.runtime.tokens())
 
@@ -101,7 +103,7 @@ class Post:
         config, environment = self.config, self.mailing.site.environment
         if imap:
             user = f"bounce:{quote(servers.PASSWORD, safe='')}"
-            environment = environment.model_copy(update={"imap_url": SecretStr(f"imap://{user}@{HOST}:{imap}/INBOX")})
+            environment = dataclasses.replace(environment, imap_url=SecretStr(f"imap://{user}@{HOST}:{imap}/INBOX"))
             letters = config.newsletter.model_copy(
                 update={"bounces": config.newsletter.bounces.model_copy(update={"maildir": ""})}
             )
@@ -203,8 +205,8 @@ def test_many_reports_leave_an_imap_mailbox_in_batches(post: Post, imap: int) ->
 
 
 def test_a_wrong_password_is_a_fault_without_that_password(post: Post, imap: int) -> None:
-    environment = post.mailing.site.environment.model_copy(
-        update={"imap_url": SecretStr(f"imap://bounce:geheim@{HOST}:{imap}/INBOX")}
+    environment = dataclasses.replace(
+        post.mailing.site.environment, imap_url=SecretStr(f"imap://bounce:geheim@{HOST}:{imap}/INBOX")
     )
     with pytest.raises(MailboxError) as error:
         booking.collect(NewsletterContext(post.engine, environment, post.config, post.mailing.site.runtime.tokens()), MONDAY)

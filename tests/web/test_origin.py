@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from werkzeug.test import Client
 
+from feeds.config.environment import SecretStr
 from feeds.web.app import make_app
 from feeds.web.origin import is_own, origin_of
 
@@ -69,7 +70,7 @@ def app(site: Any) -> Flask:
     site.set("newsletter.yaml", "enabled: true\n")
     site.settle("site.yaml", base_url=BASE, service_url=SERVICE)
     site.write("1.md", tags=["Linux"])
-    site.environment = site.environment.model_copy(update={"operator_token": SecretStr("Zk3-wbTq9_xLr2Vd")})
+    site.environment = dataclasses.replace(site.environment, operator_token=SecretStr("Zk3-wbTq9_xLr2Vd"))
     site.rescan()
     return make_app(site.environment)
 

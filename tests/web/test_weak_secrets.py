@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import string
 from typing import Any
@@ -9,11 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from werkzeug.test import Client
 
 from feeds.check import check
-from feeds.config.environment import Environment
+from feeds.config.environment import Environment, SecretStr
 from feeds.tokens import new_secret, weakness
 from feeds.web.app import create_app
 
@@ -66,7 +66,7 @@ def test_any_text_is_judged_and_repeating_it_helps_nobody(text: str, times: int)
 
 @pytest.mark.parametrize("weak", [text for text in WEAK if text])
 def test_a_weak_token_opens_neither_console_nor_metrics(web_site: Any, weak: str) -> None:
-    environment = web_site.environment.model_copy(update={"operator_token": SecretStr(weak)})
+    environment = dataclasses.replace(web_site.environment, operator_token=SecretStr(weak))
     client = Client(create_app(environment))
     page = client.get("/operator/", headers={"Accept-Language": "en"})
     assert page.status_code == 404 and "can be guessed" in page.text and (len(weak) < 9 or weak not in page.text)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from feeds import resources
 from feeds.cli.serving import serve
-from feeds.config.environment import Environment, variable
+from feeds.config.environment import Environment, SecretStr, variable
 from feeds.config.models import FeedSettings, Newsletter, Site
 from feeds.model import FACETS
 
@@ -138,11 +138,15 @@ def _variables() -> Iterator[tuple[str, str, str]]:
         if isinstance(param, click.Option) and isinstance(param.envvar, str):
             yield code(param.envvar), code(str(param.default)) if param.default else "", explained(param.envvar, param.help)
     plain = Environment.read(Path("/site/config"), {})
-    for name, field in Environment.model_fields.items():
-        if name != "config_dir":
+    for field in fields(Environment):
+        if (name := field.name) != "config_dir":
             value = getattr(plain, name)
             default = str(value.get_secret_value() if isinstance(value, SecretStr) else value).replace("/site/", "")
-            yield code(variable(name)), code(default) if default else "", explained(variable(name), field.description)
+            yield (
+                code(variable(name)),
+                code(default) if default else "",
+                explained(variable(name), field.metadata["description"]),
+            )
 
 
 _HEAD = """\
