@@ -116,8 +116,8 @@ def body_size(shape: Shape, share: float) -> int:
     if low < _TAIL:
         return round(smaller + (larger - smaller) * (share - low) / (high - low))
     rarest = (1 - low) * ARCHIVE  # of so many articles one is the largest
-    power: float = math.log(larger / smaller) / math.log(rarest)
-    return min(larger, round(smaller * ((1 - low) / (1 - share)) ** power))
+    power = math.log(larger / smaller) / math.log(rarest)
+    return min(larger, round(smaller * math.pow((1 - low) / (1 - share), power)))
 
 
 # -- terms of articles -----------------------------------------------------

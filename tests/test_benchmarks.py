@@ -145,7 +145,7 @@ def test_a_store_of_any_size_has_as_many_terms_as_its_articles_have(articles: in
 
 
 def test_what_is_written_is_read_as_it_was_outlined() -> None:
-    settings = ParseSettings("", "Asia/Shanghai", "", "http://127.0.0.1", "https://img.example.org", 2**20)
+    settings = ParseSettings("", "Asia/Shanghai", 2**20)
     outlines, sizes = shape.outlines(400), []
     for number, (path, text) in enumerate(stores.written(400)):
         read = parse_article(settings, path, text.encode(), 0.0)
