@@ -148,6 +148,25 @@ class Format(Protocol):
         """Return the document in UTF-8. Must be a pure function of `content`: its ETag is known before it is rendered."""
 
 
+class FragmentFormat:
+    """A format whose entries look the same in every document: each is written once, as a fragment, and documents are joined.
+
+    The built-in formats derive from it.
+    """
+
+    def write_entry(self, entry: Entry, base: str, language: str) -> bytes:
+        """Return an entry's fragment. `base` and `language` are the site's, as in `Content`."""
+        raise NotImplementedError
+
+    def join(self, content: Content, fragments: Iterable[bytes]) -> bytes:
+        """Return the document that holds `fragments`; `content.entries` does not count."""
+        raise NotImplementedError
+
+    def render(self, content: Content) -> bytes:
+        """Return the document, as `Format.render`."""
+        return self.join(content, [self.write_entry(entry, content.base, content.language) for entry in content.entries])
+
+
 # -- Atom and RSS by feedgen -----------------------------------------------
 
 ATOM = "http://www.w3.org/2005/Atom"
@@ -246,12 +265,14 @@ def _generator(content: Content, media_type: str) -> FeedGenerator:
     for attributes in made.extras.links:
         made.link(**attributes)
     made.link(href=content.page, rel="alternate", type="text/html")  # 4. RSS takes the last link for its own
-    for entry in content.entries:
-        _fill(made.add_entry(order="append"), entry)  # 5. the default order prepends
     return made
 
 
-def _fill(made: FeedEntry, entry: Entry) -> None:
+def _filled(entry: Entry) -> FeedEntry:
+    from feedgen.entry import FeedEntry
+
+    made = FeedEntry()
+    made.register_extension("extras", _EntryExtras)
     made.id(entry.id)
     made.title(entry.title)
     made.link(href=entry.url)
@@ -277,23 +298,46 @@ def _fill(made: FeedEntry, entry: Entry) -> None:
         enclosure = {"type": entry.enclosure.type, "length": "0"}
         extras.links.append({"rel": "enclosure", **enclosure, "href": entry.enclosure.url})
         made.enclosure(url=entry.enclosure.url, **enclosure)
+    return made
 
 
-class Atom:
+def _fragment(entry: Any, namespaces: Mapping[str, str]) -> bytes:
+    """5. feedgen writes whole feeds only: cut an entry out of an element that declares the namespaces, as the feed's does."""
+    root = etree.Element("feed", nsmap=dict(namespaces))
+    root.append(entry)
+    text = etree.tostring(root, encoding="UTF-8")
+    return text[text.index(b">") + 1 : -len(b"</feed>")]
+
+
+def _insert(document: bytes, end: bytes, fragments: Iterable[bytes]) -> bytes:
+    return b"".join((document.removesuffix(end), *fragments, end))
+
+
+class Atom(FragmentFormat):
     """Atom (RFC 4287) with threading, media thumbnails and archives."""
 
     name, extension, media_type, label = "atom", ".atom", "application/atom+xml", "Atom"
 
-    def render(self, content: Content) -> bytes:
+    def write_entry(self, entry: Entry, base: str, language: str) -> bytes:
+        """Return an `entry` element."""
+        return _fragment(self.fill(entry).atom_entry(), NAMESPACES)
+
+    def fill(self, entry: Entry) -> FeedEntry:
+        """Return feedgen's entry."""
+        made = _filled(entry)
+        if entry.summary:
+            made.summary(entry.summary)
+        if entry.content:
+            made.content(entry.content, type="html")
+        return made
+
+    def join(self, content: Content, fragments: Iterable[bytes]) -> bytes:
         """Return the feed as Atom."""
-        made = _generator(content, self.media_type)
-        for filled, entry in zip(made.entry(), content.entries, strict=True):
-            if entry.summary:
-                filled.summary(entry.summary)
-            if entry.content:
-                filled.content(entry.content, type="html")
-        text: bytes = made.atom_str()
-        return text
+        return _insert(self.channel(content).atom_str(), b"</feed>", fragments)
+
+    def channel(self, content: Content) -> FeedGenerator:
+        """Return feedgen's feed, without entries."""
+        return _generator(content, self.media_type)
 
 
 #: feedgen calls setlocale for each RSS date, which changes the whole process; two threads at once could leave it in "C".
@@ -301,28 +345,45 @@ _LOCALE = threading.Lock()
 #: What RSS holds as plain text for people: titles, and the channel's description.
 _TITLE = re.compile(rb"<title>[^<]*")
 _CHANNEL_TEXT = re.compile(rb"<(?:title|description)>[^<]*")
+#: Those that feedgen declares in RSS besides.
+_RSS_NAMESPACES = NAMESPACES | {"atom": ATOM, "content": "http://purl.org/rss/1.0/modules/content/"}
 
 
-class Rss:
+class Rss(FragmentFormat):
     """RSS 2.0 as the RSS Advisory Board's profile recommends it, with Dublin Core names."""
 
     name, extension, media_type, label = "rss", ".rss", "application/rss+xml", "RSS"
 
-    def render(self, content: Content) -> bytes:
-        """Return the feed as RSS."""
+    def write_entry(self, entry: Entry, base: str, language: str) -> bytes:
+        """Return an `item` element."""
+        made = self.fill(entry)
+        with _LOCALE:
+            item = made.rss_entry()
+        return _TITLE.sub(_hexadecimal, _fragment(item, _RSS_NAMESPACES))
+
+    def fill(self, entry: Entry) -> FeedEntry:
+        """Return feedgen's entry."""
+        made = _filled(entry)
+        if entry.summary:
+            made.description(html.escape(entry.summary, quote=False))
+        if entry.content:
+            made.content(entry.content, type="CDATA")
+        return made
+
+    def channel(self, content: Content) -> FeedGenerator:
+        """Return feedgen's feed, without entries."""
         made = _generator(content, self.media_type)
         made.ttl(content.ttl_minutes)
         made.image(url=content.icon, title=content.title, link=content.page)
         made.description(content.subtitle)
-        for filled, entry in zip(made.entry(), content.entries, strict=True):
-            if entry.summary:
-                filled.description(html.escape(entry.summary, quote=False))
-            if entry.content:
-                filled.content(entry.content, type="CDATA")
+        return made
+
+    def join(self, content: Content, fragments: Iterable[bytes]) -> bytes:
+        """Return the feed as RSS."""
+        made = self.channel(content)
         with _LOCALE:
-            text: bytes = made.rss_str()
-        channel, item, items = text.partition(b"<item>")
-        return _CHANNEL_TEXT.sub(_hexadecimal, channel) + item + _TITLE.sub(_hexadecimal, items)
+            channel: bytes = made.rss_str()
+        return _insert(_CHANNEL_TEXT.sub(_hexadecimal, channel), b"</channel></rss>", fragments)
 
 
 def _hexadecimal(match: re.Match[bytes]) -> bytes:
@@ -330,12 +391,16 @@ def _hexadecimal(match: re.Match[bytes]) -> bytes:
     return match[0].replace(b"&lt;", b"&#x3C;").replace(b"&amp;", b"&#x26;")
 
 
-class JsonFeed:
+class JsonFeed(FragmentFormat):
     """JSON Feed 1.1; what it has no place for is in the extensions `_feed` and `_article`."""
 
     name, extension, media_type, label = "json", ".json", "application/feed+json", "JSON Feed"
 
-    def render(self, content: Content) -> bytes:
+    def write_entry(self, entry: Entry, base: str, language: str) -> bytes:
+        """Return an item as JSON."""
+        return _json_text(_json_item(entry, base, language))
+
+    def join(self, content: Content, fragments: Iterable[bytes]) -> bytes:
         """Return the feed as JSON in one line."""
         feed: dict[str, object] = {
             "version": "https://jsonfeed.org/version/1.1",
@@ -355,12 +420,16 @@ class JsonFeed:
                 "rights": content.rights,
                 "ttl": content.ttl_minutes,
             },
-            "items": [_json_item(content, entry) for entry in content.entries],
+            "items": [],
         }
-        return json.dumps(feed, ensure_ascii=False, separators=(",", ":")).encode()
+        return _insert(_json_text(feed), b"]}", [b",".join(fragments)])
 
 
-def _json_item(content: Content, entry: Entry) -> dict[str, object]:
+def _json_text(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _json_item(entry: Entry, base: str, language: str) -> dict[str, object]:
     item: dict[str, object] = {"id": entry.id, "url": entry.url, "title": entry.title}
     if entry.via:
         item["external_url"] = entry.via
@@ -377,12 +446,12 @@ def _json_item(content: Content, entry: Entry) -> dict[str, object]:
         item["authors"] = _json_people(people.values())
     if entry.categories:
         item["tags"] = list(dict.fromkeys(category.term for category in entry.categories))
-    item["language"] = content.language
+    item["language"] = language
     if entry.enclosure:
         item["image"] = entry.enclosure.url
         item["attachments"] = [{"url": entry.enclosure.url, "mime_type": entry.enclosure.type}]
     roles = {role: _json_people(people) for role, people in entry.credits}
-    item["_article"] = {"about": content.base + "/about/feeds", "comments": entry.comments, **roles}
+    item["_article"] = {"about": base + "/about/feeds", "comments": entry.comments, **roles}
     return item
 
 

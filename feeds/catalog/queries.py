@@ -112,8 +112,9 @@ def select(connection: sa.Connection, site: Site, clauses: Clauses, window: Wind
 
 
 class ArticleDigest(NamedTuple):
-    """What decides how an article shows in a feed, and its times in UTC seconds."""
+    """What decides how an article shows in a feed, with its key and its times in UTC seconds."""
 
+    key: int
     digest: str
     updated: int
     published: int
@@ -124,11 +125,11 @@ def article_digests(connection: sa.Connection, clauses: Clauses, window: Window)
     if clauses.straight and window == Window(window.limit) and window.limit is not None:
         query, given = (_DIGESTS_OF, {"term": clauses.some[0][0]}) if clauses.some else (_DIGESTS, {})
         rows = connection.execute(query, {**given, "limit": window.limit})
-        return [ArticleDigest(digest, updated, published_at(position)) for digest, updated, position in rows]
+        return [ArticleDigest(key, digest, updated, published_at(position)) for key, digest, updated, position in rows]
     keys, c = article_keys(connection, clauses, window), articles.c
     queries = (sa.select(c.key, c.digest, c.updated, c.position).where(c.key.in_(part)) for part in chunks(keys))
     found = {row.key: row for query in queries for row in connection.execute(query)}
-    return [ArticleDigest(found[key].digest, found[key].updated, published_at(found[key].position)) for key in keys]
+    return [ArticleDigest(row.key, row.digest, row.updated, published_at(row.position)) for row in map(found.__getitem__, keys)]
 
 
 #: Name in the table `state`: month of publication (UTC) -> the newest `updated` of articles that went or went back.
@@ -234,7 +235,7 @@ def _window_of(
 _NEWEST = _window_of(articles.c.key, articles.c.position)
 _NEWEST_OF = _window_of(memberships.c.article_key, memberships.c.position, memberships.c.term_key == sa.bindparam("term"))
 
-_DIGESTS = sa.select(articles.c.digest, articles.c.updated, articles.c.position).limit(sa.bindparam("limit"))
+_DIGESTS = sa.select(articles.c.key, articles.c.digest, articles.c.updated, articles.c.position).limit(sa.bindparam("limit"))
 _DIGESTS_OF = (
     _DIGESTS.join_from(memberships, articles, articles.c.key == memberships.c.article_key)
     .where(memberships.c.term_key == sa.bindparam("term"))

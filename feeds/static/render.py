@@ -17,9 +17,12 @@ from ..feed_formats import Format
 from ..model import PLURALS
 from ..runtime import Runtime
 from ..syndication import documents, lookup
+from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
-from ..syndication.lookup import Document
 from .files import Render
+
+#: Entries that are kept for the feeds that show them, too.
+FRAGMENT_BYTES = 32 * 1024 * 1024
 
 
 def make_renderer(environment: Environment) -> Render:
@@ -50,8 +53,9 @@ class Documents:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.edition = Edition(-1, None)
-        #: The last archive document in all formats: they are asked for one after the other, and made at once.
-        self._archive: tuple[int, str, dict[str, bytes]] = (-1, "", {})
+        self._fragments = FragmentCache(FRAGMENT_BYTES)
+        #: The last feed in all formats: they are asked for one after the other, and made at once.
+        self._last: tuple[int, str, dict[str, bytes]] = (-1, "", {})
 
     def render(self, address: str) -> bytes | None:
         """Return a document's bytes; None where there is none at the address, which may be a page."""
@@ -70,11 +74,8 @@ class Documents:
             from ..newsletter.issues import archive  # mail, which most sites' feeds have nothing of
 
             return self.runtime.read(archive.archive_feed, self.edition.config) if self.edition.config else None
-        if urls.split_archive(path)[1]:
-            if self._archive[:2] != (self.edition.generation, path):
-                self._archive = self.edition.generation, path, {}
-                bodies = self.runtime.read(lookup.find_archive_bodies, self.edition, path)
-                self._archive = self.edition.generation, path, bodies
-            return self._archive[2].get(format.name)
-        found = self.runtime.read(lookup.find_document, self.edition, path, format)
-        return found.body if isinstance(found, Document) else None
+        if self._last[:2] != (self.edition.generation, path):
+            self._last = self.edition.generation, path, {}
+            bodies = self.runtime.read(lookup.find_bodies, self.edition, path, self._fragments)
+            self._last = self.edition.generation, path, bodies
+        return self._last[2].get(format.name)

@@ -6,10 +6,13 @@ unread. Whatever decides the bytes is in the feed's digest (`feed_states`).
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import gzip
 import html
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -20,9 +23,11 @@ from lxml import etree
 
 from .. import urls
 from ..catalog import queries
+from ..catalog.queries import ArticleDigest
 from ..catalog.sort_key import Window
 from ..config.models import Config
-from ..feed_formats import Category, Content, Enclosure, Entry, Format, Person
+from ..database import chunks
+from ..feed_formats import Category, Content, Enclosure, Entry, Format, FragmentFormat, Person
 from ..model import FACETS, PEOPLE, PLURALS, Article, Facet, Feed, FeedState, Term
 from . import feed_states
 from .feed_states import ArchiveDocument, program_version
@@ -94,6 +99,53 @@ def _credit(config: Config, role: str, names: Iterable[str]) -> str:
 
 # -- a feed as bytes -------------------------------------------------------
 
+#: Articles with their bodies that are in memory at once.
+_LOADED = 100
+#: A fragment's key: settings mark (`feed_states.settings_mark`), content policy, format, digest of the article.
+FragmentKey = tuple[str, str, str, str]
+
+
+class FragmentCache:
+    """Fragments of entries (`FragmentFormat`), kept for the next documents that show the same articles.
+
+    Those used last stay, within `max_bytes`. Threads share it; `get` takes no lock.
+    """
+
+    #: What a fragment takes besides its own bytes.
+    OVERHEAD = 400
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes, self.bytes = max_bytes, 0
+        self._fragments: OrderedDict[FragmentKey, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self._mark: tuple[Config | None, str] = (None, "")
+
+    def mark(self, config: Config) -> str:
+        """Return the settings mark, made once as long as the configuration is the same object."""
+        known, mark = self._mark
+        if known is not config:
+            mark = feed_states.settings_mark(config)
+            self._mark = (config, mark)
+        return mark
+
+    def get(self, key: FragmentKey) -> bytes | None:
+        """Return the fragment, None where it is not kept, and mark it as used last."""
+        fragment = self._fragments.get(key)
+        if fragment is not None:
+            with contextlib.suppress(KeyError):  # another thread has just dropped it
+                self._fragments.move_to_end(key)
+        return fragment
+
+    def put(self, key: FragmentKey, fragment: bytes) -> None:
+        """Keep a fragment; beyond the bound those go that were not used for longest."""
+        with self._lock:
+            if key not in self._fragments:
+                self._fragments[key] = fragment
+                self.bytes += len(fragment) + self.OVERHEAD
+            while self.bytes > self.max_bytes:
+                _oldest, dropped = self._fragments.popitem(last=False)
+                self.bytes -= len(dropped) + self.OVERHEAD
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryLinks:
@@ -105,54 +157,113 @@ class HistoryLinks:
     younger: str = ""
 
 
-def render(connection: sa.Connection, config: Config, feed: Feed, state: FeedState, format: Format) -> bytes:
-    """Return the bytes of a feed, not compressed. Call it in the snapshot that `state` was read in."""
-    clauses = resolve_clauses(connection, config, feed)
-    articles = queries.select(connection, config.site, clauses, Window(feed.limit), with_html=feed.content == "full")
-    entries = [entry_of(config, feed, article) for article in articles]
-    return format.render(_content(config, feed, state.updated, entries, format, history_links(config, feed, state, articles)))
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What a document shows: a feed, or a period of its history. `articles` newest first."""
+
+    feed: Feed
+    updated: datetime
+    articles: Sequence[ArticleDigest]
+    links: HistoryLinks
 
 
-def history_links(config: Config, feed: Feed, state: FeedState, articles: Sequence[Article]) -> HistoryLinks:
-    """Return where a feed's history goes on: nowhere if the feed holds all of it. The first of `articles` is its newest."""
-    if not feed.archive or state.articles <= feed.limit or not articles:
+def render(
+    connection: sa.Connection,
+    config: Config,
+    feed: Feed,
+    state: FeedState,
+    formats: Collection[Format],
+    fragments: FragmentCache | None = None,
+) -> dict[str, bytes]:
+    """Return a feed's bytes in some formats, by their names, not compressed; its articles are read once, or not at all.
+
+    Call it in the snapshot that `state` was read in. `fragments` are used and kept.
+    """
+    shown = queries.article_digests(connection, resolve_clauses(connection, config, feed), Window(feed.limit))
+    links = history_links(config, feed, state, shown[0].published if shown else None)
+    return _join(connection, config, _Document(feed, state.updated, shown, links), formats, fragments)
+
+
+def history_links(config: Config, feed: Feed, state: FeedState, newest: int | None) -> HistoryLinks:
+    """Return where a feed's history goes on: nowhere if the feed holds all of it.
+
+    `newest`: when the newest of its articles was published (UTC seconds), None without any.
+    """
+    if not feed.archive or state.articles <= feed.limit or newest is None:
         return HistoryLinks()
-    newest = period_of(feed.archive, int(articles[0].published.timestamp()), config.zone)
-    return HistoryLinks(older=newest.path(feed) if newest else "")
+    period = period_of(feed.archive, newest, config.zone)
+    return HistoryLinks(older=period.path(feed) if period else "")
 
 
 def render_archive(
-    connection: sa.Connection, config: Config, document: ArchiveDocument, formats: Iterable[Format]
-) -> list[bytes]:
-    """Return the bytes of an archive document in each format; its articles are read once."""
+    connection: sa.Connection,
+    config: Config,
+    document: ArchiveDocument,
+    formats: Collection[Format],
+    fragments: FragmentCache | None = None,
+) -> dict[str, bytes]:
+    """Return the bytes of an archive document, as `render`."""
     feed, beside = document.feed, document.neighbours
-    articles = archived_articles(connection, config, document, with_html=feed.content == "full")
-    entries = [entry_of(config, feed, article) for article in articles]
     older, younger = (period.path(feed) if period else "" for period in (beside.older, beside.younger))
     links = HistoryLinks(document.state.path, beside.closed, older, younger)
-    return [format.render(_content(config, feed, document.state.updated, entries, format, links)) for format in formats]
+    return _join(connection, config, _Document(feed, document.state.updated, document.articles, links), formats, fragments)
 
 
-def archived_articles(
-    connection: sa.Connection, config: Config, document: ArchiveDocument, *, with_html: bool = False
-) -> list[Article]:
-    """Return the articles of an archive document, newest first."""
-    clauses = resolve_clauses(connection, config, document.feed)
-    window = Window.published(document.period.first, document.period.end)
-    return queries.select(connection, config.site, clauses, window, with_html=with_html)
+def _join(
+    connection: sa.Connection,
+    config: Config,
+    document: _Document,
+    formats: Collection[Format],
+    fragments: FragmentCache | None,
+) -> dict[str, bytes]:
+    joined = [format for format in formats if isinstance(format, FragmentFormat)]
+    others = [format for format in formats if not isinstance(format, FragmentFormat)]
+    cache = fragments or FragmentCache(0)
+    begin = (cache.mark(config), document.feed.content)
+    keys = [[(*begin, format.name, shown.digest) for format in joined] for shown in document.articles]
+    found = {key: fragment for row in keys for key in row if (fragment := cache.get(key)) is not None}
+    missing = [place for place, row in enumerate(keys) if others or any(key not in found for key in row)]
+    entries: list[Entry] = []
+    for place, entry in _load_entries(connection, config, document, missing):
+        for format, key in zip(joined, keys[place], strict=True):
+            if key not in found:
+                found[key] = format.write_entry(entry, config.site.base_url, config.site.language)
+                cache.put(key, found[key])
+        if others:  # formats of other packages
+            entries.append(entry)
+    made = {format.name: format.render(_content(config, document, entries, format)) for format in others}
+    for number, format in enumerate(joined):
+        made[format.name] = format.join(_content(config, document, (), format), [found[row[number]] for row in keys])
+    return made
 
 
-def _content(
-    config: Config, feed: Feed, updated: datetime, entries: Sequence[Entry], format: Format, links: HistoryLinks
-) -> Content:
-    site = config.site
+def _load_entries(
+    connection: sa.Connection, config: Config, document: _Document, places: Iterable[int]
+) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries at some places of a document, each with its place."""
+    feed = document.feed
+    for part in chunks(places, _LOADED):
+        keys = [document.articles[place].key for place in part]
+        articles = queries.load_articles(connection, config.site, keys, with_html=feed.content == "full")
+        for place, article in zip(part, articles, strict=True):
+            yield place, entry_of(config, feed, article)
+
+
+def archived_articles(connection: sa.Connection, config: Config, document: ArchiveDocument) -> list[Article]:
+    """Return the articles of an archive document without bodies, newest first."""
+    parts = chunks(article.key for article in document.articles)
+    return [found for part in parts for found in queries.load_articles(connection, config.site, part, with_html=False)]
+
+
+def _content(config: Config, document: _Document, entries: Sequence[Entry], format: Format) -> Content:
+    site, feed, links = config.site, document.feed, document.links
     paths = (links.own or feed.path, feed.path if links.own else "", links.older, links.younger)
     address, current, older, younger = (path and urls.url(site.base_url, path, format.extension, feed.query) for path in paths)
     return Content(
         id=feed.id,
         title=feed.title,
         subtitle=feed.subtitle,
-        updated=updated,
+        updated=document.updated,
         language=site.language,
         author=site.title,
         base=site.base_url,

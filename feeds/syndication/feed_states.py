@@ -94,6 +94,11 @@ def _shared_text(config: Config) -> str:
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
+def settings_mark(config: Config) -> str:
+    """Return the mark of all settings and versions that show in the entries of feeds."""
+    return hashlib.sha256(_shared_text(config).encode()).hexdigest()[:24]
+
+
 def _shown(config: Config, shared: str, feed: Feed, links: Sequence[str], window: _Window, former: int) -> tuple[int, str]:
     """Return the `updated` (UTC seconds) that a document shows, and the digest of everything that decides its bytes.
 
@@ -238,12 +243,16 @@ def terms_without_feed(connection: sa.Connection, facets: Collection[str]) -> li
 
 @dataclass(frozen=True, slots=True)
 class ArchiveDocument:
-    """One archive document of a feed, not rendered: a period of its history, and the periods beside it."""
+    """One archive document of a feed, not rendered: a period of its history, and the periods beside it.
+
+    `articles`: what it holds, newest first.
+    """
 
     feed: Feed
     period: ArchivePeriod
     neighbours: AdjacentPeriods
     state: FeedState
+    articles: _Window
 
     @property
     def bucket(self) -> ArchivePeriod:
@@ -275,7 +284,7 @@ def archive_document(connection: sa.Connection, config: Config, feed: Feed, name
     former = queries.newest_former_update(queries.former_updates(connection), period.first, period.end)
     updated, digest = _shown(config, _shared_text(config), feed, links, window, former)
     state = FeedState(period.path(feed), feed.title, len(window), utc_datetime(updated), digest, changed)
-    return ArchiveDocument(feed, period, beside, state)
+    return ArchiveDocument(feed, period, beside, state, window)
 
 
 def history_digest(config: Config, feed: Feed) -> str:

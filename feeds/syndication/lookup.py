@@ -6,7 +6,7 @@ means nothing raises AddressError (404).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from ..errors import AddressError
 from ..feed_formats import Format, load_formats
 from ..model import Feed, FeedState, Selection
 from . import documents, editions, feed_states, feeds
+from .documents import FragmentCache
 from .editions import Edition
 from .feed_states import ArchiveDocument
 
@@ -145,7 +146,12 @@ def list_feeds(connection: sa.Connection) -> list[tuple[FeedState, Selection]]:
 
 
 def find_document(
-    connection: sa.Connection, edition: Edition, path: str, format: Format, known: Known | None = None
+    connection: sa.Connection,
+    edition: Edition,
+    path: str,
+    format: Format,
+    known: Known | None = None,
+    fragments: FragmentCache | None = None,
 ) -> Document | Elsewhere | Gone:
     """Return the document of a feed or of its archive; nothing is rendered where its state is `known`. Raises AddressError."""
     now, config = _current(connection, edition)
@@ -154,28 +160,43 @@ def find_document(
         if not isinstance(archived, ArchiveDocument):
             return archived
         needed = not (known and known(archived.state))
-        [body] = documents.render_archive(connection, config, archived, [format]) if needed else [None]
-        return _document(now, config, archived.state, format, body, closed=archived.neighbours.closed)
+        bodies = documents.render_archive(connection, config, archived, [format], fragments) if needed else {}
+        return _document(now, config, archived.state, format, bodies, closed=archived.neighbours.closed)
     found = find_feed(connection, config, path)
     if not isinstance(found, FoundFeed):
         return found
-    state = found.state
-    body = None if known and known(state) else documents.render(connection, config, found.feed, state, format)
-    return _document(now, config, state, format, body)
+    needed = not (known and known(found.state))
+    bodies = documents.render(connection, config, found.feed, found.state, [format], fragments) if needed else {}
+    return _document(now, config, found.state, format, bodies)
 
 
-def find_archive_bodies(connection: sa.Connection, edition: Edition, path: str) -> dict[str, bytes]:
-    """Return an archive document in all formats, by their names. Raises AddressError, also for what has moved or is gone."""
+def find_bodies(
+    connection: sa.Connection, edition: Edition, path: str, fragments: FragmentCache | None = None
+) -> dict[str, bytes]:
+    """Return a feed or an archive document in all formats, by their names, from one reading of its articles.
+
+    Raises AddressError, also for what has moved or is gone.
+    """
     now, config = _current(connection, edition)
-    found = find_archive(connection, config, path, now.changed)
-    if not isinstance(found, ArchiveDocument):
-        raise AddressError(f"no archive document has the address /{path}")
-    formats = load_formats()
-    return dict(zip(formats, documents.render_archive(connection, config, found, formats.values()), strict=True))
+    formats = load_formats().values()
+    if urls.split_archive(path)[1]:
+        archived = find_archive(connection, config, path, now.changed)
+        if isinstance(archived, ArchiveDocument):
+            return documents.render_archive(connection, config, archived, formats, fragments)
+    else:
+        found = find_feed(connection, config, path)
+        if isinstance(found, FoundFeed):
+            return documents.render(connection, config, found.feed, found.state, formats, fragments)
+    raise AddressError(f"no document has the address /{path}")
 
 
 def find_selection_document(
-    connection: sa.Connection, edition: Edition, text: str, format: Format, known: Known | None = None
+    connection: sa.Connection,
+    edition: Edition,
+    text: str,
+    format: Format,
+    known: Known | None = None,
+    fragments: FragmentCache | None = None,
 ) -> Document | Elsewhere:
     """Return the document of any selection. Raises SelectionError, and AddressError where no term of it exists."""
     now, config = _current(connection, edition)
@@ -191,11 +212,12 @@ def find_selection_document(
         return Elsewhere(feeds.SELECT, feed.query)
     clauses = feeds.resolve_clauses(connection, config, feed)
     state = feed_states.selection_state(connection, config, feed, clauses, now.changed)
-    body = None if known and known(state) else documents.render(connection, config, feed, state, format)
+    needed = not (known and known(state))
+    bodies = documents.render(connection, config, feed, state, [format], fragments) if needed else {}
     # While one of the names is not a term, any rescan may make it one: the groups are not known.
     wanted = sum(len(names) for part in (feed.selection.any, feed.selection.all) for names in part.values())
     groups = clauses.some if sum(map(len, clauses.some)) == wanted else ()
-    return replace(_document(now, config, state, format, body), query=feed.query, groups=groups)
+    return replace(_document(now, config, state, format, bodies), query=feed.query, groups=groups)
 
 
 def _current(connection: sa.Connection, edition: Edition) -> tuple[Edition, Config]:
@@ -207,8 +229,8 @@ def _current(connection: sa.Connection, edition: Edition) -> tuple[Edition, Conf
 
 
 def _document(
-    now: Edition, config: Config, state: FeedState, format: Format, body: bytes | None, *, closed: bool = False
+    now: Edition, config: Config, state: FeedState, format: Format, bodies: Mapping[str, bytes], *, closed: bool = False
 ) -> Document:
     hub = "" if urls.split_archive(state.path)[1] else config.hub_url  # archive documents are not pushed
-    version = (state.path, format, state.digest, state.changed, body)
+    version = (state.path, format, state.digest, state.changed, bodies.get(format.name))
     return Document(*version, config.site.base_url, now.generation, closed=closed, hub=hub)

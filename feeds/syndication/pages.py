@@ -129,7 +129,7 @@ def feed_page(connection: sa.Connection, config: Config, path: str, number: int 
     older, newer = adjacent_pages(number, last)
     history, stats = "", None
     if number is None:  # an older page would change with every article if it named the newest archive, or counted anything
-        history = documents.history_links(config, feed, state, articles).older
+        history = documents.history_links(config, feed, state, published_at(articles[0].position) if articles else None).older
         stats = load_term_stats(connection, config, known) if known else None
     return FeedPage(feed, state, known.term if known else None, articles, number, older, newer, history, stats)
 

@@ -28,7 +28,7 @@ from ..monitoring.health import check_readiness
 from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import feed_states
-from ..syndication.documents import compress
+from ..syndication.documents import FragmentCache, compress
 from . import charts, console, errors
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
@@ -57,6 +57,8 @@ BLUEPRINTS = (
 CACHE_BYTES = 32 * 1024 * 1024
 #: Memory for cards: of a worker, which shows some articles again and again, and of an export, which shows each in ten lists.
 CARD_BYTES, STATIC_CARD_BYTES = 4 * 1024 * 1024, 48 * 1024 * 1024
+#: Entries that are kept for the feeds that show them, too.
+FRAGMENT_BYTES = 8 * 1024 * 1024
 #: How long style and scripts may be kept without asking: not much longer than pages that an upgrade changed with them.
 STATIC_SECONDS = 600
 _MONITORS = ("health", "ready", "metrics")
@@ -97,7 +99,8 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     limiter = RateLimiter(lambda batch: runtime.count(requests.add_batch, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")
     cards = Cards(STATIC_CARD_BYTES if static else CARD_BYTES)
-    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, static)
+    fragments = FragmentCache(FRAGMENT_BYTES)
+    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, fragments, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     flask.url_map.strict_slashes = False

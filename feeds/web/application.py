@@ -11,6 +11,7 @@ from ..config.models import Config
 from ..model import Term
 from ..runtime import Runtime
 from ..syndication import feed_states
+from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
 from .cache import ResponseCache
 from .cards import Cards
@@ -41,6 +42,7 @@ class Application:
     editions: EditionPoller
     limiter: RateLimiter
     cards: Cards
+    fragments: FragmentCache
     static: bool = False
     started: float = field(default_factory=time.time)
     _busy_until: float = 0.0

@@ -51,7 +51,11 @@ def feed_document(path: str, format: Format) -> Answer:
         return moved_permanently(path, format.extension)
     app = application()
     key = request.environ["PATH_INFO"]
-    return find_document(key, format, lambda known: app.runtime.read(lookup.find_document, app.edition, path, format, known))
+    return find_document(
+        key,
+        format,
+        lambda known: app.runtime.read(lookup.find_document, app.edition, path, format, known, app.fragments),
+    )
 
 
 def find_document(key: str, format: Format, find: Find) -> Answer:

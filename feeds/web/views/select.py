@@ -67,7 +67,7 @@ def document(extension: str) -> Answer:
         return find_document(
             f"{_PATH}{format.extension}?{text}",
             format,
-            lambda known: app.runtime.read(lookup.find_selection_document, app.edition, text, format, known),
+            lambda known: app.runtime.read(lookup.find_selection_document, app.edition, text, format, known, app.fragments),
         )
     except SelectionError as error:
         # For feed readers and their logs: text, not a page.
