@@ -11,7 +11,7 @@ import functools
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -54,9 +54,9 @@ def _published(edition: Edition) -> Config:
 
 def shared_mark(config: Config, root: Path) -> str:
     """Return the mark of what shows on every page: templates, words, code and settings. `root` is the site's folder."""
-    feeds = config.feeds.model_dump_json(by_alias=True, exclude={"brotli_archives"})
+    settings = config.site.model_dump_json(), config.feeds.model_dump_json(by_alias=True, exclude={"brotli_archives"})
     templates = [digest_of_folder(folder) for folder in (root / "templates" / "web", resources.TEMPLATES / "web")]
-    return mark_of(_program(), config.site.model_dump_json(), feeds, str(config.newsletter.enabled), *templates)
+    return mark_of(_program(), *settings, str(config.newsletter.enabled), *templates)
 
 
 @functools.cache  # what a process runs is what there was when it began
@@ -337,6 +337,9 @@ def _redirects(site: SiteContent, found: Sequence[SiteFile]) -> Iterator[SiteFil
     lines = [article.line for article in site.articles]
     permalinks = [line for line in lines if line.partition(" ")[2] not in taken]
     mark = site.mark(own, "\n".join(permalinks))
-    table = files.permalink_redirects(permalinks) | own
     for path, write in files.REDIRECT_FILES.items():
-        yield SiteFile(path, mark, make=functools.partial(write, table))
+        yield SiteFile(path, mark, make=functools.partial(_redirect_file, write, permalinks, own))
+
+
+def _redirect_file(write: Callable[[Mapping[str, str]], bytes], permalinks: list[str], own: Mapping[str, str]) -> bytes:
+    return write({**files.permalink_redirects(permalinks), **own})
