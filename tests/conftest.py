@@ -6,7 +6,9 @@ equal tests give equal bytes.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import fcntl
 import functools
 import http.client
 import os
@@ -32,12 +34,14 @@ from hypothesis import HealthCheck, settings
 from feeds import rescan as rescan_
 from feeds.config.environment import Environment
 from feeds.database import backup, connect, ensure_tables, reading, writing
-from feeds.database.tables import metadata
+from feeds.database.tables import files, metadata
 from feeds.model import RescanReport
 from feeds.runtime import Runtime
+from feeds.store import walk
 from feeds.store.parser_pool import ParserPool
 
-from . import postgresql
+from . import compiling, postgresql
+from .examples import some
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOCALES = CHECKOUT / "feeds" / "locale"
@@ -47,13 +51,21 @@ WRITTEN = 1_735_689_600  # 2025-01-01T00:00:00Z: the time stamp of the first fil
 NOW = 1_767_225_600  # 2026-01-01T00:00:00Z: the first rescan
 
 # An operator's own settings are not the tests'; what they start inherits this, too.
-_KEPT = ("FEEDS_CORPUS", "FEEDS_FUZZ", "FEEDS_FAULT_ROUNDS")
+_KEPT = ("FEEDS_CORPUS", "FEEDS_FUZZ", "FEEDS_FAULT_ROUNDS", "FEEDS_TEST_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("FEEDS_") and not name.startswith(_KEPT)]:
     del os.environ[_name]
 
+compiling.keep_modules()
+compiling.keep_templates()
+compiling.keep_addresses()
+
 # `make fuzz` and each run anew look further: examples are other ones every time.
 settings.register_profile(
-    "feeds", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "feeds",
+    max_examples=some(50),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("feeds")
 
@@ -103,7 +115,12 @@ def article_text(path: str, **fields: Any) -> str:
     date = fields.get("date", ARTICLE["date"])
     header = {**ARTICLE, "id": id, "permalink": f"/article-{id}-1.html", "updated": date, **fields}
     header = {key: value for key, value in sorted(header.items()) if value is not ...}
-    return f"---\n{yaml.safe_dump(header, allow_unicode=True, sort_keys=True)}---\n\n{body}"
+    return f"---\n{dump(header)}---\n\n{body}"
+
+
+def dump(values: Any) -> str:
+    """YAML from libyaml, which takes a seventh of the time."""
+    return str(yaml.dump(values, Dumper=yaml.CSafeDumper, allow_unicode=True))
 
 
 # -- which database: `pytest --database=postgresql` ---------------------------
@@ -134,7 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
         postgresql.prepare(url)
         os.environ[SERVER] = url
     if config.getoption("--database") == "postgresql":  # what is open to hypothesis is what both do alike
-        settings.register_profile("postgresql", settings.get_profile("feeds"), max_examples=30)
+        settings.register_profile("postgresql", settings.get_profile("feeds"), max_examples=some(30))
         settings.load_profile("postgresql")
 
 
@@ -202,24 +219,41 @@ def drop_database(root: Path) -> None:
 
 
 class Site:
-    """A site's folder (config/, articles/, var/) and a service over it. Paths of articles are below the store."""
+    """A site's folder (config/, articles/, var/) and a service over it. Paths of articles are below the store.
 
-    def __init__(self, root: Path, **settings: Any) -> None:
+    It is empty, or as the `template` is after its last rescan, which costs a fifth of making it anew.
+    """
+
+    def __init__(self, root: Path, template: Site | None = None, **settings: Any) -> None:
         self.root = root
         self.config_dir = root / "config"
         self.store = root / "articles"
-        self.now = NOW
-        self._written = WRITTEN
-        self.config_dir.mkdir(parents=True)
-        self.store.mkdir()
-        self.set("site.yaml", SITE_YAML)
-        self.set("feeds.yaml", FEEDS_YAML)
+        self.now = template.now if template else NOW
+        self._written = template._written if template else WRITTEN
+        root.mkdir(parents=True)
+        if template:
+            shutil.copytree(template.config_dir, self.config_dir)
+            shutil.copytree(template.store, self.store)
+        else:
+            self.config_dir.mkdir()
+            self.store.mkdir()
+            self.set("site.yaml", SITE_YAML)
+            self.set("feeds.yaml", FEEDS_YAML)
         if settings:
             self.settle("site.yaml", **settings)
-        settle_database(root)
+        settle_database(root, template)
         self.environment = Environment.read(self.config_dir, {})
         self.runtime = Runtime(self.environment, create=True)
         self.runtime.prepare()
+        if template:
+            self._know_copies()
+
+    def _know_copies(self) -> None:
+        """As a rescan does that finds the copied files unchanged: a copy has the time of its making."""
+        stamps = [{"copied": path, "seen": stamp} for path, stamp in walk.list_files(str(self.store)).files.items()]
+        known = sa.update(files).where(files.c.path == sa.bindparam("copied")).values(stamp=sa.bindparam("seen"))
+        with writing(self.runtime.engine) as connection:
+            connection.execute(known, stamps)
 
     @property
     def database(self) -> Path:
@@ -243,8 +277,8 @@ class Site:
     def settle(self, file: str, **settings: Any) -> None:
         """Some settings of config/FILE; the others stay."""
         path = self.config_dir / file
-        merged = {**(yaml.safe_load(path.read_text("utf-8")) or {}), **settings}
-        self.set(file, yaml.safe_dump(merged, allow_unicode=True))
+        merged = {**(yaml.load(path.read_text("utf-8"), Loader=yaml.CSafeLoader) or {}), **settings}
+        self.set(file, dump(merged))
 
     def rescan(self, now: int | None = None, *, progress: Any = None, stop: Any = None, **options: Any) -> RescanReport:
         """Rescan at `now`, or a minute after the rescan before."""
@@ -301,11 +335,11 @@ class Site:
 
 @pytest.fixture
 def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Makes further sites: `new_site(title="...")`, settings as in site.yaml."""
+    """Makes further sites: `new_site(title="...")`, settings as in site.yaml; `template` is another one to copy."""
     made: list[Site] = []
 
-    def make(**settings: Any) -> Site:
-        made.append(Site(tmp_path / f"site{len(made) or ''}", **settings))
+    def make(template: Site | None = None, **settings: Any) -> Site:
+        made.append(Site(tmp_path / f"site{len(made) or ''}", template, **settings))
         return made[-1]
 
     yield make
@@ -359,17 +393,70 @@ def tool() -> Callable[[str], str]:
     return find
 
 
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
-    """Debian's browser, driven by playwright, whose event loop runs in this thread: no longer than for one module."""
+class Driven:
+    """Debian's browser, driven by playwright, whose event loop runs in this thread: only `at_work`, as tests run loops, too."""
+
+    def __init__(self, driver: Any, path: str) -> None:
+        as_root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        self._driver = driver.start()
+        self._loop = asyncio.get_running_loop()
+        self.browser = self._driver.chromium.launch(executable_path=path, args=as_root)
+        asyncio._set_running_loop(None)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[Any]:
+        asyncio._set_running_loop(self._loop)
+        yield self.browser
+        asyncio._set_running_loop(None)
+
+    def close(self) -> None:
+        with self.at_work():
+            self.browser.close()
+            self._driver.stop()
+
+
+@pytest.fixture(scope="session")
+def driven(tool: Callable[[str], str]) -> Iterator[Driven]:
+    """One browser for all tests of a process, each with contexts of its own."""
     from playwright.sync_api import sync_playwright
 
-    path = tool("chromium")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+    started = Driven(sync_playwright(), tool("chromium"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def chromium(driven: Driven) -> Iterator[Any]:
+    with driven.at_work() as browser:
         yield browser
-        browser.close()
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, once for all processes of a run: who comes second waits."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = folder.with_suffix(".part")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            make(making)
+            making.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def npm_packages(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what tests/interop/package.json names. Do not write to it."""
+
+    def install(folder: Path) -> None:
+        shutil.copy(CHECKOUT / "tests" / "interop" / "package.json", folder)
+        command = [tool("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "npm", install)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from feeds.config.load import load_config, parse_yaml
 from feeds.config.models import FeedSettings
 from feeds.errors import EditError
 from tests.conftest import CHECKOUT
+from tests.examples import some
 
 DEFAULT = (CHECKOUT / "config" / "feeds.yaml").read_text("utf-8")
 ENTRY: dict[str, Any] = {"name": "new", "title": "新的", "select": {"tag": ["内核"]}}
@@ -58,7 +59,7 @@ def read(text: str) -> FeedSettings:
 
 
 @given(ENTRIES)
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 def test_a_feed_that_is_added_and_removed_leaves_the_shipped_file_as_it_was(entry: dict[str, Any]) -> None:
     added = edit.put_feed(DEFAULT, entry)
     assert added.startswith(DEFAULT)
@@ -66,7 +67,7 @@ def test_a_feed_that_is_added_and_removed_leaves_the_shipped_file_as_it_was(entr
 
 
 @given(ENTRIES)
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 def test_whatever_is_written_is_read_as_it_was_meant(entry: dict[str, Any]) -> None:
     before, after = read(DEFAULT), read(edit.put_feed(DEFAULT, entry))
     *others, made = after.feeds
@@ -77,7 +78,7 @@ def test_whatever_is_written_is_read_as_it_was_meant(entry: dict[str, Any]) -> N
 
 
 @given(ENTRIES, ENTRIES)
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 def test_a_feed_that_is_changed_twice_is_as_it_was_changed_last(first: dict[str, Any], second: dict[str, Any]) -> None:
     changed = edit.put_feed(edit.put_feed(DEFAULT, first), {**second, "name": first["name"]})
     assert read(changed).feeds == read(edit.put_feed(DEFAULT, {**second, "name": first["name"]})).feeds
@@ -215,7 +216,7 @@ def test_a_feed_that_is_not_there_cannot_be_removed() -> None:
 
 
 @given(st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry["name"]), st.integers(0, 4), ENTRIES, st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=some(50))
 def test_files_of_any_style_keep_every_other_entry(
     rows: list[dict[str, Any]], indent: int, entry: dict[str, Any], flow: bool
 ) -> None:

@@ -33,6 +33,7 @@ from feeds.static.site_files import Exporter
 from feeds.store.parse import ParseSettings, parse_article
 from feeds.syndication import documents, lookup
 from feeds.web.app import create_app
+from tests.examples import some
 
 FOOTER = "\n\n---\n\nvia: https://example.org/x\n\n作者：[Ada](https://a) 译者：[wxy](https://b) 校对：[geekpi](https://c)\n"
 
@@ -180,7 +181,7 @@ def test_a_file_is_read_without_its_comments_whatever_they_are(text_of: Any, com
 
 
 @given(COMMENTS, st.sampled_from(sorted(DAMAGES)), st.integers(0, 10**6), st.booleans())
-@settings(max_examples=400)
+@settings(max_examples=some(400))
 def test_a_file_is_read_without_its_comments_however_it_is_damaged(
     text_of: Any, comments: Any, damage: str, at: int, footer: bool
 ) -> None:
@@ -191,7 +192,7 @@ def test_a_file_is_read_without_its_comments_however_it_is_damaged(
 
 
 @given(data=st.data())
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 def test_nothing_of_any_comment_leaves_a_site(data: st.DataObject, new_site: Any, text_of: Any) -> None:
     folder = Path(tempfile.mkdtemp(prefix="feeds-test-"))
     site = type(new_site())(folder / "site", article_url="", max_file_bytes=65536)

@@ -33,6 +33,7 @@ from feeds.store.git import explain
 from feeds.syndication import pages
 from feeds.web.app import create_app
 from feeds.web.fast_path import FastPath
+from tests.examples import some
 
 WORD = "zqs3cret"
 TOKEN = f"{WORD}-of-the-operator"
@@ -174,13 +175,13 @@ def told(call: Callable[[str], object], url: str) -> str:
     return ""
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(scheme=st.sampled_from(["smtp", "smtps", "http", ""]), shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_mail_server_is_never_quoted(scheme: str, shape: str, password: str) -> None:
     is_free_of_secrets(told(smtp_session.parse_servers, shape.format(scheme, password)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(scheme=st.sampled_from(["imap", "imaps", "http", ""]), shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_mailbox_is_never_quoted(scheme: str, shape: str, password: str) -> None:
     is_free_of_secrets(told(sources.Account.parse, shape.format(scheme, password)))
@@ -189,7 +190,7 @@ def test_an_address_of_a_mailbox_is_never_quoted(scheme: str, shape: str, passwo
 DATABASES = st.sampled_from(["postgresql", "postgresql+psycopg", "postgres", "mysql", "sqlit", "", "x y"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(scheme=DATABASES, shape=SHAPES, password=PASSWORD)
 def test_an_address_of_a_database_is_never_quoted(scheme: str, shape: str, password: str) -> None:
     is_free_of_secrets(told(database.connect, shape.format(scheme, password)))

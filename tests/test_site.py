@@ -8,8 +8,9 @@ import re
 import shutil
 import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -75,22 +76,18 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.mark.interop
-def test_a_browser_asks_nobody_else_and_has_nothing_to_complain_about(address: str, tool: Callable[[str], str]) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_a_browser_asks_nobody_else_and_has_nothing_to_complain_about(address: str, chromium: Any) -> None:
     asked: list[str] = []
     faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        for name in ("index", "design", "reference/settings", "mail-server"):
-            page.goto(f"{address}/{name}.html", wait_until="networkidle" if name == "index" else "load")
-            assert page.locator("h1").count() == 1, name
-        page.goto(f"{address}/design.html")
-        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
-        browser.close()
+    page = chromium.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    for name in ("index", "design", "reference/settings", "mail-server"):
+        page.goto(f"{address}/{name}.html", wait_until="networkidle" if name == "index" else "load")
+        assert page.locator("h1").count() == 1, name
+    page.goto(f"{address}/design.html")
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    page.close()
     assert asked and not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
     assert not faults
 

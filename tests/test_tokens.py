@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.tokens import DAY, PREFERENCE_DAYS, UNDATED, Tokens
+from tests.examples import some
 
 NOW = 1_767_571_200  # 2026-01-05T00:00:00Z
 TOKENS, FOREIGN = Tokens("a secret of the tests"), Tokens("another secret")
@@ -49,7 +50,7 @@ def test_each_purpose_reads_its_own(number: int) -> None:
         assert read(TOKENS, make(TOKENS, number)) is not None
 
 
-@settings(max_examples=10)
+@settings(max_examples=some(10))
 @given(number=numbers)
 @pytest.mark.parametrize(("made", "asked"), list(permutations(PURPOSES, 2)))
 def test_a_token_of_one_purpose_is_nothing_to_the_reader_of_another(made: str, asked: str, number: int) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.admin import reports
+from tests.examples import some
 from tests.test_privacy import COMMENTS, DAMAGES, FOOTER, SECRETS, SHAPES
 
 
@@ -21,7 +22,7 @@ def shown(text: str) -> str:
 
 
 @given(COMMENTS, st.sampled_from(sorted(DAMAGES)), st.integers(0, 10**6), st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=some(150))
 def test_no_comment_is_shown_however_the_file_is_damaged(
     text_of: Any, comments: Any, damage: str, at: int, footer: bool
 ) -> None:
@@ -31,7 +32,7 @@ def test_no_comment_is_shown_however_the_file_is_damaged(
 
 
 @given(SHAPES)
-@settings(max_examples=50)
+@settings(max_examples=some(50))
 def test_no_comment_is_shown_whatever_its_shape(text_of: Any, comments: Any) -> None:
     assert not SECRETS.search(shown(text_of("1.md", comments_data=comments)).encode("utf-8", "replace"))
 

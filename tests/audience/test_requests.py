@@ -15,6 +15,7 @@ from feeds.audience import requests
 from feeds.audience.requests import Batch, Counts
 from feeds.counters import FEEDS
 from feeds.database import tables
+from tests.examples import some
 
 DAY = 740_000
 
@@ -105,7 +106,7 @@ COUNTS = st.builds(Counts, *(st.integers(0, 1000) for _ in Counts._fields))
 
 
 @given(st.lists(st.dictionaries(KEYS, COUNTS, max_size=6), max_size=6))
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 def test_nothing_is_lost_or_counted_twice_in_whatever_order_it_comes(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[Any, Counts]]
 ) -> None:

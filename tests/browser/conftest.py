@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ from typing import Any
 import pytest
 
 from .live_site import LiveSite
-
-PACKAGES = Path(__file__).resolve().parents[1] / "interop" / "package.json"
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +21,6 @@ def live_site(running: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def axe(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+def axe(npm_packages: Path) -> str:
     """The source of axe-core, from npm."""
-    folder = tmp_path_factory.mktemp("axe")
-    shutil.copy(PACKAGES, folder)
-    command = [tool("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert installed.returncode == 0, installed.stderr
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+    return (npm_packages / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")

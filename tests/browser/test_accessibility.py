@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -55,22 +56,44 @@ _RUN = """async () => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def windows(driven: Any, live_site: LiveSite) -> Iterator[Callable[[str, bool], Any]]:
+    """`windows(language, operator)`: a page that stays open, of a reader or of the operator, who has signed in."""
+    opened: dict[tuple[str, bool], Any] = {}
+
+    def window(language: str, operator: bool) -> Any:
+        if (language, operator) not in opened:
+            context = driven.browser.new_context(locale=language, reduced_motion="reduce")
+            context.add_cookies([{"name": "language", "value": language, "url": live_site.base}])
+            page = context.new_page()
+            page.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
+            if operator:
+                live_site.sign_in(page)
+            opened[language, operator] = page
+        return opened[language, operator]
+
+    yield window
+    with driven.at_work():
+        for page in opened.values():
+            page.context.close()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_no_violation(chromium: Any, live_site: LiveSite, axe: str, page: str, language: str) -> None:
-    context = chromium.new_context(viewport={"width": 375, "height": 800}, locale=language, reduced_motion="reduce")
-    try:
-        context.add_cookies([{"name": "language", "value": language, "url": live_site.base}])
-        opened = context.new_page()
-        opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
-        if page.startswith("/operator/") and page != "/operator/sign-in":
-            live_site.sign_in(opened)
-        assert opened.goto(live_site.page_of(READER, page)).status in (200, 404)
-        assert opened.locator("html").get_attribute("lang") == language
-        opened.evaluate(axe)
-        for width, scheme in ((375, "dark"), (1280, "light")):
-            opened.set_viewport_size({"width": width, "height": 800})
-            opened.emulate_media(color_scheme=scheme)
-            assert opened.evaluate(_RUN) == [], (width, scheme)
-    finally:
-        context.close()
+def test_axe_finds_no_violation(
+    chromium: Any, live_site: LiveSite, axe: str, windows: Callable[[str, bool], Any], page: str, language: str
+) -> None:
+    opened = windows(language, page.startswith("/operator/") and page != "/operator/sign-in")
+    sights = ((375, "dark"), (1280, "light"))
+    _look(opened, *sights[0])
+    assert opened.goto(live_site.page_of(READER, page)).status in (200, 404)
+    assert opened.locator("html").get_attribute("lang") == language
+    opened.evaluate(axe)
+    for sight in sights:
+        _look(opened, *sight)
+        assert opened.evaluate(_RUN) == [], sight
+
+
+def _look(page: Any, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)

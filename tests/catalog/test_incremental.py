@@ -28,6 +28,7 @@ from feeds.feed_formats import load_formats
 from feeds.model import Article, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
 from feeds.syndication import editions, lookup
+from tests.examples import some
 
 PATHS = [f"{folder}{name}.md" for folder in ("", "2020/01/", "深/") for name in ("a", "b", "c")]
 #: One spelling each: which of several is shown depends on what was published first, on purpose.
@@ -316,5 +317,5 @@ class Crowd(RuleBasedStateMachine):
 @pytest.mark.parametrize(("machine", "examples"), [(Store, 8), (Crowd, 30)])
 def test_random_histories(machine: type[RuleBasedStateMachine], examples: int, new_site: Any) -> None:
     machine.make_site = staticmethod(type(new_site()))
-    chosen = settings(max_examples=examples, stateful_step_count=20, report_multiple_bugs=False)
+    chosen = settings(max_examples=some(examples), stateful_step_count=20, report_multiple_bugs=False)
     run_state_machine_as_test(machine, settings=chosen)

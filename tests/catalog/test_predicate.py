@@ -18,6 +18,7 @@ from feeds.model import ParsedArticle, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
 from feeds.store.parse import ParsedFile
 from feeds.store.walk import FileChanges
+from tests.examples import some
 
 NAMES = ["Linux", "linux", "LINUX", "内核", "Straße", "STRASSE", "K8s", "Kubernetes", "é", "e\u0301", "云"]
 FACETS = ["tag", "translator", "category"]
@@ -44,7 +45,7 @@ def parsed(number: int, names: dict[str, tuple[str, ...]]) -> ParsedArticle:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(
     aliases=ALIASES,
     former=ALIASES,

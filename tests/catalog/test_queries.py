@@ -19,6 +19,7 @@ from feeds.config.models import Site
 from feeds.model import FACETS, Article, Selection
 from feeds.monitoring import health
 from feeds.selections import Aliases
+from tests.examples import some
 
 NONE = Aliases.from_config({})
 TAGS = ["Linux", "LINUX", "内核", "C++", "TCP/IP", ".NET", "Ubuntu 11.04"]
@@ -93,7 +94,7 @@ def holds(fields: dict[str, Any], selection: Selection) -> bool:
     return some and each and none
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(articles=st.lists(ARTICLE, max_size=12), selections=st.lists(SELECTION, min_size=8, max_size=8), data=st.data())
 def test_a_selection_gives_what_a_filter_over_all_articles_gives(
     stores: Any, articles: list[dict[str, Any]], selections: list[Selection], data: st.DataObject

@@ -11,11 +11,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
+from tests.examples import some
+
 EXAMPLES = int(os.environ.get("FEEDS_FUZZ_EXAMPLES", 0))
 
 
 def fuzz(usual: int, **strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """`given` by name, for `usual` examples where the environment does not say how many."""
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    bounds = settings(max_examples=EXAMPLES or usual, deadline=None, derandomize=not EXAMPLES, suppress_health_check=checks)
+    bounds = settings(
+        max_examples=EXAMPLES or some(usual), deadline=None, derandomize=not EXAMPLES, suppress_health_check=checks
+    )
     return lambda test: bounds(given(**strategies)(test))

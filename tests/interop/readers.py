@@ -336,8 +336,7 @@ def _sfeed_row(row: list[str]) -> Values:
 
 def install_npm(folder: Path) -> None:
     """What package.json names, into `folder`; visits of readers from npm want it in their own folder's parent."""
-    for name in ("package.json", "show.mjs"):
-        shutil.copy(HERE / name, folder)
+    shutil.copy(HERE / "package.json", folder)
     command = [_tool("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -348,6 +347,7 @@ def _node(reader: str) -> Callable[[Path, str], Seen]:
         root = folder.parent
         if not (root / "node_modules").exists():
             install_npm(root)
+        shutil.copy(HERE / "show.mjs", root)
         done = subprocess.run([_tool("node"), "show.mjs", reader, url], cwd=root, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         feed = json.loads(done.stdout)

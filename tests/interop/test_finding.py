@@ -6,20 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from feeds.static.render import make_renderer
 
 pytestmark = pytest.mark.interop
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[[str], str]) -> Iterator[Any]:
-    path = tool("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

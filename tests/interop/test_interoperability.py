@@ -20,9 +20,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.interop
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
-def test_the_page_says_what_a_reader_shows(reader: Reader, served: Served, tool: Callable[[str], str], tmp_path: Path) -> None:
+def test_the_page_says_what_a_reader_shows(
+    reader: Reader, served: Served, tool: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     for name in reader.tools:
         tool(name)
+    if "npm" in reader.tools:
+        (tmp_path / "node_modules").symlink_to(request.getfixturevalue("npm_packages") / "node_modules")
     folder = tmp_path / reader.name
     folder.mkdir()
     found = differences(read_page(PAGE.read_text("utf-8")), facts_of(reader, served, folder))

@@ -30,6 +30,7 @@ from feeds.newsletter.bounces import MailboxError, booking, parser
 from feeds.newsletter.bounces.sources import Account, Maildir
 from feeds.tokens import Tokens
 from tests.conftest import settle_database
+from tests.examples import some
 
 CASES = Path(__file__).with_name("cases") / "bounces"
 NOW = 1_767_571_200
@@ -381,7 +382,7 @@ def test_no_bytes_make_reading_fail(raw: bytes) -> None:
     _no_harm(raw)
 
 
-@settings(max_examples=150)
+@settings(max_examples=some(150))
 @given(st.sampled_from(sorted(EXPECTED)), st.data())
 def test_no_damage_to_a_report_makes_reading_fail_or_a_token_valid(name: str, data: st.DataObject) -> None:
     raw = bytearray(case(name, TOKEN="7.1." + "a" * 20, LINK="1-1-" + "b" * 32))
@@ -393,7 +394,7 @@ def test_no_damage_to_a_report_makes_reading_fail_or_a_token_valid(name: str, da
     _no_harm(bytes(raw))
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(raw=st.one_of(st.binary(max_size=200), st.sampled_from(sorted(EXPECTED)).map(lambda name: case(name, TOKEN="1.1.x"))))
 def test_no_bytes_change_a_subscriber_without_a_valid_token(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     mailing = Mailing(tmp_path_factory.mktemp("harmless") / "site")

@@ -14,6 +14,7 @@ from feeds.database import tables
 from feeds.newsletter.subscribers import choices, preferences, unsubscribe
 from feeds.newsletter.subscribers.preferences import PreferenceChanges
 from feeds.newsletter.subscribers.records import Settings
+from tests.examples import some
 
 from .club import DAY, NOW, Club, link
 
@@ -54,7 +55,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     club.site.close()
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(own=chosen, strangers=st.lists(chosen, min_size=1, max_size=14), number=st.integers(0, 10**6))
 def test_whatever_a_stranger_chooses_the_owner_brings_back_exactly_what_was(
     shared: Club, own: Choices, strangers: list[Choices], number: int
@@ -153,7 +154,7 @@ def test_earlier_choices_are_kept_for_a_time_and_go_with_the_subscriber(club: Cl
     assert club.rows(sa.select(tables.subscribers.c.previous, tables.subscribers.c.changed)) == [(None, None)]
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(own=chosen, days=st.integers(0, 10), number=st.integers(0, 10**6))
 def test_undoing_brings_back_every_choice_and_how_far_it_had_come(shared: Club, own: Choices, days: int, number: int) -> None:
     club, s = shared, tables.subscriptions.c

@@ -22,6 +22,7 @@ from feeds.newsletter.issues.sections import arrange_sections
 from feeds.newsletter.messages.composer import MAX_HTML, DigestComposer
 from feeds.newsletter.messages.mime import Fragment, encode_base64, encode_part, join_text
 from feeds.newsletter.messages.templates import TemplateFault
+from tests.examples import some
 
 from .composing import BASE, FOLDER, NOW, TOKENS, article, composer, config, content, read, recipient
 
@@ -237,7 +238,7 @@ nasty = st.sampled_from(
 strange = st.lists(nasty | st.text(max_size=20), max_size=6).map("".join)
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(title=strange, summary=strange, name=strange, site=strange)
 def test_no_text_becomes_markup_or_a_field_or_a_template(title: str, summary: str, name: str, site: str) -> None:
     made = article(1, title=title, summary=summary, authors=(Credit(name),), translators=(), tags=(Credit(name),))

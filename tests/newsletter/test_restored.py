@@ -26,6 +26,7 @@ from feeds.newsletter.subscribers.restored import Departed
 from feeds.newsletter.subscribers.signup import RequestedSubscription, enter_subscriber
 from feeds.rescan import check_marks
 from feeds.runtime import Runtime
+from tests.examples import some
 
 from .club import NOW, Club
 
@@ -176,7 +177,7 @@ WAYS = {"present": lambda _club: None, "lost": lose, "damaged": damage, "begun a
 STEPS = st.tuples(st.integers(0, PEOPLE - 1), st.sampled_from(EVENTS), st.sampled_from((0, 1, 60, 86400)))
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(
     before=st.lists(STEPS, min_size=10, max_size=30),
     after=st.lists(STEPS, min_size=5, max_size=30),

@@ -17,6 +17,7 @@ from feeds.newsletter.subscribers.email_address import EmailAddressError
 from feeds.newsletter.subscribers.preferences import PreferenceChanges, WishError
 from feeds.newsletter.subscribers.records import Wish
 from feeds.newsletter.subscribers.signup import SignupForm
+from tests.examples import some
 
 from .club import DAY, NOW, Club, link
 
@@ -518,7 +519,7 @@ class Life:
         self.own = self.club.site.runtime.tokens().preferences(known[0][0], known[0][1], self.now) if known else ""
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(actions=ACTIONS)
 def test_whatever_happens_only_fresh_consent_makes_an_address_active(
     actions: list[str], tmp_path_factory: pytest.TempPathFactory

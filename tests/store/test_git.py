@@ -30,6 +30,7 @@ from feeds.store import git
 from feeds.store.git import Change, Commit
 from feeds.syndication import lookup
 from feeds.web.app import create_app
+from tests.examples import some
 
 START = 1_600_000_000  # 2020-09-13T12:26:40Z: the first commit; each is a day later than the one before
 DAY = 86400
@@ -901,7 +902,7 @@ _PATHS = st.sampled_from(["a.md", "b.md", "x/a.md", "x/b.md"])
 _EDITS = st.lists(st.tuples(st.sampled_from("write delete rename edit".split()), _PATHS, _PATHS, st.booleans()), max_size=12)
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(edits=_EDITS)
 def test_dates_brought_up_to_date_are_those_of_a_catalog_from_scratch(
     edits: list[tuple[str, str, str, bool]], new_site: Callable[..., Any]

@@ -25,6 +25,7 @@ from feeds.runtime import Runtime
 from feeds.store.walk import WINDOW_SECONDS, RemovalGuard, paths_digest
 from feeds.syndication import editions, feeds, lookup, pages
 from tests.conftest import Site
+from tests.examples import some
 
 GUARD = RemovalGuard(percent=20, articles=10)
 COUNTS = st.integers(0, 2000)
@@ -269,7 +270,7 @@ STEPS = st.lists(st.tuples(st.sets(st.integers(1, 40)), st.booleans()), min_size
 
 
 @given(steps=STEPS)
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 def test_whatever_goes_and_comes_back_the_catalog_ends_as_if_nothing_had_been_held(
     steps: list[tuple[set[int], bool]], tmp_path_factory: pytest.TempPathFactory, text_of: Any
 ) -> None:

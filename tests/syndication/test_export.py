@@ -29,6 +29,7 @@ from feeds.static.site_files import Exporter, digest_of_folder
 from feeds.static.targets import Manifest
 from feeds.syndication import lookup
 from feeds.web.app import create_app
+from tests.examples import some
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -566,7 +567,7 @@ def edit(site: Any, kind: str, *what: Any) -> None:
         site.settle("feeds.yaml", facets=facets, moved=moved, gone=["tags/C#"])
 
 
-@settings(max_examples=5)
+@settings(max_examples=some(5))
 @given(edits=EDITS)
 def test_after_any_edits_the_tree_is_what_a_fresh_export_makes(
     new_site: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[Any, ...]]

@@ -21,6 +21,7 @@ from feeds.feed_formats import load_formats
 from feeds.static.export import Options
 from feeds.static.site_files import Exporter
 from feeds.syndication import lookup
+from tests.examples import some
 
 PATHS = [f"{number}.md" for number in range(1, 7)]
 #: Published in four months, edited then or later: an older state of a file is one with an older `updated`.
@@ -80,7 +81,7 @@ def updated(document: lookup.Document) -> float | None:
     return None
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(commits=COMMITS, walk=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=2, max_size=6))
 def test_neither_goes_back_in_any_history_and_an_etag_has_one_body(
     new_site: Any, commits: list[dict[str, dict[str, Any]]], walk: list[tuple[int, bool]]

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import Client
 
 from feeds.web.app import create_app
-from tests.conftest import settle_database
+from tests.conftest import Site, settle_database
 
 FEEDS_YAML = """\
 facets:
@@ -44,9 +44,26 @@ def fill(site: Any) -> Any:
     return site
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """That site once for all. Do not write to it."""
+    site = fill(Site(tmp_path_factory.mktemp("filled") / "site"))
+    yield site
+    site.remove()
+
+
 @pytest.fixture
-def web_site(site: Any) -> Any:
-    return fill(site)
+def web_site(new_site: Callable[..., Site], filled: Site) -> Site:
+    """A copy of one's own."""
+    return new_site(filled)
+
+
+@pytest.fixture(scope="session")
+def filled_client(filled: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """An application for all tests that only ask, over a copy of its own: what is asked for is counted."""
+    site = Site(tmp_path_factory.mktemp("asked") / "site", filled)
+    yield new_client(site)
+    site.remove()
 
 
 @pytest.fixture

@@ -16,12 +16,18 @@ from feeds.syndication import lookup
 EXTENSIONS = ("", ".atom", ".rss", ".json")
 
 
+@pytest.fixture
+def client(filled_client: Client) -> Client:
+    """These tests only ask."""
+    return filled_client
+
+
 def get(client: Client, path: str, **headers: str) -> Any:
     return client.get(path, headers=headers)
 
 
-def test_every_feed_and_its_page_answer_at_their_canonical_addresses(web_site: Any, client: Client) -> None:
-    paths = [state.path for state, _selection in web_site.runtime.read(lookup.list_feeds)]
+def test_every_feed_and_its_page_answer_at_their_canonical_addresses(filled: Any, client: Client) -> None:
+    paths = [state.path for state, _selection in filled.runtime.read(lookup.list_feeds)]
     assert {"tags/C++", "tags/C#", "tags/~2ENET", "tags/TCP~2FIP", "tags/~2E.", "tags/50%", "tags/x~2Eatom"} <= set(paths)
     for path in paths:
         for extension in EXTENSIONS:
@@ -110,7 +116,8 @@ def test_a_retired_feed_is_410_in_every_format_and_as_a_page(client: Client, ask
     assert answered.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_feed_can_be_moved_or_retired_while_the_service_runs(web_site: Any, client: Client) -> None:
+def test_a_feed_can_be_moved_or_retired_while_the_service_runs(web_site: Any, make_client: Callable[[Any], Client]) -> None:
+    client = make_client(web_site)
     assert client.get("/tags/C++.atom").status_code == 200
     web_site.settle("feeds.yaml", gone=["tags/C++"], moved={"tags/C#": "tags/Linux"})
     web_site.rescan()

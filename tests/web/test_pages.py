@@ -159,13 +159,13 @@ def test_older_pages_are_numbered_from_the_oldest_and_stay_as_articles_are_added
 
 
 @pytest.mark.parametrize("address", ["/all/page/0", "/all/page/2", "/all/page/01", "/all/page/x", "/nothing/page/1"])
-def test_a_page_that_does_not_exist_is_not_found(client: Client, address: str) -> None:
-    assert client.get(address).status_code == 404
+def test_a_page_that_does_not_exist_is_not_found(filled_client: Client, address: str) -> None:
+    assert filled_client.get(address).status_code == 404
 
 
-def test_older_pages_of_a_moved_or_misspelt_tag_are_elsewhere(client: Client) -> None:
-    assert client.get("/tags/linux/page/1").headers["Location"] == "/tags/Linux/page/1"
-    assert client.get("/tags/旧名/page/1").headers["Location"] == "/tags/Linux/page/1"
+def test_older_pages_of_a_moved_or_misspelt_tag_are_elsewhere(filled_client: Client) -> None:
+    assert filled_client.get("/tags/linux/page/1").headers["Location"] == "/tags/Linux/page/1"
+    assert filled_client.get("/tags/旧名/page/1").headers["Location"] == "/tags/Linux/page/1"
 
 
 def test_terms_without_a_feed_are_named_but_not_linked_to(site: Any, make_client: Any) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.web.rate_limit import HOUR, MIN_WAIT, Limits, Meter
+from tests.examples import some
 
 SAME, ALL = 60, 6000
 HOME = bytes([192, 0, 2, 7])
@@ -63,7 +64,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.integers(1, 500))
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 def test_a_well_behaved_reader_is_never_refused_whatever_happens_and_whenever_it_comes(
     events: list[tuple[str, int]], feeds: int
 ) -> None:
@@ -166,7 +167,7 @@ def test_an_ipv6_household_is_one_client() -> None:
     st.lists(st.floats(0, 100), min_size=1, max_size=300),
     st.booleans(),
 )
-@settings(max_examples=100)
+@settings(max_examples=some(100))
 def test_one_that_honours_retry_after_never_sees_a_second_refusal_in_a_row(
     same: int, documents: int, gaps: list[float], conditional: bool
 ) -> None:

@@ -15,6 +15,7 @@ from feeds.syndication.editions import MOST_TOUCHED, REMEMBERED, Edition, encode
 from feeds.web.app import create_app
 from feeds.web.cache import ResponseCache
 from feeds.web.fast_path import FastPath
+from tests.examples import some
 
 TAGS = ["Linux", "Ubuntu", "内核", "AI", "BSD"]
 PEOPLE = ["geekpi", "wxy"]
@@ -121,7 +122,7 @@ ARTICLE = st.fixed_dictionaries(
 STEP = st.tuples(st.integers(1, 7), st.one_of(st.none(), ARTICLE), st.sets(st.sampled_from(ADDRESSES)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=1, max_size=5))
 def test_a_worker_that_keeps_what_it_can_answers_as_one_that_keeps_nothing(
     new_site: Callable[..., Any], steps: list[Any]

@@ -17,6 +17,12 @@ from werkzeug.test import Client
 FORMATS = ("atom", "rss", "json")
 
 
+@pytest.fixture
+def client(filled_client: Client) -> Client:
+    """These tests only ask."""
+    return filled_client
+
+
 def ids(client: Client, address: str) -> list[str]:
     answered = client.get(address)
     assert answered.status_code == 200, answered.text
@@ -117,7 +123,8 @@ def test_it_names_itself_and_answers_304_to_its_validators(client: Client, forma
     assert client.get(address).data == first.data
 
 
-def test_its_etag_changes_with_its_articles_and_only_with_them(web_site: Any, client: Client) -> None:
+def test_its_etag_changes_with_its_articles_and_only_with_them(web_site: Any, make_client: Callable[[Any], Client]) -> None:
+    client = make_client(web_site)
     address = "/select.json?tag=C%23&tag=C%2B%2B"
     tags = [client.get(address).headers["ETag"]]
     web_site.write("90.md", tags=["Other"], date="2022-01-01 00:00:00")
