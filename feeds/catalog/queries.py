@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -246,11 +246,18 @@ _DIGESTS = _DIGESTS.order_by(articles.c.position.desc(), articles.c.key)
 
 def load_articles(connection: sa.Connection, site: Site, keys: Sequence[int], *, with_html: bool = True) -> list[Article]:
     """Return articles by key, in the order of `keys`."""
-    if not keys:
-        return []
-    rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
-    found = {row.key: _article(site, row, row.html if with_html else "") for row in rows}
+    found = articles_by_key(connection, site, keys, with_html=with_html)
     return [found[key] for key in keys if key in found]
+
+
+def articles_by_key(
+    connection: sa.Connection, site: Site, keys: Collection[int], *, with_html: bool = True
+) -> dict[int, Article]:
+    """Return the articles that there are of `keys`."""
+    if not keys:
+        return {}
+    rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
+    return {row.key: _article(site, row, row.html if with_html else "") for row in rows}
 
 
 def _article(site: Site, row: Any, html: str) -> Article:

@@ -6,10 +6,12 @@ until there are enough. Only order and numbers decide, so that the static site n
 
 from __future__ import annotations
 
+import functools
+import heapq
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -232,3 +234,32 @@ def _by_articles(connection: sa.Connection, key: int, facets: Collection[str], l
 
 def _by_sets(connection: sa.Connection, key: int, facets: Collection[str], limit: int) -> _Shared:
     return {facet: bitmaps.most_shared(connection, key, facet, limit) for facet in facets}
+
+
+class SharedTerms:
+    """What terms have in common, from a snapshot: as `related_terms`. `terms`: all that may be named, by key."""
+
+    def __init__(self, snapshot: Snapshot, terms: Mapping[int, Term]) -> None:
+        self._snapshot, self._terms = snapshot, terms
+
+    @functools.cached_property
+    def _by_article(self) -> dict[str, dict[int, list[int]]]:
+        """Facet -> key of an article -> keys of its terms."""
+        found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for term, known in self._terms.items():
+            inside = found[known.facet]
+            for article in self._snapshot.members.get(term, ()):
+                inside[article].append(term)
+        return found
+
+    def most(self, key: int, facets: Iterable[str], limit: int) -> dict[str, list[Term]]:
+        """Return, by facet, the terms that most of the term's articles have, too; `Term.articles` is how many of them."""
+        found: dict[str, list[Term]] = {}
+        for facet in facets:
+            inside = self._by_article[facet]
+            members = (inside[article] for article in self._snapshot.members[key] if article in inside)
+            shared = Counter(itertools.chain.from_iterable(members))
+            del shared[key]
+            most = heapq.nsmallest(limit, shared.items(), key=lambda pair: (-pair[1], pair[0]))
+            found[facet] = [replace(self._terms[other], articles=number) for other, number in most]
+        return found

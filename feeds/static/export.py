@@ -152,15 +152,16 @@ def _write_changes(
 def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
     """Write what is due in threads or, where it is much, in processes; yield results in order and report progress."""
     count = options.workers or min(os.cpu_count() or 1, 8)
-    known = due.known
+    known, many = due.known, len(due.files) >= PARALLEL_FROM
+    files = [file.with_facts(many=many) for file in due.files]
     batches = [
-        replace(due, files=files, known={file.path: known[file.path] for file in files if file.path in known})
-        for files in divide(due.files, count)
+        replace(due, files=part, known={file.path: known[file.path] for file in part if file.path in known})
+        for part in divide(files, count)
     ]
     finished = 0
     with contextlib.ExitStack() as running:
         results: Iterable[BatchResult]
-        if len(due.files) < PARALLEL_FROM or count < 2:
+        if count < 2 or not many:
             results = (write_batch(batch, count) for batch in batches)
         else:  # a client of a bucket has threads of its own
             results = running.enter_context(process_pool.pool(count, forks=due.target.alone)).map(write_batch, batches)
@@ -230,7 +231,7 @@ def _encode(batch: Batch, result: BatchResult, pool: ThreadPoolExecutor) -> Iter
     render, waiting = batch.renderer(), deque[tuple[str, str, Future[bytes]]]()
     for file in batch.files:
         try:
-            data = file.make() if file.make else render(file.address)
+            data = file.make() if file.make else render(file.address, file.facts)
         except RenderError as error:
             result.faults[file.path] = str(error)
             continue

@@ -29,8 +29,8 @@ _CONTENT_TYPES = {
 #: Addresses with these extensions are documents, as those of feeds are: no term's path ends like that (`urls.slug`).
 _DOCUMENTS = (".html", ".opml", ".xml")
 
-#: Return the bytes that an address answers; None where it has nothing any more.
-Render = Callable[[str], bytes | None]
+#: Return the bytes that an address answers, given `SiteFile.facts`; None where it has nothing any more.
+Render = Callable[[str, object], bytes | None]
 
 
 class SiteFile(NamedTuple):
@@ -38,6 +38,8 @@ class SiteFile(NamedTuple):
 
     `make` must be picklable, as `functools.partial` can be. `when`, of documents and pages of archives, begins with the year
     that the articles are of: what shows the same articles is made together. `entries`: how many a document has.
+
+    `facts`: what is known of a page, so that it is not asked for again; picklable, or a function that returns such.
     """
 
     path: str
@@ -46,6 +48,13 @@ class SiteFile(NamedTuple):
     make: Callable[[], bytes] | None = None
     when: str = ""
     entries: int = 0
+    facts: object = None
+
+    def with_facts(self, *, many: bool) -> SiteFile:
+        """Return the file as it is handed on. What a function would collect is asked for, unless there are `many` files."""
+        if not callable(self.facts):
+            return self
+        return self._replace(facts=self.facts() if many else None)
 
 
 class EncodedFile(NamedTuple):

@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response
 from ..config.environment import Environment
 from ..errors import RenderError
 from ..web.app import make_app
-from ..web.application import KEY, Application
+from ..web.application import FACTS, KEY, Application
+from ..web.cards import mark_of_templates
 from .files import Render
 
 #: Addresses whose page is that of an error.
@@ -23,8 +24,7 @@ _ERRORS = {"/404.html": 404, "/410.html": 410}
 
 def make_renderer(environment: Environment) -> Render:
     """Return what answers the address of a page, not encoded; None where there is none. Raises RenderError with the place."""
-    own = environment.root / "templates" / "web"
-    app = _make_app(environment, os.getpid(), tuple(sorted((path.name, path.stat().st_mtime_ns) for path in own.glob("*"))))
+    app = _make_app(environment, os.getpid(), mark_of_templates(str(environment.root / "templates" / "web")))
     here: Application = app.extensions[KEY]
     here.editions.expire()
     return functools.partial(_render, app)
@@ -39,9 +39,9 @@ def _make_app(environment: Environment, _process: int, _operators_templates: tup
     return app
 
 
-def _render(app: Flask, address: str) -> bytes | None:
+def _render(app: Flask, address: str, facts: object) -> bytes | None:
     try:
-        answered = Response.from_app(app.wsgi_app, create_environ(quote(address)), buffered=True)
+        answered = Response.from_app(app.wsgi_app, {**create_environ(quote(address)), FACTS: facts}, buffered=True)
     except Exception as error:
         places = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".html")]
         raise RenderError(": ".join([*places[-1:], f"{type(error).__name__}: {error}"])) from None

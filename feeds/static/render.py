@@ -32,8 +32,8 @@ def make_renderer(environment: Environment) -> Render:
     return functools.partial(_render, made, functools.cache(functools.partial(_make_page_renderer, environment)))
 
 
-def _render(made: Documents, pages: Callable[[], Render], address: str) -> bytes | None:
-    return made.render(address) or pages()(address)
+def _render(made: Documents, pages: Callable[[], Render], address: str, facts: object) -> bytes | None:
+    return made.render(address) or pages()(address, facts)
 
 
 def _make_page_renderer(environment: Environment) -> Render:

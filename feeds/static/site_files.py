@@ -33,6 +33,7 @@ from ..runtime import Runtime
 from ..store.addresses import article_url
 from ..syndication import editions, feed_states, feeds, pages
 from ..syndication.editions import Edition
+from ..syndication.pages import Beside, Portraits
 from ..web.security_txt import current_security_txt
 from . import files
 from .export import Options, Report, Source, update_tree
@@ -119,6 +120,7 @@ class SiteContent:
     feeds: list[tuple[Feed, list[int]]]
     terms: dict[str, list[Term]]
     former: dict[str, int]
+    portraits: Portraits
 
     def mark(self, *parts: object) -> str:
         """Return the mark of a page that shows these parts."""
@@ -135,6 +137,7 @@ class Exporter:
     def __init__(self, runtime: Runtime, *, feeds_only: bool = False) -> None:
         self._runtime, self._root, self._feeds_only = runtime, runtime.environment.root, feeds_only
         self._snapshot, self._related = Snapshot(), RelatedArticles()
+        self._portraits = Portraits(self._snapshot)
         self._articles: dict[int, _ArticleFile] = {}
         self._feeds: dict[str, _FeedFiles] = {}
         self._periods: dict[tuple[str, str, int], str] = {}
@@ -190,7 +193,9 @@ class Exporter:
         if not config.site.article_url:  # else there are no pages of articles
             self._related.refresh(self._snapshot, related.term_rarities(connection))
         found: list[tuple[Feed, list[int]]] = []
+        named: dict[int, Term] = {}
         for feed, known in feeds.list_feeds(connection, config):
+            named |= {known.key: known.term} if known else {}
             if feed.path not in states:
                 continue
             if known is not None:
@@ -200,6 +205,10 @@ class Exporter:
             else:
                 keys = queries.article_keys(connection, feeds.resolve_clauses(connection, config, feed))
                 found.append((feed, keys))
+        for facet in facets:
+            if config.feeds.facet(facet).min_articles > 1:  # terms without a feed are named, too
+                named |= {known.key: known.term for known in queries.terms_of(connection, facet)}
+        self._portraits.refresh(config, named)
         shared = shared_mark(config, self._root)
         terms = {facet: feeds.offered_terms(connection, config, facet) for facet in facets}
         return SiteContent(
@@ -211,22 +220,25 @@ class Exporter:
             found,
             terms,
             queries.former_updates(connection),
+            self._portraits,
         )
 
     def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
         snapshot, before, self._articles = self._snapshot, self._articles, {}
         shown, neighbours, newest = snapshot.shown, self._related.by_article, snapshot.newest
-        for key, older, newer in zip(newest, [*newest[1:], 0], [0, *newest[:-1]], strict=False):  # of no article, no neighbour
-            mark = shared + shown[key] + "".join([shown.get(other, "") for other in (older, newer, *neighbours.get(key, ()))])
+        for key, older, newer in zip(newest, [*newest[1:], None], [None, *newest[:-1]], strict=False):
+            beside = Beside(key, older, newer, neighbours.get(key, ()))
+            mark = shared + shown[key] + "".join([shown.get(o or 0, "") for o in (older, newer, *beside.related)])
             made, article = before.get(key), snapshot.articles[key]
-            if made is None or made.file.mark != mark:
+            if made is None or (made.file.mark, made.file.facts) != (mark, beside):
                 slug = urls.slug(article.id)
                 address = f"/articles/{slug}"
                 url = article_url(config.site, article.url, article.permalink, article.id)
                 if url == config.site.base_url + urls.encode(address):
-                    made = _ArticleFile(_page(address, mark), f"{slug} {article.permalink}")
+                    page = _page(address, mark)._replace(facts=beside)
+                    made = _ArticleFile(page, f"{slug} {article.permalink}")
                 else:
-                    made = _ArticleFile(SiteFile("", mark), "")
+                    made = _ArticleFile(SiteFile("", mark, facts=beside), "")
             self._articles[key] = made
         return [article for article in self._articles.values() if article.file.path]
 
@@ -288,7 +300,8 @@ def _feed_pages(site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[Site
         mark = site.mark(feed.title, feed.subtitle, number == last, site.shown(keys[start : start + pages.PAGE]))
         yield _page(f"/{urls.page_path(feed.path, number)}", mark)
     shown = site.shown(keys if feed.facet else keys[: count - last * pages.PAGE])  # a term's page counts all of them
-    yield _page(f"/{feed.path}", site.mark(feed.title, feed.subtitle, count, shown))
+    newest = _page(f"/{feed.path}", site.mark(feed.title, feed.subtitle, count, shown))
+    yield newest._replace(facts=functools.partial(site.portraits.of, feed.term)) if feed.term and keys else newest
 
 
 def _opml(states: Collection[FeedState], facets: Iterable[str], shared: str) -> Iterator[SiteFile]:

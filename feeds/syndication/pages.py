@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from .. import urls
 from ..catalog import queries
 from ..catalog.queries import KnownTerm
-from ..catalog.related import adjacent_articles, related_articles, related_terms, term_positions
+from ..catalog.related import SharedTerms, Snapshot, adjacent_articles, related_articles, related_terms, term_positions
 from ..catalog.search import clean_query, search_articles
 from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
@@ -112,8 +113,13 @@ class ArchivePage:
     articles: list[Article]
 
 
-def feed_page(connection: sa.Connection, config: Config, path: str, number: int | None = None) -> FeedPage | Elsewhere | Gone:
-    """Return a feed's page: its articles without bodies. Raises AddressError, also where no page has the number."""
+def feed_page(
+    connection: sa.Connection, config: Config, path: str, number: int | None = None, portrait: TermStats | None = None
+) -> FeedPage | Elsewhere | Gone:
+    """Return a feed's page: its articles without bodies. Raises AddressError, also where no page has the number.
+
+    `portrait`: a term's statistics where they are known.
+    """
     found = lookup.find_feed(connection, config, path)
     if not isinstance(found, FoundFeed):
         return found
@@ -130,7 +136,7 @@ def feed_page(connection: sa.Connection, config: Config, path: str, number: int 
     history, stats = "", None
     if number is None:  # an older page would change with every article if it named the newest archive, or counted anything
         history = documents.history_links(config, feed, state, published_at(articles[0].position) if articles else None).older
-        stats = load_term_stats(connection, config, known) if known else None
+        stats = portrait or (load_term_stats(connection, config, known) if known else None)
     return FeedPage(feed, state, known.term if known else None, articles, number, older, newer, history, stats)
 
 
@@ -162,18 +168,46 @@ _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}")
 
 
 def load_term_stats(connection: sa.Connection, config: Config, known: KnownTerm) -> TermStats | None:
-    """Return a term's statistics; None without articles. Company: a person's tags; a tag's translators and related tags."""
+    """Return a term's statistics; None without articles."""
     positions = term_positions(connection, known.key)
     if not positions:
         return None
-    wanted = ("tag",) if known.term.facet in PEOPLE else ("translator", "tag")
-    found = related_terms(connection, known, [facet for facet in wanted if config.feeds.facet(facet).enabled], COMPANY)
+    found = related_terms(connection, known, _company_facets(config, known.term.facet), COMPANY)
+    return _term_stats(config, known.term, positions, found)
+
+
+def _company_facets(config: Config, facet: str) -> list[str]:
+    """Return whose terms are named: a person's tags; a tag's translators and related tags."""
+    return [one for one in (("tag",) if facet in PEOPLE else ("translator", "tag")) if config.feeds.facet(one).enabled]
+
+
+def _term_stats(config: Config, term: Term, positions: Sequence[int], found: Mapping[str, Sequence[Term]]) -> TermStats:
+    """`positions` of the term's articles, oldest first; `found`: `related_terms`."""
     company = [(facet, tuple(t for t in terms if config.has_feed(facet, t.path))) for facet, terms in found.items()]
-    pattern, name = config.feeds.facet(known.term.facet).profile, known.term.name
+    pattern, name = config.feeds.facet(term.facet).profile, term.name
     first, last = (queries.utc_datetime(published_at(one)) for one in (positions[0], positions[-1]))
     profile = pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else ""
     activity = tuple(count_activity(positions, config.zone))
     return TermStats(first, last, activity, tuple(row for row in company if row[1]), profile)
+
+
+class Portraits:
+    """The statistics of all terms, from a snapshot of all articles: as `load_term_stats`, without a query for each."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.refresh(Config(), {})
+
+    def refresh(self, config: Config, terms: Mapping[int, Term]) -> None:
+        """Follow a snapshot and settings. `terms`: by key, all that articles have of the facets that are enabled."""
+        self._config, self._terms = config, terms
+        self._shared = SharedTerms(self._snapshot, terms)
+
+    def of(self, key: int) -> TermStats:
+        """Return the statistics of a term that has articles."""
+        config, term, members = self._config, self._terms[key], self._snapshot.members[key]
+        found = self._shared.most(key, _company_facets(config, term.facet), COMPANY)
+        return _term_stats(config, term, [self._snapshot.articles[one].position for one in reversed(members)], found)
 
 
 def count_activity(positions: Sequence[int], zone: ZoneInfo) -> Iterator[Activity]:
@@ -235,23 +269,34 @@ class ArticlePage:
     related: tuple[Article, ...]
 
 
-def article_page(connection: sa.Connection, config: Config, slug: str) -> ArticlePage | None:
-    """Return an article's page by the slug of its address, None where no article has it."""
-    key = queries.article_key(connection, urls.unslug(slug)) or queries.article_key(connection, slug)
-    if key is None:
+class Beside(NamedTuple):
+    """Keys: of an article, of those published before and after it, of those related to it."""
+
+    article: int
+    older: int | None
+    newer: int | None
+    related: tuple[int, ...]
+
+
+def article_page(connection: sa.Connection, config: Config, slug: str, known: Beside | None = None) -> ArticlePage | None:
+    """Return an article's page by the slug of its address, None where no article has it. `known`: what is beside it."""
+    key = known.article if known else queries.article_key(connection, urls.unslug(slug))
+    key = key or queries.article_key(connection, slug)
+    article = key and queries.articles_by_key(connection, config.site, [key]).get(key)
+    if not key or not article:
         return None
-    (article,) = queries.load_articles(connection, config.site, [key])
-    older, newer = adjacent_articles(connection, article.position)
-    others = related_articles(connection, key, article.position)
-    wanted = sorted({*others, *(other for other in (older, newer) if other is not None)})
-    beside = dict(zip(wanted, queries.load_articles(connection, config.site, wanted, with_html=False), strict=True))
+    beside = known or Beside(
+        key, *adjacent_articles(connection, article.position), related_articles(connection, key, article.position)
+    )
+    others = {one for one in (beside.older, beside.newer, *beside.related) if one is not None}
+    found = queries.articles_by_key(connection, config.site, others, with_html=False)
     return ArticlePage(
         article,
         show_picture=bool(article.picture) and not opens_with_picture(article.html, article.picture),
         show_summary=bool(article.summary) and not opens_with_summary(article.html, article.summary),
-        older=beside.get(older or 0),
-        newer=beside.get(newer or 0),
-        related=tuple(beside[other] for other in others),
+        older=found.get(beside.older or 0),
+        newer=found.get(beside.newer or 0),
+        related=tuple(found[other] for other in beside.related if other in found),  # an export may know what is gone by now
     )
 
 

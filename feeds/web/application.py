@@ -20,6 +20,8 @@ from .rate_limit import RateLimiter
 
 #: Where Flask's `extensions` keep it.
 KEY = "feeds"
+#: Key of the WSGI environment: what an export knows of a page already (`static.files.SiteFile.facts`).
+FACTS = "feeds.facts"
 #: Seconds between two log events about a database that is busy.
 BUSY_SECONDS = 60.0
 

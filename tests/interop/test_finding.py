@@ -90,7 +90,7 @@ def test_without_javascript_the_directory_has_a_form(open_page: Any, live: Any) 
 
 def test_an_exported_directory_is_looked_through_without_a_service(open_page: Any, live: Any, demo: Any) -> None:
     page = open_page()
-    still = make_renderer(demo.environment)("/tags/")
+    still = make_renderer(demo.environment)("/tags/", None)
     page.route("**/still/", lambda route: route.fulfill(body=still, content_type="text/html; charset=utf-8"))
     page.goto(f"{live.base}/still/")
     rows = page.locator(".directory li:visible")

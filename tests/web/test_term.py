@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog import related
+from feeds.catalog import queries, related
 from feeds.catalog.sort_key import position
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.errors import ConfigError
-from feeds.syndication.pages import MAX_MONTHS, count_activity
+from feeds.static.site_files import Exporter
+from feeds.syndication.editions import load_edition
+from feeds.syndication.feeds import enabled_facets
+from feeds.syndication.pages import MAX_MONTHS, count_activity, load_term_stats
 from feeds.web import charts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -136,6 +139,23 @@ def test_company_is_the_same_by_articles_and_by_sets(demo: Any, limit: int) -> N
         for (key,) in connection.exec_driver_sql("SELECT key FROM terms WHERE articles > 0").all():
             asked = connection, key, ("tag", "translator"), limit
             assert related._by_sets(*asked) == related._by_articles(*asked)
+
+
+@pytest.mark.parametrize("feeds", ["{}", "{facets: {tag: {min_articles: 3}, author: {}}, gone: [tags/Linux]}"])
+def test_an_export_knows_of_terms_what_a_page_asks_for(demo: Any, new_site: Callable[..., Any], feeds: str) -> None:
+    site = new_site()
+    site.settle("site.yaml", store=str(demo.store))
+    site.set("feeds.yaml", feeds)
+    site.rescan()
+    known = {file.address: file.facts for file in Exporter(site.runtime).files() if callable(file.facts)}
+    with site.runtime.reading() as connection:
+        config = load_edition(connection).config
+        for facet in enabled_facets(config):
+            for term in queries.terms_of(connection, facet, config.feeds.facet(facet).min_articles):
+                address = f"/{term.term.path}"
+                if address != "/tags/Linux":
+                    assert known.pop(address)() == load_term_stats(connection, config, term)
+    assert known.keys() <= {"/tags/Linux"}
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30))

@@ -16,7 +16,7 @@ from ...syndication import feeds
 from ...syndication import pages as use_cases
 from ...syndication.lookup import Elsewhere, Gone
 from ...syndication.pages import MAX_PAGES, SORTS, directory_page
-from ..application import application
+from ..application import FACTS, application
 from . import autodiscovery, document_page, moved_permanently, render_page
 from .feeds import feed_document
 
@@ -45,7 +45,7 @@ def article_page(id: str) -> Answer:
     """An article; where `article_url` names another place, 302 to there."""
     app = application()
     base = app.config.site.base_url
-    page = app.runtime.read(use_cases.article_page, app.config, id) or abort(404)
+    page = app.runtime.read(use_cases.article_page, app.config, id, request.environ.get(FACTS)) or abort(404)
     article = page.article
     if article.url != f"{base}/articles/{urls.encode(urls.slug(article.id))}":
         return redirect(article.url, 302)
@@ -81,7 +81,7 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if opened and number is not None:
         abort(404)
     try:
-        found = app.runtime.read(use_cases.feed_page, app.config, feed, number)
+        found = app.runtime.read(use_cases.feed_page, app.config, feed, number, request.environ.get(FACTS))
     except AddressError:
         # Articles link to each other by permalink; the service's own pages have other addresses.
         url = app.runtime.read(queries.article_url, app.config.site, f"/{path}")
