@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from feeds import database
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
-from feeds.config.models import Site
+from feeds.config.models import FeedSettings, Newsletter, Site
 from feeds.database import tables
 from feeds.errors import ConfigError, StoreError
 from feeds.feed_formats import load_formats
@@ -54,7 +54,7 @@ def contents(runtime: Runtime) -> dict[str, Any]:
     """All that a reader of the catalog can see, and the bytes of all feeds, but for when each last changed."""
     edition = runtime.edition()
     with runtime.reading() as connection:
-        found = queries.select(connection, Site(), queries.Clauses(), Window(10**6))
+        found = queries.select(connection, edition.config.site, queries.Clauses(), Window(10**6))
         facets = {facet: queries.terms_of(connection, facet) for facet in ("tag", "translator", "author", "category")}
     states = [
         (row.path, row.title, row.articles, row.updated, row.digest, select) for row, select in runtime.read(lookup.list_feeds)
@@ -881,3 +881,159 @@ def test_the_report_of_the_last_rescan_can_be_asked_for(site: Any) -> None:
     status = site.reopen().read(health.catalog_status)
     assert status["rescan"]["at"] == 1_770_000_000 and status["rescan"]["added"] == report.added == 1
     json.dumps(status)
+
+
+# -- what a change of the settings reads again -----------------------------------
+
+#: Another value of every setting, and what of a store is read again for it: "all" files or "none".
+OTHER: dict[str, dict[str, tuple[Any, str]]] = {
+    "site.yaml": {
+        "title": ("Other", "none"),
+        "description": ("Other", "none"),
+        "base_url": ("http://other.example", "none"),
+        "service_url": ("http://other.example", "none"),
+        "article_url": ("https://other.example/{id}", "none"),
+        "image_url": ("https://other.example/a", "none"),
+        "id_authority": ("other.example,2020", "none"),
+        "timezone": ("UTC", "all"),
+        "language": ("en", "none"),
+        "rights": ("CC0", "none"),
+        "icon": ("https://other.example/i.png", "none"),
+        "logo": ("https://other.example/l.png", "none"),
+        "store": ("copy", "all"),
+        "rescan_seconds": (60, "none"),
+        "max_file_bytes": (4096, "all"),
+        "parser": ({"seconds": 9, "megabytes": 256}, "none"),
+        "removal": ({"percent": 1, "articles": 1}, "none"),
+        "store_git": ({"every_seconds": 9, "timeout_seconds": 9}, "none"),
+        "workers": (True, "none"),
+        "trusted_proxies": (["private"], "none"),
+        "limits": ({"documents": 7}, "none"),
+        "audience_days": (7, "none"),
+        "security_contact": ("mailto:a@example.org", "none"),
+        "metrics": ("public", "none"),
+    },
+    "feeds.yaml": {
+        "content": ("summary", "none"),
+        "ttl_minutes": (7, "none"),
+        "archives": (False, "none"),
+        "brotli_archives": (True, "none"),
+        "facets": ({"author": {"limit": 1, "archive": "none"}, "tag": {"enabled": False}}, "none"),
+        "all": ({"limit": 1, "archive": "year"}, "none"),
+        "select": ({"enabled": False}, "none"),
+        "aliases": ({"tag": {"Linux": "Kernel"}}, "none"),
+        "moved": ({"tags/K8s": "tags/Linux"}, "none"),
+        "gone": (["tags/Linux"], "none"),
+        "websub": ({"hub": "none"}, "none"),
+        "feeds": ([{"name": "n", "title": "N", "select": {"tag": ["Linux"]}}], "none"),
+    },
+    "newsletter.yaml": {
+        "enabled": (False, "none"),
+        "from": ("Other <a@example.org>", "none"),
+        "reply_to": ("a@example.org", "none"),
+        "confirmations_from": ("a@example.org", "none"),
+        "postal_address": ("Other", "none"),
+        "list_id": ("list.example.org", "none"),
+        "unsubscribe_mailto": ("a@example.org", "none"),
+        "transport": ("smtp", "none"),
+        "maildir": ("var/other", "none"),
+        "frequencies": ({"daily": "08:00"}, "none"),
+        "max_articles": (7, "none"),
+        "late_hours": (7, "none"),
+        "on_uncertain": ("resend", "none"),
+        "rate": (7, "none"),
+        "domain_rate": (7, "none"),
+        "connections": (7, "none"),
+        "messages_per_connection": (7, "none"),
+        "retry_hours": (7, "none"),
+        "max_errors": (7, "none"),
+        "confirm_hours": (7, "none"),
+        "signup": ({"per_minute": 7}, "none"),
+        "bounces": ({"soft_limit": 7}, "none"),
+        "dkim": ({"domain": "example.org"}, "none"),
+    },
+}
+
+
+def test_every_setting_has_another_value_here() -> None:
+    for settings in (Site, FeedSettings, Newsletter):
+        assert [field.alias or name for name, field in settings.model_fields.items()] == list(OTHER[settings.file]), (
+            "also a new one"
+        )
+
+
+@pytest.mark.parametrize("file", OTHER)
+def test_a_change_reads_files_only_where_they_would_be_read_otherwise(site: Any, reads: list[str], file: str) -> None:
+    for number in range(1, 4):
+        site.write(f"{number}.md", body="[a](/b)", pic="/x.png")
+    shutil.copytree(site.store, site.root / "copy")
+    site.rescan()
+    for name, (value, read) in OTHER[file].items():
+        before = (site.config_dir / file).read_text() if (site.config_dir / file).exists() else ""
+        site.set(file, before)
+        site.settle(file, **{name: value})
+        reads.clear()
+        site.rescan()
+        assert sorted(reads) == {"all": ["1.md", "2.md", "3.md"], "none": []}[read], name
+        assert site.runtime.read(queries.list_problems) == []
+        site.set(file, before)
+        site.rescan()
+
+
+MOVED = {
+    "base_url": "http://other.example:8080",
+    "article_url": "https://other.example/a/b/{id}/{permalink}",
+    "image_url": "https://pictures.example/base",
+}
+
+
+@pytest.mark.parametrize("names", [["base_url"], ["image_url"], ["article_url"], [*MOVED]], ids=str)
+def test_a_site_that_moved_shows_what_one_shows_that_was_always_there(
+    new_site: Any, reads: list[str], site: Any, names: list[str]
+) -> None:
+    moved = {name: MOVED[name] for name in names}
+    there = new_site(**moved)
+    for number, body in enumerate(
+        ["[a](/b) [b](c) [c](../d) [d](#e) [e](?f)", "![a](/b.png) ![b](c.png) [c](//h.example:80/d)", "x"]
+    ):
+        for one in (site, there):
+            one.write(f"{number}.md", body=body, largepic=["/a.png", "b.png", "https://h.example/c.png"][number])
+            one.write(f"page/1{number}.md", permalink="", body=body, fromurl="https://other.example/x")
+    site.rescan()
+    before = {row.id: row for row in contents(site.runtime)["articles"]}
+    rows = kept_rows(site)
+    reads.clear()
+    site.settle("site.yaml", **moved)
+    report = site.rescan()
+    assert reads == [] and report.changed == 0 and report.feeds_changed > 0 and kept_rows(site) == rows
+    there.rescan()
+    now = contents(site.runtime)
+    assert now == contents(there.runtime)
+    assert any((row.url, row.html) != (before[row.id].url, before[row.id].html) for row in now["articles"])
+
+
+def kept_rows(site: Any) -> list[tuple[Any, ...]]:
+    """The rows of all articles."""
+    with site.runtime.reading() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(tables.articles).order_by(tables.articles.c.key))]
+
+
+def test_articles_of_an_older_program_show_the_same_and_keep_what_subscribers_go_by(site: Any) -> None:
+    """It kept whole addresses. Until the first rescan, and where that cannot read a file, these are shown."""
+    site.settle("site.yaml", article_url="")
+    for number in range(1, 4):
+        site.write(f"{number}.md", body="[a](/b) [c](#d) ![e](/f.png)", pic="/x.png", permalink="")
+    site.rescan()
+    shown, rows = contents(site.runtime), kept_rows(site)
+    older = {row.id: {"url": row.url, "picture": row.picture, "content": f"older {row.id}"} for row in shown["articles"]}
+    with database.writing(site.runtime.engine) as connection:
+        for row in shown["articles"]:
+            a, b = tables.articles, tables.bodies
+            key = connection.execute(sa.select(a.c.key).where(a.c.id == row.id)).scalar()
+            connection.execute(sa.update(a).where(a.c.key == key).values(older[row.id]))
+            connection.execute(sa.update(b).where(b.c.article_key == key).values(html=row.html))
+        connection.execute(sa.update(tables.state).where(tables.state.c.name == "parse").values(value="older"))
+    assert contents(site.runtime) == shown
+    assert site.rescan(now=site.now + 86_400).changed == 3
+    assert contents(site.runtime) == shown
+    assert kept_rows(site) == rows, "also when they came, and with which rescan"

@@ -61,14 +61,13 @@ def complete_links(site: Site, body: str, url: str) -> str:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
     if RELATIVE not in body:
         return body
-    found = dict.fromkeys(_MARKED.findall(body))
+    found = list(dict.fromkeys(reference for _name, reference in _MARKED.findall(body)))
     folder = _FOLDER.match(url)
-    names_page = any(name == "href" and (reference[:1] <= " " or reference[0] in "#?") for name, reference in found)
-    base = url if names_page or folder is None else folder[0]
-    absolute = dict(zip(found, _resolve([reference for _name, reference in found], base), strict=True))
+    names_page = any(reference[:1] <= " " or reference[0] in "#?" for reference in found)
+    absolute = dict(zip(found, _resolve(found, url if names_page or folder is None else folder[0]), strict=True))
 
     def complete(match: re.Match[str]) -> str:
-        return f' {match[1]}="{address}"' if (address := absolute[match[1], match[2]]) else ""
+        return f' {match[1]}="{address}"' if (address := absolute[match[2]]) else ""
 
     return _MARKED.sub(complete, body)
 
