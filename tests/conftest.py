@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import functools
 import http.client
+import multiprocessing.util
 import os
 import shutil
 import socket
@@ -37,10 +38,10 @@ from feeds.database import backup, connect, ensure_tables, reading, writing
 from feeds.database.tables import files, metadata
 from feeds.model import RescanReport
 from feeds.runtime import Runtime
-from feeds.store import walk
+from feeds.store import parser_pool, walk
 from feeds.store.parser_pool import ParserPool
 
-from . import compiling, postgresql
+from . import compiling, forking, postgresql
 from .examples import some
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -141,7 +142,12 @@ def _compile_words() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Words that are newer than what was compiled last; one database server for all processes of this run."""
+    """Words that are newer than what was compiled last; one database server for all processes of this run.
+
+    What the program starts in the tests' own processes is forked, too.
+    """
+    parser_pool.subprocess = forking  # type: ignore[attr-defined]
+    multiprocessing.util.spawnv_passfds = forking.spawn  # type: ignore[attr-defined]
     if not hasattr(config, "workerinput"):
         _compile_words()
     if config.getoption("--database") == "postgresql" and not hasattr(config, "workerinput"):
@@ -481,7 +487,7 @@ class Running:
         self._log = log
         command = [sys.executable, "-m", "feeds", "serve", "--config", str(config_dir), "--port", str(self.port), *options]
         with log.open("ab") as file:
-            self.process = subprocess.Popen(
+            self.process = forking.Popen(
                 command, stdout=file, stderr=file, cwd=CHECKOUT, env={**os.environ, **(environment or {})}
             )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from . import forking
 from .newsletter.servers import free_port
 
 
@@ -18,7 +18,7 @@ def served(root: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield the address of one web worker over `root`/config, without a clock."""
     port = free_port()
     command = [sys.executable, "-m", "feeds", "serve", "--no-clock", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen([*command, "--config", str(root / "config")], env=environment, cwd=root)
+    process = forking.Popen([*command, "--config", str(root / "config")], env=environment, cwd=root)
     try:
         for _ in range(300):
             with contextlib.suppress(OSError):

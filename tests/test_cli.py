@@ -23,6 +23,8 @@ from feeds.audience.requests import Batch, Counts
 from feeds.cli import main
 from feeds.syndication import editions, lookup
 
+from . import forking
+
 Result = subprocess.CompletedProcess[str]
 COMMANDS = (
     "serve",
@@ -57,7 +59,7 @@ def verbs() -> list[tuple[str, ...]]:
 def feeds(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Result:
     """The program in a process of its own, in a pipe."""
     command = [sys.executable, "-m", "feeds", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, env={**os.environ, **environment})
+    return forking.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, env={**os.environ, **environment})
 
 
 def invoke(*arguments: str | Path) -> Any:
@@ -120,7 +122,8 @@ def test_every_command_explains_itself_and_each_of_its_options(words: tuple[str,
 
 
 def test_help_is_quick_and_needs_no_configuration(tmp_path: Path) -> None:
-    found = feeds("--help", cwd=tmp_path)
+    command = [sys.executable, "-m", "feeds", "--help"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert (found.returncode, found.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
@@ -429,7 +432,7 @@ def test_export_says_which_page_a_template_spoils_and_ends_with_1(site: Any, pub
 def test_export_can_follow_the_rescans(site: Any, published: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "feeds", "export", "--follow", "--json", "--config", str(published), str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = forking.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["written"] > 0
@@ -521,7 +524,7 @@ def test_a_progress_bar_is_on_a_terminal_and_stdout_stays_clean(site: Any, confi
     command = [sys.executable, "-m", "feeds", "rescan", "--json", "--config", str(config)]
     try:
         environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
-        found = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, env=environment)
+        found = forking.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, env=environment)
     finally:
         os.close(theirs)
     shown = b""

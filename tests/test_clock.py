@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,8 @@ from feeds import file_watch
 from feeds import rescan as rescan_
 from feeds.scheduler import Clock
 from feeds.syndication import editions
+
+from . import forking
 
 
 def children_of(pid: int) -> list[int]:
@@ -124,7 +125,7 @@ def test_a_second_clock_stands_by_and_takes_over(site: Any, tmp_path: Path) -> N
     try:
         for log in logs:
             with log.open("wb") as file:
-                clocks.append(subprocess.Popen(command, stderr=file, stdout=file))
+                clocks.append(forking.Popen(command, stderr=file, stdout=file))
             wait_until(lambda n=len(clocks): settled(site, logs, n), 20)
         assert "standby" in logs[1].read_text()
         assert "standby" not in logs[0].read_text()
@@ -188,7 +189,7 @@ def test_a_clock_that_was_killed_is_started_again_and_works(live: Any, text_of: 
 
 def test_the_service_says_what_it_cannot_listen_on(live: Any) -> None:
     command = [sys.executable, "-m", "feeds", "serve", "--config", str(live.site.config_dir), "--port", str(live.port)]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    second = forking.run(command, capture_output=True, text=True, timeout=30)
     assert second.returncode == 1
     assert f"cannot serve on 127.0.0.1:{live.port}" in second.stderr
     assert "Traceback" not in second.stderr

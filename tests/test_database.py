@@ -23,7 +23,7 @@ from feeds.database import engine as engine_module
 from feeds.database import tables
 from feeds.errors import DatabaseError, SchemaError
 
-from . import postgresql
+from . import forking, postgresql
 
 MIGRATIONS = Path(database.__file__).with_name("migrations")
 
@@ -214,7 +214,7 @@ def test_a_lock_falls_with_its_process(engine: sa.Engine) -> None:
         "    print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, engine.url.render_as_string(hide_password=False)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with forking.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
         with database.lock(engine, "clock", wait=False) as held:
             assert not held

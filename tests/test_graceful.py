@@ -24,6 +24,7 @@ from feeds.newsletter.transports import smtp as module
 from feeds.scheduler import Clock
 from feeds.syndication import editions
 
+from . import forking
 from .conftest import CHECKOUT
 from .newsletter.club import Club
 from .newsletter.sending import Post, Server, serving, smtp
@@ -137,7 +138,7 @@ def test_the_message_that_a_server_has_in_hand_is_finished_and_no_other_begun(
 def clock(config_dir: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "feeds", "clock", "--config", str(config_dir)]
     with log.open("wb") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT, env={**os.environ, **environment})
+        return forking.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT, env={**os.environ, **environment})
 
 
 def test_a_server_that_does_not_reply_is_not_waited_for_longer_than_the_bound(

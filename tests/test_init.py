@@ -20,6 +20,8 @@ from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.config.models import Config
 
+from . import forking
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 Result = subprocess.CompletedProcess[str]
 
@@ -27,7 +29,7 @@ Result = subprocess.CompletedProcess[str]
 def feeds(*arguments: str | Path, cwd: Path | None = None) -> Result:
     """The program in a process of its own, in a pipe."""
     command = [sys.executable, "-m", "feeds", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, stdin=subprocess.DEVNULL)
+    return forking.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def invoke(*arguments: str | Path) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from feeds.config.load import load_config
 from feeds.database import backup
 from feeds.runtime import tidy_files
 
+from . import forking
 from .newsletter.club import Club
 
 #: The process ends where the first complete temporary file would be renamed into its place.
@@ -49,7 +49,7 @@ def test_the_next_start_removes_what_a_killed_command_left(site: Any, command: s
     if command.startswith("restore"):
         backup.back_up(site.runtime.engine, names["elsewhere"] / "old.db")
     words = [word.format(**names) for word in command.split()]
-    killed = subprocess.run([sys.executable, "-c", RUN, *words, *config], capture_output=True, text=True, check=False)
+    killed = forking.run([sys.executable, "-c", RUN, *words, *config], capture_output=True, text=True, check=False)
     left = temporaries(site.root)
     assert killed.returncode == -9 and left, killed.stderr
     assert [path for path in left if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077] == []

@@ -23,6 +23,8 @@ from feeds.private_files import (
     write_private,
 )
 
+from . import forking
+
 UMASKS = (0o000, 0o022, 0o077, 0o777)
 
 
@@ -109,7 +111,7 @@ def hold() -> Iterator[Holder]:
     running = []
 
     def start(target: Path, known_in: Path) -> tuple[subprocess.Popen[str], Path]:
-        process = subprocess.Popen([sys.executable, "-c", HOLD, target, known_in], stdout=subprocess.PIPE, text=True)
+        process = forking.Popen([sys.executable, "-c", HOLD, target, known_in], stdout=subprocess.PIPE, text=True)
         running.append(process)
         assert process.stdout is not None
         return process, Path(process.stdout.readline().strip())
@@ -160,7 +162,7 @@ def test_processes_that_begin_at_once_do_not_remove_each_others_files(tmp_path: 
         "import sys; from pathlib import Path; from feeds.private_files import write_private\n"
         "for number in range(100): write_private(Path(sys.argv[1], sys.argv[2]), b'x' * 100)"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path, str(index)]) for index in range(4)]
+    processes = [forking.Popen([sys.executable, "-c", code, tmp_path, str(index)]) for index in range(4)]
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
 

@@ -32,6 +32,7 @@ from feeds.runtime import Runtime
 from feeds.store import parse
 from feeds.syndication import editions, lookup
 
+from . import forking
 from .conftest import PARSERS
 
 
@@ -754,7 +755,7 @@ print(rescan(runtime.engine, runtime.environment, options, now=int(time.time()))
 def start(site: Any, workers: int = 1) -> subprocess.Popen[str]:
     """A rescan in a process of its own, in a session of its own."""
     command = [sys.executable, "-c", PROGRAM, str(site.config_dir), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return forking.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def fill(site: Any, text_of: Any, count: int, title: str) -> None:

@@ -27,6 +27,7 @@ from feeds.database import backup, tables
 from feeds.newsletter import NewsletterContext, digests
 from feeds.newsletter.subscribers import unsubscribe
 
+from . import forking
 from .conftest import CHECKOUT, NOW
 from .test_backup import documents, fill, restore, rows
 
@@ -263,7 +264,7 @@ def test_a_restore_that_is_killed_leaves_the_old_database_or_the_new_one(full: A
     if lose:
         lose(full.database)
     command = [sys.executable, "-m", "feeds", "restore", str(copy), "--yes", "--config", str(full.config_dir)]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forking.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     seen: set[str] = set()
     deadline = time.monotonic() + 60
     # At different points of its way: its draft is there, is filled, the safety copy is there, shortly after.

@@ -24,6 +24,8 @@ from feeds import logs
 from feeds.cli import main
 from feeds.logs import printable, printable_json
 
+from . import forking
+
 #: What a terminal, a log reader or an eye can be deceived with.
 SHAPES = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -148,10 +150,10 @@ def test_a_document_on_a_terminal_is_escaped_and_in_a_pipe_is_as_it_is(site: Any
     site.write("1.md", title="\x9b31m \u202e\u200f\u200b", body="\u202e\u200f\u200b \x85", tags=["Linux"])
     site.rescan()
     command = [sys.executable, "-m", "feeds", "show", "tags/Linux.atom", "--config", str(site.config_dir)]
-    piped = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    piped = forking.run(command, capture_output=True, check=True).stdout.decode()
     assert FORBIDDEN.search(piped)
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL)
+    process = forking.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL)
     os.close(theirs)
     shown = b""
     try:

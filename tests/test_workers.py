@@ -31,7 +31,7 @@ from feeds.syndication import lookup
 from feeds.websub import worker as worker_
 from feeds.worker import Worker
 
-from . import postgresql
+from . import forking, postgresql
 from .conftest import CHECKOUT, NOW
 from .newsletter.sending import Server, serving
 
@@ -102,7 +102,7 @@ def process(site: Any, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     log = site.root / f"log-{'-'.join(words)}-{time.monotonic_ns()}"
     command = [sys.executable, "-m", "feeds", *words, "--config", str(site.config_dir)]
     with log.open("wb") as file:
-        made = subprocess.Popen(command, cwd=CHECKOUT, stdout=file, stderr=file)
+        made = forking.Popen(command, cwd=CHECKOUT, stdout=file, stderr=file)
     made.log = log.read_text  # type: ignore[attr-defined]
     try:
         yield made

@@ -20,6 +20,7 @@ from werkzeug.test import Client
 
 from feeds.config.environment import Environment
 from feeds.web.app import create_app
+from tests import forking
 from tests.conftest import CHECKOUT, settle_database
 
 TOKEN = "open-sesame-0123456789"
@@ -117,7 +118,7 @@ def start(guarded: Environment, tmp_path_factory: pytest.TempPathFactory) -> Ite
         environment = {**os.environ, "FEEDS_OPERATOR_TOKEN": TOKEN}
         with wire.log.open("wb") as log:
             command = [sys.executable, "-c", SERVE.format(timeout=timeout, grace=grace, more=more), *options]
-            started.append(subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, env=environment))
+            started.append(forking.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, env=environment))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, IndexError):

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from tests import forking
 from tests.conftest import settle_database
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -125,10 +126,10 @@ def serving(root: Path, **variables: str) -> Iterator[Served]:
     settle_database(root)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")} | variables
     feeds = [sys.executable, "-m", "feeds"]
-    subprocess.run([*feeds, "rescan", "--config", str(config)], check=True, cwd=CHECKOUT, env=environment, capture_output=True)
+    forking.run([*feeds, "rescan", "--config", str(config)], check=True, cwd=CHECKOUT, env=environment, capture_output=True)
     options = ["--config", str(config), "--port", str(backend), "--workers", "1", "--no-clock"]
     with (root / "log").open("wb") as log:
-        service = subprocess.Popen([*feeds, "serve", *options], cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
+        service = forking.Popen([*feeds, "serve", *options], cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
     try:
         _wait(backend, service, root / "log")
         yield served

@@ -18,6 +18,7 @@ from feeds.database.tables import deliveries, issues, subscribers
 from feeds.model import Message, Outcome
 from feeds.newsletter.delivery import delivery_rows, issue_status, throttle
 from feeds.newsletter.delivery.ledgers import Compose
+from tests import forking
 
 from .sending import NOW, Composer, Post, Recorder, serving, settings, smtp
 from .servers import free_port, wait_for
@@ -378,7 +379,7 @@ def test_an_owner_is_alive_while_its_process_is() -> None:
     assert me != delivery_rows.new_owner(), "two runs are two owners"
     code = "from feeds.newsletter.delivery import delivery_rows; print(delivery_rows.new_owner(), flush=True); input()"
     command = [sys.executable, "-c", code]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
+    process = forking.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
     assert process.stdout and process.stdin
     other = process.stdout.readline().strip()
     assert delivery_rows.is_alive(other, 0, 1)

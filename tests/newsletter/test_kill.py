@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from feeds import database
 from feeds.database.tables import deliveries
 from feeds.newsletter.delivery import delivery_rows, issue_status
+from tests import forking
 
 from .sending import Post, Server, serving
 
@@ -57,7 +58,7 @@ def server() -> Iterator[Server]:
 def sender(post: Post, server: Server, connections: int = CONNECTIONS, *, begin: bool = True) -> subprocess.Popen[str]:
     """Ready to send, and sending if it is to `begin`; otherwise a line of input lets it."""
     command = [sys.executable, "-c", SENDER, post.url, server.url, str(connections)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
+    process = forking.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
     assert process.stdout and process.stdout.readline() == "ready\n"
     if begin:
         go(process)

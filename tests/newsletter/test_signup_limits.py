@@ -20,6 +20,7 @@ from feeds.newsletter.subscribers.preferences import WishError
 from feeds.newsletter.subscribers.signup import SignupForm
 from feeds.runtime import Runtime
 from feeds.tokens import Tokens
+from tests import forking
 
 from .club import DAY, NOW, Club
 
@@ -189,7 +190,7 @@ def test_limits_hold_for_two_processes_together(club: Club) -> None:
     club.settle(signup={"per_network_an_hour": 15, "per_minute": 1000})
     command = [sys.executable, "-c", CHILD, str(club.site.config_dir)]
     children = [
-        subprocess.Popen([*command, name, str(NOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "ab"
+        forking.Popen([*command, name, str(NOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "ab"
     ]
     for child in children:
         assert child.stdout is not None and child.stdout.readline() == "ready\n"

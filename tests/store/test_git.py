@@ -30,6 +30,7 @@ from feeds.store import git
 from feeds.store.git import Change, Commit
 from feeds.syndication import lookup
 from feeds.web.app import create_app
+from tests import forking
 from tests.examples import some
 
 START = 1_600_000_000  # 2020-09-13T12:26:40Z: the first commit; each is a day later than the one before
@@ -149,7 +150,7 @@ def fault(site: Any) -> str:
 
 def feeds(*words: Any, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "feeds", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environ})
+    return forking.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environ})
 
 
 # -- pulling -----------------------------------------------------------------

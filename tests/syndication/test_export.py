@@ -29,6 +29,7 @@ from feeds.static.site_files import Exporter, digest_of_folder
 from feeds.static.targets import Manifest
 from feeds.syndication import lookup
 from feeds.web.app import create_app
+from tests import forking
 from tests.examples import some
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -441,7 +442,7 @@ def large(new_site: Callable[..., Any], place: Path) -> Any:
 
 def start(site: Any, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "feeds", "export", "--config", str(site.config_dir), str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CHECKOUT, start_new_session=True)
+    return forking.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CHECKOUT, start_new_session=True)
 
 
 def wait_until(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

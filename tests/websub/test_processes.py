@@ -25,6 +25,7 @@ from werkzeug.serving import make_server
 
 from feeds import database
 from feeds.database.tables import hub_subscriptions
+from tests import forking
 
 from .conftest import BASE, PATIENT, Hub
 from .listening import Seen, Subscriber, wait_for
@@ -79,16 +80,16 @@ def test_an_edit_on_disk_reaches_a_subscriber(served: Any, reader: Subscriber, t
     assert delivery.headers["X-Hub-Signature"].startswith("sha256=")
     assert f'<{served.base}/hub>; rel="hub"' in delivery.headers["Link"]
     command = [sys.executable, "-m", "feeds", "status", "--config", str(served.site.config_dir)]
-    told = json.loads(subprocess.run([*command, "--json"], capture_output=True, cwd=CHECKOUT, check=True, timeout=60).stdout)
+    told = json.loads(forking.run([*command, "--json"], capture_output=True, cwd=CHECKOUT, check=True, timeout=60).stdout)
     assert told["hub"] == {"subscriptions": 1, "topics": 1, "pending": 0, "due": 0, "failing": 0}
-    words = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True, timeout=60).stdout
+    words = forking.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True, timeout=60).stdout
     assert "hub: 1 subscriptions to 1 feeds, 0 to be confirmed, 0 deliveries due, 0 failing" in words
 
 
 def clock(site: Any, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "feeds", "clock", "--config", str(site.config_dir)]
     with log.open("ab") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT)
+        return forking.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT)
 
 
 def test_a_distribution_that_the_death_of_the_process_interrupted_is_made_after_its_restart(
