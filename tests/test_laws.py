@@ -72,6 +72,7 @@ OWNERS: dict[str, set[str]] = {
     "ruamel": {"config.edit"},
     "pygal": {"web.charts"},
     "brotli": {"syndication.documents"},
+    "deflate": {"syndication.documents"},
     "lxml": {"feed_formats", "syndication"},
     "aiohttp": {"websub.http"},
     "yarl": {"websub.http"},

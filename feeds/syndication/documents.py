@@ -18,6 +18,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import brotli
+import deflate
 import sqlalchemy as sa
 from lxml import etree
 
@@ -284,10 +285,20 @@ def _content(config: Config, document: _Document, entries: Sequence[Entry], form
 
 
 def compress(data: bytes, encoding: str) -> bytes:
-    """Return data as `gzip`, `br` or `identity`. Equal input gives equal output: no time stamp inside."""
+    """Return data as `gzip`, `br` or `identity`. Equal input gives equal output: no time stamp inside.
+
+    libdeflate's level 7 is a little smaller than zlib's 6, and takes half of its time. Both libraries let other threads run.
+    """
     if encoding == "gzip":
-        return gzip.compress(data, 6, mtime=0)
+        return bytes(deflate.gzip_compress(data, 7))
     return brotli.compress(data, quality=5) if encoding == "br" else data
+
+
+def decompress(data: bytes, encoding: str) -> bytes:
+    """Return what `compress` was given."""
+    if encoding == "gzip":
+        return gzip.decompress(data)
+    return brotli.decompress(data) if encoding == "br" else data
 
 
 # -- lists of feeds as OPML 2.0 --------------------------------------------

@@ -39,7 +39,7 @@ SOURCES = (
     *("config/models.py", "feed_formats.py", "model.py", "selections.py", "urls.py"),
     *("store/addresses.py", "syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
 )
-LIBRARIES = ("feedgen", "lxml", "brotli")
+LIBRARIES = ("feedgen", "lxml", "brotli", "deflate")
 #: What `make rendering` recorded of a program whose documents are proved equal to those of the program before it.
 RECORD = "syndication/rendering.txt"
 

@@ -6,17 +6,16 @@ A `CachedDocument` answers any GET or HEAD in the same way, from the fast path a
 from __future__ import annotations
 
 import contextlib
-import gzip
+import functools
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from .. import urls
 from ..feed_formats import content_type
-from ..syndication.documents import compress
+from ..syndication.documents import compress, decompress
 from ..syndication.editions import Edition
 from ..syndication.lookup import Document
 from .conditional import ENCODINGS, decide, etags, http_date, negotiate_encoding
@@ -27,6 +26,8 @@ Headers = list[tuple[str, str]]
 FOREVER = 31_536_000
 #: Feeds of which only validators are kept: one or two kilobytes each.
 MAX_VALIDATORS = 10_000
+#: Bytes in memory of a document without its bodies.
+_OVERHEAD = 4096
 _PRECONDITION_FAILED = [
     ("Cache-Control", "no-store"),
     ("Access-Control-Allow-Origin", "*"),
@@ -37,20 +38,21 @@ _PRECONDITION_FAILED = [
 
 @dataclass(frozen=True, slots=True)
 class EncodedResponse:
-    """The responses of a document in one coding: of a 200 (empty where only validators are known), and headers of a 304."""
+    """The responses of a document in one coding: headers of a 304, and a 200, whose body is None until somebody asks for it."""
 
     etag: str
-    headers: Headers
     not_modified: Headers
-    body: bytes
+    headers: Headers
+    body: bytes | None
 
 
 @dataclass(slots=True)
 class CachedDocument:
-    """A feed document ready to be sent. It is kept compressed: nearly all readers want it so, and that is a third of the size.
+    """A feed document ready to be sent, kept in the codings that were asked for: most readers want it compressed.
 
-    `gzipped` is the body, None where only validators are known; `generation` is the last in which it was known to be current.
-    `counted_as`: (path, format) for the audience; `groups`: as of `lookup.Document`.
+    `plain`: the body until it is asked for in the first coding; neither it nor `bodies`: only validators are known.
+    `generation` is the last in which it was known to be current. `counted_as`: (path, format) for the audience; `groups`: as
+    of `lookup.Document`. `grown` is called when `size` has changed, the bytes in memory; `counted` is what it was before.
     """
 
     path: str
@@ -58,11 +60,16 @@ class CachedDocument:
     digest: str
     changed: int
     generation: int
-    gzipped: bytes | None
+    plain: bytes | None
     headers: Headers
     etags: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...] = ()
+    bodies: dict[str, bytes] = field(default_factory=dict)
     responses: dict[str, EncodedResponse] = field(default_factory=dict)
+    size: int = 0
+    counted: int = 0
+    grown: Callable[[CachedDocument], None] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @classmethod
     def of(cls, document: Document, max_age: int) -> CachedDocument:
@@ -75,49 +82,71 @@ class CachedDocument:
             document.digest,
             document.changed,
             document.generation,
-            None if document.body is None else compress(document.body, "gzip"),
+            document.body,
             headers,
             etags(document.digest, format.name),
             document.groups,
+            size=_OVERHEAD + len(document.body or b""),
         )
 
     @property
-    def size(self) -> int:
-        """Bytes in memory, with room for another content coding."""
-        return 2 * len(self.gzipped or b"") + 4096
+    def has_body(self) -> bool:
+        """Whether more than validators are known."""
+        return bool(self.bodies) or self.plain is not None
+
+    def without_body(self) -> CachedDocument:
+        """Return what remains of the entry when its body is dropped."""
+        return replace(self, plain=None, bodies={}, responses={}, grown=None)
 
     def can_answer(self, environ: Mapping[str, str]) -> bool:
         """Return whether the entry is enough for a response to this request."""
-        return self.gzipped is not None or decide(environ, self.etags, self.etags[0], self.changed) != 200
+        return self.has_body or decide(environ, self.etags, self.etags[0], self.changed) != 200
 
     def respond(self, environ: Mapping[str, str]) -> tuple[int, Headers, bytes]:
         """Return status, headers and body for GET or HEAD; HEAD gets the body, too: the server leaves it out."""
         encoding = negotiate_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
-        response = self.responses.get(encoding) or self._encode(encoding)
+        response = self.responses.get(encoding) or self._prepare(encoding)
         status = decide(environ, self.etags, response.etag, self.changed)
         if status == 200:
-            return 200, response.headers, response.body
+            if response.body is None:
+                response = self._prepare(encoding, self._encode(encoding))
+            return 200, response.headers, response.body or b""
         return (304, response.not_modified, b"") if status == 304 else (412, [*_PRECONDITION_FAILED], b"")
 
-    def _encode(self, encoding: str) -> EncodedResponse:
+    def _prepare(self, encoding: str, body: bytes | None = None) -> EncodedResponse:
         now = int(time.time())
         tag = self.etags[ENCODINGS.index(encoding)]
         # Never later than now, or a client would send back a date from the future (RFC 9110 section 8.8.2.1).
         validators = [("ETag", tag), ("Last-Modified", http_date(min(self.changed, now)))]
         full: Headers = []
-        body = b""
-        if self.gzipped is not None:
-            body = self.gzipped if encoding == "gzip" else compress(gzip.decompress(self.gzipped), encoding)
+        if body is not None:
             full = [*self.headers, *validators, ("Content-Length", str(len(body)))]
             if encoding != "identity":
                 full.append(("Content-Encoding", encoding))
-        made = EncodedResponse(tag, full, [*self.headers[1:], *validators], body)
-        if encoding != "identity" and self.changed <= now:
+        made = EncodedResponse(tag, [*self.headers[1:], *validators], full, body)
+        if self.changed <= now:
             self.responses[encoding] = made
         return made
 
+    def _encode(self, encoding: str) -> bytes:
+        """Return the body in one coding. Of threads that ask for the same at once, one does the work."""
+        with self._lock:
+            body = self.bodies.get(encoding)
+            if body is not None:
+                return body
+            plain = self.plain
+            if plain is None:
+                coding, kept = next(iter(self.bodies.items()))
+                plain = decompress(kept, coding)
+            body = self.bodies[encoding] = compress(plain, encoding)
+            self.plain = None
+            self.size = _OVERHEAD + sum(map(len, self.bodies.values()))
+        if self.grown is not None:
+            self.grown(self)
+        return body
 
-@lru_cache(maxsize=64)
+
+@functools.lru_cache(maxsize=64)
 def _common_headers(content_type: str, age: int) -> tuple[tuple[str, str], ...]:
     """Return headers that thousands of documents share. The type, which a 304 leaves out, is the first."""
     return (
@@ -158,16 +187,24 @@ class ResponseCache:
         with self._lock:
             self._validators.pop(key, None)
             if (before := self._documents.pop(key, None)) is not None:
-                self.bytes -= before.size
-            if document.gzipped is None:
+                self.bytes -= before.counted
+            if not document.has_body:
                 self._keep_validators(key, document)
                 return
+            document.grown, document.counted = functools.partial(self._recount, key), 0
             self._documents[key] = document
-            self.bytes += document.size
+        self._recount(key, document)
+
+    def _recount(self, key: str, document: CachedDocument) -> None:
+        with self._lock:
+            if self._documents.get(key) is not document:
+                return  # dropped meanwhile
+            self.bytes += document.size - document.counted
+            document.counted = document.size
             while self.bytes > self.max_bytes and len(self._documents) > 1:
                 oldest, dropped = self._documents.popitem(last=False)
-                self.bytes -= dropped.size
-                self._keep_validators(oldest, replace(dropped, gzipped=None, responses={}))
+                self.bytes -= dropped.counted
+                self._keep_validators(oldest, dropped.without_body())
 
     def _keep_validators(self, key: str, document: CachedDocument) -> None:
         self._validators[key] = document

@@ -39,7 +39,7 @@ def test_no_module_of_ours_that_decides_is_left_out() -> None:
 
 
 def test_the_key_of_recorded_sources_is_written_as_it_always_was() -> None:
-    libraries = [version(name) for name in ("feedgen", "lxml", "brotli")]
+    libraries = [version(name) for name in ("feedgen", "lxml", "brotli", "deflate")]
     assert feed_states.versions() == "/".join((feed_states.rendering(), version("feeds"), *libraries))
 
 

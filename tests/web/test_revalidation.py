@@ -186,6 +186,6 @@ def test_a_document_that_has_to_go_leaves_its_validators_and_those_have_a_bound(
     for address in ADDRESSES[:6]:
         worker.get(address)
     kept = cache.entries()
-    assert len(kept) == 3 and sum(entry.gzipped is not None for entry in kept) == 1
+    assert len(kept) == 3 and sum(entry.has_body for entry in kept) == 1
     cache.clear()
     assert cache.entries() == [] and cache.bytes == 0 and isinstance(cache, ResponseCache)

@@ -42,6 +42,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "croniter": ("MIT", "of Procrastinate"),
     "cryptography": ("Apache-2.0 OR BSD-3-Clause", "DKIM signatures"),
     "css-inline": ("MIT", "styles of digests"),
+    "deflate": ("MIT", "compression of documents as gzip"),
     "dnspython": ("ISC", "of email-validator; asks no DNS here"),
     "email-validator": ("Unlicense", "addresses of subscribers"),
     "feedgen": ("BSD-2-Clause OR LGPL-3.0-or-later", "Atom and RSS"),

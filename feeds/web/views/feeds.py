@@ -80,13 +80,15 @@ def find_document(key: str, format: Format, find: Find) -> Answer:
         return moved_permanently(found.path, format.extension, found.query)
     if isinstance(found, Gone):
         abort(410)
+    known = cached
     if cached is None or cached.digest != found.digest or found.body is not None:
         cached = CachedDocument.of(found, max_age)
-        app.cache.put(key, cached)
     if found.body is not None:
         app.limiter.stats.measure(RENDER, format.name, seconds=time.perf_counter() - begun)
     cached.generation, cached.groups = found.generation, found.groups
     status, headers, body = app.limiter.respond(cached, request.environ, app.edition)
+    if cached is not known:  # after the response, which decides in which coding it is kept
+        app.cache.put(key, cached)
     return _ExactResponse(body, status, headers)
 
 
