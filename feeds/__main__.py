@@ -1,7 +1,12 @@
 """`python -m feeds` and the command `feeds`."""
 
+import gc
 import signal
 import sys
+
+#: Objects made between two looks for circles of garbage: a few megabytes. With 700, as Python has it, it would look dozens of
+#: times while libraries are loaded.
+GARBAGE = 20_000
 
 
 def run() -> None:
@@ -10,10 +15,14 @@ def run() -> None:
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:  # as in the background of a script
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # modules are not prepared for an exception
+    gc.set_threshold(GARBAGE)
     from .cli import main
 
     signal.signal(signal.SIGINT, before)
-    main()
+    try:
+        main()
+    finally:
+        gc.freeze()  # else Python looks through all that was loaded for circles before it ends, a tenth of a short command
 
 
 if __name__ == "__main__":

@@ -10,19 +10,21 @@ import contextlib
 import glob
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
 from . import database, faults
-from .config.environment import Environment
-from .config.models import Config
 from .database import backup, identity
 from .errors import DatabaseError, DatabaseFault
 from .private_files import WideMode, narrow, remove_leftovers, summarize
 from .syndication import editions
 from .syndication.editions import Edition
 from .tokens import Tokens, new_secret
+
+if TYPE_CHECKING:
+    from .config.environment import Environment
+    from .config.models import Config
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,10 +11,13 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from .feed_formats import OTHER_EXTENSIONS, Format, load_formats
 from .model import FACETS
+
+if TYPE_CHECKING:
+    from .feed_formats import Format
 
 MAX_SLUG_BYTES = 200  # a file name holds 255 bytes, and ".atom.gz" comes on top
 
@@ -82,6 +85,8 @@ def _last_dot_of_extension() -> re.Pattern[str]:
 
     With a format `.mf2.html`, a page `x.mf2` would have the file of the document `x.mf2.html`; so `.mf2` counts, too.
     """
+    from .feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which most commands need nothing of
+
     documents = [format.extension for format in load_formats().values()]
     pages = [extension.removesuffix(".html") for extension in documents if extension.endswith(".html")]
     endings = [extension.rpartition(".") for extension in (*documents, *pages, *OTHER_EXTENSIONS)]
@@ -99,6 +104,8 @@ def split_format(path: str) -> tuple[str, Format | None]:
     >>> split_format("tags/Node.js")
     ('tags/Node.js', None)
     """
+    from .feed_formats import load_formats  # as above
+
     lower = path.lower()
     fitting = [format for format in load_formats().values() if lower.endswith(format.extension) and lower != format.extension]
     if not fitting:
@@ -113,6 +120,8 @@ def list_extensions() -> str:
     >>> list_extensions()
     '.atom, .rss or .json'
     """
+    from .feed_formats import load_formats  # as above
+
     *some, last = (format.extension for format in load_formats().values())
     return f"{', '.join(some)} or {last}"
 

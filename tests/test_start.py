@@ -9,8 +9,25 @@ from typing import Any
 
 import pytest
 
-#: What draws pages, and what only sends, edits or measures. Each costs more than a look at the tables.
+#: What draws pages.
 WEB = {"flask", "jinja2", "werkzeug"}
+#: What a look at the tables needs nothing of: settings with their checks, articles, documents, mail, push, the clock, logs.
+HEAVY = WEB | {"pydantic", "yaml", "ruamel", "dotenv", "comrak", "lxml", "feedgen", "brotli", "css_inline", "cryptography"}
+HEAVY |= {
+    "flufl",
+    "email_validator",
+    "aiohttp",
+    "apscheduler",
+    "watchfiles",
+    "granian",
+    "structlog",
+    "rich",
+    "pypinyin",
+    "pygal",
+}
+HEAVY |= {"alembic", "procrastinate", "babel", "prometheus_client", "obstore", "pydantic_core"}
+#: Modules of ours that every command has.
+BASIS = {"feeds.__main__", "feeds.errors", "feeds.faults", "feeds.logs"}
 
 
 def loaded(*arguments: str | Path) -> set[str]:
@@ -43,3 +60,23 @@ def test_feeds_alone_are_exported_without_the_web_application(config: Path, tmp_
 def test_an_export_of_the_whole_site_in_which_nothing_changed_loads_no_web_application(config: Path, tmp_path: Path) -> None:
     assert packages(loaded("export", "--config", config, tmp_path / "out")) >= WEB
     assert not packages(loaded("export", "--config", config, tmp_path / "out")) & WEB
+
+
+def test_the_state_of_a_service_is_told_by_little_more_than_the_tables(config: Path) -> None:
+    found = loaded("status", "--config", config)
+    assert "sqlalchemy" in found and not packages(found) & HEAVY
+    assert not {"feeds.rescan", "feeds.scheduler", "feeds.web.app", "feeds.newsletter.issues.planning"} & found
+    assert "sqlalchemy.dialects.postgresql" not in found
+
+
+def test_the_version_is_told_without_any_of_it() -> None:
+    found = loaded("--version")
+    assert not packages(found) & (HEAVY | {"sqlalchemy"})
+    assert {name for name in found if name.startswith("feeds.")} <= {"feeds.cli", "feeds.cli.common", *BASIS}
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["opml"]], ids=" ".join)
+def test_what_lists_feeds_loads_neither_articles_nor_mail(config: Path, words: list[str]) -> None:
+    assert not packages(loaded(*words, "--config", config)) & (
+        HEAVY - {"pydantic", "pydantic_core", "lxml", "feedgen", "brotli"}
+    )

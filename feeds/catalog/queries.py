@@ -12,12 +12,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from .. import selections, urls
-from ..config.models import Site
 from ..database import chunks, count_rows
 from ..database.tables import articles, bodies, memberships, quarantine, state, terms
 from ..model import FACETS, Article, Problem, Selection, Term
@@ -25,6 +24,9 @@ from ..selections import Aliases, TermKey
 from ..store import addresses
 from . import bitmaps
 from .sort_key import Window, first_position, published_at
+
+if TYPE_CHECKING:
+    from ..config.models import Site
 
 HEADINGS = tuple(
     "key id position url permalink title summary published updated original picture comments editor_choice terms digest".split()

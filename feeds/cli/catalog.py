@@ -198,13 +198,12 @@ def status(config_dir: Path, as_json: bool) -> None:
     """
     from ..model import FACETS
     from ..monitoring import health
-    from ..syndication import lookup
 
     with open_runtime(config_dir, tolerate=True) as runtime:
         fault = runtime.watch.fault
         try:
             found, mail, audience, hub, problems = runtime.read(health.read_status, time.time(), 100 if as_json else 10)
-            published = [as_row(*row) for row in runtime.read(lookup.list_feeds)] if as_json else []
+            published = _list_published(runtime) if as_json else []
         except Exception as error:
             if not (fault := runtime.watch.report(error)).words:
                 raise
@@ -235,6 +234,12 @@ def status(config_dir: Path, as_json: bool) -> None:
         echo(f"{topics}, {hub['pending']} to be confirmed, {hub['due']} deliveries due, {hub['failing']} failing")
     echo(f"{len(problems)} files in quarantine")
     _print_problems(problems, err=False)
+
+
+def _list_published(runtime: Runtime) -> list[dict[str, Any]]:
+    from ..syndication import lookup
+
+    return [as_row(*row) for row in runtime.read(lookup.list_feeds)]
 
 
 def _print_ignored(number: int, *, err: bool = True) -> None:

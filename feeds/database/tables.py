@@ -290,7 +290,7 @@ deliveries = _table(
     *_required(BigInteger, "lease", "updated"),
     Column("reply", Text, nullable=False),
     Index("ix_deliveries_subscriber", "subscriber"),
-    Index("ix_deliveries_open", "issue", "status", "next_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_deliveries_open", "issue", "status", "next_at", sqlite_where=_OPEN),
     sqlite_with_rowid=False,
 )
 
@@ -425,3 +425,11 @@ counted = _table(
     *_required(BigInteger, "number", "at", "took"),
     sqlite_with_rowid=False,
 )
+
+
+@sa.event.listens_for(metadata, "before_create")
+def _make_postgresql_index_partial(_metadata: MetaData, connection: sa.Connection, **_options: Any) -> None:
+    """Said with the index, `postgresql_where` would load SQLAlchemy's dialect of PostgreSQL in every process."""
+    if connection.dialect.name == "postgresql":
+        [index] = (index for index in deliveries.indexes if index.name == "ix_deliveries_open")
+        index.dialect_options["postgresql"]["where"] = _OPEN

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from .. import database
 from ..audience import requests
 from ..catalog import queries
-from ..config.models import Config
 from ..database import identity, jobs
 from ..database import is_busy as is_busy
 from ..database.tables import articles, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
 from ..newsletter.delivery import issue_status
-from ..rescan import RemovalHold
-from ..runtime import Runtime
-from ..store.git import RepositoryStatus
 from ..syndication import editions, feed_states
 from ..websub import subscriptions
+
+if TYPE_CHECKING:
+    from ..rescan import RemovalHold
+    from ..runtime import Runtime
+    from ..store.git import RepositoryStatus
 
 #: The clock reports every BEAT_SECONDS that it is alive; it is silent after SILENT_SECONDS, which a long rescan may take.
 BEAT_SECONDS, SILENT_SECONDS = 15, 120
@@ -88,6 +88,8 @@ def find_degraded(stored: Mapping[str, str], schema: str, now: int) -> dict[str,
 
     A newer schema is served, as upgrades only add to the tables: else `feeds migrate` would take all old nodes down at once.
     """
+    from ..config.models import Config  # as in `editions.load_edition`
+
     config = Config.model_validate_json(stored["config"]) if "config" in stored else Config()
     rescanned = json.loads(stored.get("rescan", "null")) or {"at": 0}
     beat = int(stored.get("clock", "0"))
@@ -119,7 +121,7 @@ def write_heartbeat(connection: sa.Connection, now: float) -> None:
 def catalog_status(connection: sa.Connection) -> dict[str, Any]:
     """Return the status of catalog, store and configuration, as `feeds status --json` prints it."""
     stored = editions.load_state(connection)
-    held, git = RemovalHold.from_state(stored), RepositoryStatus.from_state(stored)
+    held, git = _read_exceptions(stored)
     return {
         "articles": database.count_rows(connection, articles),
         "quarantined": database.count_rows(connection, quarantine),
@@ -136,6 +138,20 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
     }
 
 
+def _read_exceptions(stored: Mapping[str, str]) -> tuple[RemovalHold | None, RepositoryStatus | None]:
+    """Return what holds removals back, and the state of a store in git: few stores have either, others load nothing for it."""
+    held = git = None
+    if stored.get("held"):
+        from ..rescan import RemovalHold
+
+        held = RemovalHold.from_state(stored)
+    if stored.get("git"):
+        from ..store.git import RepositoryStatus
+
+        git = RepositoryStatus.from_state(stored)
+    return held, git
+
+
 class Health(NamedTuple):
     """Whether a process is well, and a sentence that says it."""
 
@@ -149,6 +165,8 @@ ASK_SECONDS = 4.0
 
 def ask_web(host: str, port: int) -> Health:
     """Return the health of the web processes that listen there, as their /ready reports it."""
+    import http.client  # TLS and more, for this question alone
+
     connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
     try:
         connection.request("GET", "/ready")
@@ -193,7 +211,7 @@ class Status(NamedTuple):
 
 def read_status(connection: sa.Connection, now: float, most_requested: int) -> Status:
     """Return the whole status at `now` (UTC seconds), with the audience of the `most_requested` feeds requested most."""
-    zone = (editions.load_edition(connection).config or Config()).zone
+    zone = editions.load_zone(connection)
     return Status(
         catalog_status(connection),
         issue_status.counts(connection),

@@ -19,14 +19,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from ..config.models import Config, StoreGit
 from ..database import chunks
 from ..database.tables import dated
 from ..errors import GitError
 from .parse import UNDATED, FileDates
+
+if TYPE_CHECKING:
+    from ..config.models import Config, StoreGit
 
 #: For what needs no network: long, because git that is ended during a checkout leaves half of it behind.
 LOCAL_SECONDS = 600.0

@@ -6,16 +6,20 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from .. import database
-from ..config.environment import Environment
-from ..config.load import load_config
-from ..config.models import Config
 from ..database.tables import state
-from ..store.parse import ParseSettings
 from . import feed_states
+
+if TYPE_CHECKING:
+    from ..config.environment import Environment
+    from ..config.models import Config
+    from ..store.parse import ParseSettings
 
 #: How many of the last generations are recorded with the terms that they touched, and at most how many terms of each.
 REMEMBERED, MOST_TOUCHED = 16, 500
@@ -60,10 +64,18 @@ def load_generation(connection: sa.Connection) -> int:
 
 def load_edition(connection: sa.Connection) -> Edition:
     """Return what is published."""
+    from ..config.models import Config  # to build its checks takes longer than most questions to the catalog
+
     stored = load_state(connection)
     config = Config.model_validate_json(stored["config"]) if "config" in stored else None
     touched = {int(one): frozenset(keys) for one, keys in json.loads(stored.get("touched", "{}")).items()}
     return Edition(int(stored.get("generation", "-1")), config, int(stored.get("changed", "0")), touched)
+
+
+def load_zone(connection: sa.Connection) -> tzinfo:
+    """Return the time zone of the configuration in force, without loading all of it; UTC before the first rescan."""
+    stored = load_state(connection)
+    return ZoneInfo(json.loads(stored["config"])["site"]["timezone"]) if "config" in stored else UTC
 
 
 def encode_touched(before: str, generation: int, keys: Collection[int] | None) -> str:
@@ -90,6 +102,8 @@ def catalog_marks(config: Config, settings: ParseSettings) -> dict[str, str]:
 
 def adopt_config(engine: sa.Engine, environment: Environment) -> Config:
     """Return the configuration of the files, stored for all processes if the catalog has none yet. Raises ConfigError."""
+    from ..config.load import load_config  # the reader of YAML
+
     config = load_config(environment)
     with database.writing(engine) as connection:
         if "config" not in load_state(connection):

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,13 +25,14 @@ from .. import database, urls
 from ..catalog import queries
 from ..catalog.queries import ArticleDigest, Clauses, utc_datetime
 from ..catalog.sort_key import Window
-from ..config.models import Config
 from ..database import tables
-from ..feed_formats import GROUP
 from ..model import FACETS, PEOPLE, Feed, FeedState
 from ..plugins import find_plugins
 from . import feeds as definitions
 from .feeds import AdjacentPeriods, ArchivePeriod
+
+if TYPE_CHECKING:
+    from ..config.models import Config
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The sources that decide the bytes of a feed, below the package.
@@ -65,6 +66,8 @@ def rendering(package: Path = _PACKAGE) -> str:
 @functools.cache  # reading sources and the metadata of packages takes longer than rendering an entry
 def versions() -> str:
     """Return the rendering and all versions that decide the bytes: a strong ETag must not outlive a change of them."""
+    from ..feed_formats import GROUP  # XML, which states need nothing of
+
     libraries = (importlib.metadata.version(name) for name in LIBRARIES)
     return "/".join((rendering(), program_version(), *libraries, *map(str, find_plugins(GROUP))))
 

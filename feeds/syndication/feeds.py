@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -17,9 +18,11 @@ import sqlalchemy as sa
 from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Clauses, KnownTerm, Respelled
-from ..config.models import Archive, Config, NamedFeed
 from ..model import FACETS, PLURALS, Feed, Selection, Term
 from ..selections import Aliases
+
+if TYPE_CHECKING:
+    from ..config.models import Archive, Config, NamedFeed
 
 ALL = "all"
 NAMED = "feeds"

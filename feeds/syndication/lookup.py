@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from .. import selections, urls
 from ..catalog import queries
 from ..catalog.queries import Respelled
-from ..config.models import Config
 from ..errors import AddressError
 from ..feed_formats import Format, load_formats
 from ..model import Feed, FeedState, Selection
@@ -22,6 +22,9 @@ from . import documents, editions, feed_states, feeds
 from .documents import FragmentCache
 from .editions import Edition
 from .feed_states import ArchiveDocument
+
+if TYPE_CHECKING:
+    from ..config.models import Config
 
 #: Whether the caller needs no bytes of a document in this state.
 Known = Callable[[FeedState], bool]

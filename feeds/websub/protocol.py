@@ -11,9 +11,12 @@ import hmac
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from ..config.models import WebSub
+if TYPE_CHECKING:
+    from ..config.models import WebSub
+
 
 MAX_URL_LENGTH = 2000
 #: Ports allowed besides those from 1024: lower ones belong to services (mail, older databases) that a request could harm.

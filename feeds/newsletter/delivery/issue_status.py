@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from ...database.tables import deliveries, issues, outbox, subscribers
 from ...model import Issue
-from ..issues.planning import newest_issues
 from .delivery_rows import select_open
 
 STATUSES = ("pending", "sending", "sent", "retry", "failed", "uncertain", "cancelled")
@@ -110,6 +109,8 @@ def counts(connection: sa.Connection, issue: int | None = None) -> dict[str, int
 
 def recent_issues(connection: sa.Connection, limit: int = 5) -> list[tuple[Issue, dict[str, int]]]:
     """Return the newest issues, and the number of messages of each by status."""
+    from ..issues.planning import newest_issues  # planning, which counting needs nothing of
+
     return [(issue, counts(connection, issue.key)) for issue in newest_issues(connection, limit)]
 
 

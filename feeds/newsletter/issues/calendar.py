@@ -9,9 +9,12 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ...config.models import Cron
+if TYPE_CHECKING:
+    from ...config.models import Cron
+
 
 #: How many days back an instant of each frequency lies at most, with some room.
 _BACK = {"daily": 3, "weekly": 15, "monthly": 70}

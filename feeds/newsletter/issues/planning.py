@@ -13,14 +13,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from ... import urls
 from ...catalog import queries
-from ...config.models import Config
 from ...database import insert_rows
 from ...database.backup import RESTORED
 from ...database.tables import (
@@ -38,6 +37,9 @@ from ...database.tables import selections as selections_table
 from ...model import Article, Credit, Issue, IssueArticle, IssueContent, Recipient
 from . import calendar
 from .sections import ArticleMatcher
+
+if TYPE_CHECKING:
+    from ...config.models import Config
 
 _CHUNK = 20_000
 Progress = Callable[[int], None]

@@ -6,11 +6,14 @@ Invariant: the same content and selections give the same sections.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ... import selections
-from ...config.models import Config
 from ...errors import AddressError
 from ...model import FACETS, Article, IssueContent, Section, Selection
+
+if TYPE_CHECKING:
+    from ...config.models import Config
 
 
 def resolve_selection(config: Config, query: str) -> Selection | None:
