@@ -36,7 +36,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("syndication", "store"): {"store.markdown", "store.parse"},
     ("syndication", "catalog"): {"catalog.queries", "catalog.related", "catalog.search", "catalog.sort_key", "catalog.terms"},
     ("newsletter", "catalog"): {"catalog.queries"},
-    ("web", "catalog"): {"catalog.queries"},
+    ("web", "catalog"): {"catalog.queries", "catalog.search"},
 }
 #: Packages that know nothing of each other, whatever their floors.
 STRANGERS: set[tuple[str, str]] = {

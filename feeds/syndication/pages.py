@@ -18,7 +18,7 @@ from .. import urls
 from ..catalog import queries
 from ..catalog.queries import KnownTerm
 from ..catalog.related import SharedTerms, Snapshot, adjacent_articles, related_articles, related_terms, term_positions
-from ..catalog.search import clean_query, search_articles
+from ..catalog.search import SearchText, clean_query, search_articles
 from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
 from ..config.models import Config
@@ -26,6 +26,7 @@ from ..errors import AddressError
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState, Term
 from ..store.markdown import opens_with_picture, opens_with_summary
 from . import documents, feed_states, feeds, lookup
+from .editions import load_generation
 from .feed_states import ArchiveDocument
 from .lookup import Elsewhere, FoundFeed, Gone
 
@@ -318,11 +319,12 @@ class SearchPage:
     goes_on: bool
 
 
-def search_page(connection: sa.Connection, config: Config, typed: str, page: int) -> SearchPage:
-    """Return one page of what a reader's search finds: terms with pages of their own, and articles."""
+def search_page(connection: sa.Connection, config: Config, typed: str, page: int, kept: SearchText | None = None) -> SearchPage:
+    """Return one page of what a reader's search finds: terms with pages of their own, and articles. `kept` makes it faster."""
     text = clean_query(typed)
     folded = urls.fold(text)
-    found = search_articles(connection, config.site, text, PAGE + 1, (page - 1) * PAGE)
+    records = kept.of(connection, load_generation(connection)) if kept else None
+    found = search_articles(connection, config.site, text, PAGE + 1, (page - 1) * PAGE, records)
     named: dict[str, list[Term]] = {}
     for facet in feeds.enabled_facets(config) if text and page == 1 else ():
         least = config.feeds.facet(facet).min_articles

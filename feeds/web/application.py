@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flask import abort, current_app, g
 
+from ..catalog.search import SearchText
 from ..config.models import Config
 from ..model import Term
 from ..runtime import Runtime
@@ -44,6 +45,7 @@ class Application:
     editions: EditionPoller
     limiter: RateLimiter
     cards: Cards
+    search_text: SearchText
     fragments: FragmentCache
     static: bool = False
     started: float = field(default_factory=time.time)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from lxml import html
 from werkzeug.test import Client
 
 from feeds.catalog import search
+from feeds.config.models import Site
+from feeds.syndication.editions import load_generation
 
 ARTICLES = {
     1: ("内核模块入门", "从零开始"),
@@ -144,6 +147,55 @@ def test_more_terms_than_are_shown_are_in_their_directory(site: Any, make_client
     assert len(terms(page)) == 12
     (link,) = page.xpath("//a[starts-with(@href, '/tags/?q=')]/@href")
     assert len(html.fromstring(client.get(link).data).xpath("//ul[@class='directory']/li")) == 14
+
+
+WORDS = [
+    "内核",
+    "kernel",
+    "KERNELS",
+    "linux 内核",
+    "内核 linux",
+    "内 核",
+    "%",
+    "a_b",
+    "\\",
+    "o'reilly",
+    '"',
+    "b>",
+    "no such",
+    "a",
+    "从零开始",
+]
+
+
+def test_the_text_that_is_kept_finds_what_a_query_finds(library: Any) -> None:
+    kept = search.SearchText(100_000)
+    for change in (
+        lambda: None,
+        lambda: library.write("2.md", title="KERNEL 2", date="2020-01-09"),
+        (library.store / "5.md").unlink,
+    ):
+        change()
+        library.rescan()
+        with library.runtime.reading() as connection:
+            generation = load_generation(connection)
+            kept.of(connection, generation)
+            records = kept.of(connection, generation)
+            assert records is not None
+            for word, (limit, skip) in itertools.product(WORDS, [(3, 0), (1, 1), (2, 2), (9, 0)]):
+                window = connection, Site(), search.clean_query(word), limit, skip
+                found = search.search_articles(*window, records)
+                assert [one.id for one in found] == [one.id for one in search.search_articles(*window)], word
+
+
+def test_text_is_kept_from_the_second_search_of_a_generation_on_within_its_bound(library: Any) -> None:
+    kept, small = search.SearchText(100_000), search.SearchText(100)
+    with library.runtime.reading() as connection:
+        for generation in (1, 2):
+            assert kept.of(connection, generation) is None
+            first = kept.of(connection, generation)
+            assert first is not None and kept.of(connection, generation) is first
+        assert [small.of(connection, 1) for _time in range(3)] == [None] * 3
 
 
 @given(st.text())

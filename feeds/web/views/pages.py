@@ -118,7 +118,7 @@ def search() -> Answer:
     page = _page_number(request.args.get("page", ""))
     if page > MAX_PAGES:
         abort(404)
-    found = app.runtime.read(use_cases.search_page, app.config, request.args.get("q", ""), page)
+    found = app.runtime.read(use_cases.search_page, app.config, request.args.get("q", ""), page, app.search_text)
     query = urlencode({"q": found.text} | ({"page": str(page)} if page > 1 else {}), quote_via=quote)
     canonical = f"{app.config.site.base_url}/search" + (f"?{query}" if found.text else "")
     response = render_page("search.html", found=found, canonical=canonical)
