@@ -153,10 +153,11 @@ def _results(due: Batch, options: Options) -> Iterator[BatchResult]:
     """Write what is due in threads or, where it is much, in processes; yield results in order and report progress."""
     count = options.workers or min(os.cpu_count() or 1, 8)
     known, many = due.known, len(due.files) >= PARALLEL_FROM
-    files = [file.with_facts(many=many) for file in due.files]
+    parts = divide([file.with_facts(many=many) for file in due.files], count)
+    if not many:  # one batch: compression of its last file does not wait for the next one
+        parts = [part for part in [tuple(itertools.chain.from_iterable(parts))] if part]
     batches = [
-        replace(due, files=part, known={file.path: known[file.path] for file in part if file.path in known})
-        for part in divide(files, count)
+        replace(due, files=part, known={file.path: known[file.path] for file in part if file.path in known}) for part in parts
     ]
     finished = 0
     with contextlib.ExitStack() as running:

@@ -134,10 +134,8 @@ class Codings(NamedTuple):
         """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
         if not self.compressed or path.endswith(".png") or path.startswith(OWN):
             return ("identity",)
-        if not self.brotli_archives and "/archive/" in path:
-            stem, format = urls.split_format(path)
-            if format and urls.split_archive(stem)[1]:
-                return ("identity", "gzip")
+        if not self.brotli_archives and not path.endswith(".html") and urls.split_archive(path)[1]:
+            return ("identity", "gzip")
         return tuple(CODINGS)
 
     def names_of(self, path: str) -> Iterator[str]:

@@ -21,8 +21,8 @@ from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
 from .files import Render
 
-#: Entries that are kept for the feeds that show them, too.
-FRAGMENT_BYTES = 32 * 1024 * 1024
+#: Entries that are kept for the feeds that show them, too: those of some 2,500 articles, as a year may have them.
+FRAGMENT_BYTES = 80 * 1024 * 1024
 
 
 def make_renderer(environment: Environment) -> Render:

@@ -88,7 +88,7 @@ _DECISIVE = tuple(
 
 
 class _ArticleFile(NamedTuple):
-    """An article's page; where it lives elsewhere only the mark by which that is known. `line`: slug and permalink."""
+    """An article's page, of no path where it lives elsewhere. `line`: slug and permalink."""
 
     file: SiteFile
     line: str
@@ -138,9 +138,11 @@ class Exporter:
         self._runtime, self._root, self._feeds_only = runtime, runtime.environment.root, feeds_only
         self._snapshot, self._related = Snapshot(), RelatedArticles()
         self._portraits = Portraits(self._snapshot)
+        self._shared = ""
+        self._shown: dict[int, str] = {}
         self._articles: dict[int, _ArticleFile] = {}
         self._feeds: dict[str, _FeedFiles] = {}
-        self._periods: dict[tuple[str, str, int], str] = {}
+        self._periods: dict[tuple[str, str], dict[int, str]] = {}
 
     def export(self, target: str, options: Options | None = None) -> Report:
         """Update the tree in a folder or at s3://BUCKET/PREFIX. Raises AddressError before the first rescan, FeedsError."""
@@ -194,12 +196,14 @@ class Exporter:
             self._related.refresh(self._snapshot, related.term_rarities(connection))
         found: list[tuple[Feed, list[int]]] = []
         named: dict[int, Term] = {}
+        terms: dict[str, list[Term]] = {facet: [] for facet in facets}
         for feed, known in feeds.list_feeds(connection, config):
             named |= {known.key: known.term} if known else {}
             if feed.path not in states:
                 continue
             if known is not None:
                 found.append((feed, self._snapshot.members.get(known.key, [])))
+                terms[known.term.facet].append(known.term)
             elif feed.path == feeds.ALL:
                 found.append((feed, self._snapshot.newest))
             else:
@@ -210,7 +214,6 @@ class Exporter:
                 named |= {known.key: known.term for known in queries.terms_of(connection, facet)}
         self._portraits.refresh(config, named)
         shared = shared_mark(config, self._root)
-        terms = {facet: feeds.offered_terms(connection, config, facet) for facet in facets}
         return SiteContent(
             config,
             shared,
@@ -224,23 +227,27 @@ class Exporter:
         )
 
     def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
-        snapshot, before, self._articles = self._snapshot, self._articles, {}
-        shown, neighbours, newest = snapshot.shown, self._related.by_article, snapshot.newest
+        before, self._articles = (self._articles if shared == self._shared else {}), {}
+        shown, neighbours, newest = self._snapshot.shown, self._related.by_article, self._snapshot.newest
+        changed = {key for key, text in shown.items() if self._shown.get(key) != text}
+        self._shared, self._shown = shared, shown
         for key, older, newer in zip(newest, [*newest[1:], None], [None, *newest[:-1]], strict=False):
             beside = Beside(key, older, newer, neighbours.get(key, ()))
-            mark = shared + shown[key] + "".join([shown.get(o or 0, "") for o in (older, newer, *beside.related)])
-            made, article = before.get(key), snapshot.articles[key]
-            if made is None or (made.file.mark, made.file.facts) != (mark, beside):
-                slug = urls.slug(article.id)
-                address = f"/articles/{slug}"
-                url = article_url(config.site, article.url, article.permalink, article.id)
-                if url == config.site.base_url + urls.encode(address):
-                    page = _page(address, mark)._replace(facts=beside)
-                    made = _ArticleFile(page, f"{slug} {article.permalink}")
-                else:
-                    made = _ArticleFile(SiteFile("", mark, facts=beside), "")
+            made = before.get(key)
+            if made is None or made.file.facts != beside or not changed.isdisjoint((key, older, newer, *beside.related)):
+                made = self._of_article(config, beside)
             self._articles[key] = made
         return [article for article in self._articles.values() if article.file.path]
+
+    def _of_article(self, config: Config, beside: Beside) -> _ArticleFile:
+        article, keys = self._snapshot.articles[beside.article], (beside.article, beside.older, beside.newer, *beside.related)
+        mark = self._shared + "".join([self._shown.get(key or 0, "") for key in keys])
+        slug = urls.slug(article.id)
+        address = f"/articles/{slug}"
+        url = article_url(config.site, article.url, article.permalink, article.id)
+        if url != config.site.base_url + urls.encode(address):
+            return _ArticleFile(SiteFile("", mark, facts=beside), "")
+        return _ArticleFile(_page(address, mark)._replace(facts=beside), f"{slug} {article.permalink}")
 
     def _of_feeds(self, site: SiteContent) -> Iterator[SiteFile]:
         """Yield pages and archives of all feeds. A list that is the same object has the same articles, looking the same."""
@@ -257,19 +264,19 @@ class Exporter:
         """Yield archive documents and their pages, oldest first, where the feed does not hold all of its history."""
         if not feed.archive or len(keys) <= feed.limit:
             return
-
+        zone, unit = site.config.zone, feed.archive
+        known = self._periods.setdefault((unit, zone.key), {})
         periods: dict[str, list[int]] = {}
         for key in reversed(keys):
             position = self._snapshot.articles[key].position
-            place = (feed.archive, site.config.zone.key, position)
-            if place not in self._periods:
-                self._periods[place] = feeds.period_name(feed.archive, published_at(position), site.config.zone)
-            periods.setdefault(self._periods[place], []).append(key)
+            if position not in known:
+                known[position] = feeds.period_name(unit, published_at(position), zone)
+            periods.setdefault(known[position], []).append(key)
         names = ["", *periods, ""]
         common = feed_states.history_digest(site.config, feed)
         for (name, inside), older, younger in zip(periods.items(), names, names[2:], strict=False):
             path, shown = urls.archive_path(feed.path, name), site.shown(inside)
-            period = feeds.parse_period(feed.archive, name, site.config.zone)
+            period = feeds.parse_period(unit, name, zone)
             former = queries.newest_former_update(site.former, period.first, period.end) if period else 0
             mark = mark_of(common, name, older, younger, shown, *([str(former)] if former else []))
             yield from _documents(path, mark, name, len(inside))

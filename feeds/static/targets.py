@@ -98,6 +98,12 @@ class Manifest:
         """Return the mark of every file, UNFINISHED for those that an export was about to write."""
         return dict(self._connection.execute("SELECT path, mark FROM files"))
 
+    def paths_in(self, folder: str) -> list[str]:
+        """Return the files in a folder, not those in folders below it."""
+        query = "SELECT path FROM files WHERE path >= ? AND path < ?"
+        ends = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")  # a zero comes after a slash
+        return [path for (path,) in self._connection.execute(query, ends) if path.rpartition("/")[0] == folder]
+
     def digests(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the digests of the bytes that were written, where they are known."""
         known = dict(self._connection.execute("SELECT path, content FROM files"))
@@ -196,9 +202,9 @@ class Folder:
                     inside[folder] = set()
         return {
             path
-            for path in (manifest.marks() if inside else ())
-            if (folder := path.rpartition("/")[0]) in inside
-            and not inside[folder].issuperset(name.rpartition("/")[2] for name in codings.names_of(path))
+            for folder, names in inside.items()
+            for path in manifest.paths_in(folder)
+            if not names.issuperset(name.rpartition("/")[2] for name in codings.names_of(path))
         }
 
     def stamps(self, folders: Iterable[str]) -> dict[str, int]:
