@@ -10,10 +10,12 @@ import functools
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, distributions
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import FeedsError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,6 +46,8 @@ def find_plugins(group: str) -> tuple[Plugin, ...]:
 
     `importlib.metadata.entry_points` would take twice the time, because it reads the names of all distributions.
     """
+    from importlib.metadata import distributions  # archives and messages: processes that parse need none of it
+
     found: set[Plugin] = set()
     for package in distributions():
         if f"[{group}]" in (package.read_text("entry_points.txt") or ""):

@@ -32,7 +32,11 @@ BASIS = {"feeds.__main__", "feeds.errors", "feeds.faults", "feeds.logs"}
 
 def loaded(*arguments: str | Path) -> set[str]:
     """Run a command; return all modules that it and the processes it forked have imported."""
-    command = [sys.executable, "-X", "importtime", "-m", "feeds", *map(str, arguments)]
+    return imported("-m", "feeds", *map(str, arguments))
+
+
+def imported(*arguments: str) -> set[str]:
+    command = [sys.executable, "-X", "importtime", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr[-2000:]
     rows = (line.rpartition("|") for line in ended.stderr.splitlines() if line.startswith("import time:"))
@@ -80,3 +84,9 @@ def test_what_lists_feeds_loads_neither_articles_nor_mail(config: Path, words: l
     assert not packages(loaded(*words, "--config", config)) & (
         HEAVY - {"pydantic", "pydantic_core", "lxml", "feedgen", "brotli"}
     )
+
+
+def test_a_process_that_parses_loads_neither_documents_nor_settings_nor_the_tables() -> None:
+    found = imported("-c", "from feeds.store.parser_pool import serve")
+    assert {"comrak", "nh3", "yaml"} <= packages(found)
+    assert not packages(found) & (HEAVY - {"comrak", "yaml"} | {"sqlalchemy", "click"}) and "importlib.metadata" not in found

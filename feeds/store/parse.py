@@ -17,13 +17,11 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from .. import urls
-from ..feed_formats import OTHER_EXTENSIONS, load_formats
 from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
@@ -55,6 +53,8 @@ LIBRARIES = ("comrak", "nh3", "PyYAML")
 @functools.cache
 def source_key(package: Path = Path(__file__).parents[1]) -> str:
     """Return a hash of the code that parses: the bytes of SOURCES below `package`, the versions of LIBRARIES."""
+    from importlib.metadata import version  # as in `plugins`
+
     versions = repr([(name, version(name)) for name in LIBRARIES]).encode()
     return hashlib.sha256(b"".join((package / name).read_bytes() for name in SOURCES) + versions).hexdigest()
 
@@ -86,6 +86,8 @@ class ParseSettings:
     @classmethod
     def from_config(cls, config: Config) -> ParseSettings:
         """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
+        from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
+
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
         extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
