@@ -50,8 +50,7 @@ def _ours(site: Site, folder: Path) -> float:
     site.forget()
     shutil.rmtree(folder, ignore_errors=True)
     started = time.perf_counter()
-    site.run("rescan")
-    site.run("export", "--no-compress", "--feeds-only", str(folder))
+    site.run("rescan", "--export", str(folder), "--feeds-only", "--no-compress")
     return time.perf_counter() - started
 
 

@@ -29,7 +29,7 @@ SOURCE = Path(__file__).with_name("archive-shape.tsv")
 #: Bytes of a body above the last but one percentile: a Pareto tail, which ends where the archive's largest body does.
 _TAIL = 0.95
 #: A term of so many articles is at work all the time, one of half as many half of it. Chosen so that a static tree of the
-#: archive's outline has as many files as one of the archive.
+#: archive's size has about as many files as that of the archive: 18,627 and 18,731.
 _STEADY = 85
 
 
