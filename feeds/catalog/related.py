@@ -189,8 +189,12 @@ _AS_SETS = 500
 
 def term_positions(connection: sa.Connection, key: int) -> list[int]:
     """Return the positions of all articles of a term, oldest first: thousands, for a term of half the store."""
-    query = sa.select(_m.position).where(_m.term_key == sa.literal_column(str(key))).order_by(_m.position)
-    return [position for (position,) in fetch_rows(connection, query)]
+    text = connection.execute(_POSITIONS, {"term": key}).scalar()
+    return sorted(map(int, text.split(","))) if text else []
+
+
+#: As one text: thousands of rows take drivers three times as long.
+_POSITIONS = sa.select(sa.func.aggregate_strings(sa.cast(_m.position, sa.Text), ",")).where(_m.term_key == sa.bindparam("term"))
 
 
 def related_terms(connection: sa.Connection, known: KnownTerm, facets: Collection[str], limit: int) -> dict[str, list[Term]]:

@@ -138,9 +138,9 @@ def is_offered(config: Config, known: KnownTerm) -> bool:
 
 def offered_terms(connection: sa.Connection, config: Config, facet: str, limit: int | None = None) -> list[Term]:
     """Return the terms of a facet that have a feed at their own address, the most used first."""
-    more = limit and limit + len(config.retired)
-    found = queries.terms_of(connection, facet, config.feeds.facet(facet).min_articles, more)
-    return [known.term for known in found if urls.fold(known.term.path) not in config.retired][:limit]
+    retired = config.retired
+    found = queries.terms_of(connection, facet, config.feeds.facet(facet).min_articles, limit and limit + len(retired))
+    return [known.term for known in found if not retired or urls.fold(known.term.path) not in retired][:limit]
 
 
 def parse_path(connection: sa.Connection, config: Config, path: str) -> Feed | None:
