@@ -1,4 +1,4 @@
-"""What the program compiles at each start, kept for a whole run of the tests: modules, templates, addresses.
+"""What the program compiles at each start, kept for a whole run of the tests: modules, templates, addresses, statements.
 
 A run starts the application hundreds of times, each time from the same sources. Everything that decides the code is in its key,
 so an edited template, or one of the operator's own, is compiled anew.
@@ -13,6 +13,8 @@ from types import CodeType
 from typing import Any
 
 import jinja2
+import sqlalchemy as sa
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 #: Of an environment of Jinja: whatever the code of a template depends on besides its source.
@@ -70,3 +72,24 @@ def keep_addresses() -> None:
         return compiled[key]
 
     Rule._compile_builder = compile_once  # type: ignore[method-assign]
+
+
+class Statements(LRUCache[Any, Any]):
+    """Compiled statements of all engines of a dialect, but for those that are text: each database has its own answer."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get((type(key[0]), *key[1:]), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        if not isinstance(compiled.statement, sa.TextClause):
+            super().__setitem__((type(key[0]), *key[1:]), compiled)
+
+
+def keep_statements() -> None:
+    """Compile a statement once for all SQLite databases."""
+    statements, own = Statements(2000), "_own_compiled_cache"
+    found = property(
+        lambda engine: statements if engine.dialect.name == "sqlite" else engine.__dict__[own],
+        lambda engine, cache: engine.__dict__.__setitem__(own, cache),
+    )
+    sa.Engine._compiled_cache = found  # type: ignore[assignment]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,13 +102,17 @@ def _name(path: Path) -> str:
 
 
 MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+@functools.cache
+def syntax(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text("utf-8"))
 
 
 def imports(name: str) -> Iterator[str]:
     """Dotted names: `feeds.catalog.queries`, `flask`; `from x import y` gives `x.y` where that is a module of ours."""
     package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(syntax(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -180,7 +185,7 @@ def test_a_library_is_used_by_its_owner_only(library: str) -> None:
 
 
 def test_the_database_is_the_only_owner_of_engines_and_tables() -> None:
-    for name, tree in TREES.items():
+    for name, tree in ((name, syntax(name)) for name in MODULES):
         if room(name) == "database":
             continue
         called = {
@@ -202,7 +207,7 @@ def test_every_third_party_library_is_declared() -> None:
 
 def test_nothing_reads_the_clock_but_the_doors() -> None:
     """`now` is an argument; only doors and measurements of duration may ask what time it is."""
-    for name, tree in TREES.items():
+    for name, tree in ((name, syntax(name)) for name in MODULES):
         if room(name) in ("cli", "scheduler", "worker", "web", "check"):
             continue
         for node in ast.walk(tree):
@@ -215,5 +220,5 @@ def test_nothing_reads_the_clock_but_the_doors() -> None:
 
 
 def test_every_module_begins_by_saying_what_it_is() -> None:
-    for name, tree in TREES.items():
+    for name, tree in ((name, syntax(name)) for name in MODULES):
         assert name == "__main__" or ast.get_docstring(tree), name
