@@ -14,7 +14,7 @@ from .figures import NotMeasured, need
 
 _PACKAGES = (
     *("Flask", "granian", "feedgen", "Django", "lxml", "comrak", "nh3", "PyYAML", "SQLAlchemy", "psycopg", "procrastinate"),
-    *("APScheduler", "brotli"),
+    *("APScheduler", "brotli", "deflate"),
 )
 #: A program, what makes it tell its version, and what the version looks like there.
 _PROGRAMS = {
