@@ -61,7 +61,9 @@ class Site:
 
 
 def clean_environ() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")}
+    """Return the caller's environment without settings of the program, and with modules that stay compiled, as installed ones."""
+    dropped = ("FEEDS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
