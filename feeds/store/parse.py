@@ -36,11 +36,11 @@ MAX_NAME, MAX_TERMS = 300, 100
 MAX_TITLE, MAX_SUMMARY = 500, 3000
 #: What is looked at of one field that names people, and of one list: names are short.
 _MAX_FIELD, _MAX_ITEMS = 2000, 1000
-#: HTML may be so many times as long as a file may be: every relative link becomes an absolute one.
+#: HTML may be so many times as long as a file may be.
 _MAX_GROWTH = 8
 #: Characters that all links together may grow by, as each is written out with its base; and those of a base besides what the
 #: file says.
-MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 100
+MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
 PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
 
 # -- what decides how a file is parsed -------------------------------------
@@ -207,8 +207,10 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
     name = dates.known_as or article_name(path)
     id = _text(fields, "id")[:MAX_NAME] or markdown.one_line(name) or path
     permalink = _text(fields, "permalink")
+    permalink = permalink if len(permalink) <= MAX_NAME else ""
+    page = f"/articles/{urls.encode(urls.slug(id))}"
     html = markdown.render_html(source.body)
-    _check_growth(settings, html, id, permalink)
+    _check_growth(settings, html, page, permalink)
     published = _published(settings, fields, path, mtime, dates)
     title = _text(fields, "title")[: 2 * MAX_TITLE]
     while match := _WRAPPED.fullmatch(title):  # an editor's leftovers; a tag within is a word (`What <b>bold</b> does`)
@@ -222,8 +224,8 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
     comments = count.get("commentnum") if isinstance(count, dict) else None
     article = ParsedArticle(
         id=id,
-        url=f"/articles/{urls.encode(urls.slug(id))}",
-        permalink=permalink if len(permalink) <= MAX_NAME else "",
+        url=page,
+        permalink=permalink,
         title=markdown.shorten(title, MAX_TITLE) or name,
         summary=summary or markdown.excerpt(html),
         html=html,
@@ -255,13 +257,13 @@ def _picture(reference: str) -> str:
     return absolute or (reference if made and reference else "")
 
 
-def _check_growth(settings: ParseSettings, html: str, id: str, permalink: str) -> None:
+def _check_growth(settings: ParseSettings, html: str, page: str, permalink: str) -> None:
     """Raise TooComplex for a body that would be too long with all addresses written out."""
     relative = html.count(addresses.RELATIVE)
-    growth = relative * (len(urls.encode(id)) + len(urls.encode(permalink)) + _SITE_ADDRESS) if relative else 0
+    growth = relative * (max(len(page), len(urls.encode(permalink))) + _SITE_ADDRESS) if relative else 0
     if growth > MAX_LINK_GROWTH:
         raise markdown.TooComplex(f"links that are more than {MAX_LINK_GROWTH} characters long with the address of the article")
-    if len(html) + growth > _MAX_GROWTH * settings.max_bytes:
+    if len(html) > _MAX_GROWTH * settings.max_bytes:
         raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
 
 
