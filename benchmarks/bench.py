@@ -61,7 +61,7 @@ class Site:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return the caller's environment without settings of the program, and with modules that stay compiled, as installed ones."""
+    """Return the caller's environment without settings of the program, and with modules that stay compiled."""
     dropped = ("FEEDS_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
