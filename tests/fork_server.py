@@ -40,7 +40,6 @@ ROOM = 16 * 1024
 #: Megabytes of address space of a process that has imported what it parses with.
 _PARSER = 40
 _CLOCK = ("-m", "feeds", "clock")
-_CHECKOUT = Path(__file__).resolve().parents[1]
 #: What would be at work as soon as it is imported.
 _NOT_IMPORTED = ("feeds.__main__", "feeds.database.migrations")
 
@@ -81,9 +80,9 @@ def wait_for_request(connection: socket.socket) -> tuple[Request, list[int]]:
     while True:
         head, descriptors, _flags, _address = socket.recv_fds(connection, 8, 64)
         if not head:
-            sys.exit()
+            os._exit(0)
         head += receive(connection, 8 - len(head))
-        request = pickle.loads(receive(connection, int.from_bytes(head, "big")))
+        request = Request(*pickle.loads(receive(connection, int.from_bytes(head, "big"))))
         between = os.fork()
         if between == 0:
             between = os.getpid()
@@ -101,9 +100,9 @@ def wait_for_request(connection: socket.socket) -> tuple[Request, list[int]]:
         connection.sendall(b".")
 
 
-def import_program() -> None:
+def import_program(root: Path) -> None:
     """Import whatever the program imports anywhere, also when it runs."""
-    for name in sorted({*_modules_of_program(), *_modules_from_outside()}):
+    for name in sorted({*_modules_of_program(), *_modules_from_outside(root)}):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
@@ -116,8 +115,8 @@ def _modules_of_program() -> Iterator[str]:
             yield module.name
 
 
-def _modules_from_outside() -> Iterator[str]:
-    for path in (_CHECKOUT / "feeds").rglob("*.py"):
+def _modules_from_outside(root: Path) -> Iterator[str]:
+    for path in (root / "feeds").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -268,8 +267,8 @@ def run(command: tuple[str, ...]) -> NoReturn:
 if __name__ == "__main__":
     _own = sys.modules["__main__"]  # its names stay
     sys.modules["fork_server"] = _own
-    sys.path[0] = str(_CHECKOUT)
-    import_program()
+    sys.path[0] = sys.argv[2]
+    import_program(Path(sys.argv[2]))
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
     gc.collect()
     gc.freeze()

@@ -9,7 +9,6 @@ is everything on systems without /proc.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
 import os
@@ -18,12 +17,14 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, TimeoutExpired
 from typing import Any
 
-__all__ = ["DEVNULL", "PIPE", "Popen", "TimeoutExpired", "run", "spawn"]
+__all__ = ["DEVNULL", "PIPE", "Popen", "TimeoutExpired", "forget_copy", "run", "spawn"]
 
 from .fork_server import ROOM, Request, locale_of, receive
 
@@ -60,6 +61,11 @@ def run(
     return done
 
 
+def forget_copy() -> None:
+    """What runs next finds what was edited in a copy of the program."""
+    _server_of_copy.cache_clear()
+
+
 class Popen(subprocess.Popen[Any]):
     """As subprocess.Popen. The process is a child of this one."""
 
@@ -70,14 +76,15 @@ class Popen(subprocess.Popen[Any]):
         environment = dict(os.environ if env is None else env)
         folder = os.path.realpath(cwd or os.getcwd())
         genuine = executable or preexec_fn or shell or not restore or not close_fds or (gid, gids, uid) != (None, None, None)
-        if genuine or not _can_be_forked(command, environment, folder):
+        program = _program(environment, folder)
+        if genuine or not _can_be_forked(command, environment, folder, program):
             super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, *rest)  # type: ignore[misc]
             return
         streams = [given if given >= 0 else number for number, given in enumerate((p2cread, c2pwrite, errwrite))]
         umask = _umask() if umask < 0 else umask
         numbers = (0, 1, 2, *pass_fds)
         request = Request(command[1:], environment, folder, umask, numbers, session, -1 if group is None else group)
-        self.pid = _server(_customs(environment)).fork(request, [*streams, *pass_fds])
+        self.pid = _server(_customs(environment), program).fork(request, [*streams, *pass_fds])
         self._child_created = True
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
 
@@ -90,9 +97,15 @@ def spawn(path: Any, args: Sequence[Any], descriptors: Sequence[int]) -> int:
     return process.pid
 
 
-def _can_be_forked(command: tuple[str, ...], environment: Mapping[str, str], folder: str) -> bool:
-    """Whether a start of this command would find the same interpreter, settings of it and program."""
-    places = [folder, *environment.get("PYTHONPATH", "").split(os.pathsep)]
+def _program(environment: Mapping[str, str], folder: str) -> Path:
+    """Where the program is that a start of this command would find: in this checkout, or in a copy of it."""
+    places = [Path(folder, place) for place in ("", *environment.get("PYTHONPATH", "").split(os.pathsep))]
+    found = next((place for place in places if (place / "feeds" / "__init__.py").is_file()), _CHECKOUT)
+    return found.resolve()
+
+
+def _can_be_forked(command: tuple[str, ...], environment: Mapping[str, str], folder: str, program: Path) -> bool:
+    """Whether a start of this command would find the same interpreter and settings of it, and a program."""
     return (
         sys.platform == "linux"
         and len(command) > 2
@@ -100,7 +113,6 @@ def _can_be_forked(command: tuple[str, ...], environment: Mapping[str, str], fol
         and (command[1:3] == ("-m", "feeds") or command[1] == "-c")
         and os.path.isdir(folder)
         and _of_start(environment) == _of_start(_AT_START)
-        and not any(Path(place, "feeds").is_dir() and Path(place) != _CHECKOUT for place in places if place)
     )
 
 
@@ -122,27 +134,36 @@ def _customs(environment: Mapping[str, str]) -> str:
 
 
 @functools.cache
-def _server(customs: str) -> _Server:
-    return _Server(customs)
+def _own_server(customs: str) -> _Server:
+    return _Server(customs, _CHECKOUT)
+
+
+@functools.lru_cache(1)  # a copy is asked a few times, then comes the next
+def _server_of_copy(customs: str, program: Path) -> _Server:
+    return _Server(customs, program)
+
+
+def _server(customs: str, program: Path) -> _Server:
+    return _own_server(customs) if program == _CHECKOUT else _server_of_copy(customs, program)
 
 
 class _Server:
     """The warm process, which ends with this one."""
 
-    def __init__(self, customs: str) -> None:
+    def __init__(self, customs: str, root: Path) -> None:
         self._connection, theirs = socket.socketpair()
         self._lock = threading.Lock()
         program = Path(__file__).with_name("fork_server.py")
         environment = {name: value for name, value in _AT_START.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment |= {"PYTHONPATH": customs} if customs else {}
         with theirs:
-            command = [sys.executable, str(program), str(theirs.fileno()), "x" * ROOM]
+            command = [sys.executable, str(program), str(theirs.fileno()), str(root), "x" * ROOM]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment)
-        atexit.register(self._end)
+        weakref.finalize(self, _end, self._connection, self._process)
 
     def fork(self, request: Request, descriptors: Sequence[int]) -> int:
         """The number of the process, a child of this one."""
-        data = pickle.dumps(request)
+        data = pickle.dumps(astuple(request))
         prctl = ctypes.CDLL(None).prctl
         with self._lock:
             prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -154,6 +175,7 @@ class _Server:
                 prctl(_SUBREAPER, 0, 0, 0, 0)
         return int.from_bytes(answer[:8], "big")
 
-    def _end(self) -> None:
-        self._connection.close()
-        self._process.wait()
+
+def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    connection.close()
+    process.wait()

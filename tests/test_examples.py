@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from . import forking
 from .conftest import CHECKOUT
 from .serving import served
 
@@ -56,7 +57,7 @@ class Extended:
 
     def feeds(self, *words: str, fails: bool = False, **variables: str) -> str:
         command = [sys.executable, "-m", "feeds", *words, "--config", str(self.config)]
-        done = subprocess.run(
+        done = forking.run(
             command, env={**self.environment, **variables}, cwd=self.root, capture_output=True, text=True, timeout=120
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from . import forking
+from .conftest import CHECKOUT
 
 TOLD = """
 import json, os, resource, signal, sys
@@ -114,12 +116,10 @@ def test_no_two_are_equal_by_chance() -> None:
     assert said[0] != said[1]
 
 
-@pytest.mark.parametrize("changed", [{"PYTHONHASHSEED": "1"}, {"LC_ALL": "en_US.ISO-8859-1"}, {"PYTHONPATH": "."}])
-def test_what_python_would_start_in_another_way_is_started(tmp_path: Path, changed: dict[str, str]) -> None:
-    (tmp_path / "feeds").mkdir()
+@pytest.mark.parametrize("changed", [{"PYTHONHASHSEED": "1"}, {"LC_ALL": "en_US.ISO-8859-1"}])
+def test_what_python_would_start_in_another_way_is_started(changed: dict[str, str]) -> None:
     code = "import sys; print('fork_server' in sys.modules)"
-    folder = tmp_path if "PYTHONPATH" in changed else None
-    done = forking.run([sys.executable, "-c", code], env={**os.environ, **changed}, cwd=folder, capture_output=True, text=True)
+    done = forking.run([sys.executable, "-c", code], env={**os.environ, **changed}, capture_output=True, text=True)
     assert done.stdout == "False\n"
     assert forking.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
@@ -131,3 +131,14 @@ def test_none_is_left_when_nobody_waits() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert process.returncode == 0 and not Path(f"/proc/{process.pid}").exists()
+
+
+def test_a_copy_of_the_program_runs_its_own_code(tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "feeds", tmp_path / "feeds", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", "import feeds, sys; print(feeds.__file__, 'feeds.cli' in sys.modules)"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for options in ({"cwd": tmp_path}, {"cwd": elsewhere, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}}):
+        done = forking.run(command, capture_output=True, text=True, **options)
+        assert done.stdout == f"{tmp_path / 'feeds' / '__init__.py'} True\n"
+    assert str(CHECKOUT) in forking.run(command, cwd=CHECKOUT, capture_output=True, text=True).stdout

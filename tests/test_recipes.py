@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from . import forking
 from .conftest import CHECKOUT, article_text
 from .serving import served
 
@@ -68,12 +68,13 @@ class Copy:
     def follow(self, recipe: str) -> None:
         for file, diff in RECIPES[recipe]:
             apply(self.root, file, diff)
+        forking.forget_copy()
 
     def write(self, path: str, text: str) -> None:
         (self.root / "demo" / "articles" / path).write_text(text, "utf-8")
 
     def python(self, *words: str, fails: bool = False) -> str:
-        done = subprocess.run(
+        done = forking.run(
             [sys.executable, *words], env=self.environment, cwd=self.root, capture_output=True, text=True, timeout=180
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
