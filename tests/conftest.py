@@ -41,6 +41,7 @@ from feeds.model import RescanReport
 from feeds.runtime import Runtime
 from feeds.store import parser_pool, walk
 from feeds.store.parser_pool import ParserPool
+from feeds.syndication import editions
 
 from . import compiling, forking, postgresql
 from .examples import some
@@ -240,7 +241,7 @@ def drop_database(root: Path) -> None:
 class Site:
     """A site's folder (config/, articles/, var/) and a service over it. Paths of articles are below the store.
 
-    It is empty, or as the `template` is after its last rescan, which costs a fifth of making it anew.
+    It is empty, or as the `template` is after its last rescan, which takes a fifth of the time.
     """
 
     def __init__(self, root: Path, template: Site | None = None, **settings: Any) -> None:
@@ -265,14 +266,16 @@ class Site:
         self.runtime = Runtime(self.environment, create=True)
         self.runtime.prepare()
         if template:
-            self._know_copies()
+            self._move_in(template)
 
-    def _know_copies(self) -> None:
-        """As a rescan does that finds the copied files unchanged: a copy has the time of its making."""
+    def _move_in(self, template: Site) -> None:
+        """As if it had always been here: the store has another place, and a copied file the time of its making."""
         stamps = [{"copied": path, "seen": stamp} for path, stamp in walk.list_files(str(self.store)).files.items()]
         known = sa.update(files).where(files.c.path == sa.bindparam("copied")).values(stamp=sa.bindparam("seen"))
         with writing(self.runtime.engine) as connection:
             connection.execute(known, stamps)
+            config = editions.load_state(connection)["config"].replace(str(template.root), str(self.root))
+            editions.save_state(connection, {"config": config})
 
     @property
     def database(self) -> Path:
@@ -363,6 +366,22 @@ def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
     yield make
     for site in made:
+        site.remove()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Callable[[Site], None]], Site]]:
+    """`new_site(prepared(fill))` is a site that is filled as `fill` does it once for this process."""
+    made: dict[Callable[[Site], None], Site] = {}
+
+    def prepare(fill: Callable[[Site], None]) -> Site:
+        if fill not in made:
+            made[fill] = Site(tmp_path_factory.mktemp("prepared") / "site")
+            fill(made[fill])
+        return made[fill]
+
+    yield prepare
+    for site in made.values():
         site.remove()
 
 

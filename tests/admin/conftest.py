@@ -67,18 +67,22 @@ class Operator:
 
 
 @pytest.fixture
-def console_site(site: Any) -> Any:
+def console_site(new_site: Callable[..., Any], prepared: Callable[..., Any]) -> Any:
     """A few articles, and the default feeds.yaml with all its comments."""
+    site = new_site(prepared(fill))
     site.environment = Environment.read(site.config_dir, {"FEEDS_OPERATOR_TOKEN": TOKEN})
     site.runtime.close()
     site.runtime = Runtime(site.environment)
     site.runtime.prepare()
+    return site
+
+
+def fill(site: Any) -> None:
     site.set("feeds.yaml", (CHECKOUT / "config" / "feeds.yaml").read_text("utf-8"))
     site.settle("site.yaml", base_url="http://localhost", article_url="")
     for number in range(1, 6):
         site.write(f"{number}.md", tags=["Linux", "内核"] if number % 2 else ["Ubuntu"], translator="geekpi")
     site.rescan()
-    return site
 
 
 @pytest.fixture

@@ -61,12 +61,15 @@ def store(storage: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def filled(site: Any) -> Any:
+def filled(new_site: Callable[..., Any], prepared: Callable[..., Any]) -> Any:
+    return new_site(prepared(fill))
+
+
+def fill(site: Any) -> None:
     site.settle("site.yaml", article_url="", rescan_seconds=45)
     for number in range(1, 4):
         site.write(f"{number}.md", tags=["Linux", "TCP/IP", "内核"] if number > 1 else ["once"], translator="geekpi")
     site.rescan()
-    return site
 
 
 def run(site: Any, **options: Any) -> export.Report:

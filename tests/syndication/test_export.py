@@ -42,14 +42,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def filled(site: Any) -> Any:
+def filled(new_site: Callable[..., Any], prepared: Callable[..., Any]) -> Any:
+    return new_site(prepared(fill))
+
+
+def fill(site: Any) -> None:
     """Five articles with pages here, and nothing that needs a service."""
     site.settle("site.yaml", article_url="")
     site.settle("feeds.yaml", select={"enabled": False}, websub={"hub": "none"})
     for number in range(1, 6):
         site.write(f"{number}.md", tags=["Linux", "TCP/IP", "内核"] if number > 1 else ["once"], translator="geekpi")
     site.rescan()
-    return site
 
 
 def run(site: Any, folder: Path, *, feeds_only: bool = False, **options: Any) -> export.Report:

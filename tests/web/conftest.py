@@ -45,11 +45,9 @@ def fill(site: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def filled(prepared: Callable[..., Site]) -> Site:
     """That site once for all. Do not write to it."""
-    site = fill(Site(tmp_path_factory.mktemp("filled") / "site"))
-    yield site
-    site.remove()
+    return prepared(fill)
 
 
 @pytest.fixture
