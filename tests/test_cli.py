@@ -452,7 +452,7 @@ def test_one_process_rescans_and_exports_again_and_again(site: Any, tmp_path: Pa
     site.write("1.md", tags=["Linux"])
     command = [sys.executable, "-m", "feeds", "rescan", "--watch", "--export", out, "--feeds-only", "--no-compress", "--json"]
     command += ["--config", site.config_dir]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = forking.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stderr is not None
         first = json.loads(process.stdout.readline())
