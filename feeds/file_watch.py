@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import watchfiles
@@ -18,21 +19,27 @@ from .runtime import Runtime
 
 #: Milliseconds without a further change after which a change is told, and the most that it waits for others.
 STEP, DEBOUNCE = 50, 400
+#: Milliseconds after which a watch without any change is told, too: the first time shows that it has begun.
+QUIET = 1000
 #: Seconds until watching is tried again after a fault.
 PAUSE_SECONDS = 60
 
 
 def watch(runtime: Runtime, changed: threading.Event, stopped: threading.Event, report: Callable[[str], None]) -> None:
-    """Set `changed` at each change below the store or config/ until `stopped` is set; `report` why watching failed."""
+    """Set `changed` at each change below the store or config/ until `stopped` is set; `report` why watching failed.
+
+    It is also set when watching has begun: a file may have changed after the last rescan looked, and before that.
+    """
+    options: dict[str, Any] = {"debounce": DEBOUNCE, "step": STEP, "rust_timeout": QUIET, "yield_on_timeout": True}
     while not stopped.is_set():
-        folders = watched_folders(runtime)
+        folders, begun = watched_folders(runtime), False
         try:
-            for _changes in watchfiles.watch(
-                *folders, stop_event=stopped, debounce=DEBOUNCE, step=STEP, recursive=True, ignore_permission_denied=True
-            ):
-                changed.set()
-                if watched_folders(runtime) != folders:
+            for changes in watchfiles.watch(*folders, stop_event=stopped, ignore_permission_denied=True, **options):
+                if changes or not begun:
+                    changed.set()
+                if changes and watched_folders(runtime) != folders:
                     break  # the store is another one now
+                begun = True
         except (OSError, RuntimeError) as error:
             report(str(error))
             stopped.wait(PAUSE_SECONDS)

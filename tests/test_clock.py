@@ -275,3 +275,20 @@ def test_a_clock_that_ends_by_a_fault_of_its_own_leaves_nothing_running(site: An
     thread.join(30)
     assert not thread.is_alive() and len(ended) == 1
     assert not any(one.name == "push" for one in threading.enumerate())
+
+
+def test_a_change_from_before_watching_has_begun_is_looked_for_at_once(site: Any) -> None:
+    site.rescan()  # which says where the store is
+    changed, stopped, faults = threading.Event(), threading.Event(), []
+    thread = threading.Thread(target=file_watch.watch, args=(site.runtime, changed, stopped, faults.append))
+    thread.start()
+    try:
+        assert changed.wait(20)  # nothing has changed since: what may have, has
+        changed.clear()
+        assert not changed.wait(2.5)  # nor is silence a change
+        site.write("1.md")
+        assert changed.wait(20)
+    finally:
+        stopped.set()
+        thread.join(20)
+    assert not faults
