@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import traceback
@@ -33,6 +34,7 @@ def make_renderer(environment: Environment) -> Render:
 @functools.lru_cache(maxsize=1)  # reading templates and words takes longer than a page; no connection survives a fork
 def _make_app(environment: Environment, _process: int, _operators_templates: tuple[tuple[str, int], ...]) -> Flask:
     app = make_app(environment, static=True)
+    atexit.register(app.extensions[KEY].runtime.close)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     for address, code in _ERRORS.items():
         app.add_url_rule(address, f"error-{code}", functools.partial(abort, code))

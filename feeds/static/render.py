@@ -6,6 +6,7 @@ in that they offer nothing that needs the service, unless `service_url` says whe
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 from collections.abc import Callable
@@ -44,7 +45,9 @@ def _make_page_renderer(environment: Environment) -> Render:
 
 @functools.lru_cache(maxsize=1)  # no connection survives a fork
 def _make_documents(environment: Environment, _process: int) -> Documents:
-    return Documents(Runtime(environment))
+    runtime = Runtime(environment)
+    atexit.register(runtime.close)  # the last connection removes SQLite's files beside the database
+    return Documents(runtime)
 
 
 class Documents:
