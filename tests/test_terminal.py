@@ -194,7 +194,7 @@ def ask(port: int, request: str) -> bytes:
 
 def test_commands_print_by_the_one_function_that_escapes() -> None:
     """A command that prints by itself would be a door without a lock."""
-    allowed = {"common.py": 4, "__init__.py": 1, "subscribers.py": 3, "documents.py": 0, "mail.py": 0, "site.py": 0}
+    allowed = {"common.py": 4, "subscribers.py": 2, "site.py": 1}
     for path in Path(main.callback.__code__.co_filename).parent.glob("*.py"):  # type: ignore[union-attr]
         text = path.read_text("utf-8")
-        assert len(re.findall(r"click\.(?:s?echo)\(|\bprint\(", text)) <= allowed[path.name], path.name
+        assert len(re.findall(r"click\.(?:s?echo)\(|\bprint\(", text)) <= allowed.get(path.name, 0), path.name

@@ -150,7 +150,7 @@ def test_the_key_changes_with_the_libraries_and_the_installed_kinds(
         keys.append(settings(tmp_path).key)
     for name in parse.LIBRARIES:
         source_key.cache_clear()
-        monkeypatch.setattr(parse, "version", lambda asked, name=name: "99" if asked == name else "1")
+        monkeypatch.setattr("importlib.metadata.version", lambda asked, name=name: "99" if asked == name else "1")
         keys.append(settings(tmp_path).key)
     source_key.cache_clear()
     assert len(set(keys)) == len(keys)

@@ -72,7 +72,7 @@ def act(what):
         import comrak
         comrak.render_markdown("> " * 4_000_000)
     elif what == "talk":
-        for number in range(3, 64):
+        for number in range(3, 1024):
             try:
                 os.write(number, b"\\xff" * 64)
             except OSError:
