@@ -424,7 +424,8 @@ def tool() -> Callable[[str], str]:
     """The path of a program from outside. Skips where it is not installed, but fails in CI, which has them all."""
 
     def find(name: str) -> str:
-        places = (os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent), "/usr/sbin", "/sbin")
+        # First what is pinned: a system's own Caddy may be years older.
+        places = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")
         found = shutil.which(name, path=os.pathsep.join(places))
         if found is None:
             reason = f"{name} is not installed"
