@@ -442,7 +442,7 @@ def test_export_can_follow_the_rescans(site: Any, published: Path, tmp_path: Pat
         assert "A new title" in (out / "all.html").read_text()
     finally:
         process.terminate()
-        process.wait(15)
+        assert process.wait(15) == 0
 
 
 def test_one_process_rescans_and_exports_again_and_again(site: Any, tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_one_process_rescans_and_exports_again_and_again(site: Any, tmp_path: Pa
         assert "A new title" in (out / "all.atom").read_text() and not (out / "index.html").exists()
     finally:
         process.terminate()
-        process.wait(15)
+        assert process.wait(15) == 0
 
 
 def test_a_rescan_exports_also_where_it_found_nothing_new(published: Path, tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ..errors import FeedsError
-from .common import CONFIG, JSON, command, echo, open_runtime, print_json, problem_rows, read_environment, show_progress
+from .common import (
+    CONFIG,
+    JSON,
+    command,
+    echo,
+    end_at_sigterm,
+    open_runtime,
+    print_json,
+    problem_rows,
+    read_environment,
+    show_progress,
+)
 from .documents import COMPRESS, NO_PAGES, TARGET, as_row, export_counts, print_export, unmade_files
 
 if TYPE_CHECKING:
@@ -88,6 +99,7 @@ class Rescans:
         from .. import file_watch
         from ..rescan import RescanOptions
 
+        end_at_sigterm()
         for _change in file_watch.changes(self._runtime, lambda reason: self._report([f"files are not watched: {reason}"])):
             try:
                 self.run(options)

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -160,6 +161,11 @@ def look_at_runtime(config_dir: Path) -> Iterator[Runtime]:
         yield runtime
     finally:
         runtime.close()
+
+
+def end_at_sigterm() -> None:
+    """End with status 0 at SIGTERM, as a service manager asks a command that stays to: what it holds is closed."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
 
 
 def read_environment(config_dir: Path) -> Environment:

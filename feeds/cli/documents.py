@@ -13,7 +13,7 @@ import click
 
 from ..errors import AddressError
 from ..model import FACETS, PLURALS
-from .common import CONFIG, JSON, command, echo, open_runtime, print_document, print_json, show_progress
+from .common import CONFIG, JSON, command, echo, end_at_sigterm, open_runtime, print_document, print_json, show_progress
 
 if TYPE_CHECKING:
     from ..model import FeedState, Selection
@@ -146,6 +146,8 @@ def export(config_dir: Path, as_json: bool, compressed: bool, feeds_only: bool, 
     from ..static.site_files import Exporter
     from ..syndication import editions
 
+    if follow:
+        end_at_sigterm()
     with open_runtime(config_dir) as runtime:
         exporter = Exporter(runtime, feeds_only=feeds_only)
         for _generation in _generations(functools.partial(runtime.read, editions.load_generation)) if follow else (0,):
