@@ -1,7 +1,10 @@
-"""Kinds of stores: what each generator of sites means by an article, as one table, and what its own configuration adds to it.
+"""Kinds of stores: what each generator of sites means by an article, and what a site's own configuration adds to it.
 
-A kind is a row of `KINDS`. `generators.find_site` chooses it and reads the configuration; `places.place_of` applies the rules for
-paths; the readers of headers, fields, addresses and bodies take their names from the row.
+A kind is a row of `KINDS`. `generators.find_site` chooses it and reads the configuration; `places.place_of` applies the rules
+for paths; the readers of headers, fields, addresses and bodies take their names from the row.
+
+Paths of a site (content roots, folders of languages, static folders, scopes, globs) are below `GeneratorSite.root`, which is
+the store's folder or a folder above it; `GeneratorSite.below` leads from there to the store.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from .field_names import ARCHIVE_FIELDS, FIELDS
 
 # -- what site.yaml says -----------------------------------------------------
 
@@ -38,7 +43,7 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class SiteLanguage:
-    """A language of a site: its content folder below the store ("" where names tell), what its addresses begin with, its zone."""
+    """A language of a site: its content folder ("" where names tell), what its addresses begin with, its time zone."""
 
     code: str
     folder: str = ""
@@ -49,13 +54,14 @@ class SiteLanguage:
 
 @dataclass(frozen=True, slots=True)
 class ContentRoot:
-    """A folder of content. `path` is below the store's folder, "" for itself, without slashes at its ends."""
+    """A folder of content. `path` is below the site's root, "" for itself, without slashes at its ends."""
 
     path: str
     role: str = "article"  # article | page: what a regular file in it is
     language: str = ""  # of everything below, "" not said
     prefix: str = ""  # what stands before the pattern in addresses: "blog", "zh-CN/blog"
     collection: str = ""  # name of the collection that it is
+    pattern: str = ""  # glob that its files must match, "" any
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,25 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class PathRule:
+    """A rule for paths. Folders and files are globs of one name, in lower case; where both are given, both must fit."""
+
+    state: str
+    reason: str
+    folders: tuple[str, ...] = ()  # a folder of the path is called so
+    unless: tuple[str, ...] = ()  # names of folders that do not count
+    files: tuple[str, ...] = ()  # the file is called so, with its suffix
+    within: str = "root"  # names of the path below the content "root", or below the "site"'s root
+    top: bool = False  # the first folder only; a file that lies in no folder
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratorSite:
     """What the generator's own configuration says, and what site.yaml says over it."""
 
     kind: str
     why: str = ""  # "hugo.yaml is in the folder": for `feeds check`
-    root: str = ""  # absolute folder of the generator
+    root: str = ""  # absolute folder: the generator's, or the store's where the generator is in a folder below it
     below: str = ""  # path from root to the store's folder, where the store is a folder inside the generator's: "content"
     base_url: str = ""  # with its path, no slash at the end; "" unknown
     timezone: str = ""  # "" unknown
@@ -95,11 +114,11 @@ class GeneratorSite:
     authors: tuple[tuple[str, str], ...] = ()  # key -> name of an authors file
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    static: tuple[str, ...] = ()  # folders, below the generator's root, whose files stand at the root of the site
-    options: tuple[
-        tuple[str, str], ...
-    ] = ()  # what else the kind needs: post_asset_folder, excerpt_separator, new_post_name ...
-    fields: tuple[tuple[str, tuple[str, ...]], ...] = ()  # those of site.yaml
+    rules: tuple[PathRule, ...] = ()  # tried before the kind's own
+    name_dates: tuple[str, ...] = ()  # as `StoreKind.dates`, and tried before them
+    static: tuple[str, ...] = ()  # folders whose files stand at the root of the site
+    options: tuple[tuple[str, str], ...] = ()  # what else the kind needs: post_asset_folder, excerpt_separator ...
+    fields: tuple[tuple[str, tuple[str, ...]], ...] = ()  # header fields, before those of the kind
     missing: tuple[str, ...] = ()  # keys of site.yaml that code hides: "store.site"
     sources: tuple[str, ...] = ()  # configuration files read, below the root
     faults: tuple[str, ...] = ()  # configuration files that cannot be read, in words
@@ -125,28 +144,20 @@ class Place:
     undated: str = ""  # reason for which the file is `StoreKind.undated` if no date is found; "" an article all the same
 
 
-# -- the table ------------------------------------------------------------------
+# -- the table -------------------------------------------------------------
 
-
-@dataclass(frozen=True, slots=True)
-class PathRule:
-    """A rule for paths. Folders and files are globs of one name each, in lower case; where both are given, both must fit."""
-
-    state: str
-    reason: str
-    folders: tuple[str, ...] = ()  # a folder of the path is called so
-    files: tuple[str, ...] = ()  # the file is called so, with its suffix
-    below: str = (
-        "root"  # what the folders are looked for in: "root" the path below the content root, "store", "top" its first part
-    )
+_DAY = r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
+_FOLDERS = r"(?:^|/)(?P<year>\d{4})/(?P<month>\d\d)/(?:(?P<day>\d\d)/)?"
+#: A day at the beginning of a name, with or without hyphens: 2024-03-07, 20190325-x, 2019-05-06_x, 20240304 walk.
+_DATED = r"(?:^|/)(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)(?![0-9])(?:[-_ .]+(?P<rest>[^/]+))?$"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreKind:
     """What one generator means by an article.
 
-    `fields` maps what is wanted to header fields, of which the first one present counts, in any case of letters; a dot leads into a
-    mapping, `[0]` into a list. `shapes` names the reader of a value (`fields.SHAPES`) where the kind's differs from the default.
+    `fields` maps what is wanted to header fields, of which the first one present counts, in any case of letters; a dot leads
+    into a mapping, `[0]` into a list. `shapes` names the reader of a value (`fields.SHAPES`) where it is not the usual one.
     """
 
     name: str
@@ -160,89 +171,86 @@ class StoreKind:
     identity: str = "path"  # "name" | "path"
     passes: tuple[str, ...] = ()  # names of dialects.PASSES
     heading_title: bool = False  # title from the first H1, which leaves the body
-    dated_names: bool = False  # a date in the file's name or folder counts
-    undated: str = "article"  # what an article without any date is, where `Place.undated` says so: article | page | quarantined
+    undated: str = "article"  # what `Place.undated` makes of a file without any date: article | page | quarantined
+    headless: str = ""  # reason for which a file without any header is ignored, "" where it may be an article
+    uncredited: str = ""  # reason for which a file without header and credits is a page, "" where it may be an article
+    # places
     rules: tuple[PathRule, ...] = ()
+    outside: str = "outside content"  # reason for a file in no content root
+    readme: str = "readme"  # reason for READMEs and the like, "" where they count as any file
+    articles: tuple[str, ...] = ()  # folders, or a collection, whose files are articles
+    otherwise: str = "article"  # what the others are: article | page | dated (an article where a date is found)
+    tagged: bool = False  # files are articles where the data of their folder has tags
+    undated_reason: str = "undated page"
+    undated_name: str = ""  # reason for which an article without a date in its name is ignored, "" where it is not
+    unnamed: tuple[str, ...] = ()  # folders that are no part of a stem; what stands before them is the section
+    indexes: tuple[str, ...] = ("index",)  # names that stand for their folder
+    index: str = ""  # reason for which an index file is a page, unless its folder is one article
+    leaf_bundles: bool = False  # what lies beside an index file belongs to it
+    dates: tuple[str, ...] = ()  # patterns of dates in a stem: year, month, day, and `rest`, the name without
 
-
-_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "title": ("title",),
-        "date": ("date", "created", "created_at", "published_at", "createTime"),
-        "updated": (
-            *("lastmod", "last_modified_at", "updated", "modified", "updatedDate", "modDatetime", "lastUpdated"),
-            "last_update.date",
-        ),
-        "publish": (),
-        "expiry": ("expiryDate", "unpublishDate"),
-        "slug": ("slug",),
-        "address": ("permalink", "url"),
-        "aliases": ("aliases", "redirect_from", "alias"),
-        "tag": ("tags", "tag", "topics"),
-        "category": ("categories", "category"),
-        "author": ("authors", "author"),
-        "translator": ("translator", "translators", "translated_by", "译者"),
-        "reviewer": ("reviewer", "reviewers", "proofreader", "校对", "校对者"),
-        "selector": ("collector", "selector", "选题", "定稿"),
-        "original": (
-            *("fromurl", "via", "original", "originallink", "original_url", "translated_from", "source_url", "canonical_url"),
-            *("原文链接", "原文地址"),
-        ),
-        "language": ("lang", "language"),
-        "series": ("series",),
-        "summary": ("description", "summary", "excerpt"),
-        "cover": (
-            *("cover", "image", "images[0]", "featured_image", "featuredImage", "heroImage", "banner", "thumbnail"),
-            *("header-img", "largepic"),
-        ),
-        "id": ("guid",),
-    }
-)
-#: The archive's own names, which its files have always been read by (`model.FACETS`).
-_ARCHIVE_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "title": ("title",),
-        "date": ("date",),
-        "updated": ("updated",),
-        "address": ("permalink",),
-        "tag": ("tags", "tag"),
-        "category": ("category", "categories"),
-        "author": ("author", "authors"),
-        "translator": ("translator",),
-        "reviewer": ("reviewer",),
-        "selector": ("selector",),
-        "original": ("fromurl",),
-        "summary": ("excerpt", "summary", "description"),
-        "cover": ("largepic", "pic"),
-        "id": ("id",),
-    }
-)
+    @property
+    def dated_names(self) -> bool:
+        """Whether a date in the file's name or folder counts."""
+        return bool(self.dates)
 
 
 def _fields(**other: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-    return MappingProxyType({**_FIELDS, **other})
+    return MappingProxyType({**FIELDS, **other})
 
+
+def _drafts(reason: str = "draft") -> PathRule:
+    return PathRule("withheld", reason, folders=("_drafts", "drafts", "draft", "草稿"))
+
+
+_TEMPLATES = ("template.*", "_template.*", "*post-template.*", "*article-template.*", "*blog-template.*", "*page-template.*")
+#: In every kind but the archive, before all others.
+COMMON_RULES = (
+    PathRule("ignored", "dependency", folders=("node_modules", "bower_components"), within="site"),
+    PathRule("ignored", "dependency", folders=("vendor",), within="site", top=True),
+    PathRule("ignored", "built", folders=("public", "_site"), within="site", top=True),
+    PathRule("ignored", "error page", files=("404.*",)),
+)
+_UNDERSCORE = PathRule("ignored", "underscore", files=("_*",))
+_UNDERSCORE_FOLDER = PathRule("ignored", "underscore", folders=("_*",))
+_TEMPLATE = PathRule("ignored", "template", files=_TEMPLATES)
+#: Where nothing but files is known, what is called a template at either end of its name is one.
+_ANY_TEMPLATE = PathRule("ignored", "template", files=("*template.*", "*templates.*", "template-*", "template_*"))
+_TEMPLATE_FOLDER = PathRule("ignored", "template", folders=("template", "templates", "_template", "_templates", "模板"))
+_BLOG_FOLDERS = ("posts", "post", "_posts", "blog", "blogs", "articles", "article", "news")
+_VUE_RULES = (
+    PathRule("page", "home", files=("readme.md", "index.md"), top=True),
+    PathRule("page", "folder", files=("readme.md",)),
+    _drafts(),
+    _TEMPLATE,
+)
 
 _ROWS = (
     StoreKind(
         "archive",
         headers=("yaml", "lctt"),
-        fields=_ARCHIVE_FIELDS,
+        fields=ARCHIVE_FIELDS,
         identity="name",
-        dated_names=True,
-        future="hold",
+        readme="",
+        dates=(
+            r"(?:^|/)(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)(?!\d)[^/]*$",
+            r"(?:^|/)(?P<year>\d{4})/(?:(?P<month>\d\d)/(?:(?P<day>\d\d)/)?)?",
+        ),
     ),
     StoreKind(
         "lctt",
-        headers=("lctt", "yaml", "credits", "bare", "none"),
+        headers=("lctt", "credits", "yaml", "bare", "none"),
         fields=_fields(id=("id",)),
         identity="name",
         heading_title=True,
-        dated_names=True,
+        uncredited="no credits",
+        rules=(_drafts("drafts folder"), _TEMPLATE_FOLDER, _ANY_TEMPLATE),
+        index="index",
+        dates=(_DATED, _FOLDERS),
     ),
     StoreKind(
         "hugo",
-        suffixes=(".md", ".markdown", ".html", ".htm", ".org"),
+        suffixes=(".md", ".markdown", ".html", ".htm"),
         headers=("yaml", "toml", "json", "none"),
         fields=_fields(
             date=("date", "publishDate", "pubDate", "published", "lastmod", "modified"),
@@ -254,6 +262,15 @@ _ROWS = (
         zone="utc",
         passes=("shortcodes", "comments", "attributes", "callouts", "math"),
         undated="page",
+        rules=(
+            PathRule("ignored", "archetype", folders=("archetypes",), within="site", top=True),
+            PathRule("ignored", "theme", folders=("themes",), within="site", top=True),
+            PathRule("page", "section", files=("_index.*",)),
+            _drafts(),
+            _TEMPLATE,
+        ),
+        otherwise="dated",
+        leaf_bundles=True,
     ),
     StoreKind(
         "jekyll",
@@ -263,7 +280,18 @@ _ROWS = (
         shapes={"tag": "blanks", "category": "blanks"},
         address="/:categories/:year/:month/:day/:title.html",
         passes=("liquid", "attributes", "comments", "math"),
-        dated_names=True,
+        headless="no header: a static file",
+        rules=(
+            _drafts(),
+            PathRule("ignored", "underscore", folders=("_*",), unless=("_posts",)),
+            _TEMPLATE,
+        ),
+        readme="no header: a static file",
+        articles=("_posts",),
+        otherwise="page",
+        undated_name="no date in the name",
+        unnamed=("_posts",),
+        dates=(r"(?:^|/)(?P<year>\d{2}|\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})-(?P<rest>[^/]*)$",),
     ),
     StoreKind(
         "hexo",
@@ -274,7 +302,15 @@ _ROWS = (
         future="publish",
         address="/:year/:month/:day/:title/",
         passes=("liquid", "comments", "math"),
-        dated_names=True,
+        rules=(
+            PathRule("ignored", "scaffold", folders=("scaffolds",), within="site", top=True),
+            PathRule("ignored", "theme", folders=("themes",), within="site", top=True),
+            _drafts(),
+            _UNDERSCORE,
+            _UNDERSCORE_FOLDER,
+            _TEMPLATE,
+        ),
+        outside="outside the source folder",
     ),
     StoreKind(
         "docusaurus",
@@ -287,7 +323,20 @@ _ROWS = (
         zone="utc",
         passes=("mdx", "admonitions", "attributes", "comments", "math"),
         heading_title=True,
-        dated_names=True,
+        rules=(
+            PathRule("ignored", "underscore", files=("_*",), within="site"),
+            PathRule("ignored", "underscore", folders=("_*",), within="site"),
+            PathRule(
+                "page", "documentation", folders=("docs", "versioned_docs", "docusaurus-plugin-content-docs*"), within="site"
+            ),
+            _drafts(),
+            _TEMPLATE,
+        ),
+        dates=(
+            rf"(?:^|/){_DAY}[-_ ]?(?P<rest>[^/]*)$",
+            r"(?:^|/)(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})[-/](?P<rest>[^/]*)$",
+        ),
+        outside="outside the blog",
     ),
     StoreKind(
         "astro",
@@ -299,10 +348,14 @@ _ROWS = (
         zone="utc",
         passes=("mdx", "admonitions", "comments", "math"),
         undated="page",
+        rules=(_drafts(), _TEMPLATE),
+        outside="outside the collections",
+        articles=_BLOG_FOLDERS,
+        otherwise="dated",
     ),
     StoreKind(
         "eleventy",
-        suffixes=(".md", ".markdown", ".html", ".njk", ".liquid"),
+        suffixes=(".md", ".markdown", ".html"),
         headers=("yaml", "json", "toml", "none"),
         fields=_fields(address=("permalink",)),
         shapes={"tag": "one"},
@@ -310,8 +363,15 @@ _ROWS = (
         address="/:path/",
         zone="utc",
         passes=("liquid", "nunjucks", "comments", "math"),
-        dated_names=True,
         undated="page",
+        rules=(_drafts(), _UNDERSCORE_FOLDER, _TEMPLATE),
+        outside="outside the input folder",
+        otherwise="dated",
+        tagged=True,
+        dates=(
+            r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)-(?P<rest>[^/]+)$",
+            r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
+        ),
     ),
     StoreKind(
         "vuepress",
@@ -322,8 +382,17 @@ _ROWS = (
         zone="utc",
         passes=("containers", "vue", "attributes", "comments", "math"),
         heading_title=True,
-        dated_names=True,
         undated="page",
+        rules=_VUE_RULES,
+        outside="outside the source folder",
+        articles=_BLOG_FOLDERS,
+        otherwise="dated",
+        dates=(
+            r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)(?:-(?P<day>\d\d))?-(?P<rest>[^/]+)$",
+            r"(?:^|/)(?P<year>\d{4})/(?P<month>\d\d)/(?:(?P<day>\d\d)/)?",
+        ),
+        index="index",
+        indexes=("readme", "index"),
     ),
     StoreKind(
         "vitepress",
@@ -334,8 +403,14 @@ _ROWS = (
         zone="utc",
         passes=("containers", "vue", "attributes", "callouts", "comments", "math"),
         heading_title=True,
-        dated_names=True,
         undated="page",
+        rules=_VUE_RULES,
+        outside="outside the source folder",
+        articles=_BLOG_FOLDERS,
+        otherwise="dated",
+        dates=(_DATED, _FOLDERS),
+        index="index",
+        indexes=("readme", "index"),
     ),
     StoreKind(
         "pelican",
@@ -346,17 +421,21 @@ _ROWS = (
         future="publish",
         address="/{slug}.html",
         passes=("pelican", "comments", "math"),
-        dated_names=True,
         undated="quarantined",
+        rules=(PathRule("page", "page", folders=("pages",), top=True), _drafts(), _TEMPLATE),
+        otherwise="dated",
+        undated_reason="no date",
+        dates=(r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:[-_ ]*(?P<rest>[^/]+))?$",),
     ),
     StoreKind(
         "obsidian",
         headers=("yaml", "none"),
         fields=_fields(aliases=("redirect_from", "alias"), id=("id", "guid")),
         passes=("wikilinks", "callouts", "comments", "highlights", "math"),
-        zone="site",
         heading_title=True,
-        dated_names=True,
+        rules=(_TEMPLATE_FOLDER, _drafts("drafts folder")),
+        dates=(_DATED,),
+        index="index",
     ),
     StoreKind(
         "plain",
@@ -365,7 +444,15 @@ _ROWS = (
         fields=_fields(id=("id", "guid")),
         passes=("comments", "callouts", "math"),
         heading_title=True,
-        dated_names=True,
+        rules=(
+            _drafts("drafts folder"),
+            _TEMPLATE_FOLDER,
+            _ANY_TEMPLATE,
+            PathRule("page", "section", files=("_index.*",)),
+            PathRule("page", "about", files=("about.*", "about-me.*"), top=True),
+        ),
+        dates=(_DATED, _FOLDERS),
+        index="index",
     ),
 )
 #: The kinds, by name.
