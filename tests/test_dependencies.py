@@ -26,6 +26,7 @@ SPELLINGS = {
     "python software": "PSF-2.0",
     "unlicense": "Unlicense",
     "dfsg": "BSD-3-Clause",
+    "artistic": "Artistic-1.0-Perl",
 }
 #: Of tools that are used and not passed on: the licence of old Python regular expressions.
 TOOLS = LICENCES | {"CNRI-Python"}

@@ -58,6 +58,7 @@ OWNERS: dict[str, set[str]] = {
     "nh3": {"store.addresses", "store.markdown"},
     "pyroaring": {"catalog.bitmaps", "database.migrations"},
     "pypinyin": {"catalog.terms"},
+    "text_unidecode": {"store.slugs"},
     "apscheduler": {"scheduler"},
     "watchfiles": {"file_watch"},
     "granian": {"web.server"},

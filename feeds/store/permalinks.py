@@ -1,0 +1,453 @@
+"""Make the address of an article as its generator does, from what its path, its header and the site's configuration say. Pure.
+
+An address begins with "/" and is relative to the site's `base_url`, whose own path is no part of it. `references` says what the
+links and pictures of a body lead to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone, tzinfo
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_plus
+
+from .kinds import GeneratorSite, Place, StoreKind
+from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug
+from .url_patterns import MAX_ADDRESS, Subject, Unknown, expand, header_text, header_value, unix_seconds
+
+if TYPE_CHECKING:
+    from .fields import Fields
+
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+_SAFE = "/-._~!$&'()*+,;=:@"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The path of an article, "" where none is known, and the tokens of its pattern for which there is no value."""
+
+    path: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+def address_of(
+    site: GeneratorSite,
+    kind: StoreKind,
+    place: Place,
+    fields: Fields,
+    *,
+    zone: tzinfo,
+    header: Mapping[str, object] = _EMPTY,
+) -> str:
+    """Return the path of an article from the root of `base_url`, percent-encoded; absolute where its header says it; or "".
+
+    `zone` is that of dates in addresses; Hugo and Pelican use the one in which a date is written. `header` has all fields, for
+    patterns that name one, and for the zone of the date.
+    """
+    return find_address(site, kind, place, fields, zone=zone, header=header).path
+
+
+def find_address(
+    site: GeneratorSite,
+    kind: StoreKind,
+    place: Place,
+    fields: Fields,
+    *,
+    zone: tzinfo,
+    header: Mapping[str, object] = _EMPTY,
+) -> Address:
+    """Return the address as `address_of` does, and what it lacks."""
+    if fields.address.startswith(("http://", "https://")) and kind.name != "astro":
+        return Address(fields.address if len(fields.address) <= MAX_ADDRESS else "")
+    one = Subject(site, kind, place, fields, header, None, _tokens(kind.name))
+    with contextlib.suppress(OverflowError):  # the first day of all, in another zone
+        when = fields.date.astimezone(_written_zone(one) or zone) if fields.date else None
+        one = dataclasses.replace(one, when=when)
+    try:
+        path = _MAKERS.get(kind.name, _plain)(one)
+    except Unknown as unknown:
+        return Address("", (str(unknown),))
+    return Address(encode_path(path))
+
+
+_OFFSET = re.compile(r":\d\d(?:\.\d+)?\s*(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d))(?:\s+[A-Z]{3,5})?$")
+
+
+def _written_zone(one: Subject) -> tzinfo | None:
+    """Return the zone in which the header writes the date, where the generator's addresses keep it."""
+    if one.kind.name not in ("hugo", "pelican"):
+        return None
+    names = (*one.site.date_fields, *one.kind.fields.get("date", ("date",)))
+    text = next(filter(None, (header_text(one, name) for name in names)), "")
+    match = _OFFSET.search(text[:100].rstrip())
+    if match is None or match[1] or int(match[3]) > 23:
+        return UTC if match else None
+    shift = timedelta(hours=int(match[3]), minutes=int(match[4]))
+    return timezone(-shift if match[2] == "-" else shift)
+
+
+def encode_path(path: str) -> str:
+    """Return a path as addresses have it: one slash first, percent-encoded once, "" for none and for what is too long.
+
+    >>> encode_path("a b/中"), encode_path("/caf%C3%A9/100%")
+    ('/a%20b/%E4%B8%AD', '/caf%C3%A9/100%25')
+    """
+    if not path:
+        return ""
+    parts = re.split("(%[0-9A-Fa-f]{2})", "/" + path.lstrip("/"))
+    made = "".join(part if at % 2 else quote(part, safe=_SAFE, errors="ignore") for at, part in enumerate(parts))
+    return made if len(made) <= MAX_ADDRESS else ""
+
+
+_Tokens = Mapping[str, Callable[[Subject], str]]
+
+
+def _required(value: str, token: str) -> str:
+    if not value:
+        raise Unknown(token)
+    return value
+
+
+def _segment(text: str) -> str:
+    return hugo_path(text.replace("/", " ")).strip("-.")
+
+
+_TOKENS: _Tokens = {
+    "title": lambda one: _required(_segment(one.fields.title), ":title"),
+    "slug": lambda one: one.fields.slug or _segment(one.place.name or one.tail),
+    "filename": lambda one: one.tail,
+    "name": lambda one: one.place.name or one.tail,
+    "path": lambda one: one.place.stem,
+    "section": lambda one: one.place.section,
+    "sections": lambda one: one.folder,
+    "category": lambda one: next(iter(one.names("category")), ""),
+    "categories": lambda one: "/".join(one.names("category")),
+    "collection": lambda one: one.root.collection or one.place.section,
+    "lang": lambda one: one.language.code,
+    "language": lambda one: one.language.code,
+    "author": lambda one: next(iter(one.names("author")), ""),
+    "id": lambda one: _required(one.fields.id, ":id"),
+    "output_ext": lambda one: ".html",
+}
+
+
+# -- Hugo ------------------------------------------------------------------------
+
+
+def _hugo(one: Subject) -> str:
+    prefix = f"/{one.language.prefix}" if one.language.prefix else ""
+    if own := one.fields.address:
+        path = expand(one, own) if ":" in own else own
+        path = path if path.endswith("/") or "." in path else path + "/"
+        return path if path.startswith("/") else f"{prefix}/{path}"
+    section = one.place.section or "/"
+    if pattern := one.pattern(section, section.partition("/")[0]):
+        path = unquote_plus(expand(one, pattern))
+    else:
+        path = "/".join(filter(None, (one.folder, one.fields.slug or one.tail)))
+    path = hugo_path(path, one.site.keep_case).strip("/")
+    ugly = one.site.ugly or one.place.section in one.site.ugly_sections
+    return prefix + re.sub("/{2,}", "/", f"/{path}{'.html' if ugly and path else '/'}")
+
+
+def _hugo_slug(one: Subject, *fallbacks: str) -> str:
+    return hugo_path(next(filter(None, (one.fields.slug, *fallbacks)), ""), one.site.keep_case)
+
+
+def _hugo_sections(one: Subject) -> str:
+    """Return the folders above that are sections: the first one, and those that have an `_index.md` where that is known."""
+    folders = one.folder.split("/")
+    known = one.site.option("sections").split()
+    return "/".join(folder for at, folder in enumerate(folders) if not at or "/".join(folders[: at + 1]) in known)
+
+
+_HUGO: _Tokens = {
+    "title": lambda one: hugo_path(one.fields.title, one.site.keep_case),
+    "slug": lambda one: _hugo_slug(one, one.fields.title),
+    "filename": lambda one: hugo_path(one.tail, one.site.keep_case),
+    "contentbasename": lambda one: hugo_path(one.tail, one.site.keep_case),
+    "slugorfilename": lambda one: _hugo_slug(one, one.tail),
+    "slugorcontentbasename": lambda one: _hugo_slug(one, one.tail),
+    "sections": _hugo_sections,
+}
+
+
+# -- Jekyll ----------------------------------------------------------------------
+
+_STYLES = {
+    "date": "/:categories/:year/:month/:day/:title:output_ext",
+    "pretty": "/:categories/:year/:month/:day/:title/",
+    "ordinal": "/:categories/:year/:y_day/:title:output_ext",
+    "weekdate": "/:categories/:year/W:week/:short_day/:title:output_ext",
+    "none": "/:categories/:title:output_ext",
+}
+
+
+def _jekyll(one: Subject) -> str:
+    style = one.pattern("posts")
+    folders = one.below_root.split("/")[:-1]
+    collection = "posts" if "_posts" in folders or "_drafts" in folders else one.root.collection
+    if own := one.fields.address:
+        pattern = own
+    elif collection == "posts":
+        pattern = _STYLES.get(style or "date", style)
+    elif collection and (named := dict(one.site.permalinks).get(collection)):
+        pattern = _STYLES.get(named, named)
+    else:
+        ending = "/" if style == "pretty" or style.endswith("/") else ":output_ext"
+        index = not collection and one.place.path.rpartition("/")[2].startswith("index.")
+        pattern = "/:path/" if index else f"/{':collection/' if collection else ''}:path{ending}"
+    path = "/" + expand(one, pattern)
+    return re.sub("/{2,}", "/", path.replace("..", "/").replace("./", ""))
+
+
+def _jekyll_categories(one: Subject) -> tuple[str, ...]:
+    """Return the categories in lower case, each once: the folders above `_posts`, then those of the header."""
+    above = one.below_root.partition("_posts/")[0] if "_posts/" in one.below_root else ""
+    left_out = {one.site.option("collections_dir"), one.site.option("source"), "_drafts", ""}
+    folders = [folder for folder in above.split("/") if folder not in left_out]
+    return tuple(dict.fromkeys(name.lower() for name in (*folders, *one.names("category"))))
+
+
+def _jekyll_title(one: Subject, *, pretty: bool) -> str:
+    names = (one.fields.slug, one.place.name, one.tail)
+    return next(filter(None, (jekyll_slug(name, pretty=pretty, cased=pretty) for name in names)), "")
+
+
+_JEKYLL: _Tokens = {
+    "title": lambda one: _jekyll_title(one, pretty=True),
+    "slug": lambda one: _jekyll_title(one, pretty=False),
+    "name": lambda one: jekyll_slug(one.tail),
+    "basename": lambda one: one.tail,
+    "categories": lambda one: "/".join(_jekyll_categories(one)),
+    "slugified_categories": lambda one: "/".join(map(jekyll_slug, _jekyll_categories(one))),
+}
+
+
+# -- Hexo ------------------------------------------------------------------------
+
+
+def _hexo(one: Subject) -> str:
+    if one.place.state == "page":
+        path = one.fields.address or re.sub(r"\.[^./]*$", ".html", one.below_root)
+    else:
+        path = one.fields.address or expand(one, one.pattern("posts") or one.kind.address)
+        if one.site.option("post_asset_folder").lower() == "true" and not path.endswith(("/", ".html")):
+            path += "/"
+    if one.site.option("pretty_urls.trailing_index").lower() == "false":
+        path = re.sub(r"(^|/)index\.html$", r"\1", path)
+    if one.site.option("pretty_urls.trailing_html").lower() == "false" and not path.endswith("/index.html"):
+        path = path.removesuffix(".html")
+    return path
+
+
+_NEW_POST = {"year": r"\d{4}", "month": r"\d\d", "day": r"\d\d", "i_month": r"\d\d?", "i_day": r"\d\d?", "hash": "[0-9a-f]{12}"}
+
+
+@functools.lru_cache(maxsize=8)
+def _new_post_pattern(form: str) -> re.Pattern[str] | None:
+    """Return what finds the title in a file's path by Hexo's `new_post_name`; None where that names no title once."""
+    parts = re.split(r":(\w*[^_\W])", form[:200].rpartition(".")[0] or form[:200])
+    if parts[1::2].count("title") != 1:
+        return None
+    made = (f"({'?P<title>' if name == 'title' else ''}{_NEW_POST.get(name, '.+?')})" for name in parts[1::2][:8])
+    return re.compile("".join(re.escape(text) + next(made, "") for text in parts[::2][:9]))
+
+
+def _hexo_title(one: Subject) -> str:
+    """Return the path below `_posts`; of a name that follows `new_post_name`, the part that is the title."""
+    pattern = _new_post_pattern(one.site.option("new_post_name") or ":title.md")
+    match = pattern.fullmatch(one.place.stem) if pattern and len(one.place.stem) <= 500 else None
+    return match["title"] if match else one.place.stem
+
+
+def _hexo_hash(one: Subject) -> str:
+    if one.when is None:
+        raise Unknown(":hash")
+    return hashlib.sha1(
+        f"{_hexo_title(one)}{unix_seconds(one.when)}".encode("utf-8", "replace"), usedforsecurity=False
+    ).hexdigest()[:12]
+
+
+def _hexo_category(one: Subject) -> str:
+    """Return the slug of the last category with those above it, else the default one."""
+    listed = header_value(one, "categories") or header_value(one, "category") or list(one.names("category"))
+    names = listed if isinstance(listed, list) else [listed]
+    if any(isinstance(name, list) for name in names):
+        names = names[-1] if isinstance(names[-1], list) else names[-1:]
+    return "/".join(hexo_slug(str(name)) for name in names) or one.site.option("default_category") or "uncategorized"
+
+
+_HEXO: _Tokens = {
+    "title": _hexo_title,
+    "name": lambda one: _hexo_title(one).rpartition("/")[2],
+    "post_title": lambda one: hexo_slug(one.fields.title).lower(),
+    "category": _hexo_category,
+    "hash": _hexo_hash,
+    "id": lambda one: _required("", ":id"),
+}
+
+
+# -- the others ------------------------------------------------------------------
+
+_DOCUSAURUS_DATE = re.compile(r"^(?P<folder>.*)(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2})[-/]?(?P<text>[^\n]*)$")
+
+
+def _slashed(one: Subject, path: str) -> str:
+    """Return a path with or without a slash at its end as the site has it."""
+    if one.site.trailing_slash is None or path == "/":
+        return path
+    return path.rstrip("/") + ("/" if one.site.trailing_slash else "")
+
+
+def _joined(*parts: str) -> str:
+    return "/" + "/".join(filter(None, (part.strip("/") for part in parts)))
+
+
+def _docusaurus(one: Subject) -> str:
+    if pattern := one.pattern(one.place.section):
+        return _slashed(one, expand(one, pattern))
+    slug = one.fields.slug
+    if not slug and (dated := _DOCUSAURUS_DATE.match(one.place.stem[:500])) and one.root.role == "article":
+        slug = f"{dated['date'].replace('-', '/')}/{dated['folder']}{dated['text']}"
+    path = _joined(one.root.prefix, slug or one.place.stem)
+    return _slashed(one, path + "/" if slug.endswith("/") else path)
+
+
+def _astro(one: Subject) -> str:
+    own = one.fields.address
+    if own.startswith("/"):
+        return _slashed(one, own)
+    if pattern := one.pattern(one.root.collection, one.place.section):
+        return _slashed(one, expand(one, pattern))
+    made = one.place.stem if one.root.role == "page" else one.fields.slug or _astro_id(one)
+    path = _joined(one.root.prefix, made)
+    return path if one.site.trailing_slash is False or path == "/" else path + "/"
+
+
+def _astro_id(one: Subject) -> str:
+    return re.sub("(?:^|/)index$", "", "/".join(map(github_slug, one.place.stem.split("/"))))
+
+
+_ASTRO: _Tokens = {"id": _astro_id, "slug": lambda one: one.fields.slug or _astro_id(one)}
+
+
+def _eleventy(one: Subject) -> str:
+    own = one.fields.address or one.pattern(one.root.collection, one.place.section)
+    if own:
+        return re.sub(r"(^|/)index\.html$", r"\1", expand(one, own) if ":" in own or "{" in own else own)
+    *folders, last = one.place.stem.split("/")
+    if not folders or folders[-1] != last:
+        folders.append(last)
+    path = _joined(one.root.prefix, *folders)
+    return path if path == "/" else path + "/"
+
+
+_ELEVENTY: _Tokens = {"slug": lambda one: one.fields.slug or re.sub(r"^\d{4}-\d\d-\d\d-", "", one.tail)}
+
+
+def _vue(one: Subject) -> str:
+    own = one.fields.address if one.kind.name == "vuepress" else ""
+    if own or (pattern := one.pattern(one.place.section)):
+        return expand(one, own or pattern)
+    path = _rewritten(one)
+    *folders, last = path.split("/")
+    if last.lower() in ("readme", "index", ""):
+        return "/".join(("", *folders, ""))
+    return f"/{path}" if one.site.option("cleanUrls").lower() == "true" else f"/{path}.html"
+
+
+def _rewritten(one: Subject) -> str:
+    """Return the path below the root without suffix, after VitePress's `rewrites`: lines of two paths with `:name` in them."""
+    below = one.below_root
+    for line in one.site.option("rewrites").split("\n")[:100]:
+        source, _arrow, target = line[:500].partition(" ")
+        parts = re.split(r":(\w+)(?:\([^()]*\))?\*?", source)
+        names = parts[1::2]
+        found = re.fullmatch("(.+?)".join(map(re.escape, parts[::2])), below) if source and len(names) <= 4 else None
+        if found:
+            values = dict(zip(names, found.groups(), strict=False))
+            below = re.sub(r":(\w+)(?:\([^()]*\))?\*?", lambda match, values=values: values.get(match[1], ""), target.strip())  # type: ignore[misc]
+            break
+    return _joined(one.root.prefix, re.sub(r"\.[^./]*$", "", below)).strip("/")
+
+
+_VUE: _Tokens = {
+    "slug": lambda one: one.place.name or one.tail,
+    "raw": lambda one: one.tail,
+    "regular": lambda one: _rewritten(one) + ".html",
+}
+
+
+def _pelican(one: Subject) -> str:
+    if one.fields.address:
+        return one.fields.address
+    language = (one.fields.language or one.place.language).casefold()
+    other = bool(language and one.site.language) and language != one.site.language.casefold()
+    if one.place.state == "page":
+        names, default = ("PAGE_LANG_URL", "pages/{slug}-{lang}.html") if other else ("PAGE_URL", "pages/{slug}.html")
+        return expand(one, one.site.option(names) or default)
+    if other:
+        return expand(one, one.site.option("ARTICLE_LANG_URL") or dict(one.site.permalinks).get("lang") or "{slug}-{lang}.html")
+    return expand(one, one.pattern() or "{slug}.html")
+
+
+def _pelican_slug(one: Subject, text: str) -> str:
+    options = (one.site.option(name).lower() == "true" for name in ("SLUGIFY_USE_UNICODE", "SLUGIFY_PRESERVE_CASE"))
+    return pelican_slug(unicodedata.normalize("NFC", text), unicode=next(options), keep_case=next(options))
+
+
+def _pelican_own_slug(one: Subject) -> str:
+    by_name = one.site.option("SLUGIFY_SOURCE").lower() == "basename"
+    return one.fields.slug or _required(_pelican_slug(one, one.tail if by_name else one.fields.title), "{slug}")
+
+
+_PELICAN: _Tokens = {
+    "slug": _pelican_own_slug,
+    "lang": lambda one: one.fields.language or one.place.language or one.site.language or "en",
+    "category": lambda one: _pelican_slug(one, next(iter(one.names("category")), "")),
+    "author": lambda one: _pelican_slug(one, next(iter(one.names("author")), "")),
+}
+
+
+def _plain(one: Subject) -> str:
+    if one.fields.address:
+        return one.fields.address
+    pattern = one.pattern(one.place.section)
+    return expand(one, pattern) if pattern else ""
+
+
+_MAKERS: Mapping[str, Callable[[Subject], str]] = {
+    "hugo": _hugo,
+    "jekyll": _jekyll,
+    "hexo": _hexo,
+    "docusaurus": _docusaurus,
+    "astro": _astro,
+    "eleventy": _eleventy,
+    "vuepress": _vue,
+    "vitepress": _vue,
+    "pelican": _pelican,
+}
+_OWN_TOKENS: Mapping[str, _Tokens] = {
+    "hugo": _HUGO,
+    "jekyll": _JEKYLL,
+    "hexo": _HEXO,
+    "astro": _ASTRO,
+    "eleventy": _ELEVENTY,
+    "vuepress": _VUE,
+    "vitepress": _VUE,
+    "pelican": _PELICAN,
+}
+
+
+@functools.cache
+def _tokens(kind: str) -> _Tokens:
+    return {**_TOKENS, **_OWN_TOKENS.get(kind, {})}
