@@ -78,13 +78,14 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """A rule for paths. Folders and files are globs of one name, in lower case; where both are given, both must fit."""
+    """A rule for paths. Folders and files are globs of one name, in lower case; all that is given must fit."""
 
     state: str
     reason: str
     folders: tuple[str, ...] = ()  # a folder of the path is called so
     unless: tuple[str, ...] = ()  # names of folders that do not count
     files: tuple[str, ...] = ()  # the file is called so, with its suffix
+    paths: tuple[str, ...] = ()  # globs of the whole path, in its own case
     within: str = "root"  # names of the path below the content "root", or below the "site"'s root
     top: bool = False  # the first folder only; a file that lies in no folder
 

@@ -15,7 +15,7 @@ from datetime import date
 from .kinds import COMMON_RULES, KINDS, ContentRoot, GeneratorSite, PathRule, Place, StoreKind
 
 _NOTHING: frozenset[str] = frozenset()
-#: Texts that some generator reads and no kind here does: they are told of by their suffix.
+#: Texts that some generator reads and no kind here does: the reason names their suffix.
 _OTHER_TEXTS = (".org", ".rst", ".adoc", ".asciidoc", ".textile", ".txt", ".mdx", ".mkd", ".html", ".njk", ".ipynb", ".rmd")
 #: In templates and layouts; a page of this kind has source that means nothing without its generator.
 _MARKUP = (".html", ".htm")
@@ -150,6 +150,8 @@ def _first_rule(rules: Iterable[PathRule], within: str, path: str) -> tuple[str,
         if rule.within != within:
             continue
         seen = [one for one in (folders[:1] if rule.top else folders) if one not in rule.unless]
+        if rule.paths and not any(matches(path, glob) for glob in rule.paths):
+            continue
         in_folder = not rule.folders or any(_name_fits(one, glob) for glob in rule.folders for one in seen)
         named = not rule.files or (
             any(_name_fits(name, glob) for glob in rule.files) and not (rule.top and folders and not rule.folders)
@@ -285,7 +287,7 @@ def _date_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Return whether a path, or a folder that it is in, fits a glob with `**` and `{a,b}`; without a slash, a name at any depth.
+    """Return whether a path, or a folder of it, fits a glob with `**` and `{a,b}`; without a slash, a name at any depth.
 
     >>> [matches("posts/2019/a.md", glob) for glob in ("posts/**", "**/2019/**", "*.md", "2019", "/2019", "posts/*.{md,mdx}")]
     [True, True, True, True, False, False]
