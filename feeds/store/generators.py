@@ -189,7 +189,6 @@ def _moved_below(site: GeneratorSite, inner: str) -> GeneratorSite:
         languages=tuple(replace(one, folder=move(one.folder) if one.folder else "") for one in site.languages),
         defaults=tuple(Defaults(move(one.scope), one.type, one.values) for one in site.defaults),
         exclude=tuple(_glob_below(inner, one) for one in site.exclude),
-        rules=() if options.include and site.kind == "lctt" else site.rules,
         include=tuple(_glob_below(inner, one) for one in site.include),
         rules=tuple(replace(one, paths=tuple(_glob_below(inner, glob) for glob in one.paths)) for one in site.rules),
         static=tuple(move(one) for one in site.static),
@@ -280,8 +279,8 @@ def _without_generator(folder: str, kind: str, why: str) -> GeneratorSite:
 # -- languages in folders -----------------------------------------------------------
 
 _CODES = frozenset(
-    "en zh ja ko fr de es pt ru it nl pl tr uk vi id ar fa he hi th cs sv da fi nb hu ro bg el sk sl hr sr ca et lv lt ms bn".split()
-) | frozenset("ta te ur uz kk az ka hy mn ne km my gl eu cy ga".split())
+    "en zh ja ko fr de es pt ru it nl pl tr uk vi id ar fa he hi th cs sv da fi nb hu ro bg el sk sl hr sr ca et lv lt ms".split()
+) | frozenset("bn ta te ur uz kk az ka hy mn ne km my gl eu cy ga".split())
 _CODE = re.compile(r"([a-z]{2})(?:[-_](?:[a-z]{2}|hans|hant))?", re.IGNORECASE)
 _NAMES = MappingProxyType(
     dict(

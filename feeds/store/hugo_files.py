@@ -133,9 +133,8 @@ def _hugo_roots(root: str, config: Configuration, languages: Iterable[SiteLangua
         if source is not None and (target == "content" or target.startswith("content/")):
             mounted = True
             inner = target[len("content/") :]
-            yield ContentRoot(
-                source, language=one_text(member(mount, "lang")), prefix=inner, collection=inner.partition("/")[0]
-            )
+            language = one_text(member(mount, "lang"))
+            yield ContentRoot(source, language=language, prefix=inner, collection=inner.partition("/")[0])
     if mounted:
         return
     folders = {one.folder: one.code for one in languages if one.folder}
