@@ -18,7 +18,8 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 #: In SPDX words. Each package is a work of its own that is installed beside this one: the LGPL only asks that it can be
 #: replaced.
 LICENCES = frozenset(
-    "MIT MIT-0 BSD-2-Clause BSD-3-Clause Apache-2.0 ISC PSF-2.0 Unlicense LGPL-3.0-or-later LGPL-3.0-only MPL-2.0 Artistic-1.0-Perl".split()
+    "MIT MIT-0 BSD-2-Clause BSD-3-Clause Apache-2.0 ISC PSF-2.0 Unlicense LGPL-3.0-or-later LGPL-3.0-only MPL-2.0 "
+    "Artistic-1.0-Perl".split()
 )
 
 #: What the lock brings: (licence, what for).
@@ -75,7 +76,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "pygal": ("LGPL-3.0-or-later", "plots of the console"),
     "pygments": ("BSD-2-Clause", "of Rich"),
     "pypinyin": ("MIT", "order of Han characters"),
-    "text-unidecode": ("Artistic-1.0-Perl OR GPL-2.0-or-later", "addresses of Pelican, which are in ASCII"),
+    "text-unidecode": ("Artistic-1.0-Perl", "addresses of Pelican, which are in ASCII"),
     "pyroaring": ("MIT", "sets of articles"),
     "python-dateutil": ("Apache-2.0 OR BSD-3-Clause", "of feedgen"),
     "python-dotenv": ("BSD-3-Clause", "settings of the environment in a file"),
