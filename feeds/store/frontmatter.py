@@ -11,6 +11,7 @@ process), quadratic sexagesimal integers, and ValueErrors for dates that do not 
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -125,6 +126,8 @@ def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
     >>> parse_yaml("title: 007\\ntags: [No, 1.10]")
     {'title': '007', 'tags': ['No', '1.10']}
     """
+    if (plain := _read_lines(text)) is not None:
+        return plain
     loader = yaml.CSafeLoader(text)
     try:
         return _Builder().build(loader)
@@ -138,6 +141,52 @@ def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
         raise BadFrontMatter(line + first_line, 1, "a character that YAML does not allow") from None
     finally:
         loader.dispose()
+
+
+# Headers as programs write them, with each scalar on one line: libyaml and its events take four times as long for these.
+# What could be read in another way, or is not certain to be good YAML, does not match; then libyaml reads all of the header.
+_NOT = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff"
+_KEY = "[A-Za-z_][A-Za-z0-9_-]{0,50}"
+_SINGLE, _DOUBLE = rf"'(?:[^'{_NOT}]++|'')*+'", rf'"(?:[^"\\{_NOT}]++|\\(?:["\\nrt]|u[0-9A-C][0-9A-F]{{3}}))*+"'
+_PLAIN = rf"""[^-?:,\[\]{{}}#&*!|>'"%@` {_NOT}](?:[^:#{_NOT}]++|:(?=[^ \n])|(?<! )#)*+"""
+_SCALAR = f"(?:{_PLAIN}|{_SINGLE}|{_DOUBLE})"
+_PAIR = f"{_KEY}: {_SCALAR}"
+_ENTRY = re.compile(
+    rf"({_KEY}):(?: ({_SCALAR}|\[\])"
+    rf"|((?:\n- {_SCALAR})++|(?:\n  {_PAIR})++)(?!\n[ -])"
+    rf"|((?:\n- {_PAIR}(?:\n  {_PAIR})*+)++)(?!\n[ -])|)(?:\n|\Z)"
+)
+
+
+def _read_lines(text: str) -> dict[str, Value] | None:
+    """Return the mapping of a header of whole lines, as libyaml would; None for any other."""
+    fields: dict[str, Value] = {}
+    at = 0
+    while match := _ENTRY.match(text, at):
+        key, value, lines, records = match.groups()
+        at = match.end()
+        if key in fields or (records and key not in PRIVATE_KEYS):
+            return None
+        if value is not None and value != "[]":
+            fields[key] = _scalar(value)
+        elif key in PRIVATE_KEYS and (value or lines or records):
+            continue
+        elif lines is None:
+            fields[key] = [] if value else ""
+        elif lines.startswith("\n- "):
+            fields[key] = [_scalar(item) for item in lines.split("\n- ")[1:]]
+        else:
+            pairs = [line.split(": ", 1) for line in lines.split("\n  ")[1:]]
+            fields[key] = inner = {name: _scalar(written) for name, written in pairs}
+            if len(inner) != len(pairs):
+                return None
+    return fields if fields and at == len(text) else None
+
+
+def _scalar(written: str) -> Value:
+    if written[0] == '"':
+        return str(json.loads(written)) if "\\" in written else written[1:-1]
+    return written[1:-1].replace("''", "'") if written[0] == "'" else written.rstrip(" ")
 
 
 class _Builder:

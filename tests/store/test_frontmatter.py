@@ -6,6 +6,7 @@ every case is `2020/01/7.md`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import string
 import time
@@ -183,6 +184,56 @@ def test_a_bomb_in_a_header_costs_little(header: str) -> None:
     before = time.process_time()
     read(f"---\n{header}\n---\n")
     assert time.process_time() - before < 1
+
+
+def _by_libyaml(header: str) -> object:
+    """Return what a header holds, None where it is refused; a comment line is left to libyaml, with all that follows it."""
+    with contextlib.suppress(frontmatter.BadFrontMatter):
+        return frontmatter.parse_yaml(f"#\n{header}", first_line=1)
+    return None
+
+
+_VALUES = st.sampled_from(
+    [
+        "a",
+        "''",
+        "'it''s'",
+        '"a\\n"',
+        '"\\u4e2d"',
+        '"\\/"',
+        "http://a/b",
+        "a#b",
+        "a ",
+        "甲, 乙",
+        "'#: ['",
+        "null",
+        "x]",
+        "[]",
+        "",
+    ]
+)
+_NAMES = st.sampled_from(["a", "b", "x-y", "comments_data"])
+_LINES = st.lists(st.sampled_from(["- ", "  ", "- a: ", "  a: ", "  b: "]).flatmap(lambda begin: _VALUES.map(begin.__add__)))
+_ENTRIES = st.builds(lambda name, value, lines: "\n".join([f"{name}: {value}".rstrip(), *lines]), _NAMES, _VALUES, _LINES)
+_PIECES = st.sampled_from(list(":#-'\"\\ [{&*!|>?%@`\t\x85\u2028\ufeff\x00\u3000\n")) | st.sampled_from(
+    ["\n  ", "\n- ", "\n...\n"]
+)
+
+
+@given(st.lists(_ENTRIES, min_size=1, max_size=4).map("\n".join), st.integers(0, 60), _PIECES | st.just(""))
+@example("a: b:", 0, "")
+@example("a: 'b'\na: c", 0, "")
+@example("a:\n- b\n c", 0, "")
+@example("a:\n- b: c", 0, "")
+@example("comments_data:\n- a: b\n  a: c\nx: y", 0, "")
+@example("comments_data: []\nx: y\ncomments_data: z", 0, "")
+def test_a_header_of_whole_lines_reads_as_libyaml_reads_it(header: str, at: int, piece: str) -> None:
+    for text in (header, header[:at] + piece + header[at:] + "\n"):
+        try:
+            found = frontmatter.parse_yaml(text)
+        except frontmatter.BadFrontMatter:
+            continue  # said by libyaml
+        assert found == _by_libyaml(text.removeprefix("\ufeff"))
 
 
 def test_comments_are_not_even_built() -> None:
