@@ -14,7 +14,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("lastmod", "last_modified_at", "updated", "modified", "updatedDate", "modDatetime", "lastUpdated"),
             "last_update.date",
         ),
-        "publish": (),
+        "publish": ("publishDate", "publish_date"),
         "expiry": ("expiryDate", "unpublishDate"),
         "slug": ("slug",),
         "address": ("permalink", "url"),
@@ -34,7 +34,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "summary": ("description", "summary", "excerpt"),
         "cover": (
             *("cover", "image", "images[0]", "featured_image", "featuredImage", "heroImage", "banner", "thumbnail"),
-            *("header-img", "largepic"),
+            *("header-img", "largepic", "header.overlay_image", "header.image", "header.teaser"),
         ),
         "id": ("guid",),
     }

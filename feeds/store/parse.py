@@ -5,48 +5,53 @@ Articles are made safe here, once. Only the header fields named here and in `mod
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import email.utils
 import functools
 import hashlib
-import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from .. import urls
 from ..model import FACETS, ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
+from .dates import EARLIEST, LATEST, date_of, path_dates, read_date
+from .fields import MAX_SUMMARY, MAX_TITLE, PLACEHOLDERS, unwrap
 from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
+from .header import Header, archive_fields, text_of
+from .names import MAX_NAME, read_names
 from .walk import UNSETTLED, Stamp, file_stamp
 
 if TYPE_CHECKING:  # a process that parses does without
     from ..config.models import Config
 
-MAX_NAME, MAX_TERMS = 300, 100
-#: Longer ones are cut, and end in "…"; feeds, pages and mails show them again and again.
-MAX_TITLE, MAX_SUMMARY = 500, 3000
-#: What is looked at of one field that names people, and of one list: names are short.
-_MAX_FIELD, _MAX_ITEMS = 2000, 1000
 #: HTML may be so many times as long as a file may be.
 _MAX_GROWTH = 8
 #: Characters that all links together may grow by, as each is written out with its base; and those of a base besides what the
 #: file says.
 MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
-PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
 
 # -- what decides how a file is parsed -------------------------------------
 
 #: When one of these sources or libraries changes, stores are read again.
-SOURCES = ("model.py", "urls.py", "store/addresses.py", "store/frontmatter.py", "store/markdown.py", "store/parse.py")
+SOURCES = (
+    *("model.py", "urls.py", "store/addresses.py", "store/dates.py", "store/field_names.py", "store/fields.py"),
+    *(
+        "store/frontmatter.py",
+        "store/header.py",
+        "store/kinds.py",
+        "store/markdown.py",
+        "store/names.py",
+        "store/parse.py",
+        "store/prose.py",
+    ),
+)
 LIBRARIES = ("comrak", "nh3", "PyYAML")
 
 
@@ -187,9 +192,6 @@ def parse_article(
 
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off")
-_WRAPPED = re.compile(
-    r"<(h[1-6]|p|div|span|center|font|b|strong|i|em|u)(?:\s[^<>]*)?>\s*((?:(?!</?\1\b).)*?)\s*</\1>", re.IGNORECASE
-)
 
 
 def article_name(path: str) -> str:
@@ -212,9 +214,7 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
     html = markdown.render_html(source.body)
     _check_growth(settings, html, page, permalink)
     published = _published(settings, fields, path, mtime, dates)
-    title = _text(fields, "title")[: 2 * MAX_TITLE]
-    while match := _WRAPPED.fullmatch(title):  # an editor's leftovers; a tag within is a word (`What <b>bold</b> does`)
-        title = match[2]
+    title = unwrap(_text(fields, "title")[: 2 * MAX_TITLE])
     # Entities are the archive's leftovers: they are replaced once.
     text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
     summary = markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
@@ -246,8 +246,7 @@ def _article(settings: ParseSettings, path: str, source: Source, mtime: float, d
 
 
 def _text(fields: Mapping[str, Value], name: str) -> str:
-    value = fields.get(name)
-    return markdown.one_line(value) if isinstance(value, str) and value not in ("null", "~") else ""
+    return text_of(fields.get(name))
 
 
 def _picture(reference: str) -> str:
@@ -269,107 +268,34 @@ def _check_growth(settings: ParseSettings, html: str, page: str, permalink: str)
 
 # -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-_DATED_NAME = re.compile(r"^(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
-_DATED_FOLDER = re.compile(r"(?:^|/)(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?")
 
-
-def _published(settings: ParseSettings, fields: Mapping[str, Value], path: str, mtime: float, dates: FileDates) -> datetime:
+def _published(settings: ParseSettings, fields: Mapping[str, Value], path: str, mtime: float, dated: FileDates) -> datetime:
     if found := _date(settings, fields.get("date")):
         return found
-    for match in filter(None, (_DATED_NAME.search(PurePosixPath(path).name), _DATED_FOLDER.search(path))):
-        year, month, day = (int(part or 1) for part in match.groups())
-        with contextlib.suppress(ValueError):
-            if found := _in_utc(settings, datetime(year, month, day)):
-                return found
-    seconds = min(max(int(mtime), 0), int(_LATEST.timestamp()))
-    return _commit_date(dates.first) or datetime.fromtimestamp(seconds, UTC)
+    for parts in path_dates(path):
+        if found := date_of(parts, settings.timezone):
+            return found
+    seconds = min(max(int(mtime), 0), int(LATEST.timestamp()))
+    return _commit_date(dated.first) or datetime.fromtimestamp(seconds, UTC)
 
 
 def _commit_date(seconds: int | None) -> datetime | None:
     """A commit can claim any time; the bounds are those of all dates."""
-    if seconds is None or not _EARLIEST.timestamp() <= seconds < _LATEST.timestamp():
+    if seconds is None or not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
         return None
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def _date(settings: ParseSettings, value: Value | None) -> datetime | None:
-    """Return a date in UTC, to the second; None for other text and for dates outside 1970 to 2200. Naive ones are site time."""
-    if not isinstance(value, str) or not value.strip():
-        return None
-    for read in (datetime.fromisoformat, _slashed_date, email.utils.parsedate_to_datetime):
-        with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
-            return _in_utc(settings, read(value.strip()))
-    return None
-
-
-def _slashed_date(text: str) -> datetime:
-    """Read `2020/1/2 3:04` and the like. Raises ValueError."""
-    dashed = re.sub(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", lambda m: f"{m[1]}-{int(m[2]):02}-{int(m[3]):02}", text)
-    return datetime.fromisoformat(re.sub(r"(?<=\d[ T])(?=\d:)", "0", dashed))
-
-
-def _in_utc(settings: ParseSettings, when: datetime) -> datetime | None:
-    with contextlib.suppress(ValueError, OverflowError):
-        aware = when if when.tzinfo else when.replace(tzinfo=ZoneInfo(settings.timezone))
-        instant = aware.astimezone(UTC).replace(microsecond=0)
-        if _EARLIEST <= instant < _LATEST:
-            return instant
-    return None
-
-
-# -- names of terms --------------------------------------------------------
-
-_COMMAS = re.compile(r"[,，、]")
-_SEPARATORS = re.compile(r"[,，、;；/]")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
-#: What nobody sees in a name. Joiners stay where scripts and emoji need them: not beside ASCII or Han.
-_INVISIBLE = re.compile(
-    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff]"
-    "|(?<![^\x00-\x7f\u4e00-\u9fff])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u4e00-\u9fff])"
-)
-_UNSIGNED = frozenset({"译者id", "校对者id", "选题者id", "null", "~", "none"})
-_EMPTY = ("", "null", "~")
+    return read_date(value, settings.timezone, "archive") if isinstance(value, str) else None
 
 
 def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
-    """Return the names in each facet's first field that has a value, each once (by folded spelling), at most MAX_TERMS."""
+    """Return the names in each facet's first field that has a value."""
+    header = Header(archive_fields(fields), {})
     found: dict[str, tuple[str, ...]] = {}
     for facet in FACETS.values():
-        values = (fields.get(name) for name in facet.fields)
-        value = next((one for one in values if isinstance(one, list) or (isinstance(one, str) and one not in _EMPTY)), "")
-        if isinstance(value, list):
-            texts = [text for text in value if isinstance(text, str)]
-        else:
-            texts = _COMMAS.split(value) if facet.style == "commas" else [value]
-        names: Iterable[str] = (text[:_MAX_FIELD] for text in texts[:_MAX_ITEMS])
-        if facet.style == "people":
-            names = itertools.chain.from_iterable(map(_split_people, names))
-        elif facet.style == "person":
-            names = map(_without_markup, names)
-        kept: dict[str, str] = {}
-        for text, folded in map(_clean_name, names):
-            if text and folded not in _UNSIGNED:
-                kept.setdefault(folded, text)
-        if kept:
-            found[facet.name] = tuple(kept.values())[:MAX_TERMS]
+        name, value = next(header.all(*facet.fields), ("", None))
+        if names := read_names(value, facet.style, name):
+            found[facet.name] = names
     return found
-
-
-@functools.lru_cache(maxsize=4096)  # the same few people sign thousands of articles
-def _split_people(text: str) -> tuple[str, ...]:
-    """Split a field that names several people: `wxy, pityonline`, `甲、乙`, `a/b`."""
-    return tuple(re.sub(r"\\+(?=[_*])", "", name) for name in _SEPARATORS.split(_without_markup(text)))
-
-
-def _without_markup(text: str) -> str:
-    return _MARKUP.sub("", _LINK.sub(r"\1", text))
-
-
-@functools.lru_cache(maxsize=8192)
-def _clean_name(name: str) -> tuple[str, str]:
-    """Return a name without blanks at its ends and invisible characters, and its folded spelling."""
-    text = markdown.one_line(name if name.isascii() else _INVISIBLE.sub("", name))[:MAX_NAME].rstrip()
-    return text, urls.fold(text)

@@ -12,7 +12,9 @@ from lxml import etree, html
 from feeds.catalog import queries
 from feeds.feed_formats import load_formats
 from feeds.model import ParsedArticle, Problem
-from feeds.store.parse import MAX_SUMMARY, MAX_TERMS, MAX_TITLE, ParseSettings, parse_article
+from feeds.store.fields import MAX_SUMMARY, MAX_TITLE
+from feeds.store.names import MAX_TERMS
+from feeds.store.parse import ParseSettings, parse_article
 from feeds.syndication import documents, lookup, pages
 
 from ..store.completed import completed

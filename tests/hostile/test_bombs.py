@@ -17,7 +17,7 @@ import pytest
 from werkzeug.test import Client
 
 from feeds.catalog import queries
-from feeds.store import parse
+from feeds.store import fields
 from feeds.syndication import pages
 from feeds.web.app import create_app
 from tests.conftest import CHECKOUT
@@ -75,7 +75,7 @@ def test_bombs_go_to_quarantine_with_words_or_are_published_and_nothing_else_is_
 def test_what_is_published_of_a_bomb_is_short_where_others_show_it(bombed: Any) -> None:
     for name in ("title", "title-in-tags", "excerpt", "list-of-tags", "translators-in-brackets", "permalink", "original"):
         article = bombed.runtime.read(pages.article_page, bombed.runtime.edition().config, name).article
-        assert len(article.title) <= parse.MAX_TITLE + 1 and len(article.summary) <= parse.MAX_SUMMARY + 1
+        assert len(article.title) <= fields.MAX_TITLE + 1 and len(article.summary) <= fields.MAX_SUMMARY + 1
         assert len(article.url) < 2500 and len(article.original) < 2500
 
 

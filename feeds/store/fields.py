@@ -1,0 +1,385 @@
+"""Read the fields of a header under the names of each kind: title, dates, people, tags, what withholds the article. Pure.
+
+Which header fields carry what, and the readers of their values, are the columns `fields` and `shapes` of `kinds.KINDS`. Total:
+what cannot be read is named in `Fields.notices`, which quote nothing but names of fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+from .. import urls
+from ..model import FACETS
+from . import dates, markdown, prose
+from .frontmatter import Source
+from .header import FLAGS, Header, archive_fields, below_root, inherited_fields, is_empty, squash, text_of
+from .kinds import GeneratorSite, Place, StoreKind
+from .names import MAX_NAME, SHAPES, leaves, read_names
+
+__all__ = ["MAX_SUMMARY", "MAX_TITLE", "PLACEHOLDERS", "SHAPES", "Fields", "read_fields", "text_of", "unwrap", "zone_of"]
+
+#: Longer ones are cut, and end in "…"; feeds, pages and mails show them again and again.
+MAX_TITLE, MAX_SUMMARY = 500, 3000
+_MAX_ADDRESS, _MAX_ALIASES, _MAX_UNUSED, _MAX_LEVELS = 2000, 100, 100, 8
+#: Pictures that stand where there is none.
+PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgilii8rrwr.png")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a header, the name of the file and the generator's defaults say of an article. Texts are as written; times in UTC.
+
+    `date_from` is "header", "name", "folder", "git" (the configuration says that history dates files; `date` is None) or "".
+    `names` are by facet; `flags` are what may withhold the article, by lower-case name, in normalised text (`verdict.judge`).
+    `excerpt` is the Markdown before the mark that ends a summary, which counts where `summary` is "". `body` is without the
+    title that was taken out of it. `headed` says whether the file has a header with fields at all.
+    """
+
+    title: str = ""
+    date: datetime | None = None
+    date_from: str = ""
+    updated: datetime | None = None
+    publish: datetime | None = None
+    expiry: datetime | None = None
+    slug: str = ""
+    address: str = ""
+    aliases: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    original: str = ""
+    language: str = ""
+    summary: str = ""
+    excerpt: str = ""
+    cover: str = ""
+    id: str = ""
+    series: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    notices: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    headed: bool = True
+
+
+def read_fields(
+    site: GeneratorSite,
+    kind: StoreKind,
+    place: Place,
+    source: Source,
+    zone: str,
+    overrides: Mapping[str, tuple[str, ...]] = _NOTHING,  # type: ignore[assignment]
+) -> Fields:
+    """Return what is known of the article at `place`, by the rules of its kind.
+
+    `zone` is that of this service, for dates of which neither they nor the generator name one. `overrides` are header fields of
+    site.yaml by what is wanted, in place of the kind's own.
+    """
+    own = archive_fields(source.fields) if kind.name == "archive" else source.fields
+    header = Header(own, inherited_fields(site, place))
+    wanted = _Wanted(kind.fields, overrides)
+    notices: dict[str, None] = {}
+    times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, notices)
+    date, origin, slug = times.date(wanted)
+    title, body = _title(kind, place, header.text(*wanted["title"]), source.body)
+    names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
+    series = header.first(*wanted["series"])
+    flags = _flags(header)
+    if kind.uncredited and _is_untranslated(header, wanted["translator"], names):
+        flags["untranslated"] = "true"
+    if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
+        notices["draft: withheld here, although the generator would publish it"] = None
+    separator = header.raw("excerpt_separator") or site.option("excerpt_separator")
+    summary = header.text(*wanted["summary"])[: 2 * MAX_SUMMARY]
+    return Fields(
+        title=title,
+        date=date,
+        date_from=origin,
+        updated=times.first(wanted["updated"])[0],
+        publish=times.first(wanted["publish"])[0],
+        expiry=times.first(wanted["expiry"])[0],
+        slug=(header.text(*wanted["slug"]) or slug)[:MAX_NAME],
+        address=_address(header, wanted["address"]),
+        aliases=tuple(filter(None, map(markdown.one_line, leaves(header.first(*wanted["aliases"])))))[:_MAX_ALIASES],
+        names=names,
+        original=_original(site, header, wanted["original"]),
+        language=_language(site, place, header, wanted["language"]),
+        summary=summary,
+        excerpt="" if summary or kind.name == "archive" else prose.before_marker(body, separator),
+        cover=_cover(header, wanted["cover"]),
+        id=header.text(*wanted["id"])[:MAX_NAME],
+        series=next(iter(read_names(series, "plain", "series")), ""),
+        flags=flags,
+        body=body,
+        notices=tuple(notices),
+        unused=header.unused(wanted),
+        headed=bool(source.fields),
+    )
+
+
+class _Wanted(dict[str, tuple[str, ...]]):
+    """Header fields by what is wanted: those of site.yaml, else those of the kind, else none."""
+
+    def __init__(self, fields: Mapping[str, tuple[str, ...]], overrides: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__(fields)
+        self.update(overrides)
+
+    def __missing__(self, wanted: str) -> tuple[str, ...]:
+        return ()
+
+
+# -- dates -------------------------------------------------------------------------
+
+
+def zone_of(site: GeneratorSite, kind: StoreKind, place: Place, zone: str) -> str:
+    """Return the zone of dates without one: the language's, the site's, the kind's, else `zone`, this service's.
+
+    >>> from .kinds import KINDS
+    >>> zone_of(GeneratorSite("hugo"), KINDS["hugo"], Place("a.md", "article"), "Asia/Shanghai")
+    'UTC'
+    """
+    own = next((one.timezone for one in site.languages if place.language and one.code == place.language), "")
+    return own or site.timezone or ("UTC" if kind.zone == "utc" else zone)
+
+
+_EXPECTED = "cannot be read as a date; expected a form as 2024-05-06 10:00, from 1970 to 2199"
+#: What fields that hold a date elsewhere say instead of one (`published: false`, `lastUpdated: true`).
+_NO_DATES = frozenset("true false yes no on off 0 1 none draft".split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The dates of one file."""
+
+    site: GeneratorSite
+    kind: StoreKind
+    place: Place
+    zone: str
+    header: Header
+    notices: dict[str, None]
+
+    def date(self, wanted: Mapping[str, tuple[str, ...]]) -> tuple[datetime | None, str, str]:
+        """Return the date of the article, where it is from, and the slug that the name has besides a date, "" for none."""
+        names = wanted["date"]
+        history = False
+        configured = self.site.date_fields if names == self.kind.fields.get("date") else ()
+        for rule in configured or (":default",):
+            if rule == ":filename":
+                parts, slug = dates.hugo_name(PurePosixPath(self.place.stem or self.place.path).name)
+                if parts and (found := dates.date_of(parts, self.zone)):
+                    return found, "name", slug
+            elif rule.startswith(":") and rule != ":default":
+                history = True
+            elif (result := self.first(names if rule == ":default" else (rule,)))[0]:
+                return result[0], "header", ""
+        found, origin = self.of_path()
+        if not found:
+            self.notices["no date"] = None
+        return found, origin or ("git" if history else ""), ""
+
+    def of_path(self) -> tuple[datetime | None, str]:
+        """Return the date in the name or the folders, where the kind reads it."""
+        written = dates.path_dates(self.place.path) if self.kind.name == "archive" else filter(None, [self.place.date])
+        for parts in written:
+            if found := dates.date_of(parts, self.zone):
+                digits = re.sub(r"\D", "", PurePosixPath(self.place.path).name)
+                return found, "name" if digits.startswith(str(parts[0])[-2:]) and len(digits) >= 4 else "folder"
+        return None, ""
+
+    def first(self, names: Iterable[str]) -> tuple[datetime | None, str]:
+        """Return the first of these fields that is a date, and its name; the others that say something are noticed."""
+        reader = self.kind.shapes.get("date", "any")
+        for name, value in self.header.all(*names):
+            text = text_of(value) or text_of(next(iter(leaves(value)), ""))
+            if found := dates.read_date(text, self.zone, reader):
+                return found, name
+            if text.lower() not in _NO_DATES:
+                self.notices[f"{name}: {_EXPECTED}"] = None
+        return None, ""
+
+
+# -- texts ------------------------------------------------------------------------------
+
+_WRAPPED = re.compile(
+    r"<(h[1-6]|p|div|span|center|font|b|strong|i|em|u)(?:\s[^<>]*)?>\s*((?:(?!</?\1\b).)*?)\s*</\1>", re.IGNORECASE
+)
+_INLINE = re.compile(r"!\[[^\]]*\]\([^()]*\)|(?<!\w)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)|`+|</?[A-Za-z][^<>]*>")
+_INLINE_LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
+
+
+def unwrap(title: str) -> str:
+    """Return a title without the tags around it, an editor's leftovers; one within is a word (`What <b>bold</b> does`)."""
+    while match := _WRAPPED.fullmatch(title):
+        title = match[2]
+    return title
+
+
+def _title(kind: StoreKind, place: Place, title: str, body: str) -> tuple[str, str]:
+    """Return the title, and the body without the heading that says it."""
+    title = unwrap(title[: 2 * MAX_TITLE])
+    if kind.heading_title:
+        heading, rest = prose.take_heading(body)
+        heading = markdown.one_line(_INLINE.sub("", _INLINE_LINK.sub(r"\1", heading[: 2 * MAX_TITLE])))
+        if heading and (not title or urls.fold(title) == urls.fold(heading)):
+            title, body = title or heading, rest
+    if title:
+        return title, body
+    shape = kind.shapes.get("title", "name")
+    if shape == "slug":  # as Jekyll: `no-title` is "No Title"
+        return " ".join(word.capitalize() for word in re.split(r"[-\s]+", place.name) if word), body
+    return place.name if shape == "name" else "", body
+
+
+def _address(header: Header, names: tuple[str, ...]) -> str:
+    text = header.text(*names)
+    return "" if text.lower() == "false" or len(text) > MAX_NAME else text
+
+
+def _original(site: GeneratorSite, header: Header, names: tuple[str, ...]) -> str:
+    """Return the address of what was translated or reprinted; "" for one of the site itself."""
+    for _, value in header.all(*names):
+        for text in leaves(value)[:10] or [text_of(value)]:
+            linked = re.search(r"\]\(<?([^\s()<>]+)", text) or re.fullmatch(r"\s*<([^\s<>]+)>\s*", text)
+            address = urls.absolute_url(linked[1] if linked else markdown.one_line(text), "")
+            if address and not (site.base_url and f"{address}/".startswith(f"{site.base_url}/")):
+                return address
+    return ""
+
+
+#: ISO 639-1, and languages with three letters that sites are written in: `language: Go` names no language.
+_LANGUAGES = frozenset(
+    (
+        "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
+        "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu "
+        "ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na "
+        "nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so "
+        "sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
+        "ast ceb ckb cmn fil gsw haw hsb nan nds wuu yue "
+    ).split()
+)
+_TAG = re.compile(r"([a-z]{2,3})((?:[-_][A-Za-z0-9]{1,8}){0,4})", re.ASCII | re.IGNORECASE)
+
+
+def _language(site: GeneratorSite, place: Place, header: Header, names: tuple[str, ...]) -> str:
+    """Return the language that the header names, else the path, else the configuration."""
+    codes = {one.code.lower(): one.code for one in site.languages}
+    for _, value in header.all(*names):
+        text = text_of(value) or next(iter(leaves(value)), "")
+        if text.lower() in codes:
+            return codes[text.lower()]
+        if (match := _TAG.fullmatch(text)) and match[1].lower() in _LANGUAGES:
+            return match[1].lower() + match[2].replace("_", "-")
+    return place.language or site.language
+
+
+_PICTURE_KEYS = ("src", "image", "url", "path", "feature", "file", "name")
+_EMBEDDED = re.compile(r"!?\[\[([^\[\]|]+)(?:\|[^\[\]]*)?\]\]|!\[[^\[\]]*\]\(<?([^()<>]+?)>?\)")
+
+
+def _cover(header: Header, names: tuple[str, ...]) -> str:
+    """Return the reference of the article's picture, as it is written; "" for none."""
+    for _, value in header.all(*names):
+        text = text_of(_picture(value))[:_MAX_ADDRESS]
+        if match := _EMBEDDED.fullmatch(text):
+            text = (match[1] or match[2]).strip()
+        if text and not text.endswith(PLACEHOLDERS) and text.lower() not in _NO_DATES and not text.startswith("#"):
+            return text
+    return ""
+
+
+def _picture(value: Any) -> Any:
+    for _ in range(_MAX_LEVELS):
+        if isinstance(value, list):
+            value = value[0] if value else ""
+        elif isinstance(value, dict):
+            folded = {key.lower(): one for key, one in value.items() if isinstance(key, str)}
+            value = next((folded[key] for key in _PICTURE_KEYS if not is_empty(folded.get(key))), "")
+        else:
+            return value
+    return ""
+
+
+# -- names ------------------------------------------------------------------------------
+
+#: Tags that stand for a collection of Eleventy's, not for what an article is about.
+_COLLECTIONS = frozenset(("all", "nav", "post", "posts"))
+
+
+def _names(
+    site: GeneratorSite,
+    kind: StoreKind,
+    place: Place,
+    header: Header,
+    wanted: Mapping[str, tuple[str, ...]],
+    facet: str,
+    body: str,
+) -> tuple[str, ...]:
+    """Return the names of one facet: of its first field that says something, and of what the kind takes besides."""
+    shape = kind.shapes.get(facet, FACETS[facet].style)
+    name, value = next(header.all(*wanted[facet]), ("", None))
+    known = dict(site.authors) if facet == "author" and value else _NOTHING
+    found = read_names(value, shape, name, known)
+    more: Iterable[str] = ()
+    if facet == "category" and kind.name in ("jekyll", "pelican"):
+        more = _folders(site, kind, place, found)
+    elif facet == "tag" and kind.name == "obsidian":
+        more = prose.hashtags(body)
+    elif facet == "tag" and kind.name == "eleventy":
+        own = place.root.collection if place.root else ""
+        inherited = header.inherited.get("tags") if value is not header.inherited.get("tags") else ()
+        texts = [*read_names(inherited, shape, name), *found]
+        return read_names([text for text in texts if text != own and text.lower() not in _COLLECTIONS], "plain", "tags")
+    if not more:
+        return found
+    return read_names([*more, *found] if kind.name == "jekyll" else [*found, *more], "plain", facet)
+
+
+def _folders(site: GeneratorSite, kind: StoreKind, place: Place, found: tuple[str, ...]) -> list[str]:
+    """Return the categories that folders name: Jekyll's are those above `_posts`, Pelican's is the file's own."""
+    if kind.name == "jekyll":
+        above = below_root(place).split("/")[:-1]
+        if place.root and place.root.path.rpartition("/")[2] in ("_posts", "_drafts"):
+            return []
+        marks = [at for at, folder in enumerate(above) if folder in ("_posts", "_drafts")]
+        return [folder for folder in above[: marks[0]] if folder] if marks else []
+    if found or site.option("USE_FOLDER_AS_CATEGORY").lower() in ("false", "no", "0"):
+        return []
+    return list(filter(None, [PurePosixPath(below_root(place)).parent.name]))
+
+
+def _is_untranslated(header: Header, names: tuple[str, ...], found: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether the credits leave a place for a translator, and nobody has signed there."""
+    return not found.get("translator") and any(name in header.own for name in names)
+
+
+# -- what withholds ----------------------------------------------------------------------
+
+
+def _flags(header: Header) -> dict[str, str]:
+    """Return the fields that may withhold the article, the header's own over inherited ones."""
+    found: dict[str, str] = {}
+    for level in (header.inherited, header.own):
+        for name, value in level.items():
+            flag = squash(name)
+            if flag in FLAGS:
+                text = _flag(value)
+                if flag != "permalink" or text == "false":
+                    found[flag] = text
+                else:
+                    found.pop(flag, None)
+            elif flag in ("build", "build.list", "build.render"):
+                parts = value.items() if isinstance(value, dict) else [(flag[6:], value)] if "." in flag else ()
+                found |= {f"build.{part.lower()}": _flag(one) for part, one in parts if part.lower() in ("list", "render")}
+    return found
+
+
+def _flag(value: Any) -> str:
+    """Return a flag as text in lower case, without quotes around it."""
+    if isinstance(value, dict):  # `permalink: {build: false}` of Eleventy; others say that there is something
+        return "false" if text_of(value.get("build")).lower() == "false" else "true" if value else ""
+    text = " ".join(leaves(value)) if isinstance(value, list) else text_of(value)
+    return markdown.one_line(text)[:100].strip("\"'“”‘’ ").lower()

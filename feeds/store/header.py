@@ -1,0 +1,193 @@
+"""Look up the fields of a header, in any case of letters, and what it inherits from the generator's defaults. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..model import FACETS
+from . import markdown
+from .frontmatter import Value
+from .kinds import Defaults, GeneratorSite, Place
+from .names import leaves
+
+_MAX_UNUSED, _MAX_LEVELS = 100, 8
+
+#: Fields that `verdict.judge` looks at, as `squash` spells them.
+FLAGS = frozenset(
+    "draft drafts isdraft 草稿 published ispublished publish dgpublish public listed unlisted hidden hide private isprivate "
+    "password encrypt encrypted status poststatus visibility permalink eleventyexcludefromcollections headless "
+    "article feed home".split()
+)
+
+
+#: Fields of the archive that may be lists.
+_LISTS = frozenset(name for facet in FACETS.values() for name in facet.fields)
+
+
+def squash(name: str) -> str:
+    """Return the spelling of a field's name that all share: `is_draft`, `isDraft` and `Is-Draft` are one."""
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def text_of(value: Any) -> str:
+    """Return a value as text on one line; "" for lists, for mappings and for what YAML calls nothing."""
+    if isinstance(value, str):
+        return "" if value in ("null", "~") else markdown.one_line(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return str(value.isoformat()) if hasattr(value, "isoformat") else ""
+
+
+def archive_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what the archive takes of a header: texts, and lists of texts where they name people or topics."""
+    return {
+        key: [one for one in value if isinstance(one, str)] if isinstance(value, list) else value
+        for key, value in fields.items()
+        if isinstance(value, str) or (isinstance(value, list) and key.lower() in _LISTS)
+    }
+
+
+def is_empty(value: Any) -> bool:
+    """Return whether a value says nothing: none, no text, no entry."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "null", "~")) or value == {}
+
+
+class Header:
+    """The fields of a header, then those that it inherits, asked for in any case of letters."""
+
+    def __init__(self, fields: Mapping[str, Value], inherited: Mapping[str, Value]) -> None:
+        self.own, self.inherited = fields, inherited
+        self._levels: list[tuple[Mapping[str, Value], dict[str, str]]] = []
+        for level in filter(None, (fields, inherited)):
+            folded: dict[str, str] = {}
+            for key in level:
+                folded.setdefault(key.lower(), key)
+            self._levels.append((level, folded))
+
+    def all(self, *names: str) -> Iterator[tuple[str, Any]]:
+        """Give the fields of these names that say something, with their names, the header's own first."""
+        for level, folded in self._levels:
+            for name in names:
+                if not is_empty(value := _look_up(level, folded, name)):
+                    yield name, value
+
+    def first(self, *names: str) -> Any:
+        """Return the first of these fields that says something; None for none."""
+        return next((value for _, value in self.all(*names)), None)
+
+    def text(self, *names: str) -> str:
+        """Return the first of these fields that has a text, on one line."""
+        return next(filter(None, (text_of(value) for _, value in self.all(*names))), "")
+
+    def raw(self, name: str) -> str:
+        """Return the text of a field with its line ends."""
+        value = self.first(name)
+        return value if isinstance(value, str) else ""
+
+    def unused(self, wanted: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Return the names of fields that nothing reads, as they are written."""
+        known = _known(tuple(name for names in wanted.values() for name in names))
+        names = [key for key in self.own if key.lower() not in known and squash(key) not in FLAGS]
+        return tuple(markdown.one_line(name)[:60] for name in names[:_MAX_UNUSED])
+
+
+@functools.lru_cache(maxsize=64)
+def _known(names: tuple[str, ...]) -> frozenset[str]:
+    parts = (re.split(r"[.\[]", name)[0].lower() for name in names)
+    return frozenset((*parts, *(name.lower() for name in names), "build", "_build", "excerpt_separator"))
+
+
+def _look_up(level: Mapping[str, Any], folded: Mapping[str, str], name: str) -> Any:
+    """Return the value under a name; `a.b` leads into a mapping, `a[0]` into a list."""
+    if name in level:
+        return level[name]
+    if (key := folded.get(name.lower())) is not None:
+        return level[key]
+    if "." not in name and "[" not in name:
+        return None
+    first, *rest = re.findall(r"[^.\[\]]+", name)[:_MAX_LEVELS] or [""]
+    found: Any = level.get(folded.get(first.lower(), first))
+    for part in rest:
+        if isinstance(found, dict):
+            found = next((one for key, one in found.items() if isinstance(key, str) and key.lower() == part.lower()), None)
+        elif isinstance(found, list) and part.isdecimal():
+            found = found[int(part)] if int(part) < len(found) else None
+        else:
+            return found if part == "0" and isinstance(found, str) else None
+    return found
+
+
+# -- what is inherited -----------------------------------------------------------
+
+
+def inherited_fields(site: GeneratorSite, place: Place) -> dict[str, Value]:
+    """Return the values that the generator's configuration gives to the file, the most specific scope's over others."""
+    found: dict[str, Value] = {}
+    if not site.defaults:
+        return found
+    types, paths = _types(place), _paths(site, place)
+    fitting = [one for one in site.defaults if (not one.type or one.type in types) and _in_scope(one.scope, paths)]
+    for one in sorted(fitting, key=_specificity):
+        for name, text in one.values:
+            value: Any = text.split("\n") if "\n" in text else text
+            if site.kind == "eleventy" and name == "tags" and name in found:  # data of folders adds up
+                value = [*leaves(found[name]), *leaves(value)]
+            found[name] = value
+    return found
+
+
+def _specificity(one: Defaults) -> tuple[int, bool]:
+    return len(PurePosixPath(one.scope).parts), bool(one.type)
+
+
+def _types(place: Place) -> set[str]:
+    """Return what Jekyll calls the type of a document."""
+    folders = place.path.split("/")[:-1]
+    if "_posts" in folders:
+        return {"posts"}
+    if "_drafts" in folders:
+        return {"drafts", "posts"}
+    collections = {folder[1:] for folder in folders[:2] if folder.startswith("_")}
+    if place.root and place.root.collection:
+        collections.add(place.root.collection)
+    return collections or {"pages"}
+
+
+def _paths(site: GeneratorSite, place: Place) -> tuple[str, ...]:
+    """Return the path of a file below the generator's root, the store's folder and its content root."""
+    return f"{site.below}/{place.path}".lstrip("/"), place.path, below_root(place)
+
+
+def below_root(place: Place) -> str:
+    """Return the path of a file below its content root."""
+    root = f"{place.root.path}/" if place.root and place.root.path else ""
+    return place.path.removeprefix(root)
+
+
+def _in_scope(scope: str, paths: Iterable[str]) -> bool:
+    scope = scope.strip("/")
+    if not scope or any(path == scope or path.startswith(f"{scope}/") for path in paths):
+        return True
+    if not any(mark in scope for mark in "*?["):
+        return False
+    pattern = _glob(scope)
+    return any(pattern.match(path) or pattern.match(str(PurePosixPath(path).with_suffix(""))) for path in paths)
+
+
+@functools.lru_cache(maxsize=256)
+def _glob(scope: str) -> re.Pattern[str]:
+    """Compile a glob for a path or a folder of it: `**` is any folders, `*` any name."""
+    pattern = ""
+    for part in scope.split("/")[:50]:
+        if part == "**":
+            pattern += "(?:[^/]+/)*"
+        else:
+            pattern += fnmatch.translate(part).removeprefix("(?s:").removesuffix(")\\Z").replace(".*", "[^/]*") + "/"
+    return re.compile(f"{pattern[:-1]}(?:/|$)" if pattern.endswith("/") else pattern, re.DOTALL)
