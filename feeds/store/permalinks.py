@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote_plus
 
 from .kinds import GeneratorSite, Place, StoreKind
 from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug
-from .url_patterns import MAX_ADDRESS, Subject, Unknown, expand, header_text, header_value, unix_seconds
+from .url_patterns import MAX_ADDRESS, Subject, Unknown, expand, header_text, header_value, option_map, unix_seconds
 
 if TYPE_CHECKING:
     from .fields import Fields
@@ -102,8 +102,9 @@ def encode_path(path: str) -> str:
     """
     if not path:
         return ""
+    path = path.encode("utf-8", "ignore").decode()  # without lone surrogates
     parts = re.split("(%[0-9A-Fa-f]{2})", "/" + path.lstrip("/"))
-    made = "".join(part if at % 2 else quote(part, safe=_SAFE, errors="ignore") for at, part in enumerate(parts))
+    made = "".join(part if at % 2 else quote(part, safe=_SAFE) for at, part in enumerate(parts))
     return made if len(made) <= MAX_ADDRESS else ""
 
 
@@ -163,9 +164,14 @@ def _hugo_slug(one: Subject, *fallbacks: str) -> str:
 
 
 def _hugo_sections(one: Subject) -> str:
-    """Return the folders above that are sections: the first one, and those that have an `_index.md` where that is known."""
+    """Return the folders above that are sections: the first one, and those that have an `_index.md` where that is known.
+
+    A pattern for all sections is not Hugo's own: there every folder counts.
+    """
     folders = one.folder.split("/")
-    known = one.site.option("sections").split()
+    if not any(name for name, _pattern in one.site.permalinks):
+        return one.folder
+    known = one.site.option("sections").split("\n")
     return "/".join(folder for at, folder in enumerate(folders) if not at or "/".join(folders[: at + 1]) in known)
 
 
@@ -242,9 +248,9 @@ def _hexo(one: Subject) -> str:
         path = one.fields.address or expand(one, one.pattern("posts") or one.kind.address)
         if one.site.option("post_asset_folder").lower() == "true" and not path.endswith(("/", ".html")):
             path += "/"
-    if one.site.option("pretty_urls.trailing_index").lower() == "false":
+    if one.site.option("trailing_index").lower() == "false":
         path = re.sub(r"(^|/)index\.html$", r"\1", path)
-    if one.site.option("pretty_urls.trailing_html").lower() == "false" and not path.endswith("/index.html"):
+    if one.site.option("trailing_html").lower() == "false" and not path.endswith("/index.html"):
         path = path.removesuffix(".html")
     return path
 
@@ -283,7 +289,12 @@ def _hexo_category(one: Subject) -> str:
     names = listed if isinstance(listed, list) else [listed]
     if any(isinstance(name, list) for name in names):
         names = names[-1] if isinstance(names[-1], list) else names[-1:]
-    return "/".join(hexo_slug(str(name)) for name in names) or one.site.option("default_category") or "uncategorized"
+    mapped = option_map(one.site, "category_map")
+    return (
+        "/".join(hexo_slug(mapped.get(str(name), str(name))) for name in names)
+        or one.site.option("default_category")
+        or "uncategorized"
+    )
 
 
 _HEXO: _Tokens = {
@@ -292,6 +303,7 @@ _HEXO: _Tokens = {
     "post_title": lambda one: hexo_slug(one.fields.title).lower(),
     "category": _hexo_category,
     "hash": _hexo_hash,
+    "lang": lambda one: header_text(one, "lang") or option_map(one.site, "permalink_defaults").get("lang") or one.language.code,
     "id": lambda one: _required("", ":id"),
 }
 

@@ -138,7 +138,7 @@ def _value(one: Subject, name: str) -> str | None:
             raise Unknown(f":{name}")
         return _format_date(one.when, form)
     text = header_text(one, name)
-    return text if text is not None else one.site.option(f"permalink_defaults.{name}") or None
+    return text if text is not None else option_map(one.site, "permalink_defaults").get(name)
 
 
 def _sliced(value: str, part: str) -> str:
@@ -151,6 +151,12 @@ def _sliced(value: str, part: str) -> str:
     except ValueError:
         return ""
     return "/".join(parts[start:stop])
+
+
+def option_map(site: GeneratorSite, name: str) -> dict[str, str]:
+    """Return an option that has a line `key=value` for each entry."""
+    pairs = (line.partition("=") for line in site.option(name).split("\n")[:200])
+    return {key: value for key, _mark, value in pairs if key}
 
 
 def header_value(one: Subject, name: str) -> object:

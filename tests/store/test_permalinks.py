@@ -101,8 +101,8 @@ def test_hugo_knows_sections_bundles_languages_and_ugly_addresses() -> None:
     assert hugo("content/x.md", patterns) == "/top/x/"
     nested = {"permalinks": (("docs", "/:sections/:filename/"),)}
     assert hugo("content/docs/sub/x.md", nested) == "/docs/x/", "a folder without _index is no section"
-    assert hugo("content/docs/sub/x.md", nested | {"options": (("sections", "docs docs/sub"),)}) == "/docs/sub/x/"
-    sliced = {"permalinks": (("docs", "/:sections[1:]/:filename/"),), "options": (("sections", "docs docs/sub"),)}
+    assert hugo("content/docs/sub/x.md", nested | {"options": (("sections", "docs\ndocs/sub"),)}) == "/docs/sub/x/"
+    sliced = {"permalinks": (("docs", "/:sections[1:]/:filename/"),), "options": (("sections", "docs\ndocs/sub"),)}
     assert hugo("content/docs/sub/x.md", sliced) == "/sub/x/"
 
 
@@ -165,6 +165,7 @@ HEXO = {"root": ContentRoot("source/_posts")}
         (":post_title/", {"title": "Größe & Maß"}, "/grose-mas/"),
         (":category/:name/", {"names": {"category": ("技术 A", "B")}}, "/%E6%8A%80%E6%9C%AF-A/B/My%20Asset/"),
         (":category/:name/", {"header": {"categories": [["A", "B"], ["C"]]}}, "/C/My%20Asset/"),
+        (":category/:name/", {"header": {"category": "技术"}}, "/tech/My%20Asset/"),
         (":category/:name/", {}, "/uncategorized/My%20Asset/"),
         ("posts/:abbrlink.html", {"header": {"abbrlink": "4a17b156"}}, "/posts/4a17b156.html"),
         (":year/:title/", {"address": "kept/here.html"}, "/kept/here.html"),
@@ -172,22 +173,23 @@ HEXO = {"root": ContentRoot("source/_posts")}
     ],
 )
 def test_hexo(pattern: str, fields: dict[str, Any], address: str) -> None:
-    site = {"permalinks": (("", pattern),)}
+    site = {"permalinks": (("", pattern),), "options": (("category_map", "技术=tech"),)}
     assert found("hexo", "source/_posts/deep/My Asset.md", site, **HEXO, zone=SHANGHAI, **fields) == Address(address)
 
 
 def test_hexo_knows_names_of_new_posts_asset_folders_and_pretty_addresses() -> None:
     def hexo(pattern: str, path: str = "source/_posts/2024-03-01-x.md", **options: str) -> str:
-        named = tuple((name.replace("__", "."), value) for name, value in options.items())
-        return found("hexo", path, {"permalinks": (("", pattern),), "options": named}, **HEXO).path
+        return found("hexo", path, {"permalinks": (("", pattern),), "options": tuple(options.items())}, **HEXO).path
 
     assert hexo(":title/") == "/2024-03-01-x/"
     assert hexo(":title/", new_post_name=":year-:month-:day-:title.md") == "/x/"
     assert hexo(":title/", "source/_posts/other.md", new_post_name=":year-:month-:day-:title.md") == "/other/"
     assert hexo("p/:title", post_asset_folder="true") == "/p/2024-03-01-x/"
     assert hexo("p/:title.html", post_asset_folder="true") == "/p/2024-03-01-x.html"
-    assert hexo("p/:title.html", pretty_urls__trailing_html="false") == "/p/2024-03-01-x"
-    assert hexo("p/index.html", pretty_urls__trailing_index="false") == "/p/"
+    assert hexo("p/:title.html", trailing_html="false") == "/p/2024-03-01-x"
+    assert hexo("p/index.html", trailing_index="false") == "/p/"
+    assert hexo(":lang/:title", permalink_defaults="lang=en\nx=y") == "/en/2024-03-01-x"
+    assert hexo(":category/x", default_category="misc") == "/misc/x"
     assert hexo(":hash/") == "/a9492caf3d56/"
 
 
