@@ -31,14 +31,6 @@ from .site_values import (
 
 # -- Jekyll -----------------------------------------------------------------------
 
-_STYLES = {
-    "date": "/:categories/:year/:month/:day/:title.html",
-    "pretty": "/:categories/:year/:month/:day/:title/",
-    "ordinal": "/:categories/:year/:y_day/:title.html",
-    "weekdate": "/:categories/:year/W:week/:short_day/:title.html",
-    "none": "/:categories/:title.html",
-}
-
 
 def read_jekyll(root: str) -> GeneratorSite:
     """Return what _config.yml says."""
@@ -71,6 +63,8 @@ def read_jekyll(root: str) -> GeneratorSite:
             title=config.text("title"),
             excerpt_separator=config.text("excerpt_separator"),
             unpublished=truth_text(config.flag("unpublished")),
+            source=source,
+            collections_dir=clean_folder(config.text("collections_dir")) or "",
         ),
         sources=config.sources,
         faults=config.faults,
@@ -99,14 +93,10 @@ def _jekyll_roots(config: Configuration, source: str, collections: dict[str, Val
 def _jekyll_permalinks(config: Configuration, collections: dict[str, Value]) -> Iterator[tuple[str, str]]:
     posts = one_text(member(collections.get("posts", ""), "permalink")) or config.text("permalink")
     if posts:
-        yield "", _jekyll_pattern(posts)
+        yield "", posts
     for name, value in collections.items():
         if name != "posts" and (pattern := one_text(member(value, "permalink"))):
-            yield name, _jekyll_pattern(pattern)
-
-
-def _jekyll_pattern(permalink: str) -> str:
-    return _STYLES.get(permalink, permalink).replace(":output_ext", ".html")
+            yield name, pattern
 
 
 def _jekyll_defaults(config: Configuration, source: str) -> Iterator[Defaults]:
@@ -165,8 +155,9 @@ def read_hexo(root: str) -> GeneratorSite:
             post_asset_folder=truth_text(config.flag("post_asset_folder")),
             new_post_name=new_post,
             default_category=config.text("default_category"),
-            trailing_index=truth_text(config.flag("pretty_urls", "trailing_index")),
-            trailing_html=truth_text(config.flag("pretty_urls", "trailing_html")),
+            **{
+                f"pretty_urls.{key}": truth_text(config.flag("pretty_urls", key)) for key in ("trailing_index", "trailing_html")
+            },
             date_format=config.text("date_format"),
             permalink_defaults="\n".join(f"{key}={value}" for key, value in flattened(config.table("permalink_defaults"))),
             category_map="\n".join(f"{key}={value}" for key, value in flattened(config.table("category_map"))),

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 from .configurations import list_names, read_text
 from .generator_files import read_hexo, read_jekyll, read_obsidian
@@ -32,7 +33,7 @@ def find_site(folder: str, options: StoreOptions = StoreOptions()) -> GeneratorS
     """
     folder = os.path.realpath(folder)
     site = _find(folder, options.kind)
-    return _with_options(_with_language_folders(site, folder, options), options)
+    return _in_tags(_with_options(_with_language_folders(site, options), options))
 
 
 def _find(folder: str, wanted: str) -> GeneratorSite:
@@ -279,8 +280,8 @@ def _without_generator(folder: str, kind: str, why: str) -> GeneratorSite:
 # -- languages in folders -----------------------------------------------------------
 
 _CODES = frozenset(
-    "en zh ja ko fr de es pt ru it nl pl tr uk vi id ar fa he hi th cs sv da fi nb hu ro bg el sk sl hr sr ca et lv lt ms".split()
-) | frozenset("bn ta te ur uz kk az ka hy mn ne km my gl eu cy ga".split())
+    "en zh ja ko fr de es pt ru it nl pl tr uk vi id ar fa he hi th cs sv da fi nb hu ro bg el sk sl hr sr ca et lv lt".split()
+) | frozenset("ms bn ta te ur uz kk az ka hy mn ne km my gl eu cy ga".split())
 _CODE = re.compile(r"([a-z]{2})(?:[-_](?:[a-z]{2}|hans|hant))?", re.IGNORECASE)
 _NAMES = MappingProxyType(
     dict(
@@ -296,7 +297,7 @@ _NO_LANGUAGE = re.compile(
 )
 
 
-def _with_language_folders(site: GeneratorSite, folder: str, options: StoreOptions) -> GeneratorSite:
+def _with_language_folders(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:
     """Add the languages that folders at the top of the content are called by, where nothing else says which there are."""
     if site.languages or options.languages or site.kind in ("archive", "hugo", "docusaurus"):
         return site
@@ -304,11 +305,9 @@ def _with_language_folders(site: GeneratorSite, folder: str, options: StoreOptio
     for root in site.roots:
         if root.role != "article" or root.language:
             continue
-        names = [
-            name[:-1] for name in list_names(f"{site.root}/{root.path}") if name.endswith("/") and not _NO_LANGUAGE.match(name)
-        ]
+        names = [name for name in list_names(f"{site.root}/{root.path}") if name.endswith("/") and not _NO_LANGUAGE.match(name)]
         codes = {name[:-1]: code for name in names if (code := _language_of(name[:-1]))}
-        if len(codes) >= 2 and len(codes) * 2 >= len(names):
+        if len(codes) >= 4 or (len(codes) >= 2 and len(codes) * 2 >= len(names)):
             found += [SiteLanguage(code, f"{root.path}/{name}".lstrip("/"), prefix=name) for name, code in codes.items()]
     return replace(site, languages=tuple(found[:200]))
 
@@ -319,6 +318,29 @@ def _language_of(name: str) -> str:
 
 
 # -- what site.yaml says over it ------------------------------------------------------
+
+
+def _in_tags(site: GeneratorSite) -> GeneratorSite:
+    """Return the site with languages as documents have them, and without time zones that nobody knows."""
+    faults = []
+    zones = {one.timezone for one in site.languages} | {site.timezone}
+    for zone in sorted(zones - {""}):
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            faults.append("a time zone of the configuration is not known")
+            zones.discard(zone)
+    return replace(
+        site,
+        timezone=site.timezone if site.timezone in zones else "",
+        language=language_tag(site.language),
+        languages=tuple(
+            replace(one, code=language_tag(one.code), timezone=one.timezone if one.timezone in zones else "")
+            for one in site.languages
+        ),
+        roots=tuple(replace(one, language=language_tag(one.language)) for one in site.roots),
+        faults=(*site.faults, *dict.fromkeys(faults)),
+    )
 
 
 def _with_options(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:

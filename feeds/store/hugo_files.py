@@ -50,6 +50,7 @@ def read_hugo(root: str) -> GeneratorSite:
     dates = config.texts("frontmatter", "date")
     main = as_texts(config.at("mainSections") or config.at("params", "mainSections"))
     ugly = config.at("uglyURLs")
+    pages = tuple(_section_pages(root, roots))
     author = person_name(config.at("params", "author")) or person_name(config.at("author"))
     site = GeneratorSite(
         kind="hugo",
@@ -67,14 +68,16 @@ def read_hugo(root: str) -> GeneratorSite:
         drafts=config.flag("buildDrafts") or False,
         date_fields=dates,
         name_dates=(_FILENAME_DATE,) if ":filename" in dates else (),
-        defaults=(*author_default(author), *_hugo_cascades(root, config, roots)),
+        defaults=(*author_default(author), *_hugo_cascades(config, roots, pages)),
         authors=read_authors(root, "data"),
         exclude=tuple(_hugo_ignored(config)),
         static=config.texts("staticDir") or ("static",),
         fields=tuple(_hugo_fields(config)),
         options=options_of(
             title=config.text("title"),
-            main_sections=",".join(main) or _own_section(root, roots),
+            main_sections=",".join(main),
+            top_level="" if main else _truth_of_top(root, roots),
+            sections=" ".join(_sections(roots, (folder for folder, _ in pages))),
             default_in_subfolder=truth_text(config.flag("defaultContentLanguageInSubdir")),
             build_expired=truth_text(config.flag("buildExpired")),
         ),
@@ -140,6 +143,8 @@ def _hugo_roots(root: str, config: Configuration, languages: Iterable[SiteLangua
     folders = {one.folder: one.code for one in languages if one.folder}
     yield from (ContentRoot(folder, language=code) for folder, code in folders.items())
     folder = clean_folder(config.text("contentDir") or "content")
+    if folders and all(one.folder for one in languages):
+        return
     if folder is not None and folder not in folders and os.path.isdir(os.path.join(root, folder)):
         yield ContentRoot(folder)
 
@@ -175,15 +180,19 @@ def _hugo_ignored(config: Configuration) -> Iterator[str]:
         yield f"/{folder}"
 
 
-def _own_section(root: str, roots: Iterable[ContentRoot]) -> str:
-    """Return "." where most articles lie in no section: then those at the top are articles, too."""
+def _truth_of_top(root: str, roots: Iterable[ContentRoot]) -> str:
+    """Return "true" where more articles lie in no section than in any: then they are articles, too."""
     for one in roots:
         names = list_names(os.path.join(root, one.path))
-        texts = [name for name in names if name.lower().endswith((".md", ".markdown")) and not name.startswith(("_", "README"))]
-        inside = [f"{one.path}/{name}" for name in names if name.endswith("/")][:50]
-        below = max((sum(1 for _ in list_names(os.path.join(root, folder))) for folder in inside), default=0)
-        if len(texts) >= 5 and len(texts) > below:
-            return "."
+        texts = sum(name.lower().endswith((".md", ".markdown")) and not name.startswith(("_", "README")) for name in names)
+        largest = 0
+        for name in [name for name in names if name.endswith("/")][:500]:
+            inside = list_names(os.path.join(root, one.path, name))
+            bundle = any(file.startswith("index.") for file in inside)
+            texts += bundle
+            largest = largest if bundle else max(largest, len(inside))
+        if texts >= 5 and texts > largest:
+            return "true"
     return ""
 
 
@@ -195,20 +204,30 @@ def _as_zola(site: GeneratorSite) -> GeneratorSite:
         ("category", ("taxonomies.categories",)),
         ("author", ("taxonomies.authors",)),
     )
-    permalinks = (("", "/:sections/:contentbasename/"),)
-    return replace(site, fields=fields, permalinks=permalinks, name_dates=(_FILENAME_DATE,), future=True)
+    permalinks = (("", "/:sections/:name/"),)
+    options = (*(one for one in site.options if one[0] != "main_sections"), ("top_level", "true"))
+    return replace(site, fields=fields, permalinks=permalinks, name_dates=(_FILENAME_DATE,), future=True, options=options)
 
 
 _MAX_FOLDERS, _MAX_SECTIONS, _MAX_HEADER = 200, 60, 64 * 1024
 
 
-def _hugo_cascades(root: str, config: Configuration, roots: Iterable[ContentRoot]) -> Iterator[Defaults]:
+def _hugo_cascades(config: Configuration, roots: Iterable[ContentRoot], pages: Iterable[tuple[str, str]]) -> Iterator[Defaults]:
     """Yield what the configuration and the section pages hand down to the pages below them, the outer ones first."""
     for one in roots:
         yield from _cascade(config.at("cascade"), one.path)
-    for folder, text in _section_pages(root, roots):
+    for folder, text in pages:
         if "cascade" in text and isinstance(fields := _header(text), dict):
             yield from _cascade(member(fields, "cascade"), folder)
+
+
+def _sections(roots: Iterable[ContentRoot], folders: Iterable[str]) -> Iterator[str]:
+    """Yield the sections that have a page, below their content roots."""
+    paths = [f"{one.path}/" if one.path else "" for one in roots]
+    for folder in folders:
+        inner = next((folder[len(path) :] for path in sorted(paths, key=len, reverse=True) if folder.startswith(path)), "")
+        if inner and " " not in inner:
+            yield inner
 
 
 def _section_pages(root: str, roots: Iterable[ContentRoot]) -> Iterator[tuple[str, str]]:

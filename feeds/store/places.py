@@ -9,7 +9,7 @@ import fnmatch
 import functools
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from .kinds import COMMON_RULES, KINDS, ContentRoot, GeneratorSite, PathRule, Place, StoreKind
@@ -36,7 +36,7 @@ def place_of(site: GeneratorSite, path: str, bundles: Collection[str] = _NOTHING
     kind = KINDS[site.kind]
     full = f"{site.below}/{path}" if site.below else path
     root = _root_of(site, full)
-    file = _File(path, full, root, full[len(root.path) + 1 :] if root and root.path else full)
+    file = _File(path, full, root)
     state, reason = _outer_state(site, kind, file)
     if root is None:
         return Place(path, state, reason)
@@ -77,35 +77,33 @@ def bundle_folders(site: GeneratorSite, paths: Iterable[str]) -> frozenset[str]:
     return frozenset(found - others)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _File:
-    """A path: below the store, below the site's root (`full`) and below its content root (`inner`)."""
+    """A path: below the store, below the site's root (`full`) and below its content root (`inner`); `base` has no suffix."""
 
     path: str
     full: str
     root: ContentRoot | None
-    inner: str
+    inner: str = field(init=False)
+    name: str = field(init=False)
+    base: str = field(init=False)
+    suffix: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        return self.full.rpartition("/")[2]
-
-    @property
-    def suffix(self) -> str:
-        name, dot, suffix = self.name.rpartition(".")
-        return f".{suffix.lower()}" if dot and name else ""
-
-    @property
-    def base(self) -> str:
-        """The name without suffix."""
-        return self.name[: len(self.name) - len(self.suffix)]
+    def __post_init__(self) -> None:
+        self.inner = self.full[len(self.root.path) + 1 :] if self.root and self.root.path else self.full
+        self.name = self.full.rpartition("/")[2]
+        base, dot, suffix = self.name.rpartition(".")
+        self.base, self.suffix = (base, f".{suffix.lower()}") if dot and base else (self.name, "")
 
 
 def _root_of(site: GeneratorSite, full: str) -> ContentRoot | None:
     """Return the innermost content root of a file; what `include` names is content wherever it is."""
-    found = [one for one in site.roots if not one.path or full.startswith(f"{one.path}/")]
-    if found:
-        return max(found, key=lambda one: len(one.path))
+    best = None
+    for one in site.roots:
+        if (not one.path or full.startswith(f"{one.path}/")) and (best is None or len(one.path) > len(best.path)):
+            best = one
+    if best:
+        return best
     return ContentRoot("") if any(matches(full, pattern) for pattern in site.include) else None
 
 
@@ -116,8 +114,7 @@ def _outer_state(site: GeneratorSite, kind: StoreKind, file: _File) -> tuple[str
     """Return a state and its reason, as far as no content root is needed; ("", "") where nothing speaks against the file."""
     if file.path.startswith(".") or "/." in file.path:
         return "ignored", "hidden file" if file.name.startswith(".") else "hidden folder"
-    rules = (*COMMON_RULES, *site.rules, *kind.rules) if kind.readme else site.rules
-    if found := _first_rule(rules, "site", file.full):
+    if found := _rules_state(site, "site", file.full):
         return found
     if any(matches(file.full, pattern) for pattern in site.exclude):
         return "ignored", "excluded"
@@ -127,7 +124,7 @@ def _outer_state(site: GeneratorSite, kind: StoreKind, file: _File) -> tuple[str
         return "ignored", f"{file.suffix} is not read" if file.suffix in _OTHER_TEXTS else "no article"
     if file.root is None:
         return "ignored", kind.outside
-    if found := _first_rule(rules, "root", file.inner):
+    if found := _rules_state(site, "root", file.inner):
         return found
     if kind.readme and (_README.fullmatch(file.base) or _is_of_project(file)):
         return "ignored", kind.readme
@@ -143,15 +140,13 @@ def _is_of_project(file: _File) -> bool:
     return _PROJECT.fullmatch(base) is not None
 
 
-def _first_rule(rules: Iterable[PathRule], within: str, path: str) -> tuple[str, str] | None:
+def _first_rule(rules: Iterable[PathRule], path: str) -> tuple[str, str] | None:
     """Return state and reason of the first rule that fits."""
     *folders, name = path.lower().split("/")
     for rule in rules:
-        if rule.within != within:
-            continue
-        seen = [one for one in (folders[:1] if rule.top else folders) if one not in rule.unless]
         if rule.paths and not any(matches(path, glob) for glob in rule.paths):
             continue
+        seen = [one for one in (folders[:1] if rule.top else folders) if one not in rule.unless]
         in_folder = not rule.folders or any(_name_fits(one, glob) for glob in rule.folders for one in seen)
         named = not rule.files or (
             any(_name_fits(name, glob) for glob in rule.files) and not (rule.top and folders and not rule.folders)
@@ -159,6 +154,27 @@ def _first_rule(rules: Iterable[PathRule], within: str, path: str) -> tuple[str,
         if in_folder and named:
             return rule.state, rule.reason
     return None
+
+
+@functools.cache
+def _kind_rules(kind: str, within: str) -> tuple[tuple[PathRule, ...], re.Pattern[str]]:
+    """Return the rules of a kind, and a pattern without which none of them fits a path in lower case."""
+    row = KINDS[kind]
+    rules = tuple(rule for rule in (*(COMMON_RULES if row.readme else ()), *row.rules) if rule.within == within)
+    parts = [f"(?:^|/){_segment(glob)}{'/' if rule.folders else '$'}" for rule in rules for glob in rule.folders or rule.files]
+    return rules, re.compile("|".join(parts) or r"(?!)")
+
+
+def _segment(glob: str) -> str:
+    return re.escape(glob).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+
+def _rules_state(site: GeneratorSite, within: str, path: str) -> tuple[str, str] | None:
+    """Return what the rules of the site, then those of its kind, say about a path."""
+    if site.rules and (found := _first_rule((rule for rule in site.rules if rule.within == within), path)):
+        return found
+    rules, screen = _kind_rules(site.kind, within)
+    return _first_rule(rules, path) if screen.search(path.lower()) else None
 
 
 def _inner_state(site: GeneratorSite, kind: StoreKind, file: _File, bundles: Collection[str]) -> tuple[str, str, str]:
@@ -194,11 +210,12 @@ def _hugo_state(site: GeneratorSite, kind: StoreKind, file: _File, bundles: Coll
         if folder in bundles:
             return "ignored", "resource of a bundle", ""
         folder = folder.rpartition("/")[0]
-    section = _without_language_folder(site, file).rpartition("/")[0].partition("/")[0]
-    main = tuple(filter(None, site.option("main_sections").split(",")))
-    if not section and "." not in main:
+    stem, _ = _stem(site, kind, file)
+    section = stem.partition("/")[0] if "/" in stem else ""
+    main = site.option("main_sections")
+    if not section and not site.option("top_level"):
         return "page", "top-level page", "undated top-level page"
-    if main and section and section not in main:
+    if main and section and section not in main.split(","):
         return "page", "another section", ""
     return "article", "", kind.undated_reason
 
