@@ -155,9 +155,8 @@ def read_hexo(root: str) -> GeneratorSite:
             post_asset_folder=truth_text(config.flag("post_asset_folder")),
             new_post_name=new_post,
             default_category=config.text("default_category"),
-            **{
-                f"pretty_urls.{key}": truth_text(config.flag("pretty_urls", key)) for key in ("trailing_index", "trailing_html")
-            },
+            trailing_index=truth_text(config.flag("pretty_urls", "trailing_index")),
+            trailing_html=truth_text(config.flag("pretty_urls", "trailing_html")),
             date_format=config.text("date_format"),
             permalink_defaults="\n".join(f"{key}={value}" for key, value in flattened(config.table("permalink_defaults"))),
             category_map="\n".join(f"{key}={value}" for key, value in flattened(config.table("category_map"))),

@@ -77,7 +77,7 @@ def read_hugo(root: str) -> GeneratorSite:
             title=config.text("title"),
             main_sections=",".join(main),
             top_level="" if main else _truth_of_top(root, roots),
-            sections=" ".join(_sections(roots, (folder for folder, _ in pages))),
+            sections="\n".join(_sections(roots, (folder for folder, _ in pages))),
             default_in_subfolder=truth_text(config.flag("defaultContentLanguageInSubdir")),
             build_expired=truth_text(config.flag("buildExpired")),
         ),
@@ -226,7 +226,7 @@ def _sections(roots: Iterable[ContentRoot], folders: Iterable[str]) -> Iterator[
     paths = [f"{one.path}/" if one.path else "" for one in roots]
     for folder in folders:
         inner = next((folder[len(path) :] for path in sorted(paths, key=len, reverse=True) if folder.startswith(path)), "")
-        if inner and " " not in inner:
+        if inner:
             yield inner
 
 
