@@ -69,7 +69,7 @@ OWNERS: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli"},
     "alembic": {"database"},
-    "yaml": {"config.load", "store.frontmatter"},
+    "yaml": {"config.load", "store.frontmatter", "store.header_languages"},
     "pydantic": {"config"},
     "ruamel": {"config.edit"},
     "pygal": {"web.charts"},

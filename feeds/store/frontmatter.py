@@ -1,11 +1,12 @@
 """Front matter: parse the text of one file into header fields and a Markdown body.
 
-A way of writing headers is a `Kind`. The first kind that recognizes a file reads it: `BUILT_IN`, in order, then those that
-installed packages bring through the entry point group `feeds.kinds`.
+A form of headers is a `Kind`; the first one that recognizes a file reads it. The archive's are `BUILT_IN`, then those that
+installed packages bring through the entry point group `feeds.kinds`. Stores of other kinds name theirs (`select_forms`), which
+read as those generators do (`header_forms`, `credits`).
 
-YAML is built from libyaml's events in one pass: aliases, explicit tags, merge keys, repeated keys and deep nesting are refused,
-and every scalar stays text (`No`, `1.10`, `007`). The reasons: https://github.com/yaml/pyyaml/issues/895 (deep nesting ends the
-process), quadratic sexagesimal integers, and ValueErrors for dates that do not exist.
+The archive's YAML is built from libyaml's events in one pass: aliases, explicit tags, merge keys, repeated keys and deep
+nesting are refused, and every scalar stays text (`No`, `1.10`, `007`). The reasons: https://github.com/yaml/pyyaml/issues/895 (deep
+nesting ends the process), quadratic sexagesimal integers, and ValueErrors for dates that do not exist.
 """
 
 from __future__ import annotations
@@ -13,20 +14,30 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from ..errors import StoreError
 from ..plugins import Plugin, load_plugin
+from .credits import CreditsForm, with_credits
+from .header_forms import BareForm, HexoJsonForm, JsonForm, NoForm, PelicanForm, TomlForm, YamlForm
+from .source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
 
-Value = Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  # a name in quotes has no |
+__all__ = [
+    "BUILT_IN",
+    "FORMS",
+    "GROUP",
+    "BadFrontMatter",
+    "Kind",
+    "Source",
+    "Value",
+    "load_kinds",
+    "read_source",
+    "select_forms",
+]
 
-MAX_DEPTH = 20
-#: Comments hold addresses and places of people. They end here: not even their text is built.
-PRIVATE_KEYS = frozenset({"comments_data"})
 #: A header that lost its first line, or its place, must not be published as a body.
 _PRIVATE = ("comments_data", "postip", "islctt", "largepic", "titlepic")  # what stands in and after the comments
 _PRIVATE_LINE = re.compile(r"^[ \t-]*(?:%s)[ \t]*:" % "|".join(_PRIVATE), re.MULTILINE)
@@ -34,75 +45,30 @@ _PRIVATE_LINE = re.compile(r"^[ \t-]*(?:%s)[ \t]*:" % "|".join(_PRIVATE), re.MUL
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
 
 
-@dataclass(eq=False)
-class BadFrontMatter(ValueError):
-    """A header that cannot be read. `line` and `column` count from 1 in the file; `reason` quotes nothing of it."""
+def read_source(text: str, path: str, kinds: Sequence[Kind]) -> Source:
+    """Return the content of a file by the first of `kinds` that recognizes it. Raises BadFrontMatter.
 
-    line: int
-    column: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Header fields of a file under the archive's names (`title`, `date` ...; any may be missing), and its Markdown body."""
-
-    fields: Mapping[str, Value]
-    body: str
-
-
-class Kind(Protocol):
-    """A way of writing headers. An installed package adds one by an entry point of the group `feeds.kinds`.
-
-    The entry point names an object with these three members, or a class that makes one without arguments. For a header
-    between lines of three plus signs, with `[project.entry-points."feeds.kinds"]` and `toml = "my_package:Toml"`:
-
-    >>> import tomllib
-    >>> class Toml:
-    ...     name = "toml"
-    ...
-    ...     def recognizes(self, text: str) -> bool:
-    ...         return text.startswith("+++\\n")
-    ...
-    ...     def read(self, text: str, path: str) -> Source:
-    ...         header, _, body = text[4:].partition("\\n+++\\n")
-    ...         try:
-    ...             return Source(tomllib.loads(header), body)
-    ...         except tomllib.TOMLDecodeError:
-    ...             raise BadFrontMatter(1, 1, "not TOML") from None
-    >>> Toml().read('+++\\ntitle = "Hello"\\n+++\\nText', "hello.md")
-    Source(fields={'title': 'Hello'}, body='Text')
+    Where credits of translations are among them, those in the body of another form are fields, too.
     """
-
-    @property
-    def name(self) -> str:
-        """The kind's name, for messages."""
-
-    def recognizes(self, text: str) -> bool:
-        """Return whether this kind reads the file. `text` has LF line ends and no byte order mark."""
-
-    def read(self, text: str, path: str) -> Source:
-        """Return the content of the file at `path` (relative to the store). Raises BadFrontMatter."""
-
-
-def read_source(text: str, path: str, kinds: Iterable[Kind]) -> Source:
-    """Return the content of a file by the first of `kinds` that recognizes it. Raises BadFrontMatter."""
     for kind in kinds:
         if kind.recognizes(text):
             source = kind.read(text, path)
             if any(key in source.body for key in _PRIVATE) and _PRIVATE_LINE.search(source.body):
                 raise BadFrontMatter(1, 1, "header lines outside the front matter (is it damaged?)")
-            return source
-    raise BadFrontMatter(1, 1, "no front matter: expected a first line of three hyphens, or LCTT's [#]: header lines")
+            return with_credits(source) if _CREDITS_FORM in kinds and source.form in _WITH_CREDITS else source
+    tried = [getattr(kind, "expected", f"the kind {kind.name}") for kind in kinds]
+    expected = f"{', '.join(tried[:-1])}, or {tried[-1]}" if len(tried) > 1 else "".join(tried)
+    raise BadFrontMatter(1, 1, f"no front matter: expected {expected}")
 
 
 # -- YAML between two lines of three hyphens -------------------------------
 
 
 class YamlKind:
-    """A YAML header between two lines of three hyphens, as Hugo and Jekyll have it."""
+    """A YAML header between two lines of three hyphens, read strictly: as the archive's own program writes it."""
 
     name = "yaml"
+    expected = "a first line of three hyphens"
 
     def recognizes(self, text: str) -> bool:
         """Return whether the first line is a fence."""
@@ -295,6 +261,7 @@ class LcttKind:
     """A file of the LCTT project: `[#]:` header lines, the title as a heading, and a footer with credits."""
 
     name = "lctt"
+    expected = "LCTT's [#]: header lines"
 
     def recognizes(self, text: str) -> bool:
         """Return whether a file begins with header lines, or has both parts of the footer."""
@@ -336,6 +303,29 @@ class LcttKind:
 
 BUILT_IN: tuple[Kind, ...] = (YamlKind(), LcttKind())
 GROUP = "feeds.kinds"
+#: Of a row in the table of kinds of stores: a name -> its form.
+FORMS: Mapping[str, Kind] = {
+    "archive": BUILT_IN[0],
+    "lctt": BUILT_IN[1],
+    **{form.name: form for form in (YamlForm(), TomlForm(), JsonForm(), HexoJsonForm(), BareForm(), PelicanForm())},
+    "credits": CreditsForm(),
+    "none": NoForm(),
+}
+_CREDITS_FORM = FORMS["credits"]
+#: Forms of which the body may have credits, too.
+_WITH_CREDITS = frozenset({"yaml", "toml", "json", "hexo-json", "bare", "pelican"})
+
+
+@functools.cache
+def select_forms(names: tuple[str, ...], installed: tuple[Plugin, ...] = ()) -> tuple[Kind, ...]:
+    """Return the forms that `names` say, in order, and `installed` ones behind them: before `none`, which reads every file.
+
+    >>> [form.name for form in select_forms(("toml", "none"))]
+    ['toml', 'none']
+    """
+    known = [FORMS[name] for name in names if name != "none"]
+    others = [kind for kind in load_kinds(installed) if kind not in FORMS.values()]
+    return (*known, *others, *((FORMS["none"],) if "none" in names else ()))
 
 
 @functools.cache

@@ -229,7 +229,7 @@ _VUE_RULES = (
 _ROWS = (
     StoreKind(
         "archive",
-        headers=("yaml", "lctt"),
+        headers=("archive", "lctt"),
         fields=ARCHIVE_FIELDS,
         shapes={"title": "header", "date": "archive"},
         identity="name",
@@ -253,7 +253,7 @@ _ROWS = (
     StoreKind(
         "hugo",
         suffixes=(".md", ".markdown", ".html", ".htm"),
-        headers=("yaml", "toml", "json", "none"),
+        headers=("yaml", "toml", "json", "credits", "none"),
         fields=_fields(
             date=("date", "publishDate", "pubDate", "published", "lastmod", "modified"),
             publish=("publishDate", "pubDate", "published"),
@@ -298,7 +298,7 @@ _ROWS = (
     StoreKind(
         "hexo",
         suffixes=(".md", ".markdown", ".mkd", ".mkdn", ".mkdown", ".html"),
-        headers=("yaml", "hexo-json", "bare", "none"),
+        headers=("yaml", "hexo-json", "bare", "credits", "none"),
         fields=_fields(address=("permalink",)),
         shapes={"title": "header", "tag": "one", "category": "one"},
         future="publish",
@@ -416,7 +416,7 @@ _ROWS = (
     StoreKind(
         "pelican",
         suffixes=(".md", ".markdown", ".mkd", ".mdown"),
-        headers=("yaml", "pelican", "none"),
+        headers=("pelican", "none"),
         fields=_fields(address=("url",)),
         shapes={"title": "header", "date": "pelican", "tag": "pelican", "category": "one", "author": "pelican"},
         future="publish",
@@ -442,7 +442,7 @@ _ROWS = (
     StoreKind(
         "plain",
         suffixes=(".md", ".markdown", ".mkd", ".mdown"),
-        headers=("yaml", "toml", "json", "lctt", "bare", "none"),
+        headers=("yaml", "toml", "json", "bare", "credits", "lctt", "none"),
         fields=_fields(id=("id", "guid")),
         passes=("comments", "callouts", "math"),
         heading_title=True,

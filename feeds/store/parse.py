@@ -41,16 +41,9 @@ MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
 
 #: When one of these sources or libraries changes, stores are read again.
 SOURCES = (
-    *("model.py", "urls.py", "store/addresses.py", "store/dates.py", "store/field_names.py", "store/fields.py"),
-    *(
-        "store/frontmatter.py",
-        "store/header.py",
-        "store/kinds.py",
-        "store/markdown.py",
-        "store/names.py",
-        "store/parse.py",
-        "store/prose.py",
-    ),
+    *("model.py", "urls.py", "store/addresses.py", "store/credits.py", "store/dates.py", "store/field_names.py"),
+    *("store/fields.py", "store/frontmatter.py", "store/header.py", "store/header_forms.py", "store/header_languages.py"),
+    *("store/kinds.py", "store/markdown.py", "store/names.py", "store/parse.py", "store/prose.py", "store/source.py"),
 )
 LIBRARIES = ("comrak", "nh3", "PyYAML")
 
