@@ -49,6 +49,7 @@ _LINE = re.compile(
     r"(?P<label>[^\s:：=*_\[\]()<>`#|/]{1,12})[ \t\u3000]*+(?:\*\*|__)?[ \t\u3000]*+"
     r"(?P<sign>[:：=]|(?=\[))[ \t\u3000]*+(?:\*\*|__)?(?P<value>.*)"
 )
+_IN_A_ROW = re.compile(r"(?<=[^\s>*+-])[ \t\u3000]+(?=(?:作者|译者|校对|选题)[^\s：:\[]{0,3}[：:])")
 _BARE_VIA = re.compile(r"via[ \t]+(?P<value><?https?://\S+)", re.IGNORECASE)
 #: Credits of which the label is the link.
 _LINKED_LABEL = re.compile(
@@ -106,7 +107,7 @@ class CreditsForm:
 
     def recognizes(self, text: str) -> bool:
         """Return whether there are credits."""
-        return find_credits(text) is not None
+        return not text.startswith("[#]:") and find_credits(text) is not None  # LCTT's own header says more
 
     def read(self, text: str, path: str) -> Source:
         """Return what the credits say, and the text without them."""
@@ -187,6 +188,13 @@ def _credit(line: str) -> _Credit | None:
     return _Credit(label, value, bool(found["bold"] or (found["quote"] and found["item"])))
 
 
+def _credits(line: str) -> list[_Credit]:
+    """Return the credits of a line: one, or people in a row (`作者：[a](u) 译者：[b](u)`); none where it is another line."""
+    parts = _IN_A_ROW.split(line[: 4 * _MAX_VALUE])
+    found = [credit for part in parts if (credit := _credit(part))]
+    return found if len(found) == len(parts) else []
+
+
 def _head(lines: list[str]) -> tuple[list[_Credit], set[int]]:
     """Return the credits before the text and the lines that they take. A heading, pictures and comments may stand before them.
 
@@ -203,11 +211,12 @@ def _head(lines: list[str]) -> tuple[list[_Credit], set[int]]:
         text = line.strip(" \t>\u3000\ufeff")
         if comment or text.startswith("<!--"):
             comment = "-->" not in line
-        elif credit := _credit(line):
-            if credit.value.count("[") > credit.value.count("]") and number + 1 < len(lines):  # a link on two lines
-                credit = _Credit(credit.label, (credit.value + lines[number + 1])[:_MAX_VALUE], credit.marked)
+        elif credits := _credits(line):
+            last = credits[-1]
+            if last.value.count("[") > last.value.count("]") and number + 1 < len(lines):  # a link on two lines
+                credits[-1] = _Credit(last.label, (last.value + lines[number + 1])[:_MAX_VALUE], last.marked)
                 removed.add(number + 1)
-            found.append(credit)
+            found += credits
             removed |= waiting | {number}
             waiting = set()
         elif not text or (found and len(waiting) < 5 and len(line) < _MAX_VALUE and _LINE.fullmatch(line)):
@@ -244,8 +253,8 @@ def _tail(lines: list[str], start: int) -> tuple[list[_Credit], set[int]]:
             if found:
                 removed |= waiting
                 break
-        elif credit := _credit(line) or (_Credit("via", line, False) if found and _ADDRESS.fullmatch(line.strip()) else None):
-            found.append(credit)
+        elif credits := _credits(line) or ([_Credit("via", line, False)] if found and _ADDRESS.fullmatch(line.strip()) else []):
+            found += reversed(credits)
             removed |= waiting | {number}
             waiting = set()
         elif _NOTE.search(line[: 2 * _MAX_VALUE]):

@@ -82,14 +82,14 @@ def read_fields(
     own = archive_fields(source.fields) if kind.name == "archive" else source.fields
     header = Header(own, inherited_fields(site, place))
     wanted = _Wanted(kind.fields, overrides)
-    notices: dict[str, None] = {}
+    notices: dict[str, None] = dict.fromkeys(source.notices)
     times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, notices)
     date, origin, slug = times.date(wanted)
     title, body = _title(kind, place, header.text(*wanted["title"]), source.body)
     names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
     series = header.first(*wanted["series"])
     flags = _flags(header)
-    if kind.uncredited and _is_untranslated(header, wanted["translator"], names):
+    if header.own.get("untranslated") or (kind.uncredited and _is_untranslated(header, wanted["translator"], names)):
         flags["untranslated"] = "true"
     if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
         notices["draft: withheld here, although the generator would publish it"] = None

@@ -4,9 +4,9 @@ A form of headers is a `Kind`; the first one that recognizes a file reads it. Th
 installed packages bring through the entry point group `feeds.kinds`. Stores of other kinds name theirs (`select_forms`), which
 read as those generators do (`header_forms`, `credits`).
 
-The archive's YAML is built from libyaml's events in one pass: aliases, explicit tags, merge keys, repeated keys and deep
-nesting are refused, and every scalar stays text (`No`, `1.10`, `007`). The reasons: https://github.com/yaml/pyyaml/issues/895 (deep
-nesting ends the process), quadratic sexagesimal integers, and ValueErrors for dates that do not exist.
+The archive's YAML is built from libyaml's events: aliases, explicit tags, merge keys, repeated keys and deep nesting are
+refused, and every scalar stays text (`No`, `1.10`, `007`). The reasons: deep nesting ends the process
+(https://github.com/yaml/pyyaml/issues/895), sexagesimal integers are quadratic, dates that do not exist are ValueErrors.
 """
 
 from __future__ import annotations

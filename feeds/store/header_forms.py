@@ -1,7 +1,7 @@
 """Read headers as the generators of sites do, each in its forms, which `frontmatter.FORMS` names for the table of kinds.
 
 They take what generators take and the archive's own reader refuses: blank lines and a byte order mark before the header, `...`
-that closes it, and what `header_languages` says. What is code is never run. A header that is opened and never closed is no body.
+that closes it, and what `header_languages` says. What is code is never run. A header that is never closed is no body.
 """
 
 from __future__ import annotations

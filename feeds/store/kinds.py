@@ -241,7 +241,7 @@ _ROWS = (
     ),
     StoreKind(
         "lctt",
-        headers=("lctt", "credits", "yaml", "bare", "none"),
+        headers=("yaml", "bare", "credits", "lctt", "none"),
         fields=_fields(id=("id",)),
         identity="name",
         heading_title=True,

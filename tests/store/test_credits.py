@@ -95,8 +95,8 @@ FOUND: dict[str, tuple[str, dict[str, Any]]] = {
         {"title": "题", "fromurl": "https://example.com/x", "author": ["A"], "translator": ["庚"]},
     ),
     "lines behind a bare header": (
-        'title: "题"\ndate: 2019-05-06\n\n---\n\n原文链接=https://example.com/heap/\n"
-        "作者=JOY KAY\n原文日期=2019-01-07\n译者=Lio\n'
+        'title: "题"\ndate: 2019-05-06\n\n---\n\n原文链接=https://example.com/heap/\n'
+        "作者=JOY KAY\n原文日期=2019-01-07\n译者=Lio\n"
         "校对=Mo,Nan\n定稿=Oz\n\n<!--此处开始正文-->\n" + TEXT,
         {
             "title": "题",
