@@ -6,7 +6,9 @@ sets of articles (`bitmaps`), at a cost that grows with what is asked for and ha
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -277,9 +279,14 @@ def _article(site: Site, row: Any, html: str) -> Article:
         picture=addresses.picture_url(site, row.picture),
         comments=row.comments,
         editor_choice=bool(row.editor_choice),
-        terms=tuple(Term(*term) for term in json.loads(row.terms)),
+        terms=_terms(row.terms),
         digest=row.digest,
     )
+
+
+@functools.lru_cache(maxsize=512)  # the newest articles are in most lists
+def _terms(written: str) -> tuple[Term, ...]:
+    return tuple(Term(*term) for term in json.loads(written))
 
 
 def utc_datetime(seconds: int) -> datetime:
@@ -402,10 +409,17 @@ def similar_terms(connection: sa.Connection, facet: str, name: str, limit: int =
 
 def terms_containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
     """Return terms in use that have `folded` in their folded name, most used first."""
-    c = terms.c
-    query = sa.select(terms).where(c.facet == facet, c.articles > 0, c.folded.contains(folded, autoescape=True))
-    query = query.order_by(c.articles.desc(), c.folded).limit(limit)
-    return [_known_term(row).term for row in connection.execute(query)]
+    query = _CONTAINING if limit is None else _CONTAINING.limit(limit)
+    rows = connection.execute(query, {"facet": facet, "pattern": "%" + re.sub(r"[/%_]", r"/\g<0>", folded) + "%"})
+    return [_known_term(row).term for row in rows]
+
+
+_CONTAINING = (
+    sa.select(terms)
+    .where(terms.c.facet == sa.bindparam("facet"), terms.c.articles > 0)
+    .where(terms.c.folded.like(sa.bindparam("pattern"), escape="/"))
+    .order_by(terms.c.articles.desc(), terms.c.folded)
+)
 
 
 def list_problems(connection: sa.Connection) -> list[Problem]:

@@ -87,6 +87,7 @@ class _Records:
         return (titled + others)[:most]
 
 
+_LOWER = sa.select(sa.func.lower(sa.bindparam("text", type_=sa.Text)))
 _FOLDED = sa.select(articles.c.key, sa.func.lower(articles.c.title), sa.func.lower(articles.c.summary)).order_by(
     articles.c.position.desc(), articles.c.key
 )
@@ -102,7 +103,7 @@ def search_articles(
     if not text:
         return []
     if records:
-        folded = str(connection.execute(sa.select(sa.func.lower(text))).scalar())
+        folded = str(connection.execute(_LOWER, {"text": text}).scalar())
         keys = records.find(folded.encode().split(), skip + limit)[skip:]
     else:
         keys = _query(connection, text.split(), limit, skip)

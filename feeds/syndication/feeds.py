@@ -143,17 +143,20 @@ def offered_terms(connection: sa.Connection, config: Config, facet: str, limit: 
     return [known.term for known in found if not retired or urls.fold(known.term.path) not in retired][:limit]
 
 
-def parse_path(connection: sa.Connection, config: Config, path: str) -> Feed | None:
-    """Return the feed that an address means, in any spelling, or None; the feed's own `path` is the canonical one."""
+def parse_path(connection: sa.Connection, config: Config, path: str) -> tuple[Feed, KnownTerm | None] | None:
+    """Return the feed that an address means, in any spelling, and its term where it is a term's; None where it means nothing.
+
+    The feed's own `path` is the canonical one.
+    """
     folder, _, rest = path.partition("/")
     if not rest:
-        return all_feed(config) if folder.casefold() == ALL else None
+        return (all_feed(config), None) if folder.casefold() == ALL else None
     if folder.casefold() == NAMED:
         named = (one for one in config.feeds.feeds if one.name.casefold() == rest.casefold())
-        return next((named_feed(config, one) for one in named), None)
+        return next(((named_feed(config, one), None) for one in named), None)
     facet = PLURALS.get(folder.casefold())
     known = queries.term_at(connection, aliases_of(config), facet.name, rest) if facet else None
-    return term_feed(config, known) if known is not None and is_offered(config, known) else None
+    return (term_feed(config, known), known) if known is not None and is_offered(config, known) else None
 
 
 # -- archive periods -------------------------------------------------------

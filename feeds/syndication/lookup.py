@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from .. import selections, urls
 from ..catalog import queries
-from ..catalog.queries import Respelled
+from ..catalog.queries import KnownTerm, Respelled
 from ..errors import AddressError
 from ..feed_formats import Format, load_formats
 from ..model import Feed, FeedState, Selection
@@ -80,26 +80,28 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class FoundFeed:
-    """A feed and its state in one snapshot."""
+    """A feed and its state in one snapshot; `known` is its term where it is a term's."""
 
     feed: Feed
     state: FeedState
+    known: KnownTerm | None
 
 
 def find_feed(connection: sa.Connection, config: Config, path: str) -> FoundFeed | Elsewhere | Gone:
     """Return the feed at `path`; what the operator moved or retired counts more than the store. Raises AddressError."""
     if (answer := _retired(config, path)) is not None:
         target = feeds.parse_path(connection, config, answer.path) if isinstance(answer, Elsewhere) else None
-        return Elsewhere(target.path) if target else answer
-    feed = feeds.parse_path(connection, config, path)
-    if feed is None:
+        return Elsewhere(target[0].path) if target else answer
+    meant = feeds.parse_path(connection, config, path)
+    if meant is None:
         raise AddressError(f"no feed has the address /{path}")
+    feed, known = meant
     if feed.path != path:
         return _retired(config, feed.path) or Elsewhere(feed.path)
     state = feed_states.find_state(connection, path)
     if state is None:  # the configuration is newer than the rescan; the next one makes it
         raise AddressError(f"no feed has the address /{path} yet")
-    return FoundFeed(feed, state)
+    return FoundFeed(feed, state, known)
 
 
 def _retired(config: Config, path: str) -> Elsewhere | Gone | None:

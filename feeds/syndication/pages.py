@@ -5,6 +5,8 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,6 +76,11 @@ class TermStats:
         return "GitHub" if host == "github.com" else host
 
     @property
+    def counts(self) -> list[int]:
+        """The number of articles of each period."""
+        return [period.articles for period in self.periods]
+
+    @property
     def busiest(self) -> Activity:
         """The first of the periods with most articles."""
         return max(self.periods, key=lambda period: period.articles)
@@ -115,29 +122,33 @@ class ArchivePage:
 
 
 def feed_page(
-    connection: sa.Connection, config: Config, path: str, number: int | None = None, portrait: TermStats | None = None
+    connection: sa.Connection,
+    config: Config,
+    path: str,
+    number: int | None = None,
+    portrait: TermStats | None = None,
+    kept: TermStatsCache | None = None,
 ) -> FeedPage | Elsewhere | Gone:
     """Return a feed's page: its articles without bodies. Raises AddressError, also where no page has the number.
 
-    `portrait`: a term's statistics where they are known.
+    `portrait`: a term's statistics where they are known; `kept`: where they may be.
     """
     found = lookup.find_feed(connection, config, path)
     if not isinstance(found, FoundFeed):
         return found
-    feed, state, count = found.feed, found.state, found.state.articles
+    feed, state, known, count = found.feed, found.state, found.known, found.state.articles
     last = urls.older_pages(count, PAGE)
     if number is not None and number > last:
         raise AddressError(f"/{path} has no page {number}")
     clauses = feeds.resolve_clauses(connection, config, feed)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
     articles = queries.select(connection, config.site, clauses, Window(limit, skip=skip), with_html=False)
-    slug = path.partition("/")[2]
-    known = queries.term_at(connection, feeds.aliases_of(config), feed.facet, slug) if feed.facet else None
     older, newer = adjacent_pages(number, last)
     history, stats = "", None
     if number is None:  # an older page would change with every article if it named the newest archive, or counted anything
         history = documents.history_links(config, feed, state, published_at(articles[0].position) if articles else None).older
-        stats = portrait or (load_term_stats(connection, config, known) if known else None)
+        load = kept.load if kept else load_term_stats
+        stats = portrait or (load(connection, config, known) if known else None)
     return FeedPage(feed, state, known.term if known else None, articles, number, older, newer, history, stats)
 
 
@@ -190,6 +201,35 @@ def _term_stats(config: Config, term: Term, positions: Sequence[int], found: Map
     profile = pattern.replace("{name}", name) if _LOGIN.fullmatch(name) else ""
     activity = tuple(count_activity(positions, config.zone))
     return TermStats(first, last, activity, tuple(row for row in company if row[1]), profile)
+
+
+class TermStatsCache:
+    """The statistics of the terms that were asked for last, at most `most` of them, of one edition; threads share it."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._edition: tuple[int, Config] | None = None
+        self._found: OrderedDict[int, TermStats | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, connection: sa.Connection, config: Config, known: KnownTerm) -> TermStats | None:
+        """Return a term's statistics, as `load_term_stats`: from memory where neither the catalog nor the settings changed."""
+        generation = load_generation(connection)
+        with self._lock:
+            if self._edition is None or self._edition[0] != generation or self._edition[1] is not config:
+                self._edition = edition = generation, config
+                self._found.clear()
+            edition = self._edition
+            if known.key in self._found:
+                self._found.move_to_end(known.key)
+                return self._found[known.key]
+        stats = load_term_stats(connection, config, known)
+        with self._lock:
+            if self._edition is edition:
+                self._found[known.key] = stats
+                if len(self._found) > self.most:
+                    self._found.popitem(last=False)
+        return stats
 
 
 class Portraits:

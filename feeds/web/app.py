@@ -30,6 +30,7 @@ from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache, compress
+from ..syndication.pages import TermStatsCache
 from . import charts, console, errors
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
@@ -62,6 +63,8 @@ CARD_BYTES, STATIC_CARD_BYTES = 4 * 1024 * 1024, 48 * 1024 * 1024
 FRAGMENT_BYTES = 8 * 1024 * 1024
 #: Memory for the text that searches read in a worker: of 40,000 articles, in which each takes 300 bytes.
 SEARCH_BYTES = 12 * 1024 * 1024
+#: Terms whose statistics are kept in a worker: of a term with articles in each of 15 years 20 kilobytes, of most a few.
+TERM_STATS = 200
 #: How long style and scripts may be kept without asking: not much longer than pages that an upgrade changed with them.
 STATIC_SECONDS = 600
 _MONITORS = ("health", "ready", "metrics")
@@ -101,9 +104,9 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     )
     limiter = RateLimiter(lambda batch: runtime.count(requests.add_batch, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")
-    cards = Cards(STATIC_CARD_BYTES if static else CARD_BYTES)
-    fragments = FragmentCache(FRAGMENT_BYTES)
-    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, SearchText(SEARCH_BYTES), fragments, static)
+    cards, search_text = Cards(STATIC_CARD_BYTES if static else CARD_BYTES), SearchText(SEARCH_BYTES)
+    stats, fragments = TermStatsCache(TERM_STATS), FragmentCache(FRAGMENT_BYTES)
+    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, search_text, stats, fragments, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     flask.url_map.strict_slashes = False

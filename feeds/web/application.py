@@ -14,6 +14,7 @@ from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
+from ..syndication.pages import TermStatsCache
 from .cache import ResponseCache
 from .cards import Cards
 from .fast_path import EditionPoller
@@ -46,6 +47,7 @@ class Application:
     limiter: RateLimiter
     cards: Cards
     search_text: SearchText
+    term_stats: TermStatsCache
     fragments: FragmentCache
     static: bool = False
     started: float = field(default_factory=time.time)

@@ -20,10 +20,11 @@ from feeds.catalog.sort_key import position
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
 from feeds.errors import ConfigError
+from feeds.selections import Aliases
 from feeds.static.site_files import Exporter
 from feeds.syndication.editions import load_edition
 from feeds.syndication.feeds import enabled_facets
-from feeds.syndication.pages import MAX_MONTHS, count_activity, load_term_stats
+from feeds.syndication.pages import MAX_MONTHS, TermStatsCache, count_activity, load_term_stats
 from feeds.web import charts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -156,6 +157,31 @@ def test_an_export_knows_of_terms_what_a_page_asks_for(demo: Any, new_site: Call
                 if address != "/tags/Linux":
                     assert known.pop(address)() == load_term_stats(connection, config, term)
     assert known.keys() <= {"/tags/Linux"}
+
+
+def test_kept_statistics_are_those_of_the_edition_that_is_asked_and_no_more_than_the_bound(ask: Any, site: Any) -> None:
+    kept = TermStatsCache(2)
+
+    def load(slug: str) -> tuple[Any, Any]:
+        with site.runtime.reading() as connection:
+            term = queries.term_at(connection, Aliases({}), "tag", slug)
+            assert term is not None
+            return kept.load(connection, config, term), load_term_stats(connection, config, term)
+
+    config = site.runtime.edition().config
+    first, expected = load("Linux")
+    assert first == expected
+    assert load("Linux")[0] is first
+    site.write("5.md", tags=["Linux", "BSD"], date="2020-05-01")
+    site.rescan()
+    changed, expected = load("Linux")
+    assert changed == expected != first
+    config = site.runtime.edition().config
+    assert load("Linux")[0] is not changed, "settings may be others"
+    latest = load("Linux")[0]
+    for slug in ("BSD", "内核"):
+        assert load(slug)[0] is load(slug)[0]
+    assert load("Linux")[0] is not latest
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30))

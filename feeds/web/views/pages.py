@@ -81,7 +81,7 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
     if opened and number is not None:
         abort(404)
     try:
-        found = app.runtime.read(use_cases.feed_page, app.config, feed, number, request.environ.get(FACTS))
+        found = app.runtime.read(use_cases.feed_page, app.config, feed, number, request.environ.get(FACTS), app.term_stats)
     except AddressError:
         # Articles link to each other by permalink; the service's own pages have other addresses.
         url = app.runtime.read(queries.article_url, app.config.site, f"/{path}")
