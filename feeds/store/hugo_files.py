@@ -98,7 +98,8 @@ def _hugo_configuration(root: str) -> Configuration:
                 continue
             # `params.toml` holds the members of `params`, `params.en.toml` those of a language's.
             key, _, language = base.partition(".")
-            names = () if key in ("config", "hugo") else ("languages", language, key) if language else (key,)
+            names: tuple[str, ...] = () if key in ("config", "hugo") else (key,)
+            names = ("languages", language, *(name for name in names if name != "languages")) if language else names
             config = config.with_file(root, f"{folder}/{name}", *names)
     return config
 

@@ -1,0 +1,413 @@
+"""What kind of store a folder is, and what its generator's configuration says: folders as generators make them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeds.store.generators import find_site
+from feeds.store.kinds import ContentRoot, Defaults, GeneratorSite, StoreOptions
+from feeds.store.places import place_of
+from tests.examples import some
+
+Tree = Callable[[dict[str, str]], str]
+ARCHIVE = "---\ntitle: A\ncomments_data: []\ncount:\n  likes: 1\n---\nText\n"
+LCTT = '[#]: subject: "A"\n[#]: via: "https://example.org/a"\n\nA\n======\n'
+CREDITS = "> * 原文地址：[A](https://example.org/a)\n> * 译者：[甲](https://example.org/j)\n\n# 甲\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Make files below a folder that is a git checkout of its own, and return the folder."""
+
+    def make(files: dict[str, str]) -> str:
+        (tmp_path / "store" / ".git").mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            path = tmp_path / "store" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        return str(tmp_path / "store")
+
+    return make
+
+
+KINDS_BY_FILES = [
+    ("hugo", {"hugo.toml": "", "content/a.md": ""}, "hugo.toml is in the folder"),
+    ("hugo", {"config.yaml": "baseURL: https://example.org/"}, "config.yaml with baseURL is in the folder"),
+    ("hugo", {"config/_default/params.toml": ""}, "config/_default is in the folder"),
+    ("plain", {"config.yaml": "debug: true", "a.md": "# A"}, "no generator's files are in the folder or above it"),
+    ("jekyll", {"_config.yml": "title: A", "source/a.md": ""}, "_config.yml is in the folder"),
+    ("jekyll", {"_posts/2024-01-02-a.md": ""}, "_posts is in the folder"),
+    ("jekyll", {"Gemfile": "gem 'github-pages'"}, "a Gemfile with jekyll is in the folder"),
+    ("plain", {"Gemfile": "gem 'rails'", "a.md": "# A"}, ""),
+    ("hexo", {"_config.yml": "", "source/_posts/a.md": ""}, "_config.yml beside source/_posts is in the folder"),
+    ("hexo", {"_config.yml": "", "package.json": '{"dependencies": {"hexo": "7"}}'}, ""),
+    ("obsidian", {".obsidian/app.json": "{}", "a.md": ""}, ".obsidian is in the folder"),
+    ("archive", {"2020/a.md": ARCHIVE, "2020/b.md": ARCHIVE, "lctt/c.md": LCTT}, ""),
+    ("lctt", {"published/a.md": LCTT, "published/b.md": LCTT}, ""),
+    ("lctt", {"TODO/a.md": CREDITS, "integrals.md": "# B", "README.md": "# C"}, ""),
+    ("plain", {"a.md": "---\ntitle: A\n---\n"}, ""),
+    ("plain", {}, ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "files", "why"), KINDS_BY_FILES)
+def test_the_files_of_a_folder_tell_its_kind(tree: Tree, kind: str, files: dict[str, str], why: str) -> None:
+    site = find_site(tree(files))
+    assert site.kind == kind and (site.why == why if why else site.why)
+
+
+def test_a_content_folder_has_the_generator_above_it(tree: Tree) -> None:
+    folder = tree({"hugo.yaml": "baseURL: https://example.org/", "content/posts/a.md": "# A"})
+    site = find_site(f"{folder}/content/posts")
+    assert (site.kind, site.root, site.below) == ("hugo", folder, "content/posts")
+    assert place_of(site, "a.md").stem == "posts/a"
+
+
+def test_a_folder_that_is_no_content_of_the_generator_above_it_is_a_store_of_its_own(tree: Tree) -> None:
+    folder = tree({"hugo.yaml": "baseURL: https://example.org/", "content/a.md": "", "notes/a.md": "# A"})
+    assert find_site(f"{folder}/notes").kind == "plain"
+
+
+def test_a_generator_above_the_checkout_is_not_looked_for(tree: Tree) -> None:
+    folder = tree({"hugo.yaml": "", "content/inner/.git/HEAD": "", "content/inner/a.md": "# A"})
+    assert find_site(f"{folder}/content/inner").kind == "plain"
+
+
+def test_an_archive_is_one_wherever_it_lies(tree: Tree) -> None:
+    folder = tree(
+        {"_config.yml": "", "_posts/2020-01-02-a.md": "", "demo/articles/2020/a.md": ARCHIVE, "demo/articles/l/b.md": LCTT}
+    )
+    site = find_site(f"{folder}/demo/articles")
+    assert (site.kind, site.roots, site.below) == ("archive", (ContentRoot(""),), "")
+    assert find_site(f"{folder}/demo/articles/l").kind == "archive"
+
+
+def test_the_site_of_a_repository_may_be_in_a_folder_of_it(tree: Tree) -> None:
+    site = find_site(tree({"README.md": "", "site/hugo.toml": "contentDir = 'text'", "site/text/posts/a.md": ""}))
+    assert (site.kind, site.why) == ("hugo", "hugo.toml is in site")
+    assert site.roots == (ContentRoot("site/text"),) and site.static == ("site/static",) and site.sources == ("site/hugo.toml",)
+
+
+def test_the_kind_that_is_named_counts(tree: Tree) -> None:
+    folder = tree({"hugo.toml": "", "content/a.md": "", "_config.yml": "url: https://example.org"})
+    assert find_site(folder).kind == "jekyll"
+    assert find_site(folder, StoreOptions(kind="hugo")).kind == "hugo"
+    assert find_site(folder, StoreOptions(kind="plain")).kind == "plain"
+
+
+def test_what_has_not_been_published_in_a_translation_project_is_withheld(tree: Tree) -> None:
+    folder = tree({"published/a.md": LCTT, "published/b.md": LCTT, "translated/c.md": LCTT})
+    site = find_site(folder)
+    assert place_of(site, "translated/c.md").state == "withheld"
+    assert place_of(find_site(folder, StoreOptions(include=("translated/**",))), "translated/c.md").state == "article"
+
+
+# -- Hugo --------------------------------------------------------------------------
+
+
+def test_hugo_says_addresses_zones_and_dates(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "hugo.toml": """
+                    BaseURL = "https://example.org/notes/"
+                    timeZone = "Asia/Shanghai"
+                    languageCode = "zh-cn"
+                    buildFuture = true
+                    disablePathToLower = true
+                    ignoreFiles = ["\\\\.draft\\\\.md$", "private/", "a(b"]
+                    mainSections = ["posts"]
+                    [uglyURLs]
+                    log = true
+                    [permalinks.page]
+                    posts = "/:year/:slug/"
+                    [permalinks.section]
+                    posts = "/all/"
+                    [frontmatter]
+                    date = [":filename", "created"]
+                    lastmod = ["changed", ":git"]
+                    [taxonomies]
+                    tag = "themes"
+                    [params.author]
+                    name = "Ann"
+                """,
+                "content/posts/a.md": "",
+            }
+        )
+    )
+    assert (site.base_url, site.timezone, site.language) == ("https://example.org/notes", "Asia/Shanghai", "zh-CN")
+    assert site.permalinks == (("posts", "/:year/:slug/"),)
+    assert (site.future, site.drafts, site.ugly, site.ugly_sections, site.keep_case) == (True, False, False, ("log",), True)
+    assert site.date_fields == (":filename", "created") and site.fields == (
+        ("tag", ("themes", "tag")),
+        ("updated", ("changed",)),
+    )
+    assert site.option("main_sections") == "posts" and site.defaults == (Defaults("", "", (("author", "Ann"),)),)
+    states = {
+        path: place_of(site, f"content/posts/{path}").reason for path in ("x.draft.md", "private/a.md", "2024-01-02-a.md")
+    }
+    assert states == {"x.draft.md": "excluded", "private/a.md": "excluded", "2024-01-02-a.md": ""}
+    assert place_of(site, "content/posts/2024-01-02-a.md").date == (2024, 1, 2)
+    assert not site.faults and not site.missing
+
+
+def test_hugo_has_its_configuration_in_a_folder_of_files_for_each_key(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "config/_default/hugo.yaml": "baseURL: http://localhost:1313/\ndefaultContentLanguage: zh",
+                "config/_default/languages.toml": '[zh]\nweight = 1\ncontentDir = "content/zh"\n[en]\nweight = 2\n',
+                "config/_default/languages.en.yaml": "timeZone: America/New_York\ncontentDir: content/en",
+                "config/_default/permalinks.json": '{"posts": "/:slug/"}',
+                "config/production/hugo.toml": 'baseURL = "https://example.org"',
+                "content/zh/posts/a.md": "",
+                "content/en/posts/a.md": "",
+            }
+        )
+    )
+    assert site.base_url == "https://example.org" and site.permalinks == (("posts", "/:slug/"),)
+    assert [(one.code, one.folder, one.prefix) for one in site.languages] == [
+        ("zh", "content/zh", ""),
+        ("en", "content/en", "en"),
+    ]
+    assert [place_of(site, f"content/{code}/posts/a.md").language for code in ("zh", "en")] == ["zh", "en"]
+    assert place_of(site, "content/en/posts/a.md").stem == "posts/a"
+
+
+def test_hugo_mounts_other_folders_as_content(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "hugo.yaml": "module:\n  mounts:\n  - {source: texts, target: content}\n  - {source: docs/log, target: content/log}\n"
+            }
+        )
+    )
+    assert [(one.path, one.prefix) for one in site.roots] == [("texts", ""), ("docs/log", "log")]
+
+
+def test_a_section_of_hugo_hands_down_fields(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "hugo.toml": 'baseURL = "https://example.org"',
+                "content/posts/_index.md": "---\ncascade:\n- target: {path: /old/**}\n  draft: 1\n- author: Ann\n---\n",
+                "content/notes/_index.md": "+++\n[cascade.build]\nlist = 'never'\n+++\n",
+            }
+        )
+    )
+    assert set(site.defaults) == {
+        Defaults("content/posts/old/**", "", (("draft", "1"),)),
+        Defaults("content/posts", "", (("author", "Ann"),)),
+        Defaults("content/notes", "", (("build.list", "never"),)),
+    }
+
+
+def test_zola_is_a_cousin_of_hugo(tree: Tree) -> None:
+    site = find_site(tree({"config.toml": 'base_url = "https://example.org"', "content/2024-01-02-a.md": ""}))
+    place = place_of(site, "content/2024-01-02-a.md")
+    assert (site.base_url, place.state, place.date, place.name) == ("https://example.org", "article", (2024, 1, 2), "a")
+
+
+# -- Jekyll ------------------------------------------------------------------------
+
+
+def test_jekyll_says_addresses_collections_and_defaults(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "_config.yml": """
+url: https://example.org
+baseurl: /press/
+source: src
+collections_dir: all
+permalink: pretty
+timezone: Europe/Berlin
+future: true
+exclude: [old, "*.tmp.md"]
+collections:
+  posts: {permalink: "/:year/:title/"}
+  recipes: {output: true, permalink: "/r/:name"}
+  secret: {output: false}
+author: {name: Ann}
+defaults:
+  - {scope: {path: "", type: posts}, values: {author: Bo}}
+  - {scope: {path: "x"}, values: {published: false, tags: [a, b]}}
+""",
+                "src/_data/authors.yml": "bo: {name: Bo Chen}\neve: Eve Fox\n",
+            }
+        )
+    )
+    assert (site.base_url, site.timezone, site.future) == ("https://example.org/press", "Europe/Berlin", True)
+    assert site.permalinks == (("", "/:year/:title/"), ("recipes", "/r/:name"))
+    assert [(one.path, one.role, one.collection) for one in site.roots] == [
+        ("src", "article", ""),
+        ("src/all", "article", ""),
+        ("src/all/_recipes", "page", "recipes"),
+    ]
+    assert site.authors == (("bo", "Bo Chen"), ("eve", "Eve Fox"))
+    assert site.defaults == (
+        Defaults("", "", (("author", "Ann"),)),
+        Defaults("src", "posts", (("author", "Bo"),)),
+        Defaults("src/x", "", (("published", "false"), ("tags", "a\nb"))),
+    )
+    said = {
+        path: place_of(site, path).state
+        for path in (
+            "src/all/_posts/2024-01-02-a.md",
+            "src/old/_posts/2024-01-02-a.md",
+            "src/all/_recipes/a.md",
+            "_posts/2024-01-02-a.md",
+        )
+    }
+    assert list(said.values()) == ["article", "ignored", "page", "ignored"]
+
+
+def test_jekyll_has_its_address_from_the_domain_of_its_pages(tree: Tree) -> None:
+    assert find_site(tree({"_config.yml": "url: http://localhost:4000", "CNAME": "blog.example.org\n"})).base_url == (
+        "https://blog.example.org"
+    )
+
+
+def test_folders_that_are_called_by_languages_are_languages(tree: Tree) -> None:
+    site = find_site(
+        tree({f"{name}/news/_posts/2024-01-02-a.md": "" for name in ("en", "zh_cn", "pt-br")} | {"_config.yml": "a: b"})
+    )
+    assert [one.code for one in site.languages] == ["en", "pt-BR", "zh-CN"]
+    places = [place_of(site, f"{name}/news/_posts/2024-01-02-a.md") for name in ("en", "zh_cn")]
+    assert [(one.language, one.stem) for one in places] == [("en", "news/2024-01-02-a"), ("zh-CN", "news/2024-01-02-a")]
+
+
+# -- Hexo ---------------------------------------------------------------------------
+
+
+def test_hexo_says_addresses_names_and_languages(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "_config.yml": """
+url: https://example.org
+root: /log/
+permalink: ":category/:title.html"
+source_dir: source
+new_post_name: ":year-:month-:day-:title.md"
+post_asset_folder: true
+future: false
+timezone: Asia/Shanghai
+language: [zh-CN, en]
+author: Fen
+skip_render: ["raw/**"]
+pretty_urls: {trailing_index: false}
+category_map: {生活: life}
+""",
+                "source/_posts/2024-01-02-a.md": "",
+            }
+        )
+    )
+    assert (site.base_url, site.timezone, site.future, site.language) == (
+        "https://example.org/log",
+        "Asia/Shanghai",
+        False,
+        "zh-CN",
+    )
+    assert site.permalinks == (("", "/:category/:title.html"),) and [one.code for one in site.languages] == ["zh-CN", "en"]
+    assert (site.option("post_asset_folder"), site.option("trailing_index"), site.option("category_map")) == (
+        "true",
+        "false",
+        "生活=life",
+    )
+    place = place_of(site, "source/_posts/2024-01-02-a.md")
+    assert (place.date, place.name) == ((2024, 1, 2), "a")
+    assert place_of(site, "source/raw/a.md").reason == "excluded"
+
+
+# -- what site.yaml says, and what nobody can read ---------------------------------------
+
+
+def test_what_the_operator_says_stands_over_the_configuration(tree: Tree) -> None:
+    folder = tree({"hugo.yaml": "baseURL: https://old.example.org\npermalinks: {posts: /old/}", "content/posts/a.md": ""})
+    options = StoreOptions(
+        include=("posts/**",),
+        exclude=("**/old/**",),
+        fields=(("translator", ("by",)),),
+        permalink="/:slug/",
+        site="https://new.example.org/",
+        timezone="Asia/Tokyo",
+        future="publish",
+        languages=(("ja", "posts/ja"),),
+    )
+    site = find_site(f"{folder}/content", options)
+    assert (site.base_url, site.timezone, site.future) == ("https://new.example.org", "Asia/Tokyo", True)
+    assert site.permalinks == (("", "/:slug/"),) and site.fields[0] == ("translator", ("by",))
+    assert [place_of(site, path).state for path in ("posts/a.md", "posts/old/a.md", "notes/a.md")] == [
+        "article",
+        "ignored",
+        "ignored",
+    ]
+    assert place_of(site, "posts/ja/a.md").language == "ja"
+
+
+def test_the_address_that_nobody_says_is_missing(tree: Tree) -> None:
+    folder = tree({"_config.yml": "url: http://yoursite.com", "source/_posts/a.md": ""})
+    assert find_site(folder).missing == ("store.site",)
+    assert find_site(folder, StoreOptions(site="https://example.org")).missing == ()
+
+
+UNREADABLE = [
+    ("hugo.toml", "baseURL = ", "hugo.toml: not TOML"),
+    ("hugo.json", "[" * 100_000, "hugo.json: not JSON"),
+    ("_config.yml", "a: [", "_config.yml: not YAML"),
+    ("_config.yml", "- a\n- b", "_config.yml: not YAML"),
+    ("hugo.toml", "a = '" + "x" * 600_000 + "'", "hugo.toml: larger than"),
+    ("hugo.yaml", "timeZone: Nowhere/Here", "a time zone of the configuration is not known"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "fault"), UNREADABLE)
+def test_a_configuration_that_cannot_be_read_is_a_fault_in_words(tree: Tree, name: str, text: str, fault: str) -> None:
+    site = find_site(tree({name: text}))
+    assert len(site.faults) == 1 and site.faults[0].startswith(fault) and len(site.faults[0]) < 200
+
+
+def test_a_configuration_that_is_no_file_is_not_waited_for(tree: Tree) -> None:
+    folder = tree({"a.md": "# A"})
+    os.mkfifo(f"{folder}/_config.yml")
+    os.mkfifo(f"{folder}/b.md")
+    assert find_site(folder).kind == "jekyll"
+
+
+def test_a_folder_that_is_not_there_is_a_plain_one(tmp_path: Path) -> None:
+    assert find_site(str(tmp_path / "gone")).kind == "plain"
+
+
+_VALUES = st.recursive(
+    st.text(max_size=20) | st.booleans() | st.integers() | st.none() | st.sampled_from(["../..", "/", ":year", "a/b", "zh"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_KEYS = st.sampled_from(
+    "baseURL url root languages contentDir permalinks uglyURLs taxonomies frontmatter params module cascade".split()
+    + "ignoreFiles collections defaults exclude include author language new_post_name source_dir skip_render".split()
+)
+
+
+@settings(max_examples=some(200), deadline=None)
+@given(st.sampled_from(["hugo.json", "config/_default/hugo.json", "_config.json"]), st.dictionaries(_KEYS, _VALUES, max_size=8))
+def test_no_configuration_makes_the_reader_fail(name: str, values: dict[str, object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (f"{folder}/source/_posts", f"{folder}/content/posts", f"{folder}/config/_default"):
+            Path(path).mkdir(parents=True)
+        Path(folder, name).write_text(json.dumps(values), "utf-8", "surrogatepass")
+        site = find_site(folder)
+        assert isinstance(site, GeneratorSite) and hash(site) and pickle.loads(pickle.dumps(site)) == site
+        assert all(".." not in one.path.split("/") for one in site.roots)
+        for path in ("content/posts/a.en.md", "source/_posts/2024-01-02-a.md"):
+            assert place_of(site, path).path == path
