@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
 from pathlib import PurePath
-from typing import Any
 
-from .frontmatter import BadFrontMatter, Value, parse_yaml
+from .header_languages import MAX_HEADER, read_json, read_toml, read_yaml
+from .source import BadFrontMatter, Value
 
-MAX_BYTES = 512 * 1024
-_MAX_DEPTH, _MAX_NODES = 20, 20_000
+MAX_BYTES = MAX_HEADER
 SUFFIXES = (".toml", ".yaml", ".yml", ".json")
 
 
@@ -150,40 +146,13 @@ def read_file(path: str) -> dict[str, Value] | str:
 
 
 def parse(text: str, suffix: str) -> dict[str, Value] | str:
-    """Return the mapping that a text holds in the syntax that a suffix names, or why it cannot be read, without a quotation."""
+    """Return the mapping that a text holds in the syntax that a suffix names, or why it cannot be read, without a quotation.
+
+    >>> parse("a: [1, yes]", ".yml"), parse("a = 1 b", ".toml")
+    ({'a': ['1', 'yes']}, 'not TOML: expected newline or end of document after a statement (line 1)')
+    """
+    read = {".toml": read_toml, ".json": read_json}.get(suffix, read_yaml)
     try:
-        if suffix == ".toml":
-            return _as_mapping(tomllib.loads(text))
-        if suffix == ".json":
-            return _as_mapping(json.loads(text))
-        return parse_yaml(text, first_line=1) if text.strip() else {}
+        return read(text, 1)[0] if text.strip() else {}
     except BadFrontMatter as error:
         return f"{error.reason} (line {error.line})"
-    except (ValueError, RecursionError):
-        return f"not {suffix[1:].upper()}"
-
-
-def _as_mapping(value: Any) -> dict[str, Value]:
-    found = _Plain().value(value, 0)
-    if not isinstance(found, dict):
-        raise ValueError("no mapping")
-    return found
-
-
-class _Plain:
-    """Makes text of the leaves of a value."""
-
-    def __init__(self) -> None:
-        self.nodes = 0
-
-    def value(self, value: Any, depth: int) -> Value:
-        self.nodes += 1
-        if depth > _MAX_DEPTH or self.nodes > _MAX_NODES:
-            raise ValueError("too much")
-        if isinstance(value, Mapping):
-            return {str(key): self.value(one, depth + 1) for key, one in value.items()}
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            return [self.value(one, depth + 1) for one in value]
-        if value is None or isinstance(value, bool):
-            return "" if value is None else str(value).lower()
-        return value.isoformat() if isinstance(value, date | datetime | time) else str(value)

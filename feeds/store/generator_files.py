@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from .configurations import Configuration, as_flag, as_texts, first_file, flattened, member, read_file
-from .frontmatter import Value
 from .kinds import ContentRoot, Defaults, GeneratorSite, PathRule
 from .site_values import (
     author_default,
@@ -28,6 +27,7 @@ from .site_values import (
     site_languages,
     truth_text,
 )
+from .source import Value
 
 # -- Jekyll -----------------------------------------------------------------------
 

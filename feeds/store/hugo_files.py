@@ -19,7 +19,6 @@ from .configurations import (
     parse,
     read_text,
 )
-from .frontmatter import Value
 from .kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
 from .site_values import (
     author_default,
@@ -32,6 +31,7 @@ from .site_values import (
     site_address,
     truth_text,
 )
+from .source import Value
 
 #: The day that `:filename` takes from a name.
 _FILENAME_DATE = r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:[-_ ]?(?P<rest>[^/]+))?$"

@@ -184,13 +184,8 @@ def test_hugo_has_its_configuration_in_a_folder_of_files_for_each_key(tree: Tree
 
 
 def test_hugo_mounts_other_folders_as_content(tree: Tree) -> None:
-    site = find_site(
-        tree(
-            {
-                "hugo.yaml": "module:\n  mounts:\n  - {source: texts, target: content}\n  - {source: docs/log, target: content/log}\n"
-            }
-        )
-    )
+    mounts = "[{source: texts, target: content}, {source: docs/log, target: content/log}]"
+    site = find_site(tree({"hugo.yaml": f"module: {{mounts: {mounts}}}"}))
     assert [(one.path, one.prefix) for one in site.roots] == [("texts", ""), ("docs/log", "log")]
 
 
@@ -363,7 +358,7 @@ def test_the_address_that_nobody_says_is_missing(tree: Tree) -> None:
 
 UNREADABLE = [
     ("hugo.toml", "baseURL = ", "hugo.toml: not TOML"),
-    ("hugo.json", "[" * 100_000, "hugo.json: not JSON"),
+    ("hugo.json", "[" * 100_000, "hugo.json: nested deeper"),
     ("_config.yml", "a: [", "_config.yml: not YAML"),
     ("_config.yml", "- a\n- b", "_config.yml: not YAML"),
     ("hugo.toml", "a = '" + "x" * 600_000 + "'", "hugo.toml: larger than"),
