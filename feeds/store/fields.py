@@ -18,7 +18,18 @@ from .. import urls
 from ..model import FACETS
 from . import dates, markdown, prose
 from .frontmatter import Source
-from .header import FLAGS, Header, archive_fields, below_root, inherited_fields, is_empty, squash, text_of
+from .header_fields import (
+    FLAGS,
+    Header,
+    Wanted,
+    archive_fields,
+    below_root,
+    inherited_fields,
+    is_empty,
+    squash,
+    text_of,
+    wanted_fields,
+)
 from .kinds import GeneratorSite, Place, StoreKind
 from .names import MAX_NAME, SHAPES, leaves, read_names
 
@@ -81,7 +92,7 @@ def read_fields(
     """
     own = archive_fields(source.fields) if kind.name == "archive" else source.fields
     header = Header(own, inherited_fields(site, place))
-    wanted = _Wanted(kind.fields, overrides)
+    wanted = wanted_fields(kind, tuple(overrides.items()))
     notices: dict[str, None] = dict.fromkeys(source.notices)
     times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, notices)
     date, origin, slug = times.date(wanted)
@@ -89,7 +100,8 @@ def read_fields(
     names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
     series = header.first(*wanted["series"])
     flags = _flags(header)
-    if header.own.get("untranslated") or (kind.uncredited and _is_untranslated(header, wanted["translator"], names)):
+    credited = "credits" in kind.headers and any(name in header.own for name in ("untranslated", "译者"))
+    if credited and not names.get("translator"):
         flags["untranslated"] = "true"
     if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
         notices["draft: withheld here, although the generator would publish it"] = None
@@ -116,20 +128,9 @@ def read_fields(
         flags=flags,
         body=body,
         notices=tuple(notices),
-        unused=header.unused(wanted),
+        unused=header.unused(wanted.known),
         headed=bool(source.fields),
     )
-
-
-class _Wanted(dict[str, tuple[str, ...]]):
-    """Header fields by what is wanted: those of site.yaml, else those of the kind, else none."""
-
-    def __init__(self, fields: Mapping[str, tuple[str, ...]], overrides: Mapping[str, tuple[str, ...]]) -> None:
-        super().__init__(fields)
-        self.update(overrides)
-
-    def __missing__(self, wanted: str) -> tuple[str, ...]:
-        return ()
 
 
 # -- dates -------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class _Times:
     header: Header
     notices: dict[str, None]
 
-    def date(self, wanted: Mapping[str, tuple[str, ...]]) -> tuple[datetime | None, str, str]:
+    def date(self, wanted: Wanted) -> tuple[datetime | None, str, str]:
         """Return the date of the article, where it is from, and the slug that the name has besides a date, "" for none."""
         names = wanted["date"]
         history = False
@@ -222,7 +223,7 @@ def _title(kind: StoreKind, place: Place, title: str, body: str) -> tuple[str, s
     """Return the title, and the body without the heading that says it."""
     title = unwrap(title[: 2 * MAX_TITLE])
     if kind.heading_title:
-        heading, rest = prose.take_heading(body)
+        heading, rest = prose.take_heading(body, at_once=bool(title))
         heading = markdown.one_line(_INLINE.sub("", _INLINE_LINK.sub(r"\1", heading[: 2 * MAX_TITLE])))
         if heading and (not title or urls.fold(title) == urls.fold(heading)):
             title, body = title or heading, rest
@@ -314,7 +315,7 @@ def _names(
     kind: StoreKind,
     place: Place,
     header: Header,
-    wanted: Mapping[str, tuple[str, ...]],
+    wanted: Wanted,
     facet: str,
     body: str,
 ) -> tuple[str, ...]:
@@ -349,11 +350,6 @@ def _folders(site: GeneratorSite, kind: StoreKind, place: Place, found: tuple[st
     if found or site.option("USE_FOLDER_AS_CATEGORY").lower() in ("false", "no", "0"):
         return []
     return list(filter(None, [PurePosixPath(below_root(place)).parent.name]))
-
-
-def _is_untranslated(header: Header, names: tuple[str, ...], found: Mapping[str, tuple[str, ...]]) -> bool:
-    """Return whether the credits leave a place for a translator, and nobody has signed there."""
-    return not found.get("translator") and any(name in header.own for name in names)
 
 
 # -- what withholds ----------------------------------------------------------------------

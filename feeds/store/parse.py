@@ -24,7 +24,7 @@ from . import addresses, markdown
 from .dates import EARLIEST, LATEST, date_of, path_dates, read_date
 from .fields import MAX_SUMMARY, MAX_TITLE, PLACEHOLDERS, unwrap
 from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
-from .header import Header, archive_fields, text_of
+from .header_fields import Header, archive_fields, text_of
 from .names import MAX_NAME, read_names
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -42,7 +42,13 @@ MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
 #: When one of these sources or libraries changes, stores are read again.
 SOURCES = (
     *("model.py", "urls.py", "store/addresses.py", "store/credits.py", "store/dates.py", "store/field_names.py"),
-    *("store/fields.py", "store/frontmatter.py", "store/header.py", "store/header_forms.py", "store/header_languages.py"),
+    *(
+        "store/fields.py",
+        "store/frontmatter.py",
+        "store/header_fields.py",
+        "store/header_forms.py",
+        "store/header_languages.py",
+    ),
     *("store/kinds.py", "store/markdown.py", "store/names.py", "store/parse.py", "store/prose.py", "store/source.py"),
 )
 LIBRARIES = ("comrak", "nh3", "PyYAML")

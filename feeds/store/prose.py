@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}#(?:[ \t]+|$)")
+_SOME_HEADING = re.compile(r"^ {0,3}(?:#(?:[ \t]|$)|=+[ \t]*$)", re.MULTILINE)
 _RULED = re.compile(r" {0,3}=+[ \t]*$")
 _NO_PARAGRAPH = re.compile(r"\s*$|\s*(?:[#>|<]|[-*+][ \t]|\d{1,9}[.)][ \t]|:::| {4}|\t)")
 #: Lines before a title that say nothing of their own: imports, comments, pictures, containers, tags of HTML.
@@ -20,7 +21,7 @@ _MARKER = re.compile(
     r"|<a id=\"more\"></a>",
     re.IGNORECASE,
 )
-_HASHTAG = re.compile(r"(?:^|(?<=[\s(（,，。;；、]))#([\w/-]{1,100})(?![\w/-])")
+_HASHTAG = re.compile(r"(?:^|(?<=[\s(（,，。;；、]))#([\w/-]{1,100})(?![\w/-])", re.MULTILINE)
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,3})(?!`)[^`\n]+\1(?!`)")
 MAX_TAGS = 1000
 
@@ -43,14 +44,16 @@ def lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
         at = end + 1
 
 
-def take_heading(text: str) -> tuple[str, str]:
-    """Return the first heading of level one, as it is written, and the text without it; ("", text) where there is none.
+def take_heading(text: str, *, at_once: bool = False) -> tuple[str, str]:
+    """Return the first heading of level one, as it is written, and the text without it; ("", text) without one.
 
-    It stays in the text where something stands before it.
+    It stays in the text where something stands before it; `at_once` says that such a one does not count.
 
     >>> take_heading("import Box from 'box'\\n\\n# Title {#id}\\n\\nText")
     ('Title', "import Box from 'box'\\n\\n\\nText")
     """
+    if not _SOME_HEADING.search(text):
+        return "", text
     quiet, last_at, last = True, 0, ""
     for at, line in lines_outside_code(text):
         if _ATX.match(line):
@@ -59,6 +62,8 @@ def take_heading(text: str) -> tuple[str, str]:
             start, title = last_at, last.strip()
         else:
             quiet = quiet and (not last or _QUIET.match(last) is not None)
+            if at_once and not quiet:
+                break
             last_at, last = at, line
             continue
         title = re.sub(r"[ \t]*\{[#:.][^{}]*\}$", "", title)
@@ -86,7 +91,7 @@ def hashtags(text: str) -> list[str]:
     >>> hashtags("Sow early. #beans `#no` (#garden/spring) #12 %% #hidden %%")
     ['beans', 'garden/spring']
     """
-    if "#" not in text:
+    if not _HASHTAG.search(text):
         return []
     prose = "\n".join(line for _, line in lines_outside_code(text))
     seen = "".join(_INLINE_CODE.sub(" ", prose).split("%%")[::2])

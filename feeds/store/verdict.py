@@ -128,11 +128,11 @@ def _withholding(fields: Fields) -> Iterator[str]:
 def _settle(place: Place, fields: Fields, kind: StoreKind) -> tuple[State, str]:
     """Return what a file is that nothing withholds."""
     flags = fields.flags
-    if place.state == "page":
-        return "page", place.reason
     for name in ("article", "feed"):
         if flags.get(name) in NO:
             return "page", f"{name}: false"
+    if place.state == "page":
+        return "page", place.reason
     if flags.get("home", "false") not in (*NO, *NOTHING) and kind.name in ("vuepress", "vitepress"):
         return "page", "home"
     if kind.uncredited and not (fields.date_from == "header" or fields.original or any(fields.names.values())):

@@ -6,16 +6,22 @@ import fnmatch
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from ..model import FACETS
 from . import markdown
 from .frontmatter import Value
-from .kinds import Defaults, GeneratorSite, Place
+from .kinds import Defaults, GeneratorSite, Place, StoreKind
 from .names import leaves
 
 _MAX_UNUSED, _MAX_LEVELS = 100, 8
+_READ_ELSEWHERE = frozenset(
+    {"build", "_build", "excerpt_separator", "params", "untranslated", "original_date", "count", "editorchoice"}
+)
+    {"build", "_build", "excerpt_separator", "params", "untranslated", "original_date", "count", "editorchoice"}
+)
 
 #: Fields that `verdict.judge` looks at, as `squash` spells them.
 FLAGS = frozenset(
@@ -29,6 +35,7 @@ FLAGS = frozenset(
 _LISTS = frozenset(name for facet in FACETS.values() for name in facet.fields)
 
 
+@functools.lru_cache(maxsize=4096)
 def squash(name: str) -> str:
     """Return the spelling of a field's name that all share: `is_draft`, `isDraft` and `Is-Draft` are one."""
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
@@ -64,8 +71,9 @@ class Header:
 
     def __init__(self, fields: Mapping[str, Value], inherited: Mapping[str, Value]) -> None:
         self.own, self.inherited = fields, inherited
+        params = fields.get("params")  # Hugo's place for fields of one's own
         self._levels: list[tuple[Mapping[str, Value], dict[str, str]]] = []
-        for level in filter(None, (fields, inherited)):
+        for level in filter(None, (fields, params if isinstance(params, dict) else None, inherited)):
             folded: dict[str, str] = {}
             for key in level:
                 folded.setdefault(key.lower(), key)
@@ -91,17 +99,30 @@ class Header:
         value = self.first(name)
         return value if isinstance(value, str) else ""
 
-    def unused(self, wanted: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-        """Return the names of fields that nothing reads, as they are written."""
-        known = _known(tuple(name for names in wanted.values() for name in names))
+    def unused(self, known: frozenset[str]) -> tuple[str, ...]:
+        """Return the names of fields that nothing reads, as they are written; `known` are those that something does."""
         names = [key for key in self.own if key.lower() not in known and squash(key) not in FLAGS]
         return tuple(markdown.one_line(name)[:60] for name in names[:_MAX_UNUSED])
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Header fields by what is wanted of them, () for none. `known` are all of their names, in lower case."""
+
+    fields: Mapping[str, tuple[str, ...]]
+    known: frozenset[str]
+
+    def __getitem__(self, wanted: str) -> tuple[str, ...]:
+        return self.fields.get(wanted, ())
+
+
 @functools.lru_cache(maxsize=64)
-def _known(names: tuple[str, ...]) -> frozenset[str]:
-    parts = (re.split(r"[.\[]", name)[0].lower() for name in names)
-    return frozenset((*parts, *(name.lower() for name in names), "build", "_build", "excerpt_separator"))
+def wanted_fields(kind: StoreKind, overrides: tuple[tuple[str, tuple[str, ...]], ...]) -> Wanted:
+    """Return the fields that a kind reads; those of `overrides` stand in place of its own."""
+    fields = {**kind.fields, **dict(overrides)}
+    names = [name.lower() for found in fields.values() for name in found]
+    known = {*names, *(re.split(r"[.\[]", name)[0] for name in names), *_READ_ELSEWHERE}
+    return Wanted(fields, frozenset(known))
 
 
 def _look_up(level: Mapping[str, Any], folded: Mapping[str, str], name: str) -> Any:
