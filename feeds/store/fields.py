@@ -187,8 +187,8 @@ class _Times:
         written = dates.path_dates(self.place.path) if self.kind.name == "archive" else filter(None, [self.place.date])
         for parts in written:
             if found := dates.date_of(parts, self.zone):
-                digits = re.sub(r"\D", "", PurePosixPath(self.place.path).name)
-                return found, "name" if digits.startswith(str(parts[0])[-2:]) and len(digits) >= 4 else "folder"
+                name = PurePosixPath(self.place.path).name
+                return found, "name" if str(parts[0]) in name or name.startswith(f"{parts[0] % 100:02}-") else "folder"
         return None, ""
 
     def first(self, names: Iterable[str]) -> tuple[datetime | None, str]:
@@ -243,7 +243,7 @@ def _address(header: Header, names: tuple[str, ...]) -> str:
 def _original(site: GeneratorSite, header: Header, names: tuple[str, ...]) -> str:
     """Return the address of what was translated or reprinted; "" for one of the site itself."""
     for _, value in header.all(*names):
-        for text in leaves(value)[:10] or [text_of(value)]:
+        for text in leaves(value)[:10] or [text_of(_reference(value))]:
             linked = re.search(r"\]\(<?([^\s()<>]+)", text) or re.fullmatch(r"\s*<([^\s<>]+)>\s*", text)
             address = urls.absolute_url(linked[1] if linked else markdown.one_line(text), "")
             if address and not (site.base_url and f"{address}/".startswith(f"{site.base_url}/")):
@@ -277,14 +277,14 @@ def _language(site: GeneratorSite, place: Place, header: Header, names: tuple[st
     return place.language or site.language
 
 
-_PICTURE_KEYS = ("src", "image", "url", "path", "feature", "file", "name")
+_REFERENCE_KEYS = ("src", "image", "url", "path", "feature", "file", "name")
 _EMBEDDED = re.compile(r"!?\[\[([^\[\]|]+)(?:\|[^\[\]]*)?\]\]|!\[[^\[\]]*\]\(<?([^()<>]+?)>?\)")
 
 
 def _cover(header: Header, names: tuple[str, ...]) -> str:
     """Return the reference of the article's picture, as it is written; "" for none."""
     for _, value in header.all(*names):
-        text = text_of(_picture(value))[:_MAX_ADDRESS]
+        text = text_of(_reference(value))[:_MAX_ADDRESS]
         if match := _EMBEDDED.fullmatch(text):
             text = (match[1] or match[2]).strip()
         if text and not text.endswith(PLACEHOLDERS) and text.lower() not in _NO_DATES and not text.startswith("#"):
@@ -292,13 +292,14 @@ def _cover(header: Header, names: tuple[str, ...]) -> str:
     return ""
 
 
-def _picture(value: Any) -> Any:
+def _reference(value: Any) -> Any:
+    """Return the address in a list or an object, as it is written."""
     for _ in range(_MAX_LEVELS):
         if isinstance(value, list):
             value = value[0] if value else ""
         elif isinstance(value, dict):
             folded = {key.lower(): one for key, one in value.items() if isinstance(key, str)}
-            value = next((folded[key] for key in _PICTURE_KEYS if not is_empty(folded.get(key))), "")
+            value = next((folded[key] for key in _REFERENCE_KEYS if not is_empty(folded.get(key))), "")
         else:
             return value
     return ""

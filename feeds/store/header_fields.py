@@ -17,9 +17,8 @@ from .kinds import Defaults, GeneratorSite, Place, StoreKind
 from .names import leaves
 
 _MAX_UNUSED, _MAX_LEVELS = 100, 8
+#: Read by others than the table of fields.
 _READ_ELSEWHERE = frozenset(
-    {"build", "_build", "excerpt_separator", "params", "untranslated", "original_date", "count", "editorchoice"}
-)
     {"build", "_build", "excerpt_separator", "params", "untranslated", "original_date", "count", "editorchoice"}
 )
 
@@ -53,11 +52,11 @@ def text_of(value: Any) -> str:
 
 
 def archive_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what the archive takes of a header: texts, and lists of texts where they name people or topics."""
+    """Return what the archive takes of a header: no mappings, and lists of texts where they name people or topics."""
     return {
         key: [one for one in value if isinstance(one, str)] if isinstance(value, list) else value
         for key, value in fields.items()
-        if isinstance(value, str) or (isinstance(value, list) and key.lower() in _LISTS)
+        if not isinstance(value, dict | list) or (isinstance(value, list) and key.lower() in _LISTS)
     }
 
 

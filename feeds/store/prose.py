@@ -54,11 +54,13 @@ def take_heading(text: str, *, at_once: bool = False) -> tuple[str, str]:
     """
     if not _SOME_HEADING.search(text):
         return "", text
-    quiet, last_at, last = True, 0, ""
+    quiet, last_at, last, due = True, 0, "", 0
     for at, line in lines_outside_code(text):
+        quiet = quiet and at == due  # else there is code between
+        due = at + len(line) + 1
         if _ATX.match(line):
             start, title = at, re.sub(r"[ \t]+#+$", "", line.strip()).lstrip("#").strip()
-        elif last and at == last_at + len(last) + 1 and _RULED.match(line) and not _NO_PARAGRAPH.match(last):
+        elif last and last_at + len(last) + 1 == at and _RULED.match(line) and not _NO_PARAGRAPH.match(last):
             start, title = last_at, last.strip()
         else:
             quiet = quiet and (not last or _QUIET.match(last) is not None)
