@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from . import database, resources, urls
 from .catalog import ingest, queries
 from .config.environment import FILE, Environment, find_differences, variable
 from .config.load import Keys, load_config, positions, removed_settings
-from .config.models import Config, feed_path
+from .config.models import Config, Site, Store, feed_path
 from .database import identity, tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
 from .model import FACETS, PLURALS, Problem, Recipient
@@ -31,36 +32,39 @@ from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
 from .runtime import tidy_files
 from .store import git, walk
+from .store.generators import find_site
 from .store.git import Git
-from .store.parse import ParseSettings
+from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
+from .store.portrait import Portrait, StoreFile
 from .syndication import feeds
 from .tokens import Tokens, new_secret
 
 
-def check(environment: Environment) -> list[Problem]:
-    """Return all faults, those of the configuration alone where it cannot be loaded; those of the kind "hint" only advise."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What `check` has found. Problems of the kind "hint" only advise. `ignored`: names in the store that are passed over.
+
+    `portrait` and `site` are None where the store or the configuration cannot be read.
+    """
+
+    problems: tuple[Problem, ...]
+    portrait: Portrait | None = None
+    site: Site | None = None
+    ignored: int = 0
+
+
+def check(environment: Environment) -> Findings:
+    """Return all faults and the portrait of the store; the faults of the configuration alone where it cannot be loaded."""
     hints = [_as_problem(hint, "hint") for hint in (*removed_settings(environment), *find_differences(environment.root / FILE))]
     hints += _check_database(environment)
     hints += _check_secrets(environment)
     try:
         config = load_config(environment)
     except ConfigError as error:
-        return [*map(_as_problem, error.faults), *hints, *_tidy(environment, None)]
-    return [
-        *hints,
-        *_tidy(environment, config),
-        *_check_addresses(environment, config),
-        *_check_git(environment, config),
-        *_check_store(environment, config),
-        *_check_newsletter(environment, config),
-    ]
-
-
-def count_ignored(environment: Environment) -> int:
-    """Return how many names in the store are passed over: hidden ones, and leftovers of editors. 0 where there is no store."""
-    with contextlib.suppress(ConfigError, StoreError):
-        return walk.list_files(os.path.realpath(load_config(environment).site.store)).ignored
-    return 0
+        return Findings((*map(_as_problem, error.faults), *hints, *_tidy(environment, None)))
+    found = _check_store(environment, config)
+    before = (*hints, *_tidy(environment, config), *_check_addresses(environment, config), *_check_git(environment, config))
+    return replace(found, problems=(*before, *found.problems, *_check_newsletter(environment, config)))
 
 
 def _tidy(environment: Environment, config: Config | None) -> Iterator[Problem]:
@@ -132,10 +136,10 @@ def _fault_at(environment: Environment, file: str, keys: Keys, reason: str) -> P
 def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
     """Yield what is wrong with git, without asking the remote."""
     settings = config.site.store_git
-    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store):
+    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store.path):
         return
     try:
-        repository = Git(os.path.realpath(config.site.store))
+        repository = Git(os.path.realpath(config.site.store.path))
         git.head_commit(repository)
         if settings.dates and git.shallow_commits(repository):
             reason = f"store_git.dates: a shallow clone {git.SHALLOW}: git fetch --unshallow"
@@ -167,8 +171,10 @@ def _check_newsletter(environment: Environment, config: Config) -> Iterator[Prob
 def _render_all(environment: Environment, config: Config) -> None:
     """Render a digest and the transactional messages in both languages. Raises Fault and other FeedsErrors."""
     now = int(time.time())
-    demo = config.model_copy(update={"site": config.site.model_copy(update={"store": str(resources.DEMO / "articles")})})
-    with _catalog_of(demo) as connection:
+    demo = config.model_copy(
+        update={"site": config.site.model_copy(update={"store": Store(path=str(resources.DEMO / "articles"))})}
+    )
+    with _catalog_of(demo) as (connection, _files):
         wanted = preview.PreviewRequest(next(iter(config.newsletter.frequencies)), "UTC")
         content = preview.newest_content(connection, demo, wanted, now, after=0)
     tokens = Tokens(new_secret())
@@ -187,28 +193,45 @@ def _render_all(environment: Environment, config: Config) -> None:
             single.notice(kind, mailbox, language, now, link=asked.confirm, address="r***@example.org")
 
 
-def _check_store(environment: Environment, config: Config) -> list[Problem]:
+def _check_store(environment: Environment, config: Config) -> Findings:
     """Read every file of the store into a temporary catalog, and check the moves of feeds against it."""
+    folder = config.site.store.path
     try:
-        with _catalog_of(config) as connection:
+        site = find_site(folder, store_options(config.site.store))
+        config, settings = with_addresses(config, site), ParseSettings.from_config(config, site)
+        with _catalog_of(config, settings) as (connection, files):
             problems, moves = queries.list_problems(connection), list(_check_moves(environment, config, connection))
+        listing = walk.list_files(os.path.realpath(folder), settings.suffixes)
+        passed_over = walk.name_passed_over(os.path.realpath(folder), settings.suffixes)
     except StoreError as error:
-        return [Problem(config.site.store, 0, 0, str(error), "store")]
-    found = [Problem(str(Path(config.site.store, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
-    return [*moves, *found]
+        return Findings((Problem(folder, 0, 0, str(error), "store"),))
+    files += [StoreFile(path, "ignored", reason) for path, reason in passed_over.items()]
+    files += [StoreFile(p.path, "quarantined", p.reason) for p in problems if p.path not in {file.path for file in files}]
+    found = [Problem(str(Path(folder, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
+    notices = [Problem(str(Path(folder, f.path)), 0, 0, notice, "hint") for f in files for notice in f.notices]
+    faults = [Problem(str(Path(site.root or folder)), 0, 0, fault, "store") for fault in site.faults]
+    portrait = Portrait.of(settings, files, listing.unread)
+    return Findings((*moves, *faults, *found, *notices), portrait, config.site, listing.ignored)
 
 
 @contextlib.contextmanager
-def _catalog_of(config: Config) -> Iterator[sa.Connection]:
-    """Yield a temporary catalog of the store. Raises StoreError."""
+def _catalog_of(config: Config, settings: ParseSettings | None = None) -> Iterator[tuple[sa.Connection, list[StoreFile]]]:
+    """Yield a temporary catalog of the store, and what each file of it is. Raises StoreError."""
     engine = database.temporary()
     tables.metadata.create_all(engine)
-    settings, options = ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
+    settings, options = settings or ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
+    files: list[StoreFile] = []
+
+    def note(batches: Iterable[list[ParsedFile]]) -> Iterator[list[ParsedFile]]:
+        for batch in batches:
+            files.extend(map(StoreFile.of, batch))
+            yield batch
+
     try:
         with database.writing(engine) as connection:
-            found = ingest.find_changes(connection, settings)
+            found = ingest.find_changes(connection, settings, now=options.now)
             with ingest.parsing(connection, settings, found, options.now) as parsed:
-                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, parsed, options)
-            yield connection
+                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, note(parsed), options)
+            yield connection, files
     finally:
         engine.dispose()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 import watchfiles
 
+from .catalog import ingest
 from .errors import FeedsError
 from .runtime import Runtime
 
@@ -50,7 +52,7 @@ def watched_folders(runtime: Runtime) -> list[Path]:
     config = None
     with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the database is away
         config = runtime.edition().config
-    folders = [runtime.environment.config_dir, *([Path(config.site.store)] if config else [])]
+    folders = [runtime.environment.config_dir, *([Path(config.site.store.path)] if config else [])]
     return [path for path in folders if path.is_dir()]
 
 
@@ -62,8 +64,10 @@ def changes(runtime: Runtime, report: Callable[[str], None]) -> Iterator[None]:
     try:
         while True:
             yield
-            config = runtime.edition().config
-            changed.wait(config.site.rescan_seconds if config else 30)
+            config, now = runtime.edition().config, time.time()
+            due = runtime.read(ingest.next_due, int(now))  # a file's verdict changes by itself, as an embargo ends
+            seconds = config.site.rescan_seconds if config else 30
+            changed.wait(seconds if due is None else min(seconds, max(due - now, 0.0)))
             changed.clear()
     finally:
         stopped.set()

@@ -28,8 +28,10 @@ from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
+from .store.generators import find_site
 from .store.git import DateChanges
-from .store.parse import ParsedFile, ParseSettings
+from .store.kinds import GeneratorSite
+from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
 from .store.parser_pool import ParserPool
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
@@ -121,7 +123,11 @@ def rescan(
         if pulled:  # the configuration may lie in the same repository
             config, fault = _load_or_keep(environment, stored)
         try:
-            report, dates = _Rescan(engine, config, stored, now, options, progress, started).run()
+            site = find_site(config.site.store.path, store_options(config.site.store))
+            if site.faults and stored.get("generation", "0") != "0":  # half-written, perhaps: what is published stays
+                raise StoreError("; ".join(site.faults))
+            config = with_addresses(config, site)
+            report, dates = _Rescan(engine, config, site, stored, now, options, progress, started).run()
         except StoreError as error:
             values = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: git_status.as_json()}
             faults = "\n".join(filter(None, (str(error), fault)))
@@ -169,6 +175,7 @@ class _Rescan:
 
     engine: sa.Engine
     config: Config
+    site: GeneratorSite
     stored: Mapping[str, str]
     now: int
     options: RescanOptions
@@ -176,7 +183,7 @@ class _Rescan:
     started: float
 
     def run(self) -> tuple[RescanReport, DateChanges]:
-        settings = ParseSettings.from_config(self.config)
+        settings = ParseSettings.from_config(self.config, self.site)
         marks = editions.catalog_marks(self.config, settings)
         hold, known = RemovalHold.from_state(self.stored), self._known_config()
         with contextlib.ExitStack() as stack:
@@ -184,6 +191,7 @@ class _Rescan:
                 found = ingest.find_changes(
                     connection,
                     settings,
+                    now=self.now,
                     everything=self.options.full or self.stored.get("parse") != marks["parse"],
                     mark=self.stored.get("dated", ""),
                     held=hold.mark if hold else "",
@@ -213,7 +221,7 @@ class _Rescan:
     ) -> RescanReport:
         """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
         known = self._known_config()
-        moved = known is not None and known.site.store != self.config.site.store
+        moved = known is not None and known.site.store.path != self.config.site.store.path
         generation = int(self.stored.get("generation", "0")) + 1
         limits, rows = self.config.site.removal, json.loads(self.stored.get(RECENTLY_REMOVED) or "[]")
         # (when, how many articles); none in the future, where a clock was set back.

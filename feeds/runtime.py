@@ -157,7 +157,7 @@ def tidy_files(environment: Environment, config: Config | None) -> list[WideMode
         given += [environment.root / key for key in (config.newsletter.dkim.rsa_key, config.newsletter.dkim.ed25519_key) if key]
         private += [environment.root / config.newsletter.maildir] if config.newsletter.maildir else []
         folders.append(environment.root / config.newsletter.maildir / "tmp")
-        public.add((environment.root / config.site.store).resolve())
+        public.add((environment.root / config.site.store.path).resolve())
     for folder in (*folders, var, *(path for path in var.glob("*") if path.is_dir())):
         remove_leftovers(folder)
     found = [wide for path in dict.fromkeys(path.resolve() for path in private) for wide in narrow(path, public)]

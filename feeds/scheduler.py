@@ -25,7 +25,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from . import counters, database, faults, file_watch, logs, rescan
 from .audience import requests
-from .catalog import queries
+from .catalog import ingest, queries
 from .config import load
 from .config.models import Config
 from .database import identity, jobs
@@ -188,7 +188,7 @@ class Clock:
         self.push.start()
         try:
             while True:
-                self.wake.wait()
+                self.wake.wait(self._seconds_to_due())
                 self.wake.clear()
                 if self.stopped.is_set():
                     break
@@ -201,6 +201,14 @@ class Clock:
             self._parsers.close()
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps mail from beginning another
         return not self._lock_lost
+
+    def _seconds_to_due(self) -> float | None:
+        """Return how long until a file's verdict changes by itself, as an embargo ends; None where none will."""
+        with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the next tick says what is wrong
+            now = self.now()
+            due = self.runtime.read(ingest.next_due, int(now))
+            return None if due is None else min(max(due - now, 0.0), threading.TIMEOUT_MAX)
+        return None
 
     def tick(self) -> int:
         """Rescan once; return the seconds until the next rescan. No fault ends the clock."""

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +25,7 @@ from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
-from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, article_name
+from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, with_id
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
@@ -64,19 +63,22 @@ def find_changes(
     connection: sa.Connection,
     settings: ParseSettings,
     *,
+    now: int,
     everything: bool = False,
     mark: str = "",
     held: str = "",
     exceeded: bool = False,
 ) -> StoreChanges:
-    """Compare the store with the catalog. Reads only. Raises StoreError where there is no store.
+    """Compare the store with the catalog at `now` (UTC seconds). Reads only. Raises StoreError where there is no store.
 
     `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`);
     `exceeded`: read the files again that were too expensive, as the limits have changed.
     """
     root = os.path.realpath(settings.root)
     known: dict[str, Stamp] = dict(fetch_rows(connection, sa.select(files.c.path, files.c.stamp)))
-    listing = list_files(root)
+    listing = list_files(root, settings.suffixes)
+    # What was under embargo, or expires: it is judged again at its second.
+    known |= dict.fromkeys(connection.scalars(sa.select(files.c.path).where(files.c.due <= now)), UNSETTLED)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
     if exceeded:
@@ -147,8 +149,8 @@ def parsing(
     if settings.dates:
         dates = git.read_dates(connection, found.files.to_read)
         dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
-    for path, id in _known_ids(connection, found.files).items():
-        dates[path] = replace(dates.get(path, UNDATED), known_as=id)
+    for path, (id, seen) in _known_files(connection, found.files).items():
+        dates[path] = replace(dates.get(path, UNDATED), known_as=id, seen=seen)
     with contextlib.ExitStack() as stack:
         parsers = parsers or stack.enter_context(ParserPool())
         batches = parsers.parse_all(settings, found.files.to_read, now, workers, dates)
@@ -190,25 +192,31 @@ def apply_changes(
     return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held)
 
 
-def _known_ids(connection: sa.Connection, changes: FileChanges) -> dict[str, str]:
-    """Return path -> id of the articles that were named by their files, whose names changed in nothing but case since.
-
-    A file system or a checkout that folds case, or Unicode's forms, makes no news of an article, and no other address.
-    """
-    ids = _ids_by_path(connection, (*changes.to_read, *changes.removed))
-    gone = {urls.fold(path): ids[path] for path in changes.removed if ids.get(path)}
-    found = {}
-    for path in changes.to_read if ids else ():
-        id, name = ids.get(path) or gone.get(urls.fold(path), ""), article_name(path)
-        if id and id != name and urls.fold(id) in (urls.fold(name), urls.fold(PurePosixPath(path).stem)):
-            found[path] = id
+def next_due(connection: sa.Connection, now: int) -> int | None:
+    """Return the next second after `now` (UTC seconds) at which a verdict changes by itself; None where no file waits for one."""
+    found: int | None = connection.execute(sa.select(sa.func.min(files.c.due)).where(files.c.due > now)).scalar()
     return found
 
 
-def _ids_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, str]:
-    """Return the article that each file was at the last rescan, "" for none; without files that are new."""
-    queries = (sa.select(files.c.path, files.c.article).where(files.c.path.in_(part)) for part in chunks(paths))
-    return {path: article for query in queries for path, article in connection.execute(query)}
+def _known_files(connection: sa.Connection, changes: FileChanges) -> dict[str, tuple[str, int | None]]:
+    """Return path -> id of the article that the file was, and when it was first seen if it says no date.
+
+    A file system or a checkout that folds case, or Unicode's forms, makes no news of an article, and no other address.
+    """
+    known = _files_by_path(connection, (*changes.to_read, *changes.removed))
+    gone = {urls.fold(path): known[path] for path in changes.removed if path in known}
+    found = {}
+    for path in changes.to_read if known else ():
+        if (before := known.get(path) or gone.get(urls.fold(path))) is not None and before != ("", None):
+            found[path] = before
+    return found
+
+
+def _files_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, tuple[str, int | None]]:
+    """Return the article that each file was at the last rescan, "" for none, and `seen`; without files that are new."""
+    c = files.c
+    queries = (sa.select(c.path, c.article, c.seen).where(c.path.in_(part)) for part in chunks(paths))
+    return {path: (article, seen) for query in queries for path, article, seen in connection.execute(query)}
 
 
 class Ingest:
@@ -221,7 +229,9 @@ class Ingest:
         self._removed = set(changes.removed)
         self._deferred: list[ParsedFile] = []
         #: Ids of articles whose file is gone or has become another article, with the path of that file.
-        self._orphans: dict[str, str] = {id: path for path, id in _ids_by_path(connection, changes.removed).items() if id}
+        removed = _files_by_path(connection, changes.removed)
+        self._orphans: dict[str, str] = {id: path for path, (id, _seen) in removed.items() if id}
+        self._moving: dict[str, list[_Moving]] | None = None
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
         self._bitmaps = BitmapWriter(connection)
@@ -261,8 +271,9 @@ class Ingest:
         return held
 
     def _put(self, batch: Sequence[ParsedFile], *, final: bool) -> list[ParsedFile]:
-        owned = _ids_by_path(self.connection, [file.path for file in batch])
+        owned = _files_by_path(self.connection, [file.path for file in batch])
         c = articles.c
+        batch = [self._keep_id(file) if file.path not in owned else file for file in batch]
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
         existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
@@ -272,7 +283,7 @@ class Ingest:
         deferred = []
         for file in batch:
             self._waiting.discard(file.path)
-            before = owned.get(file.path, "")
+            before, _seen = owned.get(file.path, ("", None))
             article = file.result
             if isinstance(article, Problem):
                 rows.add_file(file, before, article)
@@ -288,16 +299,38 @@ class Ingest:
                     deferred.append(file)
                     continue
                 if self._orphans.get(article.id) != current.path:
-                    reason = f"id {article.id} is already used by {current.path}"
-                    rows.add_file(file, before, Problem(file.path, 0, 0, reason, "duplicate"))
-                    if self._orphans.get(before) == file.path:
-                        del self._orphans[before]  # its last good version stays
-                    continue
+                    if not file.names_id:  # of two files that only their names make alike, both are out
+                        article, current = with_id(article, f"{article.id}~{_short_hash(file.path)}"), None
+                    else:
+                        reason = f"id {article.id} is already used by {current.path}"
+                        rows.add_file(file, before, Problem(file.path, 0, 0, reason, "duplicate"))
+                        if self._orphans.get(before) == file.path:
+                            del self._orphans[before]  # its last good version stays
+                        continue
             existing[article.id] = self._accept(rows, article, file.path, current)
             rows.add_file(file, article.id)
         self.terms.flush()
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
+
+    def _keep_id(self, file: ParsedFile) -> ParsedFile:
+        """Return a file that is new with the id of the article that has moved there: same title, same body, of the same time."""
+        article = file.result
+        if file.names_id or not isinstance(article, ParsedArticle) or not self._removed:
+            return file
+        if self._moving is None:
+            self._moving = _moving_articles(self.connection, self._removed)
+        candidates = self._moving.get(article.title, [])
+        for candidate in candidates:
+            is_undated = file.seen is not None and candidate.seen is not None
+            if not is_undated and candidate.published != int(article.published.timestamp()):
+                continue
+            body = sa.select(bodies.c.html).where(bodies.c.article_key == candidate.key)
+            if self.connection.execute(body).scalar() == article.html:
+                candidates.remove(candidate)
+                seen = candidate.seen if is_undated else None
+                return replace(file, result=with_id(article, candidate.id, published=seen), seen=seen)
+        return file
 
     def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""
@@ -421,6 +454,31 @@ class _Known:
     names: Spelled
 
 
+@dataclass(frozen=True, slots=True)
+class _Moving:
+    """An article whose file is gone: perhaps it stands elsewhere now."""
+
+    id: str
+    key: int
+    published: int
+    seen: int | None
+
+
+def _moving_articles(connection: sa.Connection, removed: Iterable[str]) -> dict[str, list[_Moving]]:
+    """Return the articles of removed files by title."""
+    found: dict[str, list[_Moving]] = {}
+    a = articles.c
+    query = sa.select(a.title, a.id, a.key, a.published, files.c.seen).join_from(articles, files, files.c.path == a.path)
+    for part in chunks(sorted(removed)):
+        for title, *known in connection.execute(query.where(a.path.in_(part)).order_by(a.key)):
+            found.setdefault(title, []).append(_Moving(*known))
+    return found
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+
 @dataclass(slots=True)
 class _Rows:
     """What one batch writes."""
@@ -438,7 +496,8 @@ class _Rows:
     def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None) -> None:
         """Add the row of a file that is an article, "" for none; and its problem, or none any more."""
         stamp = file.stamp if file.settled else UNSETTLED
-        self.files.append({"path": file.path, "stamp": stamp, "article": article})
+        row = {"path": file.path, "stamp": stamp, "article": article, "due": file.verdict.due, "seen": file.seen}
+        self.files.append(row)
         if problem is None:
             self.cleared.append(file.path)
         else:

@@ -276,7 +276,7 @@ def _article(site: Site, row: Any, html: str) -> Article:
         published=utc_datetime(row.published),
         updated=utc_datetime(row.updated),
         original=row.original if row.original != url else "",
-        picture=addresses.picture_url(site, row.picture),
+        picture=addresses.picture_url(site, row.picture, url),
         comments=row.comments,
         editor_choice=bool(row.editor_choice),
         terms=_terms(row.terms),

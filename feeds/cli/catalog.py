@@ -26,10 +26,12 @@ from .common import (
 from .documents import COMPRESS, NO_PAGES, TARGET, as_row, export_counts, print_export, unmade_files
 
 if TYPE_CHECKING:
+    from ..config.models import Site
     from ..model import Problem, RescanReport
     from ..rescan import RescanOptions
     from ..runtime import Runtime
     from ..static.export import Report
+    from ..store.portrait import Portrait
 
 
 @click.command()
@@ -168,26 +170,52 @@ def check(config_dir: Path, as_json: bool) -> None:
       feeds check
       feeds check --json | jq -r ".problems[].path"
     """
+    from ..check import Findings
     from ..check import check as find_problems
-    from ..check import count_ignored
     from ..errors import ConfigError
     from ..model import Problem
 
     try:
-        environment = read_environment(config_dir)
-        found, ignored = find_problems(environment), count_ignored(environment)
+        found = find_problems(read_environment(config_dir))
     except ConfigError as error:  # `.env`
-        found, ignored = [Problem(f.path, f.line, f.column, f.reason, "config") for f in error.faults], 0
-    hints = [problem for problem in found if problem.kind == "hint"]
-    problems = [problem for problem in found if problem.kind != "hint"]
+        found = Findings(tuple(Problem(f.path, f.line, f.column, f.reason, "config") for f in error.faults))
+    hints = [problem for problem in found.problems if problem.kind == "hint"]
+    problems = [problem for problem in found.problems if problem.kind != "hint"]
     if as_json:
         noted = {"hints": problem_rows(hints)} if hints else {}
-        print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": ignored, **noted})
+        portrait = found.portrait.as_json(found.site) if found.portrait and found.site else {}
+        print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": found.ignored, **noted, **portrait})
     else:
+        if found.portrait and found.site:
+            _print_portrait(found.portrait, found.site)
         _print_problems([*problems, *hints], err=False)
-        _print_ignored(ignored)
+        _print_ignored(found.ignored)
         echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
+
+
+def _print_portrait(portrait: Portrait, site: Site) -> None:
+    """Print what the store is taken for, so that a publisher sees at a glance whether that is right."""
+    from ..model import FACETS
+
+    found = portrait.settings.site
+    echo(f"store: {found.kind} ({found.why})" if found.why else f"store: {found.kind}")
+    for state, words in (("published", "articles"), ("page", "pages"), ("withheld", "withheld"), ("ignored", "ignored")):
+        if reasons := portrait.count(state):
+            named = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(6) if reason)
+            echo(f"  {sum(reasons.values())} {words}{f' ({named})' if named else ''}")
+    if portrait.unread:
+        echo("  not read: " + ", ".join(f"{number} {suffix}" for suffix, number in sorted(portrait.unread.items())))
+    for facet in FACETS:
+        if terms := portrait.terms(facet):
+            echo(f"  {FACETS[facet].plural}: " + ", ".join(f"{name} {number}" for name, number in terms.most_common(5)))
+    echo(f"  zone of dates that name none: {found.timezone or portrait.settings.timezone}")
+    if samples := portrait.samples(site):
+        echo("  links, to compare with those of the site:")
+        for link in samples:
+            echo(f"    {link}")
+    for line in portrait.advice():
+        echo(f"  missing: {line}")
 
 
 def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:

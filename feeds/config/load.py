@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, str] = {"site.yaml": "site", "feeds.yaml": "feeds", "news
 
 
 def load_config(environment: Environment, texts: Mapping[str, str] | None = None) -> Config:
-    """Return the configuration of the three files. `site.store` is absolute. Raises ConfigError with every fault found.
+    """Return the configuration of the three files. `site.store.path` is absolute. Raises ConfigError with every fault found.
 
     `texts` stand for files, by name: the result is what would be in force if they were written.
     """
@@ -51,8 +51,9 @@ def load_config(environment: Environment, texts: Mapping[str, str] | None = None
         faults.append(Fault("site.yaml", 1, 1, "workers: true needs PostgreSQL, and FEEDS_DATABASE_URL names an SQLite file"))
     if faults or site is None or feeds is None or newsletter is None:
         raise ConfigError(faults)
-    store = overrides.get("store") or str(environment.root / Path(site.store).expanduser())
-    site = site.model_copy(update={**overrides, "store": os.path.normpath(store)})
+    folder = overrides.pop("store", "") or str(environment.root / Path(site.store.path).expanduser())
+    store = site.store.model_copy(update={"path": os.path.normpath(folder)})
+    site = site.model_copy(update={**overrides, "store": store})
     return Config(site=site, feeds=feeds, newsletter=newsletter)
 
 
@@ -213,7 +214,8 @@ def settings_in_force(config: Config, environment: Environment) -> list[Setting]
             values.append((("feeds", index), summary))
         for keys, value in values:
             dotted = ".".join(map(str, keys))
-            over = variable(dotted) if name == "site" and dotted in OVERRIDES and getattr(environment, dotted) else ""
+            setting = dotted.removesuffix(".path")  # of the store
+            over = variable(setting) if name == "site" and setting in OVERRIDES and getattr(environment, setting) else ""
             line = 0 if over else written.get(keys, (0, 0))[0]
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             found.append(Setting(file, dotted, shown, line, over))

@@ -22,8 +22,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     create_model,
+    model_serializer,
     model_validator,
 )
 
@@ -175,6 +177,44 @@ class StoreGit(_Strict):
     dates: bool = False
 
 
+#: What a store can be: the row of `store.kinds.KINDS` of each name, or the one that its files tell.
+StoreKindName = Literal[
+    "auto", "archive", "lctt", "hugo", "jekyll", "hexo", "docusaurus", "astro", "eleventy", "vuepress", "vitepress", "pelican",
+    "obsidian", "plain",
+]  # fmt: skip
+
+
+def _permalink(value: str) -> str:
+    if value and not value.startswith(("/", "http://", "https://")):
+        raise ValueError("expected a pattern that begins with a slash, for example /:year/:month/:slug/")
+    return value
+
+
+class Store(_Strict):
+    """The folder of articles, and what it says otherwise than its kind and its generator's configuration do (docs/stores.md)."""
+
+    path: Annotated[str, Field(min_length=1)] = "demo/articles"
+    kind: StoreKindName = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    fields: Mapping[str, Names] = Field(default_factory=dict)
+    permalink: Annotated[str, AfterValidator(_permalink)] = ""
+    site: OptionalUrl = ""
+    timezone: Annotated[str, AfterValidator(lambda value: value and _zone(value))] = ""
+    future: Literal["hold", "publish"] | None = None
+    languages: Mapping[str, str] = Field(default_factory=dict)
+    pages: Literal["ignore", "publish"] = "ignore"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _as_path(self, write: SerializerFunctionWrapHandler) -> Any:
+        return self.path if self == Store(path=self.path) else write(self)
+
+
 class Parser(_Strict):
     """What one file may cost the process that parses it, before it goes to quarantine."""
 
@@ -213,7 +253,7 @@ class Site(_File):
     rights: str = ""
     icon: OptionalUrl = ""
     logo: OptionalUrl = ""
-    store: Annotated[str, Field(min_length=1)] = "demo/articles"
+    store: Store = Field(default_factory=Store)
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     parser: Parser = Field(default_factory=Parser)
@@ -537,7 +577,7 @@ class Newsletter(_File):
 
 
 class Config(_Strict):
-    """All settings that the processes of one service agree on. `site.store` is absolute."""
+    """All settings that the processes of one service agree on. `site.store.path` is absolute."""
 
     site: Site = Field(default_factory=Site)
     feeds: FeedSettings = Field(default_factory=FeedSettings)

@@ -28,13 +28,18 @@ def _required(kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]], *
 #: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
 state = _table("state", Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
-#: Every file of the store as last seen. `article` is the id of the article it became, empty in quarantine.
+#: Every file of the store as last seen. `article` is the id of the article it became, empty where it is none. UTC seconds, NULL
+#: for none: `due` is when its verdict changes by itself, as an embargo ends; `seen` is when a file was first seen that says no
+#: date, which its article keeps.
 files = _table(
     "files",
     Column("path", Text, primary_key=True),
     Column("stamp", BigInteger, nullable=False),
     Column("article", Text, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Column("seen", BigInteger, nullable=True),
     Index("ix_files_article", "article"),
+    Index("ix_files_due", "due"),
     sqlite_with_rowid=False,
 )
 

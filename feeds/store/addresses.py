@@ -47,8 +47,13 @@ def article_url(site: Site, page: str, permalink: str, id: str) -> str:
     return urls.absolute_url(joined, "") or own
 
 
-def picture_url(site: Site, reference: str) -> str:
-    """Return the address of a picture: `reference` as the header has it, against `image_url`; "" where that makes none."""
+def picture_url(site: Site, reference: str, url: str) -> str:
+    """Return the address of a picture: `reference` against `image_url`, a marked one against that of the article, `url`.
+
+    "" where that makes none.
+    """
+    if reference.startswith(RELATIVE):
+        return urls.absolute_url(reference.removeprefix(RELATIVE), url)
     base = site.image_url or site.base_url
     if reference.startswith("/") and not reference.startswith("//") and "/." not in reference:  # as most are: soon joined
         reference = base[: (base + "/").index("/", len("https://"))] + reference

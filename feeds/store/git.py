@@ -488,7 +488,7 @@ def pull_if_due(
         return replace(before, fault=""), False
     if not at_once and 0 <= now - before.tried < settings.every_seconds:
         return before, False
-    found = pull(config.site.store, settings, stop)
+    found = pull(config.site.store.path, settings, stop)
     if found.fault and stop is not None and stop.is_set():
         return before, False  # the next process begins with this pull
     good = before.pulled if found.fault else now

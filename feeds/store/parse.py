@@ -1,6 +1,7 @@
-"""Parse the files of the store: one file -> ParsedArticle, Problem or draft, whatever the file contains.
+"""Parse the files of the store: one file -> a verdict, and a ParsedArticle or a Problem, whatever the file contains.
 
-Articles are made safe here, once. Only the header fields named here and in `model.FACETS` are looked at.
+The way of a file: `places` (what its path says), `frontmatter` (header and body), `fields` (what the header says), `verdict` (is it
+published), `permalinks` (its address), `dialects` and `markdown` (its body). Articles are made safe here, once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .names import MAX_NAME, read_names
 from .walk import UNSETTLED, Stamp, file_stamp
 
 if TYPE_CHECKING:  # a process that parses does without
-    from ..config.models import Config
+    from ..config.models import Config, Store
 
 #: HTML may be so many times as long as a file may be.
 _MAX_GROWTH = 8
@@ -85,18 +86,39 @@ class ParseSettings:
     dates: bool = False
     kinds: tuple[Plugin, ...] = ()
     extensions: tuple[str, ...] = ()
+    site: GeneratorSite = GeneratorSite("archive")
+    holds_future: bool = True
     limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
     @classmethod
-    def from_config(cls, config: Config) -> ParseSettings:
-        """Return the settings of a configuration. Raises StoreError where an installed kind cannot be loaded."""
+    def from_config(cls, config: Config, found: GeneratorSite | None = None) -> ParseSettings:
+        """Return the settings of a configuration, and of what `find_site` has found, which is looked for if not given.
+
+        Raises StoreError where an installed kind of front matter cannot be loaded.
+        """
         from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
 
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
         extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
         limits = ParserLimits(site.parser.seconds, site.parser.megabytes)
-        return cls(site.store, site.timezone, site.max_file_bytes, site.store_git.dates, kinds, extensions, limits)
+        found = found or find_site(site.store.path, store_options(site.store))
+        # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
+        holds_future = site.store.future == "hold" or (site.store.future is None and found.future is not True)
+        dates = site.store_git.dates
+        return cls(
+            site.store.path, site.timezone, site.max_file_bytes, dates, kinds, extensions, found, holds_future, limits
+        )
+
+    @property
+    def kind(self) -> StoreKind:
+        """The kind of the store."""
+        return KINDS[self.site.kind]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of files end in that are read, in lower case."""
+        return self.kind.suffixes
 
     @property
     def key(self) -> str:
@@ -104,17 +126,52 @@ class ParseSettings:
         return hashlib.sha256(repr((source_key(), self)).encode()).hexdigest()[:16]
 
 
+def store_options(store: Store) -> StoreOptions:
+    """Return what site.yaml says about a store."""
+    fields = tuple((name, tuple(names)) for name, names in store.fields.items())
+    same = (store.kind, store.include, store.exclude, fields, store.permalink, store.site, store.timezone)
+    return StoreOptions(*same, store.future or "", tuple(store.languages.items()), store.pages)
+
+
+def with_addresses(config: Config, site: GeneratorSite) -> Config:
+    """Return the configuration with articles where their own site has them, unless it says itself where they are read."""
+    if not site.base_url or config.site.article_url:
+        return config
+    return config.model_copy(
+        update={"site": config.site.model_copy(update={"article_url": f"{site.base_url}{{permalink}}"})}
+    )
+
+
 # -- files -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the bytes of one file are: `result` is None for what is no article, as `verdict` says.
+
+    `seen` (UTC seconds): when it was first seen, for a file that says no date. `names_id`: its id is not made of its path.
+    `notices`: what in its header could not be used.
+    """
+
+    result: ParsedArticle | Problem | None
+    verdict: Verdict
+    seen: int | None = None
+    names_id: bool = True
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """The result of one file, None for a draft. `settled` is False while it may still be being written, or was unreadable."""
+    """A file as it was read. `settled` is False while it may still be being written, or was unreadable."""
 
     path: str
     stamp: Stamp
     result: ParsedArticle | Problem | None
     settled: bool = True
+    verdict: Verdict = PUBLISHED
+    seen: int | None = None
+    names_id: bool = True
+    notices: tuple[str, ...] = ()
 
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
@@ -123,18 +180,20 @@ UNSETTLED_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class FileDates:
-    """UTC seconds of the first and the last commit of a file; None where no commit says.
+    """UTC seconds of the first and the last commit of a file, None where no commit says; and what the catalog knows of it.
 
-    `known_as`: the id of the article that the file was before its name changed in nothing but case; "" for none.
+    `known_as`: the id of the article that the file is, or was before its name changed in nothing but case; "" for none.
+    `seen`: when the file was first seen, if it says no date.
     """
 
     first: int | None = None
     last: int | None = None
     known_as: str = ""
+    seen: int | None = None
 
     def changed(self, when: int) -> FileDates:
         """Return the dates after a commit at `when` that changed the file."""
-        return FileDates(self.first, max(when, self.last or when))
+        return replace(self, last=max(when, self.last or when))
 
 
 UNDATED = FileDates()

@@ -19,7 +19,8 @@ from ..model import Problem
 Stamp = int  # one column to load and one number to compare for each file
 #: No file has this one, so the next rescan reads it again.
 UNSETTLED: Stamp = -1
-#: Ends of the names of articles, in any case: a suffix in another case is a file that changed its name.
+#: Ends of the names of articles where the kind of the store names no others, in any case: a suffix in another case is a file that
+#: changed its name.
 SUFFIXES = (".md", ".markdown")
 #: Folders, besides hidden ones, that hold nothing that anybody wrote. In lower case.
 _OTHER_FOLDERS = frozenset(
@@ -49,13 +50,14 @@ def file_stamp(status: os.stat_result) -> Stamp:
 class Listing:
     """The files of the store. `unreadable`: files, and folders (with "/" at the end), that must not count as removed.
 
-    `ignored` counts what is hidden or a leftover; a folder counts once.
+    `ignored` counts what is hidden or a leftover; a folder counts once. `unread` counts files with other suffixes, by suffix.
     """
 
     files: dict[str, Stamp] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     ignored: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
 
     def add_problem(self, path: str, reason: str, kind: str) -> None:
         """Note why something that is named like an article is not one."""
@@ -79,8 +81,11 @@ def is_leftover(name: str, *, folder: bool = False) -> bool:
     return _LEFTOVER.match(name) is not None or _MERGED.search(name) is not None
 
 
-def list_files(root: str) -> Listing:
-    """Return all article files below `root` with their stamps. Raises StoreError where the store itself is missing."""
+def list_files(root: str, suffixes: tuple[str, ...] = SUFFIXES) -> Listing:
+    """Return all files below `root` whose names end in one of `suffixes` (lower case), in any case, with their stamps.
+
+    Raises StoreError where the store itself is missing.
+    """
     if not os.path.isdir(root):
         raise StoreError(f"{root}: no such folder; `store` in site.yaml (or FEEDS_STORE) must name the folder of articles")
     found = Listing()
@@ -88,7 +93,7 @@ def list_files(root: str) -> Listing:
     while folders:
         prefix = folders.pop()
         try:
-            _list_folder(root, prefix, found, folders)
+            _list_folder(root, prefix, suffixes, found, folders)
         except OSError as error:  # also in the middle of a listing, where a network disk goes away
             if not prefix:
                 raise StoreError(f"{root}: {error.strerror}") from error
@@ -96,7 +101,7 @@ def list_files(root: str) -> Listing:
     return found
 
 
-def _list_folder(root: str, prefix: str, found: Listing, folders: list[str]) -> None:
+def _list_folder(root: str, prefix: str, suffixes: tuple[str, ...], found: Listing, folders: list[str]) -> None:
     """Add the files of one folder to `found`, and its subfolders to `folders`."""
     files = found.files
     with os.scandir(os.path.join(root, prefix)) as entries:
@@ -111,17 +116,49 @@ def _list_folder(root: str, prefix: str, found: Listing, folders: list[str]) -> 
                     found.add_problem(shown, "the file's name is not UTF-8", "encoding")
                     continue
             try:
-                if name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False) and not _SUSPECT.search(name):
+                if name.endswith(suffixes) and entry.is_file(follow_symlinks=False) and not _SUSPECT.search(name):
                     status = entry.stat(follow_symlinks=False)
                     files[path] = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size))  # as `file_stamp`
                 elif is_leftover(name, folder=(folder := entry.is_dir(follow_symlinks=False))):
                     found.ignored += 1
                 elif folder:
                     folders.append(f"{path}/")
-                elif name.lower().endswith(SUFFIXES):
+                elif name.lower().endswith(suffixes):
                     _add_file(root, path, entry, found)
+                elif (dot := name.rfind(".")) > 0:
+                    suffix = name[dot:].lower()
+                    found.unread[suffix] = found.unread.get(suffix, 0) + 1
             except OSError as error:
                 found.add_unreadable(path, error)
+
+
+#: No more files than so many that are passed over are named.
+MAX_NAMED = 20_000
+#: What lies beside articles in any site, and nobody takes for one.
+_BESIDE = re.compile(
+    r"\.(?:avif|bmp|css|eot|gif|ico|jpe?g|js|map|mp[34]|ogg|otf|pdf|png|scss|svg|ttf|wav|web[mp]|woff2?|xml|zip)$", re.IGNORECASE
+)
+
+
+def name_passed_over(root: str, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
+    """Return path -> reason of files below `root` that `list_files` passes over, besides pictures and the like; at most MAX_NAMED."""
+    found: dict[str, str] = {}
+    for folder, folders, names in os.walk(root):
+        prefix = os.path.relpath(folder, root).replace(os.sep, "/") + "/"
+        prefix = "" if prefix == "./" else prefix
+        outer = next((part for part in prefix.split("/") if part and is_leftover(part, folder=True)), "")
+        folders[:] = sorted(name for name in folders if name not in (".git", ".hg", ".svn"))
+        for name in sorted(names):
+            is_article = name.lower().endswith(suffixes)
+            if outer and is_article:
+                found[prefix + name] = "hidden folder" if outer[0] == "." else "dependency"
+            elif not outer and is_leftover(name):
+                found[prefix + name] = "hidden" if name[0] == "." else "left over by a program"
+            elif not outer and not is_article and not _BESIDE.search(name):
+                found[prefix + name] = f"no article: {os.path.splitext(name)[1] or 'no suffix'}"
+            if len(found) >= MAX_NAMED:
+                return found
+    return found
 
 
 def _add_file(root: str, path: str, entry: os.DirEntry[str], found: Listing) -> None:

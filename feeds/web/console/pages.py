@@ -46,7 +46,7 @@ def accept_removals() -> Answer:
 def quarantine() -> Answer:
     """Files that could not become articles, with the lines around the fault."""
     problems, total, pages = application().runtime.read(reports.read_quarantine, number_arg("page"))
-    store = Path(config().site.store)
+    store = Path(config().site.store.path)
     rows = [(problem, reports.read_excerpt(store, problem.path, problem.line)) for problem in problems]
     return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
 
