@@ -26,6 +26,7 @@ from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
 from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, with_id
+from ..store.places import bundle_folders
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
@@ -45,13 +46,14 @@ MAX_AHEAD = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class StoreChanges:
-    """What a walk of the store found against the catalog."""
+    """What a walk of the store found against the catalog. `bundles`: folders that are one article each (`places.bundle_folders`)."""
 
     files: FileChanges
     problems: tuple[Problem, ...]
     stale_problems: tuple[str, ...]
     ignored: int = 0
     dates: DateChanges = field(default_factory=DateChanges)
+    bundles: frozenset[str] = frozenset()
 
     @property
     def idle(self) -> bool:
@@ -85,11 +87,18 @@ def find_changes(
         known |= {row.path: UNSETTLED for row in rows if row.kind == EXCEEDED and row.path in known}
     dates = git.find_date_changes(connection, root, mark, everything=everything) if settings.dates else DateChanges()
     changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
+    bundles: frozenset[str] = frozenset()
+    if changes.to_read or changes.removed:
+        bundles = bundle_folders(settings.site, listing.files)
+        # What lies in a folder is judged again where the folder becomes one article, or is that no more.
+        other = tuple(f"{folder}/" for folder in bundles ^ bundle_folders(settings.site, known))
+        again += [path for path in listing.files if path.startswith(other)] if other else []
+        changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
     present = listing.files.keys() | {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}
     gone = tuple(sorted(stale - set(changes.removed)))
-    return StoreChanges(changes, tuple(listing.problems), gone, listing.ignored, dates)
+    return StoreChanges(changes, tuple(listing.problems), gone, listing.ignored, dates, bundles)
 
 
 # -- the whole way ---------------------------------------------------------
@@ -151,6 +160,9 @@ def parsing(
         dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
     for path, (id, seen) in _known_files(connection, found.files).items():
         dates[path] = replace(dates.get(path, UNDATED), known_as=id, seen=seen)
+    for path in found.files.to_read if found.bundles else ():
+        if around := frozenset(folder for folder in folders_of(path) if folder in found.bundles):
+            dates[path] = replace(dates.get(path, UNDATED), bundles=around)
     with contextlib.ExitStack() as stack:
         parsers = parsers or stack.enter_context(ParserPool())
         batches = parsers.parse_all(settings, found.files.to_read, now, workers, dates)
@@ -190,6 +202,16 @@ def apply_changes(
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
     changed = ingest.counts != Counts() or options.former is not None
     return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held)
+
+
+def folders_of(path: str) -> Iterator[str]:
+    """Yield the folders around a file, from the inner one.
+
+    >>> list(folders_of("posts/lake/index.md"))
+    ['posts/lake', 'posts']
+    """
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def next_due(connection: sa.Connection, now: int) -> int | None:

@@ -183,13 +183,14 @@ class FileDates:
     """UTC seconds of the first and the last commit of a file, None where no commit says; and what the catalog knows of it.
 
     `known_as`: the id of the article that the file is, or was before its name changed in nothing but case; "" for none.
-    `seen`: when the file was first seen, if it says no date.
+    `seen`: when the file was first seen, if it says no date. `bundles`: folders around it that are one article.
     """
 
     first: int | None = None
     last: int | None = None
     known_as: str = ""
     seen: int | None = None
+    bundles: frozenset[str] = frozenset()
 
     def changed(self, when: int) -> FileDates:
         """Return the dates after a commit at `when` that changed the file."""
