@@ -47,6 +47,7 @@ FACETS: Mapping[str, Facet] = {
         Facet("selector", "selectors", "选题", "Selector", ("selector",), "people", credit=2),
         Facet("reviewer", "reviewers", "校对", "Reviewer", ("reviewer",), "people", credit=4),
         Facet("category", "categories", "分类", "Category", ("category", "categories")),
+        Facet("language", "languages", "语言", "Language", ("lang", "language")),
     )
 }
 PLURALS: Mapping[str, Facet] = {facet.plural: facet for facet in FACETS.values()}

@@ -26,8 +26,8 @@ from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
 from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, with_id
-from ..store.places import bundle_folders
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
+from ..store.places import bundle_folders
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import queries, terms
 from .bitmaps import BitmapWriter
@@ -46,7 +46,7 @@ MAX_AHEAD = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class StoreChanges:
-    """What a walk of the store found against the catalog. `bundles`: folders that are one article each (`places.bundle_folders`)."""
+    """What a walk of the store found against the catalog. `bundles`: folders that are one article (`places.bundle_folders`)."""
 
     files: FileChanges
     problems: tuple[Problem, ...]
@@ -215,7 +215,7 @@ def folders_of(path: str) -> Iterator[str]:
 
 
 def next_due(connection: sa.Connection, now: int) -> int | None:
-    """Return the next second after `now` (UTC seconds) at which a verdict changes by itself; None where no file waits for one."""
+    """Return the next second after `now` (UTC seconds) at which a verdict changes by itself; None where none does."""
     found: int | None = connection.execute(sa.select(sa.func.min(files.c.due)).where(files.c.due > now)).scalar()
     return found
 
@@ -336,7 +336,7 @@ class Ingest:
         return deferred
 
     def _keep_id(self, file: ParsedFile) -> ParsedFile:
-        """Return a file that is new with the id of the article that has moved there: same title, same body, of the same time."""
+        """Return a new file with the id of the article that has moved there: same title, same body, of the same time."""
         article = file.result
         if file.names_id or not isinstance(article, ParsedArticle) or not self._removed:
             return file
@@ -518,7 +518,8 @@ class _Rows:
     def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None) -> None:
         """Add the row of a file that is an article, "" for none; and its problem, or none any more."""
         stamp = file.stamp if file.settled else UNSETTLED
-        row = {"path": file.path, "stamp": stamp, "article": article, "due": file.verdict.due, "seen": file.seen}
+        due = int(file.verdict.due.timestamp()) if file.verdict.due else None
+        row = {"path": file.path, "stamp": stamp, "article": article, "due": due, "seen": file.seen}
         self.files.append(row)
         if problem is None:
             self.cleared.append(file.path)

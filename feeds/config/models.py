@@ -191,7 +191,7 @@ def _permalink(value: str) -> str:
 
 
 class Store(_Strict):
-    """The folder of articles, and what it says otherwise than its kind and its generator's configuration do (docs/stores.md)."""
+    """The folder of articles, and what is said over its kind and its generator's configuration (docs/stores.md)."""
 
     path: Annotated[str, Field(min_length=1)] = "demo/articles"
     kind: StoreKindName = "auto"

@@ -98,6 +98,8 @@ def read_fields(
     date, origin, slug = times.date(wanted)
     title, body = _title(kind, place, header.text(*wanted["title"]), source.body)
     names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
+    if language := _language(site, place, header, wanted["language"]):
+        names["language"] = (language,)
     series = header.first(*wanted["series"])
     flags = _flags(header)
     credited = "credits" in kind.headers and any(name in header.own for name in ("untranslated", "译者"))
@@ -119,7 +121,7 @@ def read_fields(
         aliases=tuple(filter(None, map(markdown.one_line, leaves(header.first(*wanted["aliases"])))))[:_MAX_ALIASES],
         names=names,
         original=_original(site, header, wanted["original"]),
-        language=_language(site, place, header, wanted["language"]),
+        language=language,
         summary=summary,
         excerpt="" if summary or kind.name == "archive" else prose.before_marker(body, separator),
         cover=_cover(header, wanted["cover"]),

@@ -1,7 +1,7 @@
 """Parse the files of the store: one file -> a verdict, and a ParsedArticle or a Problem, whatever the file contains.
 
-The way of a file: `places` (what its path says), `frontmatter` (header and body), `fields` (what the header says), `verdict` (is it
-published), `permalinks` (its address), `dialects` and `markdown` (its body). Articles are made safe here, once.
+The way of a file: `places` (what its path says), `frontmatter` (header and body), `fields` (what the header says), `verdict`
+(is it published), `permalinks` (its address), `dialects` and `markdown` (its body). Articles are made safe here, once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from .. import urls
-from ..model import FACETS, ParsedArticle, Problem
+from ..model import ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
-from .dates import EARLIEST, LATEST, date_of, path_dates, read_date
-from .fields import MAX_SUMMARY, MAX_TITLE, PLACEHOLDERS, unwrap
-from .frontmatter import GROUP, BadFrontMatter, Source, Value, load_kinds, read_source
-from .header_fields import Header, archive_fields, text_of
-from .names import MAX_NAME, read_names
+from .dates import EARLIEST, LATEST, find_zone
+from .fields import MAX_SUMMARY, MAX_TITLE, Fields, read_fields, zone_of
+from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
+from .header_fields import text_of
+from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
+from .names import MAX_NAME
+from .permalinks import address_of
+from .places import place_of
+from .verdict import Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
 if TYPE_CHECKING:  # a process that parses does without
@@ -72,6 +76,10 @@ class ParserLimits:
     megabytes: int = 512
 
 
+#: A store without a generator, in the archive's format.
+ARCHIVE = GeneratorSite("archive")
+
+
 @dataclass(frozen=True, slots=True)
 class ParseSettings:
     """What decides how a file is parsed, besides the code: no address, which `addresses` adds where an article is read.
@@ -86,7 +94,7 @@ class ParseSettings:
     dates: bool = False
     kinds: tuple[Plugin, ...] = ()
     extensions: tuple[str, ...] = ()
-    site: GeneratorSite = GeneratorSite("archive")
+    site: GeneratorSite = ARCHIVE
     holds_future: bool = True
     limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
@@ -97,6 +105,7 @@ class ParseSettings:
         Raises StoreError where an installed kind of front matter cannot be loaded.
         """
         from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
+        from .generators import find_site  # nor of the configuration of generators
 
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
@@ -106,9 +115,7 @@ class ParseSettings:
         # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
         holds_future = site.store.future == "hold" or (site.store.future is None and found.future is not True)
         dates = site.store_git.dates
-        return cls(
-            site.store.path, site.timezone, site.max_file_bytes, dates, kinds, extensions, found, holds_future, limits
-        )
+        return cls(site.store.path, site.timezone, site.max_file_bytes, dates, kinds, extensions, found, holds_future, limits)
 
     @property
     def kind(self) -> StoreKind:
@@ -137,9 +144,7 @@ def with_addresses(config: Config, site: GeneratorSite) -> Config:
     """Return the configuration with articles where their own site has them, unless it says itself where they are read."""
     if not site.base_url or config.site.article_url:
         return config
-    return config.model_copy(
-        update={"site": config.site.model_copy(update={"article_url": f"{site.base_url}{{permalink}}"})}
-    )
+    return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{site.base_url}{{permalink}}"})})
 
 
 # -- files -----------------------------------------------------------------
@@ -158,6 +163,9 @@ class Reading:
     seen: int | None = None
     names_id: bool = True
     notices: tuple[str, ...] = ()
+
+
+PUBLISHED = Verdict("published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,7 @@ class FileDates:
 
     def changed(self, when: int) -> FileDates:
         """Return the dates after a commit at `when` that changed the file."""
-        return replace(self, last=max(when, self.last or when))
+        return dataclasses.replace(self, last=max(when, self.last or when))
 
 
 UNDATED = FileDates()
@@ -202,7 +210,7 @@ NO_DATES: Mapping[str, FileDates] = {}
 
 
 def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates = UNDATED) -> ParsedFile:
-    """Parse one file. `now_ns` (nanoseconds, UTC) decides whether it is settled."""
+    """Parse one file. `now_ns` (nanoseconds, UTC) decides whether it is settled, and what is under embargo."""
     try:
         descriptor = os.open(os.path.join(settings.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
@@ -213,44 +221,72 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
     except OSError as error:
         fault = f"cannot be read: {error.strerror or type(error).__name__}"
     if fault:
-        return ParsedFile(path, UNSETTLED, Problem(path, 0, 0, fault, "unreadable"), settled=False)
-    result = parse_article(settings, path, data, status.st_mtime, dates)
-    return ParsedFile(path, file_stamp(status), result, settled=now_ns - status.st_mtime_ns > UNSETTLED_NS)
+        problem = Problem(path, 0, 0, fault, "unreadable")
+        return ParsedFile(path, UNSETTLED, problem, settled=False, verdict=Verdict("quarantined", fault), seen=dates.seen)
+    read = parse_article(settings, path, data, status.st_mtime, dates, now=now_ns // 1_000_000_000)
+    is_settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
+    return ParsedFile(path, file_stamp(status), read.result, is_settled, read.verdict, read.seen, read.names_id, read.notices)
 
 
 def parse_article(
-    settings: ParseSettings, path: str, data: bytes, mtime: float, dates: FileDates = UNDATED
-) -> ParsedArticle | Problem | None:
-    """Parse the bytes of the file at `path`; None for a draft. Total: never raises for what is in `data`.
+    settings: ParseSettings, path: str, data: bytes, mtime: float, dates: FileDates = UNDATED, *, now: int
+) -> Reading:
+    """Parse the bytes of the file at `path` as they count at `now` (UTC seconds). Total: never raises for what is in `data`.
 
-    Git's dates, then `mtime` (seconds), are the last fallbacks for an article without any date.
+    Git's dates, then `mtime` (seconds) where the file was never seen before, are the last fallbacks for an article without any
+    date.
     """
-    if len(data) > settings.max_bytes:
-        return Problem(path, 0, 0, f"larger than {settings.max_bytes} bytes", "oversized")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        return Problem(path, line, column, "not UTF-8", "encoding")
-    try:
-        source = read_source(text.replace("\r\n", "\n").replace("\r", "\n"), path, load_kinds(settings.kinds))
-        # Hugo marks what must not be published by `draft: true`, Jekyll by `published: false`.
-        if _text(source.fields, "draft").lower() in _YES or _text(source.fields, "published").lower() in _NO:
-            return None
-        return _article(settings, path, source, mtime, dates)
+        place = place_of(settings.site, path, dates.bundles)
+        if place.state in ("ignored", "withheld"):
+            return Reading(None, Verdict(place.state, place.reason), dates.seen)
+        text = _decode(settings, path, data)
+        return _read(settings, place, text, mtime, dates, now)
     except BadFrontMatter as error:
-        return Problem(path, error.line, error.column, error.reason)
+        problem = Problem(path, error.line, error.column, error.reason, error.kind)
     except markdown.TooComplex as error:
-        return Problem(path, 0, 0, str(error))
+        problem = Problem(path, 0, 0, str(error))
     except MemoryError:  # a fault of the process, which has a limit of it
         raise
     except Exception as error:  # the message could quote the file, the type cannot
-        return Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
+        problem = Problem(path, 0, 0, f"could not be read ({type(error).__name__})")
+    return Reading(problem, Verdict("quarantined", problem.reason), dates.seen)
 
 
-_YES = ("true", "yes", "on", "1")
-_NO = ("false", "no", "off")
+def _decode(settings: ParseSettings, path: str, data: bytes) -> str:
+    """Return the text of a file with LF line ends. Raises BadFrontMatter."""
+    if len(data) > settings.max_bytes:
+        raise BadFrontMatter(0, 0, f"larger than {settings.max_bytes} bytes", "oversized")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise BadFrontMatter(line, column, "not UTF-8", "encoding") from None
+
+
+def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates: FileDates, now: int) -> Reading:
+    """Read header and body, judge, and make the article of what is published. Raises BadFrontMatter and TooComplex."""
+    site, kind = settings.site, settings.kind
+    source = read_source(text, place.path, load_kinds(settings.kinds))
+    fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
+    future = "hold" if settings.holds_future else "publish"
+    verdict = judge(place, fields, kind, datetime.fromtimestamp(now, UTC), future=future)
+    if verdict.state == "quarantined":
+        raise BadFrontMatter(1, 1, verdict.reason)
+    if verdict.state != "published":
+        return Reading(None, verdict, dates.seen, notices=fields.notices)
+    published, seen = fields.date or _commit_date(dates.first), None
+    if published is None:
+        # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
+        seen = min(max(int(mtime), 0), int(LATEST.timestamp())) if dates.seen is None else dates.seen
+        published = datetime.fromtimestamp(seen, UTC)
+    article = _article(settings, place, source, fields, dates, published)
+    names_id = kind.identity == "name" or bool(fields.id)
+    return Reading(article, verdict, seen, names_id, fields.notices)
+
+
+# -- articles --------------------------------------------------------------
 
 
 def article_name(path: str) -> str:
@@ -263,49 +299,74 @@ def article_name(path: str) -> str:
     return file.parent.name if file.stem.lower() in ("index", "_index") and file.parent.name else file.stem
 
 
-def _article(settings: ParseSettings, path: str, source: Source, mtime: float, dates: FileDates) -> ParsedArticle:
-    fields = source.fields
-    name = dates.known_as or article_name(path)
-    id = _text(fields, "id")[:MAX_NAME] or markdown.one_line(name) or path
-    permalink = _text(fields, "permalink")
-    permalink = permalink if len(permalink) <= MAX_NAME else ""
-    page = f"/articles/{urls.encode(urls.slug(id))}"
-    html = markdown.render_html(source.body)
-    _check_growth(settings, html, page, permalink)
-    published = _published(settings, fields, path, mtime, dates)
-    title = unwrap(_text(fields, "title")[: 2 * MAX_TITLE])
-    # Entities are the archive's leftovers: they are replaced once.
-    text = _text(fields, "excerpt") or _text(fields, "summary") or _text(fields, "description")
-    summary = markdown.shorten(markdown.one_line(markdown.unescape(text[: 2 * MAX_SUMMARY])), MAX_SUMMARY)
-    pictures = (_text(fields, "largepic"), _text(fields, "pic"))
-    picture = next((one for one in pictures if one and not one.endswith(PLACEHOLDERS)), "")
-    count = fields.get("count")
-    comments = count.get("commentnum") if isinstance(count, dict) else None
-    article = ParsedArticle(
-        id=id,
-        url=page,
-        permalink=permalink,
-        title=markdown.shorten(title, MAX_TITLE) or name,
-        summary=summary or markdown.excerpt(html),
-        html=html,
-        published=published,
-        updated=max(published, _date(settings, fields.get("updated")) or _commit_date(dates.last) or published),
-        original=urls.absolute_url(_text(fields, "fromurl"), ""),
-        picture=_picture(picture),
-        comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
-        editor_choice=_text(fields, "editorchoice").lower() in _YES,
-        names=_names(fields),
-        digest="",
-    )
+def article_id(site: GeneratorSite, kind: StoreKind, place: Place, fields: Fields, known_as: str) -> str:
+    """Return the id of an article: its own, the one that its file has always had, else one made of its path and language.
+
+    What another generator calls an id (`guid`) counts for a new file alone, so that no article changes its id.
+    """
+    own = "id" in kind.fields.get("id", ())
+    if kind.identity == "name":
+        made = article_name(place.path)
+    else:
+        made = place.stem + (f"@{place.language}" if place.language not in ("", site.language) else "")
+    candidates = (fields.id, known_as, made) if own else (known_as, fields.id, made)
+    return next((id for one in candidates if (id := markdown.one_line(one)[:MAX_NAME])), place.path)
+
+
+def with_id(article: ParsedArticle, id: str, *, published: int | None = None) -> ParsedArticle:
+    """Return an article with another id, and another time of publication (UTC seconds) if given."""
+    when = article.published if published is None else datetime.fromtimestamp(published, UTC)
+    changed = dataclasses.replace(article, id=id, url=_page(id), published=when, updated=max(when, article.updated))
+    return _sealed(changed)
+
+
+def _page(id: str) -> str:
+    return f"/articles/{urls.encode(urls.slug(id))}"
+
+
+def _sealed(article: ParsedArticle) -> ParsedArticle:
+    """Return an article with the digest of all that it says."""
     shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name != "digest")
     return dataclasses.replace(article, digest=hashlib.sha256(shown.encode()).hexdigest()[:32])
 
 
-# -- fields: each may be missing, empty or of another type -----------------
+def _article(
+    settings: ParseSettings, place: Place, source: Source, fields: Fields, dates: FileDates, published: datetime
+) -> ParsedArticle:
+    site, kind = settings.site, settings.kind
+    id = article_id(site, kind, place, fields, dates.known_as)
+    zone = find_zone(zone_of(site, kind, place, settings.timezone))
+    permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
+    permalink = permalink if len(permalink) <= MAX_NAME else ""
+    html = markdown.render_html(fields.body)
+    _check_growth(settings, html, _page(id), permalink)
+    # Entities are the archive's leftovers: they are replaced once.
+    summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
+    if not summary and fields.excerpt:
+        summary = markdown.excerpt(markdown.render_html(fields.excerpt))
+    count = source.fields.get("count")
+    comments = count.get("commentnum") if isinstance(count, dict) else None
+    return _sealed(
+        ParsedArticle(
+            id=id,
+            url=_page(id),
+            permalink=permalink,
+            title=markdown.shorten(fields.title, MAX_TITLE) or place.name or id,
+            summary=summary or markdown.excerpt(html),
+            html=html,
+            published=published,
+            updated=max(published, fields.updated or _commit_date(dates.last) or published),
+            original=urls.absolute_url(fields.original, ""),
+            picture=_picture(fields.cover),
+            comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
+            editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
+            names=fields.names,
+            digest="",
+        )
+    )
 
 
-def _text(fields: Mapping[str, Value], name: str) -> str:
-    return text_of(fields.get(name))
+_YES = ("true", "yes", "on", "1")
 
 
 def _picture(reference: str) -> str:
@@ -325,36 +386,8 @@ def _check_growth(settings: ParseSettings, html: str, page: str, permalink: str)
         raise markdown.TooComplex(f"more than {_MAX_GROWTH * settings.max_bytes} bytes as HTML")
 
 
-# -- dates: the header's, else the file's name, else its folder, else its first commit, else its modification time ---
-
-
-def _published(settings: ParseSettings, fields: Mapping[str, Value], path: str, mtime: float, dated: FileDates) -> datetime:
-    if found := _date(settings, fields.get("date")):
-        return found
-    for parts in path_dates(path):
-        if found := date_of(parts, settings.timezone):
-            return found
-    seconds = min(max(int(mtime), 0), int(LATEST.timestamp()))
-    return _commit_date(dated.first) or datetime.fromtimestamp(seconds, UTC)
-
-
 def _commit_date(seconds: int | None) -> datetime | None:
     """A commit can claim any time; the bounds are those of all dates."""
     if seconds is None or not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
         return None
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _date(settings: ParseSettings, value: Value | None) -> datetime | None:
-    return read_date(value, settings.timezone, "archive") if isinstance(value, str) else None
-
-
-def _names(fields: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
-    """Return the names in each facet's first field that has a value."""
-    header = Header(archive_fields(fields), {})
-    found: dict[str, tuple[str, ...]] = {}
-    for facet in FACETS.values():
-        name, value = next(header.all(*facet.fields), ("", None))
-        if names := read_names(value, facet.style, name):
-            found[facet.name] = names
-    return found

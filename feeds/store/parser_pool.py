@@ -28,6 +28,7 @@ from typing import IO, Any, cast
 from ..errors import StoreError
 from ..model import Problem
 from .parse import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile, ParserLimits, ParseSettings, parse_file
+from .verdict import Verdict
 from .walk import UNSETTLED, file_stamp
 
 #: Quarantined for what it cost, not for what it says.
@@ -156,7 +157,7 @@ class _Results(pickle.Unpickler):
     """Reads what a child sends, which may be under the control of a file: no other class than these is made."""
 
     allowed = frozenset(
-        {"feeds.store.parse.ParsedFile", "feeds.model.ParsedArticle", "feeds.model.Problem"}
+        {"feeds.store.parse.ParsedFile", "feeds.model.ParsedArticle", "feeds.model.Problem", "feeds.store.verdict.Verdict"}
         | {f"datetime.{name}" for name in ("datetime", "timedelta", "timezone")}
     )
 
@@ -403,5 +404,6 @@ def _second_try(batch: _Batch, found: list[ParsedFile | _Died], left: float) -> 
             finally:
                 child.end()
                 left -= time.monotonic() - began
-        found[index] = ParsedFile(path, stamp, Problem(path, 0, 0, reason, EXCEEDED), settled)
+        problem, verdict = Problem(path, 0, 0, reason, EXCEEDED), Verdict("quarantined", reason)
+        found[index] = ParsedFile(path, stamp, problem, settled, verdict, dates.seen)
     return left

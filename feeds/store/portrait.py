@@ -42,7 +42,7 @@ class StoreFile:
         return cls(file.path, file.verdict.state, file.verdict.reason, file.notices, article)
 
     def as_row(self, site: Site) -> dict[str, Any]:
-        """Return the row of `feeds check --json`: times in UTC, names as the file writes them, null for what it does not say."""
+        """Return the row of `feeds check --json`: times in UTC, names as written, null for what the file does not say."""
         row: dict[str, Any] = {"state": self.state, "reason": self.reason or None}
         if self.notices:
             row["notices"] = list(self.notices)

@@ -25,6 +25,7 @@ class BadFrontMatter(ValueError):
     line: int
     column: int
     reason: str
+    kind: str = "content"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from ..errors import StoreError
 from ..model import Problem
@@ -19,8 +20,8 @@ from ..model import Problem
 Stamp = int  # one column to load and one number to compare for each file
 #: No file has this one, so the next rescan reads it again.
 UNSETTLED: Stamp = -1
-#: Ends of the names of articles where the kind of the store names no others, in any case: a suffix in another case is a file that
-#: changed its name.
+#: Ends of the names of articles where the kind of the store names no others, in any case: a suffix in another case is a file
+#: that changed its name.
 SUFFIXES = (".md", ".markdown")
 #: Folders, besides hidden ones, that hold nothing that anybody wrote. In lower case.
 _OTHER_FOLDERS = frozenset(
@@ -136,12 +137,13 @@ def _list_folder(root: str, prefix: str, suffixes: tuple[str, ...], found: Listi
 MAX_NAMED = 20_000
 #: What lies beside articles in any site, and nobody takes for one.
 _BESIDE = re.compile(
-    r"\.(?:avif|bmp|css|eot|gif|ico|jpe?g|js|map|mp[34]|ogg|otf|pdf|png|scss|svg|ttf|wav|web[mp]|woff2?|xml|zip)$", re.IGNORECASE
+    r"\.(?:avif|bmp|css|eot|gif|ico|jpe?g|js|map|mp[34]|ogg|otf|pdf|png|scss|svg|ttf|wav|web[mp]|woff2?|xml|zip)$",
+    re.IGNORECASE,
 )
 
 
 def name_passed_over(root: str, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
-    """Return path -> reason of files below `root` that `list_files` passes over, besides pictures and the like; at most MAX_NAMED."""
+    """Return path -> reason of at most MAX_NAMED files that `list_files` passes over, besides pictures and the like."""
     found: dict[str, str] = {}
     for folder, folders, names in os.walk(root):
         prefix = os.path.relpath(folder, root).replace(os.sep, "/") + "/"
@@ -155,7 +157,7 @@ def name_passed_over(root: str, suffixes: tuple[str, ...] = SUFFIXES) -> dict[st
             elif not outer and is_leftover(name):
                 found[prefix + name] = "hidden" if name[0] == "." else "left over by a program"
             elif not outer and not is_article and not _BESIDE.search(name):
-                found[prefix + name] = f"no article: {os.path.splitext(name)[1] or 'no suffix'}"
+                found[prefix + name] = f"no article: {PurePosixPath(name).suffix or 'no suffix'}"
             if len(found) >= MAX_NAMED:
                 return found
     return found
