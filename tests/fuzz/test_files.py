@@ -69,7 +69,7 @@ def is_told(problem: Problem, data: bytes) -> None:
 
 
 def check(data: bytes) -> None:
-    found = parse_article(SETTINGS, "2020/01/1.md", data, 1_600_000_000)
+    found = parse_article(SETTINGS, "2020/01/1.md", data, 1_600_000_000, now=1_700_000_000).result
     if isinstance(found, ParsedArticle):
         is_safe(completed(found))
     elif found is not None:

@@ -18,6 +18,6 @@ def completed(article: ParsedArticle, site: Site = SITE) -> ParsedArticle:
         article,
         url=url,
         html=addresses.complete_links(site, article.html, url),
-        picture=addresses.picture_url(site, article.picture),
+        picture=addresses.picture_url(site, article.picture, url),
         original=article.original if article.original != url else "",
     )
