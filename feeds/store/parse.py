@@ -46,15 +46,15 @@ MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
 
 #: When one of these sources or libraries changes, stores are read again.
 SOURCES = (
-    *("model.py", "urls.py", "store/addresses.py", "store/credits.py", "store/dates.py", "store/field_names.py"),
+    "model.py",
+    "urls.py",
     *(
-        "store/fields.py",
-        "store/frontmatter.py",
-        "store/header_fields.py",
-        "store/header_forms.py",
-        "store/header_languages.py",
+        f"store/{name}.py"
+        for name in (
+            "addresses credits dates field_names fields frontmatter header_fields header_forms header_languages kinds markdown "
+            "names parse permalinks places prose references slugs source url_patterns verdict"
+        ).split()
     ),
-    *("store/kinds.py", "store/markdown.py", "store/names.py", "store/parse.py", "store/prose.py", "store/source.py"),
 )
 LIBRARIES = ("comrak", "nh3", "PyYAML")
 
@@ -268,7 +268,7 @@ def _decode(settings: ParseSettings, path: str, data: bytes) -> str:
 def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates: FileDates, now: int) -> Reading:
     """Read header and body, judge, and make the article of what is published. Raises BadFrontMatter and TooComplex."""
     site, kind = settings.site, settings.kind
-    source = read_source(text, place.path, load_kinds(settings.kinds))
+    source = read_source(text, place.path, select_forms(kind.headers, settings.kinds))
     fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
     future = "hold" if settings.holds_future else "publish"
     verdict = judge(place, fields, kind, datetime.fromtimestamp(now, UTC), future=future)

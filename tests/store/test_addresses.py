@@ -133,7 +133,9 @@ def test_a_body_without_relative_addresses_is_given_as_it_is_kept() -> None:
 def test_a_picture_of_a_header_is_completed_as_an_address_is(written: str, image_url: str) -> None:
     reference = markdown.one_line(written)
     site = Site(image_url=image_url)
-    assert addresses.picture_url(site, reference, "https://example.org/") == (urls.absolute_url(reference, f"{image_url}/") if reference else "")
+    assert addresses.picture_url(site, reference, "https://example.org/") == (
+        urls.absolute_url(reference, f"{image_url}/") if reference else ""
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,7 @@ def test_no_file_is_passed_over_in_silence(name: str, portraits: dict[str, tuple
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "published" in str(expected(name)["files"])])
-def test_only_what_a_publisher_should_mend_is_a_fault(
-    name: str, portraits: dict[str, tuple[Findings, dict[str, Any]]]
-) -> None:
+def test_only_what_a_publisher_should_mend_is_a_fault(name: str, portraits: dict[str, tuple[Findings, dict[str, Any]]]) -> None:
     faults = {problem.path for problem in portraits[name][0].problems if problem.kind not in ("hint",)}
     quarantined = {path for path, file in expected(name)["files"].items() if file["state"] == "quarantined"}
     assert {path for path in faults if path.endswith((".md", ".mdx", ".markdown"))} == {

@@ -202,7 +202,9 @@ def test_a_database_of_another_version_is_read_again_once_and_nothing_of_it_chan
 def test_the_digest_of_an_article_is_made_of_its_content_only() -> None:
     """Of this very article wherever the site is: another digest would publish every article again."""
     text = "---\nid: 7\ntitle: 甲\ndate: '2020-01-02 03:04:05'\ntags: [Linux]\ntranslator: wxy\n---\n正文。\n"
-    found = parse.parse_article(ParseSettings("/s", "Asia/Shanghai", 1 << 20), "2020/01/7.md", text.encode(), 0, now=2_000_000_000).result
+    found = parse.parse_article(
+        ParseSettings("/s", "Asia/Shanghai", 1 << 20), "2020/01/7.md", text.encode(), 0, now=2_000_000_000
+    ).result
     assert isinstance(found, ParsedArticle)
     assert found.digest == "0e35031f125c956108417e126fb57c5c"
 
