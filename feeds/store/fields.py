@@ -50,7 +50,7 @@ class Fields:
     `date_from` is "header", "name", "folder", "git" (the configuration says that history dates files; `date` is None) or "".
     `names` are by facet; `flags` are what may withhold the article, by lower-case name, in normalised text (`verdict.judge`).
     `excerpt` is the Markdown before the mark that ends a summary, which counts where `summary` is "". `body` is without the
-    title that was taken out of it. `headed` says whether the file has a header with fields at all.
+    title that was taken out of it. `headed` says whether the file has a header at all.
     """
 
     title: str = ""
@@ -94,7 +94,7 @@ def read_fields(
     header = Header(own, inherited_fields(site, place))
     wanted = wanted_fields(kind, tuple(overrides.items()))
     notices: dict[str, None] = dict.fromkeys(source.notices)
-    times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, notices)
+    times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, source.lines, notices)
     date, origin, slug = times.date(wanted)
     title, body = _title(kind, place, header.text(*wanted["title"]), source.body)
     names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
@@ -131,7 +131,7 @@ def read_fields(
         body=body,
         notices=tuple(notices),
         unused=header.unused(wanted.known),
-        headed=bool(source.fields),
+        headed=bool(source.fields) or source.form not in ("", "none"),
     )
 
 
@@ -163,6 +163,7 @@ class _Times:
     place: Place
     zone: str
     header: Header
+    lines: Mapping[str, int]
     notices: dict[str, None]
 
     def date(self, wanted: Wanted) -> tuple[datetime | None, str, str]:
@@ -201,8 +202,13 @@ class _Times:
             if found := dates.read_date(text, self.zone, reader):
                 return found, name
             if text.lower() not in _NO_DATES:
-                self.notices[f"{name}: {_EXPECTED}"] = None
+                self.notices[f"{name}: {_EXPECTED}{self.line(name)}"] = None
         return None, ""
+
+    def line(self, name: str) -> str:
+        """Return where a field stands, in words; "" where nobody knows."""
+        field = name.partition(".")[0].lower()
+        return next((f" (line {number})" for key, number in self.lines.items() if key.lower() == field), "")
 
 
 # -- texts ------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +14,17 @@ from hypothesis import strategies as st
 
 from feeds.store.dates import READERS, read_date
 from feeds.store.fields import Fields, read_fields
-from feeds.store.frontmatter import Source, parse_yaml
-from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, SiteLanguage
+from feeds.store.frontmatter import Source, parse_yaml, read_source, select_forms
+from feeds.store.generators import find_site
+from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, SiteLanguage, StoreOptions
 from feeds.store.names import MAX_TERMS
-from feeds.store.places import place_of
+from feeds.store.places import bundle_folders, place_of
 from feeds.store.prose import before_marker, hashtags, take_heading
+from feeds.store.verdict import judge
 
 from ..examples import some
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 ZONE = "Asia/Shanghai"
 PATHS = {
     "jekyll": "_posts/2024-05-06-hello-there.md",
@@ -209,6 +214,9 @@ def test_a_date_that_cannot_be_read_is_a_notice_that_quotes_nothing_and_the_next
     assert fields.date == utc("2020-01-02T16:00:00") and fields.date_from == "header"
     assert len(fields.notices) == 1 and fields.notices[0].startswith("date: cannot be read as a date")
     assert "2020/01" not in fields.notices[0]
+    place = place_of(GeneratorSite("hugo"), "posts/x.md")
+    source = Source({"Date": "soon"}, "", lines={"Date": 3})
+    assert read_fields(GeneratorSite("hugo"), KINDS["hugo"], place, source, ZONE).notices[0].endswith("(line 3)")
     fields = read("plain", "date: in spring", path="notes/2015-03-00-secret.md")
     assert (fields.date, fields.date_from) == (utc("2015-02-28T16:00:00"), "name")
     assert "spring" not in "".join(fields.notices)
@@ -524,6 +532,61 @@ def test_a_cascade_of_hugo_gives_flags_and_the_file_s_own_count_before_them() ->
         "build.list": "always",
     }
     assert read("hugo", "title: x", path="content/notes/a.md", defaults=defaults).flags == {}
+
+
+# -- imitations of real stores -----------------------------------------------------------
+
+#: What the configuration says that is code, where these tests do not read it.
+CODE: dict[str, dict[str, Any]] = {
+    "docusaurus": {"authors": (("gus", "Gus Hale"), ("hana", "Hana Ito"))},
+    "eleventy": {"defaults": (Defaults("content/blog", "", (("tags", "posts"), ("author", "Max Nye"))),)},
+    "pelican": {"defaults": (Defaults("", "", (("author", "Ola Pike"),)),)},
+}
+NAMES_OF = {"tags": "tag", "categories": "category", "authors": "author", "translators": "translator", "reviewers": "reviewer"}
+
+
+@pytest.fixture(scope="session")
+def imitations() -> Path:
+    folder = Path(__file__).parent / "cases"
+    folder = folder if folder.is_dir() else CHECKOUT.parent / "shared" / "cases" / "stores"
+    if not folder.is_dir():
+        pytest.skip("no imitations of stores beside the checkout")
+    return folder
+
+
+def says(fields: Fields, name: str) -> Any:
+    """Return what fields say, in the form of the imitations' expectations."""
+    if facet := NAMES_OF.get(name):
+        return list(fields.names.get(facet, ()))
+    value = getattr(fields, name)
+    return (
+        value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else list(value) if name == "aliases" else value
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["astro", "docusaurus", "eleventy", "gctt-like", "gold-miner-like", "hexo", "hugo", "hugo-bundles-multilingual"],
+        *["hugo-toml", "jekyll", "obsidian", "pelican", "plain-with-readmes", "vuepress"],
+    ],
+)
+def test_the_articles_of_an_imitation_have_the_expected_fields(imitations: Path, name: str) -> None:
+    expected = json.loads((imitations / name / "expected.json").read_text("utf-8"))
+    site = find_site(str(imitations / name), StoreOptions(kind=expected["kind"]))
+    site = dataclasses.replace(site, **CODE.get(site.kind, {}))
+    kind, files = KINDS[site.kind], expected["files"]
+    bundles = bundle_folders(site, files)
+    zone = expected["timezone"].partition(" ")[0]
+    for path, wanted in files.items():
+        if wanted["state"] != "published":
+            continue
+        place, text = place_of(site, path, bundles), (imitations / name / path).read_text("utf-8-sig")
+        fields = read_fields(site, kind, place, read_source(text, path, select_forms(kind.headers)), zone)
+        for key in ("title", "date", "updated", "original", "aliases", *NAMES_OF):
+            if wanted.get(key, "*") != "*" and not str(wanted[key]).startswith("first commit"):
+                assert says(fields, key) == wanted[key], (path, key)
+        assert judge(place, fields, kind, utc("2026-11-30"), future="hold").state == "published", path
 
 
 # -- whatever a file says ---------------------------------------------------------------
