@@ -49,7 +49,7 @@ _LINE = re.compile(
     r"(?P<label>[^\s:：=*_\[\]()<>`#|/]{1,12})[ \t\u3000]*+(?:\*\*|__)?[ \t\u3000]*+"
     r"(?P<sign>[:：=]|(?=\[))[ \t\u3000]*+(?:\*\*|__)?(?P<value>.*)"
 )
-_IN_A_ROW = re.compile(r"(?<=[^\s>*+-])[ \t\u3000]+(?=(?:作者|译者|校对|选题)[^\s：:\[]{0,3}[：:])")
+_IN_A_ROW = re.compile(r"(?<=[^\s>*+-])[\s\u3000,，、]+(?=(?:作者|译者|校对|选题)[^\s：:\[]{0,3}[：:])")
 _BARE_VIA = re.compile(r"via[ \t]+(?P<value><?https?://\S+)", re.IGNORECASE)
 #: Credits of which the label is the link.
 _LINKED_LABEL = re.compile(
@@ -59,7 +59,7 @@ _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<title>\S.*?)(?:[ \t]+#+)?[ \t]*")
 _UNDERLINE = re.compile(r" {0,3}=+[ \t]*")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})")
 _CODE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
-_DEFINITION = re.compile(r" {0,3}\[[^\]]{1,200}\]:[ \t]*\S")
+_DEFINITION = re.compile(r" {0,3}\[[^\]]{1,200}\]:")
 _NOTE = re.compile(
     r"本文由.{0,300}(?:原创编译|翻译|荣誉推出|编译)|如果发现译文存在错误|是一个翻译优质|荣誉推出[。.]?[ \t]*$|"
     r"本译文由|本文由 SwiftGG 翻译组翻译"
@@ -125,6 +125,7 @@ def with_credits(source: Source) -> Source:
     if found is None:
         return source
     said = {_LABELS.get(key, key.lower().removesuffix("s")) for key, value in source.fields.items() if value}
+    said.add("permalink")  # such a file has an address of its own
     fields = {**source.fields, **{key: value for key, value in found.fields.items() if key not in said}}
     if "translator" in said:
         fields.pop("untranslated", None)
@@ -244,7 +245,8 @@ def _tail(lines: list[str], start: int) -> tuple[list[_Credit], set[int]]:
     notes: set[int] = set()
     waiting: set[int] = set()  # blank lines and rules
     others = 0
-    for number in range(len(lines) - 1, max(start, len(lines) - _TAIL) - 1, -1):
+    last = _end_of_text(lines, start, waiting)
+    for number in range(last, max(start, last - _TAIL) - 1, -1):
         line = lines[number]
         if not line.strip(" \t>\u3000"):
             waiting.add(number)
@@ -261,6 +263,8 @@ def _tail(lines: list[str], start: int) -> tuple[list[_Credit], set[int]]:
             removed |= waiting | {number}
             notes |= set() if others else waiting | {number}
             waiting = set()
+        elif found and len(waiting) < 5 and len(line) < 200 and _LINE.fullmatch(line):
+            waiting.add(number)  # another label within the block
         elif found or _CODE.match(line) or others > 5:
             break
         else:
@@ -274,6 +278,18 @@ def _tail(lines: list[str], start: int) -> tuple[list[_Credit], set[int]]:
     if removed and _open_code(lines, min(removed)):
         return [], set()
     return found, removed
+
+
+def _end_of_text(lines: list[str], start: int, blank: set[int]) -> int:
+    """Return the last line before definitions of links; `blank` gets the blank lines right behind it."""
+    last = len(lines) - 1
+    while last > start and (not lines[last].strip() or _DEFINITION.match(lines[last])):
+        if lines[last].strip():
+            blank.clear()
+        else:
+            blank.add(last)
+        last -= 1
+    return last
 
 
 def _open_code(lines: list[str], end: int) -> bool:
@@ -297,7 +313,7 @@ _TARGET = re.compile(r"\]\(<?(?P<url>[^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)")
 _LINKED = re.compile(r"\[([^\[\]]*)\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\]]*\])?")
 _BETWEEN = re.compile(r"[、,，;；|]|[ \t]+(?:/|&|和|与|and)[ \t]+|[ \t]{2,}")
 _CHINESE = re.compile(r"[ \t]*[\u4e00-\u9fff]{2,4}(?:[ \t]+[\u4e00-\u9fff]{2,4})+[ \t]*")
-_ASIDE = re.compile(r"[ \t]*[(（][^()（）]*[)）]?[ \t]*$")
+_ASIDE = re.compile(r"[(（][^()（）]*(?:[)）]|$)")
 
 
 def _fields(found: Iterable[_Credit]) -> tuple[dict[str, Value], str]:
@@ -348,10 +364,10 @@ def _names(value: str) -> Iterator[str]:
         return f"\0{len(links) - 1}\0"
 
     value = re.sub(r"<[^<>]*>|\\(?=[_*\-])", "", value.replace("\0", ""))
-    for part in _BETWEEN.split(_LINKED.sub(keep, value)):
+    named = _LINKED.sub(keep, value)
+    for part in _BETWEEN.split(_ASIDE.sub("", named) if _ASIDE.sub("", named).strip() else named):
         linked = re.findall("\0(\\d+)\0", part)
-        plain = _ASIDE.sub("", part) or part
-        for text in [links[int(one)] for one in linked] if linked else plain.split() if _CHINESE.fullmatch(plain) else [plain]:
+        for text in [links[int(one)] for one in linked] if linked else part.split() if _CHINESE.fullmatch(part) else [part]:
             name = text.strip().strip("*`@。").strip()
             if name and name.lower() not in _PLACEHOLDERS and "://" not in name:
                 yield name

@@ -11,6 +11,7 @@ refused, and every scalar stays text (`No`, `1.10`, `007`). The reasons: deep ne
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -23,6 +24,7 @@ from ..errors import StoreError
 from ..plugins import Plugin, load_plugin
 from .credits import CreditsForm, with_credits
 from .header_forms import BareForm, HexoJsonForm, JsonForm, NoForm, PelicanForm, TomlForm, YamlForm
+from .header_languages import build_yaml, refused
 from .source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
 
 __all__ = [
@@ -55,6 +57,8 @@ def read_source(text: str, path: str, kinds: Sequence[Kind]) -> Source:
             source = kind.read(text, path)
             if any(key in source.body for key in _PRIVATE) and _PRIVATE_LINE.search(source.body):
                 raise BadFrontMatter(1, 1, "header lines outside the front matter (is it damaged?)")
+            if not source.form:
+                return dataclasses.replace(source, form=kind.name)
             return with_credits(source) if _CREDITS_FORM in kinds and source.form in _WITH_CREDITS else source
     tried = [getattr(kind, "expected", f"the kind {kind.name}") for kind in kinds]
     expected = f"{', '.join(tried[:-1])}, or {tried[-1]}" if len(tried) > 1 else "".join(tried)
@@ -83,7 +87,7 @@ class YamlKind:
             end = _FENCE.match(text, at)
         if end is None:
             raise BadFrontMatter(1, 1, "the front matter is not closed by a line of three hyphens (half-written?)")
-        return Source(parse_yaml(text[start : end.start()]), text[end.end() + 1 :])
+        return Source(parse_yaml(text[start : end.start()]), text[end.end() + 1 :], self.name)
 
 
 def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
@@ -94,19 +98,7 @@ def parse_yaml(text: str, *, first_line: int = 2) -> dict[str, Value]:
     """
     if (plain := _read_lines(text)) is not None:
         return plain
-    loader = yaml.CSafeLoader(text)
-    try:
-        return _Builder().build(loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column + 1) if mark else (0, 1)
-        reason = str(error.problem or error.context or "unreadable")  # libyaml names tokens, not content; so do we
-        raise BadFrontMatter(line + first_line, column, f"not YAML: {reason}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.encode()[: error.position].count(b"\n")  # libyaml counts bytes
-        raise BadFrontMatter(line + first_line, 1, "a character that YAML does not allow") from None
-    finally:
-        loader.dispose()
+    return build_yaml(text, first_line, _Builder())
 
 
 # Headers as programs write them, with each scalar on one line: libyaml and its events take four times as long for these.
@@ -173,25 +165,25 @@ class _Builder:
             elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
                 self.end()
             elif kind is yaml.AliasEvent:
-                raise _refused(event, "aliases are not allowed")
+                raise refused(event, "aliases are not allowed")
             elif kind is yaml.DocumentStartEvent and self.inner:
-                raise _refused(event, "a second document")
+                raise refused(event, "a second document")
         if len(self.inner) != 1 or not isinstance(root := self.inner[0], dict):
             raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
         return root
 
     def scalar(self, event: Any) -> None:
         if event.tag is not None:
-            raise _refused(event, "explicit tags are not allowed")
+            raise refused(event, "explicit tags are not allowed")
         if self.skip:
             return
         if type(self.inner) is not dict or self.key is not None:
             self.put(event.value)
             return
         if event.value in self.inner:
-            raise _refused(event, "a key is repeated")
+            raise refused(event, "a key is repeated")
         if event.value == "<<" and event.implicit[0]:
-            raise _refused(event, "merge keys are not allowed")
+            raise refused(event, "merge keys are not allowed")
         self.key = event.value
 
     def put(self, value: Value) -> None:
@@ -203,14 +195,14 @@ class _Builder:
 
     def start(self, event: Any) -> None:
         if event.tag is not None:
-            raise _refused(event, "explicit tags are not allowed")
+            raise refused(event, "explicit tags are not allowed")
         if len(self.stack) + self.skip >= MAX_DEPTH:
-            raise _refused(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise refused(event, f"nested deeper than {MAX_DEPTH} levels")
         if self.skip or (len(self.stack) == 1 and self.key in PRIVATE_KEYS):
             self.skip += 1
             return
         if type(self.inner) is dict and self.key is None:
-            raise _refused(event, "a key must be plain text")
+            raise refused(event, "a key must be plain text")
         self.stack.append((self.inner, self.key))
         self.inner, self.key = ({} if type(event) is yaml.MappingStartEvent else []), None
 
@@ -222,10 +214,6 @@ class _Builder:
         value = self.inner
         self.inner, self.key = self.stack.pop()
         self.put(value)
-
-
-def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=reason, problem_mark=event.start_mark)
 
 
 # -- files of LCTT's own: header lines, a heading, a credit footer ---------
@@ -296,7 +284,7 @@ class LcttKind:
             body = body[heading.end() :]
         if number := _ARTICLE_NUMBER.search(str(fields.get("permalink", ""))):
             fields["id"] = number[1]
-        return Source(fields, body)
+        return Source(fields, body, self.name)
 
 
 # -- the table of kinds ----------------------------------------------------

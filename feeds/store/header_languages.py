@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -36,10 +36,23 @@ def read_yaml(text: str, first_line: int) -> tuple[dict[str, Value], tuple[str, 
     """
     if "\t" in text:  # JavaScript's and Go's readers take tabs as indentation or leave them out
         text = _LEADING_TABS.sub(lambda match: match[0].replace("\t", "  "), text)
-    loader = yaml.CSafeLoader(text)
     builder = _Builder(first_line)
+    fields = build_yaml(text, first_line, builder)
+    return fields, repeated(builder.repeated), builder.lines
+
+
+class YamlBuilder(Protocol):
+    """Builds a mapping from libyaml's events."""
+
+    def build(self, loader: Any) -> dict[str, Value]:
+        """Return the mapping. Raises yaml.MarkedYAMLError."""
+
+
+def build_yaml(text: str, first_line: int, builder: YamlBuilder) -> dict[str, Value]:
+    """Return what a builder makes of a text that begins on a line of the file. Raises BadFrontMatter."""
+    loader = yaml.CSafeLoader(text)
     try:
-        fields = builder.build(loader)
+        return builder.build(loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column + 1) if mark else (0, 1)
@@ -50,7 +63,11 @@ def read_yaml(text: str, first_line: int) -> tuple[dict[str, Value], tuple[str, 
         raise BadFrontMatter(line + first_line, 1, "a character that YAML does not allow") from None
     finally:
         loader.dispose()
-    return fields, repeated(builder.repeated), builder.lines
+
+
+def refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
+    """Return the error that an event is refused with."""
+    return yaml.MarkedYAMLError(problem=reason, problem_mark=event.start_mark)
 
 
 class _Frame:
@@ -90,7 +107,7 @@ class _Builder:
             elif kind is yaml.AliasEvent:
                 self.alias(event)
             elif kind is yaml.DocumentStartEvent and self.stack[0].value:
-                raise _refused(event, "a second document")
+                raise refused(event, "a second document")
         documents = self.stack[0].value
         if not documents or documents[0] == "":
             return {}
@@ -100,7 +117,7 @@ class _Builder:
 
     def scalar(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            raise _refused(event, "explicit tags are not allowed")
+            raise refused(event, "explicit tags are not allowed")
         frame = self.stack[-1]
         if self.skip:
             return
@@ -131,16 +148,16 @@ class _Builder:
 
     def start(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            raise _refused(event, "explicit tags are not allowed")
+            raise refused(event, "explicit tags are not allowed")
         frame = self.stack[-1]
         if len(self.stack) + self.skip > MAX_DEPTH:
-            raise _refused(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise refused(event, f"nested deeper than {MAX_DEPTH} levels")
         private = len(self.stack) == 2 and isinstance(frame.key, str) and frame.key.lower() in PRIVATE_KEYS
         if self.skip or private:
             self.skip += 1
             return
         if type(frame.value) is dict and frame.key is None:
-            raise _refused(event, "a key must be plain text")
+            raise refused(event, "a key must be plain text")
         self.nodes += 1
         self.stack.append(_Frame({} if type(event) is yaml.MappingStartEvent else [], event.anchor, self.nodes))
 
@@ -156,7 +173,7 @@ class _Builder:
             value = {}
             for merged in reversed(frame.merges):  # the first one counts, and the mapping's own keys before all
                 if not isinstance(merged, dict):
-                    raise _refused(event, "a merge key needs mappings")
+                    raise refused(event, "a merge key needs mappings")
                 value.update(merged)
             value.update(frame.value)
             if len(self.stack) == 1:
@@ -169,22 +186,18 @@ class _Builder:
         if self.skip:
             return
         if event.anchor not in self.anchors:
-            raise _refused(event, "an alias of what is not there")
+            raise refused(event, "an alias of what is not there")
         value, size, height = self.anchors[event.anchor]
         self.nodes += size
         self.aliased += size
         if self.aliased > MAX_ALIASED:
-            raise _refused(event, f"aliases of more than {MAX_ALIASED} values")
+            raise refused(event, f"aliases of more than {MAX_ALIASED} values")
         if len(self.stack) + height > MAX_DEPTH + 1:
-            raise _refused(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise refused(event, f"nested deeper than {MAX_DEPTH} levels")
         frame = self.stack[-1]
         if type(frame.value) is dict and frame.key is None:
-            raise _refused(event, "a key must be plain text")
+            raise refused(event, "a key must be plain text")
         self.put(value, height)
-
-
-def _refused(event: Any, reason: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=reason, problem_mark=event.start_mark)
 
 
 # -- TOML and JSON ------------------------------------------------------------
