@@ -13,6 +13,8 @@ from feeds.catalog import queries
 from feeds.feed_formats import load_formats
 from feeds.model import ParsedArticle, Problem
 from feeds.store.fields import MAX_SUMMARY, MAX_TITLE
+from feeds.store.frontmatter import BadFrontMatter, read_source, select_forms
+from feeds.store.kinds import KINDS
 from feeds.store.names import MAX_TERMS
 from feeds.store.parse import ParseSettings, parse_article
 from feeds.syndication import documents, lookup, pages
@@ -23,6 +25,7 @@ from .rounds import fuzz
 
 SETTINGS = ParseSettings("/s", "Asia/Shanghai", 65536)
 ARTICLES = seeds("cases/frontmatter", "cases/bodies", "fuzz/seeds/articles", ending=".md")
+FORMS = seeds("fuzz/seeds/forms", "cases/frontmatter", ending=".md")
 #: What sanitised HTML may do, by the browser's reading of it.
 HARMFUL_TAGS = {
     "script",
@@ -79,6 +82,19 @@ def check(data: bytes) -> None:
 @fuzz(120, data=damaged(ARTICLES))
 def test_damaged_articles_are_safe_or_refused_with_words(data: bytes) -> None:
     check(data)
+
+
+@fuzz(160, data=damaged(FORMS), kind=st.sampled_from(sorted(KINDS)))
+def test_damaged_headers_of_any_kind_are_read_or_refused_with_words(data: bytes, kind: str) -> None:
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        source = read_source(text, "a.md", select_forms(KINDS[kind].headers))
+    except BadFrontMatter as error:
+        assert error.reason and is_legal(error.reason) and 1 <= error.line <= text.count("\n") + 2 and error.column >= 1
+    else:
+        assert source.form and "comments_data" not in source.fields
+        assert all(is_legal(notice) for notice in source.notices)
+        assert not set(source.body) - set(text)
 
 
 @fuzz(60, header=noise(10), body=noise(4))
