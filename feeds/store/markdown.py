@@ -232,6 +232,8 @@ def one_line(text: str) -> str:
     >>> one_line(" a\\u3000\\x00\\u202eb\\n")
     'a b'
     """
+    if text.isprintable():  # neither illegal nor turning, nor a blank but the usual one
+        return " ".join(text.split())
     legal = _ILLEGAL.sub("", text)
     return " ".join((legal if text.isascii() else _TURNING.sub("", legal)).split())
 
