@@ -84,16 +84,21 @@ _RENDER = comrak.RenderOptions()
 _RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 
 
-def render_html(markdown: str) -> str:
+#: Says what an address in a body is: written address, is it a picture's -> address, with a mark where it is relative.
+Resolver = Callable[[str, bool], str]
+
+
+def render_html(markdown: str, resolve: Resolver | None = None) -> str:
     """Return safe HTML of a Markdown body. Raises TooComplex; on any other failure the text comes back escaped, in <pre>.
 
-    Relative addresses are marked: `addresses.complete_links` makes them absolute where it is known what they are relative to.
+    Relative addresses are marked, as `resolve` says if given: `addresses.complete_links` makes them absolute where it is known
+    what they are relative to.
     """
     _check_text(markdown)
     raw = _to_html(markdown)
     _check_html(raw, raw.count("<") > _FEW_TAGS and _FORMATTING.search(markdown) is not None)
     if _may_have_relative(raw, "<" in markdown):
-        return _mark_relative(markdown, raw)
+        return _mark_relative(markdown, raw, resolve)
     clean = _CLEANER.clean(raw)
     # A quick look spares most articles the search for illegal characters, which an entity can make, too.
     data = markdown.encode("utf-8", "surrogatepass")
@@ -193,7 +198,7 @@ def _may_have_relative(raw: str, author_wrote_tags: bool) -> bool:
     return names.count(f"href{quoted}") + names.count(f"src{quoted}") > sum(map(raw.count, _ADDRESSES))
 
 
-def _mark_relative(markdown: str, raw: str) -> str:
+def _mark_relative(markdown: str, raw: str, resolve: Resolver | None) -> str:
     """Return `raw` made safe, with a mark before each address that may be relative.
 
     A mark is illegal in XML, so nothing that an author writes leaves one; until all that is illegal has gone, a hash stands for
@@ -204,6 +209,9 @@ def _mark_relative(markdown: str, raw: str) -> str:
     def mark(tag: str, attribute: str, value: str) -> str:
         if attribute not in ("href", "src") or value.startswith(("http://", "https://", "mailto:")):
             return value
+        if resolve is not None:
+            found = resolve(value, tag == "img")
+            return f"{own}r{found.removeprefix(RELATIVE)}" if found.startswith(RELATIVE) else found
         rooted = tag == "img" and value.startswith("/") and not value.startswith("//")
         return f"{own}{'p' if rooted else 'r'}{value}"
 

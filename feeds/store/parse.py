@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from .. import urls
 from ..model import ParsedArticle, Problem
@@ -142,7 +143,7 @@ def store_options(store: Store) -> StoreOptions:
 
 def with_addresses(config: Config, site: GeneratorSite) -> Config:
     """Return the configuration with articles where their own site has them, unless it says itself where they are read."""
-    if not site.base_url or config.site.article_url:
+    if site.kind == "archive" or config.site.article_url:
         return config
     return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{site.base_url}{{permalink}}"})})
 
@@ -155,7 +156,7 @@ class Reading:
     """What the bytes of one file are: `result` is None for what is no article, as `verdict` says.
 
     `seen` (UTC seconds): when it was first seen, for a file that says no date. `names_id`: its id is not made of its path.
-    `notices`: what in its header could not be used.
+    `notices`: what in its header could not be used. `aliases`: addresses that it had before.
     """
 
     result: ParsedArticle | Problem | None
@@ -163,6 +164,7 @@ class Reading:
     seen: int | None = None
     names_id: bool = True
     notices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 PUBLISHED = Verdict("published")
@@ -180,6 +182,7 @@ class ParsedFile:
     seen: int | None = None
     names_id: bool = True
     notices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
@@ -225,7 +228,8 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
         return ParsedFile(path, UNSETTLED, problem, settled=False, verdict=Verdict("quarantined", fault), seen=dates.seen)
     read = parse_article(settings, path, data, status.st_mtime, dates, now=now_ns // 1_000_000_000)
     is_settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
-    return ParsedFile(path, file_stamp(status), read.result, is_settled, read.verdict, read.seen, read.names_id, read.notices)
+    stamp, known = file_stamp(status), (read.verdict, read.seen, read.names_id, read.notices, read.aliases)
+    return ParsedFile(path, stamp, read.result, is_settled, *known)
 
 
 def parse_article(
@@ -283,7 +287,7 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         published = datetime.fromtimestamp(seen, UTC)
     article = _article(settings, place, source, fields, dates, published)
     names_id = kind.identity == "name" or bool(fields.id)
-    return Reading(article, verdict, seen, names_id, fields.notices)
+    return Reading(article, verdict, seen, names_id, fields.notices, fields.aliases)
 
 
 # -- articles --------------------------------------------------------------
@@ -338,7 +342,8 @@ def _article(
     zone = find_zone(zone_of(site, kind, place, settings.timezone))
     permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
-    html = markdown.render_html(fields.body)
+    links = _Links(settings, place, permalink)
+    html = markdown.render_html(fields.body, links.resolve if kind.name != "archive" else None)
     _check_growth(settings, html, _page(id), permalink)
     # Entities are the archive's leftovers: they are replaced once.
     summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
@@ -357,7 +362,7 @@ def _article(
             published=published,
             updated=max(published, fields.updated or _commit_date(dates.last) or published),
             original=urls.absolute_url(fields.original, ""),
-            picture=_picture(fields.cover),
+            picture=_picture(fields.cover) if kind.name == "archive" else links.picture(fields.cover),
             comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
             names=fields.names,
@@ -367,6 +372,63 @@ def _article(
 
 
 _YES = ("true", "yes", "on", "1")
+#: How many links of one article to other articles are followed to their files, and how much of such a file is read.
+_MAX_FOLLOWED, _MAX_HEADER = 100, 65_536
+
+
+class _Links:
+    """What the links and pictures of one article lead to, by the rules of its generator."""
+
+    def __init__(self, settings: ParseSettings, place: Place, address: str) -> None:
+        self.settings, self.place, self.address = settings, place, address
+        self._followed: dict[str, str] = {}
+
+    def resolve(self, written: str, is_picture: bool) -> str:
+        """Return an address: absolute, or marked as relative to that of the article."""
+        site = self.settings.site
+        found = resolve_reference(site, self.settings.kind, self.place, self.address, written, is_picture)
+        if found.kind == "absolute":
+            return found.path
+        if found.kind == "article" and (address := self._address_of(found.path)):
+            return (address if "://" in address else f"{addresses.RELATIVE}{address}") + found.mark
+        if found.kind == "site" and is_picture and not site.base_url:  # `image_url` may know
+            return f"{addresses.PICTURE}{found.path}" if found.path.startswith("/") else found.path
+        return f"{addresses.RELATIVE}{found.path if found.kind == 'site' else written}"
+
+    def picture(self, written: str) -> str:
+        """Return the picture that stands for the article: absolute, marked as relative to the article, or for `image_url`."""
+        found = resolve_reference(self.settings.site, self.settings.kind, self.place, self.address, written, True)
+        if found.kind == "site" and self.settings.site.base_url:
+            return f"{addresses.RELATIVE}{found.path}"
+        return _picture(found.path) if found.kind in ("site", "absolute") else ""
+
+    def _address_of(self, path: str) -> str:
+        """Return the address of another article of the store, from the root of the host; "" where that is not known."""
+        if path not in self._followed and len(self._followed) < _MAX_FOLLOWED:
+            self._followed[path] = _find_address(self.settings, path)
+        return self._followed.get(path, "")
+
+
+def _find_address(settings: ParseSettings, path: str) -> str:
+    """Return where the article in a file of the store has its page on the site; "" where it has none, or cannot be read."""
+    site, kind = settings.site, settings.kind
+    root = os.path.realpath(settings.root)
+    target = os.path.realpath(os.path.join(root, path))
+    if not site.base_url or os.path.commonpath([root, target]) != root or not target.lower().endswith(kind.suffixes):
+        return ""
+    if not os.path.isfile(target):
+        return ""
+    try:
+        with open(target, "rb") as file:
+            text = file.read(_MAX_HEADER).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+        place = place_of(site, path)
+        source = read_source(text, path, select_forms(kind.headers, settings.kinds))
+        fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
+    except (OSError, BadFrontMatter):
+        return ""
+    zone = find_zone(zone_of(site, kind, place, settings.timezone))
+    address = address_of(site, kind, place, fields, zone=zone, header=source.fields)
+    return urlsplit(site.base_url).path + address if address.startswith("/") else address
 
 
 def _picture(reference: str) -> str:

@@ -32,6 +32,7 @@ class StoreFile:
     reason: str
     notices: tuple[str, ...] = ()
     article: ParsedArticle | None = None
+    aliases: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, file: ParsedFile) -> StoreFile:
@@ -39,7 +40,7 @@ class StoreFile:
         if isinstance(file.result, Problem):
             return cls(file.path, "quarantined", file.result.reason, file.notices)
         article = replace(file.result, html="") if file.result is not None else None
-        return cls(file.path, file.verdict.state, file.verdict.reason, file.notices, article)
+        return cls(file.path, file.verdict.state, file.verdict.reason, file.notices, article, file.aliases)
 
     def as_row(self, site: Site) -> dict[str, Any]:
         """Return the row of `feeds check --json`: times in UTC, names as written, null for what the file does not say."""
@@ -58,6 +59,7 @@ class StoreFile:
                 "picture": addresses.picture_url(site, article.picture, link_of(site, article)) or None,
                 "original": article.original or None,
                 "id": article.id,
+                "aliases": list(self.aliases),
             }
         return row
 

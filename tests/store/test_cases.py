@@ -34,7 +34,10 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Findi
         folder = site.root / name
         shutil.copytree(CASES / name, folder)
         (folder / "expected.json").unlink()
-        site.settle("site.yaml", store=str(folder), article_url="", image_url="")
+        # What has no generator has the zone of this service; the others have their own, whatever this one's is.
+        wanted = expected(name)
+        zone = wanted["timezone"] if wanted["kind"] in ("auto", "plain", "obsidian") else "Asia/Tokyo"
+        site.settle("site.yaml", store=str(folder), article_url="", image_url="", timezone=zone)
         said = check.check(site.environment)
         assert said.portrait and said.site, (name, said.problems)
         found[name] = (said, said.portrait.as_json(said.site))
