@@ -31,6 +31,7 @@ from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
 from .names import MAX_NAME
 from .permalinks import address_of
 from .places import place_of
+from .references import resolve_reference
 from .verdict import Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
