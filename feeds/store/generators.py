@@ -14,6 +14,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from .configurations import list_names, read_text
+from .generator_code import READERS as CODE_READERS
 from .generator_files import read_hexo, read_jekyll, read_obsidian
 from .hugo_files import read_hugo
 from .kinds import KINDS, Defaults, GeneratorSite, PathRule, SiteLanguage, StoreOptions
@@ -22,7 +23,7 @@ from .site_values import clean_folder, language_tag, site_address
 #: A reader of what a generator says about the site in a folder.
 Reader = Callable[[str], GeneratorSite]
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {"hexo": read_hexo, "jekyll": read_jekyll, "hugo": read_hugo, "obsidian": read_obsidian}
+    {"hexo": read_hexo, "jekyll": read_jekyll, "hugo": read_hugo, "obsidian": read_obsidian, **CODE_READERS}
 )
 
 

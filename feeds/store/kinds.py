@@ -369,6 +369,7 @@ _ROWS = (
         outside="outside the input folder",
         otherwise="dated",
         tagged=True,
+        undated_reason="page",
         dates=(
             r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)-(?P<rest>[^/]+)$",
             r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
