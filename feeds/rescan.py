@@ -36,8 +36,8 @@ from .store.parser_pool import ParserPool
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
 
-#: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted.
-HELD, RECENTLY_REMOVED, ACCEPTED = "held", "removed_lately", "removals_accepted"
+#: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted, the kind of the store.
+HELD, RECENTLY_REMOVED, ACCEPTED, KIND = "held", "removed_lately", "removals_accepted", "store_kind"
 
 
 def check_marks(connection: sa.Connection) -> None:
@@ -123,7 +123,7 @@ def rescan(
         if pulled:  # the configuration may lie in the same repository
             config, fault = _load_or_keep(environment, stored)
         try:
-            site = find_site(config.site.store.path, store_options(config.site.store))
+            site = _find_site(config, stored)
             if site.faults and stored.get("generation", "0") != "0":  # half-written, perhaps: what is published stays
                 raise StoreError("; ".join(site.faults))
             config = with_addresses(config, site)
@@ -140,6 +140,19 @@ def rescan(
         values[git.STATE_NAME] = git_status.as_json()
         _record(engine, values, now, done, fault, report.seconds)
     return report
+
+
+def _find_site(config: Config, stored: Mapping[str, str]) -> GeneratorSite:
+    """Return what kind of store there is: the one that it was before, unless a generator's own files say otherwise."""
+    folder, options = config.site.store.path, store_options(config.site.store)
+    site = find_site(folder, options)
+    known = json.loads(stored.get(KIND) or "{}")
+    if options.kind != "auto" or site.sources or known.get("path") != folder or known["kind"] == site.kind:
+        return site
+    return replace(
+        find_site(folder, replace(options, kind=known["kind"])),
+        why="it has been one before; no generator's file says otherwise",
+    )
 
 
 def _load_or_keep(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
@@ -250,6 +263,8 @@ class _Rescan:
         marks |= {HELD: self._hold(taken, report.articles), RECENTLY_REMOVED: json.dumps(recently)}
         if self.stored.get(ACCEPTED):  # an acceptance that was given meanwhile is the next rescan's
             marks[ACCEPTED] = ""
+        if found.files.to_read:  # of an empty folder nothing is known
+            marks[KIND] = json.dumps({"path": self.config.site.store.path, "kind": self.site.kind})
         editions.save_state(connection, marks)
         return report
 

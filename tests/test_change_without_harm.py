@@ -339,7 +339,7 @@ def test_moves_that_lead_nowhere_are_refused_with_their_place(site: Any, three: 
 
 def test_check_names_a_move_to_a_feed_that_does_not_exist(site: Any, three: Readers) -> None:
     site.set("feeds.yaml", "moved:\n  tags/a: tags/Linux\n  tags/b: tags/Nothing\n  feeds/x: feeds/kernel\n  tags/c: tags/a\n")
-    found = [(problem.line, problem.column, problem.reason) for problem in check.check(site.runtime.environment)]
+    found = [(problem.line, problem.column, problem.reason) for problem in check.check(site.runtime.environment).problems]
     assert found == [
         (3, 11, "moved: 'tags/b' goes to 'tags/Nothing', and no feed is there"),
         (4, 12, "moved: 'feeds/x' goes to 'feeds/kernel', and no feed is there"),

@@ -325,6 +325,12 @@ def with_id(article: ParsedArticle, id: str, *, published: int | None = None) ->
     return _sealed(changed)
 
 
+def _name_of(place: Place, known_as: str) -> str:
+    """Return the name of a file in the spelling that it had first, where only its case has changed since."""
+    name, known = article_name(place.path), known_as.rpartition("/")[2]
+    return known if urls.fold(known) == urls.fold(name) else name
+
+
 def _page(id: str) -> str:
     return f"/articles/{urls.encode(urls.slug(id))}"
 
@@ -341,7 +347,10 @@ def _article(
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
     zone = find_zone(zone_of(site, kind, place, settings.timezone))
-    permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
+    if kind.name == "archive":  # joined with `article_url` as it is written
+        permalink = fields.address
+    else:
+        permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
     links = _Links(settings, place, permalink)
     html = markdown.render_html(fields.body, links.resolve if kind.name != "archive" else None)
@@ -357,7 +366,7 @@ def _article(
             id=id,
             url=_page(id),
             permalink=permalink,
-            title=markdown.shorten(fields.title, MAX_TITLE) or place.name or id,
+            title=markdown.shorten(fields.title, MAX_TITLE) or _name_of(place, dates.known_as) or id,
             summary=summary or markdown.excerpt(html),
             html=html,
             published=published,

@@ -143,7 +143,7 @@ def test_an_expired_certificate_of_the_mail_server(site: Any, now: Now, tmp_path
         assert server.taken == [] and statuses(site) == {"pending": PEOPLE}
         [problem] = problems(said)
         assert "certificate has expired" in problem["fault"], "said once"
-        assert any("certificate has expired" in problem.reason for problem in check.check(site.runtime.environment))
+        assert any("certificate has expired" in problem.reason for problem in check.check(site.runtime.environment).problems)
     certificate.write_bytes(make_certificate())
     with serving(port=port, options={"tls_context": context(certificate), "require_starttls": True}) as server:
         tick(post, now, 1)

@@ -44,7 +44,7 @@ def test_a_broken_configuration_keeps_the_last_good_one(site: Any, make_house: C
     with house.readers() as readers:
         site.set("feeds.yaml", good + "feeds: [{name: [}]\n")
         house.wait(lambda: "config_refused" in house.log())
-        [problem] = check.check(site.runtime.environment)
+        [problem] = check.check(site.runtime.environment).problems
         assert f"{problem.path}:{problem.line}:" in house.log() and problem.path.endswith("feeds.yaml")
         assert house.everything() == expected
     assert set(readers.statuses) == {200} and readers.wrong == [] and readers.unanswered == 0

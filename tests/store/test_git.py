@@ -356,7 +356,7 @@ def test_without_git_the_store_is_published_as_it_is(site: Any, store: Repositor
     monkeypatch.setenv("PATH", str(site.root))
     assert fault(site) == "git is not installed, or not in PATH"
     assert titles(site) == {"The first"}
-    assert ["git is not installed" in problem.reason for problem in check_.check(site.runtime.environment)] == [True]
+    assert ["git is not installed" in problem.reason for problem in check_.check(site.runtime.environment).problems] == [True]
 
 
 def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: Repository, text_of: Any) -> None:
@@ -367,7 +367,7 @@ def test_a_lock_left_behind_is_named(site: Any, shared: Shared, store: Repositor
 
 def test_check_finds_nothing_to_say_of_a_good_clone(site: Any, store: Repository) -> None:
     use(site, pull=True, dates=True)
-    assert check_.check(site.runtime.environment) == []
+    assert check_.check(site.runtime.environment).problems == ()
 
 
 def test_status_tells_commit_and_last_pull_in_text_and_json(site: Any, store: Repository) -> None:
@@ -784,7 +784,7 @@ def test_the_oldest_commit_of_a_shallow_clone_dates_nothing_and_that_is_said(sit
     assert dates(site)["a"] == (START + 90 * DAY, START + 90 * DAY), "a change before publication does not count"
     assert repository(site)["shallow"] is True
     assert "a shallow clone, which dates nothing" in feeds("status", "--config", site.config_dir).stdout
-    [problem] = check_.check(site.runtime.environment)
+    [problem] = check_.check(site.runtime.environment).problems
     assert problem.reason.startswith("store_git.dates: a shallow clone") and "git fetch --unshallow" in problem.reason
     Repository(site.root / "archive").git("fetch", "--quiet", "--unshallow")
     site.rescan()
