@@ -379,7 +379,8 @@ NAMES = {
 }
 KEYS = st.sampled_from(
     "url site base baseUrl i18n locales defaultLocale localeConfigs presets plugins blog path routeBasePath id dir input "
-    "output data collections loader theme encrypt config rewrites srcDir srcExclude cleanUrls sitemap hostname directories dirname "
+    "output "
+    "data collections loader theme encrypt config rewrites srcDir srcExclude cleanUrls sitemap hostname directories dirname "
     "dest tags author pathPrefix trailingSlash build format PATH ARTICLE_PATHS PAGE_PATHS TIMEZONE EXTRA_PATH_METADATA "
     "DEFAULT_METADATA SITEURL".split()
 )

@@ -189,10 +189,10 @@ def test_a_module_that_is_meant_to_harm_is_read_to_its_end(source: str) -> None:
 
 FRAGMENTS = st.sampled_from(
     [
-        *r"export default |const a = |module.exports = |=>|(|)|{|}|[|]|`|${|'|/|*|//|/*|*/|\\|,|:|?|...|.|a|b: |1|as |async ".split(
+        *r"export default |const a = |module.exports = |=>|(|)|{|}|[|]|`|${|'|/|*|//|/*|*/|\\|,|:|?|...|.|a|b: |1|as ".split(
             "|"
         ),
-        *"function |return |typeof |<|>|=|!|&&|new |export |true|中|import {a} from './b'".split("|"),
+        *"async |function |return |typeof |<|>|=|!|&&|new |export |true|中|import {a} from './b'".split("|"),
         *('"', "||", "\n", "\ud800", "\0"),
     ]
 )
