@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feeds.plugins import find_plugins
-from feeds.store.frontmatter import load_kinds
+from feeds.store.frontmatter import load_kinds, select_forms
 
 from ..conftest import PARSERS
 
@@ -44,3 +44,4 @@ def forget() -> None:
     sys.modules.pop("acme_toml", None)
     find_plugins.cache_clear()
     load_kinds.cache_clear()
+    select_forms.cache_clear()
