@@ -76,7 +76,7 @@ def member(value: Value, *names: str) -> Value:
 
 
 def as_flag(value: Value) -> bool | None:
-    """Return a truth value, None for what is none."""
+    """Return a truth value, None for anything else."""
     text = value.strip().lower() if isinstance(value, str) else ""
     return True if text in ("true", "yes", "on", "1") else False if text in ("false", "no", "off", "0") else None
 

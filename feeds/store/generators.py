@@ -43,11 +43,12 @@ def _find(folder: str, wanted: str) -> GeneratorSite:
     if here and (here[0] != "obsidian" or wanted == "obsidian"):
         return _read(folder, folder, *here)
     if wanted in ("auto", "archive", "lctt", "plain"):
-        kind, why = _sampled(folder) if wanted == "auto" else (wanted, "site.yaml says so")
+        kind, why, identity = _sampled(folder) if wanted in ("auto", "lctt") else ("", "", "")
+        kind, why = (kind, why) if wanted == "auto" else (wanted, "site.yaml says so")
         if kind == "lctt" and wanted == "auto" and _sampled(folder.rpartition("/")[0])[0] == "archive":
-            kind, why = "archive", "the folder above is an archive"
+            kind, why, identity = "archive", "the folder above is an archive", ""
         if kind:
-            return _without_generator(folder, kind, why)
+            return _without_generator(folder, kind, why, identity)
     for above in _folders_above(folder):
         if found := _marker(above, wanted):
             site = _read(above, folder, *found)
@@ -229,26 +230,34 @@ _CREDITS = re.compile(r"^[>*\s-]{0,8}(?:原文地址|原文链接|首发于|已�
 _STAGES = ("sources", "source", "translating", "translated", "reviewed", "reviewing", "proofreading")
 
 
-def _sampled(folder: str) -> tuple[str, str]:
-    """Return the archive's kind or a translation project's, and why; "" where a sample of articles shows neither."""
+def _sampled(folder: str) -> tuple[str, str, str]:
+    """Return the archive's kind or a translation project's, why, and what identifies articles where the kind says otherwise.
+
+    All are "" where a sample of articles shows neither. Only LCTT's own files have names that are unlike in all folders.
+    """
     seen: Counter[str] = Counter()
     for text in _sample(folder):
         seen["all"] += 1
         if text.startswith("---") and _ARCHIVE.search(text[: text.find("\n---", 3)]):
             seen["archive"] += 1
-        elif _LCTT_LINE.match(text) or (_VIA.search(text) and _TRANSLATOR.search(text)):
+        elif _LCTT_LINE.match(text):
             seen["lctt"] += 1
-        elif _CREDITS.search(text[:2000]) and _TRANSLATOR.search(text):
+        elif _TRANSLATOR.search(text) and (_VIA.search(text) or _CREDITS.search(text[:2000])):
             seen["credits"] += 1
     credits = seen["lctt"] + seen["credits"]
     if seen["archive"] and seen["archive"] * 4 >= seen["all"] and seen["archive"] >= credits:
         return (
             "archive",
             f"{seen['archive']} of {seen['all']} files in a sample have the archive's fields (count, comments_data)",
+            "",
         )
     if credits and credits * 4 >= seen["all"]:
-        return "lctt", f"{credits} of {seen['all']} files in a sample have the credits of a translation project"
-    return "", ""
+        return (
+            "lctt",
+            f"{credits} of {seen['all']} files in a sample have the credits of a translation project",
+            ("path" if seen["credits"] > seen["lctt"] else ""),
+        )
+    return "", "", ""
 
 
 def _sample(folder: str) -> Iterator[str]:
@@ -269,9 +278,9 @@ def _sample(folder: str) -> Iterator[str]:
 _PROJECT_FILE = re.compile(r"README|LICEN[SC]E|CONTRIBUTING|CHANGELOG|SUMMARY|.*template", re.IGNORECASE)
 
 
-def _without_generator(folder: str, kind: str, why: str) -> GeneratorSite:
+def _without_generator(folder: str, kind: str, why: str, identity: str = "") -> GeneratorSite:
     """Return the site of a folder of files: nothing but their kind is known."""
-    site = GeneratorSite(kind, why, folder)
+    site = GeneratorSite(kind, why, folder, options=(("identity", identity),) if identity else ())
     if kind == "lctt" and "published/" in list_names(folder):
         reason = "not yet reviewed: include says published/ (unless configured)"
         site = replace(site, rules=(PathRule("withheld", reason, folders=_STAGES, within="site", top=True),))

@@ -111,6 +111,12 @@ def test_what_has_not_been_published_in_a_translation_project_is_withheld(tree: 
     assert place_of(find_site(folder, StoreOptions(include=("translated/**",))), "translated/c.md").state == "article"
 
 
+def test_articles_of_a_translation_project_are_told_apart_by_their_paths_but_for_those_of_lctt(tree: Tree) -> None:
+    folder = tree({"a/x.md": CREDITS, "b/x.md": CREDITS, "lctt/c.md": LCTT})
+    assert find_site(folder).option("identity") == "path"
+    assert find_site(f"{folder}/lctt").option("identity") == ""
+
+
 # -- Hugo --------------------------------------------------------------------------
 
 
