@@ -59,7 +59,7 @@ _CONTAINER = re.compile(r"([\w-]*)(?![\w-])[ \t]{0,9}(?:\[([^\[\]]{0,200})\])?([
 _ARRANGING = frozenset(
     "code-group code-tabs tabs tab tab-item v-pre raw center left right slide columns column row card-grid".split()
 )
-_MAX_QUOTES = 20
+_MAX_QUOTES = 8
 
 
 def _containers(work: Work) -> None:
@@ -69,33 +69,30 @@ def _containers(work: Work) -> None:
 
 
 def _quote_containers(lines: list[str]) -> Iterator[str]:
-    open_ones: list[tuple[int, bool]] = []  # colons, and whether it is a quote
-    before = ""
+    open_ones = [(0, "")]  # colons, and what stands before lines within
     for line in lines:
+        before = open_ones[-1][1]
         rest = line.strip()
         words = rest.lstrip(":")
         colons = len(rest) - len(words)
         match = _CONTAINER.fullmatch(words.strip()) if colons >= 3 and len(rest) < 500 else None
         if match is None:
             yield f"{before}{line}" if rest else before.rstrip() or line
-            continue
-        kind, title = match[1], (match[2] or match[3]).strip()
-        if not kind:  # a closing one; with fewer colons than the outer one has
-            while open_ones and colons > open_ones[-1][0] and len(open_ones) > 1:
+        elif kind := match[1]:
+            title = (match[2] or match[3]).strip()
+            quote = kind.lower() not in _ARRANGING and len(before) < 2 * _MAX_QUOTES
+            open_ones.append((colons, f"{before}> " if quote else before))
+            if quote:
+                yield f"{before}> **{title or kind.capitalize()}**"
+                yield f"{before}>"
+            elif title and kind.lower() in ("tab", "tab-item"):
+                yield f"{before}**{title}**"
+        else:  # a closing one: of the innermost that has as many colons
+            while len(open_ones) > 2 and colons > open_ones[-1][0]:
                 open_ones.pop()
-            if open_ones:
+            if len(open_ones) > 1:
                 open_ones.pop()
-            before = "> " * sum(quote for _colons, quote in open_ones)
-            yield before.rstrip()
-            continue
-        quote = kind.lower() not in _ARRANGING and sum(one for _colons, one in open_ones) < _MAX_QUOTES
-        open_ones.append((colons, quote))
-        if quote:
-            before = "> " * sum(one for _colons, one in open_ones)
-            yield f"{before}**{title or kind.capitalize()}**"
-            yield before.rstrip()
-        elif title and kind.lower() in ("tab", "tab-item"):
-            yield f"{before}**{title}**"
+            yield open_ones[-1][1].rstrip()
 
 
 _CALLOUT = re.compile(r"^((?:[ \t]{0,3}>)+[ \t]?)\[!([\w-]{1,40})(?:\|[^\]\n]{0,60})?\][+-]?[ \t]*([^\n]*)$", re.MULTILINE)
