@@ -343,7 +343,9 @@ _ROWS = (
         "astro",
         suffixes=(".md", ".mdx", ".markdown"),
         headers=("yaml", "toml", "none"),
-        fields=_fields(date=("pubDate", "pubDatetime", "publishDate", "date", "created", "published_at"), address=()),
+        fields=_fields(
+            date=("pubDate", "pubDatetime", "publishDate", "date", "created", "published_at", "published"), address=()
+        ),
         future="publish",
         address="/:collection/:id/",
         zone="utc",
