@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -153,14 +154,20 @@ def _hugo(one: Subject) -> str:
     if pattern := one.pattern(section, section.partition("/")[0]):
         path = unquote_plus(expand(one, pattern))
     else:
-        path = "/".join(filter(None, (one.folder, one.fields.slug or one.tail)))
-    path = hugo_path(path, one.site.keep_case).strip("/")
+        path = "/".join(filter(None, (one.folder, one.fields.slug.strip("-") or one.tail)))
+    # A blank before what is left out at the end becomes a hyphen before the slash.
+    path = posixpath.normpath("/" + hugo_path(f"{path.strip('/')}/", one.site.keep_case)).strip("/")
     ugly = one.site.ugly or one.place.section in one.site.ugly_sections
     return prefix + re.sub("/{2,}", "/", f"/{path}{'.html' if ugly and path else '/'}")
 
 
 def _hugo_slug(one: Subject, *fallbacks: str) -> str:
-    return hugo_path(next(filter(None, (one.fields.slug, *fallbacks)), ""), one.site.keep_case)
+    return _hugo_part(one, next(filter(None, (one.fields.slug.strip("-"), *fallbacks)), ""))
+
+
+def _hugo_part(one: Subject, text: str) -> str:
+    """Return a text as a part of a path; an empty fragment at its end is none of an address."""
+    return hugo_path(text, one.site.keep_case).removesuffix("#")
 
 
 def _hugo_sections(one: Subject) -> str:
@@ -176,10 +183,10 @@ def _hugo_sections(one: Subject) -> str:
 
 
 _HUGO: _Tokens = {
-    "title": lambda one: hugo_path(one.fields.title, one.site.keep_case),
+    "title": lambda one: _hugo_part(one, one.fields.title),
     "slug": lambda one: _hugo_slug(one, one.fields.title),
-    "filename": lambda one: hugo_path(one.tail, one.site.keep_case),
-    "contentbasename": lambda one: hugo_path(one.tail, one.site.keep_case),
+    "filename": lambda one: _hugo_part(one, one.tail),
+    "contentbasename": lambda one: _hugo_part(one, one.tail),
     "slugorfilename": lambda one: _hugo_slug(one, one.tail),
     "slugorcontentbasename": lambda one: _hugo_slug(one, one.tail),
     "sections": _hugo_sections,

@@ -87,6 +87,12 @@ def eleventy_slug(text: str) -> str:
     return re.sub(r"[^a-z\d]+", "-", lower).strip("-")
 
 
+#: What Pelican's own library, which is under the GPL, writes in another way.
+_ASCII = str.maketrans(
+    {**dict.fromkeys("しシ", "shi"), **dict.fromkeys("ちチ", "chi"), **dict.fromkeys("っつッツ", "tsu"), "ー": "-", "Є": "Ie"}
+)
+
+
 def pelican_slug(text: str, *, unicode: bool = False, keep_case: bool = False) -> str:
     """Return a slug as Pelican does by default: in ASCII (`unicode` keeps other letters), words, blanks as one hyphen.
 
@@ -97,7 +103,7 @@ def pelican_slug(text: str, *, unicode: bool = False, keep_case: bool = False) -
     if not unicode and not made.isascii():
         from text_unidecode import unidecode  # a table of a third of a megabyte, which other kinds do without
 
-        made = unidecode(made)
+        made = unidecode(made.translate(_ASCII))
     made = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", made).strip())
     return made if keep_case else made.lower()
 

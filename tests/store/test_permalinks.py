@@ -68,6 +68,9 @@ HUGO = {"root": ContentRoot("content")}
             "/%E4%BD%A0%E5%A5%BD-world-x-a--b-c-q-100-%C3%A9@x_y~z/",
         ),
         ("/:slug/", {"slug": "a/b c"}, "/a/b-c/"),
+        ("/:slug/", {"slug": "-edges-"}, "/edges/"),
+        ("/:title/", {"title": "Learn C#"}, "/learn-c/"),
+        ("", {"slug": "open ]"}, "/posts/2020/open-/"),
         # The address that the header gives is taken as it is.
         ("/:slug/", {"address": "/old/Kettle.html"}, "/old/Kettle.html"),
         ("/:slug/", {"address": "/abs/c"}, "/abs/c/"),
@@ -281,6 +284,7 @@ def test_vuepress_and_vitepress(kind: str, path: str, options: dict[str, str], f
     [
         ("", {"title": "Date in the name"}, "/date-in-the-name.html"),
         ("", {"title": "你好, <i>Größe</i> & C++"}, "/ni-hao-grosse-c.html"),
+        ("", {"title": "サーバーの話"}, "/sa-ba-nohua.html"),
         ("", {"slug": "Given Slug"}, "/Given%20Slug.html"),
         ("blog/{date:%Y}/{date:%m}/{slug}/", {"slug": "hammers"}, "/blog/2024/03/hammers/"),
         (
