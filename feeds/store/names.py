@@ -19,7 +19,7 @@ _MAX_LEVELS = 4
 
 _COMMAS = re.compile(r"[,，、]")
 _SEPARATORS = re.compile(r"[,，、;；/]")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"\[([^\]]{0,300})\]\([^)]*\)")  # names are no longer
 _MARKUP = re.compile(r"<[^>]*>?|[(（]\s*https?.*$")
 #: What nobody sees in a name. Joiners stay where scripts and emoji need them: not beside ASCII or Han.
 _INVISIBLE = re.compile(
