@@ -92,10 +92,13 @@ class PathRule:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSite:
-    """What the generator's own configuration says, and what site.yaml says over it."""
+    """What the generator's own configuration says, and what site.yaml says over it.
+
+    What decides nothing about files is not in its text, of which the key of parsed files is made (`parse.ParseSettings.key`).
+    """
 
     kind: str
-    why: str = ""  # "hugo.yaml is in the folder": for `feeds check`
+    why: str = field(default="", repr=False)  # "hugo.yaml is in the folder": for `feeds check`
     root: str = ""  # absolute folder: the generator's, or the store's where the generator is in a folder below it
     below: str = ""  # path from root to the store's folder, where the store is a folder inside the generator's: "content"
     base_url: str = ""  # with its path, no slash at the end; "" unknown
@@ -120,9 +123,9 @@ class GeneratorSite:
     static: tuple[str, ...] = ()  # folders whose files stand at the root of the site
     options: tuple[tuple[str, str], ...] = ()  # what else the kind needs: post_asset_folder, excerpt_separator ...
     fields: tuple[tuple[str, tuple[str, ...]], ...] = ()  # header fields, before those of the kind
-    missing: tuple[str, ...] = ()  # keys of site.yaml that code hides: "store.site"
-    sources: tuple[str, ...] = ()  # configuration files read, below the root
-    faults: tuple[str, ...] = ()  # configuration files that cannot be read, in words
+    missing: tuple[str, ...] = field(default=(), repr=False)  # keys of site.yaml that code hides: "store.site"
+    sources: tuple[str, ...] = field(default=(), repr=False)  # configuration files read, below the root
+    faults: tuple[str, ...] = field(default=(), repr=False)  # configuration files that cannot be read, in words
 
     def option(self, name: str) -> str:
         """Return an option, "" where it is not set."""

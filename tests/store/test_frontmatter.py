@@ -47,7 +47,7 @@ PLAIN = {
 
 
 def read(data: str | bytes, path: str = PATH, mtime: float = 0) -> Any:
-    found = parse_article(SETTINGS, path, data if isinstance(data, bytes) else data.encode(), mtime, now=7_000_000_000).result
+    found = parse_article(SETTINGS, path, data if isinstance(data, bytes) else data.encode(), mtime, now=7_300_000_000).result
     return completed(found) if isinstance(found, ParsedArticle) else found
 
 
@@ -101,7 +101,7 @@ def test_the_archives_schema_reads_completely(text_of: Any) -> None:
 
 
 def _url(article_url: str, header: str) -> str:
-    found = parse_article(SETTINGS, "a/b.md", f"---\n{header}\n---\n".encode(), 0, now=7_000_000_000).result
+    found = parse_article(SETTINGS, "a/b.md", f"---\n{header}\n---\n".encode(), 0, now=7_300_000_000).result
     assert isinstance(found, ParsedArticle)
     return completed(found, Site(base_url="https://feeds.example", article_url=article_url)).url
 

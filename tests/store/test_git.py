@@ -697,7 +697,7 @@ def test_header_name_and_folder_are_above_the_commit_and_the_commit_is_above_the
         "header": (at(2019, 5, 6), when),
         "both": (at(2019, 5, 6), at(2019, 6, 7)),
         "20190203 name": (at(2019, 2, 3), when),
-        "folder": (at(2018, 4, 1), when),
+        "2018/04/folder": (at(2018, 4, 1), when),
         "plain": (when, when),
     }
 
@@ -723,12 +723,12 @@ def test_a_file_that_moves_keeps_its_dates_and_one_that_changes_with_it_keeps_it
     dated.git("mv", "old", "new")
     dated.commit()
     site.rescan()
-    assert dates(site) == {"a": (first, first), "b": (first, first)}
+    assert dates(site) == {"new/a": (first, first), "new/b": (first, first)}
     dated.git("mv", "new/a.md", "a.md")
     dated.write("a.md", text + "One more line.\n")
     moved = dated.commit()
     site.rescan()
-    assert dates(site) == {"a": (first, moved), "b": (first, first)}
+    assert dates(site) == {"a": (first, moved), "new/b": (first, first)}
     dated.write("new/a.md", bare("Another article altogether").replace("title", "id: other\ntitle"))
     new = dated.commit()
     site.rescan()
