@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,18 +55,21 @@ def watched_folders(runtime: Runtime) -> list[Path]:
     return [path for path in folders if path.is_dir()]
 
 
-def changes(runtime: Runtime, report: Callable[[str], None]) -> Iterator[None]:
-    """Yield at once, after each change, and `rescan_seconds` after the last time at the latest; never ends."""
+def changes(runtime: Runtime, report: Callable[[str], None], now: Callable[[], float]) -> Iterator[None]:
+    """Yield at once, after each change, when a verdict is due, and `rescan_seconds` after the last time; never ends.
+
+    `now` gives UTC seconds.
+    """
     yield  # without a second thread: an export of many files forks
     changed, stopped = threading.Event(), threading.Event()
     threading.Thread(target=watch, args=(runtime, changed, stopped, report), daemon=True).start()
     try:
         while True:
             yield
-            config, now = runtime.edition().config, time.time()
-            due = runtime.read(ingest.next_due, int(now))  # a file's verdict changes by itself, as an embargo ends
+            config, at = runtime.edition().config, now()
+            due = runtime.read(ingest.next_due, int(at))  # a file's verdict changes by itself, as an embargo ends
             seconds = config.site.rescan_seconds if config else 30
-            changed.wait(seconds if due is None else min(seconds, max(due - now, 0.0)))
+            changed.wait(seconds if due is None else min(seconds, max(due - at, 0.0)))
             changed.clear()
     finally:
         stopped.set()

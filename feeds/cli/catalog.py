@@ -102,7 +102,8 @@ class Rescans:
         from ..rescan import RescanOptions
 
         end_at_sigterm()
-        for _change in file_watch.changes(self._runtime, lambda reason: self._report([f"files are not watched: {reason}"])):
+        unwatched = lambda reason: self._report([f"files are not watched: {reason}"])  # noqa: E731
+        for _change in file_watch.changes(self._runtime, unwatched, time.time):
             try:
                 self.run(options)
             except FeedsError as error:  # a store that is away comes back

@@ -88,14 +88,14 @@ _RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 Resolver = Callable[[str, bool], str]
 
 
-def render_html(markdown: str, resolve: Resolver | None = None) -> str:
+def render_html(markdown: str, resolve: Resolver | None = None, *, is_html: bool = False) -> str:
     """Return safe HTML of a Markdown body. Raises TooComplex; on any other failure the text comes back escaped, in <pre>.
 
-    Relative addresses are marked, as `resolve` says if given: `addresses.complete_links` makes them absolute where it is known
-    what they are relative to.
+    `is_html`: it is HTML as it stands. Relative addresses are marked, as `resolve` says if given: `addresses.complete_links`
+    makes them absolute where it is known what they are relative to.
     """
     _check_text(markdown)
-    raw = _to_html(markdown)
+    raw = markdown if is_html else _to_html(markdown)
     _check_html(raw, raw.count("<") > _FEW_TAGS and _FORMATTING.search(markdown) is not None)
     if _may_have_relative(raw, "<" in markdown):
         return _mark_relative(markdown, raw, resolve)

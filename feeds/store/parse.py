@@ -24,6 +24,7 @@ from ..model import ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
+from .dialects import plain_markdown
 from .fields import MAX_SUMMARY, MAX_TITLE, Fields, read_fields, zone_of
 from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
 from .header_fields import text_of
@@ -32,6 +33,7 @@ from .names import MAX_NAME
 from .permalinks import address_of
 from .places import place_of
 from .references import resolve_reference
+from .template_tags import BodyContext
 from .verdict import Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -53,8 +55,9 @@ SOURCES = (
     *(
         f"store/{name}.py"
         for name in (
-            "addresses credits dates field_names fields frontmatter header_fields header_forms header_languages kinds markdown "
-            "names parse permalinks places prose references slugs source url_patterns verdict"
+            "addresses code_spans components credits dates dialects field_names fields frontmatter header_fields header_forms "
+            "header_languages kinds markdown names parse permalinks places prose references slugs source template_tags "
+            "url_patterns verdict"
         ).split()
     ),
 )
@@ -287,7 +290,7 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         seen = min(max(int(mtime), 0), int(LATEST.timestamp())) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
     article = _article(settings, place, source, fields, dates, published)
-    names_id = kind.identity == "name" or bool(fields.id)
+    names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
     return Reading(article, verdict, seen, names_id, fields.notices, fields.aliases)
 
 
@@ -310,7 +313,7 @@ def article_id(site: GeneratorSite, kind: StoreKind, place: Place, fields: Field
     What another generator calls an id (`guid`) counts for a new file alone, so that no article changes its id.
     """
     own = "id" in kind.fields.get("id", ())
-    if kind.identity == "name":
+    if (site.option("identity") or kind.identity) == "name":
         made = article_name(place.path)
     else:
         made = place.stem + (f"@{place.language}" if place.language not in ("", site.language) else "")
@@ -353,12 +356,15 @@ def _article(
         permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
     links = _Links(settings, place, permalink)
-    html = markdown.render_html(fields.body, links.resolve if kind.name != "archive" else None)
+    plain = plain_markdown(fields.body, kind.passes, _context(site, place, fields, permalink))
+    is_html = place.path.lower().endswith((".html", ".htm"))
+    html = markdown.render_html(plain.body, links.resolve if kind.name != "archive" else None, is_html=is_html)
     _check_growth(settings, html, _page(id), permalink)
     # Entities are the archive's leftovers: they are replaced once.
     summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
     if not summary and fields.excerpt:
-        summary = markdown.excerpt(markdown.render_html(fields.excerpt))
+        excerpt = plain_markdown(fields.excerpt, kind.passes, _context(site, place, fields, permalink))
+        summary = markdown.excerpt(markdown.render_html(excerpt.body, is_html=is_html))
     count = source.fields.get("count")
     comments = count.get("commentnum") if isinstance(count, dict) else None
     return _sealed(
@@ -372,7 +378,9 @@ def _article(
             published=published,
             updated=max(published, fields.updated or _commit_date(dates.last) or published),
             original=urls.absolute_url(fields.original, ""),
-            picture=_picture(fields.cover) if kind.name == "archive" else links.picture(fields.cover),
+            picture=_picture(fields.cover)
+            if kind.name == "archive"
+            else links.picture(fields.cover or _opening_picture(kind, fields)),
             comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
             names=fields.names,
@@ -384,6 +392,23 @@ def _article(
 _YES = ("true", "yes", "on", "1")
 #: How many links of one article to other articles are followed to their files, and how much of such a file is read.
 _MAX_FOLLOWED, _MAX_HEADER = 100, 65_536
+
+
+_OPENING_PICTURE = re.compile(r"\s*!\[[^\]\n]*\]\(<?([^\s()<>]+)")
+
+
+def _opening_picture(kind: StoreKind, fields: Fields) -> str:
+    """Return the picture that a translation begins with, which stands for it: these files have no field for one."""
+    match = _OPENING_PICTURE.match(fields.body) if kind.name == "lctt" else None
+    return match[1] if match else ""
+
+
+def _context(site: GeneratorSite, place: Place, fields: Fields, permalink: str) -> BodyContext:
+    """Return what the dialects of a body need to know of the article."""
+    link = site.base_url + permalink if site.base_url and permalink.startswith("/") else permalink
+    values = {"site.title": site.option("title"), "site.url": site.base_url, "page.title": fields.title}
+    is_mdx = site.kind == "docusaurus" or place.path.lower().endswith(".mdx")
+    return BodyContext(is_mdx, link, site.base_url, urlsplit(site.base_url).path, values)
 
 
 class _Links:

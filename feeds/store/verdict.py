@@ -131,13 +131,13 @@ def _settle(place: Place, fields: Fields, kind: StoreKind) -> tuple[State, str]:
     for name in ("article", "feed"):
         if flags.get(name) in NO:
             return "page", f"{name}: false"
+    dated = fields.date or fields.date_from
     if place.state == "page":
-        return "page", place.reason
+        return "page", (place.undated if not dated else "") or place.reason
     if flags.get("home", "false") not in (*NO, *NOTHING) and kind.name in ("vuepress", "vitepress"):
         return "page", "home"
     if kind.uncredited and not (fields.date_from == "header" or fields.original or any(fields.names.values())):
         return "page", kind.uncredited
-    dated = fields.date or fields.date_from
     if kind.undated == "quarantined":
         missing = list(itertools.compress(("no title", "no date"), (not fields.title, not dated)))
         return ("quarantined", missing[0]) if missing else ("published", "")
