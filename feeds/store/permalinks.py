@@ -166,7 +166,7 @@ def _hugo_slug(one: Subject, *fallbacks: str) -> str:
 
 
 def _hugo_part(one: Subject, text: str) -> str:
-    """Return a text as a part of a path; an empty fragment at its end is none of an address."""
+    """Return a text as a part of a path; without an empty fragment at its end."""
     return hugo_path(text, one.site.keep_case).removesuffix("#")
 
 
