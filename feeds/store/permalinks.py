@@ -190,6 +190,7 @@ _HUGO: _Tokens = {
     "slugorfilename": lambda one: _hugo_slug(one, one.tail),
     "slugorcontentbasename": lambda one: _hugo_slug(one, one.tail),
     "sections": _hugo_sections,
+    "name": lambda one: _hugo_slug(one, one.place.name, one.tail),  # Zola's
 }
 
 

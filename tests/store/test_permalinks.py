@@ -69,6 +69,7 @@ HUGO = {"root": ContentRoot("content")}
         ),
         ("/:slug/", {"slug": "a/b c"}, "/a/b-c/"),
         ("/:slug/", {"slug": "-edges-"}, "/edges/"),
+        ("/:name/", {"slug": "own"}, "/own/"),
         ("/:title/", {"title": "Learn C#"}, "/learn-c/"),
         ("", {"slug": "open ]"}, "/posts/2020/open-/"),
         # The address that the header gives is taken as it is.
