@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import gc
@@ -38,6 +39,7 @@ from feeds.config.environment import Environment
 from feeds.database import backup, connect, ensure_tables, reading, writing
 from feeds.database.tables import files, metadata
 from feeds.model import RescanReport
+from feeds.newsletter.transports.smtp import Smtp
 from feeds.runtime import Runtime
 from feeds.store import parser_pool, walk
 from feeds.store.parser_pool import ParserPool
@@ -499,6 +501,17 @@ def npm_packages(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFa
         assert done.returncode == 0, done.stderr
 
     return made_once(tmp_path_factory, "npm", install)
+
+
+@pytest.fixture
+def hasty_smtp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mail servers that do not answer are tried for a second, where a command goes on for a quarter of a minute."""
+    configured = Smtp.configured
+
+    def hastily(config: Any, environment: Environment) -> Smtp:
+        return dataclasses.replace(configured(config, environment), patience=0.5)
+
+    monkeypatch.setattr(Smtp, "configured", hastily)
 
 
 @pytest.fixture(scope="session")

@@ -350,6 +350,7 @@ FAULTS: tuple[Fault, ...] = (
 
 
 @pytest.mark.parametrize(("prepare", "words", "status", "expected"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
+@pytest.mark.usefixtures("hasty_smtp")
 def test_an_ordinary_fault_is_one_sentence(
     place: Place,
     monkeypatch: pytest.MonkeyPatch,

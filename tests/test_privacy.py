@@ -192,7 +192,7 @@ def test_a_file_is_read_without_its_comments_however_it_is_damaged(
 
 
 @given(data=st.data())
-@settings(max_examples=some(8))
+@settings(max_examples=some(8, least=3))
 def test_nothing_of_any_comment_leaves_a_site(data: st.DataObject, new_site: Any, text_of: Any) -> None:
     folder = Path(tempfile.mkdtemp(prefix="feeds-test-"))
     site = type(new_site())(folder / "site", article_url="", max_file_bytes=65536)

@@ -59,7 +59,7 @@ class Copy:
     def __init__(self, root: Path) -> None:
         self.root = root
         for folder in ("feeds", "templates", "config", "demo", "tools"):
-            shutil.copytree(CHECKOUT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(CHECKOUT / folder, root / folder)  # with what is compiled: only what is edited is compiled here
         shutil.copy(CHECKOUT / "pyproject.toml", root)
         shutil.copy(CHECKOUT / "requirements.lock", root)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDS_")}

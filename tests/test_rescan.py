@@ -768,7 +768,7 @@ def fill(site: Any, text_of: Any, count: int, title: str) -> None:
 
 
 def test_a_rescan_killed_at_any_moment_leaves_the_old_catalog_or_the_new_one(site: Any, text_of: Any) -> None:
-    count = 1500
+    count = 900
     fill(site, text_of, 300, "旧")
     site.rescan(now=int(time.time()) + 10)
     old = {str(number): f"旧 {number}" for number in range(300)}
@@ -845,11 +845,11 @@ def _alive(process: int) -> bool:
 
 
 def test_two_rescans_at_once_make_one_catalog_and_no_error(site: Any, new_site: Any, text_of: Any) -> None:
-    fill(site, text_of, 800, "一")
+    fill(site, text_of, 450, "一")
     running = [start(site), start(site), start(site, workers=2)]
     for process in running:
         out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (0, "ready\n800\n"), err
+        assert (process.returncode, out) == (0, "ready\n450\n"), err
     other = new_site(store=str(site.store))
     other.rescan(now=int(time.time()) + 10)
     assert contents(site.runtime) == contents(other.runtime)

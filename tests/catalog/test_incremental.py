@@ -317,5 +317,5 @@ class Crowd(RuleBasedStateMachine):
 @pytest.mark.parametrize(("machine", "examples"), [(Store, 8), (Crowd, 30)])
 def test_random_histories(machine: type[RuleBasedStateMachine], examples: int, new_site: Any) -> None:
     machine.make_site = staticmethod(type(new_site()))
-    chosen = settings(max_examples=some(examples), stateful_step_count=20, report_multiple_bugs=False)
+    chosen = settings(max_examples=some(examples, least=3), stateful_step_count=20, report_multiple_bugs=False)
     run_state_machine_as_test(machine, settings=chosen)

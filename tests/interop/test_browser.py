@@ -1,4 +1,4 @@
-"""Chromium opens pages and a feed at the width of a desktop and of a phone; screenshots land in tests/screenshots/."""
+"""Chromium opens pages and a feed at the width of a desktop and of a phone; tests/screenshots/ has what a full run sees."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.examples import FULL
 
 pytestmark = pytest.mark.interop
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
@@ -59,7 +61,8 @@ def test_a_page_is_readable_at_any_width(chromium: Any, live: Any, name: str, wi
         assert wide[0] <= wide[1], f"{wide[0]} px of content in {wide[1]} px"
         small = page.evaluate("parseFloat(getComputedStyle(document.querySelector('main p, main li')).fontSize)")
         assert small >= 13
-        page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+        if FULL:
+            page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
     finally:
         context.close()
     ignored = ("net::ERR_FAILED", "status of 404") if name == "missing" else ("net::ERR_FAILED",)

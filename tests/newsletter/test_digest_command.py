@@ -163,6 +163,7 @@ def test_retry_of_an_issue_names_what_could_be_sent_again(command: Command, mail
         ({"maildir": "config/site.yaml"}, "", "Not a directory"),
     ],
 )
+@pytest.mark.usefixtures("hasty_smtp")
 def test_send_is_status_1_where_nothing_can_be_handed_over(
     command: Command, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], url: str, words: str
 ) -> None:

@@ -20,6 +20,7 @@ from feeds.config.models import Config
 from feeds.database import tables
 from feeds.newsletter.subscribers import importer, owner, records, signup, suppression, unsubscribe
 from feeds.newsletter.subscribers.importer import ImportFaults, ImportOptions, ImportReport, Row
+from tests.examples import FULL
 
 from .club import NOW, Club
 
@@ -256,23 +257,25 @@ def test_a_day_that_somebody_chose_is_a_column_more(club: Club, new_site: Any) -
     assert list(importer.export_csv(other.context)) == rows
 
 
-def test_twenty_thousand_rows_take_little_memory(club: Club) -> None:
+def test_many_rows_take_little_memory(club: Club) -> None:
+    """Twenty thousand, or, where somebody waits, as many as show that only some are held at once."""
+    rows = 20_000 if FULL else 4_000
 
     def lines() -> Any:
         yield HEADER
-        for number in range(20_000):
+        for number in range(rows):
             yield f"reader{number}@example.org,,tag=t{number % 600}&translator=x,,,{WHEN},\r\n"
 
     path = club.site.root / "many.csv"
     path.write_text("".join(lines()))
     with path.open("rb") as file:
-        assert importer.import_csv(club.context, file, "many.csv", NOW).subscribers == 20_000
+        assert importer.import_csv(club.context, file, "many.csv", NOW).subscribers == rows
     tracemalloc.start()
     with path.open("rb") as file:
-        assert importer.import_csv(club.context, file, "many.csv", NOW + 1).unchanged == 20_000
+        assert importer.import_csv(club.context, file, "many.csv", NOW + 1).unchanged == rows
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 20 * 2**20, peak
+    assert peak < rows * 1024, peak
 
 
 # -- the commands ----------------------------------------------------------

@@ -903,7 +903,7 @@ _PATHS = st.sampled_from(["a.md", "b.md", "x/a.md", "x/b.md"])
 _EDITS = st.lists(st.tuples(st.sampled_from("write delete rename edit".split()), _PATHS, _PATHS, st.booleans()), max_size=12)
 
 
-@settings(max_examples=some(12))
+@settings(max_examples=some(12, least=3))
 @given(edits=_EDITS)
 def test_dates_brought_up_to_date_are_those_of_a_catalog_from_scratch(
     edits: list[tuple[str, str, str, bool]], new_site: Callable[..., Any]

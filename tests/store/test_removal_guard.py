@@ -270,7 +270,7 @@ STEPS = st.lists(st.tuples(st.sets(st.integers(1, 40)), st.booleans()), min_size
 
 
 @given(steps=STEPS)
-@settings(max_examples=some(8))
+@settings(max_examples=some(8, least=3))
 def test_whatever_goes_and_comes_back_the_catalog_ends_as_if_nothing_had_been_held(
     steps: list[tuple[set[int], bool]], tmp_path_factory: pytest.TempPathFactory, text_of: Any
 ) -> None:

@@ -126,10 +126,10 @@ def test_it_is_the_tree_of_a_folder(filled: Any, store: Any, tmp_path: Path) -> 
 
 
 def test_a_second_export_puts_nothing(filled: Any, store: Any) -> None:
-    first = run(filled)
+    first = run(filled, compressed=False)
     before = objects(store)
     filled.reopen()
-    second = run(filled)
+    second = run(filled, compressed=False)
     assert (second.written, second.unchanged, second.removed) == (0, first.written, 0)
     assert objects(store) == before
 
@@ -155,20 +155,20 @@ def test_foreign_objects_stay(filled: Any, store: Any) -> None:
     import obstore
 
     obstore.put(store, "some/prefix/tags/mine.html", b"mine")
-    run(filled)
+    run(filled, compressed=False)
     (filled.store / "1.md").unlink()
     filled.rescan()
-    run(filled)
+    run(filled, compressed=False)
     assert fetched(store, "tags/mine.html")[0] == b"mine"
 
 
 def test_bytes_that_are_the_same_are_not_put_again(filled: Any, store: Any) -> None:
     """A setting that pages might show, and do not."""
-    run(filled)
+    run(filled, compressed=False)
     before = objects(store)
     filled.settle("site.yaml", max_file_bytes=2_000_000)
     filled.rescan()
-    assert run(filled).written == 0
+    assert run(filled, compressed=False).written == 0
     assert objects(store) == before
 
 
@@ -186,7 +186,7 @@ def cut_off(*_args: object, **_options: object) -> None:
 
 def test_an_export_that_was_cut_off_is_completed_by_the_next(filled: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off after the objects and before their marks; then the edit is taken back."""
-    run(filled)
+    run(filled, compressed=False)
     before = {key: fetched(store, key)[0] for key in objects(store)}
     text = (filled.store / "2.md").read_bytes()
     filled.write("2.md", tags=["Linux"], title="Edited")
@@ -194,17 +194,17 @@ def test_an_export_that_was_cut_off_is_completed_by_the_next(filled: Any, store:
     with monkeypatch.context() as killed:
         killed.setattr(Manifest, "finish", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            run(filled)
+            run(filled, compressed=False)
     filled.write("2.md", text)
     filled.rescan()
-    run(filled)
+    run(filled, compressed=False)
     assert {key: fetched(store, key)[0] for key in objects(store)} == before
 
 
 def test_of_two_exports_at_once_one_is_told_and_the_next_puts_all_right(
     filled: Any, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(filled)
+    run(filled, compressed=False)
     filled.write("2.md", tags=["Linux"], title="Edited")
     filled.rescan()
     done = Manifest.done
@@ -214,15 +214,15 @@ def test_of_two_exports_at_once_one_is_told_and_the_next_puts_all_right(
         done(manifest, rows)
         if not ran:
             ran.append(export.Report())
-            ran.append(run(filled))
+            ran.append(run(filled, compressed=False))
 
     with monkeypatch.context() as both:
         both.setattr(Manifest, "done", another_meanwhile)
         with pytest.raises(FeedsError, match="another export has been there meanwhile"):
-            run(filled)
+            run(filled, compressed=False)
     assert ran[1].written > 0
-    assert run(filled).written > 0, "what both may have written is written once more"
-    assert run(filled).written == 0
+    assert run(filled, compressed=False).written > 0, "what both may have written is written once more"
+    assert run(filled, compressed=False).written == 0
     for state, _selection in filled.runtime.read(lookup.list_feeds):
         assert fetched(store, f"{state.path}.json")[0]
 

@@ -257,7 +257,7 @@ def site_bytes(site: Any) -> dict[tuple[str, str], bytes]:
     }
 
 
-@settings(max_examples=some(12))
+@settings(max_examples=some(12, least=3))
 @given(edits=st.lists(EDIT, min_size=1, max_size=6))
 def test_documents_that_differ_never_have_the_same_digest(new_site: Callable[..., Any], edits: list[Any]) -> None:
     """Over any course of edits: the digest of a feed stands for its bytes in all three formats."""
@@ -279,7 +279,7 @@ def test_documents_that_differ_never_have_the_same_digest(new_site: Callable[...
     site.close()
 
 
-@settings(max_examples=some(8))
+@settings(max_examples=some(8, least=3))
 @given(edits=st.lists(EDIT, min_size=1, max_size=5))
 def test_an_updated_catalog_gives_the_bytes_of_one_from_scratch(new_site: Callable[..., Any], edits: list[Any]) -> None:
     """Incremental or from nothing: the same documents, but for ids that remember a term's first spelling."""

@@ -81,7 +81,7 @@ def updated(document: lookup.Document) -> float | None:
     return None
 
 
-@settings(max_examples=some(12))
+@settings(max_examples=some(12, least=3))
 @given(commits=COMMITS, walk=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=2, max_size=6))
 def test_neither_goes_back_in_any_history_and_an_etag_has_one_body(
     new_site: Any, commits: list[dict[str, dict[str, Any]]], walk: list[tuple[int, bool]]

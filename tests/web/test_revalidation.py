@@ -122,7 +122,7 @@ ARTICLE = st.fixed_dictionaries(
 STEP = st.tuples(st.integers(1, 7), st.one_of(st.none(), ARTICLE), st.sets(st.sampled_from(ADDRESSES)))
 
 
-@settings(max_examples=some(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(8, least=3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=1, max_size=5))
 def test_a_worker_that_keeps_what_it_can_answers_as_one_that_keeps_nothing(
     new_site: Callable[..., Any], steps: list[Any]
