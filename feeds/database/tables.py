@@ -28,9 +28,9 @@ def _required(kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]], *
 #: One row: the generation of the catalog, the configuration it was made with, the key of the parse that made it.
 state = _table("state", Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
-#: Every file of the store as last seen. `article` is the id of the article it became, empty where it is none. UTC seconds, NULL
-#: for none: `due` is when its verdict changes by itself, as an embargo ends; `seen` is when a file was first seen that says no
-#: date, which its article keeps.
+#: Every file of the store as last seen. `article` is the id of the article it became, empty in quarantine and for what is no
+#: article. In UTC seconds or NULL: `due` is when its verdict changes by itself, as an embargo ends; `seen` is when a file was
+#: first seen that says no date, which its article keeps.
 files = _table(
     "files",
     Column("path", Text, primary_key=True),

@@ -247,7 +247,7 @@ def parse_article(
     try:
         place = place_of(settings.site, path, dates.bundles)
         if place.state in ("ignored", "withheld"):
-            return Reading(None, Verdict(place.state, place.reason), dates.seen)
+            return Reading(None, Verdict("ignored" if place.state == "ignored" else "withheld", place.reason), dates.seen)
         text = _decode(settings, path, data)
         return _read(settings, place, text, mtime, dates, now)
     except BadFrontMatter as error:
