@@ -12,6 +12,7 @@ from flask import Flask, abort
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
+from .. import resources
 from ..config.environment import Environment
 from ..errors import RenderError
 from ..web.app import make_app
@@ -25,14 +26,15 @@ _ERRORS = {"/404.html": 404, "/410.html": 410}
 
 def make_renderer(environment: Environment) -> Render:
     """Return what answers the address of a page, not encoded; None where there is none. Raises RenderError with the place."""
-    app = _make_app(environment, os.getpid(), mark_of_templates(str(environment.root / "templates" / "web")))
+    folders = environment.root / "templates", resources.TEMPLATES
+    app = _make_app(environment, os.getpid(), tuple(mark_of_templates(str(folder / "web")) for folder in folders))
     here: Application = app.extensions[KEY]
     here.editions.expire()
     return functools.partial(_render, app)
 
 
 @functools.lru_cache(maxsize=1)  # reading templates and words takes longer than a page; no connection survives a fork
-def _make_app(environment: Environment, _process: int, _operators_templates: tuple[tuple[str, int], ...]) -> Flask:
+def _make_app(environment: Environment, _process: int, _templates: tuple[tuple[tuple[str, int], ...], ...]) -> Flask:
     app = make_app(environment, static=True)
     atexit.register(app.extensions[KEY].runtime.close)
     app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -111,7 +111,7 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     flask.url_map.strict_slashes = False
     flask.url_map.merge_slashes = False  # would answer 308, which some readers cannot follow
-    _prepare_templates(flask, environment.root)
+    _prepare_templates(flask, environment.root, reload=not static)
     for blueprint in BLUEPRINTS:
         if not static or blueprint is not console.blueprint:
             flask.register_blueprint(blueprint)
@@ -122,21 +122,22 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     flask.register_error_handler(HTTPException if static else Exception, errors.handle_error)  # an export wants to know itself
     flask.before_request(_choose_language)
     flask.before_request(refuse_unless_own)
-    flask.after_request(_finish)
+    if not static:  # files have no headers
+        flask.after_request(_finish)
     return flask
 
 
-def _prepare_templates(flask: Flask, root: Path) -> None:
-    """An operator's own template of the same name comes first."""
+def _prepare_templates(flask: Flask, root: Path, *, reload: bool) -> None:
+    """An operator's own template of the same name comes first; with `reload` an edited one shows at once."""
     loaders = [jinja2.FileSystemLoader(root / "templates" / "web"), jinja2.FileSystemLoader(TEMPLATES / "web")]
     flask.jinja_loader = jinja2.ChoiceLoader(loaders)
-    flask.config["TEMPLATES_AUTO_RELOAD"] = True  # an operator sees an edited template at once
+    flask.config["TEMPLATES_AUTO_RELOAD"] = reload
     flask.jinja_options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     own, ours = str(root / "templates" / "web"), flask.jinja_env.get_template
 
     def cards(macro: Macro, articles: Sequence[Article], level: int) -> str:
         app = application()
-        mark = app.settings_mark(), ours("parts.html"), mark_of_templates(own)
+        mark = app.settings_mark(), ours("parts.html"), mark_of_templates(own) if reload else ()
         return app.cards.join(mark, g.language, macro, articles, level)
 
     flask.jinja_env.globals.update(cards=cards, facets=FACETS, formats=load_formats(), readers=web_readers)
@@ -170,8 +171,9 @@ def _template_values() -> dict[str, object]:
     site = config.site if config else None
     service = ((site and site.service_url) or None) if app.static else ""
     newsletter_on = config is not None and config.newsletter.enabled
+    paths = functools.cache(app.feed_paths)  # not before a template asks: a page may say that the database is away
     return {
-        "_": lambda text: i18n.translate(g.language, text),
+        "_": functools.partial(i18n.translate, g.language),
         "language": g.language,
         "spoken": {} if app.static else language.NAMES,
         "here": language.return_address(request),
@@ -183,7 +185,7 @@ def _template_values() -> dict[str, object]:
         "own_hub": config is not None and config.feeds.websub.hub == "builtin" and service is not None,
         "past_digests": newsletter_on,
         "by_mail": newsletter_on and service is not None,
-        "has_page": app.has_page,
+        "has_page": lambda term: term.path in paths(),
     }
 
 

@@ -9,7 +9,6 @@ from flask import abort, current_app, g
 
 from ..catalog.search import SearchText
 from ..config.models import Config
-from ..model import Term
 from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache
@@ -75,9 +74,9 @@ class Application:
         self._busy_until = now + BUSY_SECONDS if first else self._busy_until
         return first
 
-    def has_page(self, term: Term) -> bool:
-        """Return whether the term has a page: one with too few articles, or retired by the operator, has not."""
-        return term.path in self._of_edition().paths
+    def feed_paths(self) -> frozenset[str]:
+        """Return the paths of all feeds: a term with too few articles, or retired by the operator, has none, and no page."""
+        return self._of_edition().paths
 
     def settings_mark(self) -> int:
         """Return a number that stays while neither the settings nor the terms that have pages change."""
