@@ -131,23 +131,49 @@ class Snapshot:
         if not changed and not gone:
             return
         found = map(Heading._make, _rows(connection, sa.select(c.position, c.key, c.id, c.url, c.permalink), c.key, changed))
-        kept = {key: heading for key, heading in self.articles.items() if key not in gone}
+        former = self.articles
+        kept = {key: heading for key, heading in former.items() if key not in gone}
         self.articles = kept | {heading.key: heading for heading in found}
+        moved = {key for key in changed if key not in former or former[key].position != self.articles[key].position}
         self.newest = [row[1] for row in sorted(self.articles.values(), key=lambda row: (-row[0], row[1]))]
+        if len(changed) > _SINGLY:
+            self.members = _by_term(fetch_rows(connection, _MEMBERS))
+        else:
+            members = self.members | self._changed_members(connection, changed, gone, moved)
+            self.members = {term: keys for term, keys in members.items() if keys}
+
+    def _changed_members(
+        self, connection: sa.Connection, changed: set[int], gone: set[int], moved: set[int]
+    ) -> dict[int, list[int]]:
+        """Return new lists of the terms that changed articles have or had; [] for a term that none has any more.
+
+        Where the same articles have a term as before, at the same positions, its list is copied: reading thousands of rows
+        for each of an article's terms would take longer than its pages.
+        """
+        now: dict[int, set[int]] = defaultdict(set)
+        for term, article in _rows(connection, sa.select(_m.term_key, _m.article_key), _m.article_key, changed):
+            now[term].add(article)
         touched = changed | gone
-        stale = {term for term, keys in self.members.items() if not touched.isdisjoint(keys)}
-        stale |= {term for (term,) in _rows(connection, sa.select(m.term_key).distinct(), m.article_key, changed)}
-        query = sa.select(m.term_key, m.article_key).order_by(m.term_key, m.position)
-        groups = itertools.groupby(_rows(connection, query, m.term_key, stale), key=itemgetter(0))
-        members = {term: [key for _term, key in group][::-1] for term, group in groups}
-        self.members = {term: keys for term, keys in self.members.items() if term not in stale} | members
+        had = {term: touched.intersection(keys) for term, keys in self.members.items() if not touched.isdisjoint(keys)}
+        altered = {term for term in had.keys() | now if had.get(term) != now.get(term) or not moved.isdisjoint(had[term])}
+        copied = {term: list(self.members[term]) for term in had.keys() - altered}
+        return copied | {term: [] for term in altered} | _by_term(_rows(connection, _MEMBERS, _m.term_key, altered))
+
+
+#: The articles of each term, oldest first.
+_MEMBERS = sa.select(_m.term_key, _m.article_key).order_by(_m.term_key, _m.position)
+
+
+def _by_term(rows: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    """The keys of articles by the key of their term, newest first, of rows as of _MEMBERS."""
+    return {term: [key for _term, key in group][::-1] for term, group in itertools.groupby(rows, key=itemgetter(0))}
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any], column: Any, keys: Collection[int]) -> Iterable[tuple[Any, ...]]:
     """The rows of `keys`; where these are many, all rows: callers replace by them what they had."""
     if len(keys) > _SINGLY:
         return fetch_rows(connection, query)
-    return map(tuple, connection.execute(query.where(column.in_(sorted(keys))))) if keys else ()
+    return map(tuple, connection.execute(query.where(column.in_(sorted(keys)))).all()) if keys else ()
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ gone are removed last, so that no link leads nowhere.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from collections import deque
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from .. import process_pool
 from ..errors import RenderError
 from ..syndication.documents import compress
-from .files import Codings, EncodedFile, Render, SiteFile, digest_of
+from .files import Codings, EncodedFile, Render, SiteFile, digest_of, is_archive
 from .targets import UNKNOWN, Bucket, Folder, Manifest, WrittenFile
 
 #: Where a tree lies; pickled into the processes that write. The class of a new kind has the same methods, and `alone`: whether
@@ -121,9 +122,10 @@ def _find_changes(
     marks, before = manifest.marks(), Codings.parse(manifest.note("packed"))
     missing = missing.union(path for path, _coding in codings.without(before, wanted))
     due = tuple(file for path, file in wanted.items() if full or marks.get(path) != file.mark or path in missing)
-    gone = sorted(marks.keys() - wanted.keys())
+    gone = sorted(path for path in marks if path not in wanted)
     unwanted = [(path, coding) for path in gone for coding in Codings().of(path)]
-    unwanted += before.without(codings, sorted(marks.keys() & wanted.keys()))
+    if before.note != codings.note:
+        unwanted += before.without(codings, sorted(marks.keys() & wanted.keys()))
     return Changes(due, gone, unwanted, before)
 
 
@@ -240,8 +242,8 @@ def _encode(batch: Batch, result: BatchResult, pool: ThreadPoolExecutor) -> Iter
             continue
         result.done.append(WrittenFile(file.path, file.mark, digest_of(data)))
         if batch.known.get(file.path) != result.done[-1].digest:
-            codings = batch.codings.of(file.path)
-            waiting.extend((file.path, coding, pool.submit(compress, data, coding)) for coding in codings)
+            encode = functools.partial(compress, data, quickly=is_archive(file.path))
+            waiting.extend((file.path, coding, pool.submit(encode, coding)) for coding in batch.codings.of(file.path))
         while len(waiting) > _AHEAD:
             path, coding, future = waiting.popleft()
             yield EncodedFile(path, coding, future.result())

@@ -16,6 +16,7 @@ from ..private_files import STATIC_TREE
 OWN = STATIC_TREE
 #: Content codings, each with what it appends to a file's name.
 CODINGS = {"identity": "", "gzip": ".gz", "br": ".br"}
+_ALL = tuple(CODINGS)
 #: Media types of files that are not feeds; feeds have those of their formats.
 _CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -92,6 +93,15 @@ def path_of(address: str) -> str:
     return f"{path}/index.html" if last == "index" else f"{path}.html"
 
 
+def is_archive(path: str) -> bool:
+    """Return whether a file is an archive document: most of the tree, and fetched once by a reader, if ever.
+
+    >>> [is_archive(path) for path in ("tags/Linux/archive/2018.atom", "tags/Linux/archive/2018.html", "tags/Linux.atom")]
+    [True, False, False]
+    """
+    return not path.endswith(".html") and bool(urls.split_archive(path)[1])
+
+
 def key_of(path: str) -> str:
     """Return where a file lies when nothing looks for it, as in a bucket: a page at its very address.
 
@@ -134,9 +144,9 @@ class Codings(NamedTuple):
         """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
         if not self.compressed or path.endswith(".png") or path.startswith(OWN):
             return ("identity",)
-        if not self.brotli_archives and not path.endswith(".html") and urls.split_archive(path)[1]:
+        if not self.brotli_archives and is_archive(path):
             return ("identity", "gzip")
-        return tuple(CODINGS)
+        return _ALL
 
     def names_of(self, path: str) -> Iterator[str]:
         """Return the paths of all codings of a file."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ class Exporter:
         self._shown: dict[int, str] = {}
         self._articles: dict[int, _ArticleFile] = {}
         self._feeds: dict[str, _FeedFiles] = {}
+        self._documents: dict[FeedState, list[SiteFile]] = {}
         self._periods: dict[tuple[str, str], dict[int, str]] = {}
 
     def export(self, target: str, options: Options | None = None) -> Report:
@@ -159,8 +161,7 @@ class Exporter:
             config = _published(editions.load_edition(connection))
             rows = hashlib.blake2b(digest_size=16)
             for query in _DECISIVE:
-                for row in database.fetch_rows(connection, query):
-                    rows.update(repr(row).encode())
+                rows.update(repr(database.fetch_rows(connection, query)).encode())
             static = [digest_of(path.read_bytes()) for path in sorted(resources.STATIC.iterdir())]
             contact = current_security_txt(config)
             return mark_of(shared_mark(config, self._root), str(self._feeds_only), contact, *static, rows.hexdigest())
@@ -172,14 +173,14 @@ class Exporter:
             if self._feeds_only:
                 states = feed_states.load_states(connection)
                 lists = _opml(states, feeds.enabled_facets(config), shared_mark(config, self._root))
-                return [*(file for state in states for file in _feed_documents(state)), *lists]
+                return [*self._of_states(states), *lists]
             site, static = self._content(connection, config), sorted(resources.STATIC.iterdir())
             found: list[SiteFile] = []
             for some in (
                 (SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes) for path in static),
                 (article.file for article in site.articles),
                 self._of_feeds(site),
-                (file for feed, _keys in site.feeds for file in _feed_documents(site.states[feed.path])),
+                self._of_states([site.states[feed.path] for feed, _keys in site.feeds]),
                 _digests(connection, site),
                 _opml(site.states.values(), site.terms, site.shared),
                 _overviews(site),
@@ -259,6 +260,12 @@ class Exporter:
                 made = _FeedFiles(shared, feed, keys, [*self._archives(site, feed, keys), *_feed_pages(site, feed, keys)])
             self._feeds[feed.path] = made
             yield from made.files
+
+    def _of_states(self, states: Iterable[FeedState]) -> list[SiteFile]:
+        """Return the feeds' own documents."""
+        before = self._documents
+        self._documents = {state: before.get(state) or _feed_documents(state) for state in states}
+        return list(itertools.chain.from_iterable(self._documents.values()))
 
     def _archives(self, site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[SiteFile]:
         """Yield archive documents and their pages, oldest first, where the feed does not hold all of its history."""

@@ -284,13 +284,14 @@ def _content(config: Config, document: _Document, entries: Sequence[Entry], form
     )
 
 
-def compress(data: bytes, encoding: str) -> bytes:
+def compress(data: bytes, encoding: str, *, quickly: bool = False) -> bytes:
     """Return data as `gzip`, `br` or `identity`. Equal input gives equal output: no time stamp inside.
 
-    libdeflate's level 6 is as small as zlib's, and takes half of its time. Both libraries let other threads run.
+    libdeflate's level 6 is as small as zlib's, and takes half of its time. Both libraries let other threads run. `quickly`:
+    gzip's level 1, which makes megabytes of feeds 8 % larger in 40 % of the time.
     """
     if encoding == "gzip":
-        return bytes(deflate.gzip_compress(data, 6))
+        return bytes(deflate.gzip_compress(data, 1 if quickly else 6))
     return brotli.compress(data, quality=5) if encoding == "br" else data
 
 

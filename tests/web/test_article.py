@@ -128,6 +128,35 @@ def test_for_all_articles_at_once_or_for_one_the_answer_is_the_same(store: Any, 
             }
 
 
+def test_a_snapshot_that_follows_changes_is_as_one_that_is_read_at_once(store: Any) -> None:
+    followed = Snapshot()
+
+    def follow() -> set[str]:
+        """Return the names of the terms whose lists are others than before, without the category that all articles have."""
+        store.rescan()
+        before, fresh = followed.members, Snapshot()
+        with store.runtime.reading() as connection:
+            followed.refresh(connection, [])
+            fresh.refresh(connection, [])
+            names = dict(connection.exec_driver_sql("SELECT key, name FROM terms").all())
+        assert (followed.members, followed.newest, followed.shown) == (fresh.members, fresh.newest, fresh.shown)
+        assert followed.articles == fresh.articles
+        return {names[term] for term, keys in followed.members.items() if before.get(term) is not keys} - {"技术"}
+
+    follow()
+    write(store, 25, ["Linux", "BSD"], title="Another title")
+    assert follow() == {"Linux", "BSD", "Author 25"}, "an edited article shows in all of its terms"
+    assert follow() == set()
+    write(store, 25, ["Linux", "Rust"])
+    assert follow() == {"Linux", "Rust", "BSD", "Author 25"}
+    store.write("3.md", title="No. 3", tags=["Linux", "Rust"], author="Author 3", date="2021-05-05")
+    assert follow() == {"Linux", "Rust", "Author 3"}
+    (store.store / "20.md").unlink()
+    assert {"Linux", "Rust"} <= follow() <= {"Linux", "Rust", "BSD", "Author 20"}
+    write(store, 41, ["New"])
+    assert follow() == {"New", "Author 41"}
+
+
 def test_a_tag_in_common_says_more_than_a_translator_as_rare(site: Any, make_client: Callable[[Any], Client]) -> None:
     site.settle("site.yaml", base_url="http://localhost", article_url="")
     for number in range(1, 12):
