@@ -275,8 +275,8 @@ class Site:
 
     def _move_in(self, template: Site) -> None:
         """As if it had always been here: the store has another place, and a copied file the time of its making."""
-        stamps = [{"copied": path, "seen": stamp} for path, stamp in walk.list_files(str(self.store)).files.items()]
-        known = sa.update(files).where(files.c.path == sa.bindparam("copied")).values(stamp=sa.bindparam("seen"))
+        stamps = [{"copied": path, "stamped": stamp} for path, stamp in walk.list_files(str(self.store)).files.items()]
+        known = sa.update(files).where(files.c.path == sa.bindparam("copied")).values(stamp=sa.bindparam("stamped"))
         with writing(self.runtime.engine) as connection:
             connection.execute(known, stamps)
             config = editions.load_state(connection)["config"].replace(str(template.root), str(self.root))
