@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from feeds import resources
 from feeds.config.environment import Environment, find_differences, secret_variables
 from feeds.config.load import load_config, parse_yaml, removed_settings
-from feeds.config.models import Config, FacetSettings, FeedSettings, Site, feed_path
+from feeds.config.models import WANTED, Config, FacetSettings, FeedSettings, Site, Store, feed_path
 from feeds.errors import ConfigError, FeedsError
 from feeds.model import FACETS
+from feeds.store.field_names import FIELDS
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ feeds:
         "utf-8",
     )
     found = read(folder)
-    assert found.site.store == str(folder.parent / "demo" / "articles")
+    assert found.site.store.path == str(folder.parent / "demo" / "articles")
     [named] = found.feeds.feeds
     assert named.select.selection().as_json() == {
         "tag": ["内核", "systemd"],
@@ -137,6 +138,24 @@ feeds:
         ("article_url: '{permalink}'", "site.yaml:1:14: article_url: "),
         ("max_file_bytes: 10", "site.yaml:1:17: max_file_bytes: Input should be greater"),
         ("store: ''", "site.yaml:1:8: store: "),
+        ("store: 7", "site.yaml:1:8: store: expected the folder of the articles, or {path: ..., kind: ...}"),
+        ("store: [a, b]", "site.yaml:1:8: store: expected the folder"),
+        ("store: {path: a, kind: hugoo}", "site.yaml:1:24: store.kind: no kind of store is called 'hugoo'; did you mean hugo?"),
+        ("store: {path: a, kind: wordpress}", "site.yaml:1:24: store.kind: no kind of store is called 'wordpress'; expected one of"),
+        ("store:\n  path: a\n  knd: hugo", "site.yaml:3:3: store.knd: unknown setting"),
+        ("store: {permalink: ':year/:slug'}", "site.yaml:1:20: store.permalink: expected a pattern that begins with a slash"),
+        ("store: {permalink: '/{slug'}", "site.yaml:1:20: store.permalink: expected a pattern without blanks"),
+        ("store: {include: [../x]}", "site.yaml:1:19: store.include.0: '../x' is not below the store"),
+        ("store: {exclude: [/etc/**]}", "site.yaml:1:19: store.exclude.0: '/etc/**' is not below the store"),
+        ("store: {exclude: old}", "site.yaml:1:18: store.exclude: "),
+        ("store: {fields: {titel: [x]}}", "site.yaml:1:17: store.fields: nothing of an article is called 'titel'; did you mean title?"),
+        ("store: {fields: {tag: []}}", "site.yaml:1:23: store.fields.tag: "),
+        ("store: {fields: {tag: [a], tags: [b]}}", "site.yaml:1:17: store.fields: tag is there twice"),
+        ("store: {fields: [a]}", "site.yaml:1:17: store.fields: expected what is wanted and its header fields"),
+        ("store: {timezone: Mars/Olympus}", "site.yaml:1:19: store.timezone: no time zone is called"),
+        ("store: {site: blog.example.org}", "site.yaml:1:15: store.site: expected an address that begins with http"),
+        ("store: {future: maybe}", "site.yaml:1:17: store.future: Input should be 'hold' or 'publish'"),
+        ("store: {languages: {zh: ../zh}}", "site.yaml:1:25: store.languages.zh: '../zh' is not below the store"),
         ("- a\n- b", "site.yaml:1:1: Input should be a valid dictionary"),
         ("just text", "site.yaml:1:1: Input should be a valid dictionary"),
         ("title: x\ntitle: y", "site.yaml:2:1: not YAML: 'title' is set twice"),
@@ -217,7 +236,7 @@ def test_empty_files_mean_all_defaults(folder: Path) -> None:
     (folder / "site.yaml").write_text("# nothing\n")
     found = read(folder)
     assert found.feeds == FeedSettings()
-    assert found.site == Site().model_copy(update={"store": str(folder.parent / "demo" / "articles")})
+    assert found.site == Site(store=Store(path=str(folder.parent / "demo" / "articles")))
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates()
@@ -253,7 +272,7 @@ def _check(text: str) -> None:
 
 
 def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
-    assert read(folder).site.store == str(folder.parent / "articles")
+    assert read(folder).site.store.path == str(folder.parent / "articles")
     assert Environment.read(folder, {}).database_url.get_secret_value() == f"sqlite:///{folder.parent}/var/feeds.db"
     assert (
         Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:///x.db"}).database_url.get_secret_value()
@@ -271,16 +290,16 @@ def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
 
 def test_an_absolute_store_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
     (folder / "site.yaml").write_text(f"store: {tmp_path}/elsewhere/../x\n")
-    assert read(folder).site.store == f"{tmp_path}/x"
+    assert read(folder).site.store.path == f"{tmp_path}/x"
 
 
 def test_the_environment_is_above_the_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = read(folder, FEEDS_STORE="mine", FEEDS_BASE_URL="https://feeds.example/")
-    assert found.site.store == str(tmp_path / "mine"), "from where the command is given"
+    assert found.site.store.path == str(tmp_path / "mine"), "from where the command is given"
     assert found.site.base_url == "https://feeds.example"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert read(folder, FEEDS_STORE="~/a").site.store == str(tmp_path / "home" / "a")
+    assert read(folder, FEEDS_STORE="~/a").site.store.path == str(tmp_path / "home" / "a")
 
 
 def test_an_empty_variable_is_none_at_all(folder: Path) -> None:
@@ -451,3 +470,24 @@ def test_a_secret_is_given_once(folder: Path, tmp_path: Path) -> None:
 def test_every_variable_that_is_or_holds_a_secret_may_be_a_file() -> None:
     names = ("DATABASE_URL", "SMTP_URL", "IMAP_URL", "SECRET_KEY", "OPERATOR_TOKEN")
     assert set(secret_variables()) >= {f"FEEDS_{name}" for name in names}
+
+
+# -- the store -----------------------------------------------------------------
+
+
+def test_fields_may_be_named_by_facets_in_the_plural_and_need_no_list(folder: Path) -> None:
+    (folder / "site.yaml").write_text(
+        "store: {path: a, kind: Hugo, fields: {Tags: [keywords], translators: by, permalink: [link], series: [part_of]}}\n"
+    )
+    store = read(folder).site.store
+    assert store.kind == "hugo"
+    assert store.fields == {"tag": ("keywords",), "translator": ("by",), "address": ("link",), "series": ("part_of",)}
+
+
+def test_what_can_be_wanted_of_a_header_is_what_the_store_reads() -> None:
+    assert set(WANTED) == set(FIELDS)
+
+
+def test_a_store_of_which_nothing_is_said_but_its_folder_is_stored_as_text() -> None:
+    assert json.loads(Site(store=Store(path="a")).model_dump_json())["store"] == "a"
+    assert json.loads(Site(store=Store(path="a", kind="hugo")).model_dump_json())["store"]["kind"] == "hugo"

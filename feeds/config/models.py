@@ -6,14 +6,15 @@ settings. Bounds, defaults and the words of a refusal are here; positions in fil
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -182,33 +183,92 @@ StoreKindName = Literal[
     "auto", "archive", "lctt", "hugo", "jekyll", "hexo", "docusaurus", "astro", "eleventy", "vuepress", "vitepress", "pelican",
     "obsidian", "plain",
 ]  # fmt: skip
+#: What header fields can carry: the keys of `store.field_names.FIELDS`.
+WANTED = (
+    *("title", "date", "updated", "publish", "expiry", "slug", "address", "aliases", "tag", "category", "author", "translator"),
+    *("reviewer", "selector", "original", "language", "series", "summary", "cover", "id"),
+)
+#: Other words for what is wanted, besides facets and their plurals.
+_WANTED_TOO: Mapping[str, str] = {
+    "dates": "date", "alias": "aliases", "permalink": "address", "url": "address", "excerpt": "summary", "lang": "language",
+    "description": "summary", "picture": "cover", "image": "cover", "expires": "expiry",
+}  # fmt: skip
 
 
-def _permalink(value: str) -> str:
+def _suggest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about a name: with the one that was probably meant, where one is like it."""
+    close = difflib.get_close_matches(name.lower(), tuple(known), 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else ";"
+
+
+def _known_kind(value: Any) -> Any:
+    known = get_args(StoreKindName)
+    folded = value.strip().lower() if isinstance(value, str) else ""
+    if folded not in known:
+        raise ValueError(f"no kind of store is called {value!r}{_suggest(folded, known)} expected one of {', '.join(known)}")
+    return folded
+
+
+def _wanted_fields(value: Any) -> Any:
+    """Accept facets in the plural, too, and one header field without a list."""
+    if not isinstance(value, dict):
+        raise ValueError("expected what is wanted and its header fields, for example {translator: [translated_by]}")
+    others = {name: facet.name for name, facet in PLURALS.items()} | dict(_WANTED_TOO)
+    found: dict[str, Any] = {}
+    for name, fields in value.items():
+        wanted = others.get(name.lower(), name.lower())
+        if wanted not in (*WANTED, *FACETS):
+            known = (*WANTED, *FACETS, *PLURALS)
+            raise ValueError(f"nothing of an article is called {name!r}{_suggest(name, known)} expected one of {', '.join(WANTED)}")
+        if wanted in found:
+            raise ValueError(f"{wanted} is there twice: name all of its header fields in one list")
+        found[wanted] = [fields] if isinstance(fields, str) else fields
+    return found
+
+
+def _pattern(value: str) -> str:
+    """Return the pattern of addresses. Which tokens a kind knows, `feeds check` says."""
     if value and not value.startswith(("/", "http://", "https://")):
         raise ValueError("expected a pattern that begins with a slash, for example /:year/:month/:slug/")
+    if any(blank in value for blank in " \t\n") or value.count("{") != value.count("}"):
+        raise ValueError("expected a pattern without blanks, with every { closed, for example /:year/:month/:slug/")
     return value
+
+
+def _below(value: str) -> str:
+    """Return a path or glob below the store."""
+    parts = value.split("/")
+    if not value.strip("/") or value.startswith("/") or "\\" in value or ".." in parts:
+        raise ValueError(f"{value!r} is not below the store; expected a path as content/posts/** with slashes, without ..")
+    return value
+
+
+Glob = Annotated[str, AfterValidator(_below)]
 
 
 class Store(_Strict):
     """The folder of articles, and what is said over its kind and its generator's configuration (docs/stores.md)."""
 
     path: Annotated[str, Field(min_length=1)] = "demo/articles"
-    kind: StoreKindName = "auto"
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    fields: Mapping[str, Names] = Field(default_factory=dict)
-    permalink: Annotated[str, AfterValidator(_permalink)] = ""
+    kind: Annotated[StoreKindName, BeforeValidator(_known_kind)] = "auto"
+    include: tuple[Glob, ...] = ()
+    exclude: tuple[Glob, ...] = ()
+    fields: Annotated[Mapping[str, Names], BeforeValidator(_wanted_fields)] = Field(default_factory=dict)
+    permalink: Annotated[str, AfterValidator(_pattern)] = ""
     site: OptionalUrl = ""
     timezone: Annotated[str, AfterValidator(lambda value: value and _zone(value))] = ""
     future: Literal["hold", "publish"] | None = None
-    languages: Mapping[str, str] = Field(default_factory=dict)
+    languages: Mapping[Language, Glob] = Field(default_factory=dict)
     pages: Literal["ignore", "publish"] = "ignore"
 
     @model_validator(mode="before")
     @classmethod
     def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
+        if isinstance(value, str) and value:
+            return {"path": value}
+        if not isinstance(value, (dict, Store)):
+            raise ValueError("expected the folder of the articles, or {path: ..., kind: ...} (docs/stores.md)")
+        return value
 
     @model_serializer(mode="wrap")
     def _as_path(self, write: SerializerFunctionWrapHandler) -> Any:

@@ -24,7 +24,8 @@ from .words import code, explained, table
 FILES: dict[str, type[BaseModel]] = {"site.yaml": Site, "feeds.yaml": FeedSettings, "newsletter.yaml": Newsletter}
 #: An address in the words is an example, not a link.
 _ADDRESS = re.compile(r"(?<!`)\b((?:https?://|[\w.]+@)[^\s;,`]*[^\s;,:.`])")
-_LINE = re.compile(r"(?P<indent> *)(?P<item>- )?(?P<key>[a-z_0-9]+):(?P<value>.*?)(?:\s+#\s(?P<words>.*))?")
+#: A setting, also one that is shown in a comment.
+_LINE = re.compile(r"(?:# )?(?P<indent> *)(?P<item>- )?(?P<key>[a-z_0-9]+):(?P<value>.*?)(?:\s+#\s(?P<words>.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def comments(text: str) -> dict[str, str]:
             continue
         indent = len(match["indent"]) + len(match["item"] or "")
         stack = [*(step for step in stack if step[0] < indent), (indent, match["key"])]
-        found[".".join(key for _indent, key in stack)] = match["words"] or ""
+        name = ".".join(key for _indent, key in stack)
+        found[name] = match["words"] or found.get(name, "")
     return found
 
 
