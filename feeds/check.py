@@ -19,7 +19,7 @@ from . import database, resources, urls
 from .catalog import ingest, queries
 from .config.environment import FILE, Environment, find_differences, variable
 from .config.load import Keys, load_config, positions, removed_settings
-from .config.models import Config, Site, Store, feed_path
+from .config.models import Config, Site, Store, feed_path, suggestion
 from .database import identity, tables
 from .errors import ConfigError, Fault, FeedsError, GitError, StoreError
 from .model import FACETS, PLURALS, Problem, Recipient
@@ -35,6 +35,7 @@ from .store import git, walk
 from .store.generators import find_site
 from .store.git import Git
 from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
+from .store.permalinks import NO_VALUE, token_names
 from .store.portrait import Portrait, StoreFile
 from .syndication import feeds
 from .tokens import Tokens, new_secret
@@ -208,10 +209,25 @@ def _check_store(environment: Environment, config: Config) -> Findings:
     files += [StoreFile(path, "ignored", reason) for path, reason in passed_over.items()]
     files += [StoreFile(p.path, "quarantined", p.reason) for p in problems if p.path not in {file.path for file in files}]
     found = [Problem(str(Path(folder, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
-    notices = [Problem(str(Path(folder, f.path)), 0, 0, notice, "hint") for f in files for notice in f.notices]
+    said = [(f, notice) for f in files for notice in f.notices if notice != "no date" or f.state == "published"]
+    notices = [Problem(str(Path(folder, f.path)), 0, 0, notice, "hint") for f, notice in said]
     faults = [Problem(str(Path(site.root or folder)), 0, 0, fault, "store") for fault in site.faults]
     portrait = Portrait.of(settings, files, listing.unread)
-    return Findings((*moves, *faults, *found, *notices), portrait, config.site, listing.ignored)
+    patterns = _check_permalink(environment, config, portrait)
+    return Findings((*moves, *faults, *patterns, *found, *notices), portrait, config.site, listing.ignored)
+
+
+def _check_permalink(environment: Environment, config: Config, portrait: Portrait) -> Iterator[Problem]:
+    """Yield tokens of the operator's pattern of addresses for which most articles have no value."""
+    if not config.site.store.permalink:
+        return
+    known = [f":{name}" for name in token_names(portrait.settings.site.kind)]
+    for notice, count in portrait.notices().items():
+        token = notice.removesuffix(NO_VALUE).strip()
+        if token != notice and token not in known and count * 2 > portrait.count("published").total():
+            likely = suggestion(token if token.startswith(":") else f":{token.strip('{}')}", known)
+            reason = f"store.permalink: {token} has no value in most articles{likely.rstrip(';')}"
+            yield _fault_at(environment, "site.yaml", ("store", "permalink"), reason)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ STATIC = CODE / "web" / "static"
 
 
 #: File of config/ -> settings at its top level -> values.
-Chosen = Mapping[str, Mapping[str, str | bool]]
+Chosen = Mapping[str, Mapping[str, object]]
 
 
 def make_site(folder: Path, chosen: Chosen, *, demo: bool, templates: bool) -> Iterator[str]:
@@ -48,17 +48,30 @@ def make_site(folder: Path, chosen: Chosen, *, demo: bool, templates: bool) -> I
             yield f"wrote   {target}/"
 
 
-def with_settings(text: str, chosen: Mapping[str, str | bool]) -> str:
+def with_settings(text: str, chosen: Mapping[str, object]) -> str:
     """Return the default file with some values set; comments stay, in their column where they can.
 
     >>> with_settings("title: A    # shown\\n", {"title": "B"})
     'title: "B"  # shown\\n'
     """
     for name, value in chosen.items():
-        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # what JSON writes is YAML
+        line = f"{name}: {flow_text(value)}"
 
         def write_over(found: re.Match[str], line: str = line) -> str:  # a function, as a replacement would read backslashes
             return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
 
         text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", write_over, text, count=1, flags=re.MULTILINE)
     return text
+
+
+def flow_text(value: object) -> str:
+    """Return a value in YAML's flow style; texts in quotes, as what JSON writes of them is YAML.
+
+    >>> flow_text({"path": "/srv/blog", "include": ["posts/**"]})
+    '{path: "/srv/blog", include: ["posts/**"]}'
+    """
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {flow_text(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flow_text, value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -209,7 +209,8 @@ def test_a_store_that_is_missing_fails_and_keeps_what_is_published(site: Any, pu
 def test_check_finds_nothing_where_nothing_is_wrong_and_touches_nothing(site: Any, config: Path) -> None:
     found = feeds("check", "--config", config, "--json")
     assert found.returncode == 0, found.stdout
-    assert json.loads(found.stdout) == {"ok": True, "problems": [], "ignored": 0}
+    said = json.loads(found.stdout)
+    assert said["ok"] is True and said["problems"] == [] and said["ignored"] == 0 and "hints" not in said
     assert site.runtime.read(editions.load_generation) == -1
 
 
@@ -238,7 +239,7 @@ def test_check_hints_at_a_setting_of_the_last_release_and_finds_no_fault(site: A
     site.set("newsletter.yaml", "enabled: false\nbounces: {soft_days: 10}\n")
     text = feeds("check", "--config", config)
     assert text.returncode == 0 and text.stderr == "no faults\n"
-    assert text.stdout.startswith(f"{config}/newsletter.yaml:2:11: bounces.soft_days: no longer a setting")
+    assert f"\n{config}/newsletter.yaml:2:11: bounces.soft_days: no longer a setting" in text.stdout
     found = json.loads(feeds("check", "--config", config, "--json").stdout)
     assert found["ok"] is True and found["problems"] == []
     assert [hint["line"] for hint in found["hints"]] == [2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +25,13 @@ from .common import (
     show_progress,
 )
 from .documents import COMPRESS, NO_PAGES, TARGET, as_row, export_counts, print_export, unmade_files
+from .portrait import portrait_lines
 
 if TYPE_CHECKING:
-    from ..config.models import Site
     from ..model import Problem, RescanReport
     from ..rescan import RescanOptions
     from ..runtime import Runtime
     from ..static.export import Report
-    from ..store.portrait import Portrait
 
 
 @click.command()
@@ -161,15 +161,19 @@ def _print_rescan(report: RescanReport, problems: Sequence[Problem]) -> None:
 @JSON
 @command
 def check(config_dir: Path, as_json: bool) -> None:
-    """Look for faults in configuration and articles.
+    """Show what the store is taken for, and look for faults in configuration and articles.
 
-    Each fault is a line `file:line:column: reason`. Exit status 1 if there is any. Nothing is changed but one thing: modes of
-    private files (database, mails, backups in var/, keys, .env) that others could read are narrowed, and listed as hints.
+    First what kind of store it is and why, how many articles, pages and withheld files it has, a few links to compare with those
+    of the site, and the line of site.yaml that would say what is missing. Then each fault as `file:line:column: reason`. Exit
+    status 1 if there is any: files in quarantine, configuration that cannot be read; not what is withheld or ignored, nor hints.
+    Nothing is changed but one thing: modes of private files (database, mails, backups in var/, keys, .env) that others could
+    read are narrowed, and listed as hints.
 
     \b
     Examples:
       feeds check
       feeds check --json | jq -r ".problems[].path"
+      feeds check --json | jq ".counts, .mend"
     """
     from ..check import Findings
     from ..check import check as find_problems
@@ -188,35 +192,30 @@ def check(config_dir: Path, as_json: bool) -> None:
         print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": found.ignored, **noted, **portrait})
     else:
         if found.portrait and found.site:
-            _print_portrait(found.portrait, found.site)
-        _print_problems([*problems, *hints], err=False)
+            for line in portrait_lines(found.portrait, found.site):
+                echo(line)
+        _print_findings(problems, hints)
         _print_ignored(found.ignored)
         echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
 
 
-def _print_portrait(portrait: Portrait, site: Site) -> None:
-    """Print what the store is taken for, so that a publisher sees at a glance whether that is right."""
-    from ..model import FACETS
+#: So many errors are printed in full; of hints that say the same, so many.
+_MAX_PRINTED, _MAX_ALIKE = 100, 3
 
-    found = portrait.settings.site
-    echo(f"store: {found.kind} ({found.why})" if found.why else f"store: {found.kind}")
-    for state, words in (("published", "articles"), ("page", "pages"), ("withheld", "withheld"), ("ignored", "ignored")):
-        if reasons := portrait.count(state):
-            named = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(6) if reason)
-            echo(f"  {sum(reasons.values())} {words}{f' ({named})' if named else ''}")
-    if portrait.unread:
-        echo("  not read: " + ", ".join(f"{number} {suffix}" for suffix, number in sorted(portrait.unread.items())))
-    for facet in FACETS:
-        if terms := portrait.terms(facet):
-            echo(f"  {FACETS[facet].plural}: " + ", ".join(f"{name} {number}" for name, number in terms.most_common(5)))
-    echo(f"  zone of dates that name none: {found.timezone or portrait.settings.timezone}")
-    if samples := portrait.samples(site):
-        echo("  links, to compare with those of the site:")
-        for link in samples:
-            echo(f"    {link}")
-    for line in portrait.advice():
-        echo(f"  missing: {line}")
+
+def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem]) -> None:
+    """Print errors, and hints: those that many files share are counted."""
+    _print_problems(problems[:_MAX_PRINTED], err=False)
+    if len(problems) > _MAX_PRINTED:
+        echo(f"... and {len(problems) - _MAX_PRINTED} more: feeds check --json")
+    alike: dict[str, list[Problem]] = {}
+    for hint in hints:
+        alike.setdefault(re.sub(r" \((?:line )?\d+\)$", "", hint.reason), []).append(hint)
+    for reason, found in alike.items():
+        _print_problems(found[:_MAX_ALIKE], err=False)
+        if len(found) > _MAX_ALIKE:
+            echo(f"... and {len(found) - _MAX_ALIKE} more files: {reason}")
 
 
 def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:

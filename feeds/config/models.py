@@ -195,7 +195,7 @@ _WANTED_TOO: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about a name: with the one that was probably meant, where one is like it."""
     close = difflib.get_close_matches(name.lower(), tuple(known), 1, 0.6)
     return f"; did you mean {close[0]}?" if close else ";"
@@ -205,7 +205,7 @@ def _known_kind(value: Any) -> Any:
     known = get_args(StoreKindName)
     folded = value.strip().lower() if isinstance(value, str) else ""
     if folded not in known:
-        raise ValueError(f"no kind of store is called {value!r}{_suggest(folded, known)} expected one of {', '.join(known)}")
+        raise ValueError(f"no kind of store is called {value!r}{suggestion(folded, known)} expected one of {', '.join(known)}")
     return folded
 
 
@@ -219,7 +219,9 @@ def _wanted_fields(value: Any) -> Any:
         wanted = others.get(name.lower(), name.lower())
         if wanted not in (*WANTED, *FACETS):
             known = (*WANTED, *FACETS, *PLURALS)
-            raise ValueError(f"nothing of an article is called {name!r}{_suggest(name, known)} expected one of {', '.join(WANTED)}")
+            raise ValueError(
+                f"nothing of an article is called {name!r}{suggestion(name, known)} expected one of {', '.join(WANTED)}"
+            )
         if wanted in found:
             raise ValueError(f"{wanted} is there twice: name all of its header fields in one list")
         found[wanted] = [fields] if isinstance(fields, str) else fields

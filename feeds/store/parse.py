@@ -30,7 +30,7 @@ from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source,
 from .header_fields import text_of
 from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
 from .names import MAX_NAME
-from .permalinks import address_of
+from .permalinks import NO_VALUE, Address, address_of, find_address
 from .places import place_of
 from .references import resolve_reference
 from .template_tags import BodyContext
@@ -160,7 +160,7 @@ class Reading:
     """What the bytes of one file are: `result` is None for what is no article, as `verdict` says.
 
     `seen` (UTC seconds): when it was first seen, for a file that says no date. `names_id`: its id is not made of its path.
-    `notices`: what in its header could not be used. `aliases`: addresses that it had before.
+    `notices`: what could not be used. `aliases`: addresses that it had before. `unused`: header fields that nothing reads.
     """
 
     result: ParsedArticle | Problem | None
@@ -169,6 +169,7 @@ class Reading:
     names_id: bool = True
     notices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 PUBLISHED = Verdict("published")
@@ -187,6 +188,7 @@ class ParsedFile:
     names_id: bool = True
     notices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
@@ -232,7 +234,7 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
         return ParsedFile(path, UNSETTLED, problem, settled=False, verdict=Verdict("quarantined", fault), seen=dates.seen)
     read = parse_article(settings, path, data, status.st_mtime, dates, now=now_ns // 1_000_000_000)
     is_settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
-    stamp, known = file_stamp(status), (read.verdict, read.seen, read.names_id, read.notices, read.aliases)
+    stamp, known = file_stamp(status), (read.verdict, read.seen, read.names_id, read.notices, read.aliases, read.unused)
     return ParsedFile(path, stamp, read.result, is_settled, *known)
 
 
@@ -289,9 +291,9 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
         seen = min(max(int(mtime), 0), int(LATEST.timestamp())) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
-    article = _article(settings, place, source, fields, dates, published)
+    article, notices = _article(settings, place, source, fields, dates, published)
     names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
-    return Reading(article, verdict, seen, names_id, fields.notices, fields.aliases)
+    return Reading(article, verdict, seen, names_id, (*fields.notices, *notices), fields.aliases, fields.unused)
 
 
 # -- articles --------------------------------------------------------------
@@ -346,15 +348,16 @@ def _sealed(article: ParsedArticle) -> ParsedArticle:
 
 def _article(
     settings: ParseSettings, place: Place, source: Source, fields: Fields, dates: FileDates, published: datetime
-) -> ParsedArticle:
+) -> tuple[ParsedArticle, tuple[str, ...]]:
+    """Return the article, and what its address lacks and its body leaves out."""
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
     zone = find_zone(zone_of(site, kind, place, settings.timezone))
     if kind.name == "archive":  # joined with `article_url` as it is written
-        permalink = fields.address
+        found = Address(fields.address)
     else:
-        permalink = address_of(site, kind, place, fields, zone=zone, header=source.fields)
-    permalink = permalink if len(permalink) <= MAX_NAME else ""
+        found = find_address(site, kind, place, fields, zone=zone, header=source.fields)
+    permalink = found.path if len(found.path) <= MAX_NAME else ""
     links = _Links(settings, place, permalink)
     plain = plain_markdown(fields.body, kind.passes, _context(site, place, fields, permalink))
     is_html = place.path.lower().endswith((".html", ".htm"))
@@ -367,7 +370,7 @@ def _article(
         summary = markdown.excerpt(markdown.render_html(excerpt.body, is_html=is_html))
     count = source.fields.get("count")
     comments = count.get("commentnum") if isinstance(count, dict) else None
-    return _sealed(
+    article = _sealed(
         ParsedArticle(
             id=id,
             url=_page(id),
@@ -387,6 +390,7 @@ def _article(
             digest="",
         )
     )
+    return article, (*(f"{token} {NO_VALUE}" for token in found.unknown), *plain.notices)
 
 
 _YES = ("true", "yes", "on", "1")

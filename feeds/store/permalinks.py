@@ -22,7 +22,17 @@ from urllib.parse import quote, unquote_plus
 
 from .kinds import GeneratorSite, Place, StoreKind
 from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug
-from .url_patterns import MAX_ADDRESS, Subject, Unknown, expand, header_text, header_value, option_map, unix_seconds
+from .url_patterns import (
+    DATE_TOKENS,
+    MAX_ADDRESS,
+    Subject,
+    Unknown,
+    expand,
+    header_text,
+    header_value,
+    option_map,
+    unix_seconds,
+)
 
 if TYPE_CHECKING:
     from .fields import Fields
@@ -37,6 +47,10 @@ class Address:
 
     path: str = ""
     unknown: tuple[str, ...] = ()
+
+
+#: What is said of a token for which an article has no value.
+NO_VALUE = "in the pattern of addresses has no value"
 
 
 def address_of(
@@ -471,3 +485,8 @@ _OWN_TOKENS: Mapping[str, _Tokens] = {
 @functools.cache
 def _tokens(kind: str) -> _Tokens:
     return {**_TOKENS, **_OWN_TOKENS.get(kind, {})}
+
+
+def token_names(kind: str) -> tuple[str, ...]:
+    """Return the names of the tokens that patterns of a kind may have, besides header fields."""
+    return (*_tokens(kind), *DATE_TOKENS)

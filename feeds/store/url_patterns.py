@@ -88,6 +88,9 @@ _MONTHS = "January February March April May June July August September October N
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 
+DATE_TOKENS = tuple(name for name in _DATES if name.isidentifier())
+
+
 def _format_date(when: datetime, form: str) -> str:
     """Return a date by strftime's directives, in English whatever the locale of the process; others stay as they are."""
     month, weekday = _MONTHS[when.month - 1], _WEEKDAYS[when.weekday()]
