@@ -43,6 +43,10 @@ PLACEHOLDERS = ("/static/image/common/nophoto.png", "/201610/12/095124vr9cmdgili
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+#: Notice of a file in which nothing says a date.
+NO_DATE = "no date"
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """What a header, the name of the file and the generator's defaults say of an article. Texts are as written; times in UTC.
@@ -182,7 +186,7 @@ class _Times:
                 return result[0], "header", ""
         found, origin = self.of_path()
         if not found:
-            self.notices["no date"] = None
+            self.notices[NO_DATE] = None
         return found, origin or ("git" if history else ""), ""
 
     def of_path(self) -> tuple[datetime | None, str]:

@@ -25,7 +25,7 @@ from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
 from .dialects import plain_markdown
-from .fields import MAX_SUMMARY, MAX_TITLE, Fields, read_fields, zone_of
+from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
 from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
 from .header_fields import text_of
 from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
@@ -284,8 +284,9 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
     verdict = judge(place, fields, kind, datetime.fromtimestamp(now, UTC), future=future)
     if verdict.state == "quarantined":
         raise BadFrontMatter(1, 1, verdict.reason)
+    known = tuple(notice for notice in fields.notices if notice != NO_DATE)
     if verdict.state != "published":
-        return Reading(None, verdict, dates.seen, notices=fields.notices)
+        return Reading(None, verdict, dates.seen, notices=known)
     published, seen = fields.date or _commit_date(dates.first), None
     if published is None:
         # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
@@ -293,7 +294,12 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         published = datetime.fromtimestamp(seen, UTC)
     article, notices = _article(settings, place, source, fields, dates, published)
     names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
-    return Reading(article, verdict, seen, names_id, (*fields.notices, *notices), fields.aliases, fields.unused)
+    if NO_DATE in fields.notices:
+        notices = (
+            f"{NO_DATE}: {'first committed' if seen is None else 'first seen'} {published:%Y-%m-%d}, which counts",
+            *notices,
+        )
+    return Reading(article, verdict, seen, names_id, (*known, *notices), fields.aliases, fields.unused)
 
 
 # -- articles --------------------------------------------------------------
