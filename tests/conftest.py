@@ -79,7 +79,7 @@ SITE_YAML = """\
 title: Linux 中国
 base_url: https://feeds.example
 article_url: https://linux.cn{permalink}
-store: articles
+store: {path: articles, future: publish}
 """
 FEEDS_YAML = """\
 facets:
@@ -402,7 +402,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("demo") / "site")
     for file in sorted((CHECKOUT / "config").glob("*.yaml")):
         site.set(file.name, file.read_text("utf-8"))
-    site.settle("site.yaml", store="articles")
+    site.settle("site.yaml", store={"path": "articles", "future": "publish"})
     source = CHECKOUT / "demo" / "articles"
     for path in sorted(source.rglob("*.md")):
         site.write(str(path.relative_to(source)), path.read_bytes())
