@@ -141,19 +141,23 @@ _OFFSET = (
 )
 _TAIL = rf"(?:(?:[Tt]|,|\s+at\s|\s|(?<=日))\s*{_CLOCK})?\s*(?:{_OFFSET})?"
 #: Forms of a day, each with the rest of a date after it.
-_FORMS = tuple(
-    re.compile(form, re.ASCII)
-    for form in (
-        rf"(?P<year>\d{{4}})\s*[-/.年]\s*(?P<m>\d{{1,2}})\s*[-/.月]\s*(?P<day>\d{{1,2}})\s*日?{_TAIL}",
-        rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}}){_TAIL}",
-        rf"{_DAY}[\s-]+{_MONTH},?[\s-]+(?P<year>\d{{4}}|\d\d){_TAIL}",
-        rf"{_MONTH}\s+{_DAY}\s+{_CLOCK}(?:\s+{_OFFSET})?\s+(?P<year>\d{{4}})",
-        rf"(?P<first>\d{{1,2}})[-/.](?P<then>\d{{1,2}})[-/.](?P<year>\d{{4}}){_TAIL}",
-        rf"(?P<year>\d{{4}})(?P<m>\d\d)(?P<day>\d\d)(?:[T ]?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?)?\s*(?:{_OFFSET})?",
-        r"(?P<year>\d{4})(?:\s*[-/.年]\s*(?P<m>\d{1,2})月?)?年?",
-        rf"{_MONTH},?\s+(?P<year>\d{{4}})",
-    )
+_FORMS = (
+    rf"(?P<year>\d{{4}})\s*[-/.年]\s*(?P<m>\d{{1,2}})\s*[-/.月]\s*(?P<day>\d{{1,2}})\s*日?{_TAIL}",
+    rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}}){_TAIL}",
+    rf"{_DAY}[\s-]+{_MONTH},?[\s-]+(?P<year>\d{{4}}|\d\d){_TAIL}",
+    rf"{_MONTH}\s+{_DAY}\s+{_CLOCK}(?:\s+{_OFFSET})?\s+(?P<year>\d{{4}})",
+    rf"(?P<first>\d{{1,2}})[-/.](?P<then>\d{{1,2}})[-/.](?P<year>\d{{4}}){_TAIL}",
+    rf"(?P<year>\d{{4}})(?P<m>\d\d)(?P<day>\d\d)(?:[T ]?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?)?\s*(?:{_OFFSET})?",
+    r"(?P<year>\d{4})(?:\s*[-/.年]\s*(?P<m>\d{1,2})月?)?年?",
+    rf"{_MONTH},?\s+(?P<year>\d{{4}})",
 )
+
+
+@functools.cache  # they take long to compile, and an archive does without
+def _forms() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(form, re.ASCII) for form in _FORMS)
+
+
 _EPOCH = re.compile(r"-?\d{9,10}(?:\.\d{1,9})?|\d{13}", re.ASCII)
 
 
@@ -164,7 +168,7 @@ def _any(text: str, zone: tzinfo, *, day_first: bool = False) -> datetime | None
     if (match := _WEEKDAY.match(text)) and (match[1] is None or match[1][:3].lower() in _DAYS):
         text = text[match.end() :]
     text = re.sub(r"\s*(?:星期|周|週)[一二三四五六日天]\s*", " ", text)
-    for form in _FORMS:
+    for form in _forms():
         if match := form.fullmatch(text):
             return _compose(match.groupdict(), zone, day_first)
     return datetime.fromisoformat(text)

@@ -33,6 +33,8 @@ def plain_markdown(body: str, passes: tuple[str, ...], context: BodyContext) -> 
     >>> plain_markdown("{{< figure src='a.png' alt=A >}} `{{< x >}}`", ("shortcodes",), BodyContext()).body
     '![A](a.png) `{{< x >}}`'
     """
+    if not passes:
+        return Plain(body)
     work = Work(Masked(body), context)
     for name in passes:
         if run := PASSES.get(name):

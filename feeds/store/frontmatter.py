@@ -22,14 +22,11 @@ import yaml
 
 from ..errors import StoreError
 from ..plugins import Plugin, load_plugin
-from .credits import CreditsForm, with_credits
-from .header_forms import BareForm, HexoJsonForm, JsonForm, NoForm, PelicanForm, TomlForm, YamlForm
 from .header_languages import build_yaml, refused
 from .source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
 
 __all__ = [
     "BUILT_IN",
-    "FORMS",
     "GROUP",
     "BadFrontMatter",
     "Kind",
@@ -59,7 +56,11 @@ def read_source(text: str, path: str, kinds: Sequence[Kind]) -> Source:
                 raise BadFrontMatter(1, 1, "header lines outside the front matter (is it damaged?)")
             if not source.form:
                 return dataclasses.replace(source, form=kind.name)
-            return with_credits(source) if _CREDITS_FORM in kinds and source.form in _WITH_CREDITS else source
+            if source.form in _WITH_CREDITS and any(kind.name == "credits" for kind in kinds):
+                from .credits import with_credits
+
+                return with_credits(source)
+            return source
     tried = [getattr(kind, "expected", f"the kind {kind.name}") for kind in kinds]
     expected = f"{', '.join(tried[:-1])}, or {tried[-1]}" if len(tried) > 1 else "".join(tried)
     raise BadFrontMatter(1, 1, f"no front matter: expected {expected}")
@@ -291,15 +292,8 @@ class LcttKind:
 
 BUILT_IN: tuple[Kind, ...] = (YamlKind(), LcttKind())
 GROUP = "feeds.kinds"
-#: Of a row in the table of kinds of stores: a name -> its form.
-FORMS: Mapping[str, Kind] = {
-    "archive": BUILT_IN[0],
-    "lctt": BUILT_IN[1],
-    **{form.name: form for form in (YamlForm(), TomlForm(), JsonForm(), HexoJsonForm(), BareForm(), PelicanForm())},
-    "credits": CreditsForm(),
-    "none": NoForm(),
-}
-_CREDITS_FORM = FORMS["credits"]
+#: Names of the built-in forms in the table of kinds of stores; `header_forms.FORMS` has those of other generators.
+_OWN: Mapping[str, Kind] = {"archive": BUILT_IN[0], "lctt": BUILT_IN[1]}
 #: Forms of which the body may have credits, too.
 _WITH_CREDITS = frozenset({"yaml", "toml", "json", "hexo-json", "bare", "pelican"})
 
@@ -311,9 +305,17 @@ def select_forms(names: tuple[str, ...], installed: tuple[Plugin, ...] = ()) -> 
     >>> [form.name for form in select_forms(("toml", "none"))]
     ['toml', 'none']
     """
-    known = [FORMS[name] for name in names if name != "none"]
-    others = [kind for kind in load_kinds(installed) if kind not in FORMS.values()]
-    return (*known, *others, *((FORMS["none"],) if "none" in names else ()))
+    known = [find_form(name) for name in names if name != "none"]
+    return (*known, *load_kinds(installed)[len(BUILT_IN) :], *(find_form(name) for name in names if name == "none"))
+
+
+def find_form(name: str) -> Kind:
+    """Return the form of a name in the table of kinds of stores. Raises KeyError."""
+    if name in _OWN:
+        return _OWN[name]
+    from .header_forms import FORMS  # with their patterns, which a process that parses an archive does without
+
+    return FORMS[name]
 
 
 @functools.cache

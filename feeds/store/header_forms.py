@@ -1,4 +1,4 @@
-"""Read headers as the generators of sites do, each in its forms, which `frontmatter.FORMS` names for the table of kinds.
+"""Read headers as the generators of sites do, each in its forms, which `FORMS` names for the table of kinds.
 
 They take what generators take and the archive's own reader refuses: blank lines and a byte order mark before the header, `...`
 that closes it, and what `header_languages` says. What is code is never run. A header that is never closed is no body.
@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .credits import CreditsForm
 from .header_languages import read_json, read_json_start, read_toml, read_yaml
-from .source import PRIVATE_KEYS, BadFrontMatter, Source, Value, field_name, line_at
+from .source import PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value, field_name, line_at
 
 _BLANK_LINES = re.compile(r"(?:[ \t\ufeff]*\n)*\ufeff?")
 _KEY_LINE = re.compile(r"""["']?[^\s:#"'\-\[{>|&*!%@`][^:\n]{0,60}[ \t]*:(?:[ \t]|$)""", re.MULTILINE)
@@ -320,3 +321,10 @@ class NoForm:
                     line_at(text, _start(text)), 1, f"{form.expected} begins a header that this kind does not read"
                 )
         return Source({}, text.lstrip("\ufeff"), self.name)
+
+
+#: Of a row in the table of kinds of stores: a name -> its form (`frontmatter.find_form`, which knows the archive's, too).
+FORMS: Mapping[str, Kind] = {
+    form.name: form
+    for form in (YamlForm(), TomlForm(), JsonForm(), HexoJsonForm(), BareForm(), PelicanForm(), CreditsForm(), NoForm())
+}

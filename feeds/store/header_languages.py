@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from datetime import date, datetime, time
 from typing import Any, Protocol
 
@@ -214,6 +213,8 @@ def read_toml(text: str, first_line: int) -> tuple[dict[str, Value], tuple[str, 
     >>> read_toml('title = "x"\\ndate = 2024-05-06\\ndraft = true\\n[author]\\nname = "Ada"', 2)[0]
     {'title': 'x', 'date': '2024-05-06', 'draft': 'true', 'author': {'name': 'Ada'}}
     """
+    import tomllib  # which a process that parses an archive does without
+
     _check_length(text, first_line, "TOML")
     if found := _LONG_KEY.search(text):
         raise BadFrontMatter(line_at(text, found.start()) + first_line - 1, 1, f"nested deeper than {MAX_DEPTH} levels")

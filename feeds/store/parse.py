@@ -24,16 +24,12 @@ from ..model import ParsedArticle, Problem
 from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
-from .dialects import plain_markdown
 from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
 from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
 from .header_fields import text_of
 from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
 from .names import MAX_NAME
-from .permalinks import NO_VALUE, Address, address_of, find_address
 from .places import place_of
-from .references import resolve_reference
-from .template_tags import BodyContext
 from .verdict import Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -358,22 +354,19 @@ def _article(
     """Return the article, and what its address lacks and its body leaves out."""
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
-    zone = find_zone(zone_of(site, kind, place, settings.timezone))
-    if kind.name == "archive":  # joined with `article_url` as it is written
-        found = Address(fields.address)
-    else:
-        found = find_address(site, kind, place, fields, zone=zone, header=source.fields)
-    permalink = found.path if len(found.path) <= MAX_NAME else ""
-    links = _Links(settings, place, permalink)
-    plain = plain_markdown(fields.body, kind.passes, _context(site, place, fields, permalink))
+    # The archive's is joined with `article_url` as it is written.
+    permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
+    permalink = permalink if len(permalink) <= MAX_NAME else ""
+    links = None if kind.name == "archive" else _Links(settings, place, permalink)
     is_html = place.path.lower().endswith((".html", ".htm"))
-    html = markdown.render_html(plain.body, links.resolve if kind.name != "archive" else None, is_html=is_html)
+    body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
+    html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)
     _check_growth(settings, html, _page(id), permalink)
     # Entities are the archive's leftovers: they are replaced once.
     summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
     if not summary and fields.excerpt:
-        excerpt = plain_markdown(fields.excerpt, kind.passes, _context(site, place, fields, permalink))
-        summary = markdown.excerpt(markdown.render_html(excerpt.body, is_html=is_html))
+        excerpt, _ = _plain_body(settings, place, fields, permalink, fields.excerpt)
+        summary = markdown.excerpt(markdown.render_html(excerpt, is_html=is_html))
     count = source.fields.get("count")
     comments = count.get("commentnum") if isinstance(count, dict) else None
     article = _sealed(
@@ -387,16 +380,14 @@ def _article(
             published=published,
             updated=max(published, fields.updated or _commit_date(dates.last) or published),
             original=urls.absolute_url(fields.original, ""),
-            picture=_picture(fields.cover)
-            if kind.name == "archive"
-            else links.picture(fields.cover or _opening_picture(kind, fields)),
+            picture=links.picture(fields.cover or _opening_picture(kind, fields)) if links else _picture(fields.cover),
             comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
             names=fields.names,
             digest="",
         )
     )
-    return article, (*(f"{token} {NO_VALUE}" for token in found.unknown), *plain.notices)
+    return article, (*lacks, *left_out)
 
 
 _YES = ("true", "yes", "on", "1")
@@ -413,25 +404,50 @@ def _opening_picture(kind: StoreKind, fields: Fields) -> str:
     return match[1] if match else ""
 
 
-def _context(site: GeneratorSite, place: Place, fields: Fields, permalink: str) -> BodyContext:
-    """Return what the dialects of a body need to know of the article."""
+# Patterns of addresses, links and dialects take long to compile: a process that parses an archive does without.
+
+
+def _site_address(settings: ParseSettings, place: Place, source: Source, fields: Fields) -> tuple[str, tuple[str, ...]]:
+    """Return the address of an article on its site, by the patterns of its generator, and what it lacks, in words."""
+    from .permalinks import NO_VALUE, find_address
+
+    site, kind = settings.site, settings.kind
+    zone = find_zone(zone_of(site, kind, place, settings.timezone))
+    found = find_address(site, kind, place, fields, zone=zone, header=source.fields)
+    return found.path, tuple(f"{token} {NO_VALUE}" for token in found.unknown)
+
+
+def _plain_body(
+    settings: ParseSettings, place: Place, fields: Fields, permalink: str, body: str
+) -> tuple[str, tuple[str, ...]]:
+    """Return a body, or a part of it, without the dialects of its generator, and what is left out, in words."""
+    site, passes = settings.site, settings.kind.passes
+    if not passes:
+        return body, ()
+    from .dialects import BodyContext, plain_markdown
+
     link = site.base_url + permalink if site.base_url and permalink.startswith("/") else permalink
     values = {"site.title": site.option("title"), "site.url": site.base_url, "page.title": fields.title}
     is_mdx = site.kind == "docusaurus" or place.path.lower().endswith(".mdx")
-    return BodyContext(is_mdx, link, site.base_url, urlsplit(site.base_url).path, values)
+    context = BodyContext(is_mdx, link, site.base_url, urlsplit(site.base_url).path, values)
+    plain = plain_markdown(body, passes, context)
+    return plain.body, plain.notices
 
 
 class _Links:
     """What the links and pictures of one article lead to, by the rules of its generator."""
 
     def __init__(self, settings: ParseSettings, place: Place, address: str) -> None:
-        self.settings, self.place, self.address = settings, place, address
+        from .references import resolve_reference
+
+        self.settings = settings
+        self._find = functools.partial(resolve_reference, settings.site, settings.kind, place, address)
         self._followed: dict[str, str] = {}
 
     def resolve(self, written: str, is_picture: bool) -> str:
         """Return an address: absolute, or marked as relative to that of the article."""
         site = self.settings.site
-        found = resolve_reference(site, self.settings.kind, self.place, self.address, written, is_picture)
+        found = self._find(written, is_picture)
         if found.kind == "absolute":
             return found.path
         if found.kind == "article" and (address := self._address_of(found.path)):
@@ -442,7 +458,7 @@ class _Links:
 
     def picture(self, written: str) -> str:
         """Return the picture that stands for the article: absolute, marked as relative to the article, or for `image_url`."""
-        found = resolve_reference(self.settings.site, self.settings.kind, self.place, self.address, written, True)
+        found = self._find(written, True)
         if found.kind == "site" and self.settings.site.base_url:
             return f"{addresses.RELATIVE}{found.path}"
         return _picture(found.path) if found.kind in ("site", "absolute") else ""
@@ -471,8 +487,7 @@ def _find_address(settings: ParseSettings, path: str) -> str:
         fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
     except (OSError, BadFrontMatter):
         return ""
-    zone = find_zone(zone_of(site, kind, place, settings.timezone))
-    address = address_of(site, kind, place, fields, zone=zone, header=source.fields)
+    address, _ = _site_address(settings, place, source, fields)
     return urlsplit(site.base_url).path + address if address.startswith("/") else address
 
 
