@@ -65,11 +65,12 @@ def changes(runtime: Runtime, report: Callable[[str], None], now: Callable[[], f
     threading.Thread(target=watch, args=(runtime, changed, stopped, report), daemon=True).start()
     try:
         while True:
+            judged = int(now())
             yield
-            config, at = runtime.edition().config, now()
-            due = runtime.read(ingest.next_due, int(at))  # a file's verdict changes by itself, as an embargo ends
+            config = runtime.edition().config
+            due = runtime.read(ingest.next_due, judged)  # a file's verdict changes by itself, as an embargo ends
             seconds = config.site.rescan_seconds if config else 30
-            changed.wait(seconds if due is None else min(seconds, max(due - at, 0.0)))
+            changed.wait(seconds if due is None else min(seconds, max(due - now(), 0.0)))
             changed.clear()
     finally:
         stopped.set()

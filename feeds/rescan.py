@@ -259,7 +259,7 @@ class _Rescan:
             marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
         report = self._report(connection, found, taken, len(changed), len(taken.held))
         # What the operator has accepted does not count against later removals.
-        recently = [] if accepted else [*recently, *([(self.now, taken.counts.removed)] if taken.counts.removed else [])]
+        recently = [] if accepted else [*recently, *([(self.now, taken.lost)] if taken.lost else [])]
         marks |= {HELD: self._hold(taken, report.articles), RECENTLY_REMOVED: json.dumps(recently)}
         if self.stored.get(ACCEPTED):  # an acceptance that was given meanwhile is the next rescan's
             marks[ACCEPTED] = ""

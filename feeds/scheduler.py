@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import signal
 import threading
@@ -47,11 +48,13 @@ log: Any = structlog.get_logger("feeds.clock")
 STANDBY_SECONDS = 5
 #: Seconds between two looks for jobs of dead workers.
 RESCUE_SECONDS = 5
+#: Seconds between two looks when a verdict is due: a rescan elsewhere may have found an embargo, or the time may be set anew.
+LOOK_SECONDS = 5
 #: Seconds until a confirmation is sent, and an issue after its instant.
 MAIL_SECONDS = 2
 #: Seconds until a push subscription is confirmed, and a delivery retried after its time; changes do not wait for it.
 PUSH_SECONDS = 1
-#: Seconds that the hub pauses after a fault of its own, such as a database that does not answer.
+#: Seconds that the hub pauses after a fault of its own, such as a database that does not answer; and a rescan that is due.
 PAUSE_SECONDS = 5
 #: Seconds that the hub has to work before a fault that it had is logged again.
 FORGET_SECONDS = 30
@@ -121,6 +124,7 @@ class Clock:
         self._warned: set[Problem] = set()
         self._lock_lost = False
         self._acting = False
+        self._judged = self._pause_ends = 0
 
     def stop(self, *_signal: object) -> None:
         """Make `run_until_stopped` return, from any thread or as the handler of a signal."""
@@ -188,7 +192,8 @@ class Clock:
         self.push.start()
         try:
             while True:
-                self.wake.wait(self._seconds_to_due())
+                while (left := self._seconds_to_due()) > 0 and not self.wake.wait(min(left, LOOK_SECONDS)):
+                    pass
                 self.wake.clear()
                 if self.stopped.is_set():
                     break
@@ -202,13 +207,12 @@ class Clock:
             scheduler.shutdown()  # a message under way is finished: `stopped` keeps mail from beginning another
         return not self._lock_lost
 
-    def _seconds_to_due(self) -> float | None:
-        """Return how long until a file's verdict changes by itself, as an embargo ends; None where none will."""
+    def _seconds_to_due(self) -> float:
+        """Return how long until a file's verdict changes by itself, as an embargo ends: a second that no rescan has judged yet."""
         with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the next tick says what is wrong
-            now = self.now()
-            due = self.runtime.read(ingest.next_due, int(now))
-            return None if due is None else min(max(due - now, 0.0), threading.TIMEOUT_MAX)
-        return None
+            if (due := self.runtime.read(ingest.next_due, self._judged)) is not None:
+                return max(due, self._pause_ends) - self.now()
+        return math.inf
 
     def tick(self) -> int:
         """Rescan once; return the seconds until the next rescan. No fault ends the clock."""
@@ -219,12 +223,14 @@ class Clock:
 
         def rescan_and_log() -> None:
             engine, environment, now = self.runtime.engine, self.runtime.environment, int(self.now())
+            self._pause_ends = now + PAUSE_SECONDS  # if this fails
             options = rescan.RescanOptions(parsers=self._parsers)
             try:
                 report = rescan.rescan(engine, environment, options, now=now, stop=self.stopped, progress=give_up_when_stopped)
             except _Stopped:
                 log.info("rescan_given_up", reason="the clock stops; the catalog is as it was")
             else:
+                self._judged, self._pause_ends = now, 0
                 self._log(report)
 
         self._faults.attempt("rescan_failed", rescan_and_log)

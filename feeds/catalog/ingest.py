@@ -11,9 +11,10 @@ import hashlib
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -46,7 +47,10 @@ MAX_AHEAD = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class StoreChanges:
-    """What a walk of the store found against the catalog. `bundles`: folders that are one article (`places.bundle_folders`)."""
+    """What a walk of the store found against the catalog. `bundles`: folders that are one article (`places.bundle_folders`).
+
+    `overdue`: files that cannot be read although their verdict has changed by itself.
+    """
 
     files: FileChanges
     problems: tuple[Problem, ...]
@@ -54,11 +58,13 @@ class StoreChanges:
     ignored: int = 0
     dates: DateChanges = field(default_factory=DateChanges)
     bundles: frozenset[str] = frozenset()
+    overdue: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing to write."""
-        return self.files.held and not any((self.files.to_read, self.problems, self.stale_problems, self.dates.changed))
+        changed = (self.files.to_read, self.overdue, self.problems, self.stale_problems, self.dates.changed)
+        return self.files.held and not any(changed)
 
 
 def find_changes(
@@ -80,7 +86,8 @@ def find_changes(
     known: dict[str, Stamp] = dict(fetch_rows(connection, sa.select(files.c.path, files.c.stamp)))
     listing = list_files(root, settings.suffixes)
     # What was under embargo, or expires: it is judged again at its second.
-    known |= dict.fromkeys(connection.scalars(sa.select(files.c.path).where(files.c.due <= now)), UNSETTLED)
+    due = connection.scalars(sa.select(files.c.path).where(files.c.due <= now)).all()
+    known |= dict.fromkeys(due, UNSETTLED)
     rows = connection.execute(sa.select(quarantine.c.path, quarantine.c.kind)).all()
     again = [row.path for row in rows if row.kind == "duplicate"]
     if exceeded:
@@ -98,7 +105,8 @@ def find_changes(
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}
     gone = tuple(sorted(stale - set(changes.removed)))
-    return StoreChanges(changes, tuple(listing.problems), gone, listing.ignored, dates, bundles)
+    overdue = tuple(path for path in due if path not in listing.files)
+    return StoreChanges(changes, tuple(listing.problems), gone, listing.ignored, dates, bundles, overdue)
 
 
 # -- the whole way ---------------------------------------------------------
@@ -132,13 +140,14 @@ class Counts:
 class IngestResult:
     """What a rescan did to the catalog. `touched` are the keys of the terms that any changed article has or had.
 
-    `held` are the files that are gone while their articles stay.
+    `held` are the files that are gone while their articles stay; `lost` articles were removed because their files are gone.
     """
 
     counts: Counts
     touched: frozenset[int]
     changed: bool
     held: frozenset[str] = frozenset()
+    lost: int = 0
 
 
 @contextlib.contextmanager
@@ -187,7 +196,7 @@ def apply_changes(
         git.write_dates(connection, found.dates.changed)
     else:
         connection.execute(sa.delete(dated_files))
-    ingest = Ingest(connection, aliases, options, found.files)
+    ingest = Ingest(connection, aliases, options, found.files, found.overdue)
     if options.former is not None:
         ingest.rejoin(options.former)
     done = 0
@@ -201,7 +210,7 @@ def apply_changes(
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
     changed = ingest.counts != Counts() or options.former is not None
-    return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held)
+    return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held, ingest.lost)
 
 
 def folders_of(path: str) -> Iterator[str]:
@@ -221,7 +230,7 @@ def next_due(connection: sa.Connection, now: int) -> int | None:
 
 
 def _known_files(connection: sa.Connection, changes: FileChanges) -> dict[str, tuple[str, int | None]]:
-    """Return path -> id of the article that the file was, and when it was first seen if it says no date.
+    """Return path -> id of the article that the file is or was, and when it was first seen if it says no date.
 
     A file system or a checkout that folds case, or Unicode's forms, makes no news of an article, and no other address.
     """
@@ -229,31 +238,64 @@ def _known_files(connection: sa.Connection, changes: FileChanges) -> dict[str, t
     gone = {urls.fold(path): known[path] for path in changes.removed if path in known}
     found = {}
     for path in changes.to_read if known else ():
-        if (before := known.get(path) or gone.get(urls.fold(path))) is not None and before != ("", None):
-            found[path] = before
+        if before := known.get(path) or gone.get(urls.fold(path)):
+            found[path] = (before.id, before.seen)
     return found
 
 
-def _files_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, tuple[str, int | None]]:
-    """Return the article that each file was at the last rescan, "" for none, and `seen`; without files that are new."""
-    c = files.c
-    queries = (sa.select(c.path, c.article, c.seen).where(c.path.in_(part)) for part in chunks(paths))
-    return {path: (article, seen) for query in queries for path, article, seen in connection.execute(query)}
+class _KnownFile(NamedTuple):
+    """A file as the last rescan left it.
+
+    `id`: of the article that it is, or was before it was withheld, "" for none; `is_published`: it is one now. `due` as in the
+    table; `seen`: when it was first seen, or the time that its article has had so far.
+    """
+
+    id: str
+    is_published: bool
+    due: int | None
+    seen: int | None
+
+
+def _files_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, _KnownFile]:
+    """Return what each file was at the last rescan; without files that are new."""
+    c, a = files.c, articles.c
+    own = sa.and_(a.id == c.article, a.path == c.path)
+    in_git = sa.exists().where(dated_files.c.path == c.path)  # where history dates articles, it goes on to, or no longer does
+    seen = sa.func.coalesce(c.seen, sa.case((~in_git, a.published)))
+    query = sa.select(c.path, c.article, a.key.is_not(None), c.due, seen).select_from(sa.outerjoin(files, articles, own))
+    found = (connection.execute(query.where(c.path.in_(part))) for part in chunks(paths))
+    return {path: _KnownFile(id, bool(is_published), due, seen) for rows in found for path, id, is_published, due, seen in rows}
 
 
 class Ingest:
     """Writes the parsed files of one rescan: call `rejoin` if aliases changed, `put` for all files, then `finish` once."""
 
-    def __init__(self, connection: sa.Connection, aliases: Aliases, options: IngestOptions, changes: FileChanges) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        aliases: Aliases,
+        options: IngestOptions,
+        changes: FileChanges,
+        overdue: Sequence[str] = (),
+    ) -> None:
         self.connection, self.options = connection, options
         self.counts = Counts()
+        self.lost = 0
         self._waiting = set(changes.to_read)
         self._removed = set(changes.removed)
+        self._overdue = set(overdue)
         self._deferred: list[ParsedFile] = []
-        #: Ids of articles whose file is gone or has become another article, with the path of that file.
-        removed = _files_by_path(connection, changes.removed)
-        self._orphans: dict[str, str] = {id: path for path, (id, _seen) in removed.items() if id}
+        #: Ids of articles whose file is gone, is withheld or has become another article, with the path of that file.
+        self._orphans: dict[str, str] = {}
+        #: Files that are gone and need not be held back: what they said has expired, or is withheld elsewhere by now.
+        self._released: set[str] = set()
+        for path, known in _files_by_path(connection, (*changes.removed, *overdue)).items():
+            if known.is_published:
+                self._orphans[known.id] = path
+                if known.due is not None and known.due <= options.now:
+                    self._released.add(path)
         self._moving: dict[str, list[_Moving]] | None = None
+        self._withheld_names: set[str] = set()
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
         self._bitmaps = BitmapWriter(connection)
@@ -299,21 +341,27 @@ class Ingest:
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
         existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        kept = self._kept_ids(set(ids) - existing.keys())
         parsed = [file.result.names for file in batch if isinstance(file.result, ParsedArticle)]
         self.terms.prepare([*parsed, *(known.names for known in existing.values())])
         rows = _Rows()
         deferred = []
         for file in batch:
             self._waiting.discard(file.path)
-            before, _seen = owned.get(file.path, ("", None))
+            known = owned.get(file.path, _NEW)
             article = file.result
             if isinstance(article, Problem):
-                rows.add_file(file, before, article)
+                # The last good version stays, but no longer than it said.
+                if has_expired := known.is_published and known.due is not None and known.due <= self.options.now:
+                    self._orphans[known.id] = file.path
+                rows.add_file(file, known.id, article, due=None if has_expired else known.due)
                 continue
-            if before and (article is None or before != article.id):
-                self._orphans[before] = file.path  # free for another file even while this one waits: ids can be swapped
+            if known.is_published and (article is None or known.id != article.id):
+                self._orphans[known.id] = file.path  # free for another file even while this one waits: ids can be swapped
             if article is None:
-                rows.add_file(file, "")
+                if file.verdict.state == "withheld" and file.path not in owned:
+                    self._withheld_names.add(_plain_name(file.path))
+                rows.add_file(file, known.id)  # which it has again should it be published again
                 continue
             current = existing.get(article.id)
             if current is not None and current.path != file.path:
@@ -322,18 +370,26 @@ class Ingest:
                     continue
                 if self._orphans.get(article.id) != current.path:
                     if not file.names_id:  # of two files that only their names make alike, both are out
-                        article, current = with_id(article, f"{article.id}~{_short_hash(file.path)}"), None
+                        article, current = _apart(article, file.path), None
                     else:
                         reason = f"id {article.id} is already used by {current.path}"
-                        rows.add_file(file, before, Problem(file.path, 0, 0, reason, "duplicate"))
-                        if self._orphans.get(before) == file.path:
-                            del self._orphans[before]  # its last good version stays
+                        rows.add_file(file, known.id, Problem(file.path, 0, 0, reason, "duplicate"))
+                        if self._orphans.get(known.id) == file.path:
+                            del self._orphans[known.id]  # its last good version stays
                         continue
+            elif current is None and not file.names_id and article.id != known.id and article.id in kept:
+                article = _apart(article, file.path)  # a file that is withheld now has been this article, and may be again
             existing[article.id] = self._accept(rows, article, file.path, current)
             rows.add_file(file, article.id)
         self.terms.flush()
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
+
+    def _kept_ids(self, ids: Iterable[str]) -> set[str]:
+        """Return those of `ids` that belong to a file, although no article has them now."""
+        c = files.c
+        queries = (sa.select(c.article, c.path).where(c.article.in_(part)) for part in chunks(sorted(ids)))
+        return {id for query in queries for id, path in self.connection.execute(query) if path not in self._removed}
 
     def _keep_id(self, file: ParsedFile) -> ParsedFile:
         """Return a new file with the id of the article that has moved there: same title, same body, of the same time."""
@@ -342,15 +398,15 @@ class Ingest:
             return file
         if self._moving is None:
             self._moving = _moving_articles(self.connection, self._removed)
-        candidates = self._moving.get(article.title, [])
+        candidates = self._moving.get(_moving_title(article.title, file.path), [])
         for candidate in candidates:
             is_undated = file.seen is not None and candidate.seen is not None
             if not is_undated and candidate.published != int(article.published.timestamp()):
                 continue
             body = sa.select(bodies.c.html).where(bodies.c.article_key == candidate.key)
-            if self.connection.execute(body).scalar() == article.html:
+            if _without_links(self.connection.execute(body).scalar() or "") == _without_links(article.html):
                 candidates.remove(candidate)
-                seen = candidate.seen if is_undated else None
+                seen = candidate.published if is_undated else None
                 return replace(file, result=with_id(article, candidate.id, published=seen), seen=seen)
         return file
 
@@ -398,10 +454,13 @@ class Ingest:
         for part in chunks(sorted(self._orphans)):
             query = sa.select(c.id, c.path, c.key, c.position, c.updated, c.names).where(c.id.in_(part))
             going += [row for row in self.connection.execute(query) if self._orphans[row.id] == row.path]
-        gone = frozenset(row.path for row in going) & self._removed
+        # What was moved to a folder of drafts is not lost.
+        self._released |= {row.path for row in going if _plain_name(row.path) in self._withheld_names}
+        gone = frozenset(row.path for row in going) & self._removed - self._released
         published = count_rows(self.connection, articles) - self.counts.added if gone else 0
         guarded = self.options.guard.holds_back(len(gone), published, seen=seen, added=self.counts.added)
         held = gone if guarded else frozenset()
+        self.lost = len(gone - held)
         for rows in chunks(row for row in going if row.path not in held):
             named = [json.loads(row.names) for row in rows]
             self.terms.prepare(named)
@@ -415,6 +474,8 @@ class Ingest:
             self.connection.execute(sa.insert(departed).from_select(["id", "available", "arrival"], leaving))
             for table, column in (*_PARTS_OF_ARTICLES, (articles, c.key)):
                 self.connection.execute(sa.delete(table).where(column.in_(keys)))
+        for paths in chunks(sorted(self._overdue - self._removed)):  # they are read when they can be seen again
+            self.connection.execute(sa.update(files).where(files.c.path.in_(paths)).values(due=None, stamp=UNSETTLED))
         for paths in chunks(sorted(self._removed - held)):
             for table in (files, quarantine):
                 self.connection.execute(sa.delete(table).where(table.c.path.in_(paths)))
@@ -490,11 +551,42 @@ def _moving_articles(connection: sa.Connection, removed: Iterable[str]) -> dict[
     """Return the articles of removed files by title."""
     found: dict[str, list[_Moving]] = {}
     a = articles.c
-    query = sa.select(a.title, a.id, a.key, a.published, files.c.seen).join_from(articles, files, files.c.path == a.path)
+    query = sa.select(a.title, a.path, a.id, a.key, a.published, files.c.seen)
+    query = query.join_from(articles, files, sa.and_(files.c.path == a.path, files.c.article == a.id))
     for part in chunks(sorted(removed)):
-        for title, *known in connection.execute(query.where(a.path.in_(part)).order_by(a.key)):
-            found.setdefault(title, []).append(_Moving(*known))
+        for title, path, *known in connection.execute(query.where(files.c.path.in_(part)).order_by(a.key)):
+            found.setdefault(_moving_title(title, path), []).append(_Moving(*known))
     return found
+
+
+_LINKS = re.compile(r' (?:href|src|srcset)="[^"]*"')
+
+
+def _without_links(html: str) -> str:
+    """Return a body without what its links lead to, which depends on where its file lies."""
+    return _LINKS.sub("", html)
+
+
+def _moving_title(title: str, path: str) -> str:
+    """Return the title by which an article is recognised that has moved; "" where it has only the name of its file."""
+    letters = "".join(filter(str.isalnum, _plain_name(path))).casefold()
+    return "" if "".join(filter(str.isalnum, title)).casefold() == letters else title
+
+
+_NEW = _KnownFile("", False, None, None)
+_DATED_NAME = re.compile(r"\d{2,4}-\d{1,2}-\d{1,2}-")
+
+
+def _plain_name(path: str) -> str:
+    """Return what a file is called wherever it lies, without its suffix and the date that a folder of drafts drops."""
+    folder, _, name = path.rpartition("/")
+    stem = name.partition(".")[0]
+    return folder.rpartition("/")[2] if stem == "index" else _DATED_NAME.sub("", stem, count=1)
+
+
+def _apart(article: ParsedArticle, path: str) -> ParsedArticle:
+    """Return an article with an id that no other file's path gives it."""
+    return with_id(article, f"{article.id}~{_short_hash(path)}")
 
 
 def _short_hash(text: str) -> str:
@@ -515,10 +607,13 @@ class _Rows:
     members: list[Member] = field(default_factory=list)
     html: list[dict[str, Any]] = field(default_factory=list)
 
-    def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None) -> None:
-        """Add the row of a file that is an article, "" for none; and its problem, or none any more."""
+    def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None, *, due: int | None = None) -> None:
+        """Add the row of a file that is or was an article, "" for none; and its problem, or none any more.
+
+        `due` (UTC seconds) is that of its last good version, if it has a problem.
+        """
         stamp = file.stamp if file.settled else UNSETTLED
-        due = int(file.verdict.due.timestamp()) if file.verdict.due else None
+        due = int(file.verdict.due.timestamp()) if file.verdict.due else due
         row = {"path": file.path, "stamp": stamp, "article": article, "due": due, "seen": file.seen}
         self.files.append(row)
         if problem is None:

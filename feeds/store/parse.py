@@ -196,7 +196,7 @@ class FileDates:
     """UTC seconds of the first and the last commit of a file, None where no commit says; and what the catalog knows of it.
 
     `known_as`: the id of the article that the file is, or was before its name changed in nothing but case; "" for none.
-    `seen`: when the file was first seen, if it says no date. `bundles`: folders around it that are one article.
+    `seen`: when the file was first seen, or the time that its article has had so far. `bundles`: folders around it that are one article.
     """
 
     first: int | None = None
@@ -276,8 +276,7 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
     site, kind = settings.site, settings.kind
     source = read_source(text, place.path, select_forms(kind.headers, settings.kinds))
     fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
-    future = "hold" if settings.holds_future else "publish"
-    verdict = judge(place, fields, kind, datetime.fromtimestamp(now, UTC), future=future)
+    verdict = _judge(settings, place, fields, now)
     if verdict.state == "quarantined":
         raise BadFrontMatter(1, 1, verdict.reason)
     known = tuple(notice for notice in fields.notices if notice != NO_DATE)
@@ -286,9 +285,9 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
     published, seen = fields.date or _commit_date(dates.first), None
     if published is None:
         # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
-        seen = min(max(int(mtime), 0), int(LATEST.timestamp())) if dates.seen is None else dates.seen
+        seen = min(max(int(mtime), 0), now) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
-    article, notices = _article(settings, place, source, fields, dates, published)
+    article, notices = _article(settings, place, source, fields, dates, published, now)
     names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
     if NO_DATE in fields.notices:
         notices = (
@@ -296,6 +295,11 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
             *notices,
         )
     return Reading(article, verdict, seen, names_id, (*known, *notices), fields.aliases, fields.unused)
+
+
+def _judge(settings: ParseSettings, place: Place, fields: Fields, now: int) -> Verdict:
+    future = "hold" if settings.holds_future else "publish"
+    return judge(place, fields, settings.kind, datetime.fromtimestamp(now, UTC), future=future)
 
 
 # -- articles --------------------------------------------------------------
@@ -349,15 +353,32 @@ def _sealed(article: ParsedArticle) -> ParsedArticle:
 
 
 def _article(
-    settings: ParseSettings, place: Place, source: Source, fields: Fields, dates: FileDates, published: datetime
+    settings: ParseSettings,
+    place: Place,
+    source: Source,
+    fields: Fields,
+    dates: FileDates,
+    published: datetime,
+    now: int,
 ) -> tuple[ParsedArticle, tuple[str, ...]]:
     """Return the article, and what its address lacks and its body leaves out."""
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
+<<<<<<< HEAD
     # The archive's is joined with `article_url` as it is written.
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
     links = None if kind.name == "archive" else _Links(settings, place, permalink)
+=======
+    zone = find_zone(zone_of(site, kind, place, settings.timezone))
+    if kind.name == "archive":  # joined with `article_url` as it is written
+        found = Address(fields.address)
+    else:
+        found = find_address(site, kind, place, fields, zone=zone, header=source.fields)
+    permalink = found.path if len(found.path) <= MAX_NAME else ""
+    links = _Links(settings, place, permalink, now)
+    plain = plain_markdown(fields.body, kind.passes, _context(site, place, fields, permalink))
+>>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
     html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)
@@ -437,11 +458,16 @@ def _plain_body(
 class _Links:
     """What the links and pictures of one article lead to, by the rules of its generator."""
 
+<<<<<<< HEAD
     def __init__(self, settings: ParseSettings, place: Place, address: str) -> None:
         from .references import resolve_reference
 
         self.settings = settings
         self._find = functools.partial(resolve_reference, settings.site, settings.kind, place, address)
+=======
+    def __init__(self, settings: ParseSettings, place: Place, address: str, now: int) -> None:
+        self.settings, self.place, self.address, self.now = settings, place, address, now
+>>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
         self._followed: dict[str, str] = {}
 
     def resolve(self, written: str, is_picture: bool) -> str:
@@ -466,12 +492,15 @@ class _Links:
     def _address_of(self, path: str) -> str:
         """Return the address of another article of the store, from the root of the host; "" where that is not known."""
         if path not in self._followed and len(self._followed) < _MAX_FOLLOWED:
-            self._followed[path] = _find_address(self.settings, path)
+            self._followed[path] = _find_address(self.settings, path, self.now)
         return self._followed.get(path, "")
 
 
-def _find_address(settings: ParseSettings, path: str) -> str:
-    """Return where the article in a file of the store has its page on the site; "" where it has none, or cannot be read."""
+def _find_address(settings: ParseSettings, path: str, now: int) -> str:
+    """Return where the article in a file of the store has its page on the site; "" where it has none, or cannot be read.
+
+    Of what is withheld at `now` (UTC seconds) nothing is said, as an address can be made of the title.
+    """
     site, kind = settings.site, settings.kind
     root = os.path.realpath(settings.root)
     target = os.path.realpath(os.path.join(root, path))
@@ -485,9 +514,17 @@ def _find_address(settings: ParseSettings, path: str) -> str:
         place = place_of(site, path)
         source = read_source(text, path, select_forms(kind.headers, settings.kinds))
         fields = read_fields(site, kind, place, source, settings.timezone, dict(site.fields))
+        verdict = _judge(settings, place, fields, now)
     except (OSError, BadFrontMatter):
         return ""
+<<<<<<< HEAD
     address, _ = _site_address(settings, place, source, fields)
+=======
+    if verdict.state not in ("published", "page"):
+        return ""
+    zone = find_zone(zone_of(site, kind, place, settings.timezone))
+    address = address_of(site, kind, place, fields, zone=zone, header=source.fields)
+>>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
     return urlsplit(site.base_url).path + address if address.startswith("/") else address
 
 
