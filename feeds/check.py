@@ -217,6 +217,15 @@ def _check_store(environment: Environment, config: Config) -> Findings:
     return Findings((*moves, *faults, *patterns, *found, *notices), portrait, config.site, listing.ignored)
 
 
+def look_at(config: Config) -> Portrait:
+    """Return the portrait of a store for which there is no site yet. Raises StoreError."""
+    site = find_site(config.site.store.path, store_options(config.site.store))
+    config, settings = with_addresses(config, site), ParseSettings.from_config(config, site)
+    with _catalog_of(config, settings) as (_connection, files):
+        listing = walk.list_files(os.path.realpath(config.site.store.path), settings.suffixes)
+    return Portrait.of(settings, files, listing.unread)
+
+
 def _check_permalink(environment: Environment, config: Config, portrait: Portrait) -> Iterator[Problem]:
     """Yield tokens of the operator's pattern of addresses for which most articles have no value."""
     if not config.site.store.permalink:

@@ -61,7 +61,13 @@ def with_settings(text: str, chosen: Mapping[str, object]) -> str:
             return line.ljust(len(found[0]) - 2) + "  " if found[0].endswith(" ") else line
 
         text = re.sub(rf"^{name}: [^#\n]*?(?:[ ]+(?=#)|$)", write_over, text, count=1, flags=re.MULTILINE)
+        text = re.sub(rf"^({name}: .*\n)((?: +.*\n)+)", _commented, text, count=1, flags=re.MULTILINE)
     return text
+
+
+def _commented(block: re.Match[str]) -> str:
+    """Return a setting whose value stands on its own line now, with the lines of the old value as an example."""
+    return block[1] + "".join(f"# {line}\n" for line in block[2].splitlines())
 
 
 def flow_text(value: object) -> str:

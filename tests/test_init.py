@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from feeds.cli import main
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
-from feeds.config.models import Config
+from feeds.config.models import Config, Store
 
 from . import forking
 
@@ -97,11 +98,58 @@ def test_in_a_pipe_it_makes_a_site_that_can_be_rescanned_at_once(tmp_path: Path)
     assert report["quarantined"] == 0
 
 
-def test_in_a_pipe_what_no_option_says_is_the_default(tmp_path: Path, store: Path) -> None:
+def test_in_a_pipe_what_neither_an_option_nor_the_store_says_is_the_default(tmp_path: Path, store: Path) -> None:
     assert invoke("init", tmp_path / "site", "--store", store).exit_code == 0
-    assert made(tmp_path / "site") == Config().model_copy(
-        update={"site": Config().site.model_copy(update={"store": str(store)}), "feeds": made(tmp_path / "site").feeds}
-    )
+    found, plain = made(tmp_path / "site"), Config()
+    proposed = {
+        "title": "a store",
+        "language": "en",
+        "timezone": "UTC",
+        "image_url": "",
+        "id_authority": found.site.id_authority,
+    }
+    assert found.site == plain.site.model_copy(update={"store": Store(path=str(store)), **proposed})
+    assert found.newsletter.sender == "digest@example.org" and not found.feeds.feeds
+    assert found.site.id_authority.startswith("localhost,20"), "no name of somebody else's"
+
+
+def test_the_archive_keeps_the_defaults_that_were_made_for_it(tmp_path: Path) -> None:
+    store = tmp_path / "archive"
+    store.mkdir()
+    (store / "1.md").write_text("---\ntitle: One\ncount: {commentnum: 1}\n---\nText.\n")
+    assert invoke("init", tmp_path / "site", "--store", store).exit_code == 0
+    assert made(tmp_path / "site").site == Config().site.model_copy(update={"store": Store(path=str(store))})
+
+
+def case(tmp_path: Path, name: str) -> Path:
+    """A copy of an imitation of a store."""
+    folder = tmp_path / name
+    shutil.copytree(CHECKOUT / "tests" / "store" / "cases" / name, folder)
+    return folder
+
+
+def test_a_store_is_looked_at_first_and_says_what_its_site_is(tmp_path: Path) -> None:
+    done = feeds("init", tmp_path / "site", "--store", case(tmp_path, "hugo"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("store: hugo (hugo.yaml is in the folder)\n  3 articles, 2 pages, 4 withheld")
+    assert "they are read at https://example.org/" in done.stdout
+    site = made(tmp_path / "site").site
+    assert (site.title, site.timezone, site.language) == ("Tea House", "Asia/Shanghai", "en")
+    assert site.store == Store(path=str(tmp_path / "hugo")), "nothing that its configuration says already"
+    assert site.id_authority.startswith("example.org,20")
+    written = "".join(path.read_text("utf-8") for path in (tmp_path / "site" / "config").iterdir())
+    said = "\n".join(line.partition("#")[0] for line in written.splitlines())
+    assert "linux" not in said.lower() and "中国" not in said, "nothing of the archive's"
+    assert feeds("check", "--config", tmp_path / "site" / "config").returncode == 0
+
+
+def test_what_code_hides_is_named_with_the_line_and_can_be_an_option(tmp_path: Path) -> None:
+    store = case(tmp_path, "eleventy")
+    done = feeds("init", tmp_path / "one", "--store", store)
+    assert "missing: its configuration does not say where its articles are read. In site.yaml:\n  store: {path:" in done.stdout
+    done = feeds("init", tmp_path / "two", "--store", store, "--site", "https://example.org/")
+    assert "missing" not in done.stdout
+    assert made(tmp_path / "two").site.store == Store(path=str(store), site="https://example.org")
 
 
 def test_every_answer_can_be_an_option(tmp_path: Path, store: Path) -> None:
@@ -123,7 +171,7 @@ def test_every_answer_can_be_an_option(tmp_path: Path, store: Path) -> None:
     text = (tmp_path / "site" / "config" / "site.yaml").read_text("utf-8")
     assert "# where this service is reached" in text
     site, newsletter = made(tmp_path / "site").site, made(tmp_path / "site").newsletter
-    assert (site.title, site.store, site.base_url, site.language) == (title, str(store), "https://f.example", "en")
+    assert (site.title, site.store.path, site.base_url, site.language) == (title, str(store), "https://f.example", "en")
     assert (site.timezone, site.id_authority, site.image_url) == ("Europe/Berlin", "f.example,2026", "")
     assert site.article_url == "https://example.org{permalink}"
     assert (newsletter.sender, newsletter.enabled) == ("News <digest@f.example>", True)
@@ -207,7 +255,7 @@ def test_on_a_terminal_it_asks_offers_answers_and_asks_again_after_a_bad_one(tmp
     assert terminal.end() == 0
     found = made(tmp_path / "site")
     assert (found.site.title, found.site.language, found.site.timezone) == ("Good News", "en", "UTC")
-    assert (found.site.store, found.site.image_url) == (str(store), "")
+    assert (found.site.store, found.site.image_url) == (Store(path=str(store)), "")
     assert found.site.id_authority.startswith("feeds.example.org,20")
     assert found.newsletter.sender == "digest@feeds.example.org"
 
@@ -239,6 +287,23 @@ def test_where_only_the_newsletter_is_missing_only_its_sender_is_asked(tmp_path:
     terminal.until("next: feeds serve")
     assert terminal.end() == 0
     assert made(tmp_path / "site").newsletter.sender == "News <news@example.org>"
+
+
+def test_on_a_terminal_the_sites_own_title_address_zone_and_language_are_offered(tmp_path: Path) -> None:
+    terminal = Terminal("init", tmp_path / "site", "--no-templates")
+    terminal.answer("Folder of your articles", str(case(tmp_path, "pelican")))
+    terminal.until("store: pelican (pelicanconf.py is in the folder)")
+    terminal.answer("Name of the site [Weekly]", "")
+    terminal.answer("[en]", "")
+    terminal.answer("[America/New_York]", "")
+    terminal.answer("readers reach it [http://127.0.0.1:8000]", "")
+    terminal.answer("[example.org,20", "")
+    terminal.answer("articles are written for (empty: they are read here) [https://example.org]", "")
+    terminal.answer("[digest@example.org]", "")
+    terminal.until("next: feeds serve --config")
+    assert terminal.end() == 0
+    assert made(tmp_path / "site").site.store == Store(path=str(tmp_path / "pelican"))
+    assert made(tmp_path / "site").site.image_url == ""
 
 
 def test_yes_asks_nothing(tmp_path: Path) -> None:

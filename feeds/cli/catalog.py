@@ -163,11 +163,11 @@ def _print_rescan(report: RescanReport, problems: Sequence[Problem]) -> None:
 def check(config_dir: Path, as_json: bool) -> None:
     """Show what the store is taken for, and look for faults in configuration and articles.
 
-    First what kind of store it is and why, how many articles, pages and withheld files it has, a few links to compare with those
-    of the site, and the line of site.yaml that would say what is missing. Then each fault as `file:line:column: reason`. Exit
-    status 1 if there is any: files in quarantine, configuration that cannot be read; not what is withheld or ignored, nor hints.
-    Nothing is changed but one thing: modes of private files (database, mails, backups in var/, keys, .env) that others could
-    read are narrowed, and listed as hints.
+    First what kind of store it is and why, how many articles, pages and withheld files it has, a few links to compare with
+    those of the site, and the line of site.yaml that would say what is missing. Then each fault as `file:line:column: reason`.
+    Exit status 1 if there is any: files in quarantine, configuration that cannot be read; not what is withheld or ignored, nor
+    hints. Nothing is changed but one thing: modes of private files (database, mails, backups in var/, keys, .env) that others
+    could read are narrowed, and listed as hints.
 
     \b
     Examples:

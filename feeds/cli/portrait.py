@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..model import FACETS
 
@@ -29,38 +33,16 @@ def portrait_lines(portrait: Portrait, site: Site) -> Iterator[str]:
     found = portrait.settings.site
     yield summary_line(portrait)
     roots = list(dict.fromkeys(f"{root.path or '.'}/" for root in found.roots))
-    yield _row(
-        "content",
-        ", ".join(roots[:_SHOWN]) + _more(len(roots)) + (f" ({', '.join(found.sources[:3])})" if found.sources else ""),
-    )
-    for state, words in _STATES.items():
-        reasons = portrait.count(state)
-        if reasons or state in ("published", "quarantined"):
-            # Each reason of quarantine stands with its file below.
-            named = _named(
-                Counter(
-                    {
-                        reason: number
-                        for reason, number in reasons.items()
-                        if reason not in ("", state) and state != "quarantined"
-                    }
-                )
-            )
-            yield _row(words, f"{sum(reasons.values())}{f': {named}' if named else ''}")
-    if portrait.unread:
-        yield _row("not read", _named(Counter(dict(portrait.unread))))
+    read = f" ({', '.join(found.sources[:3])})" if found.sources else ""
+    yield _row("content", ", ".join(roots[:_SHOWN]) + _more(len(roots)) + read)
+    yield from _states(portrait)
     for name, facet in FACETS.items():
         if terms := portrait.terms(name):
-            yield _row(
-                facet.plural,
-                f"{len(terms)}: {', '.join(f'{term} {number}' for term, number in _top(terms))}{_more(len(terms))}",
-            )
+            yield _row(facet.plural, f"{len(terms)}: {_counted(terms)}")
     yield _row("time zone", f"{portrait.timezone} (of dates that name none)")
     yield from _links(portrait, site)
     if unused := portrait.unused():
-        yield _row(
-            "not used", f"header fields {', '.join(f'{name} {number}' for name, number in _top(unused))}{_more(len(unused))}"
-        )
+        yield _row("not used", f"header fields {_counted(unused)}")
     for notice, number in portrait.notices().most_common(_SHOWN):
         yield _row("noticed", f"{notice} ({number} article{'s' if number > 1 else ''})")
     for line, why in portrait.mend(site):
@@ -68,10 +50,57 @@ def portrait_lines(portrait: Portrait, site: Site) -> Iterator[str]:
         yield f"    {line}"
 
 
+def _states(portrait: Portrait) -> Iterator[str]:
+    """Yield how many files are what, and why; each reason of quarantine stands with its file below."""
+    for state, words in _STATES.items():
+        reasons = portrait.count(state)
+        if state in ("published", "quarantined"):
+            yield _row(words, str(reasons.total()))
+        elif reasons:
+            named = _named(Counter({reason: number for reason, number in reasons.items() if reason not in ("", state)}))
+            yield _row(words, f"{reasons.total()}{f': {named}' if named else ''}")
+    if portrait.unread:
+        yield _row("not read", _named(Counter(dict(portrait.unread))))
+
+
 def summary_line(portrait: Portrait) -> str:
     """Return the kind of a store, and why it is taken for that."""
     found = portrait.settings.site
     return f"store: {found.kind} ({found.why})" if found.why else f"store: {found.kind}"
+
+
+def short_lines(portrait: Portrait) -> Iterator[str]:
+    """Yield the kind of a store, and what is in it, in two lines."""
+    yield summary_line(portrait)
+    counts = {words: portrait.count(state).total() for state, words in _STATES.items()}
+    said = ", ".join(f"{number} {words}" for words, number in counts.items() if number or words == "articles")
+    base = portrait.settings.site.base_url
+    yield f"  {said}{f'; they are read at {base}/' if base else ''}"
+
+
+def proposals(portrait: Portrait) -> dict[str, str]:
+    """Return answers to the questions of `feeds init` by what the store is: its own title, address, time zone and language.
+
+    Without any, the title is the folder's name, and the language that of most titles.
+    """
+    found, settings = portrait.settings.site, portrait.settings
+    titles = [article.title for _path, article in itertools.islice(portrait.articles, 200)]
+    language = found.language or ("zh-CN" if sum(map(_is_chinese, titles)) * 2 > len(titles) else "en")
+    chinese = language.lower().startswith("zh")
+    said = {
+        "title": found.option("title") or Path(settings.root).resolve().name,
+        "language": language,
+        "timezone": found.timezone or ("Asia/Shanghai" if chinese else "UTC"),
+        "site": found.base_url,
+        "image_url": "",
+    }
+    host = urlsplit(found.base_url).hostname or ""
+    said["sender"] = f"digest@{host}" if "." in host else "digest@example.org"
+    return said | {"id_authority": f"{host or 'localhost'},{datetime.datetime.now(datetime.UTC).year}"}
+
+
+def _is_chinese(text: str) -> bool:
+    return any("\u4e00" <= letter <= "\u9fff" for letter in text) and not any("\u3040" <= letter <= "\u30ff" for letter in text)
 
 
 def _links(portrait: Portrait, site: Site) -> Iterator[str]:
@@ -91,6 +120,10 @@ def _row(name: str, text: str) -> str:
 
 def _top(names: Counter[str]) -> list[tuple[str, int]]:
     return sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
+
+
+def _counted(names: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in _top(names)) + _more(len(names))
 
 
 def _named(reasons: Counter[str]) -> str:

@@ -1,7 +1,7 @@
 """Set up: `feeds init`, `migrate`, `backup`, `restore`, `completion`.
 
 `init` asks on a terminal for what no option says, and nothing in a pipe. Each answer is checked at once by the rules of the
-configuration.
+configuration; what is offered is what the store's own configuration says.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from ..errors import FeedsError
+from ..errors import FeedsError, StoreError
 from .common import CONFIG, JSON, Command, command, echo, log_to_stderr, open_runtime, print_json, read_environment, show_count
+from .portrait import proposals, short_lines
+
+if TYPE_CHECKING:
+    from ..config.models import Config
+    from ..store.portrait import Portrait
 
 #: The answer of an operator who wants no newsletter.
 NONE = "none"
@@ -38,11 +43,13 @@ class Question:
     text: str
     file: str = "site.yaml"
 
-    def offer(self, answers: Answers) -> str:
-        """Return the answer to offer: by the answers before where they tell, else the default."""
+    def offer(self, answers: Answers, proposed: Answers) -> str:
+        """Return the answer to offer: by the answers before or by the store where they tell, else the default."""
         from ..config.models import Newsletter, Site
 
         domain = _domain(answers)
+        if self.name in proposed and not (self.name in ("id_authority", "sender") and domain):
+            return proposed[self.name]
         match self.name:
             case "store" | "image_url":
                 return ""
@@ -59,11 +66,12 @@ class Question:
         from ..config.load import setting_fault
         from ..config.models import Newsletter, Site
 
-        if (self.name, answer) in (("store", ""), ("sender", NONE)):
+        if (self.name, answer) in (("store", ""), ("site", ""), ("sender", NONE)):
             return answer
         if self.name == "store":
             answer = str(Path(answer).expanduser().absolute())
-        if reason := setting_fault(Site if self.file == "site.yaml" else Newsletter, self.setting, answer):
+        setting, value = ("store", {"path": "x", "site": answer}) if self.name == "site" else (self.setting, answer)
+        if reason := setting_fault(Site if self.file == "site.yaml" else Newsletter, setting, value):
             raise click.BadParameter(reason)
         return answer
 
@@ -85,6 +93,7 @@ QUESTIONS = (
     Question("timezone", "timezone", "Time zone of dates that name none, such as Asia/Shanghai"),
     Question("base_url", "base_url", "Address at which readers reach it"),
     Question("id_authority", "id_authority", "Domain, and a year in which it was yours: in permanent ids, for ever"),
+    Question("site", "site", "Address of the site that the articles are written for (empty: they are read here)"),
     Question("article_url", "article_url", "Where articles are read: https://example.org{permalink} (empty: here)"),
     Question("image_url", "image_url", "Host of pictures whose address begins with / (empty: the site's own)"),
     Question("sender", "from", f"Sender of digests by mail ({NONE}: no digests)", "newsletter.yaml"),
@@ -113,59 +122,147 @@ def _options(function: Command) -> Command:
 def init(folder: Path, templates: bool, yes: bool, **given: str | None) -> None:
     """Make a new site in FOLDER.
 
-    config/ with every setting explained, templates/ to change, and without a store the demo articles. On a terminal it asks for
-    what no option says; in a pipe, and with --yes, the defaults of config/*.yaml are taken. Nothing that exists is overwritten.
-    Copied templates stay as they are when a new version brings others: --no-templates copies none, so that all come with the
-    program.
+    config/ with every setting explained, templates/ to change, and without a store the demo articles. A store is looked at
+    first: the folder of a Hugo, Jekyll, Hexo, Docusaurus, Astro, Eleventy, VuePress, VitePress or Pelican site, an Obsidian
+    vault, or any folder of Markdown files. What its configuration says (title, address, time zone, language) is proposed. On a
+    terminal it asks for what no option says; in a pipe, and with --yes, what is proposed and the defaults of config/*.yaml are
+    taken. Nothing that exists is overwritten. Copied templates stay as they are when a new version brings others:
+    --no-templates copies none, so that all come with the program.
 
     \b
     Examples:
       feeds init site
       feeds init site --yes                      # the demo, at http://127.0.0.1:8000
+      feeds init site --store ~/blog             # a site as its generator publishes it
       feeds init site --store ~/archive/content --title "My articles" --base-url https://feeds.example.org
     """
     from ..resources import make_site
 
     answers = {name: answer for name, answer in given.items() if answer is not None}
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        answers = _ask(folder, answers)
-    for line in make_site(folder, _settings(answers), demo=not answers.get("store"), templates=templates):
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    interview = Interview(folder, answers)
+    if asks:
+        interview.ask()
+    else:
+        interview.fill()
+    answers = interview.answers
+    for line in make_site(folder, _settings(answers, interview.proposed), demo=not answers.get("store"), templates=templates):
         echo(line)
-    for line in _next_steps(folder, answers):
+    for line in (*_next_steps(folder, answers), *interview.missing):
         echo(line)
 
 
-def _ask(folder: Path, given: Answers) -> Answers:
-    """Ask every question that no option answers; none about a file that exists and stays."""
-    answers = dict(given)
-    for question in QUESTIONS:
-        if question.name in given or (folder / "config" / question.file).exists():
-            continue
-        if question.name != "store" and not answers.get("store"):
-            break  # the demo needs no others
+class Interview:
+    """The answers for a new site: `answers` are given or asked for, `proposed` are by what the store is."""
 
-        def checked(answer: str, question: Question = question) -> str:
-            found = question.check(answer.strip())
-            if question.name == "store" and found and not Path(found).is_dir():
-                raise click.BadParameter(f"{found}: no such folder")
-            return found
+    def __init__(self, folder: Path, given: Answers) -> None:
+        self._folder, self._given = folder, given
+        self.answers, self.proposed = dict(given), Answers()
+        self._portrait: Portrait | None = None
+        self._has_addresses = False
 
-        words, offer = question.text, question.offer(answers)
-        answers[question.name] = click.prompt(words, default=offer, show_default=bool(offer), value_proc=checked, err=True)
-    return answers
+    def ask(self) -> None:
+        """Ask every question that no option answers; none about a file that exists and stays."""
+        self._look(err=True)
+        for question in QUESTIONS:
+            if question.name in self._given or self._stays(question.file):
+                continue
+            if self._is_needless(question.name):
+                self.answers |= {name: value for name, value in self.proposed.items() if name == question.name}
+                continue
+            if question.name != "store" and not self.answers.get("store"):
+                break  # the demo needs no others
+
+            def checked(answer: str, question: Question = question) -> str:
+                found = question.check(answer.strip())
+                if question.name == "store" and found and not Path(found).is_dir():
+                    raise click.BadParameter(f"{found}: no such folder")
+                return found
+
+            words, offer = question.text, question.offer(self.answers, self.proposed)
+            answer = click.prompt(words, default=offer, show_default=bool(offer), value_proc=checked, err=True)
+            self.answers[question.name] = answer
+            if question.name == "store":
+                self._look(err=True)
+
+    def fill(self) -> None:
+        """Take what the store proposes where no option says it."""
+        self._look(err=False)
+        for question in QUESTIONS:
+            if question.name in self.proposed and question.name not in self.answers:
+                self.answers[question.name] = question.offer(self.answers, self.proposed)
+
+    def _stays(self, file: str) -> bool:
+        return (self._folder / "config" / file).exists()
+
+    def _is_needless(self, name: str) -> bool:
+        """Return whether the kind of the store makes a question superfluous."""
+        return name in ("article_url", "image_url") if self._has_addresses else name == "site"
+
+    def _look(self, *, err: bool) -> None:
+        """Look at the store, and say in a line or two what it is."""
+        from ..check import look_at
+        from ..store.kinds import KINDS
+
+        if not (path := self.answers.get("store")) or self._stays("site.yaml") or not Path(path).is_dir():
+            return
+        try:
+            portrait = look_at(self._config(path))
+        except StoreError as error:
+            echo(str(error), err=True)
+            return
+        for line in short_lines(portrait):
+            echo(line, err=err)
+        kind = portrait.settings.site.kind
+        if kind == "archive":
+            return
+        self._portrait = portrait
+        self._has_addresses = bool(KINDS[kind].address) or kind in ("vuepress", "vitepress", "astro", "docusaurus", "eleventy")
+        self.proposed = {name: value for name, value in proposals(portrait).items() if _is_valid(name, value)}
+
+    def _config(self, path: str) -> Config:
+        from ..config.models import Config, Site, Store
+
+        store = Store(path=path, site=self.answers.get("site", ""))
+        return Config(site=Site(store=store, timezone=self.answers.get("timezone", Site().timezone)))
+
+    @property
+    def missing(self) -> list[str]:
+        """What neither the store nor an answer says, with the line of site.yaml that would."""
+        if self._portrait is None or not (path := self.answers.get("store")):
+            return []
+        found = self._portrait.mend(self._config(path).site)
+        return [text for line, why in found for text in (f"missing: {why}. In site.yaml:", f"  {line}")]
 
 
-def _settings(answers: Answers) -> dict[str, dict[str, str | bool]]:
-    """Return the answers as make_site takes them; without a store the default of the file stays."""
-    chosen: dict[str, dict[str, str | bool]] = {"site.yaml": {}, "newsletter.yaml": {}}
+def _is_valid(name: str, value: str) -> bool:
+    """Return whether what a store proposes is an answer that the configuration takes."""
+    try:
+        next(question for question in QUESTIONS if question.name == name).check(value)
+    except click.BadParameter:
+        return False
+    return True
+
+
+def _settings(answers: Answers, proposed: Answers) -> dict[str, dict[str, object]]:
+    """Return the answers as make_site takes them; without a store the default of the file stays.
+
+    `store` is a mapping only where more is to be said of it than its folder, and than its own configuration says.
+    """
+    chosen: dict[str, dict[str, object]] = {"site.yaml": {}, "newsletter.yaml": {}}
     for question in QUESTIONS:
         answer = answers.get(question.name)
-        if answer is None or (question.name == "store" and not answer):
+        if answer is None or question.name == "site" or (question.name == "store" and not answer):
             continue
         if question.name == "sender" and answer == NONE:
             chosen["newsletter.yaml"]["enabled"] = False
         else:
             chosen[question.file][question.setting] = answer
+    if proposed:  # the example is about the archive's tags
+        chosen["feeds.yaml"] = {"feeds": []}
+    site, path = answers.get("site", ""), answers.get("store")
+    if path and site and site != proposed.get("site"):
+        chosen["site.yaml"]["store"] = {"path": path, "site": site}
     return chosen
 
 
@@ -175,7 +272,7 @@ def _next_steps(folder: Path, answers: Answers) -> Iterator[str]:
     config = folder / "config"
     yield f"next: feeds serve --config {config}      # then {answers.get('base_url') or Site().base_url}/"
     yield f"      feeds check --config {config}      # every fault in configuration and articles"
-    if answers.get("store") and "id_authority" not in answers:
+    if answers.get("store") and answers.get("id_authority", "localhost").startswith("localhost"):
         yield f"      set base_url and id_authority in {config / 'site.yaml'} before the first readers come"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import result_of
 from .kinds import ContentRoot, GeneratorSite, SiteLanguage
-from .literals import Unknown, Value, lookup, text_of, texts_of
+from .literals import Unknown, Value, lookup, text_of, texts_of, titled
 
 _MAX_PLUGINS = 50
 
@@ -59,6 +59,7 @@ def read_docusaurus(root: str) -> GeneratorSite:
         authors=tuple(_authors(files, contents, roots).items()),
         include=(),
         exclude=tuple(_excluded(contents)),
+        options=titled(config),
         static=tuple(below("", one) for one in texts_of(static)) if isinstance(static, list) else ("static",),
         missing=() if base else ("store.site",),
         sources=tuple(files.sources),

@@ -76,6 +76,12 @@ def lookup(value: Value, *keys: str) -> Value:
     return value
 
 
+def titled(config: Value, key: str = "title") -> tuple[tuple[str, str], ...]:
+    """Return the title of a site as its option; () for none that is literal."""
+    title = " ".join(text_of(lookup(config, key)).split())[:200]
+    return (("title", title),) if title else ()
+
+
 def text_of(value: Value) -> str:
     """Return text as it is, else "".
 

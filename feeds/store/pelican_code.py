@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from .code_files import CodeFiles, below, site_base
 from .kinds import ContentRoot, Defaults, GeneratorSite
-from .literals import Value, text_of, texts_of
+from .literals import Value, text_of, texts_of, titled
 
 #: Settings that are options of the site under their own names.
 _OPTIONS = (
@@ -42,7 +42,10 @@ def read_pelican(root: str) -> GeneratorSite:
         exclude=tuple(_excluded(known, content)),
         name_dates=tuple(_name_dates(text_of(known.get("FILENAME_METADATA")))),
         static=(content,),
-        options=tuple((name, _as_text(known[name])) for name in _OPTIONS if _as_text(known.get(name))),
+        options=(
+            *titled(known, "SITENAME"),
+            *((name, _as_text(known[name])) for name in _OPTIONS if _as_text(known.get(name))),
+        ),
         missing=tuple(_missing(known, base, zone)),
         sources=tuple(files.sources),
         faults=tuple(files.faults),

@@ -159,7 +159,8 @@ class Portrait:
             "timezone": "the zone of its dates",
             "permalink": "how it makes addresses",
         }
-        for name in [key.removeprefix("store.") for key in found.missing if key.removeprefix("store.") in examples]:
+        hidden = [key.removeprefix("store.") for key in found.missing]
+        for name in [name for name in hidden if name in examples and not getattr(store, name)]:
             wanted[name] = examples[name]
             reasons.append(f"its configuration does not say {words[name]}")
         for name, header in self._likely_fields():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import result_of
 from .kinds import ContentRoot, Defaults, GeneratorSite, PathRule, SiteLanguage
-from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of
+from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of, titled
 
 #: Where plugins and themes of VuePress have the address of the site.
 _HOSTS = ("hostname", "canonical", "canonical_base", "canonicalBase", "domain", "siteUrl")
@@ -33,6 +33,7 @@ def read_vuepress(root: str) -> GeneratorSite:
         defaults=tuple(_author(mappings_in(author))),
         exclude=(*site.exclude, *(glob[1:] for glob in globs if glob.startswith("!"))),
         rules=tuple(_encrypted(config)),
+        options=titled(config),
         static=(".vuepress/public",),
         missing=() if base else ("store.site",),
         sources=tuple(files.sources),
@@ -64,6 +65,7 @@ def read_vitepress(root: str) -> GeneratorSite:
         ),
         static=(below(source, "public"),),
         options=(
+            *titled(config),
             ("cleanUrls", str(lookup(config, "cleanUrls") in (True, "with-subfolders", "without-subfolders")).lower()),
             ("rewrites", "\n".join(lines)[:20_000]),
         ),
