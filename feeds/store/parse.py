@@ -364,21 +364,10 @@ def _article(
     """Return the article, and what its address lacks and its body leaves out."""
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
-<<<<<<< HEAD
     # The archive's is joined with `article_url` as it is written.
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
-    links = None if kind.name == "archive" else _Links(settings, place, permalink)
-=======
-    zone = find_zone(zone_of(site, kind, place, settings.timezone))
-    if kind.name == "archive":  # joined with `article_url` as it is written
-        found = Address(fields.address)
-    else:
-        found = find_address(site, kind, place, fields, zone=zone, header=source.fields)
-    permalink = found.path if len(found.path) <= MAX_NAME else ""
-    links = _Links(settings, place, permalink, now)
-    plain = plain_markdown(fields.body, kind.passes, _context(site, place, fields, permalink))
->>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
+    links = None if kind.name == "archive" else _Links(settings, place, permalink, now)
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
     html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)
@@ -458,16 +447,11 @@ def _plain_body(
 class _Links:
     """What the links and pictures of one article lead to, by the rules of its generator."""
 
-<<<<<<< HEAD
-    def __init__(self, settings: ParseSettings, place: Place, address: str) -> None:
+    def __init__(self, settings: ParseSettings, place: Place, address: str, now: int) -> None:
         from .references import resolve_reference
 
-        self.settings = settings
+        self.settings, self.now = settings, now
         self._find = functools.partial(resolve_reference, settings.site, settings.kind, place, address)
-=======
-    def __init__(self, settings: ParseSettings, place: Place, address: str, now: int) -> None:
-        self.settings, self.place, self.address, self.now = settings, place, address, now
->>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
         self._followed: dict[str, str] = {}
 
     def resolve(self, written: str, is_picture: bool) -> str:
@@ -517,14 +501,9 @@ def _find_address(settings: ParseSettings, path: str, now: int) -> str:
         verdict = _judge(settings, place, fields, now)
     except (OSError, BadFrontMatter):
         return ""
-<<<<<<< HEAD
-    address, _ = _site_address(settings, place, source, fields)
-=======
     if verdict.state not in ("published", "page"):
         return ""
-    zone = find_zone(zone_of(site, kind, place, settings.timezone))
-    address = address_of(site, kind, place, fields, zone=zone, header=source.fields)
->>>>>>> c0e9cd2 (ingest: keep the ids of withheld files, let nothing outlast its expiry, recognise moves by what is said)
+    address, _ = _site_address(settings, place, source, fields)
     return urlsplit(site.base_url).path + address if address.startswith("/") else address
 
 
