@@ -208,7 +208,7 @@ class Clock:
         return not self._lock_lost
 
     def _seconds_to_due(self) -> float:
-        """Return how long until a file's verdict changes by itself, as an embargo ends: a second that no rescan has judged yet."""
+        """Return how long until a file's verdict changes by itself, at a second that no rescan has judged yet."""
         with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the next tick says what is wrong
             if (due := self.runtime.read(ingest.next_due, self._judged)) is not None:
                 return max(due, self._pause_ends) - self.now()

@@ -295,6 +295,7 @@ class Ingest:
                 if known.due is not None and known.due <= options.now:
                     self._released.add(path)
         self._moving: dict[str, list[_Moving]] | None = None
+        self._moved: set[str] = set()
         self._withheld_names: set[str] = set()
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
@@ -368,7 +369,7 @@ class Ingest:
                 if not final and current.path in self._waiting:
                     deferred.append(file)
                     continue
-                if self._orphans.get(article.id) != current.path:
+                if not self._takes_over(file, article, current.path):
                     if not file.names_id:  # of two files that only their names make alike, both are out
                         article, current = _apart(article, file.path), None
                     else:
@@ -385,6 +386,14 @@ class Ingest:
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
 
+    def _takes_over(self, file: ParsedFile, article: ParsedArticle, path: str) -> bool:
+        """Return whether the id of the article at `path` is free for a file, and this file is meant by it."""
+        if self._orphans.get(article.id) != path:
+            return False
+        if file.names_id or article.id in self._moved:
+            return True
+        return path in self._removed and urls.fold(_plain_name(path)) == urls.fold(_plain_name(file.path))
+
     def _kept_ids(self, ids: Iterable[str]) -> set[str]:
         """Return those of `ids` that belong to a file, although no article has them now."""
         c = files.c
@@ -398,14 +407,16 @@ class Ingest:
             return file
         if self._moving is None:
             self._moving = _moving_articles(self.connection, self._removed)
-        candidates = self._moving.get(_moving_title(article.title, file.path), [])
-        for candidate in candidates:
+        untitled = self._moving.get("", []) if _is_name(article.title, file.path) else []
+        for candidate in (*self._moving.get(article.title, []), *untitled):
+            if candidate.id in self._moved:
+                continue
             is_undated = file.seen is not None and candidate.seen is not None
             if not is_undated and candidate.published != int(article.published.timestamp()):
                 continue
             body = sa.select(bodies.c.html).where(bodies.c.article_key == candidate.key)
             if _without_links(self.connection.execute(body).scalar() or "") == _without_links(article.html):
-                candidates.remove(candidate)
+                self._moved.add(candidate.id)
                 seen = candidate.published if is_undated else None
                 return replace(file, result=with_id(article, candidate.id, published=seen), seen=seen)
         return file
@@ -548,14 +559,15 @@ class _Moving:
 
 
 def _moving_articles(connection: sa.Connection, removed: Iterable[str]) -> dict[str, list[_Moving]]:
-    """Return the articles of removed files by title."""
+    """Return the articles of removed files by title; under "", too, what has only the name of its file."""
     found: dict[str, list[_Moving]] = {}
     a = articles.c
     query = sa.select(a.title, a.path, a.id, a.key, a.published, files.c.seen)
     query = query.join_from(articles, files, sa.and_(files.c.path == a.path, files.c.article == a.id))
     for part in chunks(sorted(removed)):
         for title, path, *known in connection.execute(query.where(files.c.path.in_(part)).order_by(a.key)):
-            found.setdefault(_moving_title(title, path), []).append(_Moving(*known))
+            for key in (title, "") if _is_name(title, path) else (title,):
+                found.setdefault(key, []).append(_Moving(*known))
     return found
 
 
@@ -567,10 +579,10 @@ def _without_links(html: str) -> str:
     return _LINKS.sub("", html)
 
 
-def _moving_title(title: str, path: str) -> str:
-    """Return the title by which an article is recognised that has moved; "" where it has only the name of its file."""
-    letters = "".join(filter(str.isalnum, _plain_name(path))).casefold()
-    return "" if "".join(filter(str.isalnum, title)).casefold() == letters else title
+def _is_name(title: str, path: str) -> bool:
+    """Return whether a title says no more than the name of the file does."""
+    title, name = ("".join(filter(str.isalnum, text)).casefold() for text in (title, _plain_name(path)))
+    return title == name
 
 
 _NEW = _KnownFile("", False, None, None)

@@ -106,7 +106,7 @@ def _base_url(value: str) -> str:
 
 
 def _article_url(value: str) -> str:
-    if not value:
+    if value in ("", "{permalink}"):  # the latter where a generator does not say where its site is: absolute addresses count
         return value
     names = re.findall(r"{([^{}]*)}", value)
     if not names or any(name not in ("permalink", "id") for name in names):

@@ -196,7 +196,8 @@ class FileDates:
     """UTC seconds of the first and the last commit of a file, None where no commit says; and what the catalog knows of it.
 
     `known_as`: the id of the article that the file is, or was before its name changed in nothing but case; "" for none.
-    `seen`: when the file was first seen, or the time that its article has had so far. `bundles`: folders around it that are one article.
+    `seen`: when the file was first seen, or the time that its article has had so far. `bundles`: folders around
+    it that are one article.
     """
 
     first: int | None = None
