@@ -48,7 +48,7 @@ log: Any = structlog.get_logger("feeds.clock")
 STANDBY_SECONDS = 5
 #: Seconds between two looks for jobs of dead workers.
 RESCUE_SECONDS = 5
-#: Seconds between two looks when a verdict is due: a rescan elsewhere may have found an embargo, or the time may be set anew.
+#: Seconds between two looks when a verdict is due: a rescan elsewhere may have found an embargo, or the time be set.
 LOOK_SECONDS = 5
 #: Seconds until a confirmation is sent, and an issue after its instant.
 MAIL_SECONDS = 2

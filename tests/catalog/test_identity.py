@@ -6,14 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from feeds import database
 from feeds.catalog import queries
-from feeds.database.tables import articles, departed, files
+from feeds.database.tables import articles, files
 
 from ..conftest import NOW, WRITTEN, Site
 
