@@ -111,7 +111,8 @@ def _article_url(value: str) -> str:
     names = re.findall(r"{([^{}]*)}", value)
     if not names or any(name not in ("permalink", "id") for name in names):
         raise ValueError("expected {permalink} or {id} in it, for example https://linux.cn{permalink}")
-    _http_url(value.partition("{")[0].partition("?")[0])
+    if value != "{permalink}":  # where files write the whole address
+        _http_url(value.partition("{")[0].partition("?")[0])
     return value
 
 
