@@ -80,6 +80,37 @@ def format_period(year: int, month: int, language: str) -> str:
     return f"{datetime(year, month, 1):%B %Y}" if month else str(year)
 
 
+@lru_cache(maxsize=256)
+def language_name(tag: str) -> str:
+    """Return what speakers of a language call it; the tag itself where nobody knows.
+
+    >>> [language_name(tag) for tag in ("en", "zh", "zh-Hant", "pt-BR", "x-own")]
+    ['English', '中文', '中文 (繁體)', 'Português (Brasil)', 'x-own']
+    """
+    from babel import Locale, UnknownLocaleError  # as in `list_zones`
+
+    try:
+        name = Locale.parse(tag, sep="-").get_display_name() or tag
+    except (ValueError, UnknownLocaleError):
+        return tag
+    return name[:1].upper() + name[1:]
+
+
+@lru_cache(maxsize=256)
+def text_direction(tag: str) -> str:
+    """Return "rtl" for a language that is written from right to left, "ltr" for all others.
+
+    >>> text_direction("fa"), text_direction("zh-CN"), text_direction("")
+    ('rtl', 'ltr', 'ltr')
+    """
+    from babel import Locale, UnknownLocaleError  # as in `list_zones`
+
+    try:
+        return Locale.parse(tag, sep="-").text_direction
+    except (ValueError, UnknownLocaleError):
+        return "ltr"
+
+
 #: Parts of the world, in the order of the list, by what zones' names begin with.
 _AREAS = {name: name for name in "Asia Europe America Africa Australia Pacific Atlantic Indian Antarctica".split()}
 _AREAS["Indian"] = "Indian Ocean"

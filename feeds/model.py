@@ -77,7 +77,8 @@ class ParsedArticle:
     """What a file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field.
 
     It names no host of the site: `url` is the path of the article's page in this service, `picture` may be relative, and `html`
-    has marks; `store.addresses` completes all three.
+    has marks; `store.addresses` completes all three. Translations of one article share `translation`, "" where the language is
+    not known.
     """
 
     id: str
@@ -94,6 +95,12 @@ class ParsedArticle:
     editor_choice: bool
     names: Mapping[str, tuple[str, ...]]
     digest: str
+    translation: str = ""
+
+    @property
+    def language(self) -> str:
+        """The language tag of the article, "" where it is not known."""
+        return next(iter(self.names.get("language", ())), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Article:
     """A published article: `terms` in canonical spelling, in the file's order within a facet.
 
     `position` orders articles (newest = highest) and is the cursor of `catalog.select`. `html` is "" where only headings were
-    asked. `digest` covers all that shows of the article anywhere, its terms included.
+    asked. `digest` covers all that shows of the article anywhere, its terms included. `language` is a tag, "" not known.
     """
 
     id: str
@@ -118,6 +125,7 @@ class Article:
     editor_choice: bool
     terms: tuple[Term, ...]
     digest: str
+    language: str = ""
 
     def of(self, facet: str) -> tuple[Term, ...]:
         """Return the terms of one facet. Templates call it, operators' own among them."""

@@ -672,7 +672,7 @@ def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: in
 
 
 def _article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict[str, Any]:
-    same = ("id", "url", "permalink", "title", "summary", "original", "picture", "comments")
+    same = ("id", "url", "permalink", "title", "summary", "original", "picture", "comments", "language", "translation")
     return {name: getattr(article, name) for name in same} | {
         "key": key,
         "position": place,

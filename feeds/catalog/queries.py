@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from ..config.models import Site
 
 HEADINGS = tuple(
-    "key id position url permalink title summary published updated original picture comments editor_choice terms digest".split()
+    (
+        "key id position url permalink title summary published updated original picture comments editor_choice terms digest "
+        "language"
+    ).split()
 )
 
 # -- selections ------------------------------------------------------------
@@ -281,6 +284,7 @@ def _article(site: Site, row: Any, html: str) -> Article:
         editor_choice=bool(row.editor_choice),
         terms=_terms(row.terms),
         digest=row.digest,
+        language=row.language,
     )
 
 

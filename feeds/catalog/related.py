@@ -44,7 +44,26 @@ def pick_related(sides: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[
     return tuple(itertools.islice(found, MOST))
 
 
+def pick_translations(language: str, others: Iterable[tuple[str, int]]) -> tuple[int, ...]:
+    """Return keys of an article's translations, one for each other language, by their tags. `others`: (language, key). Pure.
+
+    >>> pick_translations("zh", [("en", 3), ("zh", 4), ("de", 9), ("en", 8)])
+    (9, 3)
+    """
+    found: dict[str, int] = {}
+    for other, key in sorted(others):
+        if other != language:
+            found.setdefault(other, key)
+    return tuple(found.values())
+
+
 # -- of one article --------------------------------------------------------
+
+
+def translated_articles(connection: sa.Connection, key: int) -> tuple[int, ...]:
+    """Return keys of the translations of an article."""
+    rows = {own: language for own, language in connection.execute(_TRANSLATIONS, {"article": key})}
+    return pick_translations(rows[key], ((language, other) for other, language in rows.items())) if rows else ()
 
 
 def related_articles(connection: sa.Connection, key: int, position: int) -> tuple[int, ...]:
@@ -67,6 +86,8 @@ def adjacent_articles(connection: sa.Connection, position: int) -> tuple[int | N
 # Built once, as in `queries`.
 _m, _t, _c = memberships.c, terms.c, articles.c
 _AT = sa.bindparam("position", type_=sa.BigInteger)
+_SHARED_KEY = sa.select(_c.translation).where(_c.key == sa.bindparam("article")).scalar_subquery()
+_TRANSLATIONS = sa.select(_c.key, _c.language).where(_c.translation == _SHARED_KEY, _c.translation != sa.literal_column("''"))
 #: The terms of an article that others have, too, the rarest first.
 _OWN_TERMS = (
     sa.select(_t.key)
@@ -102,6 +123,8 @@ class Heading(NamedTuple):
     id: str
     url: str
     permalink: str
+    language: str
+    translation: str
 
 
 @dataclass(eq=False)
@@ -130,7 +153,7 @@ class Snapshot:
         gone = before.keys() - self.shown.keys()
         if not changed and not gone:
             return
-        found = map(Heading._make, _rows(connection, sa.select(c.position, c.key, c.id, c.url, c.permalink), c.key, changed))
+        found = map(Heading._make, _rows(connection, sa.select(*(c[name] for name in Heading._fields)), c.key, changed))
         former = self.articles
         kept = {key: heading for key, heading in former.items() if key not in gone}
         self.articles = kept | {heading.key: heading for heading in found}
@@ -158,6 +181,16 @@ class Snapshot:
         altered = {term for term in had.keys() | now if had.get(term) != now.get(term) or not moved.isdisjoint(had[term])}
         copied = {term: list(self.members[term]) for term in had.keys() - altered}
         return copied | {term: [] for term in altered} | _by_term(_rows(connection, _MEMBERS, _m.term_key, altered))
+
+    def translations(self) -> dict[int, tuple[int, ...]]:
+        """Return keys of the translations of each article that has any, as `translated_articles` finds them."""
+        groups: dict[str, list[Heading]] = defaultdict(list)
+        for heading in self.articles.values():
+            if heading.translation:
+                groups[heading.translation].append(heading)
+        known = (group for group in groups.values() if len(group) > 1)
+        pairs = (([(one.language, one.key) for one in group], group) for group in known)
+        return {one.key: pick_translations(one.language, others) for others, group in pairs for one in group}
 
 
 #: The articles of each term, oldest first.

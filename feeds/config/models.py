@@ -187,7 +187,7 @@ StoreKindName = Literal[
 #: What header fields can carry: the keys of `store.field_names.FIELDS`.
 WANTED = (
     *("title", "date", "updated", "publish", "expiry", "slug", "address", "aliases", "tag", "category", "author", "translator"),
-    *("reviewer", "selector", "original", "language", "series", "summary", "cover", "id"),
+    *("reviewer", "selector", "original", "language", "translation", "series", "summary", "cover", "id"),
 )
 #: Other words for what is wanted, besides facets and their plurals.
 _WANTED_TOO: Mapping[str, str] = {

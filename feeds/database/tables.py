@@ -52,9 +52,11 @@ quarantine = _table(
 )
 
 #: `content` is the digest of the file's published fields, `digest` covers the canonical terms as well.
+_TRANSLATED = sa.text("translation <> ''")
 #: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
 #: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
-#: the store's first) are what digests go by, and never change once they are past.
+#: the store's first) are what digests go by, and never change once they are past. Translations of one article share
+#: `translation`, which is "" where the `language` is not known.
 articles = _table(
     "articles",
     Column("key", Key, primary_key=True),
@@ -68,10 +70,13 @@ articles = _table(
     Column("first_seen", BigInteger, nullable=False),
     Column("available", BigInteger, nullable=False, server_default="0"),
     Column("arrival", BigInteger, nullable=False, server_default="0"),
+    Column("language", Text, nullable=False, server_default=""),
+    Column("translation", Text, nullable=False, server_default=""),
     Index("ix_articles_position", "position"),
     Index("ix_articles_permalink", "permalink"),
     Index("ix_articles_available", "available"),
     Index("ix_articles_arrival", "arrival"),
+    Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED, postgresql_where=_TRANSLATED),
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.

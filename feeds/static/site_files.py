@@ -193,7 +193,7 @@ class Exporter:
         facets = feeds.enabled_facets(config)
         states = {state.path: state for state in feed_states.load_states(connection)}
         self._snapshot.refresh(connection, feed_states.terms_without_feed(connection, facets))
-        if not config.site.article_url:  # else there are no pages of articles
+        if "://" not in config.site.article_url:  # else there are no pages of articles
             self._related.refresh(self._snapshot, related.term_rarities(connection))
         found: list[tuple[Feed, list[int]]] = []
         named: dict[int, Term] = {}
@@ -230,19 +230,20 @@ class Exporter:
     def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
         before, self._articles = (self._articles if shared == self._shared else {}), {}
         shown, neighbours, newest = self._snapshot.shown, self._related.by_article, self._snapshot.newest
+        translations = self._snapshot.translations()
         changed = {key for key, text in shown.items() if self._shown.get(key) != text}
         self._shared, self._shown = shared, shown
         for key, older, newer in zip(newest, [*newest[1:], None], [None, *newest[:-1]], strict=False):
-            beside = Beside(key, older, newer, neighbours.get(key, ()))
+            beside = Beside(key, older, newer, neighbours.get(key, ()), translations.get(key, ()))
             made = before.get(key)
-            if made is None or made.file.facts != beside or not changed.isdisjoint((key, older, newer, *beside.related)):
+            if made is None or made.file.facts != beside or not changed.isdisjoint(beside.keys):
                 made = self._of_article(config, beside)
             self._articles[key] = made
         return [article for article in self._articles.values() if article.file.path]
 
     def _of_article(self, config: Config, beside: Beside) -> _ArticleFile:
-        article, keys = self._snapshot.articles[beside.article], (beside.article, beside.older, beside.newer, *beside.related)
-        mark = self._shared + "".join([self._shown.get(key or 0, "") for key in keys])
+        article = self._snapshot.articles[beside.article]
+        mark = self._shared + "".join([self._shown.get(key or 0, "") for key in beside.keys])
         slug = urls.slug(article.id)
         address = f"/articles/{slug}"
         url = article_url(config.site, article.url, article.permalink, article.id)

@@ -30,6 +30,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("原文链接", "原文地址"),
         ),
         "language": ("lang", "language"),
+        "translation": ("translationKey", "translation_key", "translation_id", "lang-ref", "lang_ref", "page_id", "ref"),
         "series": ("series",),
         "summary": ("description", "summary", "excerpt"),
         "cover": (

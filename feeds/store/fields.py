@@ -6,6 +6,7 @@ what cannot be read is named in `Fields.notices`, which quote nothing but names 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ from .header_fields import (
     text_of,
     wanted_fields,
 )
-from .kinds import GeneratorSite, Place, StoreKind
+from .kinds import GeneratorSite, Place, SiteLanguage, StoreKind
 from .names import MAX_NAME, SHAPES, leaves, read_names
+from .slugs import pelican_slug
 
 __all__ = ["MAX_SUMMARY", "MAX_TITLE", "PLACEHOLDERS", "SHAPES", "Fields", "read_fields", "text_of", "unwrap", "zone_of"]
 
@@ -53,8 +55,9 @@ class Fields:
 
     `date_from` is "header", "name", "folder", "git" (the configuration says that history dates files; `date` is None) or "".
     `names` are by facet; `flags` are what may withhold the article, by lower-case name, in normalised text (`verdict.judge`).
-    `excerpt` is the Markdown before the mark that ends a summary, which counts where `summary` is "". `body` is without the
-    title that was taken out of it. `headed` says whether the file has a header at all.
+    Translations of one article share `translation`. `excerpt` is the Markdown before the mark that ends a summary, which counts
+    where `summary` is "". `body` is without the title that was taken out of it. `headed` says whether the file has a header at
+    all.
     """
 
     title: str = ""
@@ -69,6 +72,7 @@ class Fields:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     original: str = ""
     language: str = ""
+    translation: str = ""
     summary: str = ""
     excerpt: str = ""
     cover: str = ""
@@ -102,8 +106,10 @@ def read_fields(
     date, origin, slug = times.date(wanted)
     title, body = _title(kind, place, header.text(*wanted["title"]), source.body)
     names = {facet: found for facet in FACETS if (found := _names(site, kind, place, header, wanted, facet, source.body))}
-    if language := _language(site, place, header, wanted["language"]):
+    language = _language(site, place, header, wanted["language"])
+    if language:
         names["language"] = (language,)
+    own_slug = header.text(*wanted["slug"]) or slug
     series = header.first(*wanted["series"])
     flags = _flags(header)
     credited = "credits" in kind.headers and any(name in header.own for name in ("untranslated", "译者"))
@@ -120,12 +126,13 @@ def read_fields(
         updated=times.first(wanted["updated"])[0],
         publish=times.first(wanted["publish"])[0],
         expiry=times.first(wanted["expiry"])[0],
-        slug=(header.text(*wanted["slug"]) or slug)[:MAX_NAME],
+        slug=own_slug[:MAX_NAME],
         address=_address(header, wanted["address"]),
         aliases=tuple(filter(None, map(markdown.one_line, leaves(header.first(*wanted["aliases"])))))[:_MAX_ALIASES],
         names=names,
         original=_original(site, header, wanted["original"]),
         language=language,
+        translation=_translation(kind, place, header.text(*wanted["translation"]), own_slug or title) if language else "",
         summary=summary,
         excerpt="" if summary or kind.name == "archive" else prose.before_marker(body, separator),
         cover=_cover(header, wanted["cover"]),
@@ -279,14 +286,33 @@ _TAG = re.compile(r"([a-z]{2,3})((?:[-_][A-Za-z0-9]{1,8}){0,4})", re.ASCII | re.
 
 def _language(site: GeneratorSite, place: Place, header: Header, names: tuple[str, ...]) -> str:
     """Return the language that the header names, else the path, else the configuration."""
-    codes = {one.code.lower(): one.code for one in site.languages}
+    codes = {one.code.lower(): _tag_of(one) for one in site.languages}
     for _, value in header.all(*names):
         text = text_of(value) or next(iter(leaves(value)), "")
         if text.lower() in codes:
             return codes[text.lower()]
         if (match := _TAG.fullmatch(text)) and match[1].lower() in _LANGUAGES:
             return match[1].lower() + match[2].replace("_", "-")
-    return place.language or site.language
+    return codes.get(place.language.lower()) or place.language or site.language
+
+
+def _tag_of(language: SiteLanguage) -> str:
+    """Return the language as readers know it: of `cn`, which documents call `zh-CN`, the latter."""
+    code, tag = language.code, language.tag
+    return tag if tag and tag.partition("-")[0].lower() != code.partition("-")[0].lower() else code
+
+
+def _translation(kind: StoreKind, place: Place, key: str, slug: str) -> str:
+    """Return what the translations of an article share: the key that the header names, else the path without the language.
+
+    Pelican's share their slug, which is made of the title where none is written.
+    """
+    collection = place.root.collection if place.root else ""
+    if kind.name == "pelican":
+        shared = ("slug", pelican_slug(slug))
+    else:
+        shared = ("key", key) if key else (collection, place.stem)
+    return hashlib.blake2b(urls.fold("\0".join(shared)).encode(), digest_size=12).hexdigest()
 
 
 _REFERENCE_KEYS = ("src", "image", "url", "path", "feature", "file", "name")

@@ -349,7 +349,8 @@ def _page(id: str) -> str:
 
 def _sealed(article: ParsedArticle) -> ParsedArticle:
     """Return an article with the digest of all that it says."""
-    shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name != "digest")
+    shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name not in ("digest", "translation"))
+    shown += f"\0{article.translation}" if article.translation else ""
     return dataclasses.replace(article, digest=hashlib.sha256(shown.encode()).hexdigest()[:32])
 
 
@@ -396,6 +397,7 @@ def _article(
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
             names=fields.names,
             digest="",
+            translation=fields.translation,
         )
     )
     return article, (*lacks, *left_out)

@@ -19,7 +19,15 @@ import sqlalchemy as sa
 from .. import urls
 from ..catalog import queries
 from ..catalog.queries import KnownTerm
-from ..catalog.related import SharedTerms, Snapshot, adjacent_articles, related_articles, related_terms, term_positions
+from ..catalog.related import (
+    SharedTerms,
+    Snapshot,
+    adjacent_articles,
+    related_articles,
+    related_terms,
+    term_positions,
+    translated_articles,
+)
 from ..catalog.search import SearchText, clean_query, search_articles
 from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
@@ -300,7 +308,7 @@ def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size:
 
 @dataclass(frozen=True, slots=True)
 class ArticlePage:
-    """An article, what its body does not already open with, and articles beside it: published before and after, related."""
+    """An article, what its body does not already open with, and articles beside it: before and after, related, translated."""
 
     article: Article
     show_picture: bool
@@ -308,15 +316,22 @@ class ArticlePage:
     older: Article | None
     newer: Article | None
     related: tuple[Article, ...]
+    translations: tuple[Article, ...]
 
 
 class Beside(NamedTuple):
-    """Keys: of an article, of those published before and after it, of those related to it."""
+    """Keys: of an article, of those published before and after it, of those related to it, of its translations."""
 
     article: int
     older: int | None
     newer: int | None
     related: tuple[int, ...]
+    translations: tuple[int, ...] = ()
+
+    @property
+    def keys(self) -> tuple[int | None, ...]:
+        """All of these keys."""
+        return (self.article, self.older, self.newer, *self.related, *self.translations)
 
 
 def article_page(connection: sa.Connection, config: Config, slug: str, known: Beside | None = None) -> ArticlePage | None:
@@ -327,9 +342,12 @@ def article_page(connection: sa.Connection, config: Config, slug: str, known: Be
     if not key or not article:
         return None
     beside = known or Beside(
-        key, *adjacent_articles(connection, article.position), related_articles(connection, key, article.position)
+        key,
+        *adjacent_articles(connection, article.position),
+        related_articles(connection, key, article.position),
+        translated_articles(connection, key) if article.language else (),
     )
-    others = {one for one in (beside.older, beside.newer, *beside.related) if one is not None}
+    others = {one for one in beside.keys[1:] if one is not None}
     found = queries.articles_by_key(connection, config.site, others, with_html=False)
     return ArticlePage(
         article,
@@ -338,6 +356,7 @@ def article_page(connection: sa.Connection, config: Config, slug: str, known: Be
         older=found.get(beside.older or 0),
         newer=found.get(beside.newer or 0),
         related=tuple(found[other] for other in beside.related if other in found),  # an export may know what is gone by now
+        translations=tuple(found[other] for other in beside.translations if other in found),
     )
 
 

@@ -145,7 +145,9 @@ def _prepare_templates(flask: Flask, root: Path, *, reload: bool) -> None:
         day=lambda when: i18n.format_day(when.astimezone(application().config.zone), g.language),
         local_day=lambda when: i18n.format_day(when, g.language),
         bars=charts.sparkline,
+        direction=i18n.text_direction,
         encode=urls.encode,
+        language_name=i18n.language_name,
         period=lambda one: i18n.format_period(one.year, one.month, g.language),
         slug=urls.slug,
     )
