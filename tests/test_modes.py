@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from feeds.config.load import load_config
+from feeds.config.models import Store
 from feeds.private_files import narrow
 from feeds.runtime import tidy_files
 
@@ -228,7 +229,7 @@ def test_a_store_in_var_is_the_operators(site: Any) -> None:
     store.chmod(0o755)
     (store / "1.md").touch(0o644)
     config = site.runtime.edition().config or load_config(site.environment)
-    config = config.model_copy(update={"site": config.site.model_copy(update={"store": str(store)})})
+    config = config.model_copy(update={"site": config.site.model_copy(update={"store": Store(path=str(store))})})
     assert [one for one in tidy_files(site.environment, config) if "checkout" in str(one.path)] == []
     assert store.stat().st_mode & 0o777 == 0o755
 

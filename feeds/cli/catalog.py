@@ -194,7 +194,7 @@ def check(config_dir: Path, as_json: bool) -> None:
         if found.portrait and found.site:
             for line in portrait_lines(found.portrait, found.site):
                 echo(line)
-        _print_findings(problems, hints)
+        _print_findings(problems, hints, found.portrait.settings.root if found.portrait else "")
         _print_ignored(found.ignored)
         echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
@@ -204,14 +204,15 @@ def check(config_dir: Path, as_json: bool) -> None:
 _MAX_PRINTED, _MAX_ALIKE = 100, 3
 
 
-def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem]) -> None:
-    """Print errors, and hints: those that many files share are counted."""
+def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], store: str) -> None:
+    """Print errors, and hints: those that many files of the store share are counted."""
     _print_problems(problems[:_MAX_PRINTED], err=False)
     if len(problems) > _MAX_PRINTED:
         echo(f"... and {len(problems) - _MAX_PRINTED} more: feeds check --json")
     alike: dict[str, list[Problem]] = {}
     for hint in hints:
-        alike.setdefault(re.sub(r" \((?:line )?\d+\)$", "", hint.reason), []).append(hint)
+        said = re.sub(r" \((?:line )?\d+\)$", "", hint.reason)
+        alike.setdefault(said if store and hint.path.startswith(store) else f"{hint.path}: {said}", []).append(hint)
     for reason, found in alike.items():
         _print_problems(found[:_MAX_ALIKE], err=False)
         if len(found) > _MAX_ALIKE:
