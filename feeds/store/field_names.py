@@ -46,6 +46,8 @@ ARCHIVE_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "title": ("title",),
         "date": ("date",),
         "updated": ("updated",),
+        "publish": ("publishDate", "publish_date"),
+        "expiry": ("expiryDate", "unpublishDate"),
         "address": ("permalink",),
         "tag": ("tags", "tag"),
         "category": ("category", "categories"),
