@@ -25,6 +25,7 @@ from ...database.backup import RESTORED
 from ...database.tables import (
     cohorts,
     deliveries,
+    departed,
     issue_articles,
     issue_sections,
     issues,
@@ -357,7 +358,10 @@ def listed_issues(connection: sa.Connection, limit: int | None = None, skip: int
 
 
 def load_content(connection: sa.Connection, key: int, selections: Iterable[int] | None = None) -> IssueContent:
-    """Return all that messages of an issue are made of, or only what some selections need. Raises LookupError."""
+    """Return all that messages of an issue are made of, or only what some selections need. Raises LookupError.
+
+    An article that has been withheld or removed since it was planned is in it no more.
+    """
     found = _read_issues(connection, sa.select(issues).where(issues.c.key == key))
     if not found:
         raise LookupError(f"no issue has the key {key}")
@@ -367,24 +371,35 @@ def load_content(connection: sa.Connection, key: int, selections: Iterable[int] 
     if selections is not None:
         query = query.where(s.selection.in_(list(selections)))
     rows = connection.execute(query).all()
+    articles = _load_ranked(connection, key)
+    places = {rank: place for place, rank in enumerate(articles)}
+    sections = {
+        (reach, selection): tuple(places[rank] for rank in map(int, ranks.split(",")) if rank in places)
+        for reach, selection, ranks, _query in rows
+    }
     return IssueContent(
         found[0],
-        load_articles(connection, key),
-        {(reach, selection): tuple(map(int, ranks.split(","))) for reach, selection, ranks, _query in rows},
+        tuple(articles.values()),
+        {key: ranks for key, ranks in sections.items() if ranks},
         {selection: query for _reach, selection, _ranks, query in rows},
     )
 
 
 def load_articles(connection: sa.Connection, key: int, limit: int | None = None) -> tuple[IssueArticle, ...]:
-    """Return the articles of an issue by rank, at most the first `limit`."""
+    """Return the articles of an issue by rank, at most the first `limit`, without those that are published no more."""
+    return tuple(_load_ranked(connection, key, limit).values())
+
+
+def _load_ranked(connection: sa.Connection, key: int, limit: int | None = None) -> dict[int, IssueArticle]:
     c = issue_articles.c
-    found = []
-    for (text,) in connection.execute(sa.select(c.data).where(c.issue == key).order_by(c.rank).limit(limit)):
+    found = {}
+    query = sa.select(c.rank, c.data).where(c.issue == key, ~sa.exists().where(departed.c.id == c.article))
+    for rank, text in connection.execute(query.order_by(c.rank).limit(limit)):
         data = json.loads(text)
         for role in ("authors", "translators", "tags"):
             data[role] = tuple(Credit(**credit) for credit in data[role])
-        found.append(IssueArticle(**data))
-    return tuple(found)
+        found[rank] = IssueArticle(**data)
+    return found
 
 
 def load_recipients(connection: sa.Connection, key: int, limit: int | None = None) -> list[Recipient]:
