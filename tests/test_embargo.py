@@ -1,4 +1,4 @@
-"""What is dated in the future comes out by itself at its second, and what expires leaves: in every output, in a service at work."""
+"""What is dated in the future comes out by itself at its second, and what expires leaves: in every output of a running service."""
 
 from __future__ import annotations
 
@@ -185,6 +185,10 @@ def test_who_watches_files_is_called_at_a_second_that_passed_while_they_worked(p
     next(changes)
     at[0] = due + 0.5  # while an export was written
     called = threading.Event()
-    waiting = threading.Thread(target=lambda: (next(changes), called.set()), daemon=True)
-    waiting.start()
+
+    def wait() -> None:
+        next(changes)
+        called.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     assert called.wait(30)

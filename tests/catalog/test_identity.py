@@ -33,13 +33,13 @@ def post(title: str, body: str = "Once upon a time.", **fields: str) -> str:
 def ids(site: Site) -> dict[str, str]:
     """Path -> id of all articles."""
     with database.reading(site.runtime.engine) as connection:
-        return dict(connection.execute(sa.select(articles.c.path, articles.c.id)).all())  # type: ignore[arg-type]
+        return dict(connection.execute(sa.select(articles.c.path, articles.c.id)).all())
 
 
 def dates(site: Site) -> dict[str, int]:
     """Path -> UTC seconds of publication."""
     with database.reading(site.runtime.engine) as connection:
-        return dict(connection.execute(sa.select(articles.c.path, articles.c.published)).all())  # type: ignore[arg-type]
+        return dict(connection.execute(sa.select(articles.c.path, articles.c.published)).all())
 
 
 def problems(site: Site) -> dict[str, str]:
