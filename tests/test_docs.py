@@ -15,7 +15,7 @@ from feeds.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 #: The names of all commands.
 PROGRAM = main.list_commands(click.Context(main))
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "stores").glob("*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 

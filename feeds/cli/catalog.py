@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -209,9 +208,11 @@ def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], store
     _print_problems(problems[:_MAX_PRINTED], err=False)
     if len(problems) > _MAX_PRINTED:
         echo(f"... and {len(problems) - _MAX_PRINTED} more: feeds check --json")
+    from ..store.portrait import shared_notice
+
     alike: dict[str, list[Problem]] = {}
     for hint in hints:
-        said = re.sub(r" \((?:line )?\d+\)$", "", hint.reason)
+        said = shared_notice(hint.reason)
         alike.setdefault(said if store and hint.path.startswith(store) else f"{hint.path}: {said}", []).append(hint)
     for reason, found in alike.items():
         _print_problems(found[:_MAX_ALIKE], err=False)

@@ -53,7 +53,8 @@ def portrait_lines(portrait: Portrait, site: Site) -> Iterator[str]:
 def _states(portrait: Portrait) -> Iterator[str]:
     """Yield how many files are what, and why; each reason of quarantine stands with its file below."""
     for state, words in _STATES.items():
-        reasons = portrait.count(state)
+        # Files with other suffixes have a line of their own.
+        reasons = Counter({reason: n for reason, n in portrait.count(state).items() if not reason.startswith("no article: ")})
         if state in ("published", "quarantined"):
             yield _row(words, str(reasons.total()))
         elif reasons:
@@ -73,9 +74,9 @@ def short_lines(portrait: Portrait) -> Iterator[str]:
     """Yield the kind of a store, and what is in it, in two lines."""
     yield summary_line(portrait)
     counts = {words: portrait.count(state).total() for state, words in _STATES.items()}
-    said = ", ".join(f"{number} {words}" for words, number in counts.items() if number or words == "articles")
+    said = ", ".join(f"{number} {words.rstrip('s') if number == 1 else words}" for words, number in counts.items() if number)
     base = portrait.settings.site.base_url
-    yield f"  {said}{f'; they are read at {base}/' if base else ''}"
+    yield f"  {said or 'no articles'}{f'; they are read at {base}/' if base else ''}"
 
 
 def proposals(portrait: Portrait) -> dict[str, str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SAMPLES = 5
 #: What a file can be, in the order in which it is told.
 STATES = ("published", "page", "withheld", "ignored", "quarantined")
+#: What the end of a notice counts, places or dates, which differs from file to file.
+_OWN_END = re.compile(r" \((?:line )?\d+\)$| \d{4}-\d\d-\d\d(?:, which counts)?$")
 #: Names of the fields of a file as `feeds check --json` has them, with the facet of each.
 _NAMES = {facet.plural if name != "tag" else "tags": name for name, facet in FACETS.items()}
 
@@ -72,6 +74,15 @@ class StoreFile:
         return row
 
 
+def shared_notice(notice: str) -> str:
+    """Return a notice without what differs from file to file.
+
+    >>> shared_notice("date cannot be read (line 3)"), shared_notice("no date: first seen 2024-05-06, which counts")
+    ('date cannot be read', 'no date: first seen')
+    """
+    return _OWN_END.sub("", notice)
+
+
 def link_of(site: Site, article: ParsedArticle) -> str:
     """Return the address of an article as feeds have it."""
     return addresses.article_url(site, article.url, article.permalink, article.id)
@@ -81,8 +92,6 @@ def _utc(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-#: What the end of a notice counts or places, which differs from file to file.
-_COUNTED = re.compile(r" \((?:line )?\d+\)$")
 #: Header fields that are often called otherwise than any kind expects, as `squash` spells them.
 _LIKELY: Mapping[str, frozenset[str]] = {
     "tag": frozenset("keyword keywords label labels topic subjects".split()),
@@ -140,7 +149,11 @@ class Portrait:
 
     def notices(self) -> Counter[str]:
         """Return how many articles have each notice, whatever its line."""
-        return Counter(_COUNTED.sub("", notice) for file in self.files if file.article for notice in set(file.notices))
+        return Counter(shared_notice(notice) for file in self.files if file.article for notice in set(file.notices))
+
+    def undated(self) -> int:
+        """Return how many articles are dated by nothing but the moment when they were first seen."""
+        return sum(number for notice, number in self.notices().items() if notice in ("no date", "no date: first seen"))
 
     def unused(self) -> Counter[str]:
         """Return how many articles have each header field that nothing reads."""
@@ -172,7 +185,7 @@ class Portrait:
         plain = type(store)(path=store.path)
         said = {name: getattr(store, name) for name in type(store).model_fields if getattr(store, name) != getattr(plain, name)}
         lines = [(f"store: {flow_text({'path': store.path, **said, **wanted})}", "; ".join(reasons))] if wanted else []
-        undated = self.notices()["no date"]
+        undated = self.undated()
         if undated and not site.store_git.dates:
             why = f"{undated} article{'s have' if undated > 1 else ' has'} no date; in a git checkout, the first commit has one"
             lines.append((f"store_git: {flow_text({'dates': True})}", why))
@@ -183,7 +196,7 @@ class Portrait:
         number, unused = sum(self.count("published").values()), self.unused()
         for wanted, names in _LIKELY.items():
             if wanted == "date":
-                is_there = not self.notices()["no date"]
+                is_there = not self.undated()
             elif wanted == "original":
                 is_there = any(article.original for _path, article in self.articles)
             else:

@@ -111,7 +111,7 @@ def test_a_header_field_that_nothing_reads_is_counted_and_offered_for_what_it_is
 
 def test_undated_articles_are_counted_and_git_is_named_as_a_source(look: Look) -> None:
     found = look({"a.md": "# A\n\nText.\n", "b.md": "# B\n\nText.\n"})
-    assert row(found, "noticed") == "no date (2 articles)"
+    assert row(found, "noticed") == "no date: first seen (2 articles)"
     assert lines(found)[-1] == "    store_git: {dates: true}"
     assert not faults(found), "nothing that the operator must mend"
 
@@ -180,7 +180,7 @@ def test_many_files_with_one_hint_are_one_line(look: Look, tmp_path: Path) -> No
     look({f"{n}.md": f"# T{n}\n\nText.\n" for n in range(30)})
     done = run(tmp_path)
     assert done.exit_code == 0
-    assert done.stdout.count(": no date") == 4 and "... and 27 more files: no date" in done.stdout
+    assert done.stdout.count(": no date: first seen") == 4 and "... and 27 more files: no date: first seen" in done.stdout
 
 
 def test_a_line_that_mends_is_yaml_as_it_stands() -> None:
