@@ -135,7 +135,7 @@ feeds:
         ("base_url: ftp://linux.cn", "site.yaml:1:11: base_url: "),
         ("article_url: https://linux.cn/x", "site.yaml:1:14: article_url: expected {permalink} or {id}"),
         ("article_url: https://linux.cn/{slug}", "site.yaml:1:14: article_url: expected {permalink} or {id}"),
-        ("article_url: '{permalink}'", "site.yaml:1:14: article_url: "),
+        ("article_url: 'x{permalink}'", "site.yaml:1:14: article_url: "),
         ("max_file_bytes: 10", "site.yaml:1:17: max_file_bytes: Input should be greater"),
         ("store: ''", "site.yaml:1:8: store: "),
         ("store: 7", "site.yaml:1:8: store: expected the folder of the articles, or {path: ..., kind: ...}"),
@@ -488,6 +488,11 @@ def test_fields_may_be_named_by_facets_in_the_plural_and_need_no_list(folder: Pa
     store = read(folder).site.store
     assert store.kind == "hugo"
     assert store.fields == {"tag": ("keywords",), "translator": ("by",), "address": ("link",), "series": ("part_of",)}
+
+
+def test_an_address_may_be_what_the_files_write_as_a_whole(folder: Path) -> None:
+    (folder / "site.yaml").write_text("article_url: '{permalink}'\nstore: a\n")
+    assert read(folder).site.article_url == "{permalink}"
 
 
 def test_what_can_be_wanted_of_a_header_is_what_the_store_reads() -> None:

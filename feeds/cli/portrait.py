@@ -43,7 +43,7 @@ def portrait_lines(portrait: Portrait, site: Site) -> Iterator[str]:
     yield from _links(portrait, site)
     if unused := portrait.unused():
         yield _row("not used", f"header fields {_counted(unused)}")
-    for notice, number in portrait.notices().most_common(_SHOWN):
+    for notice, number in _top(portrait.notices()):
         yield _row("noticed", f"{notice} ({number} article{'s' if number > 1 else ''})")
     for line, why in portrait.mend(site):
         yield _row("missing", f"{why}. In site.yaml:")

@@ -149,7 +149,7 @@ class Portrait:
 
     def notices(self) -> Counter[str]:
         """Return how many articles have each notice, whatever its line."""
-        return Counter(shared_notice(notice) for file in self.files if file.article for notice in set(file.notices))
+        return Counter(shared_notice(notice) for file in self.files if file.article for notice in dict.fromkeys(file.notices))
 
     def undated(self) -> int:
         """Return how many articles are dated by nothing but the moment when they were first seen."""
