@@ -229,6 +229,7 @@ PASSES: Mapping[str, Callable[[Work], None]] = {
     "shortcodes": template_tags.shortcodes,
     "liquid": template_tags.liquid,
     "nunjucks": template_tags.nunjucks,
+    "tags": template_tags.tags,
     "mdx": components.mdx,
     "vue": components.vue,
     "containers": _containers,

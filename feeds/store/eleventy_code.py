@@ -144,7 +144,7 @@ def _folder_data(files: CodeFiles, source: str) -> Iterator[Defaults]:
         of_folder = stem == (posixpath.basename(folder) or posixpath.basename(files.root)) or (stem == "index" and not folder)
         if not stem or not (of_folder or ".11tydata." in name):
             continue
-        if "/_" in f"/{folder}":
+        if re.search(r"(?:^|/)_(?!posts(?:/|$))", folder):  # data and includes
             continue
         value = files.value(path)
         texts = tuple(_texts(value)) if isinstance(value, dict) else ()

@@ -112,7 +112,9 @@ def read_fields(
     own_slug = header.text(*wanted["slug"]) or slug
     series = header.first(*wanted["series"])
     flags = _flags(header)
-    credited = "credits" in kind.headers and any(name in header.own for name in ("untranslated", "译者"))
+    # A header of another kind may have a field of that name.
+    asked = "untranslated" in header.own and (kind.name == "lctt" or "credits" in source.form)
+    credited = "credits" in kind.headers and (asked or "译者" in header.own)
     if credited and not names.get("translator"):
         flags["untranslated"] = "true"
     if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
@@ -165,6 +167,9 @@ _EXPECTED = "cannot be read as a date; expected a form as 2024-05-06 10:00, from
 _NO_DATES = frozenset("true false yes no on off 0 1 none draft".split())
 
 
+_ADDRESS_DAY = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})(?:/|$)")
+
+
 @dataclass(frozen=True, slots=True)
 class _Times:
     """The dates of one file."""
@@ -192,6 +197,8 @@ class _Times:
             elif (result := self.first(names if rule == ":default" else (rule,)))[0]:
                 return result[0], "header", ""
         found, origin = self.of_path()
+        if not found and wanted["address"] == ("path",):  # Zola's, whose address often begins with the day
+            found, origin = self.of_address(self.header.text("path"))
         if not found:
             self.notices[NO_DATE] = None
         return found, origin or ("git" if history else ""), ""
@@ -204,6 +211,12 @@ class _Times:
                 name = PurePosixPath(self.place.path).name
                 return found, "name" if str(parts[0]) in name or name.startswith(f"{parts[0] % 100:02}-") else "folder"
         return None, ""
+
+    def of_address(self, address: str) -> tuple[datetime | None, str]:
+        """Return the date in an address that the header says."""
+        day = _ADDRESS_DAY.search(address[:MAX_NAME])
+        found = dates.date_of(tuple(map(int, day.groups())), self.zone) if day else None
+        return found, "header" if found else ""
 
     def first(self, names: Iterable[str]) -> tuple[datetime | None, str]:
         """Return the first of these fields that is a date, and its name; the others that say something are noticed."""
@@ -381,14 +394,14 @@ def _names(
 def _folders(site: GeneratorSite, kind: StoreKind, place: Place, found: tuple[str, ...]) -> list[str]:
     """Return the categories that folders name: Jekyll's are those above `_posts`, Pelican's is the file's own."""
     if kind.name == "jekyll":
-        above = below_root(place).split("/")[:-1]
+        above = below_root(site, place).split("/")[:-1]
         if place.root and place.root.path.rpartition("/")[2] in ("_posts", "_drafts"):
             return []
         marks = [at for at, folder in enumerate(above) if folder in ("_posts", "_drafts")]
         return [folder for folder in above[: marks[0]] if folder] if marks else []
     if found or site.option("USE_FOLDER_AS_CATEGORY").lower() in ("false", "no", "0"):
         return []
-    return list(filter(None, [PurePosixPath(below_root(place)).parent.name]))
+    return list(filter(None, [PurePosixPath(below_root(site, place)).parent.name]))
 
 
 # -- what withholds ----------------------------------------------------------------------

@@ -104,9 +104,9 @@ def _hexo_mark(folder: str, names: frozenset[str]) -> str:
 
 
 def _jekyll_mark(folder: str, names: frozenset[str]) -> str:
-    for name in (*_JEKYLL_CONFIG, "_posts/"):
+    for name in _JEKYLL_CONFIG:
         if name in names:
-            return name.rstrip("/")
+            return name
     if "Gemfile" in names and re.search(
         r"""gem\s*\(?\s*["'](?:jekyll|github-pages)["']""", read_text(f"{folder}/Gemfile", 65536) or ""
     ):
@@ -140,6 +140,7 @@ MARKS: tuple[tuple[str, Callable[[str, frozenset[str]], str]], ...] = (
     ("eleventy", _named(r"eleventy\.config\.[cm]?[jt]s|\.eleventy\.[cm]?js")),
     ("vitepress", _named(r"\.vitepress/")),
     ("vuepress", _named(r"\.vuepress/")),
+    ("jekyll", _named(r"_posts/")),  # others have this folder, too
     ("obsidian", _named(r"\.obsidian/")),
 )
 #: How far above a store that is in no git checkout a generator is looked for, and how far at most.
@@ -160,11 +161,15 @@ def _folders_above(folder: str) -> list[str]:
     return found if os.path.exists(f"{at}/.git") else found[:_LEVELS]
 
 
+#: A repository may have so many texts beside its site that are not called as those of all repositories are.
+_MAX_BESIDE = 5
+
+
 def _folders_below(folder: str) -> list[str]:
-    """Return the folders that may hold the site of a repository: where nothing else in it looks like articles."""
+    """Return the folders that may hold the site of a repository: where little else in it looks like articles."""
     names = list_names(folder)
     texts = [name for name in names if name.lower().endswith((".md", ".markdown")) and not re.match(r"[A-Z_-]+(?:\.|$)", name)]
-    return [] if texts else [name[:-1] for name in _SITE_FOLDERS if name in names]
+    return [] if len(texts) > _MAX_BESIDE else [name[:-1] for name in _SITE_FOLDERS if name in names]
 
 
 def _read(root: str, folder: str, kind: str, why: str) -> GeneratorSite:

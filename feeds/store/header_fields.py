@@ -152,7 +152,7 @@ def inherited_fields(site: GeneratorSite, place: Place) -> dict[str, Value]:
     found: dict[str, Value] = {}
     if not site.defaults:
         return found
-    types, paths = _types(place), _paths(site, place)
+    types, paths = _types(site, place), _paths(site, place)
     fitting = [one for one in site.defaults if (not one.type or one.type in types) and _in_scope(one.scope, paths)]
     for one in sorted(fitting, key=_specificity):
         for name, text in one.values:
@@ -167,9 +167,9 @@ def _specificity(one: Defaults) -> tuple[int, bool]:
     return len(PurePosixPath(one.scope).parts), bool(one.type)
 
 
-def _types(place: Place) -> set[str]:
+def _types(site: GeneratorSite, place: Place) -> set[str]:
     """Return what Jekyll calls the type of a document."""
-    folders = place.path.split("/")[:-1]
+    folders = site.path_of(place.path).split("/")[:-1]
     if "_posts" in folders:
         return {"posts"}
     if "_drafts" in folders:
@@ -182,13 +182,13 @@ def _types(place: Place) -> set[str]:
 
 def _paths(site: GeneratorSite, place: Place) -> tuple[str, ...]:
     """Return the path of a file below the generator's root, the store's folder and its content root."""
-    return f"{site.below}/{place.path}".lstrip("/"), place.path, below_root(place)
+    return site.path_of(place.path), place.path, below_root(site, place)
 
 
-def below_root(place: Place) -> str:
+def below_root(site: GeneratorSite, place: Place) -> str:
     """Return the path of a file below its content root."""
     root = f"{place.root.path}/" if place.root and place.root.path else ""
-    return place.path.removeprefix(root)
+    return site.path_of(place.path).removeprefix(root)
 
 
 def _in_scope(scope: str, paths: Iterable[str]) -> bool:

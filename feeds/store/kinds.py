@@ -131,6 +131,10 @@ class GeneratorSite:
         """Return an option, "" where it is not set."""
         return next((value for key, value in self.options if key == name), "")
 
+    def path_of(self, path: str) -> str:
+        """Return the path below the site's root of a file of the store."""
+        return f"{self.below}/{path}" if self.below else path
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -284,7 +288,7 @@ _ROWS = (
         fields=_fields(address=("permalink",), tag=("tag", "tags"), category=("category", "categories")),
         shapes={"title": "slug", "date": "ruby", "tag": "blanks", "category": "blanks"},
         address="/:categories/:year/:month/:day/:title.html",
-        passes=("liquid", "attributes", "comments", "math"),
+        passes=("liquid", "attributes", "callouts", "comments", "math"),
         headless="no header: a static file",
         rules=(
             _drafts(),
@@ -306,7 +310,7 @@ _ROWS = (
         shapes={"title": "header", "tag": "one", "category": "one"},
         future="publish",
         address="/:year/:month/:day/:title/",
-        passes=("liquid", "comments", "math"),
+        passes=("liquid", "containers", "callouts", "comments", "math"),
         rules=(
             PathRule("ignored", "scaffold", folders=("scaffolds",), within="site", top=True),
             PathRule("ignored", "theme", folders=("themes",), within="site", top=True),
@@ -368,9 +372,9 @@ _ROWS = (
         future="publish",
         address="/:path/",
         zone="utc",
-        passes=("liquid", "nunjucks", "comments", "math"),
+        passes=("liquid", "nunjucks", "containers", "callouts", "comments", "math"),
         undated="page",
-        rules=(_drafts(), _UNDERSCORE_FOLDER, _TEMPLATE),
+        rules=(_drafts(), _TEMPLATE),
         outside="outside the input folder",
         otherwise="dated",
         tagged=True,
@@ -427,7 +431,7 @@ _ROWS = (
         shapes={"title": "header", "date": "pelican", "tag": "pelican", "category": "one", "author": "pelican"},
         future="publish",
         address="/{slug}.html",
-        passes=("pelican", "comments", "math"),
+        passes=("pelican", "tags", "callouts", "comments", "math"),
         undated="quarantined",
         rules=(PathRule("page", "page", folders=("pages",), top=True), _drafts(), _TEMPLATE),
         otherwise="dated",
@@ -450,7 +454,7 @@ _ROWS = (
         suffixes=(".md", ".markdown", ".mkd", ".mdown"),
         headers=("yaml", "toml", "json", "bare", "credits", "lctt", "none"),
         fields=_fields(id=("id", "guid")),
-        passes=("comments", "callouts", "math"),
+        passes=("containers", "callouts", "comments", "math"),
         heading_title=True,
         rules=(
             _drafts("drafts folder"),

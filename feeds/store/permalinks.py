@@ -162,7 +162,8 @@ def _hugo(one: Subject) -> str:
     prefix = f"/{one.language.prefix}" if one.language.prefix else ""
     if own := one.fields.address:
         path = expand(one, own) if ":" in own else own
-        path = path if path.endswith("/") or "." in path else path + "/"
+        if not path.endswith("/") and ("." not in path or ("address", ("path",)) in one.site.fields):  # Zola's are folders
+            path += "/"
         return path if path.startswith("/") else f"{prefix}/{path}"
     section = one.place.section or "/"
     if pattern := one.pattern(section, section.partition("/")[0]):

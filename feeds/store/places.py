@@ -34,7 +34,7 @@ def place_of(site: GeneratorSite, path: str, bundles: Collection[str] = _NOTHING
     ('travel/2024-05-12-harbour', 'withheld')
     """
     kind = KINDS[site.kind]
-    full = f"{site.below}/{path}" if site.below else path
+    full = site.path_of(path)
     root = _root_of(site, full)
     file = _File(path, full, root)
     state, reason = _outer_state(site, kind, file)
@@ -198,7 +198,8 @@ def _inner_state(site: GeneratorSite, kind: StoreKind, file: _File, bundles: Col
         return "article", "", ""
     if kind.otherwise == "page":
         return "page", "page", ""
-    return "article", "", kind.undated_reason if kind.otherwise == "dated" else ""
+    needs_date = kind.otherwise == "dated" and site.option("undated") != "article"
+    return "article", "", kind.undated_reason if needs_date else ""
 
 
 def _hugo_state(site: GeneratorSite, kind: StoreKind, file: _File, bundles: Collection[str]) -> tuple[str, str, str]:

@@ -404,15 +404,21 @@ def shortcodes(work: Work) -> None:
         work.body.text = work.body.text.replace(opening, " ")
 
 
-def liquid(work: Work) -> None:
-    """Replace the tags and the printed values of Liquid and Nunjucks."""
-    text = work.body.text
-    if "{%" not in text and "{{" not in text:
+def tags(work: Work) -> None:
+    """Replace the tags of Liquid and Nunjucks."""
+    if "{%" not in work.body.text:
         return
     found = list(_find(work, "{%", "%}", lambda inside: inside[3:] if inside.startswith("end") else ""))
     if found:
         work.body.text = _replace(work, found, lambda tag, alone: _mean(work, tag, alone, _LIQUID))
-    work.body.text = _printed(work, work.body.text.replace("{%", " "))
+    work.body.text = work.body.text.replace("{%", " ")
+
+
+def liquid(work: Work) -> None:
+    """Replace the tags and the printed values of Liquid and Nunjucks."""
+    tags(work)
+    if "{{" in work.body.text:
+        work.body.text = _printed(work, work.body.text)
 
 
 def nunjucks(work: Work) -> None:

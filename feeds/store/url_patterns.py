@@ -49,7 +49,7 @@ class Subject:
     @property
     def below_root(self) -> str:
         """The path of the file below its content root."""
-        path = f"{self.site.below}/{self.place.path}" if self.site.below else self.place.path
+        path = self.site.path_of(self.place.path)
         return path.removeprefix(f"{self.root.path}/") if self.root.path else path
 
     @property

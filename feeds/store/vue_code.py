@@ -33,12 +33,19 @@ def read_vuepress(root: str) -> GeneratorSite:
         defaults=tuple(_author(mappings_in(author))),
         exclude=(*site.exclude, *(glob[1:] for glob in globs if glob.startswith("!"))),
         rules=tuple(_encrypted(config)),
-        options=titled(config),
+        options=(*titled(config), *((("undated", "article"),) if _dates_by_git(files) else ())),
         static=(".vuepress/public",),
         missing=() if base else ("store.site",),
         sources=tuple(files.sources),
         faults=tuple(files.faults),
     )
+
+
+def _dates_by_git(files: CodeFiles) -> bool:
+    """Return whether the theme takes every text for an article, and the day of its first commit for its date."""
+    stems = (".vuepress/theme", *(f".vuepress/{name}" for name in _CONFIGS))
+    paths = filter(None, (files.first(stem) for stem in stems))
+    return any("vuepress-theme-hope" in (files.read(path) or "") for path in paths)
 
 
 def read_vitepress(root: str) -> GeneratorSite:

@@ -175,6 +175,16 @@ def test_code_stays_as_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["hexo", "eleventy", "plain", "docusaurus", "vuepress"])
+def test_containers_are_quotes_wherever_a_generator_or_its_plugins_have_them(kind: str) -> None:
+    assert plain(kind, ":::info\nMind the tide.\n:::\n") == "> **Info**\n>\n> Mind the tide.\n\n"
+
+
+def test_pelican_has_the_tags_of_liquid_but_prints_no_values() -> None:
+    text = "{% img left /images/oar.png 300 'An oar' %} and {{ name }}"
+    assert plain("pelican", text) == "![An oar](/images/oar.png) and {{ name }}"
+
+
 def test_what_cannot_be_shown_becomes_a_link_to_the_article_where_it_stands_alone_and_is_counted() -> None:
     one = made("hugo", "{{< chart data=x >}}\n\ninline {{< chart >}}\n\n{{< chart >}}", link="https://example.org/a b/")
     assert one.body == "[…](https://example.org/a%20b/)\n\ninline \n\n[…](https://example.org/a%20b/)"

@@ -622,3 +622,27 @@ def test_whatever_a_header_holds_its_fields_are_read(kind: str, header: dict[str
 def test_whatever_a_date_says_it_is_an_instant_or_none(text: str, reader: str) -> None:
     found = read_date(text, ZONE, reader)
     assert found is None or utc("1970-01-01") <= found < utc("2200-01-01")
+
+
+# -- as real stores have it ------------------------------------------------------------
+
+
+def test_a_field_called_untranslated_asks_for_no_translator_where_there_are_no_credits() -> None:
+    found = read("hugo", "date: 2024-05-06\nuntranslated: 1")
+    assert "untranslated" not in found.flags
+
+
+def test_the_day_in_the_path_of_a_zola_article_is_its_date() -> None:
+    zola = (("address", ("path",)),)
+    for path in ("2024/05/06/oars", "/inside/2024/05/06/oars/"):
+        found = read("hugo", f"path: {path}", overrides=dict(zola))
+        assert (found.date, found.date_from, found.notices) == (utc("2024-05-06"), "header", ())
+    assert read("hugo", "path: 2024/13/06/oars", overrides=dict(zola)).date is None
+    assert read("hugo", "url: /2024/05/06/oars/").date is None, "Hugo takes it for an address alone"
+
+
+def test_what_a_path_says_counts_below_the_generator_s_folder_where_the_store_is_a_folder_in_it() -> None:
+    root = ContentRoot("_posts", collection="posts")
+    defaults = (Defaults("", "posts", (("author", "Ida"),)), Defaults("_posts/travel", "", (("tags", "sea"),)))
+    found = read("jekyll", path="travel/2024-05-06-oars.md", below="_posts", roots=(root,), defaults=defaults)
+    assert (found.names["author"], found.names["tag"]) == (("Ida",), ("sea",))

@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,10 @@ KINDS_BY_FILES = [
     ("jekyll", {"_config.yml": "title: A", "source/a.md": ""}, "_config.yml is in the folder"),
     ("jekyll", {"_posts/2024-01-02-a.md": ""}, "_posts is in the folder"),
     ("jekyll", {"Gemfile": "gem 'github-pages'"}, "a Gemfile with jekyll is in the folder"),
+    ("eleventy", {"_posts/2024-01-02-a.md": "", "eleventy.config.js": ""}, "eleventy.config.js is in the folder"),
+    # The site of a repository, beside a few texts about the repository itself.
+    ("vuepress", {"docs/.vuepress/config.ts": "", "docs/a.md": "", "Notes for helpers.md": ""}, ".vuepress is in docs"),
+    ("plain", {"docs/.vuepress/config.ts": "", **{f"walk {number}.md": "# A" for number in range(6)}}, ""),
     ("plain", {"Gemfile": "gem 'rails'", "a.md": "# A"}, ""),
     ("hexo", {"_config.yml": "", "source/_posts/a.md": ""}, "_config.yml beside source/_posts is in the folder"),
     ("hexo", {"_config.yml": "", "package.json": '{"dependencies": {"hexo": "7"}}'}, ""),
@@ -412,3 +417,27 @@ def test_no_configuration_makes_the_reader_fail(name: str, values: dict[str, obj
         assert all(".." not in one.path.split("/") for one in site.roots)
         for path in ("content/posts/a.en.md", "source/_posts/2024-01-02-a.md"):
             assert place_of(site, path).path == path
+
+
+def test_a_theme_that_dates_texts_by_their_commits_makes_articles_of_all_of_them(tree: Tree) -> None:
+    theme = 'import { hopeTheme } from "vuepress-theme-hope";\nexport default hopeTheme({});\n'
+    site = find_site(tree({".vuepress/config.ts": "export default {};", ".vuepress/theme.ts": theme, "guide/oars.md": ""}))
+    assert (place_of(site, "guide/oars.md").state, place_of(site, "guide/oars.md").undated) == ("article", "")
+    other = replace(site, options=())  # another theme
+    assert place_of(other, "guide/oars.md").undated == "undated page"
+
+
+def test_folders_of_eleventy_that_begin_with_an_underscore_are_content_and_have_data(tree: Tree) -> None:
+    site = find_site(
+        tree(
+            {
+                "eleventy.config.js": "export default function (config) {}",
+                "_posts/2024-05-06-oars.md": "",
+                "_posts/_posts.11tydata.js": "export default { tags: ['post'], permalink: (data) => `/x/${data.page.fileSlug}/` };",
+                "_includes/card.md": "",
+            }
+        )
+    )
+    assert place_of(site, "_posts/2024-05-06-oars.md").state == "article"
+    assert place_of(site, "_includes/card.md").state == "ignored"
+    assert "store.permalink" in site.missing, "its addresses are made by code"

@@ -343,3 +343,9 @@ def test_any_header_and_pattern_gives_an_address_or_none(kind: str, texts: list[
     if path and path != address:
         assert path.startswith("/") and not path.startswith("//") and len(path) <= MAX_ADDRESS
         assert path.isascii() and not re.search(r"[\s<>\"#?]", path)
+
+
+def test_the_path_of_a_zola_article_is_a_folder_even_where_it_has_a_point() -> None:
+    zola = {"fields": (("address", ("path",)),), "roots": (ContentRoot("content"),)}
+    assert found("hugo", "content/oars.md", zola, address="2024/03/01/oars-1.0").path == "/2024/03/01/oars-1.0/"
+    assert found("hugo", "content/oars.md", **HUGO, address="2024/03/01/oars-1.0").path == "/2024/03/01/oars-1.0"
