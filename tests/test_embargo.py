@@ -1,4 +1,4 @@
-"""What is dated in the future comes out by itself at its second, and what expires leaves: in every output of a running service."""
+"""What is dated in the future comes out at its second, and what expires leaves: in every output of a service at work."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
+from click.testing import CliRunner
 
 from feeds import file_watch
+from feeds.cli import main
 from feeds.scheduler import Clock
 
 from . import forking
 from .conftest import Site
+from .newsletter.conftest import MONDAY, Mailing
 from .websub.listening import Subscriber
 from .websub.listening import subscriber as listening
 
@@ -139,6 +142,56 @@ def test_an_export_that_watches_writes_an_article_at_its_second_and_takes_it_bac
     finally:
         process.terminate()
         assert process.wait(15) == 0
+
+
+def test_the_status_says_how_many_files_wait_and_when_the_next_is_out(planned: Site) -> None:
+    config = ["--config", str(planned.config_dir)]
+    due = planned.now + 86_400
+    for number in range(2):
+        planned.write(f"later-{number}.md", text("later", date=due + number))
+    planned.write("leaves.md", text("leaves", expiryDate=due - 60))
+    planned.rescan()
+    found = json.loads(CliRunner().invoke(main, ["status", "--json", *config]).stdout)
+    assert (found["articles"], found["waiting"], found["next_due"]) == (2, 2, due)
+    assert (
+        "2 files wait for a date in the future; the next one is out at 20"
+        in CliRunner().invoke(main, ["status", *config]).stdout
+    )
+    planned.rescan(due + 1)
+    assert "for a date in the future" not in CliRunner().invoke(main, ["status", *config]).stdout
+
+
+# -- digests -----------------------------------------------------------------------------
+
+
+def test_a_digest_brings_an_article_once_after_its_second(planned: Site) -> None:
+    mailing, day = Mailing(planned), 86_400
+    planned.write("coming.md", text("coming", date=MONDAY - 3600))
+    planned.rescan(MONDAY - day)
+    reader = mailing.subscribe()
+    planned.rescan(MONDAY - 3600)
+    mailing.plan(MONDAY)
+    assert mailing.got(reader) == [["coming"]]
+    planned.write("coming.md", text("coming", date=MONDAY + 2 * day))
+    planned.rescan(MONDAY + day)
+    planned.rescan(MONDAY + 2 * day)
+    mailing.plan(MONDAY + 7 * day)
+    assert mailing.got(reader) == [["coming"]], "it has had it"
+
+
+def test_an_article_that_came_too_early_and_was_held_back_is_news_at_its_new_date(planned: Site) -> None:
+    mailing, day = Mailing(planned), 86_400
+    planned.rescan(MONDAY - 8 * day)
+    planned.write("coming.md", text("coming", date=MONDAY - 8 * day))
+    planned.rescan(MONDAY - 8 * day + 60)
+    planned.write("coming.md", text("coming", date=MONDAY + day))
+    planned.rescan(MONDAY - 8 * day + 120)
+    reader = mailing.subscribe()
+    mailing.plan(MONDAY)
+    assert mailing.got(reader) == []
+    planned.rescan(MONDAY + day)
+    mailing.plan(MONDAY + 7 * day)
+    assert mailing.got(reader) == [["coming"]]
 
 
 # -- the clock that wakes ----------------------------------------------------------------

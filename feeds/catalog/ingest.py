@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from .. import urls
 from ..database import chunks, count_rows, fetch_rows, insert_rows
-from ..database.tables import articles, bodies, departed, files, memberships, quarantine, state
+from ..database.tables import articles, bodies, departed, files, issue_articles, memberships, quarantine, state
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
@@ -636,14 +636,18 @@ class _Rows:
     def write(self, connection: sa.Connection, now: int, *, fresh: bool) -> None:
         """Write all rows; `fresh`: none of the files was known before.
 
-        Articles that come back are as old as they were: no digest brings them again.
+        Articles that come back are as old as they were: no digest brings them again. One that was held back to a later date before
+        any digest had brought it is news then.
         """
         c = departed.c
         query = sa.select(c.id, c.available, c.arrival).where(c.id.in_([row["id"] for row in self.added]))
         known = {id: {"available": available, "arrival": arrival} for id, available, arrival in connection.execute(query)}
-        self.added = [row | known.get(row["id"], {}) for row in self.added]
         if known:
             connection.execute(sa.delete(departed).where(c.id.in_(known)))
+            later = [row["id"] for row in self.added if row["published"] > known.get(row["id"], row)["available"]]
+            sent = set(connection.scalars(sa.select(issue_articles.c.article).where(issue_articles.c.article.in_(later))))
+            known = {id: when for id, when in known.items() if id in sent or id not in later}
+            self.added = [row | known.get(row["id"], {}) for row in self.added]
         if not fresh:
             connection.execute(sa.delete(files).where(files.c.path.in_([row["path"] for row in self.files])))
             connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))

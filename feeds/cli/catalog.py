@@ -261,6 +261,9 @@ def status(config_dir: Path, as_json: bool) -> None:
     if found["rescan"]:
         echo(f"last rescan {_time(found['rescan']['at'])}, {found['rescan']['seconds']:.2f} s")
         _print_ignored(found["rescan"].get("ignored", 0), err=False)
+    if found["waiting"]:
+        number = f"{found['waiting']} file{'s wait' if found['waiting'] > 1 else ' waits'}"
+        echo(f"{number} for a date in the future; the next one is out at {_time(found['next_due'])}")
     if found["store_git"] is not None:
         _print_git(found["store_git"])
     if fault.words:
