@@ -636,7 +636,7 @@ class _Rows:
     def write(self, connection: sa.Connection, now: int, *, fresh: bool) -> None:
         """Write all rows; `fresh`: none of the files was known before.
 
-        Articles that come back are as old as they were: no digest brings them again. One that was held back to a later date before
+        Articles that come back are as old as they were: no digest brings them again. What was held back to a later date before
         any digest had brought it is news then.
         """
         c = departed.c
