@@ -107,8 +107,9 @@ class ParsedArticle:
 class Article:
     """A published article: `terms` in canonical spelling, in the file's order within a facet.
 
-    `position` orders articles (newest = highest) and is the cursor of `catalog.select`. `html` is "" where only headings were
-    asked. `digest` covers all that shows of the article anywhere, its terms included. `language` is a tag, "" not known.
+    `position` orders articles (newest = highest) and is the cursor of `catalog.select`; 0 for a page, which is in no feed.
+    `html` is "" where only headings were asked. `digest` covers all that shows of the article anywhere, its terms included.
+    `language` is a tag, "" not known.
     """
 
     id: str

@@ -35,7 +35,14 @@ FLOORS: list[set[str]] = [
 ALLOWED: dict[tuple[str, str], set[str]] = {
     # Readers of the index never see how files are read, and articles are asked for through these.
     ("syndication", "store"): {"store.markdown", "store.parse"},
-    ("syndication", "catalog"): {"catalog.queries", "catalog.related", "catalog.search", "catalog.sort_key", "catalog.terms"},
+    ("syndication", "catalog"): {
+        "catalog.pages",
+        "catalog.queries",
+        "catalog.related",
+        "catalog.search",
+        "catalog.sort_key",
+        "catalog.terms",
+    },
     ("newsletter", "catalog"): {"catalog.queries"},
     ("web", "catalog"): {"catalog.queries", "catalog.search"},
 }

@@ -30,7 +30,7 @@ from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, with_id
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
 from ..store.places import bundle_folders
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
-from . import queries, terms
+from . import pages, queries, terms
 from .bitmaps import BitmapWriter
 from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
@@ -199,17 +199,21 @@ def apply_changes(
     ingest = Ingest(connection, aliases, options, found.files, found.overdue)
     if options.former is not None:
         ingest.rejoin(options.former)
-    done = 0
+    done, before = 0, pages.page_marks(connection)
+    pages.drop_pages(connection, found.overdue)
     for batch in parsed:
         ingest.put(batch)
+        pages.put_pages(connection, batch)
         done += len(batch)
         if options.progress:
             options.progress(done, len(found.files.to_read))
     held = ingest.finish(seen=found.files.unchanged + done + len(found.problems))
+    pages.drop_pages(connection, found.files.removed)
+    pages.settle_pages(connection, options.now)
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
-    changed = ingest.counts != Counts() or options.former is not None
+    changed = ingest.counts != Counts() or options.former is not None or pages.page_marks(connection) != before
     return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held, ingest.lost)
 
 

@@ -113,7 +113,7 @@ def select(connection: sa.Connection, site: Site, clauses: Clauses, window: Wind
         given = {"term": clauses.some[0][0]} if clauses.some else {}
         given |= {"skip": window.skip} if window.skip else {}
         rows = connection.execute(query, {**given, "limit": window.limit}).all()
-        return [_article(site, row, row.html if with_html else "") for row in rows]
+        return [as_article(site, row, row.html if with_html else "") for row in rows]
     parts = chunks(article_keys(connection, clauses, window))
     return [found for part in parts for found in load_articles(connection, site, part, with_html=with_html)]
 
@@ -264,10 +264,11 @@ def articles_by_key(
     if not keys:
         return {}
     rows = connection.execute(_WHOLE if with_html else _HEADINGS, {"keys": list(keys)}).all()
-    return {row.key: _article(site, row, row.html if with_html else "") for row in rows}
+    return {row.key: as_article(site, row, row.html if with_html else "") for row in rows}
 
 
-def _article(site: Site, row: Any, html: str) -> Article:
+def as_article(site: Site, row: Any, html: str) -> Article:
+    """Return the article of a row with `HEADINGS`, with addresses on this site."""
     url = addresses.article_url(site, row.url, row.permalink, row.id)
     return Article(
         id=row.id,

@@ -91,6 +91,17 @@ bodies = _table(
     Column("html", Text, nullable=False),
 )
 
+#: Pages of the store, which are no articles: catalog/pages.py.
+pages = _table(
+    "pages",
+    Column("path", Text, primary_key=True),
+    *_required(Text, "id", "url", "permalink", "title", "summary", "html"),
+    *_required(BigInteger, "published", "updated"),
+    *_required(Text, "original", "picture", "language", "digest"),
+    Index("ix_pages_id", "id"),
+    Index("ix_pages_permalink", "permalink"),
+)
+
 #: When git saw files of the store come and change (UTC seconds, NULL where no commit says), so that only new commits are read.
 dated = _table(
     "dated",

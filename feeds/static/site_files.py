@@ -20,6 +20,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from .. import database, resources, urls
+from ..catalog import pages as catalog_pages
 from ..catalog import queries, related
 from ..catalog.related import RelatedArticles, Snapshot
 from ..catalog.sort_key import published_at
@@ -83,6 +84,7 @@ _DECISIVE = tuple(
         (tables.articles, "key digest position id permalink"),
         (tables.terms, "key facet name slug articles adopted feed_path"),
         (tables.feeds, "path title articles updated digest"),
+        (tables.pages, "id permalink digest"),
         (tables.issues, "id planned_at articles listed status"),
     )
 )
@@ -219,7 +221,7 @@ class Exporter:
             config,
             shared,
             self._snapshot,
-            self._of_articles(config, shared),
+            [*self._of_articles(config, shared), *_of_pages(connection, config, shared)],
             states,
             found,
             terms,
@@ -290,6 +292,15 @@ class Exporter:
             yield from _documents(path, mark, name, len(inside))
             page = _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
             yield page._replace(when=name, entries=len(inside) // 8)
+
+
+def _of_pages(connection: sa.Connection, config: Config, shared: str) -> Iterator[_ArticleFile]:
+    """Yield the pages of the store that have no other home."""
+    for id, permalink, digest in catalog_pages.page_marks(connection):
+        address = f"/articles/{urls.slug(id)}"
+        own = urls.encode(address)
+        if article_url(config.site, own, permalink, id) == config.site.base_url + own:
+            yield _ArticleFile(_page(address, mark_of(shared, digest)), f"{urls.slug(id)} {permalink}")
 
 
 def _page(address: str, mark: str) -> SiteFile:

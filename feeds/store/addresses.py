@@ -18,9 +18,10 @@ from .. import urls
 if TYPE_CHECKING:  # a process that parses does without
     from ..config.models import Site
 
-#: What stands before an address in a body: relative to the article's own; of a picture, from the root of `image_url`.
+#: What stands before an address in a body: relative to the article's own; of a picture, from the root of `image_url`; of a page
+#: of this service.
 #: XML forbids both, so the parser leaves none that an author wrote.
-RELATIVE, PICTURE = "\x01", "\x02"
+RELATIVE, PICTURE, HERE = "\x01", "\x02", "\x03"
 #: What addresses may begin with.
 SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet"})
 
@@ -64,6 +65,8 @@ def complete_links(site: Site, body: str, url: str) -> str:
     """Return HTML of the parser with all addresses absolute; `url` is the article's own."""
     if PICTURE in body:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
+    if HERE in body:
+        body = body.replace(HERE, html.escape(site.base_url))
     if RELATIVE not in body:
         return body
     found = list(dict.fromkeys(reference for _name, reference in _MARKED.findall(body)))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import comrak
 import nh3
 
-from .addresses import PICTURE, RELATIVE, SCHEMES
+from .addresses import HERE, PICTURE, RELATIVE, SCHEMES
 
 MAX_NESTING = 200
 #: Of one line: comrak's time for a table grows with the square of them.
@@ -198,6 +198,9 @@ def _may_have_relative(raw: str, author_wrote_tags: bool) -> bool:
     return names.count(f"href{quoted}") + names.count(f"src{quoted}") > sum(map(raw.count, _ADDRESSES))
 
 
+_LETTERS = {RELATIVE: "r", PICTURE: "p", HERE: "h"}
+
+
 def _mark_relative(markdown: str, raw: str, resolve: Resolver | None) -> str:
     """Return `raw` made safe, with a mark before each address that may be relative.
 
@@ -211,12 +214,14 @@ def _mark_relative(markdown: str, raw: str, resolve: Resolver | None) -> str:
             return value
         if resolve is not None:
             found = resolve(value, tag == "img")
-            return f"{own}r{found.removeprefix(RELATIVE)}" if found.startswith(RELATIVE) else found
+            return f"{own}{_LETTERS[found[0]]}{found[1:]}" if found[:1] in _LETTERS else found
         rooted = tag == "img" and value.startswith("/") and not value.startswith("//")
         return f"{own}{'p' if rooted else 'r'}{value}"
 
     clean = _ILLEGAL.sub("", _cleaner(mark).clean(raw))
-    return clean.replace(f"{own}r", RELATIVE).replace(f"{own}p", PICTURE)
+    for character, letter in _LETTERS.items():
+        clean = clean.replace(f"{own}{letter}", character)
+    return clean
 
 
 _TEXT = nh3.Cleaner(tags=set())

@@ -86,7 +86,7 @@ class ParseSettings:
     """What decides how a file is parsed, besides the code: no address, which `addresses` adds where an article is read.
 
     `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape;
-    `limits` do not decide what a file is parsed to, so they are no part of the key.
+    `pages`: whether pages are published; `limits` do not decide what a file is parsed to, so they are no part of the key.
     """
 
     root: str
@@ -97,6 +97,7 @@ class ParseSettings:
     extensions: tuple[str, ...] = ()
     site: GeneratorSite = ARCHIVE
     holds_future: bool = True
+    pages: bool = False
     limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
     @classmethod
@@ -116,7 +117,18 @@ class ParseSettings:
         # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
         holds_future = site.store.future == "hold" or (site.store.future is None and found.future is not True)
         dates = site.store_git.dates
-        return cls(site.store.path, site.timezone, site.max_file_bytes, dates, kinds, extensions, found, holds_future, limits)
+        return cls(
+            site.store.path,
+            site.timezone,
+            site.max_file_bytes,
+            dates,
+            kinds,
+            extensions,
+            found,
+            holds_future,
+            site.store.pages == "publish",
+            limits,
+        )
 
     @property
     def kind(self) -> StoreKind:
@@ -166,6 +178,7 @@ class Reading:
     notices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    page: ParsedArticle | None = None
 
 
 PUBLISHED = Verdict("published")
@@ -185,6 +198,7 @@ class ParsedFile:
     notices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    page: ParsedArticle | None = None
 
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
@@ -232,7 +246,7 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
     read = parse_article(settings, path, data, status.st_mtime, dates, now=now_ns // 1_000_000_000)
     is_settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
     stamp, known = file_stamp(status), (read.verdict, read.seen, read.names_id, read.notices, read.aliases, read.unused)
-    return ParsedFile(path, stamp, read.result, is_settled, *known)
+    return ParsedFile(path, stamp, read.result, is_settled, *known, read.page)
 
 
 def parse_article(
@@ -281,7 +295,8 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
     if verdict.state == "quarantined":
         raise BadFrontMatter(1, 1, verdict.reason)
     known = tuple(notice for notice in fields.notices if notice != NO_DATE)
-    if verdict.state != "published":
+    is_page = verdict.state == "page" and _is_shown(settings, verdict)
+    if verdict.state != "published" and not is_page:
         return Reading(None, verdict, dates.seen, notices=known)
     published, seen = fields.date or _commit_date(dates.first), None
     if published is None:
@@ -289,6 +304,8 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         seen = min(max(int(mtime), 0), now) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
     article, notices = _article(settings, place, source, fields, dates, published, now)
+    if is_page:
+        return Reading(None, verdict, seen, notices=(*known, *notices), page=article)
     names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
     if NO_DATE in fields.notices:
         notices = (
@@ -296,6 +313,15 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
             *notices,
         )
     return Reading(article, verdict, seen, names_id, (*known, *notices), fields.aliases, fields.unused)
+
+
+#: Reasons of pages that list others, and mean nothing without their generator.
+_LISTS = ("section", "folder", "home")
+
+
+def _is_shown(settings: ParseSettings, verdict: Verdict) -> bool:
+    """Return whether a page is published, by the reason for which it is no article."""
+    return settings.pages and verdict.reason not in (*_LISTS, settings.kind.index)
 
 
 def _judge(settings: ParseSettings, place: Place, fields: Fields, now: int) -> Verdict:
@@ -464,7 +490,8 @@ class _Links:
         if found.kind == "absolute":
             return found.path
         if found.kind == "article" and (address := self._address_of(found.path)):
-            return (address if "://" in address else f"{addresses.RELATIVE}{address}") + found.mark
+            is_whole = "://" in address or address.startswith(addresses.HERE)
+            return (address if is_whole else f"{addresses.RELATIVE}{address}") + found.mark
         if found.kind == "site" and is_picture and not site.base_url:  # `image_url` may know
             return f"{addresses.PICTURE}{found.path}" if found.path.startswith("/") else found.path
         return f"{addresses.RELATIVE}{found.path if found.kind == 'site' else written}"
@@ -484,14 +511,16 @@ class _Links:
 
 
 def _find_address(settings: ParseSettings, path: str, now: int) -> str:
-    """Return where the article in a file of the store has its page on the site; "" where it has none, or cannot be read.
+    """Return where the article in a file of the store has its page: on the site, from the root of the host; or here, marked.
+
+    "" where it has none, or cannot be read.
 
     Of what is withheld at `now` (UTC seconds) nothing is said, as an address can be made of the title.
     """
     site, kind = settings.site, settings.kind
     root = os.path.realpath(settings.root)
     target = os.path.realpath(os.path.join(root, path))
-    if not site.base_url or os.path.commonpath([root, target]) != root or not target.lower().endswith(kind.suffixes):
+    if os.path.commonpath([root, target]) != root or not target.lower().endswith(kind.suffixes):
         return ""
     if not os.path.isfile(target):
         return ""
@@ -504,8 +533,10 @@ def _find_address(settings: ParseSettings, path: str, now: int) -> str:
         verdict = _judge(settings, place, fields, now)
     except (OSError, BadFrontMatter):
         return ""
-    if verdict.state not in ("published", "page"):
+    if verdict.state != "published" and not (verdict.state == "page" and (site.base_url or _is_shown(settings, verdict))):
         return ""
+    if not site.base_url:
+        return addresses.HERE + _page(article_id(site, kind, place, fields, ""))
     address, _ = _site_address(settings, place, source, fields)
     return urlsplit(site.base_url).path + address if address.startswith("/") else address
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from .. import urls
-from ..catalog import queries
+from ..catalog import pages, queries
 from ..catalog.queries import KnownTerm
 from ..catalog.related import (
     SharedTerms,
@@ -31,7 +31,7 @@ from ..catalog.related import (
 from ..catalog.search import SearchText, clean_query, search_articles
 from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
-from ..config.models import Config
+from ..config.models import Config, Site
 from ..errors import AddressError
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState, Term
 from ..store.markdown import opens_with_picture, opens_with_summary
@@ -340,7 +340,8 @@ def article_page(connection: sa.Connection, config: Config, slug: str, known: Be
     key = key or queries.article_key(connection, slug)
     article = key and queries.articles_by_key(connection, config.site, [key]).get(key)
     if not key or not article:
-        return None
+        page = pages.find_page(connection, config.site, slug)
+        return _article_page(page) if page else None
     beside = known or Beside(
         key,
         *adjacent_articles(connection, article.position),
@@ -349,15 +350,31 @@ def article_page(connection: sa.Connection, config: Config, slug: str, known: Be
     )
     others = {one for one in beside.keys[1:] if one is not None}
     found = queries.articles_by_key(connection, config.site, others, with_html=False)
-    return ArticlePage(
+    return _article_page(
         article,
-        show_picture=bool(article.picture) and not opens_with_picture(article.html, article.picture),
-        show_summary=bool(article.summary) and not opens_with_summary(article.html, article.summary),
-        older=found.get(beside.older or 0),
-        newer=found.get(beside.newer or 0),
-        related=tuple(found[other] for other in beside.related if other in found),  # an export may know what is gone by now
-        translations=tuple(found[other] for other in beside.translations if other in found),
+        found.get(beside.older or 0),
+        found.get(beside.newer or 0),
+        tuple(found[other] for other in beside.related if other in found),  # an export may know what is gone by now
+        tuple(found[other] for other in beside.translations if other in found),
     )
+
+
+def _article_page(
+    article: Article,
+    older: Article | None = None,
+    newer: Article | None = None,
+    related: tuple[Article, ...] = (),
+    translations: tuple[Article, ...] = (),
+) -> ArticlePage:
+    show_picture = bool(article.picture) and not opens_with_picture(article.html, article.picture)
+    show_summary = bool(article.summary) and not opens_with_summary(article.html, article.summary)
+    return ArticlePage(article, show_picture, show_summary, older, newer, related, translations)
+
+
+def permalink_url(connection: sa.Connection, site: Site, permalink: str) -> str:
+    """Return where the article or page with this permalink, or with a slash at its end, is published; "" if there is none."""
+    finders, links = (queries.article_url, pages.page_url), (permalink, f"{permalink}/")
+    return next((url for find in finders for link in links if (url := find(connection, site, link))), "")
 
 
 #: A search with more pages of articles than these needs more words, not more pages.

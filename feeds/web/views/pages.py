@@ -9,7 +9,6 @@ from flask import Blueprint, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from ... import urls
-from ...catalog import queries
 from ...errors import AddressError
 from ...model import PLURALS
 from ...syndication import feeds
@@ -84,7 +83,7 @@ def _feed_page(path: str, opened: str = "", extension: str = "") -> Answer:
         found = app.runtime.read(use_cases.feed_page, app.config, feed, number, request.environ.get(FACTS), app.term_stats)
     except AddressError:
         # Articles link to each other by permalink; the service's own pages have other addresses.
-        url = app.runtime.read(queries.article_url, app.config.site, f"/{path}")
+        url = app.runtime.read(use_cases.permalink_url, app.config.site, f"/{path}")
         if not url or url == request.url:
             abort(404)
         return redirect(url, 301)

@@ -1,0 +1,94 @@
+"""Keep the pages of the store: they have an address, and stand in no feed, list, archive, search or digest.
+
+They have a table of their own, so that nothing which reads articles has to leave them out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from .. import urls
+from ..database import chunks, insert_rows
+from ..database.tables import articles, files, pages
+from ..model import Article, ParsedArticle
+from ..store import addresses
+from ..store.parse import ParsedFile
+from . import queries
+
+if TYPE_CHECKING:
+    from ..config.models import Site
+
+_SAME = ("id", "url", "permalink", "title", "summary", "html", "original", "picture", "language", "digest")
+
+# -- written by a rescan -------------------------------------------------------
+
+
+def put_pages(connection: sa.Connection, batch: Sequence[ParsedFile]) -> None:
+    """Write the pages of some files that were read. A file with a problem keeps its last good version."""
+    read = [file for file in batch if file.page or not file.result or isinstance(file.result, ParsedArticle)]
+    drop_pages(connection, [file.path for file in read])
+    rows = [_row(file.path, file.page) for file in read if file.page]
+    insert_rows(connection, pages, [tuple(row[column.name] for column in pages.columns) for row in rows])
+
+
+def _row(path: str, page: ParsedArticle) -> dict[str, object]:
+    times = {"published": int(page.published.timestamp()), "updated": int(page.updated.timestamp())}
+    return {"path": path, **{name: getattr(page, name) for name in _SAME}, **times}
+
+
+def drop_pages(connection: sa.Connection, paths: Collection[str]) -> None:
+    """Remove the pages of some files."""
+    for part in chunks(sorted(paths)) if has_pages(connection) else ():
+        connection.execute(sa.delete(pages).where(pages.c.path.in_(part)))
+
+
+def settle_pages(connection: sa.Connection, now: int) -> None:
+    """Remove the pages that have expired at `now` (UTC seconds), and part those that share an id with an article or a page."""
+    if not has_pages(connection):
+        return
+    c = pages.c
+    expired = sa.select(files.c.path).where(files.c.due <= now)
+    connection.execute(sa.delete(pages).where(c.path.in_(expired)))
+    taken = set(connection.scalars(sa.select(articles.c.id).where(articles.c.id.in_(sa.select(c.id)))))
+    for path, id in connection.execute(sa.select(c.path, c.id).order_by(c.path)).all():
+        if id in taken:
+            id = f"{id}~{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+            url = f"/articles/{urls.encode(urls.slug(id))}"
+            connection.execute(sa.update(pages).where(c.path == path).values(id=id, url=url))
+        taken.add(id)
+
+
+def page_marks(connection: sa.Connection) -> list[tuple[str, str, str]]:
+    """Return id, permalink and digest of each page, by id: they tell whether anything of a page has changed."""
+    c = pages.c
+    return [
+        (id, link, digest) for id, link, digest in connection.execute(sa.select(c.id, c.permalink, c.digest).order_by(c.id))
+    ]
+
+
+def has_pages(connection: sa.Connection) -> bool:
+    """Return whether there is any page."""
+    return connection.execute(sa.select(pages.c.path).limit(1)).first() is not None
+
+
+# -- read ------------------------------------------------------------------------
+
+
+def find_page(connection: sa.Connection, site: Site, slug: str) -> Article | None:
+    """Return the page at the slug of an address; its `position` is 0, and it has no terms."""
+    columns = [column for column in pages.columns if column.name != "path"]
+    none = {"position": 0, "comments": 0, "editor_choice": 0, "terms": "[]"}
+    query = sa.select(*columns, *(sa.literal(value).label(name) for name, value in none.items()))
+    row = connection.execute(query.where(pages.c.id.in_((urls.unslug(slug), slug))).limit(1)).first()
+    return queries.as_article(site, row, row.html) if row else None
+
+
+def page_url(connection: sa.Connection, site: Site, permalink: str) -> str:
+    """Return where the page with this permalink is; "" if there is none."""
+    c = pages.c
+    row = connection.execute(sa.select(c.url, c.permalink, c.id).where(c.permalink == permalink).limit(1)).first()
+    return addresses.article_url(site, *row) if row else ""
