@@ -306,7 +306,8 @@ def select_forms(names: tuple[str, ...], installed: tuple[Plugin, ...] = ()) -> 
     ['toml', 'none']
     """
     known = [find_form(name) for name in names if name != "none"]
-    return (*known, *load_kinds(installed)[len(BUILT_IN) :], *(find_form(name) for name in names if name == "none"))
+    others = [kind for kind in load_kinds(installed) if kind not in _OWN.values()]
+    return (*known, *others, *(find_form(name) for name in names if name == "none"))
 
 
 def find_form(name: str) -> Kind:

@@ -117,8 +117,8 @@ class Wanted:
 
 @functools.lru_cache(maxsize=64)
 def wanted_fields(kind: StoreKind, overrides: tuple[tuple[str, tuple[str, ...]], ...]) -> Wanted:
-    """Return the fields that a kind reads; those of `overrides` stand in place of its own."""
-    fields = {**kind.fields, **dict(overrides)}
+    """Return the fields that a kind reads, a facet's own where it names none; those of `overrides` stand in their place."""
+    fields = {**{name: facet.fields for name, facet in FACETS.items()}, **kind.fields, **dict(overrides)}
     names = [name.lower() for found in fields.values() for name in found]
     known = {*names, *(re.split(r"[.\[]", name)[0] for name in names), *_READ_ELSEWHERE}
     return Wanted(fields, frozenset(known))
