@@ -28,7 +28,7 @@ from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
-from .store.generators import find_site
+from .store.generators import REMEMBERED, find_site
 from .store.git import DateChanges
 from .store.kinds import GeneratorSite
 from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
@@ -145,14 +145,12 @@ def rescan(
 def _find_site(config: Config, stored: Mapping[str, str]) -> GeneratorSite:
     """Return what kind of store there is: the one that it was before, unless a generator's own files say otherwise."""
     folder, options = config.site.store.path, store_options(config.site.store)
-    site = find_site(folder, options)
     known = json.loads(stored.get(KIND) or "{}")
-    if options.kind != "auto" or site.sources or known.get("path") != folder or known["kind"] == site.kind:
+    remembered = known["kind"] if known.get("path") == folder else ""
+    site = find_site(folder, options, remembered)
+    if options.kind != "auto" or site.sources or remembered in ("", site.kind):
         return site
-    return replace(
-        find_site(folder, replace(options, kind=known["kind"])),
-        why="it has been one before; no generator's file says otherwise",
-    )
+    return replace(find_site(folder, replace(options, kind=remembered)), why=REMEMBERED)
 
 
 def _load_or_keep(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:

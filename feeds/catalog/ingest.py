@@ -99,8 +99,9 @@ def find_changes(
         bundles = bundle_folders(settings.site, listing.files)
         # What lies in a folder is judged again where the folder becomes one article, or is that no more.
         other = tuple(f"{folder}/" for folder in bundles ^ bundle_folders(settings.site, known))
-        again += [path for path in listing.files if path.startswith(other)] if other else []
-        changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
+        if other:
+            again += [path for path in listing.files if path.startswith(other)]
+            changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
     present = listing.files.keys() | {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}

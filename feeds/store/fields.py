@@ -20,14 +20,13 @@ from ..model import FACETS
 from . import dates, markdown, prose
 from .frontmatter import Source
 from .header_fields import (
-    FLAGS,
     Header,
     Wanted,
     archive_fields,
     below_root,
+    flag_name,
     inherited_fields,
     is_empty,
-    squash,
     text_of,
     wanted_fields,
 )
@@ -100,7 +99,7 @@ def read_fields(
     """
     own = archive_fields(source.fields) if kind.name == "archive" else source.fields
     header = Header(own, inherited_fields(site, place))
-    wanted = wanted_fields(kind, tuple(overrides.items()))
+    wanted, known = wanted_fields(kind, tuple(overrides.items()))
     notices: dict[str, None] = dict.fromkeys(source.notices)
     times = _Times(site, kind, place, zone_of(site, kind, place, zone), header, source.lines, notices)
     date, origin, slug = times.date(wanted)
@@ -139,11 +138,11 @@ def read_fields(
         excerpt="" if summary or kind.name == "archive" else prose.before_marker(body, separator),
         cover=_cover(header, wanted["cover"]),
         id=header.text(*wanted["id"])[:MAX_NAME],
-        series=next(iter(read_names(series, "plain", "series")), ""),
+        series=next(iter(read_names(series, "plain", "series")), "") if series else "",
         flags=flags,
         body=body,
         notices=tuple(notices),
-        unused=header.unused(wanted.known),
+        unused=header.unused(known),
         headed=bool(source.fields) or source.form not in ("", "none"),
     )
 
@@ -299,8 +298,8 @@ _TAG = re.compile(r"([a-z]{2,3})((?:[-_][A-Za-z0-9]{1,8}){0,4})", re.ASCII | re.
 
 def _language(site: GeneratorSite, place: Place, header: Header, names: tuple[str, ...]) -> str:
     """Return the language that the header names, else the path, else the configuration."""
-    codes = {one.code.lower(): _tag_of(one) for one in site.languages}
     for _, value in header.all(*names):
+        codes = {one.code.lower(): _tag_of(one) for one in site.languages}
         text = text_of(value) or next(iter(leaves(value)), "")
         if text.lower() in codes:
             return codes[text.lower()]
@@ -336,7 +335,7 @@ def _cover(header: Header, names: tuple[str, ...]) -> str:
     """Return the reference of the article's picture, as it is written; "" for none."""
     for _, value in header.all(*names):
         text = text_of(_reference(value))[:_MAX_ADDRESS]
-        if match := _EMBEDDED.fullmatch(text):
+        if text.endswith(("]", ")")) and (match := _EMBEDDED.fullmatch(text)):
             text = (match[1] or match[2]).strip()
         if text and not text.endswith(PLACEHOLDERS) and text.lower() not in _NO_DATES and not text.startswith("#"):
             return text
@@ -374,8 +373,8 @@ def _names(
     """Return the names of one facet: of its first field that says something, and of what the kind takes besides."""
     shape = kind.shapes.get(facet, FACETS[facet].style)
     name, value = next(header.all(*wanted[facet]), ("", None))
-    known = dict(site.authors) if facet == "author" and value else _NOTHING
-    found = read_names(value, shape, name, known)
+    known = dict(site.authors) if facet == "author" and site.authors else _NOTHING
+    found = read_names(value, shape, name, known) if value else ()
     more: Iterable[str] = ()
     if facet == "category" and kind.name in ("jekyll", "pelican"):
         more = _folders(site, kind, place, found)
@@ -412,16 +411,15 @@ def _flags(header: Header) -> dict[str, str]:
     found: dict[str, str] = {}
     for level in (header.inherited, header.own):
         for name, value in level.items():
-            flag = squash(name)
-            if flag in FLAGS:
-                text = _flag(value)
-                if flag != "permalink" or text == "false":
-                    found[flag] = text
-                else:
-                    found.pop(flag, None)
-            elif flag in ("build", "build.list", "build.render"):
+            if not (flag := flag_name(name)):
+                continue
+            if flag.startswith("build"):
                 parts = value.items() if isinstance(value, dict) else [(flag[6:], value)] if "." in flag else ()
                 found |= {f"build.{part.lower()}": _flag(one) for part, one in parts if part.lower() in ("list", "render")}
+            elif (text := _flag(value)) == "false" or flag != "permalink":
+                found[flag] = text
+            else:
+                found.pop(flag, None)
     return found
 
 

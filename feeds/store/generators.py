@@ -27,21 +27,28 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 )
 
 
-def find_site(folder: str, options: StoreOptions = StoreOptions()) -> GeneratorSite:
+def find_site(folder: str, options: StoreOptions = StoreOptions(), remembered: str = "") -> GeneratorSite:
     """Return the kind of the store in `folder`, what its generator's configuration says, and what `options` say over it.
 
-    A folder that cannot be read is a plain one; nothing that a file says raises an exception.
+    `remembered` is the kind that it was before, "" for none: an archive stays one until a generator's files are in it. A folder
+    that cannot be read is a plain one; nothing that a file says raises an exception.
     """
     folder = os.path.realpath(folder)
-    site = _find(folder, options.kind)
+    site = _find(folder, options.kind, remembered)
     return _in_tags(_with_options(_with_language_folders(site, options), options))
 
 
-def _find(folder: str, wanted: str) -> GeneratorSite:
+#: Why a store is of the kind that it was before.
+REMEMBERED = "it has been one before; no generator's file says otherwise"
+
+
+def _find(folder: str, wanted: str, remembered: str) -> GeneratorSite:
     """Return the site of a wanted kind, or of the first that fits: in the folder, by a sample, in those above, or below."""
     here = _marker(folder, wanted)
     if here and (here[0] != "obsidian" or wanted == "obsidian"):
         return _read(folder, folder, *here)
+    if wanted == "auto" and remembered == "archive":  # no sample of it has to be read
+        return _without_generator(folder, remembered, REMEMBERED)
     if wanted in ("auto", "archive", "lctt", "plain"):
         kind, why, identity = _sampled(folder) if wanted in ("auto", "lctt") else ("", "", "")
         kind, why = (kind, why) if wanted == "auto" else (wanted, "site.yaml says so")

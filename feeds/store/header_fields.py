@@ -6,12 +6,12 @@ import fnmatch
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from ..model import FACETS
 from . import markdown
+from .field_names import FIELDS
 from .frontmatter import Value
 from .kinds import Defaults, GeneratorSite, Place, StoreKind
 from .names import leaves
@@ -26,7 +26,7 @@ _READ_ELSEWHERE = frozenset(
 FLAGS = frozenset(
     "draft drafts isdraft 草稿 published ispublished publish dgpublish public listed unlisted hidden hide private isprivate "
     "password encrypt encrypted status poststatus visibility permalink eleventyexcludefromcollections headless "
-    "article feed home".split()
+    "article feed home build build.list build.render".split()
 )
 
 
@@ -34,10 +34,16 @@ FLAGS = frozenset(
 _LISTS = frozenset(name for facet in FACETS.values() for name in facet.fields)
 
 
-@functools.lru_cache(maxsize=4096)
 def squash(name: str) -> str:
     """Return the spelling of a field's name that all share: `is_draft`, `isDraft` and `Is-Draft` are one."""
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+@functools.lru_cache(maxsize=4096)
+def flag_name(name: str) -> str:
+    """Return the flag that a field is; "" for any other field."""
+    flag = squash(name)
+    return flag if flag in FLAGS else ""
 
 
 def text_of(value: Any) -> str:
@@ -53,16 +59,18 @@ def text_of(value: Any) -> str:
 
 def archive_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
     """Return what the archive takes of a header: no mappings, and lists of texts where they name people or topics."""
-    return {
-        key: [one for one in value if isinstance(one, str)] if isinstance(value, list) else value
-        for key, value in fields.items()
-        if not isinstance(value, dict | list) or (isinstance(value, list) and key.lower() in _LISTS)
-    }
+    found = dict(fields)
+    for key, value in fields.items():
+        if isinstance(value, list) and key.lower() in _LISTS:
+            found[key] = [one for one in value if isinstance(one, str)]
+        elif isinstance(value, list | dict):
+            del found[key]
+    return found
 
 
 def is_empty(value: Any) -> bool:
     """Return whether a value says nothing: none, no text, no entry."""
-    return value is None or (isinstance(value, str) and value.strip() in ("", "null", "~")) or value == {}
+    return value.strip() in ("", "null", "~") if isinstance(value, str) else value is None or value == {}
 
 
 class Header:
@@ -71,27 +79,30 @@ class Header:
     def __init__(self, fields: Mapping[str, Value], inherited: Mapping[str, Value]) -> None:
         self.own, self.inherited = fields, inherited
         params = fields.get("params")  # Hugo's place for fields of one's own
-        self._levels: list[tuple[Mapping[str, Value], dict[str, str]]] = []
-        for level in filter(None, (fields, params if isinstance(params, dict) else None, inherited)):
-            folded: dict[str, str] = {}
-            for key in level:
-                folded.setdefault(key.lower(), key)
-            self._levels.append((level, folded))
+        levels: Iterable[Any] = (fields, params if isinstance(params, dict) else None, inherited)
+        #: The first of the keys that differ in case alone comes last, and counts.
+        self._levels = [(level, {key.lower(): key for key in reversed(level)}) for level in levels if level]
 
     def all(self, *names: str) -> Iterator[tuple[str, Any]]:
         """Give the fields of these names that say something, with their names, the header's own first."""
-        for level, folded in self._levels:
+        for level, folded in self._levels if names else ():
             for name in names:
-                if not is_empty(value := _look_up(level, folded, name)):
+                value = level[name] if name in level else _look_up(level, folded, name)
+                if not is_empty(value):
                     yield name, value
 
     def first(self, *names: str) -> Any:
         """Return the first of these fields that says something; None for none."""
-        return next((value for _, value in self.all(*names)), None)
+        for _, value in self.all(*names):
+            return value
+        return None
 
     def text(self, *names: str) -> str:
         """Return the first of these fields that has a text, on one line."""
-        return next(filter(None, (text_of(value) for _, value in self.all(*names))), "")
+        for _, value in self.all(*names):
+            if text := text_of(value):
+                return text
+        return ""
 
     def raw(self, name: str) -> str:
         """Return the text of a field with its line ends."""
@@ -100,34 +111,29 @@ class Header:
 
     def unused(self, known: frozenset[str]) -> tuple[str, ...]:
         """Return the names of fields that nothing reads, as they are written; `known` are those that something does."""
-        names = [key for key in self.own if key.lower() not in known and squash(key) not in FLAGS]
+        names = [key for key in self.own if key.lower() not in known and not flag_name(key)]
         return tuple(markdown.one_line(name)[:60] for name in names[:_MAX_UNUSED])
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Header fields by what is wanted of them, () for none. `known` are all of their names, in lower case."""
-
-    fields: Mapping[str, tuple[str, ...]]
-    known: frozenset[str]
-
-    def __getitem__(self, wanted: str) -> tuple[str, ...]:
-        return self.fields.get(wanted, ())
+#: Header fields by what is wanted of them, () for none.
+Wanted = Mapping[str, tuple[str, ...]]
 
 
 @functools.lru_cache(maxsize=64)
-def wanted_fields(kind: StoreKind, overrides: tuple[tuple[str, tuple[str, ...]], ...]) -> Wanted:
-    """Return the fields that a kind reads, a facet's own where it names none; those of `overrides` stand in their place."""
-    fields = {**{name: facet.fields for name, facet in FACETS.items()}, **kind.fields, **dict(overrides)}
+def wanted_fields(kind: StoreKind, overrides: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Wanted, frozenset[str]]:
+    """Return the fields that a kind reads, a facet's own where it names none, and all of their names in lower case.
+
+    Those of `overrides` stand in their place.
+    """
+    facets = {name: facet.fields for name, facet in FACETS.items()}
+    fields = {**dict.fromkeys(FIELDS, ()), **facets, **kind.fields, **dict(overrides)}
     names = [name.lower() for found in fields.values() for name in found]
     known = {*names, *(re.split(r"[.\[]", name)[0] for name in names), *_READ_ELSEWHERE}
-    return Wanted(fields, frozenset(known))
+    return fields, frozenset(known)
 
 
 def _look_up(level: Mapping[str, Any], folded: Mapping[str, str], name: str) -> Any:
     """Return the value under a name; `a.b` leads into a mapping, `a[0]` into a list."""
-    if name in level:
-        return level[name]
     if (key := folded.get(name.lower())) is not None:
         return level[key]
     if "." not in name and "[" not in name:

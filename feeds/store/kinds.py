@@ -171,8 +171,8 @@ class StoreKind:
     name: str
     suffixes: tuple[str, ...] = (".md", ".markdown")
     headers: tuple[str, ...] = ("yaml", "toml", "json", "bare", "none")
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    shapes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, str] = field(default_factory=dict)
     future: str = "hold"  # "hold" | "publish": what the generator does with a date in the future
     address: str = ""  # default pattern, "" where there is none (pages here)
     zone: str = "site"  # zone of dates without one, where the configuration names none: "site" (this service's) | "utc"
@@ -197,10 +197,8 @@ class StoreKind:
     leaf_bundles: bool = False  # what lies beside an index file belongs to it
     dates: tuple[str, ...] = ()  # patterns of dates in a stem: year, month, day, and `rest`, the name without
 
-    @property
-    def dated_names(self) -> bool:
-        """Whether a date in the file's name or folder counts."""
-        return bool(self.dates)
+    def __hash__(self) -> int:  # of all fields, for each file, would take long
+        return hash(self.name)
 
 
 def _fields(**other: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:

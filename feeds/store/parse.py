@@ -30,7 +30,7 @@ from .header_fields import text_of
 from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
 from .names import MAX_NAME
 from .places import place_of
-from .verdict import Verdict, judge
+from .verdict import PUBLISHED, Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
 if TYPE_CHECKING:  # a process that parses does without
@@ -179,9 +179,6 @@ class Reading:
     aliases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     page: ParsedArticle | None = None
-
-
-PUBLISHED = Verdict("published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,13 +344,14 @@ def article_id(site: GeneratorSite, kind: StoreKind, place: Place, fields: Field
 
     What another generator calls an id (`guid`) counts for a new file alone, so that no article changes its id.
     """
-    own = "id" in kind.fields.get("id", ())
+    written = (fields.id, known_as) if "id" in kind.fields.get("id", ()) else (known_as, fields.id)
+    if id := next((id for one in written if (id := markdown.one_line(one)[:MAX_NAME])), ""):
+        return id
     if (site.option("identity") or kind.identity) == "name":
         made = article_name(place.path)
     else:
         made = place.stem + (f"@{place.language}" if place.language not in ("", site.language) else "")
-    candidates = (fields.id, known_as, made) if own else (known_as, fields.id, made)
-    return next((id for one in candidates if (id := markdown.one_line(one)[:MAX_NAME])), place.path)
+    return markdown.one_line(made)[:MAX_NAME] or place.path
 
 
 def with_id(article: ParsedArticle, id: str, *, published: int | None = None) -> ParsedArticle:
@@ -399,7 +397,8 @@ def _article(
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
     html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)
-    _check_growth(settings, html, _page(id), permalink)
+    page = _page(id)
+    _check_growth(settings, html, page, permalink)
     # Entities are the archive's leftovers: they are replaced once.
     summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
     if not summary and fields.excerpt:
@@ -410,14 +409,14 @@ def _article(
     article = _sealed(
         ParsedArticle(
             id=id,
-            url=_page(id),
+            url=page,
             permalink=permalink,
             title=markdown.shorten(fields.title, MAX_TITLE) or _name_of(place, dates.known_as) or id,
             summary=summary or markdown.excerpt(html),
             html=html,
             published=published,
             updated=max(published, fields.updated or _commit_date(dates.last) or published),
-            original=urls.absolute_url(fields.original, ""),
+            original=fields.original,
             picture=links.picture(fields.cover or _opening_picture(kind, fields)) if links else _picture(fields.cover),
             comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,

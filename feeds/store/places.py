@@ -257,6 +257,8 @@ def _split_language(site: GeneratorSite, base: str) -> tuple[str, str]:
 
 def _language_folder(site: GeneratorSite, file: _File) -> tuple[str, str]:
     """Return the folder (below the site's root) and the code of the language that a file's folder says."""
+    if not site.languages:
+        return "", ""
     inside = [one for one in site.languages if one.folder and file.full.startswith(f"{one.folder}/")]
     found = max(inside, key=lambda one: len(one.folder), default=None)
     return (found.folder, found.code) if found else ("", "")

@@ -27,6 +27,7 @@ class Verdict:
     due: datetime | None = None
 
 
+PUBLISHED = Verdict("published")
 #: Words that say no; "" and what YAML calls nothing say nothing.
 NO = frozenset("false no off 0 0.0 n f never 否 .false. ".split())
 NOTHING = frozenset(("", "null", "~", "none", "nil", "undefined"))
@@ -85,7 +86,7 @@ def judge(place: Place, fields: Fields, kind: StoreKind, now: datetime, *, futur
         return Verdict("ignored" if place.state == "ignored" else "withheld", place.reason)
     if kind.headless and not fields.headed:
         return Verdict("ignored", kind.headless)
-    if reason := next(_withholding(fields), ""):
+    if fields.flags and (reason := next(_withholding(fields), "")):
         return Verdict("withheld", reason)
     held = [when for when in (fields.date, fields.publish) if when and when > now] if future == "hold" else []
     expiry = fields.expiry
@@ -95,6 +96,8 @@ def judge(place: Place, fields: Fields, kind: StoreKind, now: datetime, *, futur
         # What expires before it is due is expired by then.
         return Verdict("withheld", "future", _second(min(max(held), expiry or max(held))))
     state, reason = _settle(place, fields, kind)
+    if state == "published" and not expiry:
+        return PUBLISHED
     return Verdict(state, reason, _second(expiry) if expiry and state != "quarantined" else None)
 
 
