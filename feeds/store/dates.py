@@ -7,7 +7,6 @@ second, from 1970 to 2200.
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -221,10 +220,17 @@ def _offset(text: str, when: datetime, zone: tzinfo) -> tzinfo | None:
 
 def _archive(text: str, zone: tzinfo) -> datetime | None:
     """Read ISO 8601, `2020/1/2 3:04` and RFC 2822. Raises ValueError and others."""
-    for read in (datetime.fromisoformat, _slashed, email.utils.parsedate_to_datetime):
+    for read in (datetime.fromisoformat, _slashed, _mailed):
         with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
             return read(text)
     return None
+
+
+def _mailed(text: str) -> datetime:
+    """Read RFC 2822. Raises ValueError and TypeError."""
+    import email.utils  # takes a while, and few files need it
+
+    return email.utils.parsedate_to_datetime(text)
 
 
 def _slashed(text: str) -> datetime:

@@ -160,9 +160,9 @@ _FOLDERS = r"(?:^|/)(?P<year>\d{4})/(?P<month>\d\d)/(?:(?P<day>\d\d)/)?"
 _DATED = r"(?:^|/)(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)(?![0-9])(?:[-_ .]+(?P<rest>[^/]+))?$"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StoreKind:
-    """What one generator means by an article.
+    """What one generator means by an article. Rows are compared, and hashed, as the objects that they are.
 
     `fields` maps what is wanted to header fields, of which the first one present counts, in any case of letters; a dot leads
     into a mapping, `[0]` into a list. `shapes` names the reader of a value (`fields.SHAPES`) where it is not the usual one.
@@ -196,9 +196,6 @@ class StoreKind:
     index: str = ""  # reason for which an index file is a page, unless its folder is one article
     leaf_bundles: bool = False  # what lies beside an index file belongs to it
     dates: tuple[str, ...] = ()  # patterns of dates in a stem: year, month, day, and `rest`, the name without
-
-    def __hash__(self) -> int:  # of all fields, for each file, would take long
-        return hash(self.name)
 
 
 def _fields(**other: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:

@@ -19,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -171,6 +170,8 @@ def _temporary() -> IO[bytes]:
     """Return a file without a name: in memory, where the system has such, as disks are full or may not be written to."""
     if sys.platform == "linux":
         return open(os.memfd_create("feeds-parser"), "w+b")
+    import tempfile  # and all that it imports
+
     return tempfile.TemporaryFile()
 
 
