@@ -298,8 +298,8 @@ _TAG = re.compile(r"([a-z]{2,3})((?:[-_][A-Za-z0-9]{1,8}){0,4})", re.ASCII | re.
 
 def _language(site: GeneratorSite, place: Place, header: Header, names: tuple[str, ...]) -> str:
     """Return the language that the header names, else the path, else the configuration."""
+    codes = {one.code.lower(): _tag_of(one) for one in site.languages}
     for _, value in header.all(*names):
-        codes = {one.code.lower(): _tag_of(one) for one in site.languages}
         text = text_of(value) or next(iter(leaves(value)), "")
         if text.lower() in codes:
             return codes[text.lower()]
