@@ -32,7 +32,6 @@ from .header_fields import (
 )
 from .kinds import GeneratorSite, Place, SiteLanguage, StoreKind
 from .names import MAX_NAME, SHAPES, leaves, read_names
-from .slugs import pelican_slug
 
 __all__ = ["MAX_SUMMARY", "MAX_TITLE", "PLACEHOLDERS", "SHAPES", "Fields", "read_fields", "text_of", "unwrap", "zone_of"]
 
@@ -321,6 +320,8 @@ def _translation(kind: StoreKind, place: Place, key: str, slug: str) -> str:
     """
     collection = place.root.collection if place.root else ""
     if kind.name == "pelican":
+        from .slugs import pelican_slug  # with its tables and patterns
+
         shared = ("slug", pelican_slug(slug))
     else:
         shared = ("key", key) if key else (collection, place.stem)
