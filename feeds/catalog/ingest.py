@@ -347,7 +347,8 @@ class Ingest:
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
         existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
-        kept = self._kept_ids(set(ids) - existing.keys())
+        made = {file.result.id for file in batch if isinstance(file.result, ParsedArticle) and not file.names_id}
+        kept = self._kept_ids(made - existing.keys())
         parsed = [file.result.names for file in batch if isinstance(file.result, ParsedArticle)]
         self.terms.prepare([*parsed, *(known.names for known in existing.values())])
         rows = _Rows()
