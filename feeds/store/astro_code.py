@@ -33,7 +33,8 @@ class _Collection:
 def read_astro(root: str) -> GeneratorSite:
     """Return what the configuration of Astro in a folder says."""
     files = CodeFiles(root)
-    module = files.module(files.first("astro.config", suffixes=CODE_SUFFIXES))
+    path = files.first("astro.config", suffixes=CODE_SUFFIXES)
+    module = files.module(path)
     config = result_of(module.export()) if module else None
     source = below("", text_of(lookup(config, "srcDir")) or "src")
     base = site_base(lookup(config, "site"), lookup(config, "base"))
@@ -41,11 +42,13 @@ def read_astro(root: str) -> GeneratorSite:
     named = list(_named_values(files, source))
     collections = list(_collections(files, source))
     routes = list(_routes(files, source))
+    if "@astrojs/starlight" in (files.read(path) or ""):  # its pages stand at the root of the site
+        routes.append(("", frozenset({"docs"})))
     roots = [root for one in collections for root in _roots_of(files, one, collections, routes, languages)]
-    pages = [ContentRoot(f"{source}/pages", "page")]
+    pages = [ContentRoot(below(source, "pages"), "page")]
     for name in _BLOGS:  # articles that are pages themselves
-        if any(path.endswith(_TEXTS) for path in files.walk(f"{source}/pages/{name}", 1)):
-            pages.append(ContentRoot(f"{source}/pages/{name}", prefix=name, collection=name))
+        if any(path.endswith(_TEXTS) for path in files.walk(below(source, f"pages/{name}"), 1)):
+            pages.append(ContentRoot(below(source, f"pages/{name}"), prefix=name, collection=name))
     slash = text_of(lookup(config, "trailingSlash"))
     author = next((name for key, name in named if key == "author"), "")
     return GeneratorSite(
@@ -96,7 +99,7 @@ def _languages(config: Value) -> Iterator[SiteLanguage]:
 def _named_values(files: CodeFiles, source: str) -> Iterator[tuple[str, str]]:
     """Yield url, language and author from the file of constants that themes have: in `SITE`, `siteConfig` or by themselves."""
     stems = (
-        f"{source}/{name}" for name in ("consts", "constants", "config", "site.config", "siteConfig", "config/site", "site")
+        below(source, name) for name in ("consts", "constants", "config", "site.config", "siteConfig", "config/site", "site")
     )
     module = files.module(files.first(*stems, suffixes=CODE_SUFFIXES))
     exports = module.exports() if module else {}
@@ -122,11 +125,11 @@ def _named_values(files: CodeFiles, source: str) -> Iterator[tuple[str, str]]:
 
 def _collections(files: CodeFiles, source: str) -> Iterator[_Collection]:
     """Yield the collections that are configured, and the folders of `content` where none has a loader of its own."""
-    path = files.first(f"{source}/content.config", f"{source}/content/config", suffixes=CODE_SUFFIXES)
+    path = files.first(below(source, "content.config"), below(source, "content/config"), suffixes=CODE_SUFFIXES)
     module = files.module(path) if path else None
     found = result_of(module.export("collections")) if module else None
     named = {name: value for name, value in found.items() if name != "..."} if isinstance(found, dict) else {}
-    old = {name: _Collection(name, f"{source}/content/{name}") for name in files.folders(f"{source}/content")}
+    old = {name: _Collection(name, below(source, f"content/{name}")) for name in files.folders(below(source, "content"))}
     for name, value in list(named.items())[:100]:
         loader = lookup(value.arguments[0], "loader") if isinstance(value, Call) and value.arguments else None
         one = _loaded(name, loader)
@@ -170,7 +173,7 @@ def _excluded(collections: list[_Collection]) -> Iterator[str]:
 
 def _routes(files: CodeFiles, source: str) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield the folder of each page for entries of a collection (below `pages`), and the collections that it asks for."""
-    pages = f"{source}/pages"
+    pages = below(source, "pages")
     for path in files.walk(pages):
         inner = path[len(pages) + 1 :]
         if found := _DYNAMIC.match(inner):

@@ -646,3 +646,8 @@ def test_what_a_path_says_counts_below_the_generator_s_folder_where_the_store_is
     defaults = (Defaults("", "posts", (("author", "Ida"),)), Defaults("_posts/travel", "", (("tags", "sea"),)))
     found = read("jekyll", path="travel/2024-05-06-oars.md", below="_posts", roots=(root,), defaults=defaults)
     assert (found.names["author"], found.names["tag"]) == (("Ida",), ("sea",))
+
+
+@pytest.mark.parametrize("kind", ["eleventy", "jekyll", "plain", "astro"])
+def test_what_is_scheduled_waits_for_its_day_whatever_its_date_is(kind: str) -> None:
+    assert read(kind, "date: 2024-05-06\nscheduled: 2099-06-23T00:00:00Z").publish == utc("2099-06-23")

@@ -157,6 +157,25 @@ def test_astro_of_old_has_folders_of_content_and_articles_among_its_pages(read: 
     assert site.missing == ("store.site",) and "/src/content/posts/**/_*" in site.exclude
 
 
+def test_the_texts_of_starlight_stand_at_the_root_of_the_site(read: Read) -> None:
+    site = read(
+        "astro",
+        {
+            "astro.config.mjs": """import starlight from '@astrojs/starlight';
+                export default defineConfig({site: 'https://example.org', integrations: [starlight({title: 'A'})]})""",
+            "src/content.config.ts": "export const collections = { docs: defineCollection({ loader: docsLoader() }) };",
+            "src/content/docs/blog/oars.md": "",
+        },
+    )
+    assert [(root.path, root.prefix) for root in site.roots if root.role == "article"] == [("src/content/docs", "")]
+    assert site.missing == ()
+
+
+def test_the_sources_of_astro_may_be_the_root_itself(read: Read) -> None:
+    site = read("astro", {"astro.config.mjs": "export default defineConfig({srcDir: '.'})", "content/blog/oars.md": ""})
+    assert [(root.path, root.role) for root in site.roots] == [("content/blog", "article"), ("pages", "page")]
+
+
 def test_astro_in_languages_has_their_folders(read: Read) -> None:
     site = read(
         "astro",
