@@ -433,7 +433,7 @@ def test_folders_of_eleventy_that_begin_with_an_underscore_are_content_and_have_
             {
                 "eleventy.config.js": "export default function (config) {}",
                 "_posts/2024-05-06-oars.md": "",
-                "_posts/_posts.11tydata.js": "export default { tags: ['post'], permalink: (data) => `/x/${data.page.fileSlug}/` };",
+                "_posts/_posts.11tydata.js": "export default { permalink: (data) => `/x/${data.page.fileSlug}/` };",
                 "_includes/card.md": "",
             }
         )
