@@ -298,7 +298,7 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
     published, seen = fields.date or _commit_date(dates.first), None
     if published is None:
         # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
-        seen = min(max(int(mtime), 0), now) if dates.seen is None else dates.seen
+        seen = min(max(int(mtime), 0), now, int(LATEST.timestamp())) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
     article, notices = _article(settings, place, source, fields, dates, published, now)
     if is_page:
