@@ -3,8 +3,8 @@
 Each page is asked of the application in this process, whole: routing, the catalog, the template, compression. Time is that
 of the processor, the median of each page; of several pages of a kind the slowest counts, of searches the middle one. The
 directory has 700 terms, of a store of its own; pages of terms are those with most articles, and some in the middle. Pictures
-are not counted: they are on another host. A page is measured again and again in one edition of the catalog, so cards, statistics
-of terms and the text of searches are in memory.
+are not counted: they are on another host. A page is measured again and again in one edition of the catalog, so cards,
+statistics of terms and the text of searches are in memory.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The ways through the code, each a straight line:
 
-    rescan   store.walk -> store.parse (frontmatter, markdown) -> catalog.ingest -> syndication.feed_states
+    rescan   store.walk -> store.parse (places, frontmatter, fields, verdict, links, bodies, markdown) -> catalog.ingest
+             -> syndication.feed_states
     request  GET -> web.fast_path | web.views.feeds -> syndication.lookup -> catalog.queries -> feed_formats -> 200 | 304
     export   static.site_files (files and marks) -> static.export -> static.render, static.pages (what differs)
              -> static.targets

@@ -32,10 +32,10 @@ from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
 from .runtime import tidy_files
 from .store import git, walk
-from .store.generators import find_site
+from .store.generators.find import find_site
 from .store.git import Git
+from .store.links.permalinks import NO_VALUE, token_names
 from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
-from .store.permalinks import NO_VALUE, token_names
 from .store.portrait import Portrait, StoreFile
 from .syndication import feeds
 from .tokens import Tokens, new_secret

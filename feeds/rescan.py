@@ -28,7 +28,7 @@ from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
-from .store.generators import REMEMBERED, find_site
+from .store.generators.find import REMEMBERED, find_site
 from .store.git import DateChanges
 from .store.kinds import GeneratorSite
 from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses

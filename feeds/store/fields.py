@@ -19,7 +19,7 @@ from .. import urls
 from ..model import FACETS
 from . import dates, markdown, prose
 from .frontmatter import Source
-from .header_fields import (
+from .headers.lookup import (
     Header,
     Wanted,
     archive_fields,
@@ -320,7 +320,7 @@ def _translation(kind: StoreKind, place: Place, key: str, slug: str) -> str:
     """
     collection = place.root.collection if place.root else ""
     if kind.name == "pelican":
-        from .slugs import pelican_slug  # with its tables and patterns
+        from .links.slugs import pelican_slug  # with its tables and patterns
 
         shared = ("slug", pelican_slug(slug))
     else:

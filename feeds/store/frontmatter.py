@@ -22,8 +22,8 @@ import yaml
 
 from ..errors import StoreError
 from ..plugins import Plugin, load_plugin
-from .header_languages import build_yaml, refused
-from .source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
+from .headers.languages import build_yaml, refused
+from .headers.source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
 
 __all__ = [
     "BUILT_IN",
@@ -57,7 +57,7 @@ def read_source(text: str, path: str, kinds: Sequence[Kind]) -> Source:
             if not source.form:
                 return dataclasses.replace(source, form=kind.name)
             if source.form in _WITH_CREDITS and any(kind.name == "credits" for kind in kinds):
-                from .credits import with_credits
+                from .headers.credits import with_credits
 
                 return with_credits(source)
             return source
@@ -314,7 +314,7 @@ def find_form(name: str) -> Kind:
     """Return the form of a name in the table of kinds of stores. Raises KeyError."""
     if name in _OWN:
         return _OWN[name]
-    from .header_forms import FORMS  # with their patterns, which a process that parses an archive does without
+    from .headers.forms import FORMS  # with their patterns, which a process that parses an archive does without
 
     return FORMS[name]
 

@@ -26,7 +26,7 @@ from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
 from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
 from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
-from .header_fields import text_of
+from .headers.lookup import text_of
 from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
 from .names import MAX_NAME
 from .places import place_of
@@ -51,9 +51,9 @@ SOURCES = (
     *(
         f"store/{name}.py"
         for name in (
-            "addresses code_spans components credits dates dialects field_names fields frontmatter header_fields header_forms "
-            "header_languages kinds markdown names parse permalinks places prose references slugs source template_tags "
-            "url_patterns verdict"
+            "addresses bodies/code_spans bodies/components bodies/dialects bodies/template_tags dates field_names fields "
+            "frontmatter headers/credits headers/forms headers/languages headers/lookup headers/source kinds links/permalinks "
+            "links/references links/slugs links/url_patterns markdown names parse places prose verdict"
         ).split()
     ),
 )
@@ -107,7 +107,7 @@ class ParseSettings:
         Raises StoreError where an installed kind of front matter cannot be loaded.
         """
         from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
-        from .generators import find_site  # nor of the configuration of generators
+        from .generators.find import find_site  # nor of the configuration of generators
 
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
@@ -447,7 +447,7 @@ def _opening_picture(kind: StoreKind, fields: Fields) -> str:
 
 def _site_address(settings: ParseSettings, place: Place, source: Source, fields: Fields) -> tuple[str, tuple[str, ...]]:
     """Return the address of an article on its site, by the patterns of its generator, and what it lacks, in words."""
-    from .permalinks import NO_VALUE, find_address
+    from .links.permalinks import NO_VALUE, find_address
 
     site, kind = settings.site, settings.kind
     zone = find_zone(zone_of(site, kind, place, settings.timezone))
@@ -462,7 +462,7 @@ def _plain_body(
     site, passes = settings.site, settings.kind.passes
     if not passes:
         return body, ()
-    from .dialects import BodyContext, plain_markdown
+    from .bodies.dialects import BodyContext, plain_markdown
 
     link = site.base_url + permalink if site.base_url and permalink.startswith("/") else permalink
     values = {"site.title": site.option("title"), "site.url": site.base_url, "page.title": fields.title}
@@ -476,7 +476,7 @@ class _Links:
     """What the links and pictures of one article lead to, by the rules of its generator."""
 
     def __init__(self, settings: ParseSettings, place: Place, address: str, now: int) -> None:
-        from .references import resolve_reference
+        from .links.references import resolve_reference
 
         self.settings, self.now = settings, now
         self._find = functools.partial(resolve_reference, settings.site, settings.kind, place, address)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..model import FACETS, ParsedArticle, Problem
 from ..resources import flow_text
 from . import addresses
-from .header_fields import squash
+from .headers.lookup import squash
 from .kinds import KINDS
 from .parse import ParsedFile, ParseSettings
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from feeds.store.credits import find_credits, take_heading, with_credits
 from feeds.store.frontmatter import Source, read_source, select_forms
+from feeds.store.headers.credits import find_credits, take_heading, with_credits
 
 from ..examples import some
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.store import markdown
-from feeds.store.code_spans import Masked, code_spans
-from feeds.store.dialects import PASSES, BodyContext, Plain, plain_markdown
+from feeds.store.bodies.code_spans import Masked, code_spans
+from feeds.store.bodies.dialects import PASSES, BodyContext, Plain, plain_markdown
 from feeds.store.kinds import KINDS
 from tests.examples import some
 

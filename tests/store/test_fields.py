@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from feeds.store.dates import READERS, read_date
 from feeds.store.fields import Fields, read_fields
 from feeds.store.frontmatter import Source, parse_yaml, read_source, select_forms
-from feeds.store.generators import find_site
+from feeds.store.generators.find import find_site
 from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, SiteLanguage, StoreOptions
 from feeds.store.names import MAX_TERMS
 from feeds.store.places import bundle_folders, place_of

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feeds.store.code_files import MAX_BYTES
-from feeds.store.generator_code import READERS
+from feeds.store.generators.code import READERS
+from feeds.store.generators.code_files import MAX_BYTES
 from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, SiteLanguage
 
 from ..examples import some

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.store.generators import find_site
+from feeds.store.generators.find import find_site
 from feeds.store.kinds import ContentRoot, Defaults, GeneratorSite, StoreOptions
 from feeds.store.places import place_of
 from tests.examples import some

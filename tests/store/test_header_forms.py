@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from feeds.store import frontmatter
 from feeds.store.frontmatter import BadFrontMatter, Source, find_form, read_source, select_forms
-from feeds.store.header_forms import FORMS
-from feeds.store.header_languages import MAX_ALIASED, read_json, read_toml, read_yaml
+from feeds.store.headers.forms import FORMS
+from feeds.store.headers.languages import MAX_ALIASED, read_json, read_toml, read_yaml
 from feeds.store.kinds import KINDS
 
 from ..examples import some

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.store.javascript.expressions import result_of
-from feeds.store.javascript.modules import read_module, read_value
-from feeds.store.literals import UNKNOWN, Call, Unknown, lookup, mappings_in, read_python
+from feeds.store.generators.javascript.expressions import result_of
+from feeds.store.generators.javascript.modules import read_module, read_value
+from feeds.store.generators.literals import UNKNOWN, Call, Unknown, lookup, mappings_in, read_python
 
 from ..examples import some
 

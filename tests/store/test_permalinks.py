@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.store.kinds import KINDS, ContentRoot, GeneratorSite, Place, SiteLanguage
-from feeds.store.permalinks import MAX_ADDRESS, Address, address_of, encode_path, find_address
+from feeds.store.links.permalinks import MAX_ADDRESS, Address, address_of, encode_path, find_address
 from feeds.store.places import bundle_folders, place_of
 from tests.examples import some
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.store.generators import find_site
+from feeds.store.generators.find import find_site
 from feeds.store.kinds import COMMON_RULES, KINDS, ContentRoot, Defaults, GeneratorSite, PathRule, SiteLanguage
 from feeds.store.places import bundle_folders, matches, place_of
 from tests.examples import some

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.store.kinds import KINDS, ContentRoot, GeneratorSite
+from feeds.store.links.references import Reference, resolve_reference
 from feeds.store.places import bundle_folders, place_of
-from feeds.store.references import Reference, resolve_reference
 from tests.examples import some
 
 SITES: dict[str, dict[str, Any]] = {

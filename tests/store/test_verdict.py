@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feeds.store.fields import Fields, read_fields
 from feeds.store.frontmatter import Source
-from feeds.store.header_fields import FLAGS
+from feeds.store.headers.lookup import FLAGS
 from feeds.store.kinds import KINDS, GeneratorSite, Place
 from feeds.store.verdict import NO, NOTHING, Verdict, judge
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..model import FACETS
-from . import markdown
-from .field_names import FIELDS
-from .frontmatter import Value
-from .kinds import Defaults, GeneratorSite, Place, StoreKind
-from .names import leaves
+from ...model import FACETS
+from .. import markdown
+from ..field_names import FIELDS
+from ..frontmatter import Value
+from ..kinds import Defaults, GeneratorSite, Place, StoreKind
+from ..names import leaves
 
 _MAX_UNUSED, _MAX_LEVELS = 100, 8
 #: Read by others than the table of fields.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .credits import CreditsForm
-from .header_languages import read_json, read_json_start, read_toml, read_yaml
+from .languages import read_json, read_json_start, read_toml, read_yaml
 from .source import PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value, field_name, line_at
 
 _BLANK_LINES = re.compile(r"(?:[ \t\ufeff]*\n)*\ufeff?")

@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..kinds import ContentRoot, GeneratorSite, SiteLanguage
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import result_of
-from .kinds import ContentRoot, GeneratorSite, SiteLanguage
 from .literals import Unknown, Value, lookup, text_of, texts_of, titled
 
 _MAX_PLUGINS = 50

@@ -10,7 +10,7 @@ from .tokens import Token, ends_of, tokens_of
 def read_module(source: str, load: LoadJavascript = lambda name: None, budget: Budget | None = None) -> Module:
     """Return a module of JavaScript or TypeScript; `load` gives those that it imports, with the same budget.
 
-    >>> from feeds.store.javascript.expressions import result_of
+    >>> from feeds.store.generators.javascript.expressions import result_of
     >>> module = read_module("const base = '/a/'; export default defineConfig({ base, at: [1, now()], // or so\\n })")
     >>> result_of(module.export())
     {'base': '/a/', 'at': [1, UNKNOWN]}

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from .header_languages import MAX_HEADER, read_json, read_toml, read_yaml
-from .source import BadFrontMatter, Value
+from ..headers.languages import MAX_HEADER, read_json, read_toml, read_yaml
+from ..headers.source import BadFrontMatter, Value
 
 MAX_BYTES = MAX_HEADER
 SUFFIXES = (".toml", ".yaml", ".yml", ".json")

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
-from .kinds import GeneratorSite, Place, StoreKind
+from ..kinds import GeneratorSite, Place, StoreKind
 from .permalinks import encode_path
 from .slugs import pelican_slug
 
@@ -46,7 +46,7 @@ def resolve_reference(
 ) -> Reference:
     """Return what `reference` in the article at `place` leads to. `address` is the article's own, of `permalinks.address_of`.
 
-    >>> from .kinds import KINDS
+    >>> from feeds.store.kinds import KINDS
     >>> place = Place("content/posts/lake/index.md", "article")
     >>> resolve_reference(GeneratorSite("hugo"), KINDS["hugo"], place, "/posts/lake/", "bridge.png", is_picture=True)
     Reference(kind='site', path='/posts/lake/bridge.png', mark='')

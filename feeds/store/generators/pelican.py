@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ..kinds import ContentRoot, Defaults, GeneratorSite
 from .code_files import CodeFiles, below, site_base
-from .kinds import ContentRoot, Defaults, GeneratorSite
 from .literals import Value, text_of, texts_of, titled
 
 #: Settings that are options of the site under their own names.

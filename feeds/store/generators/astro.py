@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import result_of
-from .kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
 from .literals import Call, Unknown, Value, lookup, text_of, texts_of
 
 #: Collections of articles, and folders of routes to them.

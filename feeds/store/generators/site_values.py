@@ -6,9 +6,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from ..headers.source import Value
+from ..kinds import Defaults, SiteLanguage
 from .configurations import SUFFIXES, as_texts, first_file, member, read_file, read_text
-from .kinds import Defaults, SiteLanguage
-from .source import Value
 
 #: Addresses that generators write into a new site.
 _PLACEHOLDERS = ("example.com", "yoursite.com", "localhost", "127.0.0.1", "")

@@ -6,9 +6,9 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from ..kinds import ContentRoot, Defaults, GeneratorSite
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import Function, Module, result_of
-from .kinds import ContentRoot, Defaults, GeneratorSite
 from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of
 
 #: Tags of folders that make collections of articles; without one of them, those of all folders do.

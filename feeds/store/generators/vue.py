@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..kinds import ContentRoot, Defaults, GeneratorSite, PathRule, SiteLanguage
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import result_of
-from .kinds import ContentRoot, Defaults, GeneratorSite, PathRule, SiteLanguage
 from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of, titled
 
 #: Where plugins and themes of VuePress have the address of the site.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .frontmatter import BadFrontMatter, parse_yaml
+from ..frontmatter import BadFrontMatter, parse_yaml
 from .javascript.expressions import Module, result_of
 from .javascript.modules import read_module, read_value
 from .literals import UNKNOWN, Budget, Unknown, Value, read_python, text_of

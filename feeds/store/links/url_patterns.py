@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .kinds import ContentRoot, GeneratorSite, Place, SiteLanguage, StoreKind
+from ..kinds import ContentRoot, GeneratorSite, Place, SiteLanguage, StoreKind
 from .slugs import eleventy_slug
 
 if TYPE_CHECKING:
-    from .fields import Fields
+    from ..fields import Fields
 
 MAX_ADDRESS = 2000
 

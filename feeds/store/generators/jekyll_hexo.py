@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from ..headers.source import Value
+from ..kinds import ContentRoot, Defaults, GeneratorSite, PathRule
 from .configurations import Configuration, as_flag, as_texts, first_file, flattened, member, read_file
-from .kinds import ContentRoot, Defaults, GeneratorSite, PathRule
 from .site_values import (
     author_default,
     author_names,
@@ -27,7 +28,6 @@ from .site_values import (
     site_languages,
     truth_text,
 )
-from .source import Value
 
 # -- Jekyll -----------------------------------------------------------------------
 

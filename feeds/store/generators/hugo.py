@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ..headers.source import Value
+from ..kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
 from .configurations import (
     SUFFIXES,
     Configuration,
@@ -19,7 +21,6 @@ from .configurations import (
     parse,
     read_text,
 )
-from .kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
 from .site_values import (
     author_default,
     clean_folder,
@@ -31,7 +32,6 @@ from .site_values import (
     site_address,
     truth_text,
 )
-from .source import Value
 
 #: The day that `:filename` takes from a name.
 _FILENAME_DATE = r"(?:^|/)(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:[-_ ]?(?P<rest>[^/]+))?$"

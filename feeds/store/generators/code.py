@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from .astro_code import read_astro
-from .docusaurus_code import read_docusaurus
-from .eleventy_code import read_eleventy
-from .kinds import GeneratorSite
-from .pelican_code import read_pelican
-from .vue_code import read_vitepress, read_vuepress
+from ..kinds import GeneratorSite
+from .astro import read_astro
+from .docusaurus import read_docusaurus
+from .eleventy import read_eleventy
+from .pelican import read_pelican
+from .vue import read_vitepress, read_vuepress
 
 READERS: Mapping[str, Callable[[str], GeneratorSite]] = MappingProxyType(
     {

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
-from .kinds import GeneratorSite, Place, StoreKind
+from ..kinds import GeneratorSite, Place, StoreKind
 from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug
 from .url_patterns import (
     DATE_TOKENS,
@@ -35,7 +35,7 @@ from .url_patterns import (
 )
 
 if TYPE_CHECKING:
-    from .fields import Fields
+    from ..fields import Fields
 
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 _SAFE = "/-._~!$&'()*+,;=:@"

@@ -13,11 +13,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from ..kinds import KINDS, Defaults, GeneratorSite, PathRule, SiteLanguage, StoreOptions
+from .code import READERS as CODE_READERS
 from .configurations import list_names, read_text
-from .generator_code import READERS as CODE_READERS
-from .generator_files import read_hexo, read_jekyll, read_obsidian
-from .hugo_files import read_hugo
-from .kinds import KINDS, Defaults, GeneratorSite, PathRule, SiteLanguage, StoreOptions
+from .hugo import read_hugo
+from .jekyll_hexo import read_hexo, read_jekyll, read_obsidian
 from .site_values import clean_folder, language_tag, site_address
 
 #: A reader of what a generator says about the site in a folder.

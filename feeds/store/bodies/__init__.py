@@ -1,0 +1,1 @@
+"""Dialects of bodies: shortcodes, templates, components and the like, turned into Markdown."""

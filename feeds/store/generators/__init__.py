@@ -1,0 +1,1 @@
+"""Generators of sites: which one a store belongs to, and what its own configuration says."""
