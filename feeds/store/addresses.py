@@ -56,7 +56,8 @@ def picture_url(site: Site, reference: str, url: str) -> str:
     if reference.startswith(RELATIVE):
         return urls.absolute_url(reference.removeprefix(RELATIVE), url)
     base = site.image_url or site.base_url
-    if reference.startswith("/") and not reference.startswith("//") and "/." not in reference:  # as most are: soon joined
+    if reference.startswith("/") and not reference.startswith("//") and "/." not in reference and reference[-1] not in "?#":
+        # as most are: soon joined
         reference = base[: (base + "/").index("/", len("https://"))] + reference
     return urls.absolute_url(reference, base + "/") if reference else ""
 

@@ -152,7 +152,7 @@ def read_fields(
 def zone_of(site: GeneratorSite, kind: StoreKind, place: Place, zone: str) -> str:
     """Return the zone of dates without one: the language's, the site's, the kind's, else `zone`, this service's.
 
-    >>> from .kinds import KINDS
+    >>> from feeds.store.kinds import KINDS
     >>> zone_of(GeneratorSite("hugo"), KINDS["hugo"], Place("a.md", "article"), "Asia/Shanghai")
     'UTC'
     """

@@ -130,6 +130,7 @@ def test_a_body_without_relative_addresses_is_given_as_it_is_kept() -> None:
 
 
 @given(LINKS, st.sampled_from(["https://img.example", "http://img.example/base", "https://IMG.example:8443/a/b"]))
+@example("/?", "https://img.example")
 def test_a_picture_of_a_header_is_completed_as_an_address_is(written: str, image_url: str) -> None:
     reference = markdown.one_line(written)
     site = Site(image_url=image_url)

@@ -77,9 +77,13 @@ def test_a_weak_token_opens_neither_console_nor_metrics(web_site: Any, weak: str
 
 def test_check_names_weak_secrets_and_how_to_make_better_ones(web_site: Any) -> None:
     variables = {"FEEDS_OPERATOR_TOKEN": "change-me-in-production", "FEEDS_SECRET_KEY": "a" * 40}
-    found = {problem.path: problem for problem in check(Environment.read(web_site.config_dir, variables)) if problem.line == 0}
+    found = {
+        problem.path: problem
+        for problem in check(Environment.read(web_site.config_dir, variables)).problems
+        if problem.line == 0
+    }
     for name, kind in (("FEEDS_OPERATOR_TOKEN", "config"), ("FEEDS_SECRET_KEY", "hint")):
         assert found[name].kind == kind and "secrets.token_urlsafe" in found[name].reason
         assert variables[name] not in found[name].reason
     strong = {name: new_secret() for name in variables}
-    assert not {problem.path for problem in check(Environment.read(web_site.config_dir, strong))} & {*variables}
+    assert not {problem.path for problem in check(Environment.read(web_site.config_dir, strong)).problems} & {*variables}
