@@ -254,7 +254,9 @@ class _Rescan:
         if changed or taken.changed or known != self.config:
             marks["generation"] = str(generation)
             marks["changed"] = str(latest)
-            marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, touched)
+            # Selections and archive documents count with what left any feed: all are asked for again.
+            reached = None if taken.raised else touched
+            marks["touched"] = editions.encode_touched(self.stored.get("touched", "{}"), generation, reached)
         report = self._report(connection, found, taken, len(changed), len(taken.held))
         # What the operator has accepted does not count against later removals.
         recently = [] if accepted else [*recently, *([(self.now, taken.lost)] if taken.lost else [])]

@@ -142,6 +142,7 @@ class IngestResult:
     """What a rescan did to the catalog. `touched` are the keys of the terms that any changed article has or had.
 
     `held` are the files that are gone while their articles stay; `lost` articles were removed because their files are gone.
+    `raised`: what articles that left were dated is newer than before (`queries.former_updates`), which selections count with.
     """
 
     counts: Counts
@@ -149,6 +150,7 @@ class IngestResult:
     changed: bool
     held: frozenset[str] = frozenset()
     lost: int = 0
+    raised: bool = False
 
 
 @contextlib.contextmanager
@@ -215,7 +217,7 @@ def apply_changes(
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
     changed = ingest.counts != Counts() or options.former is not None or pages.page_marks(connection) != before
-    return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held, ingest.lost)
+    return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held, ingest.lost, ingest.raised)
 
 
 def folders_of(path: str) -> Iterator[str]:
@@ -308,6 +310,7 @@ class Ingest:
         self._changed_aliases: list[terms.Place] = []
         self._respelled: dict[int, tuple[str, Spelled]] = {}
         self._former: dict[str, int] = {}
+        self.raised = False
         self._next_key = (connection.execute(sa.select(sa.func.max(articles.c.key))).scalar() or 0) + 1
 
     def put(self, batch: Sequence[ParsedFile]) -> None:
@@ -507,6 +510,7 @@ class Ingest:
         known = queries.former_updates(self.connection)
         raised = {month: updated for month, updated in self._former.items() if updated > known.get(month, 0)}
         if raised:
+            self.raised = True
             self.connection.execute(sa.delete(state).where(state.c.name == queries.FORMER_UPDATES))
             row = {"name": queries.FORMER_UPDATES, "value": json.dumps(known | raised)}
             self.connection.execute(sa.insert(state), [row])

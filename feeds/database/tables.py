@@ -76,7 +76,7 @@ articles = _table(
     Index("ix_articles_permalink", "permalink"),
     Index("ix_articles_available", "available"),
     Index("ix_articles_arrival", "arrival"),
-    Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED, postgresql_where=_TRANSLATED),
+    Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED),
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.

@@ -276,7 +276,7 @@ def _original(site: GeneratorSite, header: Header, names: tuple[str, ...]) -> st
         for text in leaves(value)[:10] or [text_of(_reference(value))]:
             linked = re.search(r"\]\(<?([^\s()<>]+)", text) or re.fullmatch(r"\s*<([^\s<>]+)>\s*", text)
             address = urls.absolute_url(linked[1] if linked else markdown.one_line(text), "")
-            if address and not (site.base_url and f"{address}/".startswith(f"{site.base_url}/")):
+            if 0 < len(address) <= urls.MAX_ADDRESS and not (site.base_url and f"{address}/".startswith(f"{site.base_url}/")):
                 return address
     return ""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder
 
@@ -122,7 +122,11 @@ ARTICLE = st.fixed_dictionaries(
 STEP = st.tuples(st.integers(1, 7), st.one_of(st.none(), ARTICLE), st.sets(st.sampled_from(ADDRESSES)))
 
 
+LEFT = {"/select.atom?all-tag=AI&all-tag=Linux&translator=wxy"}
+
+
 @settings(max_examples=some(8, least=3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(steps=[(6, {"tags": ["AI"], "translator": "geekpi"}, LEFT), (1, None, set()), (1, None, LEFT)])
 @given(steps=st.lists(STEP, min_size=1, max_size=5))
 def test_a_worker_that_keeps_what_it_can_answers_as_one_that_keeps_nothing(
     new_site: Callable[..., Any], steps: list[Any]

@@ -21,10 +21,7 @@ def upgrade() -> None:
     op.create_index("ix_files_due", "files", ["due"])
     op.add_column("articles", sa.Column("language", Text, nullable=False, server_default=""))
     op.add_column("articles", sa.Column("translation", Text, nullable=False, server_default=""))
-    translated = sa.text("translation <> ''")
-    op.create_index(
-        "ix_articles_translation", "articles", ["translation"], sqlite_where=translated, postgresql_where=translated
-    )
+    op.create_index("ix_articles_translation", "articles", ["translation"], sqlite_where=sa.text("translation <> ''"))
     op.create_table(
         "pages",
         sa.Column("path", Text, primary_key=True),
