@@ -24,7 +24,6 @@ from feeds.store.verdict import judge
 
 from ..examples import some
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 ZONE = "Asia/Shanghai"
 PATHS = {
     "jekyll": "_posts/2024-05-06-hello-there.md",
@@ -547,11 +546,7 @@ NAMES_OF = {"tags": "tag", "categories": "category", "authors": "author", "trans
 
 @pytest.fixture(scope="session")
 def imitations() -> Path:
-    folder = Path(__file__).parent / "cases"
-    folder = folder if folder.is_dir() else CHECKOUT.parent / "shared" / "cases" / "stores"
-    if not folder.is_dir():
-        pytest.skip("no imitations of stores beside the checkout")
-    return folder
+    return Path(__file__).parent / "cases"
 
 
 def says(fields: Fields, name: str) -> Any:

@@ -15,9 +15,8 @@ from feeds.store.kinds import COMMON_RULES, KINDS, ContentRoot, Defaults, Genera
 from feeds.store.places import bundle_folders, matches, place_of
 from tests.examples import some
 
-HERE = Path(__file__).resolve()
 #: Imitations of stores with what is expected of each file.
-CASES = next((path for path in (HERE.parent / "cases", HERE.parents[2].parent / "shared/cases/stores") if path.is_dir()), None)
+CASES = Path(__file__).resolve().parent / "cases"
 #: Reasons that a path cannot give: they stand in headers, or are a matter of time.
 BY_HEADER = {
     *("draft", "future", "expired", "unlisted", "published: false", "publish: false", "permalink: false", "hidden"),
@@ -30,9 +29,8 @@ BY_HEADER = {
 OF_HEADER = {"content/tools/hammer-fr.md"}
 
 
-@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()) if CASES else ())
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
 def test_the_paths_of_an_imitation_have_the_state_and_the_reason_that_are_expected(case: str) -> None:
-    assert CASES is not None
     expected = json.loads((CASES / case / "expected.json").read_text("utf-8"))
     site = find_site(str(CASES / case))
     assert expected["kind"] in (site.kind, "auto") and not site.faults
