@@ -58,12 +58,15 @@ def text_of(value: Any) -> str:
 
 
 def archive_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what the archive takes of a header: no mappings, and lists of texts where they name people or topics."""
+    """Return what the archive takes of a header: no mappings, and lists of texts where they name people or topics.
+
+    What may withhold an article counts in any form.
+    """
     found = dict(fields)
     for key, value in fields.items():
         if isinstance(value, list) and key.lower() in _LISTS:
             found[key] = [one for one in value if isinstance(one, str)]
-        elif isinstance(value, list | dict):
+        elif isinstance(value, list | dict) and squash(key) not in FLAGS:
             del found[key]
     return found
 
