@@ -45,7 +45,7 @@ from .tokens import Tokens, new_secret
 class Findings:
     """What `check` has found. Problems of the kind "hint" only advise. `ignored`: names in the store that are passed over.
 
-    `portrait` and `site` are None where the store or the configuration cannot be read.
+    Without a readable store and configuration, `portrait` and `site` are None.
     """
 
     problems: tuple[Problem, ...]

@@ -338,7 +338,7 @@ def _find(work: Work, opening: str, closing: str, end_of: Callable[[str], str]) 
 
 
 def _pairs(found: list[_Found]) -> dict[int, int]:
-    """Return for each opening tag the number of its closing one; those that are never closed are none."""
+    """Return opening tag -> closing tag, by their numbers; tags that are never closed are left out."""
     pairs: dict[int, int] = {}
     stack: list[int] = []
     open_ones: Counter[str] = Counter()
