@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.store.generators.find import find_site
-from feeds.store.kinds import ContentRoot, Defaults, GeneratorSite, StoreOptions
+from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, StoreOptions
 from feeds.store.places import place_of
 from tests.examples import some
 
@@ -359,6 +359,15 @@ def test_what_the_operator_says_stands_over_the_configuration(tree: Tree) -> Non
         "ignored",
     ]
     assert place_of(site, "posts/ja/a.md").language == "ja"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("", ""), ("config.toml", 'base_url = "https://example.org"'), ("pelicanconf.py", "")]
+)
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_is_dated_in_the_future_waits_where_nobody_says_otherwise(tree: Tree, kind: str, name: str, text: str) -> None:
+    site = find_site(tree({"a.md": "", **({name: text} if name else {})}), StoreOptions(kind=kind))
+    assert site.future is None
 
 
 def test_the_address_that_nobody_says_is_missing(tree: Tree) -> None:

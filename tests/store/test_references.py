@@ -78,6 +78,13 @@ def resolved(kind: str, path: str, address: str, reference: str, **site: Any) ->
         ("obsidian", "Garden/Seeds.md", "/seeds", "!plan%20b.png", ("file", "Garden/plan b.png")),
         ("plain", "2024/one.md", "", "!img/a.png", ("file", "2024/img/a.png")),
         ("hugo", "content/posts/x.md", "", "!a.png", ("file", "content/posts/a.png")),
+        # What leads above the root of a host stays at the root.
+        ("hugo", "content/x.md", "/x/", "../../../a", ("site", "/a")),
+        ("hugo", "content/x.md", "https://example.org/x/", "../../../a", ("site", "/a")),
+        ("jekyll", "_posts/2024-01-01-x.md", "/x/", "!../../../../a.png", ("site", "/a.png")),
+        ("docusaurus", "blog/b/index.mdx", "/blog/b", "/../../a", ("site", "/a")),
+        ("hugo", "content/x.md", "/x/", "/%2Fcdn.example/a.png", ("site", "/cdn.example/a.png")),
+        ("hugo", "content/x.md", "/x/", "%2F%2Fcdn.example/a.png", ("site", "/cdn.example/a.png")),
         # What names a host or a part of the page stays.
         ("hugo", "content/x.md", "/x/", "https://example.com/a.md", ("absolute", "https://example.com/a.md")),
         ("hugo", "content/x.md", "/x/", "//cdn.example/a.png", ("absolute", "//cdn.example/a.png")),
@@ -101,7 +108,25 @@ def test_files_beside_a_store_inside_its_generator_are_reached_by_their_way() ->
 
 
 _PARTS = st.sampled_from(
-    ["..", "a", "b.md", "x.png", "{static}", "@site/", "~/", "%2e%2e", "", "#", "?", "://", "\0", "中", "\ud800"]
+    [
+        "..",
+        "../../../..",
+        "%2f",
+        "a",
+        "b.md",
+        "x.png",
+        "{static}",
+        "@site/",
+        "~/",
+        "%2e%2e",
+        "",
+        "#",
+        "?",
+        "://",
+        "\0",
+        "中",
+        "\ud800",
+    ]
 )
 
 

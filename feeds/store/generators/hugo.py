@@ -207,7 +207,7 @@ def _as_zola(site: GeneratorSite) -> GeneratorSite:
     )
     permalinks = (("", "/:sections/:name/"),)
     options = (*(one for one in site.options if one[0] != "main_sections"), ("top_level", "true"))
-    return replace(site, fields=fields, permalinks=permalinks, name_dates=(_FILENAME_DATE,), future=True, options=options)
+    return replace(site, fields=fields, permalinks=permalinks, name_dates=(_FILENAME_DATE,), options=options)
 
 
 _MAX_FOLDERS, _MAX_SECTIONS, _MAX_HEADER = 200, 60, 64 * 1024

@@ -27,7 +27,7 @@ def read_pelican(root: str) -> GeneratorSite:
     usual = "content" if files.is_folder("content") else ""  # the folder that its makefile names
     content = below("", text_of(known.get("PATH", usual)))
     base = site_base(known.get("SITEURL"))
-    future = known.get("WITH_FUTURE_DATES", True)
+    future = known.get("WITH_FUTURE_DATES")
     zone = text_of(known.get("TIMEZONE", "UTC"))
     return GeneratorSite(
         "pelican",

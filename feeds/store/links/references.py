@@ -111,17 +111,17 @@ def _base(site: GeneratorSite) -> str:
 def _based(site: GeneratorSite, path: str, prepend: bool) -> str:
     base = _base(site)
     inside = not prepend or path == base or path.startswith(f"{base}/")
-    return encode_path(
-        posixpath.normpath(path if inside else base + path) + ("/" if path.endswith("/") and path != "/" else "")
-    )
+    full = posixpath.normpath(path if inside else base + path).lstrip("/")
+    return encode_path(f"/{full}/" if path.endswith("/") and full else f"/{full}")
 
 
 def _joined(site: GeneratorSite, address: str, path: str) -> str:
-    """Return a path that is relative to an article's address."""
-    if not address.startswith("/"):
+    """Return a path that is relative to an article's address; above the root of a host there is nothing, as in browsers."""
+    if address.startswith("/"):
+        address = _base(site) + address
+    else:
         address = "/" + address.partition("://")[2].partition("/")[2]
-        return urljoin(address, encode_path(path).removeprefix("/"))
-    return urljoin(_base(site) + address, "./" + encode_path(path).removeprefix("/"))
+    return "/" + urljoin(address, "./" + encode_path(path).removeprefix("/")).lstrip("/")
 
 
 def _without_asset_folder(site: GeneratorSite, kind: StoreKind, place: Place, path: str) -> str:
