@@ -1,7 +1,7 @@
 """How much is tried: all examples of a property, every real article, installations; or, where somebody waits, some of it.
 
-FEEDS_TEST_EXAMPLES=full tries all; .ci/run sets it. Examples are other ones in every run, so that many quick runs see as much
-as a full one; a failure prints the seed that repeats it.
+FEEDS_TEST_EXAMPLES=full tries all, and the same ones each time; .ci/run sets it. Without it examples are other ones in every
+run, so that many quick runs see more than a full one; a failure prints the seed that repeats it.
 """
 
 from __future__ import annotations
