@@ -374,7 +374,7 @@ def _names(
     """Return the names of one facet: of its first field that says something, and of what the kind takes besides."""
     shape = kind.shapes.get(facet, FACETS[facet].style)
     name, value = next(header.all(*wanted[facet]), ("", None))
-    known = dict(site.authors) if facet == "author" and site.authors else _NOTHING
+    known = dict(site.authors if facet == "author" else site.tags if facet == "tag" else ()) or _NOTHING
     found = read_names(value, shape, name, known) if value else ()
     more: Iterable[str] = ()
     if facet == "category" and kind.name in ("jekyll", "pelican"):

@@ -116,6 +116,7 @@ class GeneratorSite:
     date_fields: tuple[str, ...] = ()  # Hugo's [frontmatter].date
     defaults: tuple[Defaults, ...] = ()
     authors: tuple[tuple[str, str], ...] = ()  # key -> name of an authors file
+    tags: tuple[tuple[str, str], ...] = ()  # key -> label of a tags file
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     rules: tuple[PathRule, ...] = ()  # tried before the kind's own
@@ -357,10 +358,11 @@ _ROWS = (
         outside="outside the collections",
         articles=_BLOG_FOLDERS,
         otherwise="dated",
+        dates=(_DATED,),
     ),
     StoreKind(
         "eleventy",
-        suffixes=(".md", ".markdown", ".html"),
+        suffixes=(".md", ".html"),
         headers=("yaml", "json", "toml", "none"),
         fields=_fields(address=("permalink",)),
         shapes={"tag": "one"},

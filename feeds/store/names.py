@@ -37,8 +37,8 @@ Shape = Callable[[Any, bool], Iterable[str]]
 def read_names(value: Any, shape: str, field: str, known: Mapping[str, str] = {}) -> tuple[str, ...]:
     """Return the names in a value, each once (by folded spelling), at most MAX_TERMS.
 
-    `shape` is a key of SHAPES; `field` is the name of the field; `known` are keys of an authors file and the names that they
-    stand for.
+    `shape` is a key of SHAPES; `field` is the name of the field; `known` are keys of a file of authors or tags and the
+    names that they stand for.
 
     >>> read_names(["甲、乙", {"name": "Bo Chen"}], "people", "translators")
     ('甲', '乙', 'Bo Chen')

@@ -16,7 +16,10 @@ from .kinds import COMMON_RULES, KINDS, ContentRoot, GeneratorSite, PathRule, Pl
 
 _NOTHING: frozenset[str] = frozenset()
 #: Texts that some generator reads and no kind here does: the reason names their suffix.
-_OTHER_TEXTS = (".org", ".rst", ".adoc", ".asciidoc", ".textile", ".txt", ".mdx", ".mkd", ".html", ".njk", ".ipynb", ".rmd")
+_OTHER_TEXTS = (
+    *(".markdown", ".org", ".rst", ".adoc", ".asciidoc", ".textile", ".txt", ".mdx", ".mkd", ".html", ".njk", ".ipynb"),
+    ".rmd",
+)
 #: In templates and layouts; a page of this kind has source that means nothing without its generator.
 _MARKUP = (".html", ".htm")
 _README = re.compile(r"README(?:[._ -].*)?|(?i:readme)(?:[._-][A-Za-z]{2}(?:[-_][A-Za-z]{2,4})?)?")
@@ -196,6 +199,8 @@ def _inner_state(site: GeneratorSite, kind: StoreKind, file: _File, bundles: Col
             return "page", "another collection", ""
     if kind.tagged and _has_folder_tags(site, file.full):
         return "article", "", ""
+    if kind.tagged and not file.root.collection and any(one.collection for one in site.roots):
+        return "page", kind.undated_reason, ""
     if kind.otherwise == "page":
         return "page", "page", ""
     needs_date = kind.otherwise == "dated" and site.option("undated") != "article"

@@ -392,6 +392,11 @@ def test_authors_are_texts_lists_objects_or_keys(kind: str, header: str, names: 
     assert read(kind, header, authors=(("gus", "Gus Hale"),)).names["author"] == names
 
 
+def test_tags_are_keys_of_a_file_with_their_labels() -> None:
+    fields = read("docusaurus", "tags: [rain, snow]", tags=(("rain", "Days of rain"),))
+    assert fields.names["tag"] == ("Days of rain", "snow")
+
+
 @pytest.mark.parametrize(
     ("facet", "field"),
     [

@@ -95,6 +95,17 @@ def test_docusaurus_has_blogs_by_plugin_and_language(read: Read) -> None:
     assert site.missing == () and site.sources[0] == "docusaurus.config.ts" and "data/site.ts" in site.sources
 
 
+def test_docusaurus_has_the_labels_of_tags_in_a_file(read: Read) -> None:
+    site = read(
+        "docusaurus",
+        {
+            "docusaurus.config.js": "module.exports = {presets: [['classic', {blog: {}}]]}",
+            "blog/tags.yml": "rain:\n  label: Days of rain\nsnow: {permalink: /white}\n",
+        },
+    )
+    assert site.tags == (("rain", "Days of rain"),)
+
+
 def test_docusaurus_without_a_blog_has_none_and_one_rewritten_plugin_counts_as_it_ends(read: Read) -> None:
     config = "module.exports = {presets: [['classic', {blog: false}]], plugins: [['./src/plugin-content-blog', {path: 'b'}]]}"
     assert places(read("docusaurus", {"docusaurus.config.js": config})) == {
@@ -155,6 +166,19 @@ def test_astro_of_old_has_folders_of_content_and_articles_among_its_pages(read: 
         "src/pages/blog": ("article", "", "blog"),
     }
     assert site.missing == ("store.site",) and "/src/content/posts/**/_*" in site.exclude
+
+
+def test_ids_that_code_of_astro_makes_are_named_as_missing(read: Read) -> None:
+    site = read(
+        "astro",
+        {
+            "astro.config.mjs": "export default defineConfig({site: 'https://example.org'})",
+            "src/content.config.ts": """const blog = defineCollection({loader: glob({pattern: '**/*.md', base: './entries',
+                generateId: ({entry}) => entry.slice(11)})}); export const collections = {blog}""",
+            "src/pages/[...slug].astro": "---\ngetCollection('blog')\n---\n",
+        },
+    )
+    assert site.missing == ("store.permalink",) and ContentRoot("entries", collection="blog", pattern="**/*.md") in site.roots
 
 
 def test_the_texts_of_starlight_stand_at_the_root_of_the_site(read: Read) -> None:
@@ -236,6 +260,25 @@ def test_eleventy_has_collections_and_inherits_by_folder(read: Read) -> None:
     assert site.missing == ("store.permalink",)
 
 
+def test_what_the_layout_of_a_folder_of_eleventy_says_counts_for_its_files(read: Read) -> None:
+    site = read(
+        "eleventy",
+        {
+            ".eleventy.js": """module.exports = (config) => {
+                config.addLayoutAlias('entry', 'layouts/entry.njk'); return {dir: {input: 'src'}} }""",
+            "src/_includes/layouts/entry.njk": "---\nlayout: layouts/base\ntags: posts\npermalink: /{{ title }}/\n---\n",
+            "src/_includes/layouts/base.njk": "---\nlang: en\n---\n{{ content }}",
+            "src/walks/walks.json": '{"layout": "entry", "author": "Ann"}',
+            "src/walks/rain.md": "",
+            "src/_includes/layouts/broken.njk": "---\na: [\n---\n",
+            "src/rest/rest.json": '{"layout": "layouts/broken.njk"}',
+        },
+    )
+    of_walks = next(dict(one.values) for one in site.defaults if one.scope == "src/walks")
+    assert of_walks == {"layout": "entry", "lang": "en", "tags": "posts", "permalink": "/{{ title }}/", "author": "Ann"}
+    assert ContentRoot("src/walks", prefix="walks", collection="posts") in site.roots and not site.faults
+
+
 def test_eleventy_of_old_returns_its_configuration(read: Read) -> None:
     config = "module.exports = c => { c.setUseGitIgnore(false); return {dir: {input: './src/', output: 'www'}} }"
     files = {".eleventy.js": config, ".gitignore": "src", "src/_data/site.json": '{"url": "http://localhost:8080"}'}
@@ -268,6 +311,12 @@ def test_vuepress_has_languages_and_the_address_of_its_plugins(read: Read) -> No
         ("withheld", ("secret",), ()),
         ("withheld", ("posts",), ("one.*",)),
     ]
+
+
+def test_a_type_may_stand_before_a_configuration(read: Read) -> None:
+    config = "export default <UserConfig<Map<string, Theme>>>defineUserConfig({base: '/b/', theme: t({hostname: 'https://example.org'})})"
+    site = read("vuepress", {".vuepress/config.ts": config})
+    assert site.base_url == "https://example.org/b" and site.option("slugs") == "vuepress"
 
 
 def test_vuepress_of_old_has_blogs_of_a_plugin(read: Read) -> None:

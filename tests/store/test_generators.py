@@ -56,6 +56,9 @@ KINDS_BY_FILES = [
     ("hexo", {"_config.yml": "", "source/_posts/a.md": ""}, "_config.yml beside source/_posts is in the folder"),
     ("hexo", {"_config.yml": "", "package.json": '{"dependencies": {"hexo": "7"}}'}, ""),
     ("obsidian", {".obsidian/app.json": "{}", "a.md": ""}, ".obsidian is in the folder"),
+    ("obsidian", {"quartz.config.ts": "", "content/a.md": ""}, "quartz.config.ts is in the folder"),
+    # Notes that are written in Obsidian, and published by a generator.
+    ("vitepress", {".obsidian/app.json": "{}", "docs/.vitepress/config.ts": "", "docs/a.md": ""}, ".vitepress is in docs"),
     ("archive", {"2020/a.md": ARCHIVE, "2020/b.md": ARCHIVE, "lctt/c.md": LCTT}, ""),
     ("lctt", {"published/a.md": LCTT, "published/b.md": LCTT}, ""),
     ("lctt", {"TODO/a.md": CREDITS, "integrals.md": "# B", "README.md": "# C"}, ""),
@@ -434,6 +437,64 @@ def test_a_theme_that_dates_texts_by_their_commits_makes_articles_of_all_of_them
     assert (place_of(site, "guide/oars.md").state, place_of(site, "guide/oars.md").undated) == ("article", "")
     other = replace(site, options=())  # another theme
     assert place_of(other, "guide/oars.md").undated == "undated page"
+
+
+QUARTZ = """
+import * as Plugin from "./quartz/plugins"
+const config: QuartzConfig = {
+  configuration: {
+    baseUrl: "garden.example.org/notes",
+    locale: "en-GB",
+    ignorePatterns: ["private", "Sheds/**/tools.md", ".obsidian"],
+    defaultDateType: "published",
+  },
+  plugins: { filters: [Plugin.RemoveDrafts(), Plugin.ExplicitPublish()] },
+}
+export default config
+"""
+
+
+def test_quartz_makes_a_site_of_the_notes_in_its_folder_of_content(tree: Tree) -> None:
+    vault = {"content/.obsidian/templates.json": '{"folder": "Forms"}', "content/Beds/Peas & beans.md": "# A"}
+    folder = tree({"quartz.config.ts": QUARTZ, **vault})
+    site = find_site(folder)
+    assert (site.base_url, site.language, site.timezone) == ("https://garden.example.org/notes", "en-GB", "UTC")
+    assert site.roots == (ContentRoot("content"),) and site.static == ("content",) and not site.missing
+    states = {
+        path: (place.state, place.reason)
+        for path in ("content/a.md", "content/private/b.md", "content/Sheds/x/tools.md", "content/Forms/day.md", "docs/c.md")
+        if (place := place_of(site, path))
+    }
+    assert states == {
+        "content/a.md": ("article", ""),
+        "content/private/b.md": ("ignored", "excluded"),
+        "content/Sheds/x/tools.md": ("ignored", "excluded"),
+        "content/Forms/day.md": ("ignored", "template"),
+        "docs/c.md": ("ignored", "outside content"),
+    }
+    assert site.defaults == (Defaults("", "", (("publish", "false"),)),)  # nothing that does not ask for it
+    assert dict(site.fields)["date"][0] == "published"
+    assert find_site(f"{folder}/content").root == folder
+
+
+def test_quartz_says_the_same_in_yaml(tree: Tree) -> None:
+    text = "configuration: {baseUrl: garden.example.org}\nplugins:\n- {source: 'github:q/explicit-publish', enabled: %s}\n"
+    site = find_site(tree({"quartz.config.yaml": text % "true", "content/a.md": ""}))
+    assert site.base_url == "https://garden.example.org" and site.defaults
+    assert not find_site(tree({"quartz.config.yaml": text % "false"})).defaults
+
+
+def test_a_vault_of_a_digital_garden_publishes_what_asks_for_it(tree: Tree) -> None:
+    site = find_site(tree({".obsidian/plugins/digitalgarden/main.js": "", "a.md": ""}))
+    assert site.defaults == (Defaults("", "", (("dg-publish", "false"),)),)
+
+
+def test_what_the_operator_says_of_addresses_stands_over_what_folders_say(tree: Tree) -> None:
+    data = '{"tags": ["posts"], "permalink": "/{{ page.date | ownFilter }}/"}'
+    folder = tree({".eleventy.js": "module.exports = {}", "posts/posts.json": data, "posts/a.md": ""})
+    assert ("permalink", "/{{ page.date | ownFilter }}/") in find_site(folder).defaults[0].values
+    site = find_site(folder, StoreOptions(permalink="/:year/:slug/"))
+    assert site.defaults[0].values == (("tags", "posts"),) and site.permalinks == (("", "/:year/:slug/"),)
 
 
 def test_folders_of_eleventy_that_begin_with_an_underscore_are_content_and_have_data(tree: Tree) -> None:

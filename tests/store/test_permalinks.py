@@ -243,6 +243,7 @@ def test_astro(path: str, site: dict[str, Any], fields: dict[str, Any], address:
     [
         ("content/blog/2024-02-03-Named.md", {}, "/blog/2024-02-03-Named/"),
         ("content/blog/folded/folded.md", {}, "/blog/folded/"),
+        ("content/index.md", {}, "/"),
         ("content/blog/x.md", {"address": "/kept/{{ page.fileSlug }}/"}, "/kept/x/"),
         ("content/blog/2024-02-03-x.md", {"address": "/{{ page.fileSlug }}/index.html"}, "/x/"),
         ("content/blog/x.md", {"address": "{{ page.filePathStem }}.html"}, "/blog/x.html"),
@@ -257,6 +258,13 @@ def test_eleventy(path: str, fields: dict[str, Any], address: str) -> None:
     assert found("eleventy", path, root=ContentRoot("content"), **fields) == Address(address)
 
 
+def test_notes_of_quartz_have_hyphens_in_their_addresses() -> None:
+    site = {"permalinks": (("", "/:path"),), "options": (("slugs", "quartz"),)}
+    root = ContentRoot("content")
+    assert found("obsidian", "content/Beds/Peas & beans?.md", site, root=root) == Address("/Beds/Peas--and--beans")
+    assert found("obsidian", "content/A b.md", site | {"options": ()}, root=root) == Address("/A%20b")
+
+
 def test_eleventy_code_in_a_permalink_is_named_and_not_run() -> None:
     one = found("eleventy", "content/x.md", root=ContentRoot("content"), address="/{{ title | mine }}/")
     assert one == Address("", ("the filter mine",))
@@ -268,6 +276,8 @@ def test_eleventy_code_in_a_permalink_is_named_and_not_run() -> None:
         ("vuepress", "docs/posts/2024-01-05-snow.md", {}, {}, "/posts/2024-01-05-snow.html"),
         ("vuepress", "docs/en/posts/README.md", {}, {}, "/en/posts/"),
         ("vuepress", "docs/README.md", {}, {}, "/"),
+        ("vuepress", "docs/posts/C++.md", {}, {}, "/posts/C++.html"),
+        ("vuepress", "docs/posts/C++.md", {"slugs": "vuepress"}, {}, "/posts/C__.html"),
         ("vuepress", "docs/posts/rain.md", {}, {"address": "/kept/rain.html"}, "/kept/rain.html"),
         ("vuepress", "docs/posts/rain.md", {}, {"address": "/:year/:month/:day/:slug.html"}, "/2024/03/01/rain.html"),
         ("vitepress", "docs/posts/a.md", {}, {}, "/posts/a.html"),

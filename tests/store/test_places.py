@@ -217,6 +217,14 @@ def test_a_file_is_of_the_collection_that_is_written_in_its_folder_data() -> Non
     assert place_of(site, "about.md").undated == "page"
 
 
+def test_what_is_in_no_collection_is_a_page_even_with_a_date() -> None:
+    roots = (ContentRoot("src"), ContentRoot("src/posts", prefix="posts", collection="posts"))
+    defaults = (Defaults("src/posts", "", (("tags", "posts"),)), Defaults("src/links", "", (("tags", "links"),)))
+    site = GeneratorSite("eleventy", roots=roots, defaults=defaults)
+    paths = ("posts/a.md", "links/2024-01-02-b.md", "about/2024-01-02-c.md")
+    assert [place_of(site, f"src/{path}").state for path in paths] == ["article", "article", "page"]
+
+
 def test_sections_besides_the_main_ones_are_pages() -> None:
     site = GeneratorSite("hugo", options=(("main_sections", "posts,notes"),))
     assert [place_of(site, path).state for path in ("posts/a.md", "notes/a.md", "docs/a.md")] == ["article", "article", "page"]

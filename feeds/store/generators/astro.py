@@ -28,6 +28,7 @@ class _Collection:
     name: str
     folder: str
     patterns: tuple[str, ...] = ()
+    named: bool = False  # code makes the ids of its entries
 
 
 def read_astro(root: str) -> GeneratorSite:
@@ -64,16 +65,17 @@ def read_astro(root: str) -> GeneratorSite:
         defaults=(Defaults("", "", (("author", author),)),) if author else (),
         exclude=tuple(_excluded(collections)),
         static=(below("", text_of(lookup(config, "publicDir")) or "public"),),
-        missing=tuple(_missing(config, base, roots, routes)),
+        missing=tuple(_missing(config, base, [one for one in collections if one.named or not routes])),
         sources=tuple(files.sources),
         faults=tuple(files.faults),
     )
 
 
-def _missing(config: Value, base: str, roots: list[ContentRoot], routes: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+def _missing(config: Value, base: str, hidden: list[_Collection]) -> Iterator[str]:
+    """Yield the keys of site.yaml that code hides; `hidden` are the collections whose addresses it makes."""
     if not base and not isinstance(lookup(config, "site"), str):
         yield "store.site"
-    if roots and not routes:
+    if hidden:
         yield "store.permalink"
 
 
@@ -155,7 +157,8 @@ def _loaded(name: str, loader: Value) -> _Collection | None:
         fixed = re.match(r"^(?:[^*?\[\]{}!]*/)?", patterns[0].removeprefix("./"))
         folder = below("", fixed[0] if fixed else "")
         patterns = tuple(one.removeprefix("./").removeprefix(f"{folder}/") for one in patterns)
-    return _Collection(name, folder, patterns) if folder or patterns else None
+    named = lookup(loader.arguments[0], "generateId") is not None
+    return _Collection(name, folder, patterns, named) if folder or patterns else None
 
 
 def _excluded(collections: list[_Collection]) -> Iterator[str]:

@@ -56,7 +56,8 @@ def read_docusaurus(root: str) -> GeneratorSite:
         languages=languages,
         roots=roots,
         trailing_slash=slash if isinstance(slash, bool) else None,
-        authors=tuple(_authors(files, contents, roots).items()),
+        authors=tuple(_named_in(files, contents, roots, ("authorsMapPath", "authors.yml"), "name").items()),
+        tags=tuple(_named_in(files, contents, roots, ("tags", "tags.yml"), "label").items()),
         include=(),
         exclude=tuple(_excluded(contents)),
         options=titled(config),
@@ -128,21 +129,25 @@ def _roots(
     yield ContentRoot("src/pages", "page")
 
 
-def _authors(files: CodeFiles, contents: list[_Content], roots: tuple[ContentRoot, ...]) -> dict[str, str]:
-    """Return names by key from the authors files of the blogs, in the default language where they have it."""
+def _named_in(
+    files: CodeFiles, contents: list[_Content], roots: tuple[ContentRoot, ...], option: tuple[str, str], shown: str
+) -> dict[str, str]:
+    """Return names by key from a file of the blogs, in the default language where they have it.
+
+    `option` is the one that names the file, with its usual name; `shown` is the key of the name in an entry.
+    """
     found: dict[str, str] = {}
     for one in (one for one in contents if one.name == "blog"):
-        name = text_of(lookup(one.options, "authorsMapPath")) or "authors.yml"
+        name = text_of(lookup(one.options, option[0])) or option[1]
         folders = [root.path for root in roots if root.collection == one.id and root.role == "article"]
         for folder in folders:
             path = below(folder, name)
             if not files.is_file(path):
                 continue
-            authors = files.value(path)
-            for key, author in list(authors.items())[:5000] if isinstance(authors, dict) else ():
-                shown = text_of(author) or text_of(lookup(author, "name"))
-                if shown:
-                    found.setdefault(key, shown)
+            entries = files.value(path)
+            for key, entry in list(entries.items())[:5000] if isinstance(entries, dict) else ():
+                if text := text_of(entry) or text_of(lookup(entry, shown)):
+                    found.setdefault(key, text)
     return found
 
 

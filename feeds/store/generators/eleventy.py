@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from ..frontmatter import BadFrontMatter, parse_yaml
 from ..kinds import ContentRoot, Defaults, GeneratorSite
 from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
 from .javascript.expressions import Function, Module, result_of
@@ -16,6 +18,7 @@ _BLOGS = ("blog", "post", "posts", "article", "articles", "news", "writing", "jo
 _DATA = ("site", "metadata", "meta", "config", "settings", "global")
 _DATA_SUFFIXES = (".json", *CODE_SUFFIXES, ".yaml", ".yml")
 _OF_FOLDER = re.compile(r"^(.+?)(?:\.11tydata)?\.json$|^(.+)\.11tydata\.[cm]?js$")
+_HEADER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|$)", re.DOTALL)
 _MAX_GLOBS = 50
 
 
@@ -32,7 +35,8 @@ def read_eleventy(root: str) -> GeneratorSite:
         below(source, text_of(lookup(names, name)) or usual) for name, usual in (("includes", "_includes"), ("layouts", ""))
     ]
     called = list(_calls(module))
-    defaults = list(_folder_data(files, source))
+    layouts = _Layouts(files, inner, called)
+    defaults = list(_folder_data(files, source, layouts))
     roots = [ContentRoot(source), *_collections(source, defaults, called)]
     url, language, author = _site_data(files, data, called)
     prefix = text_of(lookup(config, "pathPrefix"))
@@ -135,7 +139,30 @@ def _ignored(files: CodeFiles, source: str, called: list[tuple[str, str, tuple[V
 # -- data ----------------------------------------------------------------------------
 
 
-def _folder_data(files: CodeFiles, source: str) -> Iterator[Defaults]:
+@dataclass(frozen=True, slots=True)
+class _Layouts:
+    """The layouts of a site: the folders that they are in, and the calls that give them other names."""
+
+    files: CodeFiles
+    folders: list[str]
+    called: list[tuple[str, str, tuple[Value, ...]]]
+
+    def data(self, name: str, depth: int = 3) -> dict[str, Value]:
+        """Return what the header of a layout, and those of its own layouts, give to files."""
+        aliases = {one[0]: one[1] for call, _, one in self.called if call == "addLayoutAlias" and len(one) == 2}
+        name = text_of(aliases.get(name)) or name
+        stems = [below(folder, name) for folder in self.folders if folder]
+        path = self.files.first(*stems, suffixes=("", ".njk", ".liquid", ".html")) if name and depth else ""
+        match = _HEADER.match(self.files.read(path) or "") if path else None
+        try:
+            own = dict(parse_yaml(match[1], first_line=2)) if match else {}
+        except BadFrontMatter:  # what is wrong in a layout is its generator's matter
+            own = {}
+        above = self.data(text_of(own.get("layout")), depth - 1) if own else {}
+        return {**above, **own}
+
+
+def _folder_data(files: CodeFiles, source: str, layouts: _Layouts) -> Iterator[Defaults]:
     """Yield what the data file of a folder (`blog/blog.json`) or of one file gives to the files: texts, and lists of them."""
     for path in files.walk(source):
         folder, _, name = path.rpartition("/")
@@ -147,6 +174,9 @@ def _folder_data(files: CodeFiles, source: str) -> Iterator[Defaults]:
         if re.search(r"(?:^|/)_(?!posts(?:/|$))", folder):  # data and includes
             continue
         value = files.value(path)
+        if isinstance(value, dict) and (layout := layouts.data(text_of(value.get("layout")))):
+            tags = [*texts_of(layout.get("tags")), *texts_of(value.get("tags"))]
+            value = {**layout, **value, **({"tags": list(tags)} if tags else {})}
         texts = tuple(_texts(value)) if isinstance(value, dict) else ()
         if texts:
             yield Defaults(folder if of_folder else f"{folder}/{stem}.*".lstrip("/"), "", texts)

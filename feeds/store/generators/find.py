@@ -17,7 +17,8 @@ from ..kinds import KINDS, Defaults, GeneratorSite, PathRule, SiteLanguage, Stor
 from .code import READERS as CODE_READERS
 from .configurations import list_names, read_text
 from .hugo import read_hugo
-from .jekyll_hexo import read_hexo, read_jekyll, read_obsidian
+from .jekyll_hexo import read_hexo, read_jekyll
+from .obsidian import read_obsidian
 from .site_values import clean_folder, language_tag, site_address
 
 #: A reader of what a generator says about the site in a folder.
@@ -45,7 +46,7 @@ REMEMBERED = "it has been one before; no generator's file says otherwise"
 def _find(folder: str, wanted: str, remembered: str) -> GeneratorSite:
     """Return the site of a wanted kind, or of the first that fits: in the folder, by a sample, in those above, or below."""
     here = _marker(folder, wanted)
-    if here and (here[0] != "obsidian" or wanted == "obsidian"):
+    if here and (here != _VAULT or wanted == "obsidian"):
         return _read(folder, folder, *here)
     if wanted == "auto" and remembered == "archive":  # no sample of it has to be read
         return _without_generator(folder, remembered, REMEMBERED)
@@ -59,13 +60,13 @@ def _find(folder: str, wanted: str, remembered: str) -> GeneratorSite:
     for above in _folders_above(folder):
         if found := _marker(above, wanted):
             site = _read(above, folder, *found)
-            if found[0] != "obsidian" and _holds(site):
+            if found != _VAULT and _holds(site):
                 return site
+    for below in _folders_below(folder):
+        if (found := _marker(f"{folder}/{below}", wanted)) and (found != _VAULT or not here):
+            return _read(f"{folder}/{below}", folder, *found)
     if here:
         return _read(folder, folder, *here)
-    for below in _folders_below(folder):
-        if found := _marker(f"{folder}/{below}", wanted):
-            return _read(f"{folder}/{below}", folder, *found)
     if wanted == "auto":
         return _without_generator(folder, "plain", "no generator's files are in the folder or above it")
     return _read(folder, folder, wanted, "site.yaml says so")
@@ -148,8 +149,11 @@ MARKS: tuple[tuple[str, Callable[[str, frozenset[str]], str]], ...] = (
     ("vitepress", _named(r"\.vitepress/")),
     ("vuepress", _named(r"\.vuepress/")),
     ("jekyll", _named(r"_posts/")),  # others have this folder, too
+    ("obsidian", _named(r"quartz\.config\.(?:[cm]?[jt]s|ya?ml)")),
     ("obsidian", _named(r"\.obsidian/")),
 )
+#: The mark of a vault, whose notes some other generator may publish.
+_VAULT = ("obsidian", ".obsidian is in the folder")
 #: How far above a store that is in no git checkout a generator is looked for, and how far at most.
 _LEVELS, _MAX_LEVELS = 2, 12
 #: Folders of a repository in which a site's generator may be.
@@ -390,8 +394,15 @@ def _with_options(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:
         exclude=(*site.exclude, *(_glob_below(below, one) for one in options.exclude)),
         fields=(*options.fields, *site.fields),
         missing=tuple(missing),
+        defaults=tuple(_without_addresses(site.defaults)) if options.permalink else site.defaults,
         **said,  # type: ignore[arg-type]
     )
+
+
+def _without_addresses(defaults: Iterable[Defaults]) -> Iterator[Defaults]:
+    """Yield what files inherit but addresses, where the operator says a pattern of them."""
+    for one in defaults:
+        yield replace(one, values=tuple((key, value) for key, value in one.values if key != "permalink"))
 
 
 def _said_languages(site: GeneratorSite, languages: Iterable[tuple[str, str]]) -> Iterator[SiteLanguage]:

@@ -1,4 +1,4 @@
-"""What Jekyll, Hexo and Obsidian say about a site in configuration files that are data; Hugo's are in `hugo_files`.
+"""What Jekyll and Hexo say about a site in configuration files that are data; Hugo's are in `hugo_files`.
 
 Each reader takes the absolute folder of the generator and returns a `GeneratorSite` whose paths are below it. It reads a few
 files of bounded size, and a file that cannot be read is a fault in words.
@@ -6,14 +6,13 @@ files of bounded size, and a file that cannot be read is a fault in words.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ..headers.source import Value
-from ..kinds import ContentRoot, Defaults, GeneratorSite, PathRule
-from .configurations import Configuration, as_flag, as_texts, first_file, flattened, member, read_file
+from ..kinds import ContentRoot, Defaults, GeneratorSite
+from .configurations import Configuration, as_flag, as_texts, first_file, flattened, member
 from .site_values import (
     author_default,
     author_names,
@@ -181,23 +180,3 @@ def _hexo_dates(new_post: str) -> Iterator[str]:
     if ":year" not in tokens or len(set(tokens)) < len(tokens) or not set(tokens) <= _NEW_POST.keys():
         return
     yield "^" + "".join(_NEW_POST.get(part) or re.escape(part) for part in re.split(r"(:\w+)", name)) + "$"
-
-
-# -- Obsidian ------------------------------------------------------------------------
-
-
-def read_obsidian(root: str) -> GeneratorSite:
-    """Return where the vault keeps its templates, as its settings say."""
-    folders, sources = [], []
-    for name, key in (
-        (".obsidian/templates.json", "folder"),
-        (".obsidian/plugins/templater-obsidian/data.json", "templates_folder"),
-        (".obsidian/daily-notes.json", "template"),
-    ):
-        read = read_file(os.path.join(root, name))
-        if isinstance(read, dict):
-            sources.append(name)
-            if folder := clean_folder(one_text(member(read, key))):
-                folders.append(folder)
-    rules = tuple(PathRule("ignored", "template", paths=(f"/{folder}", f"/{folder}.md"), within="site") for folder in folders)
-    return GeneratorSite(kind="obsidian", root=root, rules=rules, sources=tuple(sources))

@@ -33,7 +33,11 @@ def read_vuepress(root: str) -> GeneratorSite:
         defaults=tuple(_author(mappings_in(author))),
         exclude=(*site.exclude, *(glob[1:] for glob in globs if glob.startswith("!"))),
         rules=tuple(_encrypted(config)),
-        options=(*titled(config), *((("undated", "article"),) if _dates_by_git(files) else ())),
+        options=(
+            *titled(config),
+            *((("undated", "article"),) if _said(files, "vuepress-theme-hope") else ()),  # by the day of its first commit
+            *((("slugs", "vuepress"),) if _said(files, "defineUserConfig") else ()),
+        ),
         static=(".vuepress/public",),
         missing=() if base else ("store.site",),
         sources=tuple(files.sources),
@@ -41,11 +45,11 @@ def read_vuepress(root: str) -> GeneratorSite:
     )
 
 
-def _dates_by_git(files: CodeFiles) -> bool:
-    """Return whether the theme takes every text for an article, and the day of its first commit for its date."""
+def _said(files: CodeFiles, word: str) -> bool:
+    """Return whether a word, which names a theme or the version 2, is in the configuration or in that of the theme."""
     stems = (".vuepress/theme", *(f".vuepress/{name}" for name in _CONFIGS))
     paths = filter(None, (files.first(stem) for stem in stems))
-    return any("vuepress-theme-hope" in (files.read(path) or "") for path in paths)
+    return any(word in (files.read(path) or "") for path in paths)
 
 
 def read_vitepress(root: str) -> GeneratorSite:

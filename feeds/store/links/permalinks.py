@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
 from ..kinds import GeneratorSite, Place, StoreKind
-from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug
+from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug, quartz_path, rollup_path
 from .url_patterns import (
     DATE_TOKENS,
     MAX_ADDRESS,
@@ -381,7 +381,7 @@ def _eleventy(one: Subject) -> str:
         return re.sub(r"(^|/)index\.html$", r"\1", expand(one, own) if ":" in own or "{" in own else own)
     *folders, last = one.place.stem.split("/")
     if not folders or folders[-1] != last:
-        folders.append(last)
+        folders.append("" if one.place.stem == "index" else last)
     path = _joined(one.root.prefix, *folders)
     return path if path == "/" else path + "/"
 
@@ -397,6 +397,8 @@ def _vue(one: Subject) -> str:
     *folders, last = path.split("/")
     if last.lower() in ("readme", "index", ""):
         return "/".join(("", *folders, ""))
+    if one.site.option("slugs") == "vuepress":
+        path = rollup_path(path)
     return f"/{path}" if one.site.option("cleanUrls").lower() == "true" else f"/{path}.html"
 
 
@@ -460,6 +462,10 @@ def _plain(one: Subject) -> str:
     return expand(one, pattern) if pattern else ""
 
 
+_OBSIDIAN: _Tokens = {
+    "path": lambda one: quartz_path(one.place.stem) if one.site.option("slugs") == "quartz" else one.place.stem,
+}
+
 _MAKERS: Mapping[str, Callable[[Subject], str]] = {
     "hugo": _hugo,
     "jekyll": _jekyll,
@@ -480,6 +486,7 @@ _OWN_TOKENS: Mapping[str, _Tokens] = {
     "vuepress": _VUE,
     "vitepress": _VUE,
     "pelican": _PELICAN,
+    "obsidian": _OBSIDIAN,
 }
 
 

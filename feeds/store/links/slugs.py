@@ -119,3 +119,21 @@ def _without_accents(text: str) -> str:
         return text
     plain = (char for char in unicodedata.normalize("NFD", text) if not "\u0300" <= char <= "\u036f")
     return unicodedata.normalize("NFC", "".join(plain)).translate(_PLAIN)
+
+
+def quartz_path(path: str) -> str:
+    """Return the path of a note as Quartz has it in addresses: hyphens for blanks, words for `&` and `%`.
+
+    >>> quartz_path("Seeds & soil/What grows? 100%")
+    'Seeds--and--soil/What-grows-100-percent'
+    """
+    return re.sub(r"[?#]", "", re.sub(r"\s", "-", path).replace("&", "-and-").replace("%", "-percent"))
+
+
+def rollup_path(path: str) -> str:
+    """Return a path as Rollup, and with it VuePress 2, names files: an underscore for what some disks do not take.
+
+    >>> rollup_path("posts/C++, again")
+    'posts/C___ again'
+    """
+    return re.sub(r'[\x00-\x1f"#$%&*+,:;<=>?[\]^`{|}\x7f]', "_", path)

@@ -319,8 +319,21 @@ class Expression:
             return self._elements(module.ends[start]), ""
         if module.starts(start, "("):
             return self._parenthesis(), ""
+        if module.starts(start, "<"):  # a type before the value: `<UserConfig>define({})`
+            return self._typed(), ""
         self.at += token.kind in ("pattern",)
         return UNKNOWN, ""
+
+    def _typed(self) -> Value:
+        """Read the value after a type in angle brackets."""
+        depth = 0
+        while self.at < len(self.module.tokens):
+            depth += {"<": 1, ">": -1, ">>": -2}.get(self.module.token(self.at).text, 0)
+            self.at += 1
+            if depth <= 0:
+                break
+        with self.module.budget as may_read:
+            return self._operand() if may_read else UNKNOWN
 
     def _prefixed(self, sign: str) -> Value:
         self.at += 1
