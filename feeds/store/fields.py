@@ -115,6 +115,8 @@ def read_fields(
     credited = "credits" in kind.headers and (asked or "译者" in header.own)
     if credited and not names.get("translator"):
         flags["untranslated"] = "true"
+    if kind.name == "obsidian" and "draft" in (name.casefold() for name in names.get("tag", ())):
+        flags["draft"] = "true"
     if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
         notices["draft: withheld here, although the generator would publish it"] = None
     separator = header.raw("excerpt_separator") or site.option("excerpt_separator")

@@ -392,6 +392,11 @@ def test_authors_are_texts_lists_objects_or_keys(kind: str, header: str, names: 
     assert read(kind, header, authors=(("gus", "Gus Hale"),)).names["author"] == names
 
 
+def test_a_tag_of_a_vault_may_hold_a_note_back() -> None:
+    assert read("obsidian", "tags: [beans, Draft]").flags == {"draft": "true"}
+    assert read("plain", "tags: [beans, Draft]").flags == {}
+
+
 def test_tags_are_keys_of_a_file_with_their_labels() -> None:
     fields = read("docusaurus", "tags: [rain, snow]", tags=(("rain", "Days of rain"),))
     assert fields.names["tag"] == ("Days of rain", "snow")

@@ -484,6 +484,15 @@ def test_quartz_says_the_same_in_yaml(tree: Tree) -> None:
     assert not find_site(tree({"quartz.config.yaml": text % "false"})).defaults
 
 
+def test_a_filter_of_quartz_that_is_code_is_a_fault_in_words(tree: Tree) -> None:
+    text = """export const OnlyRipe = () => ({name: "OnlyRipe"})
+    const config = {configuration: {baseUrl: "quartz.jzhao.xyz"}, plugins: {filters: [OnlyRipe(), Plugin.RemoveDrafts()]}}
+    export default config"""
+    site = find_site(tree({"quartz.config.ts": text, "content/a.md": ""}))
+    assert site.faults == ("quartz.config.ts: code decides which notes are published (OnlyRipe): see `exclude`",)
+    assert site.base_url == "" and site.missing == ("store.site",)  # the address is the one of Quartz itself
+
+
 def test_a_vault_of_a_digital_garden_publishes_what_asks_for_it(tree: Tree) -> None:
     site = find_site(tree({".obsidian/plugins/digitalgarden/main.js": "", "a.md": ""}))
     assert site.defaults == (Defaults("", "", (("dg-publish", "false"),)),)

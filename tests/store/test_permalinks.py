@@ -174,6 +174,7 @@ HEXO = {"root": ContentRoot("source/_posts")}
         ("posts/:abbrlink.html", {"header": {"abbrlink": "4a17b156"}}, "/posts/4a17b156.html"),
         (":year/:title/", {"address": "kept/here.html"}, "/kept/here.html"),
         (":year/:title/", {"address": "/kept"}, "/kept"),
+        (":year/:title/", {"address": "kept\\by\\windows"}, "/kept/by/windows"),
     ],
 )
 def test_hexo(pattern: str, fields: dict[str, Any], address: str) -> None:

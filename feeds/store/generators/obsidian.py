@@ -15,6 +15,10 @@ _TEMPLATES = (
     (".obsidian/plugins/templater-obsidian/data.json", "templates_folder"),
     (".obsidian/daily-notes.json", "template"),
 )
+#: Filters of Quartz that leave out drafts, and what does not ask to be published.
+_FILTERS, _ASKED = ("removedrafts",), "explicitpublish"
+#: The address in the configuration that every site of Quartz begins with.
+_PLACEHOLDER = "quartz.jzhao.xyz"
 #: What a note without the field says where nothing is published that does not ask for it.
 _UNASKED = "false"
 
@@ -51,11 +55,14 @@ def _templates(files: CodeFiles, vault: str) -> Iterator[PathRule]:
 
 def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
     """Return what the configuration of Quartz says: address, language, what it leaves out, which field is the date."""
-    config = result_of(files.value(path))
+    module = None if path.endswith((".yaml", ".yml")) else files.module(path)
+    config = result_of(module.export()) if module else files.value(path)
     said = lookup(config, "configuration")
     host = text_of(lookup(said, "baseUrl")).strip()
-    base = site_base(host if "://" in host or not host else f"https://{host}")
-    asked = any("explicitpublish" in name for name in _plugins(config))
+    base = site_base(host if "://" in host or not host else f"https://{host}") if host != _PLACEHOLDER else ""
+    filters = list(_filters(config))
+    if hidden := [name for name in filters if not any(known in name.lower() for known in (*_FILTERS, _ASKED))]:
+        files.faults.append(f"{path}: code decides which notes are published ({', '.join(hidden)[:200]}): see `exclude`")
     by_publication = text_of(lookup(said, "defaultDateType")) == "published"
     dates = (
         ("published", "publishDate", "date", "created") if by_publication else ("created", "date", "published", "publishDate")
@@ -68,7 +75,7 @@ def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
         language=text_of(lookup(said, "locale")),
         roots=(ContentRoot("content"),),
         permalinks=(("", "/:path"),),
-        defaults=(Defaults("", "", (("publish", _UNASKED),)),) if asked else (),
+        defaults=(Defaults("", "", (("publish", _UNASKED),)),) if any(_ASKED in name.lower() for name in filters) else (),
         exclude=tuple(f"/{below('content', glob)}" for glob in texts_of(lookup(said, "ignorePatterns"))),
         static=("content",),
         options=(("slugs", "quartz"),),
@@ -77,13 +84,13 @@ def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
     )
 
 
-def _plugins(config: Value) -> Iterator[str]:
-    """Yield the names of the filters of a configuration, without hyphens and in lower case: calls, or sources of plugins."""
+def _filters(config: Value) -> Iterator[str]:
+    """Yield the names of what filters notes: calls in code; in YAML the one plugin that is known, without its hyphen."""
     filters = lookup(config, "plugins", "filters")
     for one in filters[:100] if isinstance(filters, list) else ():
-        if isinstance(one, Call):
-            yield str(one.name).lower()
+        yield (one.name.removeprefix("Plugin.") if isinstance(one, Call) else "") or "a function"
     plugins = lookup(config, "plugins")
     for one in plugins[:200] if isinstance(plugins, list) else ():
-        if text_of(lookup(one, "enabled")).lower() != "false":
-            yield text_of(lookup(one, "source")).lower().replace("-", "")
+        source = text_of(lookup(one, "source")).lower().replace("-", "")
+        if _ASKED in source and text_of(lookup(one, "enabled")).lower() != "false":
+            yield _ASKED

@@ -117,7 +117,7 @@ def encode_path(path: str) -> str:
     """
     if not path:
         return ""
-    path = path.encode("utf-8", "ignore").decode()  # without lone surrogates
+    path = path.encode("utf-8", "ignore").decode().replace("\\", "/")  # without lone surrogates; as browsers read it
     parts = re.split("(%[0-9A-Fa-f]{2})", "/" + path.lstrip("/"))
     made = "".join(part if at % 2 else quote(part, safe=_SAFE) for at, part in enumerate(parts))
     return made if len(made) <= MAX_ADDRESS else ""
