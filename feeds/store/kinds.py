@@ -102,6 +102,7 @@ class GeneratorSite:
     root: str = ""  # absolute folder: the generator's, or the store's where the generator is in a folder below it
     below: str = ""  # path from root to the store's folder, where the store is a folder inside the generator's: "content"
     base_url: str = ""  # with its path, no slash at the end; "" unknown
+    base_path: str = field(default="", repr=False)  # "/notes": its path, where only site.yaml names the host
     timezone: str = ""  # "" unknown
     language: str = ""  # default language, "" unknown
     languages: tuple[SiteLanguage, ...] = ()

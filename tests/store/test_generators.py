@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.store.generators.find import find_site
-from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, StoreOptions
+from feeds.store.kinds import KINDS, ContentRoot, Defaults, GeneratorSite, Place, StoreOptions
+from feeds.store.links.references import resolve_reference
 from feeds.store.places import place_of
 from tests.examples import some
 
@@ -362,6 +363,54 @@ def test_what_the_operator_says_stands_over_the_configuration(tree: Tree) -> Non
         "ignored",
     ]
     assert place_of(site, "posts/ja/a.md").language == "ja"
+
+
+#: What says the folder of a site on its host, and the host where it says one.
+FOLDERS = [
+    ("vuepress", ".vuepress/config.js", "module.exports = { base: '/v/' }"),
+    ("vitepress", ".vitepress/config.ts", "export default { base: '/v/', sitemap: { hostname: 'https://old.example.org' } }"),
+    ("vitepress", ".vitepress/config.ts", "export default { base: 'v' }"),
+    ("docusaurus", "docusaurus.config.js", "module.exports = { url: 'https://old.example.org', baseUrl: '/v/' }"),
+    ("docusaurus", "docusaurus.config.js", "module.exports = { url: process.env.URL, baseUrl: '/v/' }"),
+    ("astro", "astro.config.mjs", "export default { site: 'https://old.example.org', base: '/v' }"),
+    ("astro", "astro.config.mjs", "export default { base: '/v' }"),
+    ("eleventy", ".eleventy.js", "module.exports = () => ({ pathPrefix: '/v/' })"),
+    ("jekyll", "_config.yml", "url: https://old.example.org\nbaseurl: /v"),
+    ("jekyll", "_config.yml", "baseurl: /v/"),
+    ("hexo", "_config.yml", "url: https://old.example.org\nroot: /v/"),
+    ("hexo", "_config.yml", "url: http://example.com/v"),
+    ("hugo", "hugo.toml", 'baseURL = "/v/"'),
+    ("hugo", "hugo.toml", 'baseURL = "http://localhost:1313/v/"'),
+    ("pelican", "pelicanconf.py", "SITEURL = '/v'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "text"), FOLDERS)
+def test_the_folder_of_a_site_is_kept_where_the_operator_names_a_host_alone(
+    tree: Tree, kind: str, name: str, text: str
+) -> None:
+    folder = tree({name: text})
+    site = find_site(folder, StoreOptions(kind=kind, site="https://example.org"))
+    assert site.base_url == "https://example.org/v"
+    reference = resolve_reference(site, KINDS[kind], Place("a.md", "article"), "/a/", "b/")
+    assert reference.path == "/v/a/b/", "links have it once, as the article has"
+    said = resolve_reference(site, KINDS[kind], Place("a.md", "article"), "/a/", "/v/b/")
+    assert said.path == "/v/b/", "a link that has it keeps it"
+    assert find_site(folder, StoreOptions(kind=kind, site="https://example.org/own")).base_url == "https://example.org/own"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text"),
+    [
+        ("hugo", "hugo.toml", 'baseURL = "https://old.example.org/v/"'),
+        ("pelican", "pelicanconf.py", "SITEURL = 'https://old.example.org/v'"),
+        ("hexo", "_config.yml", "url: https://old.example.org/v"),
+        ("vitepress", ".vitepress/config.ts", "export default { base: './' }"),
+        ("jekyll", "_config.yml", "baseurl: /"),
+    ],
+)
+def test_an_address_of_the_operator_replaces_one_that_is_whole(tree: Tree, kind: str, name: str, text: str) -> None:
+    assert find_site(tree({name: text}), StoreOptions(kind=kind, site="https://example.org")).base_url == "https://example.org"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..kinds import ContentRoot, Defaults, GeneratorSite, SiteLanguage
-from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
+from .code_files import CODE_SUFFIXES, CodeFiles
 from .javascript.expressions import result_of
 from .literals import Call, Unknown, Value, lookup, text_of, texts_of
+from .site_values import base_path, below, site_address
 
 #: Collections of articles, and folders of routes to them.
 _BLOGS = ("blog", "blogs", "post", "posts", "_posts", "article", "articles", "news", "writing", "journal")
@@ -38,7 +39,7 @@ def read_astro(root: str) -> GeneratorSite:
     module = files.module(path)
     config = result_of(module.export()) if module else None
     source = below("", text_of(lookup(config, "srcDir")) or "src")
-    base = site_base(lookup(config, "site"), lookup(config, "base"))
+    base = site_address(lookup(config, "site"), lookup(config, "base"))
     languages = tuple(_languages(config))
     named = list(_named_values(files, source))
     collections = list(_collections(files, source))
@@ -56,7 +57,8 @@ def read_astro(root: str) -> GeneratorSite:
         "astro",
         root=root,
         base_url=base
-        or next((found for key, url in named if key == "url" and (found := site_base(url, lookup(config, "base")))), ""),
+        or next((found for key, url in named if key == "url" and (found := site_address(url, lookup(config, "base")))), ""),
+        base_path=base_path(lookup(config, "site"), lookup(config, "base")),
         language=_default_language(config) or next((code for key, code in named if key == "language"), ""),
         languages=languages,
         roots=(*roots, *pages),

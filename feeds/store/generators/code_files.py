@@ -9,19 +9,17 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..frontmatter import BadFrontMatter, parse_yaml
 from .javascript.expressions import Module, result_of
 from .javascript.modules import read_module, read_value
-from .literals import UNKNOWN, Budget, Unknown, Value, read_python, text_of
+from .literals import UNKNOWN, Budget, Unknown, Value, read_python
 
 MAX_BYTES, MAX_FILES, MAX_NAMES = 256 * 1024, 200, 20_000
 #: How an import without suffix, or with that of what is made of it, is found.
 _SUFFIXES = (".ts", ".js", ".mjs", ".mts", ".cjs", ".cts", ".json")
 CODE_SUFFIXES = (".js", ".ts", ".mjs", ".mts", ".cjs", ".cts")
 _NO_CONTENT = frozenset({"node_modules", "_site", "dist", "__pycache__"})
-_NO_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  # names of hosts, not to listen on
 
 
 @dataclass(slots=True)
@@ -179,34 +177,3 @@ class CodeFiles:
         if (fault := f"{path}: {words}") not in self.faults:
             self.faults.append(fault)
         return None
-
-
-def below(folder: str, path: str) -> str:
-    """Return a path below a folder, both below the root, as one without slashes at its ends; ".." may lead up to the root.
-
-    >>> below("content", "./blog/"), below("content", "../_data"), below("a", "../../etc"), below("", ".")
-    ('content/blog', '_data', 'etc', '')
-    """
-    found: list[str] = []
-    for part in f"{folder}/{path}".split("/"):
-        if part == "..":
-            del found[-1:]
-        elif part not in ("", "."):
-            found.append(part)
-    return "/".join(found)
-
-
-def site_base(url: Value, path: Value = "") -> str:
-    """Return the address of a site with a path, without a slash at its end; "" for other text, or for this machine.
-
-    >>> site_base("https://example.org/", "/site/"), site_base("http://localhost:8080"), site_base(None)
-    ('https://example.org/site', '', '')
-    """
-    address = text_of(url).strip()
-    try:
-        host = urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-    if not address.startswith(("http://", "https://")) or host in _NO_HOSTS or re.search(r"\s", address):
-        return ""
-    return f"{address.partition('?')[0].partition('#')[0].rstrip('/')}/{text_of(path).strip('/')}".rstrip("/")

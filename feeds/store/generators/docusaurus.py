@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..kinds import ContentRoot, GeneratorSite, SiteLanguage
-from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
+from .code_files import CODE_SUFFIXES, CodeFiles
 from .javascript.expressions import result_of
 from .literals import Unknown, Value, lookup, text_of, texts_of, titled
+from .site_values import base_path, below, site_address
 
 _MAX_PLUGINS = 50
 
@@ -45,13 +46,14 @@ def read_docusaurus(root: str) -> GeneratorSite:
     languages = _languages(config)
     contents = _contents(config)
     roots = tuple(_roots(files, config, contents, languages))
-    base = site_base(lookup(config, "url"), lookup(config, "baseUrl"))
+    base = site_address(lookup(config, "url"), lookup(config, "baseUrl"))
     slash = lookup(config, "trailingSlash")
     static = lookup(config, "staticDirectories")
     return GeneratorSite(
         "docusaurus",
         root=root,
         base_url=base,
+        base_path=base_path(lookup(config, "url"), lookup(config, "baseUrl")),
         language=languages[0].code,
         languages=languages,
         roots=roots,

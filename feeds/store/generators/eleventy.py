@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from ..frontmatter import BadFrontMatter, parse_yaml
 from ..kinds import ContentRoot, Defaults, GeneratorSite
-from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
+from .code_files import CODE_SUFFIXES, CodeFiles
 from .javascript.expressions import Function, Module, result_of
 from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of
+from .site_values import base_path, below, site_address
 
 #: Tags of folders that make collections of articles; without one of them, those of all folders do.
 _BLOGS = ("blog", "post", "posts", "article", "articles", "news", "writing", "journal", "essay", "essays", "entries")
@@ -40,13 +41,14 @@ def read_eleventy(root: str) -> GeneratorSite:
     roots = [ContentRoot(source), *_collections(source, defaults, called)]
     url, language, author = _site_data(files, data, called)
     prefix = text_of(lookup(config, "pathPrefix"))
-    base = site_base(url, prefix)
+    base = site_address(url, prefix)
     inherited = (Defaults("", "", (("author", author),)),) if author else ()
     excluded = [f"/{folder}/**" for folder in (data, built, *inner) if folder and folder != source]
     return GeneratorSite(
         "eleventy",
         root=root,
         base_url=base,
+        base_path=base_path("", prefix),
         language=language,
         roots=tuple({root.path: root for root in roots}.values()),
         defaults=(*inherited, *defaults),
@@ -212,7 +214,7 @@ def _site_data(files: CodeFiles, data: str, called: list[tuple[str, str, tuple[V
         one for value in found for one in (value, lookup(value, "site"), lookup(value, "metadata")) if isinstance(one, dict)
     ]
     urls = (one.get(key) for one in mappings for key in ("url", "baseUrl", "baseURL", "siteUrl", "base", "origin", "domain"))
-    url = next((text_of(one) for one in urls if site_base(one)), "")
+    url = next((text_of(one) for one in urls if site_address(one)), "")
     languages = (text_of(one.get(key)) for one in mappings for key in ("language", "lang", "locale"))
     authors = (text_of(one.get("author")) or text_of(lookup(one.get("author"), "name")) for one in mappings)
     return url, next(filter(None, languages), ""), next(filter(None, authors), "")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from ..kinds import KINDS, Defaults, GeneratorSite, PathRule, SiteLanguage, StoreOptions
@@ -374,7 +375,8 @@ def _with_options(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:
     below = site.below
     said: dict[str, object] = {}
     if options.site:
-        said["base_url"] = site_address(options.site) or options.site.rstrip("/")
+        address = site_address(options.site) or options.site.rstrip("/")
+        said["base_url"] = address + ("" if urlsplit(address).path else site.base_path)
     if options.timezone:
         said["timezone"] = options.timezone
     if options.future:

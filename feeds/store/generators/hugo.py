@@ -23,6 +23,7 @@ from .configurations import (
 )
 from .site_values import (
     author_default,
+    base_path,
     clean_folder,
     language_tag,
     one_text,
@@ -52,10 +53,12 @@ def read_hugo(root: str) -> GeneratorSite:
     ugly = config.at("uglyURLs")
     pages = tuple(_section_pages(root, roots))
     author = person_name(config.at("params", "author")) or person_name(config.at("author"))
+    address = config.text("baseURL") or config.text("base_url")
     site = GeneratorSite(
         kind="hugo",
         root=root,
-        base_url=site_address(config.text("baseURL") or config.text("base_url")),
+        base_url=site_address(address),
+        base_path=base_path(address),
         timezone=config.text("timeZone"),
         language=code or language_tag(config.text("languageCode") or config.text("locale")),
         languages=languages if len(languages) > 1 else (),

@@ -16,6 +16,7 @@ from .configurations import Configuration, as_flag, as_texts, first_file, flatte
 from .site_values import (
     author_default,
     author_names,
+    base_path,
     clean_folder,
     domain_of,
     language_tag,
@@ -40,12 +41,13 @@ def read_jekyll(root: str) -> GeneratorSite:
     named: dict[str, Value] = collections if isinstance(collections, dict) else dict.fromkeys(as_texts(collections), "")
     language = config.text("lang") or config.text("locale") or config.text("language") or config.text("default_lang")
     codes = config.texts("languages")
-    base = config.text("baseurl").strip("/")
+    base = config.text("baseurl")
     address = site_address(config.text("url")) or domain_of(root, f"{source}/CNAME".strip("/"))
     return GeneratorSite(
         kind="jekyll",
         root=root,
-        base_url=(f"{address}/{base}" if base and address else address),
+        base_url=site_address(address, base),
+        base_path=base_path(config.text("url"), base),
         timezone=config.text("timezone"),
         language=language_tag(language) if language else "",
         languages=site_languages(codes, language),
@@ -137,7 +139,8 @@ def read_hexo(root: str) -> GeneratorSite:
     return GeneratorSite(
         kind="hexo",
         root=root,
-        base_url=_hexo_address(config) or domain_of(root, f"{source}/CNAME"),
+        base_url=_hexo_address(config, domain_of(root, f"{source}/CNAME")),
+        base_path=base_path(config.text("url"), config.text("root")),
         timezone=config.text("timezone"),
         language=language_tag(codes[0]) if codes else "",
         languages=site_languages(codes, codes[0] if codes else ""),
@@ -166,11 +169,10 @@ def read_hexo(root: str) -> GeneratorSite:
     )
 
 
-def _hexo_address(config: Configuration) -> str:
-    """Return `url`, with `root` where that names a folder and `url` does not."""
-    address = site_address(config.text("url"))
-    folder = config.text("root").strip("/")
-    return f"{address}/{folder}" if address and folder and not urlsplit(address).path else address
+def _hexo_address(config: Configuration, domain: str) -> str:
+    """Return `url`, else the domain, with `root` where that names a folder and `url` does not."""
+    address = site_address(config.text("url")) or domain
+    return address if urlsplit(address).path else site_address(address, config.text("root"))
 
 
 def _hexo_dates(new_post: str) -> Iterator[str]:

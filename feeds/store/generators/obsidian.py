@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..kinds import ContentRoot, Defaults, GeneratorSite, PathRule
-from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
+from .code_files import CODE_SUFFIXES, CodeFiles
 from .javascript.expressions import result_of
 from .literals import Call, Value, lookup, text_of, texts_of
+from .site_values import below, site_address
 
 _TEMPLATES = (
     (".obsidian/templates.json", "folder"),
@@ -59,7 +60,7 @@ def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
     config = result_of(module.export()) if module else files.value(path)
     said = lookup(config, "configuration")
     host = text_of(lookup(said, "baseUrl")).strip()
-    base = site_base(host if "://" in host or not host else f"https://{host}") if host != _PLACEHOLDER else ""
+    base = site_address(host if "://" in host or not host else f"https://{host}") if host != _PLACEHOLDER else ""
     filters = list(_filters(config))
     if hidden := [name for name in filters if not any(known in name.lower() for known in (*_FILTERS, _ASKED))]:
         files.faults.append(f"{path}: code decides which notes are published ({', '.join(hidden)[:200]}): see `exclude`")

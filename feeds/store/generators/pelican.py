@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ..kinds import ContentRoot, Defaults, GeneratorSite
-from .code_files import CodeFiles, below, site_base
+from .code_files import CodeFiles
 from .literals import Value, text_of, texts_of, titled
+from .site_values import base_path, below, site_address
 
 #: Settings that are options of the site under their own names.
 _OPTIONS = (
@@ -26,13 +27,14 @@ def read_pelican(root: str) -> GeneratorSite:
             known.update((key, value) for key, value in files.python(name).items() if key.isupper())
     usual = "content" if files.is_folder("content") else ""  # the folder that its makefile names
     content = below("", text_of(known.get("PATH", usual)))
-    base = site_base(known.get("SITEURL"))
+    base = site_address(known.get("SITEURL"))
     future = known.get("WITH_FUTURE_DATES")
     zone = text_of(known.get("TIMEZONE", "UTC"))
     return GeneratorSite(
         "pelican",
         root=root,
         base_url=base,
+        base_path=base_path(known.get("SITEURL")),
         timezone=zone,
         language=text_of(known.get("DEFAULT_LANG")) or "en",
         roots=tuple(_roots(known, content)),

@@ -10,24 +10,47 @@ from ..headers.source import Value
 from ..kinds import Defaults, SiteLanguage
 from .configurations import SUFFIXES, as_texts, first_file, member, read_file, read_text
 
-#: Addresses that generators write into a new site.
-_PLACEHOLDERS = ("example.com", "yoursite.com", "localhost", "127.0.0.1", "")
+#: Hosts that generators write into a new site, and those of the author's own machine.
+_PLACEHOLDERS = ("example.com", "yoursite.com", "localhost", "127.0.0.1", "0.0.0.0", "::1", "")  # noqa: S104  # not to listen on
 
 
-def site_address(address: str) -> str:
-    """Return the address of a site without a slash at its end, "" for what names no host or a placeholder's.
+def site_address(address: object, path: object = "") -> str:
+    """Return the address of a site with a path, without a slash at its end; "" for what names no host, or a placeholder's.
 
-    >>> site_address("https://example.org/notes/"), site_address("/"), site_address("http://localhost:4000")
+    >>> site_address("https://example.org/", "/notes/"), site_address("http://localhost:4000"), site_address(None)
     ('https://example.org/notes', '', '')
     """
+    text = _one_line(address)
     try:
-        parts = urlsplit(address.strip() if "://" in address or not address.startswith("//") else f"https:{address}")
+        parts = urlsplit(f"https:{text}" if text.startswith("//") else text)
         host = parts.hostname or ""
     except ValueError:
         return ""
     if parts.scheme not in ("http", "https") or host.removeprefix("www.") in _PLACEHOLDERS:
         return ""
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{base_path('', path)}".rstrip("/")
+
+
+def base_path(address: object, path: object = "") -> str:
+    """Return the folder of a site on its host, whatever that is: `path`, else that of an address without a host of its own.
+
+    >>> base_path("https://example.org/old", "/notes/"), base_path("http://localhost/notes/"), base_path("/notes/")
+    ('/notes', '/notes', '/notes')
+    >>> base_path("https://example.org/notes"), base_path("", "./")
+    ('', '')
+    """
+    said = _one_line(path)
+    text = said or ("" if site_address(address) else _one_line(address))
+    try:
+        folder = below("", urlsplit(text).path) if said or "//" in text or text.startswith("/") else ""
+    except ValueError:
+        return ""
+    return f"/{folder}" if folder else ""
+
+
+def _one_line(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    return "" if re.search(r"\s", text) else text
 
 
 def language_tag(code: str) -> str:
@@ -40,10 +63,25 @@ def language_tag(code: str) -> str:
     return "-".join([first.lower(), *(part.title() if len(part) == 4 else part.upper() for part in rest)])
 
 
+def below(folder: str, path: str) -> str:
+    """Return a path below a folder, both below the root, as one without slashes at its ends; ".." may lead up to the root.
+
+    >>> below("content", "./blog/"), below("content", "../_data"), below("a", "../../etc"), below("", ".")
+    ('content/blog', '_data', 'etc', '')
+    """
+    found: list[str] = []
+    for part in f"{folder}/{path}".split("/"):
+        if part == "..":
+            del found[-1:]
+        elif part not in ("", "."):
+            found.append(part)
+    return "/".join(found)
+
+
 def clean_folder(text: str) -> str | None:
     """Return a folder below the root, without slashes at its ends; None for one that leaves it."""
-    parts = [part for part in text.strip().replace("\\", "/").split("/") if part not in ("", ".")]
-    return None if ".." in parts else "/".join(parts)
+    path = text.strip().replace("\\", "/")
+    return None if ".." in path.split("/") else below("", path)
 
 
 def domain_of(root: str, *files: str) -> str:

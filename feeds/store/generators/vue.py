@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..kinds import ContentRoot, Defaults, GeneratorSite, PathRule, SiteLanguage
-from .code_files import CODE_SUFFIXES, CodeFiles, below, site_base
+from .code_files import CODE_SUFFIXES, CodeFiles
 from .javascript.expressions import result_of
 from .literals import Unknown, Value, lookup, mappings_in, text_of, texts_of, titled
+from .site_values import base_path, below, site_address
 
 #: Where plugins and themes of VuePress have the address of the site.
 _HOSTS = ("hostname", "canonical", "canonical_base", "canonicalBase", "domain", "siteUrl")
@@ -20,7 +21,7 @@ def read_vuepress(root: str) -> GeneratorSite:
     files = CodeFiles(root)
     config, site = _read(files, "vuepress")
     hosts = (one.get(name) for one in mappings_in(config) for name in _HOSTS)
-    base = next((found for host in hosts if (found := site_base(_with_scheme(host), lookup(config, "base")))), "")
+    base = next((found for host in hosts if (found := site_address(_with_scheme(host), lookup(config, "base")))), "")
     pattern = text_of(lookup(config, "permalink")) or text_of(lookup(config, "permalinkPattern"))
     blogs = list(_blogs(config))
     globs = texts_of(lookup(config, "pagePatterns")) or texts_of(lookup(config, "patterns"))
@@ -28,6 +29,7 @@ def read_vuepress(root: str) -> GeneratorSite:
     return replace(
         site,
         base_url=base,
+        base_path=base_path("", lookup(config, "base")),
         roots=(*site.roots, *(root for root, _ in blogs)),
         permalinks=(*((("", pattern),) if pattern else ()), *((root.collection, url) for root, url in blogs)),
         defaults=tuple(_author(mappings_in(author))),
@@ -59,7 +61,7 @@ def read_vitepress(root: str) -> GeneratorSite:
     source = below("", text_of(lookup(config, "srcDir")))
     themes = lookup(config, "themeConfig")
     hosts = (lookup(config, "sitemap", "hostname"), *(one.get(name) for one in mappings_in(themes) for name in _HOSTS))
-    base = next((found for host in hosts if (found := site_base(_with_scheme(host), lookup(config, "base")))), "")
+    base = next((found for host in hosts if (found := site_address(_with_scheme(host), lookup(config, "base")))), "")
     rewrites = lookup(config, "rewrites")
     hidden = isinstance(config, dict) and (isinstance(rewrites, Unknown) or isinstance(lookup(rewrites, "..."), Unknown))
     lines = (
@@ -69,6 +71,7 @@ def read_vitepress(root: str) -> GeneratorSite:
     return replace(
         site,
         base_url=base,
+        base_path=base_path("", lookup(config, "base")),
         roots=tuple(replace(one, path=below(source, one.path)) for one in site.roots),
         exclude=(
             *(f"/{below(source, glob)}" for glob in texts_of(lookup(config, "srcExclude"))),
