@@ -40,12 +40,15 @@ PROBLEMS, ENTRIES = 20, 100
 class Overview:
     """How things stand: what is published, what is faulty, what was done of late, what is due next (frequency -> UTC seconds).
 
-    `rescan` is the report of the last one that went well, with its time `at`; `going`: the articles of `held` have been let go.
+    `waiting` files have a date to come; the next one is out at `next_out` (UTC seconds). `rescan` is the report of the last one
+    that went well, with its time `at`; `going`: the articles of `held` have been let go.
     """
 
     articles: int
     feeds: int
     quarantined: int
+    waiting: int
+    next_out: int | None
     terms: Mapping[str, int]
     rescan: Mapping[str, Any] | None
     rescans: Sequence[audit_log.Rescan]
@@ -63,7 +66,7 @@ class Overview:
 def read_overview(connection: sa.Connection, now: int) -> Overview:
     """Return the overview; `due` is reckoned from `now` (UTC seconds) in the site's time zone."""
     stored, config = editions.load_state(connection), editions.load_edition(connection).config
-    due = {}
+    due, (waiting, next_out) = {}, queries.waiting_files(connection)
     if config is not None and config.newsletter.enabled:
         settings = config.newsletter
         offered = [name for name in FREQUENCIES if name in settings.frequencies]
@@ -72,6 +75,8 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
         articles=count_rows(connection, articles),
         feeds=len(feed_states.load_paths(connection)),
         quarantined=count_rows(connection, quarantine),
+        waiting=waiting,
+        next_out=next_out,
         terms=queries.term_counts(connection),
         rescan=json.loads(stored.get("rescan", "null")),
         rescans=audit_log.last_rescans(connection, RESCANS),

@@ -11,16 +11,15 @@ import hashlib
 import itertools
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from .. import urls
 from ..database import chunks, count_rows, fetch_rows, insert_rows
-from ..database.tables import articles, bodies, departed, files, issue_articles, memberships, quarantine, state
+from ..database.tables import articles, departed, files, memberships, quarantine, state
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
@@ -32,12 +31,13 @@ from ..store.places import bundle_folders
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
 from . import pages, queries, terms
 from .bitmaps import BitmapWriter
+from .identity import NEW, Moves, files_by_path, known_articles, plain_name, told_apart
+from .rows import PARTS_OF_ARTICLES, KnownArticle, Rows, article_row, put_problems, update_articles
 from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
 
 Progress = Callable[[int, int], None]
 #: `json.dumps` makes an encoder for each text.
-_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Characters of HTML that are parsed before the database is locked.
 MAX_AHEAD = 16_000_000
@@ -170,7 +170,7 @@ def parsing(
     if settings.dates:
         dates = git.read_dates(connection, found.files.to_read)
         dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
-    for path, (id, seen) in _known_files(connection, found.files).items():
+    for path, (id, seen) in known_articles(connection, found.files).items():
         dates[path] = replace(dates.get(path, UNDATED), known_as=id, seen=seen)
     for path in found.files.to_read if found.bundles else ():
         if around := frozenset(folder for folder in folders_of(path) if folder in found.bundles):
@@ -236,44 +236,6 @@ def next_due(connection: sa.Connection, now: int) -> int | None:
     return found
 
 
-def _known_files(connection: sa.Connection, changes: FileChanges) -> dict[str, tuple[str, int | None]]:
-    """Return path -> id of the article that the file is or was, and when it was first seen if it says no date.
-
-    A file system or a checkout that folds case, or Unicode's forms, makes no news of an article, and no other address.
-    """
-    known = _files_by_path(connection, (*changes.to_read, *changes.removed))
-    gone = {urls.fold(path): known[path] for path in changes.removed if path in known}
-    found = {}
-    for path in changes.to_read if known else ():
-        if before := known.get(path) or gone.get(urls.fold(path)):
-            found[path] = (before.id, before.seen)
-    return found
-
-
-class _KnownFile(NamedTuple):
-    """A file as the last rescan left it.
-
-    `id`: of the article that it is, or was before it was withheld, "" for none; `is_published`: it is one now. `due` as in the
-    table; `seen`: when it was first seen, or the time that its article has had so far.
-    """
-
-    id: str
-    is_published: bool
-    due: int | None
-    seen: int | None
-
-
-def _files_by_path(connection: sa.Connection, paths: Iterable[str]) -> dict[str, _KnownFile]:
-    """Return what each file was at the last rescan; without files that are new."""
-    c, a = files.c, articles.c
-    own = sa.and_(a.id == c.article, a.path == c.path)
-    in_git = sa.exists().where(dated_files.c.path == c.path)  # where history dates articles, it goes on to, or no longer does
-    seen = sa.func.coalesce(c.seen, sa.case((~in_git, a.published)))
-    query = sa.select(c.path, c.article, a.key.is_not(None), c.due, seen).select_from(sa.outerjoin(files, articles, own))
-    found = (connection.execute(query.where(c.path.in_(part))) for part in chunks(paths))
-    return {path: _KnownFile(id, bool(is_published), due, seen) for rows in found for path, id, is_published, due, seen in rows}
-
-
 class Ingest:
     """Writes the parsed files of one rescan: call `rejoin` if aliases changed, `put` for all files, then `finish` once."""
 
@@ -296,13 +258,12 @@ class Ingest:
         self._orphans: dict[str, str] = {}
         #: Files that are gone and need not be held back: what they said has expired, or is withheld elsewhere by now.
         self._released: set[str] = set()
-        for path, known in _files_by_path(connection, (*changes.removed, *overdue)).items():
+        for path, known in files_by_path(connection, (*changes.removed, *overdue)).items():
             if known.is_published:
                 self._orphans[known.id] = path
                 if known.due is not None and known.due <= options.now:
                     self._released.add(path)
-        self._moving: dict[str, list[_Moving]] | None = None
-        self._moved: set[str] = set()
+        self._moves = Moves(connection, changes.removed)
         self._withheld_names: set[str] = set()
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
@@ -337,28 +298,28 @@ class Ingest:
             self.terms.touched.update(self.terms.keys(names))
         rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
         for some in chunks(rows, 5000):
-            _update(self.connection, articles, some)
+            update_articles(self.connection, some)
         terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
         self._bitmaps.write()
         self._write_former_updates()
         return held
 
     def _put(self, batch: Sequence[ParsedFile], *, final: bool) -> list[ParsedFile]:
-        owned = _files_by_path(self.connection, [file.path for file in batch])
+        owned = files_by_path(self.connection, [file.path for file in batch])
         c = articles.c
-        batch = [self._keep_id(file) if file.path not in owned else file for file in batch]
+        batch = [self._moves.keep_id(file) if file.path not in owned else file for file in batch]
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
         query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
-        existing = {row.id: _Known(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        existing = {row.id: KnownArticle(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
         made = {file.result.id for file in batch if isinstance(file.result, ParsedArticle) and not file.names_id}
         kept = self._kept_ids(made - existing.keys())
         parsed = [file.result.names for file in batch if isinstance(file.result, ParsedArticle)]
         self.terms.prepare([*parsed, *(known.names for known in existing.values())])
-        rows = _Rows()
+        rows = Rows()
         deferred = []
         for file in batch:
             self._waiting.discard(file.path)
-            known = owned.get(file.path, _NEW)
+            known = owned.get(file.path, NEW)
             article = file.result
             if isinstance(article, Problem):
                 # The last good version stays, but no longer than it said.
@@ -370,7 +331,7 @@ class Ingest:
                 self._orphans[known.id] = file.path  # free for another file even while this one waits: ids can be swapped
             if article is None:
                 if file.verdict.state == "withheld" and file.path not in owned:
-                    self._withheld_names.add(_plain_name(file.path))
+                    self._withheld_names.add(plain_name(file.path))
                 rows.add_file(file, known.id)  # which it has again should it be published again
                 continue
             current = existing.get(article.id)
@@ -380,7 +341,7 @@ class Ingest:
                     continue
                 if not self._takes_over(file, article, current.path):
                     if not file.names_id:  # of two files that only their names make alike, both are out
-                        article, current = _apart(article, file.path), None
+                        article, current = with_id(article, told_apart(article.id, file.path)), None
                     else:
                         reason = f"id {article.id} is already used by {current.path}"
                         rows.add_file(file, known.id, Problem(file.path, 0, 0, reason, "duplicate"))
@@ -388,7 +349,9 @@ class Ingest:
                             del self._orphans[known.id]  # its last good version stays
                         continue
             elif current is None and not file.names_id and article.id != known.id and article.id in kept:
-                article = _apart(article, file.path)  # a file that is withheld now has been this article, and may be again
+                article = with_id(
+                    article, told_apart(article.id, file.path)
+                )  # a file that is withheld now has been this article, and may be again
             existing[article.id] = self._accept(rows, article, file.path, current)
             rows.add_file(file, article.id)
         self.terms.flush()
@@ -399,9 +362,9 @@ class Ingest:
         """Return whether the id of the article at `path` is free for a file, and this file is meant by it."""
         if self._orphans.get(article.id) != path:
             return False
-        if file.names_id or article.id in self._moved:
+        if file.names_id or article.id in self._moves.ids:
             return True
-        return path in self._removed and urls.fold(_plain_name(path)) == urls.fold(_plain_name(file.path))
+        return path in self._removed and urls.fold(plain_name(path)) == urls.fold(plain_name(file.path))
 
     def _kept_ids(self, ids: Iterable[str]) -> set[str]:
         """Return those of `ids` that belong to a file, although no article has them now."""
@@ -409,28 +372,7 @@ class Ingest:
         queries = (sa.select(c.article, c.path).where(c.article.in_(part)) for part in chunks(sorted(ids)))
         return {id for query in queries for id, path in self.connection.execute(query) if path not in self._removed}
 
-    def _keep_id(self, file: ParsedFile) -> ParsedFile:
-        """Return a new file with the id of the article that has moved there: same title, same body, of the same time."""
-        article = file.result
-        if file.names_id or not isinstance(article, ParsedArticle) or not self._removed:
-            return file
-        if self._moving is None:
-            self._moving = _moving_articles(self.connection, self._removed)
-        untitled = self._moving.get("", []) if _is_name(article.title, file.path) else []
-        for candidate in (*self._moving.get(article.title, []), *untitled):
-            if candidate.id in self._moved:
-                continue
-            is_undated = file.seen is not None and candidate.seen is not None
-            if not is_undated and candidate.published != int(article.published.timestamp()):
-                continue
-            body = sa.select(bodies.c.html).where(bodies.c.article_key == candidate.key)
-            if _without_links(self.connection.execute(body).scalar() or "") == _without_links(article.html):
-                self._moved.add(candidate.id)
-                seen = candidate.published if is_undated else None
-                return replace(file, result=with_id(article, candidate.id, published=seen), seen=seen)
-        return file
-
-    def _accept(self, rows: _Rows, article: ParsedArticle, path: str, known: _Known | None) -> _Known:
+    def _accept(self, rows: Rows, article: ParsedArticle, path: str, known: KnownArticle | None) -> KnownArticle:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""
         if known is not None and known.content == article.digest:
             if known.path != path:
@@ -448,7 +390,7 @@ class Ingest:
         else:
             available = published if self.options.arrival == 0 and known is None else max(published, now)
         updated = int(article.updated.timestamp())
-        row = _article_row(article, key, place, path) | self._shown(article.digest, names) | {"available": available}
+        row = article_row(article, key, place, path) | self._shown(article.digest, names) | {"available": available}
         if known is None:
             self.counts.added += 1
             self._next_key += 1
@@ -465,7 +407,7 @@ class Ingest:
         rows.members += members
         self._respelled.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        return _Known(key, place, path, article.digest, available, updated, names)
+        return KnownArticle(key, place, path, article.digest, available, updated, names)
 
     def _remove_orphans(self, seen: int) -> frozenset[str]:
         """Remove the orphans that no other file took over, unless the guard holds them back: then return their files."""
@@ -475,7 +417,7 @@ class Ingest:
             query = sa.select(c.id, c.path, c.key, c.position, c.updated, c.names).where(c.id.in_(part))
             going += [row for row in self.connection.execute(query) if self._orphans[row.id] == row.path]
         # What was moved to a folder of drafts is not lost.
-        self._released |= {row.path for row in going if _plain_name(row.path) in self._withheld_names}
+        self._released |= {row.path for row in going if plain_name(row.path) in self._withheld_names}
         gone = frozenset(row.path for row in going) & self._removed - self._released
         published = count_rows(self.connection, articles) - self.counts.added if gone else 0
         guarded = self.options.guard.holds_back(len(gone), published, seen=seen, added=self.counts.added)
@@ -492,7 +434,7 @@ class Ingest:
             keys = [row.key for row in rows]
             leaving = sa.select(c.id, c.available, c.arrival).where(c.key.in_(keys))
             self.connection.execute(sa.insert(departed).from_select(["id", "available", "arrival"], leaving))
-            for table, column in (*_PARTS_OF_ARTICLES, (articles, c.key)):
+            for table, column in (*PARTS_OF_ARTICLES, (articles, c.key)):
                 self.connection.execute(sa.delete(table).where(column.in_(keys)))
         for paths in chunks(sorted(self._overdue - self._removed)):  # they are read when they can be seen again
             self.connection.execute(sa.update(files).where(files.c.path.in_(paths)).values(due=None, stamp=UNSETTLED))
@@ -538,168 +480,3 @@ class Ingest:
         """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
         shown = _COMPACT(self.terms.canonical(names))
         return {"terms": shown, "digest": hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]}
-
-
-# -- rows ------------------------------------------------------------------
-
-_PARTS_OF_ARTICLES = ((memberships, memberships.c.article_key), (bodies, bodies.c.article_key))
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """An article as the catalog has it."""
-
-    key: int
-    position: int
-    path: str
-    content: str
-    available: int
-    updated: int
-    names: Spelled
-
-
-@dataclass(frozen=True, slots=True)
-class _Moving:
-    """An article whose file is gone: perhaps it stands elsewhere now."""
-
-    id: str
-    key: int
-    published: int
-    seen: int | None
-
-
-def _moving_articles(connection: sa.Connection, removed: Iterable[str]) -> dict[str, list[_Moving]]:
-    """Return the articles of removed files by title; under "", too, what has only the name of its file."""
-    found: dict[str, list[_Moving]] = {}
-    a = articles.c
-    query = sa.select(a.title, a.path, a.id, a.key, a.published, files.c.seen)
-    query = query.join_from(articles, files, sa.and_(files.c.path == a.path, files.c.article == a.id))
-    for part in chunks(sorted(removed)):
-        for title, path, *known in connection.execute(query.where(files.c.path.in_(part)).order_by(a.key)):
-            for key in (title, "") if _is_name(title, path) else (title,):
-                found.setdefault(key, []).append(_Moving(*known))
-    return found
-
-
-_LINKS = re.compile(r' (?:href|src|srcset)="[^"]*"')
-
-
-def _without_links(html: str) -> str:
-    """Return a body without what its links lead to, which depends on where its file lies."""
-    return _LINKS.sub("", html)
-
-
-def _is_name(title: str, path: str) -> bool:
-    """Return whether a title says no more than the name of the file does."""
-    title, name = ("".join(filter(str.isalnum, text)).casefold() for text in (title, _plain_name(path)))
-    return title == name
-
-
-_NEW = _KnownFile("", False, None, None)
-_DATED_NAME = re.compile(r"\d{2,4}-\d{1,2}-\d{1,2}-")
-
-
-def _plain_name(path: str) -> str:
-    """Return what a file is called wherever it lies, without its suffix and the date that a folder of drafts drops."""
-    folder, _, name = path.rpartition("/")
-    stem = name.partition(".")[0]
-    return folder.rpartition("/")[2] if stem == "index" else _DATED_NAME.sub("", stem, count=1)
-
-
-def _apart(article: ParsedArticle, path: str) -> ParsedArticle:
-    """Return an article with an id that no other file's path gives it."""
-    return with_id(article, f"{article.id}~{_short_hash(path)}")
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
-
-
-@dataclass(slots=True)
-class _Rows:
-    """What one batch writes."""
-
-    files: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    cleared: list[str] = field(default_factory=list)
-    added: list[dict[str, Any]] = field(default_factory=list)
-    changed: list[dict[str, Any]] = field(default_factory=list)
-    renamed: list[dict[str, Any]] = field(default_factory=list)
-    leaving: list[int] = field(default_factory=list)
-    members: list[Member] = field(default_factory=list)
-    html: list[dict[str, Any]] = field(default_factory=list)
-
-    def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None, *, due: int | None = None) -> None:
-        """Add the row of a file that is or was an article, "" for none; and its problem, or none any more.
-
-        `due` (UTC seconds) is that of its last good version, if it has a problem.
-        """
-        stamp = file.stamp if file.settled else UNSETTLED
-        due = int(file.verdict.due.timestamp()) if file.verdict.due else due
-        row = {"path": file.path, "stamp": stamp, "article": article, "due": due, "seen": file.seen}
-        self.files.append(row)
-        if problem is None:
-            self.cleared.append(file.path)
-        else:
-            self.problems.append(problem)
-
-    def write(self, connection: sa.Connection, now: int, *, fresh: bool) -> None:
-        """Write all rows; `fresh`: none of the files was known before.
-
-        Articles that come back are as old as they were: no digest brings them again. What was held back to a later date before
-        any digest had brought it is news then.
-        """
-        c = departed.c
-        query = sa.select(c.id, c.available, c.arrival).where(c.id.in_([row["id"] for row in self.added]))
-        known = {id: {"available": available, "arrival": arrival} for id, available, arrival in connection.execute(query)}
-        if known:
-            connection.execute(sa.delete(departed).where(c.id.in_(known)))
-            later = [row["id"] for row in self.added if row["published"] > known.get(row["id"], row)["available"]]
-            sent = set(connection.scalars(sa.select(issue_articles.c.article).where(issue_articles.c.article.in_(later))))
-            known = {id: when for id, when in known.items() if id in sent or id not in later}
-            self.added = [row | known.get(row["id"], {}) for row in self.added]
-        if not fresh:
-            connection.execute(sa.delete(files).where(files.c.path.in_([row["path"] for row in self.files])))
-            connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
-        put_problems(connection, self.problems, now)
-        _update(connection, articles, self.changed)
-        _update(connection, articles, self.renamed)
-        for table, column in _PARTS_OF_ARTICLES:
-            if self.leaving:
-                connection.execute(sa.delete(table).where(column.in_(self.leaving)))
-        for table, rows in ((files, self.files), (articles, self.added), (bodies, self.html)):
-            insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
-        insert_rows(connection, memberships, self.members)
-
-
-def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: int) -> None:
-    """Write quarantine rows; one that says the same as before keeps its `since`. `now` in UTC seconds."""
-    c = quarantine.c
-    if not problems:
-        return
-    rows = connection.execute(sa.select(quarantine).where(c.path.in_([problem.path for problem in problems])))
-    known = {row.path: (row.line, row.column, row.reason) for row in rows}
-    new = [one for one in problems if known.get(one.path) != (one.line, one.column, one.reason)]
-    if new:
-        connection.execute(sa.delete(quarantine).where(c.path.in_([problem.path for problem in new])))
-        connection.execute(sa.insert(quarantine), [{**asdict(problem), "since": now} for problem in new])
-
-
-def _article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict[str, Any]:
-    same = ("id", "url", "permalink", "title", "summary", "original", "picture", "comments", "language", "translation")
-    return {name: getattr(article, name) for name in same} | {
-        "key": key,
-        "position": place,
-        "path": path,
-        "published": int(article.published.timestamp()),
-        "updated": int(article.updated.timestamp()),
-        "editor_choice": int(article.editor_choice),
-        "names": _JSON({facet: list(names) for facet, names in article.names.items()}),
-        "content": article.digest,
-    }
-
-
-def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """`_key` names the row; the other columns are set."""
-    if rows:
-        connection.execute(sa.update(table).where(table.c.key == sa.bindparam("_key")), list(rows))

@@ -5,7 +5,6 @@ They have a table of their own, so that nothing which reads articles has to leav
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ..model import Article, ParsedArticle
 from ..store import addresses
 from ..store.parse import ParsedFile
 from . import queries
+from .identity import told_apart
 
 if TYPE_CHECKING:
     from ..config.models import Site
@@ -56,7 +56,7 @@ def settle_pages(connection: sa.Connection, now: int) -> None:
     taken = set(connection.scalars(sa.select(articles.c.id).where(articles.c.id.in_(sa.select(c.id)))))
     for path, id in connection.execute(sa.select(c.path, c.id).order_by(c.path)).all():
         if id in taken:
-            id = f"{id}~{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+            id = told_apart(id, path)
             url = f"/articles/{urls.encode(urls.slug(id))}"
             connection.execute(sa.update(pages).where(c.path == path).values(id=id, url=url))
         taken.add(id)

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from .. import selections, urls
 from ..database import chunks, count_rows
-from ..database.tables import articles, bodies, memberships, quarantine, state, terms
+from ..database.tables import articles, bodies, files, memberships, quarantine, state, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from ..store import addresses
@@ -431,3 +431,11 @@ def list_problems(connection: sa.Connection) -> list[Problem]:
     """Return the files in quarantine, by path."""
     c = quarantine.c
     return [Problem(*row) for row in connection.execute(sa.select(c.path, c.line, c.column, c.reason, c.kind).order_by(c.path))]
+
+
+def waiting_files(connection: sa.Connection) -> tuple[int, int | None]:
+    """Return how many files are under embargo, and when the next of them comes out (UTC seconds)."""
+    own = sa.and_(articles.c.id == files.c.article, articles.c.path == files.c.path)
+    query = sa.select(sa.func.count(), sa.func.min(files.c.due)).select_from(sa.outerjoin(files, articles, own))
+    waiting, due = connection.execute(query.where(files.c.due.is_not(None), articles.c.key.is_(None))).one()
+    return waiting, due

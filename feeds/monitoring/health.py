@@ -14,7 +14,7 @@ from ..audience import requests
 from ..catalog import queries
 from ..database import identity, jobs
 from ..database import is_busy as is_busy
-from ..database.tables import articles, files, quarantine
+from ..database.tables import articles, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
 from ..newsletter.delivery import issue_status
@@ -125,7 +125,7 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
     return {
         "articles": database.count_rows(connection, articles),
         "quarantined": database.count_rows(connection, quarantine),
-        **_waiting(connection),
+        **dict(zip(("waiting", "next_due"), queries.waiting_files(connection), strict=True)),
         "feeds": len(feed_states.load_states(connection)),
         "terms": queries.term_counts(connection),
         "generation": int(stored.get("generation", "-1")),
@@ -137,14 +137,6 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
         "store_git": asdict(git) if git else None,
         "schema": database.HEAD,
     }
-
-
-def _waiting(connection: sa.Connection) -> dict[str, int | None]:
-    """Return how many files are under embargo, and when the next of them comes out (UTC seconds)."""
-    own = sa.and_(articles.c.id == files.c.article, articles.c.path == files.c.path)
-    query = sa.select(sa.func.count(), sa.func.min(files.c.due)).select_from(sa.outerjoin(files, articles, own))
-    waiting, due = connection.execute(query.where(files.c.due.is_not(None), articles.c.key.is_(None))).one()
-    return {"waiting": waiting, "next_due": due}
 
 
 def _read_exceptions(stored: Mapping[str, str]) -> tuple[RemovalHold | None, RepositoryStatus | None]:

@@ -43,6 +43,20 @@ def test_the_overview_says_what_is_published_and_what_waits(operator: Operator) 
     assert found["Tags"] == "3" and "Weekly digest" not in found, "this site has no newsletter"
 
 
+def test_the_overview_says_how_many_files_wait_for_their_date_and_when_the_next_one_comes_out(operator: Operator) -> None:
+    assert "Files with a date to come" not in facts(operator.get("/"))
+    operator.site.settle("site.yaml", store="articles")
+    for name, year in (("later", 2031), ("next", 2030)):
+        operator.site.write(f"{name}.md", date=f"{year}-05-01 08:00:00")
+    operator.site.rescan()
+    found = facts(operator.get("/"))
+    assert (found["Files with a date to come"], found["Articles"]) == ("2", "5")
+    assert "2030" in found["The next one comes out"]
+    chinese = Operator(operator.site, "zh-CN")
+    chinese.sign_in()
+    assert facts(chinese.get("/"))["待发布的文件"] == "2" and "2030" in facts(chinese.page)["最近一次发布"]
+
+
 def test_a_fault_of_the_configuration_shows_with_its_place(operator: Operator) -> None:
     operator.site.set("feeds.yaml", "content: full\nfeeds:\n  - name: a\n    titel: x\n")
     operator.site.rescan()
