@@ -273,8 +273,22 @@ def _pelican(text: str, zone: tzinfo) -> datetime | None:
 
 
 #: Readers of dates, by the name that `StoreKind.shapes` gives.
+_MONTH_END = re.compile(r"(\d{4}-\d\d)-(29|30|31)(?!\d)")
+
+
+def _javascript(text: str, zone: tzinfo) -> datetime | None:
+    """Read a date as js-yaml does: a day after the end of its month is one of the next month."""
+    try:
+        return _any(text, zone)
+    except ValueError:
+        match = _MONTH_END.match(text)
+        last = _any(f"{match[1]}-28{text[match.end() :]}", zone) if match else None
+        return last + timedelta(days=int(match[2]) - 28) if match and last else None
+
+
 READERS: Mapping[str, Reader] = {
     "any": _any,
+    "javascript": _javascript,
     "archive": _archive,
     "hugo": _hugo,
     "ruby": _ruby,

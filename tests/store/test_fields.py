@@ -178,10 +178,16 @@ def test_dates_are_read_as_people_write_them(text: str, expected: str) -> None:
     assert read_date(text, ZONE) == utc(expected)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "Sunday", "3pm", "2020-02-30", "2020-13-01", "2020-01-02 25:00", "2020-01-02 3"])
+@pytest.mark.parametrize("text", ["", "soon", "Sunday", "3pm", "2020-02-32", "2020-13-01", "2020-01-02 25:00", "2020-01-02 3"])
 @pytest.mark.parametrize("reader", sorted(READERS))
 def test_what_is_no_date_gives_none(text: str, reader: str) -> None:
     assert read_date(text, ZONE, reader) is None
+
+
+@pytest.mark.parametrize("reader", sorted(READERS))
+def test_a_day_that_a_month_has_not_is_one_of_the_next_month_for_one_reader_alone(reader: str) -> None:
+    found = read_date("2020-02-30", "UTC", reader)
+    assert found == (utc("2020-03-01") if reader == "javascript" else None)
 
 
 @pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "0001-01-01", "9999-12-31"])
@@ -252,6 +258,7 @@ def test_a_field_that_says_whether_something_is_published_is_not_taken_for_a_dat
         ("hexo", "date: Jan 2, 2020", "2020-01-01T16:00:00"),
         ("pelican", "date: 2020-01-02_03:04", "2020-01-01T19:04:00"),
         ("docusaurus", "date: 2020-01-02", "2020-01-02"),
+        ("docusaurus", "date: 2021-02-29 11:00:00", "2021-03-01T11:00:00"),  # the day after the last one
         ("eleventy", "date: 2020-01-02", "2020-01-02"),
         ("archive", "date: 2020/1/2 3:04", "2020-01-01T19:04:00"),
     ],

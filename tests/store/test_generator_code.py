@@ -168,6 +168,18 @@ def test_astro_of_old_has_folders_of_content_and_articles_among_its_pages(read: 
     assert site.missing == ("store.site",) and "/src/content/posts/**/_*" in site.exclude
 
 
+def test_a_page_of_astro_may_take_addresses_from_headers_and_its_site_from_options_of_a_theme(read: Read) -> None:
+    files = {
+        "astro.config.mjs": "const {url: address} = theme.site; export default defineConfig({site: address})",
+        "src/config.ts": "export const theme = {site: {title: 'Oars', url: 'https://example.org'}}",
+        "src/content/blog/oars.md": "",
+        "src/pages/[...slug].astro": "---\nconst all = await getCollection('blog')\nall.map((a) => a.data.permalink)\n---\n",
+    }
+    site = read("astro", files)
+    assert site.base_url == "https://example.org" and site.fields == (("address", ("permalink",)),)
+    assert read("astro", {"src/pages/[...slug].astro": "---\nawait getCollection('blog')\n---\n"}).fields == ()
+
+
 def test_ids_that_code_of_astro_makes_are_named_as_missing(read: Read) -> None:
     site = read(
         "astro",

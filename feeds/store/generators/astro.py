@@ -19,6 +19,8 @@ _BLOGS = ("blog", "blogs", "post", "posts", "_posts", "article", "articles", "ne
 _DYNAMIC = re.compile(r"^(.*?)/?\[(?:\.\.\.)?(?!lang|locale|page)\w+\](?:/index)?\.astro$", re.IGNORECASE)
 _OF_LANGUAGE = re.compile(r"\[(?:\.\.\.)?(?:lang|locale|language)\w*\]", re.IGNORECASE)
 _ASKED = re.compile(r"""getCollection\s*(?:<[^<>()]{0,100}>)?\(\s*["']([\w-]+)["']""")
+#: Header fields of which a page makes the addresses of entries.
+_NAMED = re.compile(r"\.data\.(permalink)\b")
 _TEXTS = (".md", ".mdx", ".markdown")
 
 
@@ -66,6 +68,7 @@ def read_astro(root: str) -> GeneratorSite:
         trailing_slash={"always": True, "never": False}.get(slash),
         defaults=(Defaults("", "", (("author", author),)),) if author else (),
         exclude=tuple(_excluded(collections)),
+        fields=(("address", ("permalink",)),) if any(".permalink" in asked for _, asked in routes) else (),
         static=(below("", text_of(lookup(config, "publicDir")) or "public"),),
         missing=tuple(_missing(config, base, [one for one in collections if one.named or not routes])),
         sources=tuple(files.sources),
@@ -108,7 +111,8 @@ def _named_values(files: CodeFiles, source: str) -> Iterator[tuple[str, str]]:
     module = files.module(files.first(*stems, suffixes=CODE_SUFFIXES))
     exports = module.exports() if module else {}
     values = exports if isinstance(exports, dict) else {}
-    for mapping in (*(one for one in values.values() if isinstance(one, dict)), values):
+    inner = [one for one in values.values() if isinstance(one, dict)]
+    for mapping in (*inner, *(one["site"] for one in inner if isinstance(one.get("site"), dict)), values):
         for key, value in mapping.items():
             name = key.lower().removeprefix("site_")
             text = text_of(value) or (text_of(lookup(value, "name")) if name == "author" else "")
@@ -177,7 +181,10 @@ def _excluded(collections: list[_Collection]) -> Iterator[str]:
 
 
 def _routes(files: CodeFiles, source: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield the folder of each page for entries of a collection (below `pages`), and the collections that it asks for."""
+    """Yield the folder of each page for entries of a collection (below `pages`), and the collections that it asks for.
+
+    With them are the header fields that it reads addresses from, as `.permalink`.
+    """
     pages = below(source, "pages")
     for path in files.walk(pages):
         inner = path[len(pages) + 1 :]
@@ -185,7 +192,8 @@ def _routes(files: CodeFiles, source: str) -> Iterator[tuple[str, frozenset[str]
             noted = len(files.sources)
             text = files.read(path) or ""
             del files.sources[noted:]  # a page is no configuration
-            yield found[1], frozenset(_ASKED.findall(text))
+            asked = frozenset(_ASKED.findall(text))
+            yield found[1], asked | {f".{name}" for name in _NAMED.findall(text)} if asked else asked
 
 
 def _route_of(one: _Collection, collections: list[_Collection], routes: list[tuple[str, frozenset[str]]]) -> list[str]:
