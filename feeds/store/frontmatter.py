@@ -22,7 +22,7 @@ import yaml
 
 from ..errors import StoreError
 from ..plugins import Plugin, load_plugin
-from .headers.languages import build_yaml, refused
+from .headers.languages import EventBuilder, build_yaml, refused
 from .headers.source import MAX_DEPTH, PRIVATE_KEYS, BadFrontMatter, Kind, Source, Value
 
 __all__ = [
@@ -148,34 +148,17 @@ def _scalar(written: str) -> Value:
     return written[1:-1].replace("''", "'") if written[0] == "'" else written.rstrip(" ")
 
 
-class _Builder:
+class _Builder(EventBuilder):
     """A stack of open collections. `key` waits for its value in `inner`; `skip` counts open collections of a private key."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stack: list[tuple[Any, str | None]] = []
-        self.inner: Any = []
+        self.inner: Any = self.documents
         self.key: str | None = None
         self.skip = 0
 
-    def build(self, loader: Any) -> dict[str, Value]:
-        while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
-            if kind is yaml.ScalarEvent:
-                self.scalar(event)
-            elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
-                self.start(event)
-            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-                self.end()
-            elif kind is yaml.AliasEvent:
-                raise refused(event, "aliases are not allowed")
-            elif kind is yaml.DocumentStartEvent and self.inner:
-                raise refused(event, "a second document")
-        if len(self.inner) != 1 or not isinstance(root := self.inner[0], dict):
-            raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
-        return root
-
     def scalar(self, event: Any) -> None:
-        if event.tag is not None:
-            raise refused(event, "explicit tags are not allowed")
         if self.skip:
             return
         if type(self.inner) is not dict or self.key is not None:
@@ -195,8 +178,6 @@ class _Builder:
             self.key = None
 
     def start(self, event: Any) -> None:
-        if event.tag is not None:
-            raise refused(event, "explicit tags are not allowed")
         if len(self.stack) + self.skip >= MAX_DEPTH:
             raise refused(event, f"nested deeper than {MAX_DEPTH} levels")
         if self.skip or (len(self.stack) == 1 and self.key in PRIVATE_KEYS):
@@ -207,7 +188,7 @@ class _Builder:
         self.stack.append((self.inner, self.key))
         self.inner, self.key = ({} if type(event) is yaml.MappingStartEvent else []), None
 
-    def end(self) -> None:
+    def end(self, event: Any) -> None:
         if self.skip:
             self.skip -= 1
             self.key = self.key if self.skip else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from datetime import date, datetime, time
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -23,7 +24,9 @@ MAX_HEADER = 262_144
 # -- YAML as generators take it ---------------------------------------------
 
 _LEADING_TABS = re.compile(r"^[ ]*\t[ \t]*|(?<=- )\t+|(?<=-)\t+(?=\S)", re.MULTILINE)
-_HARMLESS_TAGS = {f"tag:yaml.org,2002:{name}" for name in "str int float bool null timestamp seq map omap set".split()} | {"!"}
+_HARMLESS_TAGS = frozenset(
+    {"!"} | {f"tag:yaml.org,2002:{name}" for name in "str int float bool null timestamp seq map omap set".split()}
+)
 _MERGE: Any = object()
 
 
@@ -40,14 +43,56 @@ def read_yaml(text: str, first_line: int) -> tuple[dict[str, Value], tuple[str, 
     return fields, repeated(builder.repeated), builder.lines
 
 
-class YamlBuilder(Protocol):
-    """Builds a mapping from libyaml's events."""
+class EventBuilder(ABC):
+    """Builds a mapping from libyaml's events; `documents` are those that are whole."""
+
+    takes_nothing = False  # whether an empty document is a mapping without keys
+    tags: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self.documents: list[Any] = []
 
     def build(self, loader: Any) -> dict[str, Value]:
         """Return the mapping. Raises yaml.MarkedYAMLError."""
+        while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
+            if kind is yaml.ScalarEvent or kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                if event.tag is not None and event.tag not in self.tags:
+                    raise refused(event, "explicit tags are not allowed")
+                if kind is yaml.ScalarEvent:
+                    self.scalar(event)
+                else:
+                    self.start(event)
+            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+                self.end(event)
+            elif kind is yaml.AliasEvent:
+                self.alias(event)
+            elif kind is yaml.DocumentStartEvent and self.documents:
+                raise refused(event, "a second document")
+        root = self.documents[0] if self.documents else ""
+        if self.takes_nothing and root == "":
+            return {}
+        if not isinstance(root, dict):
+            raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
+        return root
+
+    @abstractmethod
+    def scalar(self, event: Any) -> None:
+        """Take a scalar: a key, or a value."""
+
+    @abstractmethod
+    def start(self, event: Any) -> None:
+        """Open a collection."""
+
+    @abstractmethod
+    def end(self, event: Any) -> None:
+        """Close the innermost collection."""
+
+    def alias(self, event: Any) -> None:
+        """Take what an alias stands for."""
+        raise refused(event, "aliases are not allowed")
 
 
-def build_yaml(text: str, first_line: int, builder: YamlBuilder) -> dict[str, Value]:
+def build_yaml(text: str, first_line: int, builder: EventBuilder) -> dict[str, Value]:
     """Return what a builder makes of a text that begins on a line of the file. Raises BadFrontMatter."""
     loader = yaml.CSafeLoader(text)
     try:
@@ -83,40 +128,21 @@ class _Frame:
         self.height = 0
 
 
-class _Builder:
+class _Builder(EventBuilder):
     """Builds a header from events. `anchors`: name -> value, number of its nodes, height; `skip` counts private collections."""
 
+    takes_nothing, tags = True, _HARMLESS_TAGS
+
     def __init__(self, first_line: int) -> None:
-        self.stack = [_Frame([], None, 0)]
+        super().__init__()
+        self.stack = [_Frame(self.documents, None, 0)]
         self.anchors: dict[str, tuple[Value, int, int]] = {}
         self.nodes = self.aliased = self.skip = 0
         self.first_line = first_line
         self.lines: dict[str, int] = {}
         self.repeated: list[tuple[str, int]] = []
 
-    def build(self, loader: Any) -> dict[str, Value]:
-        """Return the mapping. Raises yaml.MarkedYAMLError."""
-        while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
-            if kind is yaml.ScalarEvent:
-                self.scalar(event)
-            elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
-                self.start(event)
-            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-                self.end(event)
-            elif kind is yaml.AliasEvent:
-                self.alias(event)
-            elif kind is yaml.DocumentStartEvent and self.stack[0].value:
-                raise refused(event, "a second document")
-        documents = self.stack[0].value
-        if not documents or documents[0] == "":
-            return {}
-        if not isinstance(documents[0], dict):
-            raise yaml.MarkedYAMLError(problem="expected `key: value` lines")
-        return documents[0]
-
     def scalar(self, event: Any) -> None:
-        if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            raise refused(event, "explicit tags are not allowed")
         frame = self.stack[-1]
         if self.skip:
             return
@@ -146,8 +172,6 @@ class _Builder:
         frame.key = None
 
     def start(self, event: Any) -> None:
-        if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            raise refused(event, "explicit tags are not allowed")
         frame = self.stack[-1]
         if len(self.stack) + self.skip > MAX_DEPTH:
             raise refused(event, f"nested deeper than {MAX_DEPTH} levels")
