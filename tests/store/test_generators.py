@@ -175,6 +175,29 @@ def test_hugo_says_addresses_zones_and_dates(tree: Tree) -> None:
     assert not site.faults and not site.missing
 
 
+def test_hugo_says_addresses_for_languages_and_in_a_list(tree: Tree) -> None:
+    own = "languages: {de: {permalinks: {page: {posts: '/b/:slug/'}}}, en: {}}\npermalinks: {posts: '/p/:slug/'}"
+    assert find_site(tree({"hugo.yaml": own})).permalinks == (("posts", "/p/:slug/"), ("de:posts", "/b/:slug/"))
+    listed = """permalinks:
+      - {pattern: /posts/, target: {path: "{/posts}"}}
+      - {pattern: "/b/:slug/", target: {kind: page, path: "{/posts/**}", sites: {matrix: {languages: [de]}}}}
+      - {pattern: "/p/:slug/", target: {path: "/posts/**"}}
+      - {pattern: /section/, target: {kind: section}}
+      - {pattern: "/:section/:slug/"}"""
+    assert find_site(tree({"hugo.yaml": listed})).permalinks == (
+        ("de:posts", "/b/:slug/"),
+        ("posts", "/p/:slug/"),
+        ("", "/:section/:slug/"),
+    )
+
+
+def test_hexo_may_say_a_part_of_the_date_twice_in_names(tree: Tree) -> None:
+    names = "new_post_name: :year/:year-:month-:day-:i_month-:title.md"
+    site = find_site(tree({"_config.yml": names, "source/_posts/2024/2024-03-01-3-oars.md": ""}))
+    place = place_of(site, "source/_posts/2024/2024-03-01-3-oars.md")
+    assert (place.date, place.name) == ((2024, 3, 1), "oars")
+
+
 def test_hugo_has_its_configuration_in_a_folder_of_files_for_each_key(tree: Tree) -> None:
     site = find_site(
         tree(

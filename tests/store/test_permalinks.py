@@ -61,7 +61,10 @@ HUGO = {"root": ContentRoot("content")}
         ("/:slugorcontentbasename/", {"slug": "x"}, "/x/"),
         ("/:contentbasename/", {"slug": "x"}, "/a-b-c-d/"),
         ("/:2006-:01-:02/:filename/", {}, "/2024-03-01/a-b-c-d/"),
+        ("/:20060102/:Jan_2/:filename/", {}, "/20240301/mar_1/a-b-c-d/"),
         ("/:title.html", {}, "/a-title.html/"),
+        (r"/c\:d/:slug/", {}, "/cd/a-title/"),
+        ("", {"address": r"/a\:b/:slug/"}, "/a:b/a-title/"),
         (
             "/:title/",
             {"title": "你好 World, (X) a--b - c: “q” 100% é@x_y~z"},
@@ -108,6 +111,9 @@ def test_hugo_knows_sections_bundles_languages_and_ugly_addresses() -> None:
     assert hugo("content/docs/sub/x.md", nested | {"options": (("sections", "docs\ndocs/sub"),)}) == "/docs/sub/x/"
     sliced = {"permalinks": (("docs", "/:sections[1:]/:filename/"),), "options": (("sections", "docs\ndocs/sub"),)}
     assert hugo("content/docs/sub/x.md", sliced) == "/sub/x/"
+    spoken = languages | {"permalinks": (("posts", "/p/:filename/"), ("en:posts", "/e/:filename/"))}
+    assert hugo("content/posts/x.en.md", spoken) == "/en/e/x/", "a language may have patterns of its own"
+    assert hugo("content/posts/x.md", spoken) == "/p/x/"
 
 
 def test_the_day_is_that_of_the_zone_in_which_hugo_and_pelican_read_a_date() -> None:
@@ -155,6 +161,10 @@ def test_jekyll_knows_slugs_own_addresses_collections_and_pages() -> None:
     assert found("jekyll", "about.md", {"permalinks": (("", "pretty"),)}).path == "/about/"
     docs = ContentRoot("_docs", collection="docs")
     assert found("jekyll", "_docs/in/x.md", root=docs).path == "/docs/in/x.html"
+    assert found("jekyll", "_docs/in/index.md", root=docs).path == "/docs/in/index.html"
+    assert found("jekyll", "_posts/2024/2024-03-01-a.md").path == "/2024/03/01/a.html", (
+        "the year of a folder is none of its own"
+    )
     assert found("jekyll", "_docs/in/x.md", {"permalinks": (("docs", "/d/:path/"),)}, root=docs).path == "/d/in/x/"
 
 
@@ -167,6 +177,7 @@ HEXO = {"root": ContentRoot("source/_posts")}
         (":year/:month/:day/:title/", {}, "/2024/03/02/deep/My%20Asset/"),
         (":i_month/:i_day/:hour/:minute/:second/:name.html", {}, "/3/2/01/05/09/My%20Asset.html"),
         (":post_title/", {"title": "Größe & Maß"}, "/grose-mas/"),
+        (":slug/", {"slug": "other"}, "/deep/My%20Asset/"),
         (":category/:name/", {"names": {"category": ("技术 A", "B")}}, "/%E6%8A%80%E6%9C%AF-A/B/My%20Asset/"),
         (":category/:name/", {"header": {"categories": [["A", "B"], ["C"]]}}, "/C/My%20Asset/"),
         (":category/:name/", {"header": {"category": "技术"}}, "/tech/My%20Asset/"),
@@ -212,10 +223,34 @@ def test_hexo_knows_names_of_new_posts_asset_folders_and_pretty_addresses() -> N
         ("blog/undated.md", {"trailing_slash": True}, {}, "/blog/undated/"),
         ("blog/undated.md", {"trailing_slash": False}, {"slug": "x/"}, "/blog/x"),
         ("blog/undated.md", {"permalinks": (("", "/:year/:slug"),)}, {}, "/2024/undated"),
+        ("blog/undated.md", {}, {"slug": "./x"}, "/blog/x"),
+        ("blog/undated.md", {}, {"slug": "/"}, "/blog/"),
+        ("blog/01-intro.md", {}, {}, "/blog/01-intro"),
     ],
 )
 def test_docusaurus(path: str, site: dict[str, Any], fields: dict[str, Any], address: str) -> None:
     assert found("docusaurus", path, site, root=ContentRoot("blog", prefix="blog"), **fields) == Address(address)
+
+
+@pytest.mark.parametrize(
+    ("path", "slug", "address"),
+    [
+        ("01-intro.md", "", "/docs/intro"),
+        ("02-guide/03 - first.md", "", "/docs/guide/first"),
+        ("guide/2024-01-02-x.md", "", "/docs/guide/2024-01-02-x"),
+        ("guide/7.0-notes.md", "", "/docs/guide/7.0-notes"),
+        ("guide/guide.md", "", "/docs/guide"),
+        ("guide/README.md", "", "/docs/guide"),
+        ("02-guide/x.md", "./own", "/docs/guide/own"),
+        ("02-guide/x.md", "../own", "/docs/own"),
+        ("02-guide/x.md", "own", "/docs/guide/own"),
+        ("02-guide/x.md", "/own", "/docs/own"),
+        ("02-guide/x.md", "/", "/docs/"),
+    ],
+)
+def test_docusaurus_leaves_out_the_numbers_in_names_of_documentation(path: str, slug: str, address: str) -> None:
+    root = ContentRoot("docs", "page", prefix="docs", collection="docs")
+    assert found("docusaurus", f"docs/{path}", root=root, slug=slug) == Address(address)
 
 
 def test_docusaurus_puts_translations_below_their_language() -> None:
@@ -230,6 +265,7 @@ def test_docusaurus_puts_translations_below_their_language() -> None:
         ("Third Note/index.md", {}, {}, "/blog/third-note/"),
         ("2024/Über C++, v1.2.mdx", {}, {}, "/blog/2024/%C3%BCber-c-v12/"),
         ("a.md", {"trailing_slash": False}, {}, "/blog/a"),
+        ("a.md", {"ugly": True}, {}, "/blog/a.html"),
         ("a.md", {}, {"slug": "own/Slug"}, "/blog/own/Slug/"),
         ("a.md", {"permalinks": (("", "/notes/:year/:id/"),)}, {}, "/notes/2024/a/"),
     ],
@@ -253,6 +289,9 @@ def test_astro(path: str, site: dict[str, Any], fields: dict[str, Any], address:
         ("content/blog/x.md", {"address": "/{{ slug or page.fileSlug | slug }}/", "slug": "My Slug"}, "/my-slug/"),
         ("content/blog/x.md", {"address": "/{{ series }}/", "header": {"series": "one"}}, "/one/"),
         ("content/blog/x.md", {"address": "plain/path/"}, "/plain/path/"),
+        ("content/blog/x.md", {"address": "/{{ page.fileSlug }}.{{ page.outputFileExtension }}"}, "/x.html"),
+        ("content/blog/x.md", {"address": "{{ page.filePathStem | replace('/blog/', '/') }}/"}, "/x/"),
+        ("content/blog/x.md", {"address": '{{ page.filePathStem | remove: "/blog" }}/'}, "/x/"),
     ],
 )
 def test_eleventy(path: str, fields: dict[str, Any], address: str) -> None:
@@ -284,6 +323,8 @@ def test_eleventy_code_in_a_permalink_is_named_and_not_run() -> None:
         ("vitepress", "docs/posts/a.md", {}, {}, "/posts/a.html"),
         ("vitepress", "docs/posts/a.md", {"cleanUrls": "true"}, {}, "/posts/a"),
         ("vitepress", "docs/posts/index.md", {"cleanUrls": "true"}, {}, "/posts/"),
+        ("vitepress", "docs/posts/README.md", {}, {}, "/posts/README.html"),
+        ("vitepress", "docs/a/b/x.md", {"rewrites": "a/:rest+ :rest+"}, {}, "/b/x.html"),
         ("vitepress", "docs/packages/a/src/x.md", {"rewrites": "packages/:pkg/src/:slug* :pkg/:slug*"}, {}, "/a/x.html"),
     ],
 )
@@ -305,6 +346,9 @@ def test_vuepress_and_vitepress(kind: str, path: str, options: dict[str, str], f
             "/my-tools/ola-p/a-title",
         ),
         ("{date:%b-%-d}/{slug}.html", {}, "/Mar-1/a-title.html"),
+        ("{date:%y-%U}/{slug}.html", {}, "/24-08/a-title.html"),
+        ("{date.year}/{date.month}/{slug}/", {}, "/2024/3/a-title/"),
+        ("{category.slug}/{slug}", {"names": {"category": ("My Tools",)}}, "/my-tools/a-title"),
         ("", {"language": "fr", "slug": "hammers"}, "/hammers-fr.html"),
         ("", {"language": "en", "slug": "hammers"}, "/hammers.html"),
         ("{slug}", {"address": "own/place/"}, "/own/place/"),

@@ -154,12 +154,28 @@ def _hugo_roots(root: str, config: Configuration, languages: Iterable[SiteLangua
 
 
 def _hugo_permalinks(config: Configuration) -> Iterator[tuple[str, str]]:
-    """Yield sections and patterns: `posts: pattern`, or `page: {posts: pattern}`."""
-    for key, value in config.table("permalinks").items():
-        if isinstance(value, str) and value:
-            yield key, value
-        elif isinstance(value, dict) and key.lower() == "page":
-            yield from ((section, one) for section, one in value.items() if isinstance(one, str) and one)
+    """Yield sections and patterns of the site, and those of its languages with their code and a colon in front."""
+    yield from _patterns(config.at("permalinks"))
+    for code, value in config.table("languages").items():
+        yield from ((f"{code}:{section}", pattern) for section, pattern in _patterns(member(value, "permalinks")))
+
+
+def _patterns(value: Value) -> Iterator[tuple[str, str]]:
+    """Yield sections and patterns: of `posts: pattern`, `page: {posts: pattern}`, or a list of patterns with their targets."""
+    for key, one in value.items() if isinstance(value, dict) else ():
+        if isinstance(one, str) and one:
+            yield key, one
+        elif isinstance(one, dict) and key.lower() == "page":
+            yield from ((section, text) for section, text in one.items() if isinstance(text, str) and text)
+    found: dict[str, str] = {}
+    for one in value[:200] if isinstance(value, list) else ():
+        target, pattern = member(one, "target"), one_text(member(one, "pattern"))
+        path = re.fullmatch(r"\{?/?(?:([^{},*]+)/)?\*\*?\}?", one_text(member(target, "path")) or "**")
+        if path and pattern and one_text(member(target, "kind")).lower() in ("", "page"):
+            codes = as_texts(member(member(member(target, "sites"), "matrix"), "languages")) or ("",)
+            for code in codes:
+                found.setdefault(f"{code}:{path[1] or ''}" if code else path[1] or "", pattern)  # the first one counts
+    yield from found.items()
 
 
 def _hugo_fields(config: Configuration) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -179,6 +179,12 @@ def _hexo_dates(new_post: str) -> Iterator[str]:
     """Yield the pattern of names that `new_post_name` makes, where there are dates in them."""
     name = re.sub(r"\.\w+$", "", new_post.strip("/"))[:100]
     tokens = re.findall(r":\w+", name)
-    if ":year" not in tokens or len(set(tokens)) < len(tokens) or not set(tokens) <= _NEW_POST.keys():
+    if ":year" not in tokens or not set(tokens) <= _NEW_POST.keys():
         return
-    yield "^" + "".join(_NEW_POST.get(part) or re.escape(part) for part in re.split(r"(:\w+)", name)) + "$"
+    made, seen = "^", set()
+    for part in re.split(r"(:\w+)", name):
+        pattern = _NEW_POST.get(part) or re.escape(part)
+        group = re.match(r"\(\?P<(\w+)>", pattern)
+        made += pattern if group is None else f"(?:{pattern[group.end() :]}" if group[1] in seen else pattern
+        seen.add(group[1] if group else "")
+    yield f"{made}$"

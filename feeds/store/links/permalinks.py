@@ -161,13 +161,14 @@ _TOKENS: _Tokens = {
 def _hugo(one: Subject) -> str:
     prefix = f"/{one.language.prefix}" if one.language.prefix else ""
     if own := one.fields.address:
-        path = expand(one, own) if ":" in own else own
+        path = expand(one, own.replace(r"\:", "\0")).replace("\0", ":") if ":" in own else own
         if not path.endswith("/") and ("." not in path or ("address", ("path",)) in one.site.fields):  # Zola's are folders
             path += "/"
         return path if path.startswith("/") else f"{prefix}/{path}"
     section = one.place.section or "/"
-    if pattern := one.pattern(section, section.partition("/")[0]):
-        path = unquote_plus(expand(one, pattern))
+    names = (section, section.partition("/")[0], "")
+    if pattern := one.pattern(*(f"{one.language.code}:{name}" for name in names), *names):
+        path = unquote_plus(expand(one, pattern.replace(r"\:", "")))
     else:
         path = "/".join(filter(None, (one.folder, one.fields.slug.strip("-") or one.tail)))
     # A blank before what is left out at the end becomes a hyphen before the slash.
@@ -256,6 +257,7 @@ _JEKYLL: _Tokens = {
     "slug": lambda one: _jekyll_title(one, pretty=False),
     "name": lambda one: jekyll_slug(one.tail),
     "basename": lambda one: one.tail,
+    "path": lambda one: re.sub(r"\.[^./]*$", "", one.below_root) if one.root.collection else one.place.stem,
     "categories": lambda one: "/".join(_jekyll_categories(one)),
     "slugified_categories": lambda one: "/".join(map(jekyll_slug, _jekyll_categories(one))),
 }
@@ -322,6 +324,7 @@ def _hexo_category(one: Subject) -> str:
 
 _HEXO: _Tokens = {
     "title": _hexo_title,
+    "slug": _hexo_title,
     "name": lambda one: _hexo_title(one).rpartition("/")[2],
     "post_title": lambda one: hexo_slug(one.fields.title).lower(),
     "category": _hexo_category,
@@ -353,8 +356,20 @@ def _docusaurus(one: Subject) -> str:
     slug = one.fields.slug
     if not slug and (dated := _DOCUSAURUS_DATE.match(one.place.stem[:500])) and one.root.role == "article":
         slug = f"{dated['date'].replace('-', '/')}/{dated['folder']}{dated['text']}"
-    path = _joined(one.root.prefix, slug or one.place.stem)
-    return _slashed(one, path + "/" if slug.endswith("/") else path)
+    stem = _documentation(one, slug) if one.root.collection == "docs" else slug or one.place.stem
+    path = posixpath.normpath(_joined(one.root.prefix, stem))
+    return _slashed(one, path + "/" if slug.endswith("/") and path != "/" else path)
+
+
+_NUMBERED = re.compile(r"^\d+\s*[-_.]+\s*(?=[^-_.\s])(?!\d+[-_.])")
+
+
+def _documentation(one: Subject, slug: str) -> str:
+    """Return the path of a page of documentation: without numbers in front of names; one that stands for its folder is that."""
+    *folders, last = (_NUMBERED.sub("", part) for part in one.place.stem.split("/"))
+    if slug:
+        return slug if slug.startswith("/") else "/".join((*folders, slug))
+    return "/".join(folders if last.casefold() in ("readme", *folders[-1:]) else (*folders, last))
 
 
 def _astro(one: Subject) -> str:
@@ -365,6 +380,8 @@ def _astro(one: Subject) -> str:
         return _slashed(one, expand(one, pattern))
     made = one.place.stem if one.root.role == "page" else one.fields.slug or _astro_id(one)
     path = _joined(one.root.prefix, made)
+    if one.site.ugly and path != "/":
+        return f"{path}.html"
     return path if one.site.trailing_slash is False or path == "/" else path + "/"
 
 
@@ -395,11 +412,14 @@ def _vue(one: Subject) -> str:
         return expand(one, own or pattern)
     path = _rewritten(one)
     *folders, last = path.split("/")
-    if last.lower() in ("readme", "index", ""):
+    if last.lower() in ("index", "") or (last.lower() == "readme" and one.kind.name == "vuepress"):
         return "/".join(("", *folders, ""))
     if one.site.option("slugs") == "vuepress":
         path = rollup_path(path)
     return f"/{path}" if one.site.option("cleanUrls").lower() == "true" else f"/{path}.html"
+
+
+_PARAMETER = r":(\w+)(?:\([^()]*\))?[*+]?"
 
 
 def _rewritten(one: Subject) -> str:
@@ -407,12 +427,12 @@ def _rewritten(one: Subject) -> str:
     below = one.below_root
     for line in one.site.option("rewrites").split("\n")[:100]:
         source, _arrow, target = line[:500].partition(" ")
-        parts = re.split(r":(\w+)(?:\([^()]*\))?\*?", source)
+        parts = re.split(_PARAMETER, source)
         names = parts[1::2]
         found = re.fullmatch("(.+?)".join(map(re.escape, parts[::2])), below) if source and len(names) <= 4 else None
         if found:
             values = dict(zip(names, found.groups(), strict=False))
-            below = re.sub(r":(\w+)(?:\([^()]*\))?\*?", lambda match, values=values: values.get(match[1], ""), target.strip())  # type: ignore[misc]
+            below = re.sub(_PARAMETER, lambda match, values=values: values.get(match[1], ""), target.strip())  # type: ignore[misc]
             break
     return _joined(one.root.prefix, re.sub(r"\.[^./]*$", "", below)).strip("/")
 

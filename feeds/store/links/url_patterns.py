@@ -88,6 +88,8 @@ _MONTHS = "January February March April May June July August September October N
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 
+_GO_PART = re.compile("2006|January|Jan|Monday|Mon|0[1-6]|15|1|2")
+_GO_LAYOUT = re.compile(f"(?:{_GO_PART.pattern}|_)+")
 DATE_TOKENS = tuple(name for name in _DATES if name.isidentifier())
 
 
@@ -100,7 +102,7 @@ def _format_date(when: datetime, form: str) -> str:
         value = names.get(match[2]) or when.strftime(f"%{match[2]}")
         return value.lstrip("0") or "0" if match[1] else value
 
-    return re.sub(r"%(-?)([ABFGHMSVYabdejmsuwy])", directive, form)
+    return re.sub(r"%(-?)([ABCFGHIMSUVWYabdejmsuwy])", directive, form)
 
 
 def unix_seconds(when: datetime) -> int:
@@ -136,7 +138,10 @@ def _value(one: Subject, name: str) -> str | None:
     if make := one.tokens.get(name):
         value = make(one)
         return _sliced(value, part.rstrip("]")) if part else value
-    if form := _DATES.get(name):
+    form = _DATES.get(name, "")
+    if not form and one.kind.name == "hugo" and _GO_LAYOUT.fullmatch(name):
+        form = _GO_PART.sub(lambda match: _DATES[match[0]], name)
+    if form:
         if one.when is None:
             raise Unknown(f":{name}")
         return _format_date(one.when, form)
@@ -183,6 +188,9 @@ def _brace(one: Subject, text: str) -> str:
         if one.when is None:
             raise Unknown(f"{{{name}}}")
         return _format_date(one.when, form)
+    if name in ("date.year", "date.month", "date.day"):
+        return _value(one, {"year": "year", "month": "i_month", "day": "i_day"}[name[5:]]) or ""
+    name = name.removesuffix(".slug") if one.kind.name == "pelican" else name
     own = one.kind.name == "pelican" and name in ("slug", "lang", "category", "author")
     value = (None if own else header_text(one, name)) or _value(one, name)
     if value is None:
@@ -191,6 +199,7 @@ def _brace(one: Subject, text: str) -> str:
 
 
 _QUOTED = re.compile(r"""^(["'])([^"']*)\1$""")
+_TEXTS = re.compile(r"""\s*(["'])([^"']+)\1(?:\s*,\s*(["'])([^"']*)\3)?\s*""")
 
 
 def _template(one: Subject, expression: str) -> str:
@@ -217,6 +226,8 @@ def _template_value(one: Subject, name: str) -> str | None:
         return re.sub(r"^\d{4}-\d\d-\d\d-", "", one.tail)
     if name == "page.filePathStem":
         return "/" + one.place.stem
+    if name == "page.outputFileExtension":
+        return "html"
     if name == "title":
         return one.fields.title
     return one.fields.slug or None if name == "slug" else header_text(one, name)
@@ -231,6 +242,8 @@ def _filtered(one: Subject, value: str, text: str) -> str:
         return value.lower()
     if name in ("url", "safe", "string", "trim", "strip"):
         return value.strip()
+    if name in ("replace", "remove") and (texts := _TEXTS.fullmatch(argument)):
+        return value.replace(texts[2], texts[4] or "")
     if name == "date" and literal and one.when is not None and "%" in literal[2]:
         return _format_date(one.when, literal[2])
     raise Unknown(f"the filter {name}")
