@@ -20,11 +20,11 @@ from .errors import DatabaseError, DatabaseFault
 from .private_files import WideMode, narrow, remove_leftovers, summarize
 from .syndication import editions
 from .syndication.editions import Edition
-from .tokens import Tokens, new_secret
 
 if TYPE_CHECKING:
     from .config.environment import Environment
     from .config.models import Config
+    from .tokens import Tokens
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,6 +131,8 @@ class Runtime:
 
     def tokens(self) -> Tokens:
         """Return the signer of links: with FEEDS_SECRET_KEY, or with a secret that the database keeps."""
+        from .tokens import Tokens, new_secret  # what signs is loaded where links are made or checked
+
         if self.environment.secret_key:
             return Tokens(self.environment.secret_key.get_secret_value())
         if secret := self.read(editions.load_state).get("secret"):

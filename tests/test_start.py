@@ -25,7 +25,7 @@ HEAVY |= {
     "pypinyin",
     "pygal",
 }
-HEAVY |= {"alembic", "procrastinate", "babel", "prometheus_client", "obstore", "pydantic_core"}
+HEAVY |= {"alembic", "procrastinate", "babel", "prometheus_client", "obstore", "pydantic_core", "itsdangerous"}
 #: Modules of ours that every command has.
 BASIS = {"feeds.__main__", "feeds.errors", "feeds.faults", "feeds.logs"}
 
@@ -75,6 +75,7 @@ def test_the_state_of_a_service_is_told_by_little_more_than_the_tables(config: P
     found = loaded("status", "--config", config)
     assert "sqlalchemy" in found and not packages(found) & (HEAVY - named(config))
     assert not {"feeds.rescan", "feeds.scheduler", "feeds.web.app", "feeds.newsletter.issues.planning"} & found
+    assert not {"feeds.websub.protocol", "feeds.tokens"} & found
     assert named(config) or "sqlalchemy.dialects.postgresql" not in found
 
 

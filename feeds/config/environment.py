@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import ConfigError, Fault, FeedsError
-from ..tokens import weakness
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -142,12 +141,16 @@ class Environment:
     @property
     def console_token(self) -> str:
         """Return the operator's token; "" where there is none, or one that can be guessed: then there is no console."""
+        from ..tokens import weakness  # with what signs, for the few that ask
+
         token = self.operator_token.get_secret_value()
         return "" if weakness(token) else token
 
     @property
     def weak_secrets(self) -> dict[str, str]:
         """Return why secrets that somebody chose can be guessed, by the name of their variable."""
+        from ..tokens import weakness  # as above
+
         chosen = {"operator_token": self.operator_token, "secret_key": self.secret_key}
         found = {name: weakness(value.get_secret_value()) for name, value in chosen.items() if value}
         return {variable(name): reason for name, reason in found.items() if reason}

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from .. import database
-from ..tokens import Tokens
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
     from ..config.models import Config
     from ..runtime import Runtime
+    from ..tokens import Tokens
     from .messages.transactional import TransactionalComposer
 
 

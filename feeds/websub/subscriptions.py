@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from ..database.tables import hub_requests, hub_subscriptions
 from ..fair_share import is_within_share
-from .protocol import Retry, SubscriptionRequest
+
+if TYPE_CHECKING:
+    from .protocol import Retry, SubscriptionRequest
 
 #: How many seconds a request whose verification failed counts against the limits.
 FAILED_REQUEST_SECONDS = 3600
