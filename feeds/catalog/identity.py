@@ -119,7 +119,7 @@ class Moves:
             if not is_undated and candidate.published != int(article.published.timestamp()):
                 continue
             body = sa.select(bodies.c.html).where(bodies.c.article_key == candidate.key)
-            if _without_links(self._connection.execute(body).scalar() or "") == _without_links(article.html):
+            if without_links(self._connection.execute(body).scalar() or "") == without_links(article.html):
                 self.ids.add(candidate.id)
                 seen = candidate.published if is_undated else None
                 return replace(file, result=with_id(article, candidate.id, published=seen), seen=seen)
@@ -129,7 +129,7 @@ class Moves:
 _LINKS = re.compile(r' (?:href|src|srcset)="[^"]*"')
 
 
-def _without_links(html: str) -> str:
+def without_links(html: str) -> str:
     """Return a body without what its links lead to, which depends on where its file lies."""
     return _LINKS.sub("", html)
 
@@ -152,4 +152,14 @@ def plain_name(path: str) -> str:
 
 def told_apart(id: str, path: str) -> str:
     """Return an id that no other file's path gives."""
-    return f"{id}~{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+    return f"{id}~{short_hash(path)}"
+
+
+def short_hash(text: str) -> str:
+    """Return six hexadecimal digits of a hash."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+
+def page_path(id: str) -> str:
+    """Return where the page of an article or page is in this service."""
+    return f"/articles/{urls.encode(urls.slug(id))}"

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from .. import urls
 from ..database import chunks, count_rows, fetch_rows, insert_rows
-from ..database.tables import articles, departed, files, memberships, quarantine, state
+from ..database.tables import articles, bodies, departed, files, memberships, quarantine, state
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
@@ -32,6 +32,7 @@ from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp,
 from . import pages, queries, terms
 from .bitmaps import BitmapWriter
 from .identity import NEW, Moves, files_by_path, known_articles, plain_name, told_apart
+from .links import Relinked, settle_links
 from .rows import PARTS_OF_ARTICLES, KnownArticle, Rows, article_row, put_problems, update_articles
 from .sort_key import position, published_at
 from .terms import Member, Spelled, TermWriter
@@ -205,6 +206,7 @@ def apply_changes(
     done, before = 0, pages.page_marks(connection)
     pages.drop_pages(connection, found.overdue)
     for batch in parsed:
+        batch = pages.keep_ids(connection, batch, found.files.removed)
         ingest.put(batch)
         pages.put_pages(connection, batch)
         done += len(batch)
@@ -212,11 +214,14 @@ def apply_changes(
             options.progress(done, len(found.files.to_read))
     held = ingest.finish(seen=found.files.unchanged + done + len(found.problems))
     pages.drop_pages(connection, found.files.removed)
-    pages.settle_pages(connection, options.now)
+    pages.settle_pages(connection, options.now, before)
+    page_changes = pages.page_marks(connection) != before
+    relinked = settle_links(connection, settings) if page_changes or ingest.counts != Counts() else []
+    ingest.relink(relinked)
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:
         connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(found.stale_problems)))
-    changed = ingest.counts != Counts() or options.former is not None or pages.page_marks(connection) != before
+    changed = ingest.counts != Counts() or options.former is not None or page_changes
     return IngestResult(ingest.counts, frozenset(ingest.terms.touched), changed, held, ingest.lost, ingest.raised)
 
 
@@ -294,15 +299,33 @@ class Ingest:
             query = sa.select(c.key, c.content, c.names).where(c.key.in_(having)).order_by(c.key)
             self._respelled |= {key: (content, json.loads(names)) for key, content, names in self.connection.execute(query)}
         self.terms.prepare(names for _content, names in self._respelled.values())
-        for _content, names in self._respelled.values():
-            self.terms.touched.update(self.terms.keys(names))
-        rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in self._respelled.items()]
-        for some in chunks(rows, 5000):
-            update_articles(self.connection, some)
+        self._show_again(self._respelled)
         terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
         self._bitmaps.write()
         self._write_former_updates()
         return held
+
+    def relink(self, relinked: Sequence[Relinked]) -> None:
+        """Write bodies whose links lead elsewhere, after `finish`: feeds show these articles in another way."""
+        b, c = bodies.c, articles.c
+        for part in chunks(relinked):
+            marks = {one.key: one.mark for one in part}
+            rows = self.connection.execute(sa.select(c.key, c.content, c.names).where(c.key.in_(marks))).all()
+            shown = {row.key: (f"{_of_file(row.content)}+{marks[row.key]}", json.loads(row.names)) for row in rows}
+            update_articles(self.connection, [{"_key": key, "content": content} for key, (content, _names) in shown.items()])
+            self.terms.prepare(names for _content, names in shown.values())
+            self._show_again(shown)
+            html = [{"_key": one.key, "_html": one.html} for one in part]
+            query = sa.update(bodies).where(b.article_key == sa.bindparam("_key")).values(html=sa.bindparam("_html"))
+            self.connection.execute(query, html)
+
+    def _show_again(self, shown: Mapping[int, tuple[str, Spelled]]) -> None:
+        """Write what feeds show of articles: key -> content and spellings."""
+        for _content, names in shown.values():
+            self.terms.touched.update(self.terms.keys(names))
+        rows = [{"_key": key, **self._shown(content, names)} for key, (content, names) in shown.items()]
+        for some in chunks(rows, 5000):
+            update_articles(self.connection, some)
 
     def _put(self, batch: Sequence[ParsedFile], *, final: bool) -> list[ParsedFile]:
         owned = files_by_path(self.connection, [file.path for file in batch])
@@ -332,7 +355,8 @@ class Ingest:
             if article is None:
                 if file.verdict.state == "withheld" and file.path not in owned:
                     self._withheld_names.add(plain_name(file.path))
-                rows.add_file(file, known.id)  # which it has again should it be published again
+                # Which it has again should it be published again; pages keep theirs in the same way.
+                rows.add_file(file, file.page.id if file.page else known.id)
                 continue
             current = existing.get(article.id)
             if current is not None and current.path != file.path:
@@ -374,7 +398,7 @@ class Ingest:
 
     def _accept(self, rows: Rows, article: ParsedArticle, path: str, known: KnownArticle | None) -> KnownArticle:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""
-        if known is not None and known.content == article.digest:
+        if known is not None and _of_file(known.content) == article.digest:
             if known.path != path:
                 self.counts.renamed += 1
                 rows.renamed.append({"_key": known.key, "path": path})
@@ -480,3 +504,8 @@ class Ingest:
         """The article's terms in canonical spelling, and the digest of all that a feed shows of it."""
         shown = _COMPACT(self.terms.canonical(names))
         return {"terms": shown, "digest": hashlib.sha256(f"{content}{shown}".encode()).hexdigest()[:32]}
+
+
+def _of_file(content: str) -> str:
+    """Return the digest of a file's content without the mark of its links (`links.Relinked`)."""
+    return content.partition("+")[0]

@@ -6,7 +6,8 @@ They have a table of their own, so that nothing which reads articles has to leav
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,9 +16,9 @@ from ..database import chunks, insert_rows
 from ..database.tables import articles, files, pages
 from ..model import Article, ParsedArticle
 from ..store import addresses
-from ..store.parse import ParsedFile
+from ..store.parse import ParsedFile, with_id
 from . import queries
-from .identity import told_apart
+from .identity import page_path, told_apart, without_links
 
 if TYPE_CHECKING:
     from ..config.models import Site
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
 _SAME = ("id", "url", "permalink", "title", "summary", "html", "original", "picture", "language", "digest")
 
 # -- written by a rescan -------------------------------------------------------
+
+
+def keep_ids(connection: sa.Connection, batch: Sequence[ParsedFile], removed: Collection[str]) -> list[ParsedFile]:
+    """Return files; a new one with the id of the page that has moved there from a `removed` file: same title, same text."""
+    new = {file.path for file in batch if file.page} if removed else set()
+    new -= set(connection.scalars(sa.select(files.c.path).where(files.c.path.in_(new)))) if new else set()
+    if not new:
+        return list(batch)
+    c = pages.c
+    known = [
+        row
+        for part in chunks(sorted(removed))
+        for row in connection.execute(sa.select(c.path, c.id, c.title, c.html).where(c.path.in_(part)).order_by(c.path))
+    ]
+    kept = []
+    for file in batch:
+        if file.page and file.path in new:
+            same = (file.page.title, without_links(file.page.html))
+            if before := next((row for row in known if (row.title, without_links(row.html)) == same), None):
+                known.remove(before)
+                connection.execute(sa.delete(pages).where(c.path == before.path))  # no other file is this page, too
+                file = replace(file, page=with_id(file.page, before.id))
+        kept.append(file)
+    return kept
 
 
 def put_pages(connection: sa.Connection, batch: Sequence[ParsedFile]) -> None:
@@ -46,28 +71,40 @@ def drop_pages(connection: sa.Connection, paths: Collection[str]) -> None:
         connection.execute(sa.delete(pages).where(pages.c.path.in_(part)))
 
 
-def settle_pages(connection: sa.Connection, now: int) -> None:
-    """Remove the pages that have expired at `now` (UTC seconds), and part those that share an id with an article or a page."""
+def settle_pages(connection: sa.Connection, now: int, before: Collection[PageMark]) -> None:
+    """Remove the pages that have expired at `now` (UTC seconds), and part those that share an id with an article or a page.
+
+    One that had the id `before` keeps it.
+    """
     if not has_pages(connection):
         return
     c = pages.c
     expired = sa.select(files.c.path).where(files.c.due <= now)
     connection.execute(sa.delete(pages).where(c.path.in_(expired)))
     taken = set(connection.scalars(sa.select(articles.c.id).where(articles.c.id.in_(sa.select(c.id)))))
-    for path, id in connection.execute(sa.select(c.path, c.id).order_by(c.path)).all():
+    had = {(mark.path, mark.id) for mark in before}
+    rows = [(path, id) for path, id in connection.execute(sa.select(c.path, c.id).order_by(c.path))]
+    for path, id in sorted(rows, key=lambda row: row not in had):
         if id in taken:
             id = told_apart(id, path)
-            url = f"/articles/{urls.encode(urls.slug(id))}"
-            connection.execute(sa.update(pages).where(c.path == path).values(id=id, url=url))
+            connection.execute(sa.update(pages).where(c.path == path).values(id=id, url=page_path(id)))
+            connection.execute(sa.update(files).where(files.c.path == path).values(article=id))
         taken.add(id)
 
 
-def page_marks(connection: sa.Connection) -> list[tuple[str, str, str]]:
-    """Return id, permalink and digest of each page, by id: they tell whether anything of a page has changed."""
+class PageMark(NamedTuple):
+    """What tells whether anything of a page has changed."""
+
+    id: str
+    path: str
+    permalink: str
+    digest: str
+
+
+def page_marks(connection: sa.Connection) -> list[PageMark]:
+    """Return the marks of all pages, by id."""
     c = pages.c
-    return [
-        (id, link, digest) for id, link, digest in connection.execute(sa.select(c.id, c.permalink, c.digest).order_by(c.id))
-    ]
+    return [PageMark(*row) for row in connection.execute(sa.select(c.id, c.path, c.permalink, c.digest).order_by(c.id, c.path))]
 
 
 def has_pages(connection: sa.Connection) -> bool:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from .. import selections, urls
 from ..database import chunks, count_rows
-from ..database.tables import articles, bodies, files, memberships, quarantine, state, terms
+from ..database.tables import articles, bodies, files, memberships, pages, quarantine, state, terms
 from ..model import FACETS, Article, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from ..store import addresses
@@ -436,6 +436,7 @@ def list_problems(connection: sa.Connection) -> list[Problem]:
 def waiting_files(connection: sa.Connection) -> tuple[int, int | None]:
     """Return how many files are under embargo, and when the next of them comes out (UTC seconds)."""
     own = sa.and_(articles.c.id == files.c.article, articles.c.path == files.c.path)
+    is_page = sa.exists().where(pages.c.path == files.c.path)  # which may expire
     query = sa.select(sa.func.count(), sa.func.min(files.c.due)).select_from(sa.outerjoin(files, articles, own))
-    waiting, due = connection.execute(query.where(files.c.due.is_not(None), articles.c.key.is_(None))).one()
+    waiting, due = connection.execute(query.where(files.c.due.is_not(None), articles.c.key.is_(None), ~is_page)).one()
     return waiting, due

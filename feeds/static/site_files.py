@@ -296,7 +296,7 @@ class Exporter:
 
 def _of_pages(connection: sa.Connection, config: Config, shared: str) -> Iterator[_ArticleFile]:
     """Yield the pages of the store that have no other home."""
-    for id, permalink, digest in catalog_pages.page_marks(connection):
+    for id, _path, permalink, digest in catalog_pages.page_marks(connection):
         address = f"/articles/{urls.slug(id)}"
         own = urls.encode(address)
         if article_url(config.site, own, permalink, id) == config.site.base_url + own:

@@ -22,10 +22,13 @@ if TYPE_CHECKING:  # a process that parses does without
 #: of this service.
 #: XML forbids both, so the parser leaves none that an author wrote.
 RELATIVE, PICTURE, HERE = "\x01", "\x02", "\x03"
+#: What stands between the page that a link leads to by what the catalog knows, "" for none, and what the parser made of it.
+WAS = "\x04"
 #: What addresses may begin with.
 SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet"})
 
 _MARKED = re.compile(f' (href|src)="{RELATIVE}([^"]*)"')
+_SETTLED = re.compile(f' href="({HERE}[^"{WAS}]*){WAS}[^"]*"')
 _FOLDER = re.compile(r"https?://[^/?#]*/(?:[^?#]*/)?")
 _LINKS = re.compile('<a(?: href="([^"]*)")?></a>')
 
@@ -66,6 +69,8 @@ def complete_links(site: Site, body: str, url: str) -> str:
     """Return HTML of the parser with all addresses absolute; `url` is the article's own."""
     if PICTURE in body:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
+    if WAS in body:
+        body = _SETTLED.sub(lambda match: "" if match[1] == HERE else f' href="{match[1]}"', body)
     if HERE in body:
         body = body.replace(HERE, html.escape(site.base_url))
     if RELATIVE not in body:
