@@ -14,11 +14,11 @@ from ..audience import requests
 from ..catalog import queries
 from ..database import identity, jobs
 from ..database import is_busy as is_busy
-from ..database.tables import articles, quarantine
+from ..database.tables import articles, feeds, quarantine
 from ..errors import DatabaseError
 from ..model import Problem
 from ..newsletter.delivery import issue_status
-from ..syndication import editions, feed_states
+from ..syndication import editions
 from ..websub import subscriptions
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def catalog_status(connection: sa.Connection) -> dict[str, Any]:
         "articles": database.count_rows(connection, articles),
         "quarantined": database.count_rows(connection, quarantine),
         **dict(zip(("waiting", "next_due"), queries.waiting_files(connection), strict=True)),
-        "feeds": len(feed_states.load_states(connection)),
+        "feeds": database.count_rows(connection, feeds),
         "terms": queries.term_counts(connection),
         "generation": int(stored.get("generation", "-1")),
         "rescan": json.loads(stored.get("rescan", "null")),
