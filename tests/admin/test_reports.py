@@ -54,7 +54,7 @@ def test_the_overview_says_how_many_files_wait_for_their_date_and_when_the_next_
     assert "2030" in found["The next one comes out"]
     chinese = Operator(operator.site, "zh-CN")
     chinese.sign_in()
-    assert facts(chinese.get("/"))["待发布的文件"] == "2" and "2030" in facts(chinese.page)["最近一次发布"]
+    assert facts(chinese.get("/"))["待发布的文件"] == "2" and "2030" in facts(chinese.page)["下次发布时间"]
 
 
 def test_a_fault_of_the_configuration_shows_with_its_place(operator: Operator) -> None:
