@@ -32,30 +32,30 @@ from .newsletter.subscribers.email_address import parse_address
 from .newsletter.transports import choose_transport
 from .runtime import tidy_files
 from .store import git, walk
-from .store.generators.find import find_site
 from .store.git import Git
 from .store.links.permalinks import NO_VALUE, token_names
-from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
+from .store.parse import ParsedFile, with_addresses
 from .store.portrait import Portrait, StoreFile
+from .store.stores import Stores, find_sites
 from .syndication import feeds
 from .tokens import Tokens, new_secret
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What `check` has found. Problems of the kind "hint" only advise. `ignored`: names in the store that are passed over.
+    """What `check` has found. Problems of the kind "hint" only advise. `ignored`: names in the stores that are passed over.
 
-    Without a readable store and configuration, `portrait` and `site` are None.
+    Without readable stores and configuration there is no portrait of any, and `site` is None.
     """
 
     problems: tuple[Problem, ...]
-    portrait: Portrait | None = None
+    portraits: tuple[Portrait, ...] = ()
     site: Site | None = None
     ignored: int = 0
 
 
 def check(environment: Environment) -> Findings:
-    """Return all faults and the portrait of the store; the faults of the configuration alone where it cannot be loaded."""
+    """Return all faults and the portrait of each store; the faults of the configuration alone where it cannot be loaded."""
     hints = [_as_problem(hint, "hint") for hint in (*removed_settings(environment), *find_differences(environment.root / FILE))]
     hints += _check_database(environment)
     hints += _check_secrets(environment)
@@ -137,19 +137,24 @@ def _fault_at(environment: Environment, file: str, keys: Keys, reason: str) -> P
 def _check_git(environment: Environment, config: Config) -> Iterator[Problem]:
     """Yield what is wrong with git, without asking the remote."""
     settings = config.site.store_git
-    if not (settings.pull or settings.dates) or not os.path.isdir(config.site.store.path):
+    if not (settings.pull or settings.dates):
         return
-    try:
-        repository = Git(os.path.realpath(config.site.store.path))
-        git.head_commit(repository)
-        if settings.dates and git.shallow_commits(repository):
-            reason = f"store_git.dates: a shallow clone {git.SHALLOW}: git fetch --unshallow"
-            yield _fault_at(environment, "site.yaml", ("store_git", "dates"), reason)
-        if settings.pull:
-            git.upstream_branch(repository)
-    except GitError as error:
+    faults = {}
+    for store in filter(lambda store: os.path.isdir(store.path), config.site.stores):
+        try:
+            repository = Git(os.path.realpath(store.path))
+            git.head_commit(repository)
+            if settings.dates and git.shallow_commits(repository):
+                reason = f"store_git.dates: a shallow clone {git.SHALLOW}: git fetch --unshallow"
+                yield _fault_at(environment, "site.yaml", ("store_git", "dates"), reason)
+            if settings.pull:
+                git.upstream_branch(repository)
+            faults[store.prefix] = ""
+        except GitError as error:
+            faults[store.prefix] = str(error)
+    if fault := git.join_faults(faults):
         setting = "pull" if settings.pull else "dates"
-        yield _fault_at(environment, "site.yaml", ("store_git", setting), f"store_git.{setting}: {error}")
+        yield _fault_at(environment, "site.yaml", ("store_git", setting), f"store_git.{setting}: {fault}")
 
 
 def _check_newsletter(environment: Environment, config: Config) -> Iterator[Problem]:
@@ -173,7 +178,7 @@ def _render_all(environment: Environment, config: Config) -> None:
     """Render a digest and the transactional messages in both languages. Raises Fault and other FeedsErrors."""
     now = int(time.time())
     demo = config.model_copy(
-        update={"site": config.site.model_copy(update={"store": Store(path=str(resources.DEMO / "articles"))})}
+        update={"site": config.site.model_copy(update={"stores": (Store(path=str(resources.DEMO / "articles")),)})}
     )
     with _catalog_of(demo) as (connection, _files):
         wanted = preview.PreviewRequest(next(iter(config.newsletter.frequencies)), "UTC")
@@ -195,56 +200,66 @@ def _render_all(environment: Environment, config: Config) -> None:
 
 
 def _check_store(environment: Environment, config: Config) -> Findings:
-    """Read every file of the store into a temporary catalog, and check the moves of feeds against it."""
-    folder = config.site.store.path
+    """Read every file of the stores into a temporary catalog, and check the moves of feeds against it."""
+    ignored = 0
+    portraits: list[Portrait] = []
     try:
-        site = find_site(folder, store_options(config.site.store))
-        config, settings = with_addresses(config, site), ParseSettings.from_config(config, site)
-        with _catalog_of(config, settings) as (connection, files):
-            problems, moves = queries.list_problems(connection), list(_check_moves(environment, config, connection))
-        listing = walk.list_files(os.path.realpath(folder), settings.suffixes)
-        passed_over = walk.name_passed_over(os.path.realpath(folder), settings.suffixes)
+        sites = find_sites(config, {})
+        config, stores = with_addresses(config, sites), Stores.from_config(config, sites)
+        with _catalog_of(config, stores) as (connection, files):
+            found, moves = queries.list_problems(connection), list(_check_moves(environment, config, connection))
+        files += [StoreFile(p.path, "quarantined", p.reason) for p in found if p.path not in {file.path for file in files}]
+        for part in stores.parts:
+            root = os.path.realpath(part.root)
+            listing, passed_over = walk.list_files(root, part.suffixes), walk.name_passed_over(root, part.suffixes)
+            own = [file for file in files if stores.of(file.path) is part]
+            own += [StoreFile(part.folder + path, "ignored", reason) for path, reason in passed_over.items()]
+            portraits.append(Portrait.of(part, own, listing.unread))
+            ignored += listing.ignored
     except StoreError as error:
-        return Findings((Problem(folder, 0, 0, str(error), "store"),))
-    files += [StoreFile(path, "ignored", reason) for path, reason in passed_over.items()]
-    files += [StoreFile(p.path, "quarantined", p.reason) for p in problems if p.path not in {file.path for file in files}]
-    found = [Problem(str(Path(folder, p.path)), p.line, p.column, p.reason, p.kind) for p in problems]
-    said = [(f, notice) for f in files for notice in f.notices if notice != "no date" or f.state == "published"]
-    notices = [Problem(str(Path(folder, f.path)), 0, 0, notice, "hint") for f, notice in said]
-    faults = [Problem(str(Path(site.root or folder)), 0, 0, fault, "store") for fault in site.faults]
-    portrait = Portrait.of(settings, files, listing.unread)
-    patterns = _check_permalink(environment, config, portrait)
-    return Findings((*moves, *faults, *patterns, *found, *notices), portrait, config.site, listing.ignored)
+        named = [store.path for store in config.site.stores if str(error).startswith(os.path.realpath(store.path))]
+        return Findings((Problem(named[0] if named else config.site.stores[0].path, 0, 0, str(error), "store"),))
+    problems = [Problem(str(Path(*config.site.file_of(p.path))), p.line, p.column, p.reason, p.kind) for p in found]
+    said = [
+        (f, notice) for p in portraits for f in p.files for notice in f.notices if notice != "no date" or f.state == "published"
+    ]
+    notices = [Problem(str(Path(*config.site.file_of(f.path))), 0, 0, notice, "hint") for f, notice in said]
+    faults = [Problem(site.root, 0, 0, fault, "store") for site in sites for fault in site.faults]
+    patterns = [problem for portrait in portraits for problem in _check_permalink(environment, config, portrait)]
+    return Findings((*moves, *faults, *patterns, *problems, *notices), tuple(portraits), config.site, ignored)
 
 
 def look_at(config: Config) -> Portrait:
     """Return the portrait of a store for which there is no site yet. Raises StoreError."""
-    site = find_site(config.site.store.path, store_options(config.site.store))
-    config, settings = with_addresses(config, site), ParseSettings.from_config(config, site)
-    with _catalog_of(config, settings) as (_connection, files):
-        listing = walk.list_files(os.path.realpath(config.site.store.path), settings.suffixes)
-    return Portrait.of(settings, files, listing.unread)
+    sites = find_sites(config, {})
+    config, stores = with_addresses(config, sites), Stores.from_config(config, sites)
+    with _catalog_of(config, stores) as (_connection, files):
+        unread = walk.list_files(os.path.realpath(stores.parts[0].root), stores.parts[0].suffixes).unread
+    return Portrait.of(stores.parts[0], files, unread)
 
 
 def _check_permalink(environment: Environment, config: Config, portrait: Portrait) -> Iterator[Problem]:
     """Yield tokens of the operator's pattern of addresses for which most articles have no value."""
-    if not config.site.store.permalink:
+    at, store = next(pair for pair in enumerate(config.site.stores) if pair[1].prefix == portrait.settings.site.prefix)
+    if not store.permalink:
         return
+    keys: Keys = ("store", "permalink") if len(config.site.stores) == 1 else ("store", at, "permalink")
     known = [f":{name}" for name in token_names(portrait.settings.site.kind)]
     for notice, count in portrait.notices().items():
         token = notice.removesuffix(NO_VALUE).strip()
         if token != notice and token not in known and count * 2 > portrait.count("published").total():
             likely = suggestion(token if token.startswith(":") else f":{token.strip('{}')}", known)
             reason = f"store.permalink: {token} has no value in most articles{likely.rstrip(';')}"
-            yield _fault_at(environment, "site.yaml", ("store", "permalink"), reason)
+            yield _fault_at(environment, "site.yaml", keys, reason)
 
 
 @contextlib.contextmanager
-def _catalog_of(config: Config, settings: ParseSettings | None = None) -> Iterator[tuple[sa.Connection, list[StoreFile]]]:
-    """Yield a temporary catalog of the store, and what each file of it is. Raises StoreError."""
+def _catalog_of(config: Config, stores: Stores | None = None) -> Iterator[tuple[sa.Connection, list[StoreFile]]]:
+    """Yield a temporary catalog of the stores, and what each file of them is. Raises StoreError."""
     engine = database.temporary()
     tables.metadata.create_all(engine)
-    settings, options = settings or ParseSettings.from_config(config), ingest.IngestOptions(now=int(time.time()))
+    stores = stores or Stores.from_config(config, find_sites(config, {}))
+    options = ingest.IngestOptions(now=int(time.time()))
     files: list[StoreFile] = []
 
     def note(batches: Iterable[list[ParsedFile]]) -> Iterator[list[ParsedFile]]:
@@ -254,9 +269,9 @@ def _catalog_of(config: Config, settings: ParseSettings | None = None) -> Iterat
 
     try:
         with database.writing(engine) as connection:
-            found = ingest.find_changes(connection, settings, now=options.now)
-            with ingest.parsing(connection, settings, found, options.now) as parsed:
-                ingest.apply_changes(connection, settings, feeds.aliases_of(config), found, note(parsed), options)
+            found = ingest.find_changes(connection, stores, now=options.now)
+            with ingest.parsing(connection, stores, found, options.now) as parsed:
+                ingest.apply_changes(connection, stores, feeds.aliases_of(config), found, note(parsed), options)
             yield connection, files
     finally:
         engine.dispose()

@@ -51,7 +51,7 @@ def watched_folders(runtime: Runtime) -> list[Path]:
     config = None
     with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the database is away
         config = runtime.edition().config
-    folders = [runtime.environment.config_dir, *([Path(config.site.store.path)] if config else [])]
+    folders = [runtime.environment.config_dir, *(Path(store.path) for store in (config.site.stores if config else ()))]
     return [path for path in folders if path.is_dir()]
 
 

@@ -28,15 +28,15 @@ from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
 from .store import git, walk
-from .store.generators.find import REMEMBERED, find_site
 from .store.git import DateChanges
 from .store.kinds import GeneratorSite
-from .store.parse import ParsedFile, ParseSettings, store_options, with_addresses
+from .store.parse import ParsedFile, with_addresses
 from .store.parser_pool import ParserPool
+from .store.stores import Stores, find_sites
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
 
-#: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted, the kind of the store.
+#: Names in the table `state`: the hold, removals of the last hours, the hold that the operator accepted, the kinds of stores.
 HELD, RECENTLY_REMOVED, ACCEPTED, KIND = "held", "removed_lately", "removals_accepted", "store_kind"
 
 
@@ -123,11 +123,12 @@ def rescan(
         if pulled:  # the configuration may lie in the same repository
             config, fault = _load_or_keep(environment, stored)
         try:
-            site = _find_site(config, stored)
-            if site.faults and stored.get("generation", "0") != "0":  # half-written, perhaps: what is published stays
-                raise StoreError("; ".join(site.faults))
-            config = with_addresses(config, site)
-            report, dates = _Rescan(engine, config, site, stored, now, options, progress, started).run()
+            sites = find_sites(config, known_kinds(stored))
+            unread = [fault for site in sites for fault in site.faults]
+            if unread and stored.get("generation", "0") != "0":  # half-written, perhaps: what is published stays
+                raise StoreError("; ".join(unread))
+            config = with_addresses(config, sites)
+            report, dates = _Rescan(engine, config, sites, stored, now, options, progress, started).run()
         except StoreError as error:
             values = {"rescan_fault": str(error), "config_fault": fault, git.STATE_NAME: git_status.as_json()}
             faults = "\n".join(filter(None, (str(error), fault)))
@@ -142,15 +143,11 @@ def rescan(
     return report
 
 
-def _find_site(config: Config, stored: Mapping[str, str]) -> GeneratorSite:
-    """Return what kind of store there is: the one that it was before, unless a generator's own files say otherwise."""
-    folder, options = config.site.store.path, store_options(config.site.store)
-    known = json.loads(stored.get(KIND) or "{}")
-    remembered = known["kind"] if known.get("path") == folder else ""
-    site = find_site(folder, options, remembered)
-    if options.kind != "auto" or site.sources or remembered in ("", site.kind):
-        return site
-    return replace(find_site(folder, replace(options, kind=remembered)), why=REMEMBERED)
+def known_kinds(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return folder -> kind of the stores in which the last rescan found files."""
+    known: dict[str, str] = json.loads(stored.get(KIND) or "{}")
+    # An older program had one store, and kept its folder and its kind by these words.
+    return {known["path"]: known["kind"]} if known.keys() == {"path", "kind"} else known
 
 
 def _load_or_keep(environment: Environment, stored: Mapping[str, str]) -> tuple[Config, str]:
@@ -180,13 +177,17 @@ def _record(
         counters.add(connection, gathered.take())
 
 
+def _folders(config: Config) -> set[str]:
+    return {store.path for store in config.site.stores}
+
+
 @dataclass(frozen=True, slots=True)
 class _Rescan:
     """One rescan with all that it depends on; `stored` is the state before it, `started` a reading of perf_counter."""
 
     engine: sa.Engine
     config: Config
-    site: GeneratorSite
+    sites: tuple[GeneratorSite, ...]
     stored: Mapping[str, str]
     now: int
     options: RescanOptions
@@ -194,14 +195,14 @@ class _Rescan:
     started: float
 
     def run(self) -> tuple[RescanReport, DateChanges]:
-        settings = ParseSettings.from_config(self.config, self.site)
-        marks = editions.catalog_marks(self.config, settings)
+        stores = Stores.from_config(self.config, self.sites)
+        marks = editions.catalog_marks(self.config, stores.key)
         hold, known = RemovalHold.from_state(self.stored), self._known_config()
         with contextlib.ExitStack() as stack:
             with database.reading(self.engine) as connection:
                 found = ingest.find_changes(
                     connection,
-                    settings,
+                    stores,
                     now=self.now,
                     everything=self.options.full or self.stored.get("parse") != marks["parse"],
                     mark=self.stored.get("dated", ""),
@@ -217,14 +218,14 @@ class _Rescan:
                 if idle and all(self.stored.get(name, "") == value for name, value in marks.items()):
                     return self._report(connection, found, held=hold.articles if hold else 0), found.dates
                 pool = self.options.workers, self.options.parsers
-                parsed = stack.enter_context(ingest.parsing(connection, settings, found, self.now, *pool))
+                parsed = stack.enter_context(ingest.parsing(connection, stores, found, self.now, *pool))
             with database.writing(self.engine, together=True) as connection:  # under the lock of rescans
-                return self._write(connection, settings, found, parsed, accepted, marks), found.dates
+                return self._write(connection, stores, found, parsed, accepted, marks), found.dates
 
     def _write(
         self,
         connection: sa.Connection,
-        settings: ParseSettings,
+        stores: Stores,
         found: StoreChanges,
         parsed: Iterable[list[ParsedFile]],
         accepted: bool,
@@ -232,7 +233,7 @@ class _Rescan:
     ) -> RescanReport:
         """Apply the changes of files, then of feeds; raise the generation where anything has changed."""
         known = self._known_config()
-        moved = known is not None and known.site.store.path != self.config.site.store.path
+        moved = known is not None and not _folders(known) & _folders(self.config)
         generation = int(self.stored.get("generation", "0")) + 1
         limits, rows = self.config.site.removal, json.loads(self.stored.get(RECENTLY_REMOVED) or "[]")
         # (when, how many articles); none in the future, where a clock was set back.
@@ -246,7 +247,7 @@ class _Rescan:
             former=None if former == marks["aliases"] else Aliases.from_config(json.loads(former)),
             progress=self.progress,
         )
-        taken = ingest.apply_changes(connection, settings, feeds.aliases_of(self.config), found, parsed, options)
+        taken = ingest.apply_changes(connection, stores, feeds.aliases_of(self.config), found, parsed, options)
         everything = self.stored.get("shown") != marks["shown"]
         touched = None if everything else taken.touched
         latest = max(self.now, int(self.stored.get("changed", "0")) + 1)
@@ -264,9 +265,13 @@ class _Rescan:
         if self.stored.get(ACCEPTED):  # an acceptance that was given meanwhile is the next rescan's
             marks[ACCEPTED] = ""
         if found.files.to_read:  # of an empty folder nothing is known
-            marks[KIND] = json.dumps({"path": self.config.site.store.path, "kind": self.site.kind})
+            marks[KIND] = json.dumps(self._kinds(stores, found))
         editions.save_state(connection, marks)
         return report
+
+    def _kinds(self, stores: Stores, found: StoreChanges) -> dict[str, str]:
+        before = {path: kind for path, kind in known_kinds(self.stored).items() if path in _folders(self.config)}
+        return before | stores.kinds_of(found.files.to_read)
 
     def _known_config(self) -> Config | None:
         """Settings are compared, not their text: another version of the program may write the same ones otherwise."""

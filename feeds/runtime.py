@@ -150,7 +150,8 @@ def tidy_files(environment: Environment, config: Config | None) -> list[WideMode
     files of a folder as one. Idempotent.
     """
     var, url = environment.root / "var", sa.make_url(environment.database_url.get_secret_value())
-    private, given, folders, public = [var], [environment.root / ".env"], [environment.config_dir], set()
+    private, given, folders = [var], [environment.root / ".env"], [environment.config_dir]
+    public: set[Path] = set()
     if url.get_backend_name() == "sqlite" and url.database:
         path = Path(url.database)
         private += [path, path.with_name("site-id"), *path.parent.glob(f"{glob.escape(path.name)}[.-]*")]
@@ -159,7 +160,7 @@ def tidy_files(environment: Environment, config: Config | None) -> list[WideMode
         given += [environment.root / key for key in (config.newsletter.dkim.rsa_key, config.newsletter.dkim.ed25519_key) if key]
         private += [environment.root / config.newsletter.maildir] if config.newsletter.maildir else []
         folders.append(environment.root / config.newsletter.maildir / "tmp")
-        public.add((environment.root / config.site.store.path).resolve())
+        public.update((environment.root / store.path).resolve() for store in config.site.stores)
     for folder in (*folders, var, *(path for path in var.glob("*") if path.is_dir())):
         remove_leftovers(folder)
     found = [wide for path in dict.fromkeys(path.resolve() for path in private) for wide in narrow(path, public)]

@@ -47,7 +47,7 @@ def faults(folder: Path, **environ: str) -> list[str]:
 @pytest.mark.parametrize(("file", "model"), [("site.yaml", Site), ("feeds.yaml", FeedSettings)])
 def test_the_default_files_name_every_setting_with_its_default(file: str, model: type[BaseModel]) -> None:
     text = (resources.DEFAULT_CONFIG / file).read_text("utf-8")
-    assert set(yaml.safe_load(text)) == set(model.model_fields)
+    assert set(yaml.safe_load(text)) == {field.alias or name for name, field in model.model_fields.items()}
     problems: list[Any] = []
     found = parse_yaml(text, file, model, problems)
     assert not problems and isinstance(found, model)
@@ -103,7 +103,7 @@ feeds:
         "utf-8",
     )
     found = read(folder)
-    assert found.site.store.path == str(folder.parent / "demo" / "articles")
+    assert found.site.stores[0].path == str(folder.parent / "demo" / "articles")
     [named] = found.feeds.feeds
     assert named.select.selection().as_json() == {
         "tag": ["内核", "systemd"],
@@ -139,7 +139,7 @@ feeds:
         ("max_file_bytes: 10", "site.yaml:1:17: max_file_bytes: Input should be greater"),
         ("store: ''", "site.yaml:1:8: store: "),
         ("store: 7", "site.yaml:1:8: store: expected the folder of the articles, or {path: ..., kind: ...}"),
-        ("store: [a, b]", "site.yaml:1:8: store: expected the folder"),
+        ("store: [a, 7]", "site.yaml:1:12: store.1: expected the folder"),
         ("store: {path: a, kind: hugoo}", "site.yaml:1:24: store.kind: no kind of store is called 'hugoo'; did you mean hugo?"),
         (
             "store: {path: a, kind: wordpress}",
@@ -278,7 +278,7 @@ def _check(text: str) -> None:
 
 
 def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
-    assert read(folder).site.store.path == str(folder.parent / "articles")
+    assert read(folder).site.stores[0].path == str(folder.parent / "articles")
     assert Environment.read(folder, {}).database_url.get_secret_value() == f"sqlite:///{folder.parent}/var/feeds.db"
     assert (
         Environment.read(folder, {"FEEDS_DATABASE_URL": "sqlite:///x.db"}).database_url.get_secret_value()
@@ -296,16 +296,16 @@ def test_relative_paths_are_taken_from_the_sites_root(folder: Path) -> None:
 
 def test_an_absolute_store_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
     (folder / "site.yaml").write_text(f"store: {tmp_path}/elsewhere/../x\n")
-    assert read(folder).site.store.path == f"{tmp_path}/x"
+    assert read(folder).site.stores[0].path == f"{tmp_path}/x"
 
 
 def test_the_environment_is_above_the_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = read(folder, FEEDS_STORE="mine", FEEDS_BASE_URL="https://feeds.example/")
-    assert found.site.store.path == str(tmp_path / "mine"), "from where the command is given"
+    assert found.site.stores[0].path == str(tmp_path / "mine"), "from where the command is given"
     assert found.site.base_url == "https://feeds.example"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert read(folder, FEEDS_STORE="~/a").site.store.path == str(tmp_path / "home" / "a")
+    assert read(folder, FEEDS_STORE="~/a").site.stores[0].path == str(tmp_path / "home" / "a")
 
 
 def test_an_empty_variable_is_none_at_all(folder: Path) -> None:
@@ -485,7 +485,7 @@ def test_fields_may_be_named_by_facets_in_the_plural_and_need_no_list(folder: Pa
     (folder / "site.yaml").write_text(
         "store: {path: a, kind: Hugo, fields: {Tags: [keywords], translators: by, permalink: [link], series: [part_of]}}\n"
     )
-    store = read(folder).site.store
+    [store] = read(folder).site.stores
     assert store.kind == "hugo"
     assert store.fields == {"tag": ("keywords",), "translator": ("by",), "address": ("link",), "series": ("part_of",)}
 
@@ -500,5 +500,5 @@ def test_what_can_be_wanted_of_a_header_is_what_the_store_reads() -> None:
 
 
 def test_a_store_of_which_nothing_is_said_but_its_folder_is_stored_as_text() -> None:
-    assert json.loads(Site(store=Store(path="a")).model_dump_json())["store"] == "a"
-    assert json.loads(Site(store=Store(path="a", kind="hugo")).model_dump_json())["store"]["kind"] == "hugo"
+    assert json.loads(Site(store=(Store(path="a"),)).model_dump_json(by_alias=True))["store"] == "a"
+    assert json.loads(Site(store=(Store(path="a", kind="hugo"),)).model_dump_json(by_alias=True))["store"]["kind"] == "hugo"

@@ -108,7 +108,7 @@ def test_in_a_pipe_what_neither_an_option_nor_the_store_says_is_the_default(tmp_
         "image_url": "",
         "id_authority": found.site.id_authority,
     }
-    assert found.site == plain.site.model_copy(update={"store": Store(path=str(store)), **proposed})
+    assert found.site == plain.site.model_copy(update={"stores": (Store(path=str(store)),), **proposed})
     assert found.newsletter.sender == "digest@example.org" and not found.feeds.feeds
     assert found.site.id_authority.startswith("localhost,20"), "no name of somebody else's"
 
@@ -118,7 +118,7 @@ def test_the_archive_keeps_the_defaults_that_were_made_for_it(tmp_path: Path) ->
     store.mkdir()
     (store / "1.md").write_text("---\ntitle: One\ncount: {commentnum: 1}\n---\nText.\n")
     assert invoke("init", tmp_path / "site", "--store", store).exit_code == 0
-    assert made(tmp_path / "site").site == Config().site.model_copy(update={"store": Store(path=str(store))})
+    assert made(tmp_path / "site").site == Config().site.model_copy(update={"stores": (Store(path=str(store)),)})
 
 
 def case(tmp_path: Path, name: str) -> Path:
@@ -135,7 +135,7 @@ def test_a_store_is_looked_at_first_and_says_what_its_site_is(tmp_path: Path) ->
     assert "they are read at https://example.org/" in done.stdout
     site = made(tmp_path / "site").site
     assert (site.title, site.timezone, site.language) == ("Tea House", "Asia/Shanghai", "en")
-    assert site.store == Store(path=str(tmp_path / "hugo")), "nothing that its configuration says already"
+    assert site.stores == (Store(path=str(tmp_path / "hugo")),), "nothing that its configuration says already"
     assert site.id_authority.startswith("example.org,20")
     written = "".join(path.read_text("utf-8") for path in (tmp_path / "site" / "config").iterdir())
     said = "\n".join(line.partition("#")[0] for line in written.splitlines())
@@ -149,7 +149,7 @@ def test_what_code_hides_is_named_with_the_line_and_can_be_an_option(tmp_path: P
     assert "missing: its configuration does not say where its articles are read. In site.yaml:\n  store: {path:" in done.stdout
     done = feeds("init", tmp_path / "two", "--store", store, "--site", "https://example.org/")
     assert "missing" not in done.stdout
-    assert made(tmp_path / "two").site.store == Store(path=str(store), site="https://example.org")
+    assert made(tmp_path / "two").site.stores == (Store(path=str(store), site="https://example.org"),)
 
 
 def test_every_answer_can_be_an_option(tmp_path: Path, store: Path) -> None:
@@ -171,7 +171,7 @@ def test_every_answer_can_be_an_option(tmp_path: Path, store: Path) -> None:
     text = (tmp_path / "site" / "config" / "site.yaml").read_text("utf-8")
     assert "# where this service is reached" in text
     site, newsletter = made(tmp_path / "site").site, made(tmp_path / "site").newsletter
-    assert (site.title, site.store.path, site.base_url, site.language) == (title, str(store), "https://f.example", "en")
+    assert (site.title, site.stores[0].path, site.base_url, site.language) == (title, str(store), "https://f.example", "en")
     assert (site.timezone, site.id_authority, site.image_url) == ("Europe/Berlin", "f.example,2026", "")
     assert site.article_url == "https://example.org{permalink}"
     assert (newsletter.sender, newsletter.enabled) == ("News <digest@f.example>", True)
@@ -255,7 +255,7 @@ def test_on_a_terminal_it_asks_offers_answers_and_asks_again_after_a_bad_one(tmp
     assert terminal.end() == 0
     found = made(tmp_path / "site")
     assert (found.site.title, found.site.language, found.site.timezone) == ("Good News", "en", "UTC")
-    assert (found.site.store, found.site.image_url) == (Store(path=str(store)), "")
+    assert (found.site.stores, found.site.image_url) == ((Store(path=str(store)),), "")
     assert found.site.id_authority.startswith("feeds.example.org,20")
     assert found.newsletter.sender == "digest@feeds.example.org"
 
@@ -302,7 +302,7 @@ def test_on_a_terminal_the_sites_own_title_address_zone_and_language_are_offered
     terminal.answer("[digest@example.org]", "")
     terminal.until("next: feeds serve --config")
     assert terminal.end() == 0
-    assert made(tmp_path / "site").site.store == Store(path=str(tmp_path / "pelican"))
+    assert made(tmp_path / "site").site.stores == (Store(path=str(tmp_path / "pelican")),)
     assert made(tmp_path / "site").site.image_url == ""
 
 

@@ -10,8 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,10 +24,10 @@ from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git
 from ..store.git import DateChanges
-from ..store.parse import UNDATED, FileDates, ParsedFile, ParseSettings, with_id
+from ..store.parse import UNDATED, FileDates, ParsedFile, with_id
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
-from ..store.places import bundle_folders
-from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare, list_files
+from ..store.stores import Stores
+from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard, Stamp, compare
 from . import pages, queries, terms
 from .bitmaps import BitmapWriter
 from .identity import NEW, Moves, files_by_path, known_articles, plain_name, told_apart
@@ -70,7 +69,7 @@ class StoreChanges:
 
 def find_changes(
     connection: sa.Connection,
-    settings: ParseSettings,
+    stores: Stores,
     *,
     now: int,
     everything: bool = False,
@@ -83,9 +82,8 @@ def find_changes(
     `mark` says how far git's dates are known, `held` names the removed files that are held back (`walk.paths_digest`);
     `exceeded`: read the files again that were too expensive, as the limits have changed.
     """
-    root = os.path.realpath(settings.root)
     known: dict[str, Stamp] = dict(fetch_rows(connection, sa.select(files.c.path, files.c.stamp)))
-    listing = list_files(root, settings.suffixes)
+    listing = stores.list_files()
     # What was under embargo, or expires: it is judged again at its second.
     due = connection.scalars(sa.select(files.c.path).where(files.c.due <= now)).all()
     known |= dict.fromkeys(due, UNSETTLED)
@@ -93,13 +91,13 @@ def find_changes(
     again = [row.path for row in rows if row.kind == "duplicate"]
     if exceeded:
         known |= {row.path: UNSETTLED for row in rows if row.kind == EXCEEDED and row.path in known}
-    dates = git.find_date_changes(connection, root, mark, everything=everything) if settings.dates else DateChanges()
+    dates = stores.find_date_changes(connection, mark, everything=everything)
     changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
     bundles: frozenset[str] = frozenset()
     if changes.to_read or changes.removed:
-        bundles = bundle_folders(settings.site, listing.files)
+        bundles = stores.bundle_folders(listing.files)
         # What lies in a folder is judged again where the folder becomes one article, or is that no more.
-        other = tuple(f"{folder}/" for folder in bundles ^ bundle_folders(settings.site, known))
+        other = tuple(f"{folder}/" for folder in bundles ^ stores.bundle_folders(known))
         if other:
             again += [path for path in listing.files if path.startswith(other)]
             changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
@@ -157,7 +155,7 @@ class IngestResult:
 @contextlib.contextmanager
 def parsing(
     connection: sa.Connection,
-    settings: ParseSettings,
+    stores: Stores,
     found: StoreChanges,
     now: int,
     workers: int | None = None,
@@ -168,7 +166,7 @@ def parsing(
     Few files are parsed before this yields: whatever they cost, no writer waits for them. `now` in UTC seconds.
     """
     dates: dict[str, FileDates] = {}
-    if settings.dates:
+    if stores.reads_dates:
         dates = git.read_dates(connection, found.files.to_read)
         dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
     for path, (id, seen) in known_articles(connection, found.files).items():
@@ -178,7 +176,7 @@ def parsing(
             dates[path] = replace(dates.get(path, UNDATED), bundles=around)
     with contextlib.ExitStack() as stack:
         parsers = parsers or stack.enter_context(ParserPool())
-        batches = parsers.parse_all(settings, found.files.to_read, now, workers, dates)
+        batches = _parse_all(parsers, stores, found.files.to_read, now, workers, dates)
         stack.enter_context(contextlib.closing(batches))
         ahead, characters = [], 0
         while characters < MAX_AHEAD and len(found.files.to_read) < PARALLEL_FROM and (batch := next(batches, None)):
@@ -187,16 +185,30 @@ def parsing(
         yield itertools.chain(ahead, batches)
 
 
+def _parse_all(
+    parsers: ParserPool,
+    stores: Stores,
+    paths: Iterable[str],
+    now: int,
+    workers: int | None,
+    dates: Mapping[str, FileDates],
+) -> Generator[list[ParsedFile], None, None]:
+    """Yield the files of each store in batches."""
+    for settings, own in stores.grouped(paths):
+        with contextlib.closing(parsers.parse_all(settings, own, now, workers, dates)) as batches:
+            yield from batches
+
+
 def apply_changes(
     connection: sa.Connection,
-    settings: ParseSettings,
+    stores: Stores,
     aliases: Aliases,
     found: StoreChanges,
     parsed: Iterable[list[ParsedFile]],
     options: IngestOptions,
 ) -> IngestResult:
     """Write what came of the files that changed."""
-    if settings.dates:
+    if stores.reads_dates:
         git.write_dates(connection, found.dates.changed)
     else:
         connection.execute(sa.delete(dated_files))
@@ -216,7 +228,7 @@ def apply_changes(
     pages.drop_pages(connection, found.files.removed)
     pages.settle_pages(connection, options.now, before)
     page_changes = pages.page_marks(connection) != before
-    relinked = settle_links(connection, settings) if page_changes or ingest.counts != Counts() else []
+    relinked = settle_links(connection, stores) if page_changes or ingest.counts != Counts() else []
     ingest.relink(relinked)
     put_problems(connection, found.problems, options.now)
     if found.stale_problems:

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from ..database.tables import articles, bodies, pages
 from ..store.addresses import HERE, RELATIVE, WAS
 from ..store.fields import Fields
+from ..store.kinds import Place
 from ..store.links.references import resolve_reference
 from ..store.parse import ParseSettings, article_id
 from ..store.places import place_of
+from ..store.stores import Stores
 from .identity import page_path, short_hash
 
 #: A link to a page here, or one to a text of the store of which the parser found no page.
@@ -34,9 +36,9 @@ class Relinked(NamedTuple):
     mark: str
 
 
-def settle_links(connection: sa.Connection, settings: ParseSettings) -> list[Relinked]:
+def settle_links(connection: sa.Connection, stores: Stores) -> list[Relinked]:
     """Return the bodies of articles with links that lead elsewhere now; those of pages are written."""
-    if settings.site.kind == "archive" or settings.site.base_url:  # links are those of the site, whatever the ids are
+    if not any(map(_leads_here, stores.parts)):
         return []
     targets: _Targets | None = None
     found = []
@@ -46,9 +48,9 @@ def settle_links(connection: sa.Connection, settings: ParseSettings) -> list[Rel
             own = own.join(articles, articles.c.key == bodies.c.article_key)
         marked = sa.or_(table.c.html.contains(f'"{HERE}'), table.c.html.contains(f'"{RELATIVE}'))
         for row, place, before, digest in connection.execute(own.where(marked).order_by(key)).all():
-            if not _LINK.search(before):
+            if not _leads_here(stores.of(place)) or not _LINK.search(before):
                 continue
-            targets = targets or _Targets(connection, settings)
+            targets = targets or _Targets(connection, stores)
             after = targets.settle(place, before)
             if after == before:
                 continue
@@ -61,20 +63,30 @@ def settle_links(connection: sa.Connection, settings: ParseSettings) -> list[Rel
     return found
 
 
+def _leads_here(settings: ParseSettings) -> bool:
+    """Return whether articles of a store have pages here; else their links are those of its site, whatever the ids are."""
+    return settings.site.kind != "archive" and not settings.site.base_url
+
+
 class _Targets:
     """Where the articles and pages of the catalog are, by file and by the address that a parser makes for it."""
 
-    def __init__(self, connection: sa.Connection, settings: ParseSettings) -> None:
-        self._settings = settings
+    def __init__(self, connection: sa.Connection, stores: Stores) -> None:
+        self._stores = stores
         rows = [*connection.execute(sa.select(articles.c.path, articles.c.id).order_by(articles.c.key))]
         rows += connection.execute(sa.select(pages.c.path, pages.c.id).order_by(pages.c.path))
         self._by_path = {path: page_path(id) for path, id in rows}
         made: dict[str, str] = {}
         for path, page in self._by_path.items():
-            computed = page_path(article_id(settings.site, settings.kind, place_of(settings.site, path), Fields(), ""))
+            settings, place = self._place(path)
+            computed = page_path(article_id(settings.site, settings.kind, place, Fields(), ""))
             made[computed] = page if page == computed else made.get(computed, page)
         # What is no file's address by its path is an id that a header says, or that an article had where it was before.
         self._by_address = {page: page for page in self._by_path.values()} | made
+
+    def _place(self, path: str) -> tuple[ParseSettings, Place]:
+        settings = self._stores.of(path)
+        return settings, place_of(settings.site, path.removeprefix(settings.folder))
 
     def settle(self, path: str, body: str) -> str:
         """Return a body in the file at `path` with each link to what it leads to now."""
@@ -94,9 +106,10 @@ class _Targets:
 
     def _find(self, path: str, reference: str) -> tuple[str, str]:
         """Return the page that a relative link to a text means, "" for none, and its query and fragment in HTML."""
-        site, kind = self._settings.site, self._settings.kind
-        found = resolve_reference(site, kind, place_of(site, path), "", reference)
-        return self._by_path.get(found.path, "") if found.kind == "article" else "", html.escape(found.mark)
+        settings, place = self._place(path)
+        found = resolve_reference(settings.site, settings.kind, place, "", reference)
+        target = settings.folder + found.path if found.kind == "article" else ""
+        return self._by_path.get(target, ""), html.escape(found.mark)
 
 
 def _split(address: str) -> tuple[str, str]:

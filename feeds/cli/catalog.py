@@ -187,13 +187,13 @@ def check(config_dir: Path, as_json: bool) -> None:
     problems = [problem for problem in found.problems if problem.kind != "hint"]
     if as_json:
         noted = {"hints": problem_rows(hints)} if hints else {}
-        portrait = found.portrait.as_json(found.site) if found.portrait and found.site else {}
-        print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": found.ignored, **noted, **portrait})
+        portraits = [portrait.as_json(found.site) for portrait in found.portraits if found.site]
+        said = portraits[0] if len(portraits) == 1 else {"stores": portraits} if portraits else {}
+        print_json({"ok": not problems, "problems": problem_rows(problems), "ignored": found.ignored, **noted, **said})
     else:
-        if found.portrait and found.site:
-            for line in portrait_lines(found.portrait, found.site):
-                echo(line)
-        _print_findings(problems, hints, found.portrait.settings.root if found.portrait else "")
+        for line in (line for portrait in found.portraits if found.site for line in portrait_lines(portrait, found.site)):
+            echo(line)
+        _print_findings(problems, hints, [portrait.settings.root for portrait in found.portraits])
         _print_ignored(found.ignored)
         echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
@@ -203,8 +203,8 @@ def check(config_dir: Path, as_json: bool) -> None:
 _MAX_PRINTED, _MAX_ALIKE = 100, 3
 
 
-def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], store: str) -> None:
-    """Print errors, and hints: those that many files of the store share are counted."""
+def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], stores: Sequence[str]) -> None:
+    """Print errors, and hints: those that many files of the stores share are counted."""
     _print_problems(problems[:_MAX_PRINTED], err=False)
     if len(problems) > _MAX_PRINTED:
         echo(f"... and {len(problems) - _MAX_PRINTED} more: feeds check --json")
@@ -213,7 +213,7 @@ def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], store
     alike: dict[str, list[Problem]] = {}
     for hint in hints:
         said = shared_notice(hint.reason)
-        alike.setdefault(said if store and hint.path.startswith(store) else f"{hint.path}: {said}", []).append(hint)
+        alike.setdefault(said if hint.path.startswith(tuple(stores)) else f"{hint.path}: {said}", []).append(hint)
     for reason, found in alike.items():
         _print_problems(found[:_MAX_ALIKE], err=False)
         if len(found) > _MAX_ALIKE:

@@ -65,9 +65,10 @@ def _states(portrait: Portrait) -> Iterator[str]:
 
 
 def summary_line(portrait: Portrait) -> str:
-    """Return the kind of a store, and why it is taken for that."""
+    """Return the kind of a store, its prefix, and why it is taken for that."""
     found = portrait.settings.site
-    return f"store: {found.kind} ({found.why})" if found.why else f"store: {found.kind}"
+    name = f"store {found.prefix}" if found.prefix else "store"
+    return f"{name}: {found.kind} ({found.why})" if found.why else f"{name}: {found.kind}"
 
 
 def short_lines(portrait: Portrait) -> Iterator[str]:

@@ -224,7 +224,7 @@ class Interview:
         from ..config.models import Config, Site, Store
 
         store = Store(path=path, site=self.answers.get("site", ""))
-        return Config(site=Site(store=store, timezone=self.answers.get("timezone", Site().timezone)))
+        return Config(site=Site(store=(store,), timezone=self.answers.get("timezone", Site().timezone)))
 
     @property
     def missing(self) -> list[str]:

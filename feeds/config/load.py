@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, str] = {"site.yaml": "site", "feeds.yaml": "feeds", "news
 
 
 def load_config(environment: Environment, texts: Mapping[str, str] | None = None) -> Config:
-    """Return the configuration of the three files. `site.store.path` is absolute. Raises ConfigError with every fault found.
+    """Return the configuration of the three files. The paths of stores are absolute. Raises ConfigError with every fault found.
 
     `texts` stand for files, by name: the result is what would be in force if they were written.
     """
@@ -41,8 +41,10 @@ def load_config(environment: Environment, texts: Mapping[str, str] | None = None
     given = environment.config_dir, texts or {}, faults
     site, feeds, newsletter = _load_file(Site, *given), _load_file(FeedSettings, *given), _load_file(Newsletter, *given)
     overrides: dict[str, str] = {}
-    if environment.store:  # from where the command was given, as a shell user expects
-        overrides["store"] = os.path.abspath(os.path.expanduser(environment.store))
+    if environment.store and site is not None and len(site.stores) > 1:
+        faults.append(
+            Fault(variable("store"), 1, 1, f"it names one folder, and site.yaml has {len(site.stores)} stores; unset it")
+        )
     if environment.base_url:
         if reason := setting_fault(Site, "base_url", environment.base_url):
             faults.append(Fault(variable("base_url"), 1, 1, reason))
@@ -51,9 +53,13 @@ def load_config(environment: Environment, texts: Mapping[str, str] | None = None
         faults.append(Fault("site.yaml", 1, 1, "workers: true needs PostgreSQL, and FEEDS_DATABASE_URL names an SQLite file"))
     if faults or site is None or feeds is None or newsletter is None:
         raise ConfigError(faults)
-    folder = overrides.pop("store", "") or str(environment.root / Path(site.store.path).expanduser())
-    store = site.store.model_copy(update={"path": os.path.normpath(folder)})
-    site = site.model_copy(update={**overrides, "store": store})
+    stores = []
+    for store in site.stores:
+        # From where the command was given, as a shell user expects.
+        own = os.path.abspath(os.path.expanduser(environment.store)) if environment.store else ""
+        folder = own or str(environment.root / Path(store.path).expanduser())
+        stores.append(store.model_copy(update={"path": os.path.normpath(folder)}))
+    site = site.model_copy(update={**overrides, "stores": tuple(stores)})
     return Config(site=site, feeds=feeds, newsletter=newsletter)
 
 
@@ -109,6 +115,8 @@ def parse_yaml(text: str, path: str, model: type[Model], faults: list[Fault]) ->
 def _as_fault(path: str, positions: Mapping[Keys, Position], item: Any) -> Fault:
     """Return what pydantic found, at the setting or at the innermost one around it that the file writes."""
     keys: Keys = tuple(item["loc"])
+    if keys[1:2] == (0,) and keys[:2] not in positions:  # one that is written without a list
+        keys = (keys[0], *keys[2:])
     unknown = item["type"] == "extra_forbidden"
     around = [keys[:length] for length in range(len(keys), -1, -1)]
     wanted = [(*keys, "[key]"), *around] if unknown else around

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
+    WrapSerializer,
     create_model,
     model_serializer,
     model_validator,
@@ -249,10 +252,17 @@ def _below(value: str) -> str:
 Glob = Annotated[str, AfterValidator(_below)]
 
 
+def _prefix(value: str) -> str:
+    if value and not re.fullmatch(r"[^\W_][\w-]*", value):
+        raise ValueError(f"{value!r} cannot begin the paths and ids of a store; expected a word, for example blog")
+    return value
+
+
 class Store(_Strict):
     """The folder of articles, and what is said over its kind and its generator's configuration (docs/stores.md)."""
 
     path: Annotated[str, Field(min_length=1)] = "demo/articles"
+    prefix: Annotated[str, AfterValidator(_prefix)] = ""
     kind: Annotated[StoreKindName, BeforeValidator(_known_kind)] = "auto"
     include: tuple[Glob, ...] = ()
     exclude: tuple[Glob, ...] = ()
@@ -276,6 +286,40 @@ class Store(_Strict):
     @model_serializer(mode="wrap")
     def _as_path(self, write: SerializerFunctionWrapHandler) -> Any:
         return self.path if self == Store(path=self.path) else write(self)
+
+
+def _several_stores(value: Any) -> Any:
+    """Accept one store, as most sites have, without a list."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("expected at least one store, for example {path: articles}")
+        return value
+    return (value,)
+
+
+def _told_apart(stores: tuple[Store, ...]) -> tuple[Store, ...]:
+    """Return stores of which no two read the same files, or give them the same names."""
+    prefixes = [store.prefix.lower() for store in stores]
+    if len(set(prefixes)) < len(prefixes):
+        twice = next(prefix for prefix in prefixes if prefixes.count(prefix) > 1)
+        said = f"two stores have the prefix {twice}" if twice else "two stores have no prefix"
+        raise ValueError(f"{said}; expected another one for each, for example {{path: notes, prefix: notes}}")
+    if len({os.path.normpath(store.path) for store in stores}) < len(stores):
+        raise ValueError("two stores are the same folder; name it once, or different folders below it")
+    return stores
+
+
+def _one_or_several(stores: tuple[Store, ...], write: SerializerFunctionWrapHandler) -> Any:
+    written = write(stores)
+    return written[0] if len(written) == 1 else written
+
+
+Stores = Annotated[
+    tuple[Store, ...],
+    BeforeValidator(_several_stores),
+    AfterValidator(_told_apart),
+    WrapSerializer(_one_or_several),
+]
 
 
 class Parser(_Strict):
@@ -316,7 +360,7 @@ class Site(_File):
     rights: str = ""
     icon: OptionalUrl = ""
     logo: OptionalUrl = ""
-    store: Store = Field(default_factory=Store)
+    stores: Stores = Field(default=(Store(),), alias="store")
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     parser: Parser = Field(default_factory=Parser)
@@ -331,6 +375,17 @@ class Site(_File):
     metrics: Annotated[Literal["local", "public", "off"], BeforeValidator(lambda value: "off" if value is False else value)] = (
         "local"
     )
+
+    def store_of(self, path: str) -> Store:
+        """Return the store of a file of the catalog: its prefix is the path's first folder; else the one without."""
+        folder, _, below = path.partition("/")
+        named = [store for store in self.stores if store.prefix and store.prefix == folder and below]
+        return next(iter([*named, *(store for store in self.stores if not store.prefix)]), self.stores[0])
+
+    def file_of(self, path: str) -> tuple[Path, str]:
+        """Return the store's folder, and where a file of the catalog lies below it."""
+        store = self.store_of(path)
+        return Path(store.path), path.removeprefix(f"{store.prefix}/") if store.prefix else path
 
 
 Archive = Literal["year", "month", "none"]
@@ -640,7 +695,7 @@ class Newsletter(_File):
 
 
 class Config(_Strict):
-    """All settings that the processes of one service agree on. `site.store.path` is absolute."""
+    """All settings that the processes of one service agree on. The paths of stores are absolute."""
 
     site: Site = Field(default_factory=Site)
     feeds: FeedSettings = Field(default_factory=FeedSettings)

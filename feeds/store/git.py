@@ -131,6 +131,7 @@ class Git:
 
 #: In quotation marks up to the last one, because a password may hold blanks and quotation marks, too.
 _ADDRESS = re.compile(r"'([A-Za-z][A-Za-z0-9+.-]*)://.*'|['\"]?([A-Za-z][A-Za-z0-9+.-]*)://\S+")
+NO_WORK_TREE = "the store is in no git work tree"
 #: (what git says, what to tell the operator); {at} is the folder that git names.
 _KNOWN = (
     (
@@ -138,7 +139,7 @@ _KNOWN = (
         "git refuses the repository at {at}, because it belongs to another user: as the user that runs this service, "
         "`git config --global --add safe.directory {at}` says that it is all right",
     ),
-    ("not a git repository (", "the store is in no git work tree"),
+    ("not a git repository (", NO_WORK_TREE),
     ("must be run in a work tree", "the store is in a bare repository, which has no work tree"),
     ("terminal prompts disabled", "the remote wants a name and a password, and nobody is there to type them"),
     ("Host key verification failed", "ssh does not know the remote's host key: connect once by hand, as the service's user"),
@@ -208,8 +209,11 @@ def shallow_commits(git: Git) -> frozenset[str]:
         raise GitError("the list of a shallow clone's oldest commits cannot be read") from None
 
 
-def read_log(git: Git, after: str, until: str) -> list[Commit]:
-    """Return the commits that touch articles below git's folder, parents before children; all up to `until` if not `after`."""
+def read_log(git: Git, after: str, until: str, folder: str = "") -> list[Commit]:
+    """Return the commits that touch articles below git's folder, parents before children; all up to `until` if not `after`.
+
+    `folder` is put before all paths.
+    """
     # A partial clone has not got the old contents, and would fetch each of them to compare it.
     renames = "-M100%" if any(key.endswith(".promisor") for key in git.settings()) else "-M"
     order = ("--topo-order", "--reverse", "--full-history", "--relative")
@@ -226,8 +230,8 @@ def read_log(git: Git, after: str, until: str) -> list[Commit]:
             changes = []
             log.append(Commit(id, int(when), changes))
         elif word:
-            source = next(tokens) if word[0] in "RC" else ""
-            changes.append(Change(word[0], next(tokens), source, int(word[1:] or 0)))
+            source = folder + next(tokens) if word[0] in "RC" else ""
+            changes.append(Change(word[0], folder + next(tokens), source, int(word[1:] or 0)))
     return log
 
 
@@ -282,25 +286,67 @@ class _Mark:
 
 
 def check_mark(text: str) -> None:
-    """Raise ValueError or TypeError for a mark that `find_date_changes` never wrote: git would take its parts for options."""
-    mark = _Mark(**json.loads(text or "{}"))
-    if not re.fullmatch("[0-9a-f]*", mark.head) or not isinstance(mark.watched, dict) or not isinstance(mark.shallow, list):
-        raise ValueError("dated")
+    """Raise ValueError or TypeError for a mark that `join_changes` never wrote: git would take its parts for options."""
+    for one in split_mark(text).values():
+        mark = _Mark(**json.loads(one or "{}"))
+        if not re.fullmatch("[0-9a-f]*", mark.head) or not isinstance(mark.watched, dict) or not isinstance(mark.shallow, list):
+            raise ValueError("dated")
 
 
-def find_date_changes(connection: sa.Connection, store: str, mark: str, *, everything: bool = False) -> DateChanges:
-    """Compare git's dates with the catalog's. Reads only. Where git fails, the known dates stay valid, and `fault` says why."""
+def split_mark(text: str) -> dict[str, str]:
+    """Return the mark of each store by the folder that its paths begin with; of one that is alone, by ""."""
+    stored = json.loads(text or "{}")
+    return {folder: json.dumps(mark) for folder, mark in stored["stores"].items()} if "stores" in stored else {"": text}
+
+
+def join_changes(found: Mapping[str, DateChanges]) -> DateChanges:
+    """Return the changes of several stores, by the folders that their paths begin with, as those of one."""
+    if list(found) == [""]:
+        return found[""]
+    faults = join_faults({folder.rstrip("/"): changes.fault for folder, changes in found.items()})
+    mark = json.dumps(
+        {"stores": {folder: json.loads(changes.mark or "{}") for folder, changes in found.items()}}, sort_keys=True
+    )
+    changed = {path: dates for changes in found.values() for path, dates in changes.changed.items()}
+    head = next((changes.head for changes in found.values() if changes.head), "")
+    return DateChanges(mark, changed, any(changes.shallow for changes in found.values()), faults, head)
+
+
+def join_faults(faults: Mapping[str, str]) -> str:
+    """Return what is wrong with some stores, by their names. Those in no work tree are left alone, unless all of them are.
+
+    >>> join_faults({"blog": "", "notes": NO_WORK_TREE}), join_faults({"blog": "a bare repository", "notes": NO_WORK_TREE})
+    ('', 'blog: a bare repository')
+    """
+    if all(fault == NO_WORK_TREE for fault in faults.values()):
+        return NO_WORK_TREE
+    return "; ".join(f"{name}: {fault}" if name else fault for name, fault in faults.items() if fault not in ("", NO_WORK_TREE))
+
+
+def find_date_changes(
+    connection: sa.Connection,
+    store: str,
+    mark: str,
+    *,
+    everything: bool = False,
+    folder: str = "",
+    others: tuple[str, ...] = (),
+) -> DateChanges:
+    """Compare git's dates with the catalog's. Reads only. Where git fails, the known dates stay valid, and `fault` says why.
+
+    In the catalog the paths of this store begin with `folder`; none of them begins with one of `others`.
+    """
     before = _Mark(**json.loads(mark or "{}"))
     same = before.store == store and not everything
     if same and before.watched and _file_stamps(before.watched) == before.watched:
         return DateChanges(mark, shallow=bool(before.shallow), head=before.head)
     try:
-        return _read_date_changes(connection, Git(store), before if same else _Mark())
+        return _read_date_changes(connection, Git(store), before if same else _Mark(), folder, others)
     except GitError as error:
         return DateChanges(mark, shallow=bool(before.shallow), fault=str(error), head=before.head)
 
 
-def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark) -> DateChanges:
+def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark, folder: str, others: tuple[str, ...]) -> DateChanges:
     names = ["HEAD", "packed-refs", "shallow", "reftable/tables.list"]
     if branch := git.read_line("symbolic-ref", "--quiet", "HEAD"):
         names.append(branch)
@@ -315,12 +361,13 @@ def _read_date_changes(connection: sa.Connection, git: Git, before: _Mark) -> Da
     known_to = before.head if continues and git.read_line("merge-base", before.head, head) == before.head else ""
     if known_to == head:
         return DateChanges(after, shallow=bool(shallow), head=head)
-    log = read_log(git, known_to, head) if head else []
+    log = read_log(git, known_to, head, folder) if head else []
     if known_to:
         touched = {path for commit in log for change in commit.changes for path in (change.path, change.source) if path}
         changed = apply_commits(read_dates(connection, touched), log, shallow)
     else:
-        known = {path: FileDates(first, last) for path, first, last in connection.execute(sa.select(dated))}
+        rows = connection.execute(sa.select(dated).where(dated.c.path.startswith(folder, autoescape=True)))
+        known = {path: FileDates(first, last) for path, first, last in rows if not path.startswith(others)}
         found = dict.fromkeys(known) | apply_commits({}, log, shallow)
         changed = {path: dates for path, dates in found.items() if known.get(path) != dates}
     return DateChanges(after, changed, bool(shallow), head=head)
@@ -393,7 +440,7 @@ def pull(store: str, settings: StoreGit, stop: threading.Event | None = None) ->
 def head_commit(git: Git) -> str:
     """Return the commit that the work tree is at; "" where there is none yet. Raises GitError outside a work tree."""
     if git.run_command("rev-parse", "--is-inside-work-tree").strip() != "true":
-        raise GitError("the store is in no git work tree")
+        raise GitError(NO_WORK_TREE)
     return git.read_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
 
@@ -477,6 +524,13 @@ class RepositoryStatus:
         return json.dumps(asdict(self), ensure_ascii=False) if self.pull or self.dates else ""
 
 
+def join_pulls(results: Mapping[str, PullResult]) -> PullResult:
+    """Return the results of several stores, by their prefixes, as those of one."""
+    fault = join_faults({name: found.fault for name, found in results.items()})
+    commit = next((found.commit for found in results.values() if found.commit), "")
+    return PullResult(commit, any(found.moved for found in results.values()), fault)
+
+
 def pull_if_due(
     config: Config, stored: Mapping[str, str], now: int, *, at_once: bool, stop: threading.Event | None
 ) -> tuple[RepositoryStatus, bool]:
@@ -488,7 +542,8 @@ def pull_if_due(
         return replace(before, fault=""), False
     if not at_once and 0 <= now - before.tried < settings.every_seconds:
         return before, False
-    found = pull(config.site.store.path, settings, stop)
+    results = {store.prefix: pull(store.path, settings, stop) for store in config.site.stores}
+    found = join_pulls(results)
     if found.fault and stop is not None and stop.is_set():
         return before, False  # the next process begins with this pull
     good = before.pulled if found.fault else now

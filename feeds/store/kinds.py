@@ -27,6 +27,7 @@ class StoreOptions:
     """
 
     kind: str = "auto"
+    prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -101,6 +102,7 @@ class GeneratorSite:
     why: str = field(default="", repr=False)  # "hugo.yaml is in the folder": for `feeds check`
     root: str = ""  # absolute folder: the generator's, or the store's where the generator is in a folder below it
     below: str = ""  # path from root to the store's folder, where the store is a folder inside the generator's: "content"
+    prefix: str = ""  # what the paths and ids of its files begin with, where a site has several stores
     base_url: str = ""  # with its path, no slash at the end; "" unknown
     base_path: str = field(default="", repr=False)  # "/notes": its path, where only site.yaml names the host
     timezone: str = ""  # "" unknown

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -101,24 +101,22 @@ class ParseSettings:
     limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
     @classmethod
-    def from_config(cls, config: Config, found: GeneratorSite | None = None) -> ParseSettings:
-        """Return the settings of a configuration, and of what `find_site` has found, which is looked for if not given.
+    def from_config(cls, config: Config, store: Store, found: GeneratorSite) -> ParseSettings:
+        """Return the settings of one store of a configuration, and of what `find_site` has found in it.
 
         Raises StoreError where an installed kind of front matter cannot be loaded.
         """
         from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
-        from .generators.find import find_site  # nor of the configuration of generators
 
         site, kinds = config.site, find_plugins(GROUP)
         load_kinds(kinds)
         extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
         limits = ParserLimits(site.parser.seconds, site.parser.megabytes)
-        found = found or find_site(site.store.path, store_options(site.store))
         # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
-        holds_future = site.store.future == "hold" or (site.store.future is None and found.future is not True)
+        holds_future = store.future == "hold" or (store.future is None and found.future is not True)
         dates = site.store_git.dates
         return cls(
-            site.store.path,
+            store.path,
             site.timezone,
             site.max_file_bytes,
             dates,
@@ -126,7 +124,7 @@ class ParseSettings:
             extensions,
             found,
             holds_future,
-            site.store.pages == "publish",
+            store.pages == "publish",
             limits,
         )
 
@@ -134,6 +132,15 @@ class ParseSettings:
     def kind(self) -> StoreKind:
         """The kind of the store."""
         return KINDS[self.site.kind]
+
+    @property
+    def folder(self) -> str:
+        """What the paths of its files begin with, "" or a name with a slash; below the store itself they are without it."""
+        return f"{self.site.prefix}/" if self.site.prefix else ""
+
+    def file(self, path: str) -> str:
+        """Return where the file of a path of the catalog lies."""
+        return os.path.join(self.root, path.removeprefix(self.folder))
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -149,15 +156,19 @@ class ParseSettings:
 def store_options(store: Store) -> StoreOptions:
     """Return what site.yaml says about a store."""
     fields = tuple((name, tuple(names)) for name, names in store.fields.items())
-    same = (store.kind, store.include, store.exclude, fields, store.permalink, store.site, store.timezone)
+    same = (store.kind, store.prefix, store.include, store.exclude, fields, store.permalink, store.site, store.timezone)
     return StoreOptions(*same, store.future or "", tuple(store.languages.items()), store.pages)
 
 
-def with_addresses(config: Config, site: GeneratorSite) -> Config:
-    """Return the configuration with articles where their own site has them, unless it says itself where they are read."""
-    if site.kind == "archive" or config.site.article_url:
+def with_addresses(config: Config, sites: Sequence[GeneratorSite]) -> Config:
+    """Return the configuration with articles where their own sites have them, unless it says itself where they are read.
+
+    Articles of a store with a prefix have whole addresses.
+    """
+    if config.site.article_url or all(site.kind == "archive" for site in sites):
         return config
-    return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{site.base_url}{{permalink}}"})})
+    base = next((site.base_url for site in sites if not site.prefix and site.kind != "archive"), "")
+    return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{base}{{permalink}}"})})
 
 
 # -- files -----------------------------------------------------------------
@@ -227,9 +238,12 @@ NO_DATES: Mapping[str, FileDates] = {}
 
 
 def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates = UNDATED) -> ParsedFile:
-    """Parse one file. `now_ns` (nanoseconds, UTC) decides whether it is settled, and what is under embargo."""
+    """Parse one file. `now_ns` (nanoseconds, UTC) decides whether it is settled, and what is under embargo.
+
+    `path` begins with the prefix of the store, and so do all paths of `dates`.
+    """
     try:
-        descriptor = os.open(os.path.join(settings.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(settings.file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             regular = stat.S_ISREG(status.st_mode)  # it may have been replaced since the walk
@@ -255,7 +269,10 @@ def parse_article(
     date.
     """
     try:
-        place = place_of(settings.site, path, dates.bundles)
+        below, bundles = path, dates.bundles
+        if folder := settings.folder:
+            below, bundles = path.removeprefix(folder), frozenset(one.removeprefix(folder) for one in bundles)
+        place = place_of(settings.site, below, bundles)
         if place.state in ("ignored", "withheld"):
             return Reading(None, Verdict("ignored" if place.state == "ignored" else "withheld", place.reason), dates.seen)
         text = _decode(settings, path, data)
@@ -342,7 +359,8 @@ def article_name(path: str) -> str:
 def article_id(site: GeneratorSite, kind: StoreKind, place: Place, fields: Fields, known_as: str) -> str:
     """Return the id of an article: its own, the one that its file has always had, else one made of its path and language.
 
-    What another generator calls an id (`guid`) counts for a new file alone, so that no article changes its id.
+    One that is made begins with the prefix of the store. What another generator calls an id (`guid`) counts for a new file
+    alone, so that no article changes its id.
     """
     written = (fields.id, known_as) if "id" in kind.fields.get("id", ()) else (known_as, fields.id)
     if id := next((id for one in written if (id := markdown.one_line(one)[:MAX_NAME])), ""):
@@ -351,7 +369,7 @@ def article_id(site: GeneratorSite, kind: StoreKind, place: Place, fields: Field
         made = article_name(place.path)
     else:
         made = place.stem + (f"@{place.language}" if place.language not in ("", site.language) else "")
-    return markdown.one_line(made)[:MAX_NAME] or place.path
+    return markdown.one_line(f"{site.prefix}/{made}" if site.prefix else made)[:MAX_NAME] or place.path
 
 
 def with_id(article: ParsedArticle, id: str, *, published: int | None = None) -> ParsedArticle:
@@ -394,6 +412,8 @@ def _article(
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
     links = None if kind.name == "archive" else _Links(settings, place, permalink, now)
+    if site.prefix and site.base_url and permalink.startswith("/") and kind.name != "archive":
+        permalink = site.base_url + permalink  # other stores have other sites
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
     html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)

@@ -393,7 +393,7 @@ def _second_try(batch: _Batch, found: list[ParsedFile | _Died], left: float) -> 
         reason, stamp, settled, began = "is expensive to parse: the next rescan tries again", UNSETTLED, False, time.monotonic()
         if left > 0:
             with contextlib.suppress(OSError):
-                status = os.stat(os.path.join(batch.settings.root, path))
+                status = os.stat(batch.settings.file(path))
                 stamp, settled = file_stamp(status), batch.now_ns - status.st_mtime_ns > UNSETTLED_NS
             child = _Child(limits.megabytes)
             try:

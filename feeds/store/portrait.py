@@ -163,7 +163,8 @@ class Portrait:
 
     def mend(self, site: Site) -> list[tuple[str, str]]:
         """Return lines of site.yaml that would say what the store does not, each with why."""
-        store, found = site.store, self.settings.site
+        found = self.settings.site
+        store = next(store for store in site.stores if store.prefix == found.prefix)
         wanted: dict[str, Any] = {}
         reasons = []
         examples = {"site": "https://example.org", "timezone": self.settings.timezone, "permalink": _example(found.kind)}
@@ -184,7 +185,9 @@ class Portrait:
             reasons.append(f"no file is an article, and most lie in {folder}")
         plain = type(store)(path=store.path)
         said = {name: getattr(store, name) for name in type(store).model_fields if getattr(store, name) != getattr(plain, name)}
-        lines = [(f"store: {flow_text({'path': store.path, **said, **wanted})}", "; ".join(reasons))] if wanted else []
+        line = flow_text({"path": store.path, **said, **wanted})
+        of_several = len(site.stores) > 1
+        lines = [(f"  - {line}" if of_several else f"store: {line}", "; ".join(reasons))] if wanted else []
         undated = self.undated()
         if undated and not site.store_git.dates:
             why = f"{undated} article{'s have' if undated > 1 else ' has'} no date; in a git checkout, the first commit has one"
@@ -210,7 +213,8 @@ class Portrait:
         if any(self.articles):
             return ""
         kind = self.settings.kind
-        outer = [file.path for file in self.files if file.state == "page" or file.reason == kind.outside]
+        inner = len(self.settings.folder)
+        outer = [file.path[inner:] for file in self.files if file.state == "page" or file.reason == kind.outside]
         folders = Counter(path.partition("/")[0] for path in outer if "/" in path)
         return next(iter(folders.most_common(1)), ("", 0))[0]
 
@@ -218,6 +222,7 @@ class Portrait:
         """Return the portrait for programs."""
         found = self.settings.site
         return {
+            **({"prefix": found.prefix} if found.prefix else {}),
             "kind": found.kind,
             "why": found.why,
             "base_url": f"{found.base_url}/" if found.base_url else None,

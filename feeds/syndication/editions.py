@@ -19,7 +19,6 @@ from . import feed_states
 if TYPE_CHECKING:
     from ..config.environment import Environment
     from ..config.models import Config
-    from ..store.parse import ParseSettings
 
 #: How many of the last generations are recorded with the terms that they touched, and at most how many terms of each.
 REMEMBERED, MOST_TOUCHED = 16, 500
@@ -92,12 +91,12 @@ def save_state(connection: sa.Connection, values: Mapping[str, str]) -> None:
     connection.execute(sa.insert(state), [{"name": name, "value": value} for name, value in values.items()])
 
 
-def catalog_marks(config: Config, settings: ParseSettings) -> dict[str, str]:
+def catalog_marks(config: Config, parse_key: str) -> dict[str, str]:
     """Return what the catalog is made with, by name: a rescan does again what belongs to a mark that differs."""
     text = config.model_dump_json(by_alias=True)
     aliases = json.dumps({f: dict(rows) for f, rows in config.feeds.aliases.items()}, sort_keys=True)
     shown = hashlib.sha256((text + feed_states.versions()).encode()).hexdigest()[:16]
-    return {"config": text, "parse": settings.key, "aliases": aliases, "shown": shown}
+    return {"config": text, "parse": parse_key, "aliases": aliases, "shown": shown}
 
 
 def adopt_config(engine: sa.Engine, environment: Environment) -> Config:

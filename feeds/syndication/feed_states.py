@@ -80,7 +80,7 @@ def program_version() -> str:
 
 #: Settings of the site that no feed shows.
 _NOT_SHOWN = {
-    *("store", "rescan_seconds", "max_file_bytes", "timezone", "store_git"),
+    *("stores", "rescan_seconds", "max_file_bytes", "timezone", "store_git"),
     *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
 }
 #: The articles that a document holds, in its order.

@@ -150,7 +150,7 @@ def test_the_settings_are_settings_that_there_are(tmp_path: Path) -> None:
     config = load_config(environment)
     assert config.site.workers and config.newsletter.transport == "smtp"
     [mount] = [mount for mount in container("feeds-clock")["volumeMounts"] if mount["name"] == "store"]
-    assert config.site.store.path == mount["mountPath"]
+    assert config.site.stores[0].path == mount["mountPath"]
 
 
 @pytest.mark.parametrize(("name", "least"), [("feeds-web", 30), ("feeds-clock", 60), ("feeds-worker", 60)])

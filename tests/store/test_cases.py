@@ -41,8 +41,8 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Findi
         store = {"path": str(folder), **({"site": wanted["base_url"]} if name in ("eleventy", "vuepress") else {})}
         site.settle("site.yaml", store=store, article_url="", image_url="", timezone=zone)
         said = check.check(site.environment)
-        assert said.portrait and said.site, (name, said.problems)
-        found[name] = (said, said.portrait.as_json(said.site))
+        assert said.portraits and said.site, (name, said.problems)
+        found[name] = (said, said.portraits[0].as_json(said.site))
     site.remove()
     return found
 

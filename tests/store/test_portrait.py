@@ -57,8 +57,8 @@ def look(tmp_path: Path) -> Iterator[Look]:
 
 
 def lines(found: Findings) -> list[str]:
-    assert found.portrait and found.site
-    return list(portrait_lines(found.portrait, found.site))
+    assert found.portraits and found.site
+    return list(portrait_lines(found.portraits[0], found.site))
 
 
 def faults(found: Findings) -> list[str]:
@@ -91,7 +91,7 @@ def test_what_a_hidden_configuration_lacks_is_a_line_that_mends_it(look: Look) -
     line = lines(found)[-1].strip()
     said = yaml.safe_load(line)["store"]
     again = look("eleventy", **{name: value for name, value in said.items() if name != "path"})
-    assert again.portrait and not again.portrait.mend(again.site or Settings())
+    assert not again.portraits[0].mend(again.site or Settings())
     assert "https://example.org/blog/linked/" in " ".join(lines(again)) or row(again, "links").startswith("compare")
 
 
@@ -101,8 +101,8 @@ def test_a_header_field_that_nothing_reads_is_counted_and_offered_for_what_it_is
     }
     found = look(texts)
     assert row(found, "not used") == "header fields keywords 3, weight 3"
-    assert found.portrait and found.site
-    [(line, why)] = found.portrait.mend(found.site)
+    assert found.portraits and found.site
+    [(line, why)] = found.portraits[0].mend(found.site)
     assert "keywords may be the tag" in why
     said = yaml.safe_load(line)["store"]
     again = look(texts, fields=said["fields"])
@@ -121,8 +121,8 @@ def test_where_no_file_is_an_article_the_folder_with_most_texts_is_offered(look:
     files = {"hugo.toml": 'baseURL = "https://example.org/"\n', "content/.keep": "", "notes/a.md": text, "notes/b.md": text}
     found = look(files)
     assert row(found, "articles") == "0"
-    assert found.portrait and found.site
-    [(line, _why)] = found.portrait.mend(found.site)
+    assert found.portraits and found.site
+    [(line, _why)] = found.portraits[0].mend(found.site)
     again = look(files, include=yaml.safe_load(line)["store"]["include"])
     assert row(again, "articles") == "2"
 

@@ -373,7 +373,7 @@ def _in_tags(site: GeneratorSite) -> GeneratorSite:
 def _with_options(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:
     """Return the site with what the operator says, which is below the store's folder."""
     below = site.below
-    said: dict[str, object] = {}
+    said: dict[str, object] = {"prefix": options.prefix}
     if options.site:
         address = site_address(options.site) or options.site.rstrip("/")
         said["base_url"] = address + ("" if urlsplit(address).path else site.base_path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from itertools import groupby
-from pathlib import Path
 
 from flask import abort, g, request
 from werkzeug.wrappers import Response as Answer
@@ -46,8 +45,8 @@ def accept_removals() -> Answer:
 def quarantine() -> Answer:
     """Files that could not become articles, with the lines around the fault."""
     problems, total, pages = application().runtime.read(reports.read_quarantine, number_arg("page"))
-    store = Path(config().site.store.path)
-    rows = [(problem, reports.read_excerpt(store, problem.path, problem.line)) for problem in problems]
+    site = config().site
+    rows = [(problem, reports.read_excerpt(*site.file_of(problem.path), problem.line)) for problem in problems]
     return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
 
 
