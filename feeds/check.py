@@ -34,9 +34,9 @@ from .runtime import tidy_files
 from .store import git, walk
 from .store.git import Git
 from .store.links.permalinks import NO_VALUE, token_names
-from .store.parse import ParsedFile, with_addresses
+from .store.parse import ParsedFile
 from .store.portrait import Portrait, StoreFile
-from .store.stores import Stores, find_sites
+from .store.stores import Stores, find_sites, with_addresses
 from .syndication import feeds
 from .tokens import Tokens, new_secret
 

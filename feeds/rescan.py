@@ -27,12 +27,12 @@ from .database.tables import articles, quarantine
 from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
-from .store import git, walk
-from .store.git import DateChanges
+from .store import git, git_dates, walk
+from .store.git_dates import DateChanges
 from .store.kinds import GeneratorSite
-from .store.parse import ParsedFile, with_addresses
+from .store.parse import ParsedFile
 from .store.parser_pool import ParserPool
-from .store.stores import Stores, find_sites
+from .store.stores import Stores, find_sites, with_addresses
 from .store.walk import RemovalGuard
 from .syndication import editions, feed_states, feeds
 
@@ -44,7 +44,7 @@ def check_marks(connection: sa.Connection) -> None:
     """Raise ValueError, TypeError or LookupError where a rescan, or a page, could not read what the last rescan left."""
     stored = editions.load_state(connection)
     editions.load_edition(connection)
-    git.check_mark(stored.get("dated", ""))
+    git_dates.check_mark(stored.get("dated", ""))
     Aliases.from_config(json.loads(stored.get("aliases", "{}")))
 
 

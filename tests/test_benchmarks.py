@@ -22,7 +22,8 @@ from benchmarks.bench import Bench
 from benchmarks.figures import Absent, Figure
 from benchmarks.results import Run
 from feeds.model import ParsedArticle
-from feeds.store.parse import ParseSettings, parse_article
+from feeds.store.parse import parse_article
+from feeds.store.parse_settings import ParseSettings
 
 HOLDS = Figure("one change, rescan", 0.09, "s CPU", 0.15, note="one of 16000 articles")
 MISSES = Figure("cold rescan", 9.0, "s", 8.0)

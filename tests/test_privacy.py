@@ -30,7 +30,8 @@ from feeds.model import ParsedArticle, Problem
 from feeds.monitoring import health
 from feeds.static.export import Options
 from feeds.static.site_files import Exporter
-from feeds.store.parse import ParseSettings, parse_article
+from feeds.store.parse import parse_article
+from feeds.store.parse_settings import ParseSettings
 from feeds.syndication import documents, lookup
 from feeds.web.app import create_app
 from tests.examples import some

@@ -29,7 +29,7 @@ from feeds.errors import ConfigError, StoreError
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
 from feeds.runtime import Runtime
-from feeds.store import parse
+from feeds.store import parse, parse_settings
 from feeds.syndication import editions, lookup
 
 from . import forking
@@ -438,7 +438,7 @@ def test_the_size_limit_is_a_setting(site: Any) -> None:
 
 
 def _parse_here(
-    settings: parse.ParseSettings, paths: list[str], now: int, _workers: int | None, dates: dict[str, parse.FileDates]
+    settings: parse_settings.ParseSettings, paths: list[str], now: int, _workers: int | None, dates: dict[str, parse.FileDates]
 ) -> Iterator[list[parse.ParsedFile]]:
     yield [parse.parse_file(settings, path, now * 10**9, dates.get(path, parse.UNDATED)) for path in paths]
 
@@ -449,7 +449,7 @@ def open_site(new_site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="feeds-test-"))
     made = type(new_site())(folder / "site")
     nobody = 65534
-    warm = parse.ParseSettings("", "Asia/Shanghai", 99)
+    warm = parse_settings.ParseSettings("", "Asia/Shanghai", 99)
     parse.parse_article(warm, "1.md", b"---\ntitle: a\n---\n", 0, now=1)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):

@@ -22,8 +22,8 @@ from ..database.tables import articles, bodies, departed, files, memberships, qu
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
-from ..store import git
-from ..store.git import DateChanges
+from ..store import git_dates
+from ..store.git_dates import DateChanges
 from ..store.parse import UNDATED, FileDates, ParsedFile, with_id
 from ..store.parser_pool import EXCEEDED, PARALLEL_FROM, ParserPool
 from ..store.stores import Stores
@@ -167,7 +167,7 @@ def parsing(
     """
     dates: dict[str, FileDates] = {}
     if stores.reads_dates:
-        dates = git.read_dates(connection, found.files.to_read)
+        dates = git_dates.read_dates(connection, found.files.to_read)
         dates |= {path: changed or UNDATED for path, changed in found.dates.changed.items()}
     for path, (id, seen) in known_articles(connection, found.files).items():
         dates[path] = replace(dates.get(path, UNDATED), known_as=id, seen=seen)
@@ -209,7 +209,7 @@ def apply_changes(
 ) -> IngestResult:
     """Write what came of the files that changed."""
     if stores.reads_dates:
-        git.write_dates(connection, found.dates.changed)
+        git_dates.write_dates(connection, found.dates.changed)
     else:
         connection.execute(sa.delete(dated_files))
     ingest = Ingest(connection, aliases, options, found.files, found.overdue)

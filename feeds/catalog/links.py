@@ -17,7 +17,8 @@ from ..store.addresses import HERE, RELATIVE, WAS
 from ..store.fields import Fields
 from ..store.kinds import Place
 from ..store.links.references import resolve_reference
-from ..store.parse import ParseSettings, article_id
+from ..store.parse import article_id
+from ..store.parse_settings import ParseSettings
 from ..store.places import place_of
 from ..store.stores import Stores
 from .identity import page_path, short_hash

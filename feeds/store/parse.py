@@ -12,164 +12,31 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from .. import urls
 from ..model import ParsedArticle, Problem
-from ..plugins import Plugin, find_plugins
 from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
 from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
-from .frontmatter import GROUP, BadFrontMatter, Source, load_kinds, read_source, select_forms
+from .frontmatter import BadFrontMatter, Source, read_source, select_forms
 from .headers.lookup import text_of
-from .kinds import KINDS, GeneratorSite, Place, StoreKind, StoreOptions
+from .kinds import GeneratorSite, Place, StoreKind
 from .names import MAX_NAME
+from .parse_settings import ParseSettings
 from .places import place_of
 from .verdict import PUBLISHED, Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
-
-if TYPE_CHECKING:  # a process that parses does without
-    from ..config.models import Config, Store
 
 #: HTML may be so many times as long as a file may be.
 _MAX_GROWTH = 8
 #: Characters that all links together may grow by, as each is written out with its base; and those of a base besides what the
 #: file says.
 MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
-
-# -- what decides how a file is parsed -------------------------------------
-
-#: When one of these sources or libraries changes, stores are read again.
-SOURCES = (
-    "model.py",
-    "urls.py",
-    *(
-        f"store/{name}.py"
-        for name in (
-            "addresses bodies/code_spans bodies/components bodies/dialects bodies/template_tags dates field_names fields "
-            "frontmatter headers/credits headers/forms headers/languages headers/lookup headers/source kinds links/permalinks "
-            "links/references links/slugs links/url_patterns markdown names parse places prose verdict"
-        ).split()
-    ),
-)
-LIBRARIES = ("comrak", "nh3", "PyYAML")
-
-
-@functools.cache
-def source_key(package: Path = Path(__file__).parents[1]) -> str:
-    """Return a hash of the code that parses: the bytes of SOURCES below `package`, the versions of LIBRARIES."""
-    from importlib.metadata import version  # as in `plugins`
-
-    versions = repr([(name, version(name)) for name in LIBRARIES]).encode()
-    return hashlib.sha256(b"".join((package / name).read_bytes() for name in SOURCES) + versions).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class ParserLimits:
-    """What one file may cost: seconds of time and of a processor, megabytes of address space of the process that parses it."""
-
-    seconds: int = 10
-    megabytes: int = 512
-
-
-#: A store without a generator, in the archive's format.
-ARCHIVE = GeneratorSite("archive")
-
-
-@dataclass(frozen=True, slots=True)
-class ParseSettings:
-    """What decides how a file is parsed, besides the code: no address, which `addresses` adds where an article is read.
-
-    `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape;
-    `pages`: whether pages are published; `limits` do not decide what a file is parsed to, so they are no part of the key.
-    """
-
-    root: str
-    timezone: str
-    max_bytes: int
-    dates: bool = False
-    kinds: tuple[Plugin, ...] = ()
-    extensions: tuple[str, ...] = ()
-    site: GeneratorSite = ARCHIVE
-    holds_future: bool = True
-    pages: bool = False
-    limits: ParserLimits = field(default=ParserLimits(), repr=False)
-
-    @classmethod
-    def from_config(cls, config: Config, store: Store, found: GeneratorSite) -> ParseSettings:
-        """Return the settings of one store of a configuration, and of what `find_site` has found in it.
-
-        Raises StoreError where an installed kind of front matter cannot be loaded.
-        """
-        from ..feed_formats import OTHER_EXTENSIONS, load_formats  # XML, which processes that parse need nothing of
-
-        site, kinds = config.site, find_plugins(GROUP)
-        load_kinds(kinds)
-        extensions = (*(format.extension for format in load_formats().values()), *OTHER_EXTENSIONS)
-        limits = ParserLimits(site.parser.seconds, site.parser.megabytes)
-        # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
-        holds_future = store.future == "hold" or (store.future is None and found.future is not True)
-        dates = site.store_git.dates
-        return cls(
-            store.path,
-            site.timezone,
-            site.max_file_bytes,
-            dates,
-            kinds,
-            extensions,
-            found,
-            holds_future,
-            store.pages == "publish",
-            limits,
-        )
-
-    @property
-    def kind(self) -> StoreKind:
-        """The kind of the store."""
-        return KINDS[self.site.kind]
-
-    @property
-    def folder(self) -> str:
-        """What the paths of its files begin with, "" or a name with a slash; below the store itself they are without it."""
-        return f"{self.site.prefix}/" if self.site.prefix else ""
-
-    def file(self, path: str) -> str:
-        """Return where the file of a path of the catalog lies."""
-        return os.path.join(self.root, path.removeprefix(self.folder))
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """What the names of files end in that are read, in lower case."""
-        return self.kind.suffixes
-
-    @property
-    def key(self) -> str:
-        """The key of stored results: it differs wherever the same file might be parsed to something else."""
-        return hashlib.sha256(repr((source_key(), self)).encode()).hexdigest()[:16]
-
-
-def store_options(store: Store) -> StoreOptions:
-    """Return what site.yaml says about a store."""
-    fields = tuple((name, tuple(names)) for name, names in store.fields.items())
-    same = (store.kind, store.prefix, store.include, store.exclude, fields, store.permalink, store.site, store.timezone)
-    return StoreOptions(*same, store.future or "", tuple(store.languages.items()), store.pages)
-
-
-def with_addresses(config: Config, sites: Sequence[GeneratorSite]) -> Config:
-    """Return the configuration with articles where their own sites have them, unless it says itself where they are read.
-
-    Articles of a store with a prefix have whole addresses.
-    """
-    if config.site.article_url or all(site.kind == "archive" for site in sites):
-        return config
-    base = next((site.base_url for site in sites if not site.prefix and site.kind != "archive"), "")
-    return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{base}{{permalink}}"})})
-
 
 # -- files -----------------------------------------------------------------
 

@@ -26,7 +26,8 @@ from typing import IO, Any, cast
 
 from ..errors import StoreError
 from ..model import Problem
-from .parse import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile, ParserLimits, ParseSettings, parse_file
+from .parse import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile, parse_file
+from .parse_settings import ParserLimits, ParseSettings
 from .verdict import Verdict
 from .walk import UNSETTLED, file_stamp
 

@@ -16,7 +16,8 @@ from ..resources import flow_text
 from . import addresses
 from .headers.lookup import squash
 from .kinds import KINDS
-from .parse import ParsedFile, ParseSettings
+from .parse import ParsedFile
+from .parse_settings import ParseSettings
 
 if TYPE_CHECKING:
     from ..config.models import Site

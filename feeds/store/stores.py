@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ..model import Problem
-from . import git
+from . import git_dates
 from .generators.find import REMEMBERED, find_site
-from .git import DateChanges
+from .git_dates import DateChanges
 from .kinds import GeneratorSite
-from .parse import ParseSettings, store_options
+from .parse_settings import ParseSettings, store_options
 from .places import bundle_folders
 from .walk import Listing, list_files
 
@@ -41,6 +41,17 @@ def find_sites(config: Config, kinds: Mapping[str, str]) -> tuple[GeneratorSite,
             site = replace(find_site(store.path, replace(options, kind=remembered)), why=REMEMBERED)
         found.append(site)
     return tuple(found)
+
+
+def with_addresses(config: Config, sites: Sequence[GeneratorSite]) -> Config:
+    """Return the configuration with articles where their own sites have them, unless it says itself where they are read.
+
+    Articles of a store with a prefix have whole addresses.
+    """
+    if config.site.article_url or all(site.kind == "archive" for site in sites):
+        return config
+    base = next((site.base_url for site in sites if not site.prefix and site.kind != "archive"), "")
+    return config.model_copy(update={"site": config.site.model_copy(update={"article_url": f"{base}{{permalink}}"})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +126,13 @@ class Stores:
         return frozenset(found)
 
     def find_date_changes(self, connection: sa.Connection, mark: str, *, everything: bool = False) -> DateChanges:
-        """Compare git's dates with the catalog's, in the repository of each store (`git.find_date_changes`)."""
+        """Compare git's dates with the catalog's, in the repository of each store (`git_dates.find_date_changes`)."""
         if not self.reads_dates:
             return DateChanges()
-        marks, found = git.split_mark(mark), {}
+        marks, found = git_dates.split_mark(mark), {}
         for part in self.parts:
             others = tuple(one.folder for one in self.parts if one.folder and one is not part)
-            found[part.folder] = git.find_date_changes(
+            found[part.folder] = git_dates.find_date_changes(
                 connection,
                 os.path.realpath(part.root),
                 marks.get(part.folder, ""),
@@ -129,4 +140,4 @@ class Stores:
                 folder=part.folder,
                 others=others,
             )
-        return git.join_changes(found)
+        return git_dates.join_changes(found)

@@ -16,7 +16,8 @@ from feeds.store.fields import MAX_SUMMARY, MAX_TITLE
 from feeds.store.frontmatter import BadFrontMatter, read_source, select_forms
 from feeds.store.kinds import KINDS
 from feeds.store.names import MAX_TERMS
-from feeds.store.parse import ParseSettings, parse_article
+from feeds.store.parse import parse_article
+from feeds.store.parse_settings import ParseSettings
 from feeds.syndication import documents, lookup, pages
 
 from ..store.completed import completed

@@ -166,7 +166,8 @@ HEAVY: dict[str, Make] = {
 
 def main() -> None:
     """Seconds of each, in this process."""
-    from feeds.store.parse import ParseSettings, parse_article
+    from feeds.store.parse import parse_article
+    from feeds.store.parse_settings import ParseSettings
 
     settings = ParseSettings("/s", "UTC", int(sys.argv[1]))
     for name, make in {**PUBLISHED, **REFUSED, **HEAVY}.items():

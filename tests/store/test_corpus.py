@@ -11,7 +11,8 @@ from lxml import etree
 from feeds.catalog import queries
 from feeds.catalog.sort_key import Window
 from feeds.model import ParsedArticle
-from feeds.store.parse import ParseSettings, parse_article
+from feeds.store.parse import parse_article
+from feeds.store.parse_settings import ParseSettings
 
 from .completed import SITE, completed
 

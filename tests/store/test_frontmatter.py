@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from feeds.config.models import Site
 from feeds.model import ParsedArticle, Problem
 from feeds.store import frontmatter
-from feeds.store.parse import ParseSettings, parse_article
+from feeds.store.parse import parse_article
+from feeds.store.parse_settings import ParseSettings
 
 from .completed import completed
 

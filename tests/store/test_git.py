@@ -26,8 +26,8 @@ from feeds.catalog.sort_key import Window
 from feeds.config.models import Site
 from feeds.feed_formats import load_formats
 from feeds.monitoring import health
-from feeds.store import git
-from feeds.store.git import Change, Commit
+from feeds.store import git, git_dates
+from feeds.store.git_dates import Change, Commit
 from feeds.syndication import lookup
 from feeds.web.app import create_app
 from tests import forking
@@ -809,8 +809,8 @@ def test_new_commits_cost_one_log_of_the_new_ones_only(
     site: Any, dated: Repository, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Commit]] = []
-    really = git.apply_commits
-    monkeypatch.setattr(git, "apply_commits", lambda known, log, shallow: seen.append(log) or really(known, log, shallow))
+    really = git_dates.apply_commits
+    monkeypatch.setattr(git_dates, "apply_commits", lambda known, log, shallow: seen.append(log) or really(known, log, shallow))
     for number in range(5):
         dated.write(f"{number}.md", bare(f"N{number}"))
         dated.commit()
@@ -945,9 +945,9 @@ _LOGS = st.lists(st.builds(Commit, st.uuids().map(str), st.integers(-(10**10), 1
 @given(log=_LOGS, cut=st.integers(0, 12))
 def test_any_history_folds_in_two_parts_as_it_does_at_once(log: list[Commit], cut: int) -> None:
     shallow = frozenset(commit.id for commit in log[:1])
-    whole = {path: found for path, found in git.apply_commits({}, log, shallow).items() if found}
-    early = {path: found for path, found in git.apply_commits({}, log[:cut], shallow).items() if found}
-    late = git.apply_commits(early, log[cut:], shallow)
+    whole = {path: found for path, found in git_dates.apply_commits({}, log, shallow).items() if found}
+    early = {path: found for path, found in git_dates.apply_commits({}, log[:cut], shallow).items() if found}
+    late = git_dates.apply_commits(early, log[cut:], shallow)
     assert {path: found for path, found in {**early, **late}.items() if found} == whole
     for found in whole.values():
         assert found.first is None or found.last is None or found.first <= found.last

@@ -13,9 +13,10 @@ from feeds import check
 from feeds.errors import StoreError
 from feeds.model import ParsedArticle
 from feeds.plugins import find_plugins
-from feeds.store import frontmatter, parse, parser_pool
+from feeds.store import frontmatter, parse, parse_settings, parser_pool
 from feeds.store.frontmatter import BUILT_IN, GROUP, load_kinds
-from feeds.store.parse import ParsedFile, ParseSettings, source_key
+from feeds.store.parse import ParsedFile
+from feeds.store.parse_settings import ParseSettings, source_key
 from feeds.store.parser_pool import ParserPool
 
 from ..conftest import Site
@@ -130,12 +131,12 @@ def test_the_key_changes_with_each_source_that_decides(tmp_path: Path) -> None:
     before = source_key(copied)
     assert before == source_key()
     met = {before}
-    for name in parse.SOURCES:
+    for name in parse_settings.SOURCES:
         path = copied / name
         path.write_bytes(path.read_bytes() + b"\n# touched\n")
         source_key.cache_clear()
         met.add(source_key(copied))
-    assert len(met) == 1 + len(parse.SOURCES)
+    assert len(met) == 1 + len(parse_settings.SOURCES)
     (copied / "store" / "walk.py").write_text("", "utf-8")
     source_key.cache_clear()
     assert source_key(copied) in met
@@ -148,7 +149,7 @@ def test_the_key_changes_with_the_libraries_and_the_installed_kinds(
     for version in ("1.0", "1.1"):
         install(TOML, version)
         keys.append(settings(tmp_path).key)
-    for name in parse.LIBRARIES:
+    for name in parse_settings.LIBRARIES:
         source_key.cache_clear()
         monkeypatch.setattr("importlib.metadata.version", lambda asked, name=name: "99" if asked == name else "1")
         keys.append(settings(tmp_path).key)
@@ -160,14 +161,14 @@ def test_every_module_that_parsing_imports_is_part_of_the_key() -> None:
     """But for those that only carry values, or decide something that is stored by itself."""
     without = {"errors", "feed_formats", "plugins", "config.models", "store.walk", "store.generators.find"}
     met: set[str] = set()
-    for name in parse.SOURCES:
+    for name in parse_settings.SOURCES:
         package = ["feeds", *Path(name).parts[:-1]]
         for node in ast.walk(ast.parse((PACKAGE / name).read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level:
                 base = [*package[: len(package) - node.level + 1], *filter(None, [node.module])]
                 found = [".".join([*base, alias.name][1:]) for alias in node.names]
                 met |= {one for one in found if (PACKAGE / (one.replace(".", "/") + ".py")).exists()} or {".".join(base[1:])}
-    assert met - without == {name.removesuffix(".py").replace("/", ".") for name in parse.SOURCES} - {"store.parse"}
+    assert met - without == {name.removesuffix(".py").replace("/", ".") for name in parse_settings.SOURCES} - {"store.parse"}
 
 
 def test_the_key_costs_little() -> None:
@@ -187,7 +188,7 @@ def test_a_database_of_another_version_is_read_again_once_and_nothing_of_it_chan
         site.write(f"{number}.md", id=number)
     site.rescan()
     kept = site.kept("generation", "changed")
-    monkeypatch.setattr(parse, "source_key", lambda: "another version")
+    monkeypatch.setattr(parse_settings, "source_key", lambda: "another version")
     opened: list[str] = []
     with ParserPool() as parsers:
         really = parsers.parse_all

@@ -20,7 +20,7 @@ from feeds.cli.portrait import portrait_lines
 from feeds.config.models import Site as Settings
 from feeds.model import ParsedArticle
 from feeds.resources import flow_text, with_settings
-from feeds.store.parse import ParseSettings
+from feeds.store.parse_settings import ParseSettings
 from feeds.store.portrait import Portrait, StoreFile
 
 from ..conftest import Site

@@ -20,8 +20,9 @@ from feeds.database import reading
 from feeds.database.tables import articles
 from feeds.errors import ConfigError, StoreError
 from feeds.rescan import KIND, known_kinds
-from feeds.store import git
-from feeds.store.git import NO_WORK_TREE, DateChanges, PullResult
+from feeds.store import git, git_dates
+from feeds.store.git import NO_WORK_TREE, PullResult
+from feeds.store.git_dates import DateChanges
 from feeds.syndication import editions
 from tests.conftest import NOW, Site
 
@@ -253,11 +254,11 @@ def test_pulls_and_dates_of_several_stores_are_told_as_one() -> None:
     found = git.join_pulls({"": PullResult(fault=NO_WORK_TREE), "a": PullResult("abc", moved=True), "b": PullResult("def")})
     assert found == PullResult("abc", moved=True)
     assert git.join_pulls({"": PullResult(fault=NO_WORK_TREE)}).fault == NO_WORK_TREE
-    marks = git.join_changes({"": DateChanges('{"store": "x"}'), "a/": DateChanges(fault="broken")})
-    assert (marks.fault, git.split_mark(marks.mark)) == ("a: broken", {"": '{"store": "x"}', "a/": "{}"})
-    git.check_mark(marks.mark)
+    marks = git_dates.join_changes({"": DateChanges('{"store": "x"}'), "a/": DateChanges(fault="broken")})
+    assert (marks.fault, git_dates.split_mark(marks.mark)) == ("a: broken", {"": '{"store": "x"}', "a/": "{}"})
+    git_dates.check_mark(marks.mark)
     with pytest.raises(ValueError, match="dated"):
-        git.check_mark(json.dumps({"stores": {"": {"head": "--upload-pack=x"}}}))
+        git_dates.check_mark(json.dumps({"stores": {"": {"head": "--upload-pack=x"}}}))
 
 
 def test_a_link_to_an_article_that_moved_within_its_store_leads_to_the_id_that_it_has(several: Site, tmp_path: Path) -> None:

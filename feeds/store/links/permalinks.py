@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
 from ..kinds import GeneratorSite, Place, StoreKind
-from .slugs import github_slug, hexo_slug, hugo_path, jekyll_slug, pelican_slug, quartz_path, rollup_path
+from .javascript import ASTRO, ELEVENTY, VUE, astro_path, docusaurus_path, eleventy_path, vue_path
+from .slugs import hexo_slug, hugo_path, jekyll_slug, pelican_slug, quartz_path
 from .url_patterns import (
     DATE_TOKENS,
     MAX_ADDRESS,
     Subject,
+    Tokens,
     Unknown,
     expand,
     header_text,
@@ -123,9 +125,6 @@ def encode_path(path: str) -> str:
     return made if len(made) <= MAX_ADDRESS else ""
 
 
-_Tokens = Mapping[str, Callable[[Subject], str]]
-
-
 def _required(value: str, token: str) -> str:
     if not value:
         raise Unknown(token)
@@ -136,7 +135,7 @@ def _segment(text: str) -> str:
     return hugo_path(text.replace("/", " ")).strip("-.")
 
 
-_TOKENS: _Tokens = {
+_TOKENS: Tokens = {
     "title": lambda one: _required(_segment(one.fields.title), ":title"),
     "slug": lambda one: one.fields.slug or _segment(one.place.name or one.tail),
     "filename": lambda one: one.tail,
@@ -198,7 +197,7 @@ def _hugo_sections(one: Subject) -> str:
     return "/".join(folder for at, folder in enumerate(folders) if not at or "/".join(folders[: at + 1]) in known)
 
 
-_HUGO: _Tokens = {
+_HUGO: Tokens = {
     "title": lambda one: _hugo_part(one, one.fields.title),
     "slug": lambda one: _hugo_slug(one, one.fields.title),
     "filename": lambda one: _hugo_part(one, one.tail),
@@ -252,7 +251,7 @@ def _jekyll_title(one: Subject, *, pretty: bool) -> str:
     return next(filter(None, (jekyll_slug(name, pretty=pretty, cased=pretty) for name in names)), "")
 
 
-_JEKYLL: _Tokens = {
+_JEKYLL: Tokens = {
     "title": lambda one: _jekyll_title(one, pretty=True),
     "slug": lambda one: _jekyll_title(one, pretty=False),
     "name": lambda one: jekyll_slug(one.tail),
@@ -322,7 +321,7 @@ def _hexo_category(one: Subject) -> str:
     )
 
 
-_HEXO: _Tokens = {
+_HEXO: Tokens = {
     "title": _hexo_title,
     "slug": _hexo_title,
     "name": lambda one: _hexo_title(one).rpartition("/")[2],
@@ -335,113 +334,6 @@ _HEXO: _Tokens = {
 
 
 # -- the others ------------------------------------------------------------------
-
-_DOCUSAURUS_DATE = re.compile(r"^(?P<folder>.*)(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2})[-/]?(?P<text>[^\n]*)$")
-
-
-def _slashed(one: Subject, path: str) -> str:
-    """Return a path with or without a slash at its end as the site has it."""
-    if one.site.trailing_slash is None or path == "/":
-        return path
-    return path.rstrip("/") + ("/" if one.site.trailing_slash else "")
-
-
-def _joined(*parts: str) -> str:
-    return "/" + "/".join(filter(None, (part.strip("/") for part in parts)))
-
-
-def _docusaurus(one: Subject) -> str:
-    if pattern := one.pattern(one.place.section):
-        return _slashed(one, expand(one, pattern))
-    slug = one.fields.slug
-    if not slug and (dated := _DOCUSAURUS_DATE.match(one.place.stem[:500])) and one.root.role == "article":
-        slug = f"{dated['date'].replace('-', '/')}/{dated['folder']}{dated['text']}"
-    stem = _documentation(one, slug) if one.root.collection == "docs" else slug or one.place.stem
-    path = posixpath.normpath(_joined(one.root.prefix, stem))
-    return _slashed(one, path + "/" if slug.endswith("/") and path != "/" else path)
-
-
-_NUMBERED = re.compile(r"^\d+\s*[-_.]+\s*(?=[^-_.\s])(?!\d+[-_.])")
-
-
-def _documentation(one: Subject, slug: str) -> str:
-    """Return the path of a page of documentation: without numbers in front of names; one that stands for its folder is that."""
-    *folders, last = (_NUMBERED.sub("", part) for part in one.place.stem.split("/"))
-    if slug:
-        return slug if slug.startswith("/") else "/".join((*folders, slug))
-    return "/".join(folders if last.casefold() in ("readme", *folders[-1:]) else (*folders, last))
-
-
-def _astro(one: Subject) -> str:
-    own = one.fields.address
-    if own.startswith("/"):
-        return _slashed(one, own)
-    if pattern := one.pattern(one.root.collection, one.place.section):
-        return _slashed(one, expand(one, pattern))
-    made = one.place.stem if one.root.role == "page" else one.fields.slug or _astro_id(one)
-    path = _joined(one.root.prefix, made)
-    if one.site.ugly and path != "/":
-        return f"{path}.html"
-    return path if one.site.trailing_slash is False or path == "/" else path + "/"
-
-
-def _astro_id(one: Subject) -> str:
-    return re.sub("(?:^|/)index$", "", "/".join(map(github_slug, one.place.stem.split("/"))))
-
-
-_ASTRO: _Tokens = {"id": _astro_id, "slug": lambda one: one.fields.slug or _astro_id(one)}
-
-
-def _eleventy(one: Subject) -> str:
-    own = one.fields.address or one.pattern(one.root.collection, one.place.section)
-    if own:
-        return re.sub(r"(^|/)index\.html$", r"\1", expand(one, own) if ":" in own or "{" in own else own)
-    *folders, last = one.place.stem.split("/")
-    if not folders or folders[-1] != last:
-        folders.append("" if one.place.stem == "index" else last)
-    path = _joined(one.root.prefix, *folders)
-    return path if path == "/" else path + "/"
-
-
-_ELEVENTY: _Tokens = {"slug": lambda one: one.fields.slug or re.sub(r"^\d{4}-\d\d-\d\d-", "", one.tail)}
-
-
-def _vue(one: Subject) -> str:
-    own = one.fields.address if one.kind.name == "vuepress" else ""
-    if own or (pattern := one.pattern(one.place.section)):
-        return expand(one, own or pattern)
-    path = _rewritten(one)
-    *folders, last = path.split("/")
-    if last.lower() in ("index", "") or (last.lower() == "readme" and one.kind.name == "vuepress"):
-        return "/".join(("", *folders, ""))
-    if one.site.option("slugs") == "vuepress":
-        path = rollup_path(path)
-    return f"/{path}" if one.site.option("cleanUrls").lower() == "true" else f"/{path}.html"
-
-
-_PARAMETER = r":(\w+)(?:\([^()]*\))?[*+]?"
-
-
-def _rewritten(one: Subject) -> str:
-    """Return the path below the root without suffix, after VitePress's `rewrites`: lines of two paths with `:name` in them."""
-    below = one.below_root
-    for line in one.site.option("rewrites").split("\n")[:100]:
-        source, _arrow, target = line[:500].partition(" ")
-        parts = re.split(_PARAMETER, source)
-        names = parts[1::2]
-        found = re.fullmatch("(.+?)".join(map(re.escape, parts[::2])), below) if source and len(names) <= 4 else None
-        if found:
-            values = dict(zip(names, found.groups(), strict=False))
-            below = re.sub(_PARAMETER, lambda match, values=values: values.get(match[1], ""), target.strip())  # type: ignore[misc]
-            break
-    return _joined(one.root.prefix, re.sub(r"\.[^./]*$", "", below)).strip("/")
-
-
-_VUE: _Tokens = {
-    "slug": lambda one: one.place.name or one.tail,
-    "raw": lambda one: one.tail,
-    "regular": lambda one: _rewritten(one) + ".html",
-}
 
 
 def _pelican(one: Subject) -> str:
@@ -467,7 +359,7 @@ def _pelican_own_slug(one: Subject) -> str:
     return one.fields.slug or _required(_pelican_slug(one, one.tail if by_name else one.fields.title), "{slug}")
 
 
-_PELICAN: _Tokens = {
+_PELICAN: Tokens = {
     "slug": _pelican_own_slug,
     "lang": lambda one: one.fields.language or one.place.language or one.site.language or "en",
     "category": lambda one: _pelican_slug(one, next(iter(one.names("category")), "")),
@@ -482,7 +374,7 @@ def _plain(one: Subject) -> str:
     return expand(one, pattern) if pattern else ""
 
 
-_OBSIDIAN: _Tokens = {
+_OBSIDIAN: Tokens = {
     "path": lambda one: quartz_path(one.place.stem) if one.site.option("slugs") == "quartz" else one.place.stem,
 }
 
@@ -490,28 +382,28 @@ _MAKERS: Mapping[str, Callable[[Subject], str]] = {
     "hugo": _hugo,
     "jekyll": _jekyll,
     "hexo": _hexo,
-    "docusaurus": _docusaurus,
-    "astro": _astro,
-    "eleventy": _eleventy,
-    "vuepress": _vue,
-    "vitepress": _vue,
+    "docusaurus": docusaurus_path,
+    "astro": astro_path,
+    "eleventy": eleventy_path,
+    "vuepress": vue_path,
+    "vitepress": vue_path,
     "pelican": _pelican,
 }
-_OWN_TOKENS: Mapping[str, _Tokens] = {
+_OWN_TOKENS: Mapping[str, Tokens] = {
     "hugo": _HUGO,
     "jekyll": _JEKYLL,
     "hexo": _HEXO,
-    "astro": _ASTRO,
-    "eleventy": _ELEVENTY,
-    "vuepress": _VUE,
-    "vitepress": _VUE,
+    "astro": ASTRO,
+    "eleventy": ELEVENTY,
+    "vuepress": VUE,
+    "vitepress": VUE,
     "pelican": _PELICAN,
     "obsidian": _OBSIDIAN,
 }
 
 
 @functools.cache
-def _tokens(kind: str) -> _Tokens:
+def _tokens(kind: str) -> Tokens:
     return {**_TOKENS, **_OWN_TOKENS.get(kind, {})}
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MAX_ADDRESS = 2000
 
 
+#: Name of a token -> how its value is found. Those of one generator.
+Tokens = Mapping[str, Callable[["Subject"], str]]
+
+
 class Unknown(Exception):
     """A token of a pattern that has no value for this one."""
 
@@ -34,7 +38,7 @@ class Subject:
     fields: Fields
     header: Mapping[str, object]
     when: datetime | None  # in the zone whose day stands in addresses
-    tokens: Mapping[str, Callable[[Subject], str]]  # besides those of dates, and fields of the header
+    tokens: Tokens  # besides those of dates, and fields of the header
 
     @property
     def tail(self) -> str:
