@@ -168,11 +168,17 @@ class Portrait:
         store = next(store for store in site.stores if store.prefix == found.prefix)
         wanted: dict[str, Any] = {}
         reasons = []
-        examples = {"site": "https://example.org", "timezone": self.settings.timezone, "permalink": _example(found.kind)}
+        examples: dict[str, Any] = {
+            "site": "https://example.org",
+            "timezone": self.settings.timezone,
+            "permalink": _example(found.kind),
+        }
+        examples["exclude"] = ["Private/**"]
         words = {
             "site": "where its articles are read",
             "timezone": "the zone of its dates",
             "permalink": "how it makes addresses",
+            "exclude": "what its own code leaves out",
         }
         hidden = [key.removeprefix("store.") for key in found.missing]
         for name in [name for name in hidden if name in examples and not getattr(store, name)]:

@@ -556,13 +556,23 @@ def test_quartz_says_the_same_in_yaml(tree: Tree) -> None:
     assert not find_site(tree({"quartz.config.yaml": text % "false"})).defaults
 
 
-def test_a_filter_of_quartz_that_is_code_is_a_fault_in_words(tree: Tree) -> None:
-    text = """export const OnlyRipe = () => ({name: "OnlyRipe"})
+def test_what_a_filter_of_quartz_in_code_holds_back_is_withheld_until_somebody_says_it(tree: Tree) -> None:
+    text = """import * as Plugin from "./quartz/plugins"
     const config = {configuration: {baseUrl: "quartz.jzhao.xyz"}, plugins: {filters: [OnlyRipe(), Plugin.RemoveDrafts()]}}
     export default config"""
-    site = find_site(tree({"quartz.config.ts": text, "content/a.md": ""}))
-    assert site.faults == ("quartz.config.ts: code decides which notes are published (OnlyRipe): see `exclude`",)
-    assert site.base_url == "" and site.missing == ("store.site",)  # the address is the one of Quartz itself
+    folder = tree({"quartz.config.ts": text, "content/a.md": "", "content/Private/b.md": ""})
+    site = find_site(folder)
+    assert (site.faults, site.base_url) == ((), ""), "the address is the one of Quartz itself"
+    assert site.missing == ("store.site", "store.exclude")
+    place = place_of(site, "content/a.md")
+    assert (place.state, place.reason) == ("withheld", "a filter in code (OnlyRipe)")
+    hidden = ("content/Private/**",)
+    for options in (StoreOptions(exclude=hidden), StoreOptions(include=("content/a.md",), exclude=hidden)):
+        told = find_site(folder, options)
+        assert told.missing == ("store.site",)
+        assert place_of(told, "content/a.md").state == "article"
+        assert place_of(told, "content/Private/b.md").state == "ignored"
+    assert find_site(folder, StoreOptions(include=("content/a.md",))).missing == ("store.site",)
 
 
 def test_a_vault_of_a_digital_garden_publishes_what_asks_for_it(tree: Tree) -> None:

@@ -385,13 +385,17 @@ def _with_options(site: GeneratorSite, options: StoreOptions) -> GeneratorSite:
         said["permalinks"] = (("", options.permalink),)
     if options.languages:
         said["languages"] = tuple(_said_languages(site, options.languages))
-    missing = [one for one in site.missing if not getattr(options, one.removeprefix("store."), "")]
+    # What is withheld because code decides about it, or a project does, is so until somebody says what is published.
+    in_code = "store.exclude" in site.missing
+    is_chosen = bool((options.include and (in_code or site.kind == "lctt")) or (options.exclude and in_code))
+    settled = ("store.exclude",) if is_chosen else ()
+    missing = [one for one in site.missing if one not in settled and not getattr(options, one.removeprefix("store."), "")]
     base = said.get("base_url", site.base_url)
     if KINDS[site.kind].address and not base and "store.site" not in missing:
         missing.append("store.site")
     return replace(
         site,
-        rules=() if options.include and site.kind == "lctt" else site.rules,
+        rules=tuple(one for one in site.rules if one.state != "withheld") if is_chosen else site.rules,
         include=tuple(_glob_below(below, one) for one in options.include) or site.include,
         exclude=(*site.exclude, *(_glob_below(below, one) for one in options.exclude)),
         fields=(*options.fields, *site.fields),

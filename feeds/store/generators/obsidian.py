@@ -34,7 +34,7 @@ def read_obsidian(root: str) -> GeneratorSite:
     asked = (Defaults("", "", (("dg-publish", _UNASKED),)),) if files.is_folder(garden) else ()
     return replace(
         site,
-        rules=tuple(_templates(files, vault)),
+        rules=(*_templates(files, vault), *site.rules),
         defaults=(*site.defaults, *asked),
         sources=tuple(files.sources),
         faults=tuple(files.faults),
@@ -62,8 +62,9 @@ def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
     host = text_of(lookup(said, "baseUrl")).strip()
     base = site_address(host if "://" in host or not host else f"https://{host}") if host != _PLACEHOLDER else ""
     filters = list(_filters(config))
-    if hidden := [name for name in filters if not any(known in name.lower() for known in (*_FILTERS, _ASKED))]:
-        files.faults.append(f"{path}: code decides which notes are published ({', '.join(hidden)[:200]}): see `exclude`")
+    hidden = [name for name in filters if not any(known in name.lower() for known in (*_FILTERS, _ASKED))]
+    # Nobody knows what such a filter holds back, so it holds back all until the operator says what it is.
+    unknown = PathRule("withheld", f"a filter in code ({', '.join(hidden)[:200]})", paths=("/content",), within="site")
     by_publication = text_of(lookup(said, "defaultDateType")) == "published"
     dates = (
         ("published", "publishDate", "date", "created") if by_publication else ("created", "date", "published", "publishDate")
@@ -81,7 +82,8 @@ def _quartz(files: CodeFiles, path: str) -> GeneratorSite:
         static=("content",),
         options=(("slugs", "quartz"),),
         fields=(("date", dates),),
-        missing=() if base else ("store.site",),
+        rules=(unknown,) if hidden else (),
+        missing=(*(() if base else ("store.site",)), *(("store.exclude",) if hidden else ())),
     )
 
 
