@@ -1,8 +1,8 @@
 """Three and ten times as many articles: what grows with them, and what must not.
 
 The articles of all stores are cut to 600 characters and have no comments: here their number matters, not their size.
-"Besides looking" is the CPU of a rescan without `ingest.find_changes`: the walk of the folder and its comparison with what is
-known, which has to grow with the store.
+"Besides looking" is the CPU of a rescan without `store_changes.find_changes`: the walk of the folder and its comparison with
+what is known, which has to grow with the store.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from feeds import rescan
-from feeds.catalog import ingest
+from feeds.catalog import store_changes
 from feeds.feed_formats import load_formats
 from feeds.runtime import Runtime
 from feeds.store.parser_pool import ParserPool
@@ -103,7 +103,7 @@ def _serve(runtime: Runtime) -> None:
 
 def _rescan(runtime: Runtime, parsers: ParserPool) -> tuple[float, float]:
     """CPU seconds of a rescan: of looking, and of the rest."""
-    look: Callable[..., Any] = ingest.find_changes
+    look: Callable[..., Any] = store_changes.find_changes
     spent: list[float] = []
 
     def timed(*words: Any, **more: Any) -> Any:
@@ -113,12 +113,12 @@ def _rescan(runtime: Runtime, parsers: ParserPool) -> tuple[float, float]:
         finally:
             spent.append(cpu_seconds() - before)
 
-    ingest.find_changes = timed
+    store_changes.find_changes = timed
     options = rescan.RescanOptions(parsers=parsers)
     try:
         whole = _spent(lambda: rescan.rescan(runtime.engine, runtime.environment, options, now=int(time.time())))
     finally:
-        ingest.find_changes = look
+        store_changes.find_changes = look
     return sum(spent), whole - sum(spent)
 
 

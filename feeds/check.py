@@ -16,7 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from . import database, resources, urls
-from .catalog import ingest, queries
+from .catalog import ingest, queries, store_changes
 from .config.environment import FILE, Environment, find_differences, variable
 from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, Site, Store, feed_path, suggestion
@@ -269,7 +269,7 @@ def _catalog_of(config: Config, stores: Stores | None = None) -> Iterator[tuple[
 
     try:
         with database.writing(engine) as connection:
-            found = ingest.find_changes(connection, stores, now=options.now)
+            found = store_changes.find_changes(connection, stores, now=options.now)
             with ingest.parsing(connection, stores, found, options.now) as parsed:
                 ingest.apply_changes(connection, stores, feeds.aliases_of(config), found, note(parsed), options)
             yield connection, files

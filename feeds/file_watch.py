@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 import watchfiles
 
-from .catalog import ingest
+from .catalog import store_changes
 from .errors import FeedsError
 from .runtime import Runtime
 
@@ -68,7 +68,7 @@ def changes(runtime: Runtime, report: Callable[[str], None], now: Callable[[], f
             judged = int(now())
             yield
             config = runtime.edition().config
-            due = runtime.read(ingest.next_due, judged)  # a file's verdict changes by itself, as an embargo ends
+            due = runtime.read(store_changes.next_due, judged)  # a file's verdict changes by itself, as an embargo ends
             seconds = config.site.rescan_seconds if config else 30
             changed.wait(seconds if due is None else min(seconds, max(due - now(), 0.0)))
             changed.clear()

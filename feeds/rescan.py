@@ -17,8 +17,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import audit_log, counters, database
-from .catalog import ingest
-from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress, StoreChanges
+from .catalog import ingest, store_changes
+from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress
+from .catalog.store_changes import StoreChanges
 from .config.environment import Environment
 from .config.load import load_config
 from .config.models import Config
@@ -200,7 +201,7 @@ class _Rescan:
         hold, known = RemovalHold.from_state(self.stored), self._known_config()
         with contextlib.ExitStack() as stack:
             with database.reading(self.engine) as connection:
-                found = ingest.find_changes(
+                found = store_changes.find_changes(
                     connection,
                     stores,
                     now=self.now,

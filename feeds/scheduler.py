@@ -26,7 +26,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from . import counters, database, faults, file_watch, logs, rescan
 from .audience import requests
-from .catalog import ingest, queries
+from .catalog import queries, store_changes
 from .config import load
 from .config.models import Config
 from .database import identity, jobs
@@ -210,7 +210,7 @@ class Clock:
     def _seconds_to_due(self) -> float:
         """Return how long until a file's verdict changes by itself, at a second that no rescan has judged yet."""
         with contextlib.suppress(sa.exc.DBAPIError, FeedsError):  # the next tick says what is wrong
-            if (due := self.runtime.read(ingest.next_due, self._judged)) is not None:
+            if (due := self.runtime.read(store_changes.next_due, self._judged)) is not None:
                 return max(due, self._pause_ends) - self.now()
         return math.inf
 
