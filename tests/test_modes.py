@@ -229,7 +229,7 @@ def test_a_store_in_var_is_the_operators(site: Any) -> None:
     store.chmod(0o755)
     (store / "1.md").touch(0o644)
     config = site.runtime.edition().config or load_config(site.environment)
-    config = config.model_copy(update={"site": config.site.model_copy(update={"store": Store(path=str(store))})})
+    config = config.model_copy(update={"site": config.site.model_copy(update={"stores": (Store(path=str(store)),)})})
     assert [one for one in tidy_files(site.environment, config) if "checkout" in str(one.path)] == []
     assert store.stat().st_mode & 0o777 == 0o755
 
