@@ -284,7 +284,7 @@ def test_the_pages_that_name_a_translation_are_written_when_it_comes_and_when_it
 
 def test_check_counts_the_articles_of_each_language(project: Any) -> None:
     found = check(project.environment)
-    assert found.portrait and found.site
-    assert found.portrait.terms("language") == dict.fromkeys(FIFTEEN, 2) | {"en": 4, "zh-CN": 3}
-    rows = found.portrait.as_json(found.site)["files"].values()
+    assert found.portraits and found.site
+    assert found.portraits[0].terms("language") == dict.fromkeys(FIFTEEN, 2) | {"en": 4, "zh-CN": 3}
+    rows = found.portraits[0].as_json(found.site)["files"].values()
     assert {row["language"] for row in rows if row["state"] == "published"} == set(FIFTEEN)
