@@ -240,10 +240,10 @@ def look_at(config: Config) -> Portrait:
 
 def _check_permalink(environment: Environment, config: Config, portrait: Portrait) -> Iterator[Problem]:
     """Yield tokens of the operator's pattern of addresses for which most articles have no value."""
-    at, store = next(pair for pair in enumerate(config.site.stores) if pair[1].prefix == portrait.settings.site.prefix)
+    stores, store = config.site.stores, config.site.store_with(portrait.settings.site.prefix)
     if not store.permalink:
         return
-    keys: Keys = ("store", "permalink") if len(config.site.stores) == 1 else ("store", at, "permalink")
+    keys: Keys = ("store", "permalink") if len(stores) == 1 else ("store", stores.index(store), "permalink")
     known = [f":{name}" for name in token_names(portrait.settings.site.kind)]
     for notice, count in portrait.notices().items():
         token = notice.removesuffix(NO_VALUE).strip()

@@ -376,15 +376,15 @@ class Site(_File):
         "local"
     )
 
-    def store_of(self, path: str) -> Store:
-        """Return the store of a file of the catalog: its prefix is the path's first folder; else the one without."""
-        folder, _, below = path.partition("/")
-        named = [store for store in self.stores if store.prefix and store.prefix == folder and below]
-        return next(iter([*named, *(store for store in self.stores if not store.prefix)]), self.stores[0])
+    def store_with(self, prefix: str) -> Store:
+        """Return the store that has a prefix; for any other one the store without, or the first."""
+        known = {store.prefix: store for store in self.stores}
+        return known.get(prefix) or known.get("") or self.stores[0]
 
     def file_of(self, path: str) -> tuple[Path, str]:
         """Return the store's folder, and where a file of the catalog lies below it."""
-        store = self.store_of(path)
+        folder, slash, _below = path.partition("/")
+        store = self.store_with(folder if slash else "")
         return Path(store.path), path.removeprefix(f"{store.prefix}/") if store.prefix else path
 
 

@@ -165,7 +165,7 @@ class Portrait:
     def mend(self, site: Site) -> list[tuple[str, str]]:
         """Return lines of site.yaml that would say what the store does not, each with why."""
         found = self.settings.site
-        store = next(store for store in site.stores if store.prefix == found.prefix)
+        store = site.store_with(found.prefix)
         wanted: dict[str, Any] = {}
         reasons = []
         examples: dict[str, Any] = {
