@@ -109,16 +109,7 @@ def read_fields(
         names["language"] = (language,)
     own_slug = header.text(*wanted["slug"]) or slug
     series = header.first(*wanted["series"])
-    flags = _flags(header)
-    # A header of another kind may have a field of that name.
-    asked = "untranslated" in header.own and (kind.name == "lctt" or "credits" in source.form)
-    credited = "credits" in kind.headers and (asked or "译者" in header.own)
-    if credited and not names.get("translator"):
-        flags["untranslated"] = "true"
-    if kind.name == "obsidian" and "draft" in (name.casefold() for name in names.get("tag", ())):
-        flags["draft"] = "true"
-    if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
-        notices["draft: withheld here, although the generator would publish it"] = None
+    flags = _flags_of(kind, source, header, names, notices)
     separator = header.raw("excerpt_separator") or site.option("excerpt_separator")
     summary = header.text(*wanted["summary"])[: 2 * MAX_SUMMARY]
     return Fields(
@@ -407,6 +398,23 @@ def _folders(site: GeneratorSite, kind: StoreKind, place: Place, found: tuple[st
 
 
 # -- what withholds ----------------------------------------------------------------------
+
+
+def _flags_of(
+    kind: StoreKind, source: Source, header: Header, names: Mapping[str, tuple[str, ...]], notices: dict[str, None]
+) -> dict[str, str]:
+    """Return the flags of a header, with those that its kind says in another way: credits without a translator, a tag."""
+    flags = _flags(header)
+    # A header of another kind may have a field of that name.
+    asked = "untranslated" in header.own and (kind.name == "lctt" or "credits" in source.form)
+    credited = "credits" in kind.headers and (asked or "译者" in header.own)
+    if credited and not names.get("translator"):
+        flags["untranslated"] = "true"
+    if kind.name == "obsidian" and "draft" in (name.casefold() for name in names.get("tag", ())):
+        flags["draft"] = "true"
+    if kind.name in ("jekyll", "hexo") and flags.get("draft", "false") not in ("false", "no", "off", "0", "", "null", "~"):
+        notices["draft: withheld here, although the generator would publish it"] = None
+    return flags
 
 
 def _flags(header: Header) -> dict[str, str]:
