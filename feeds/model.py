@@ -78,7 +78,7 @@ class ParsedArticle:
 
     It names no host of the site: `url` is the path of the article's page in this service, `picture` may be relative, and `html`
     has marks; `store.addresses` completes all three. Translations of one article share `translation`, "" where the language is
-    not known.
+    not known. `changes`: what was left out of the body or mended in it -> how often.
     """
 
     id: str
@@ -96,6 +96,7 @@ class ParsedArticle:
     names: Mapping[str, tuple[str, ...]]
     digest: str
     translation: str = ""
+    changes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def language(self) -> str:

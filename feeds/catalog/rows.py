@@ -118,6 +118,7 @@ def article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict
         "editor_choice": int(article.editor_choice),
         "names": _JSON({facet: list(names) for facet, names in article.names.items()}),
         "content": article.digest,
+        "changes": _JSON(dict(article.changes)) if article.changes else "",
     }
 
 

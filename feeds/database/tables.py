@@ -56,7 +56,8 @@ _TRANSLATED = sa.text("translation <> ''")
 #: `names` is JSON: facet -> spellings as written; `terms`: [facet, name, slug] in canonical spelling, so reading needs no join.
 #: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
 #: the store's first) are what digests go by, and never change once they are past. Translations of one article share
-#: `translation`, which is "" where the `language` is not known.
+#: `translation`, which is "" where the `language` is not known. `changes` is JSON: what was left out of the body or mended in
+#: it -> how often; "" for nothing.
 articles = _table(
     "articles",
     Column("key", Key, primary_key=True),
@@ -72,6 +73,7 @@ articles = _table(
     Column("arrival", BigInteger, nullable=False, server_default="0"),
     Column("language", Text, nullable=False, server_default=""),
     Column("translation", Text, nullable=False, server_default=""),
+    Column("changes", Text, nullable=False, server_default=""),
     Index("ix_articles_position", "position"),
     Index("ix_articles_permalink", "permalink"),
     Index("ix_articles_available", "available"),
