@@ -62,6 +62,7 @@ STRANGERS: set[tuple[str, str]] = {
 OWNERS: dict[str, set[str]] = {
     "feedgen": {"feed_formats"},
     "comrak": {"store.markdown"},
+    "selectolax": {"store.bodies.nodes"},
     "nh3": {"store.addresses", "store.markdown"},
     "pyroaring": {"catalog.bitmaps", "database.migrations"},
     "pypinyin": {"catalog.terms"},

@@ -25,7 +25,7 @@ RELATIVE, PICTURE, HERE = "\x01", "\x02", "\x03"
 #: What stands between the page that a link leads to by what the catalog knows, "" for none, and what the parser made of it.
 WAS = "\x04"
 #: What addresses may begin with.
-SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet"})
+SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet", "tel", "sms", "xmpp", "matrix", "geo"})
 
 _MARKED = re.compile(f' (href|src)="{RELATIVE}([^"]*)"')
 _SETTLED = re.compile(f' href="({HERE}[^"{WAS}]*){WAS}[^"]*"')
@@ -65,13 +65,19 @@ def picture_url(site: Site, reference: str, url: str) -> str:
     return urls.absolute_url(reference, base + "/") if reference else ""
 
 
-def complete_links(site: Site, body: str, url: str) -> str:
-    """Return HTML of the parser with all addresses absolute; `url` is the article's own."""
+def complete_links(site: Site, body: str, url: str, page: str = "") -> str:
+    """Return HTML of the parser with all addresses absolute; `url` is the article's own, `page` the path of its page here.
+
+    Links within the article lead to that page, which has the places that they name.
+    """
     if PICTURE in body:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
     if WAS in body:
         body = _SETTLED.sub(lambda match: "" if match[1] == HERE else f' href="{match[1]}"', body)
     if HERE in body:
+        if f'"{HERE}#' in body:
+            own = site.base_url + page if page.startswith("/") else page or url
+            body = body.replace(f'"{HERE}#', f'"{html.escape(own)}#')
         body = body.replace(HERE, html.escape(site.base_url))
     if RELATIVE not in body:
         return body

@@ -19,6 +19,7 @@ from .. import urls
 from ..model import FACETS
 from . import dates, markdown, prose
 from .frontmatter import Source
+from .header_text import plain_title
 from .headers.lookup import (
     Header,
     Wanted,
@@ -244,7 +245,7 @@ def unwrap(title: str) -> str:
 
 def _title(kind: StoreKind, place: Place, title: str, body: str) -> tuple[str, str]:
     """Return the title, and the body without the heading that says it."""
-    title = unwrap(title[: 2 * MAX_TITLE])
+    title = plain_title(unwrap(title[: 2 * MAX_TITLE]))
     if kind.heading_title:
         heading, rest = prose.take_heading(body, at_once=bool(title))
         heading = markdown.one_line(_INLINE.sub("", _INLINE_LINK.sub(r"\1", heading[: 2 * MAX_TITLE])))

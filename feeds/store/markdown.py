@@ -10,12 +10,15 @@ import hashlib
 import html
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import comrak
 import nh3
 
 from .addresses import HERE, PICTURE, RELATIVE, SCHEMES
+from .bodies import constructs, tree
+from .bodies.elements import ELEMENTS, FORMULAS
 
 MAX_NESTING = 200
 #: Of one line: comrak's time for a table grows with the square of them.
@@ -34,28 +37,35 @@ _MAX_ESCAPES = 200_000_000_000
 
 #: What XML 1.0 forbids (section 2.2), and the controls that it discourages and HTML forbids.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-#: Without what readers drop or validators warn of: landmarks of a page, image maps, bdo (text that reads otherwise than it is).
-_TAGS = nh3.ALLOWED_TAGS - {"area", "map", "center", "nav", "article", "header", "footer", "hgroup", "bdo", "rtc"} | {"tfoot"}
+_TAGS = {name for name, treatment in ELEMENTS.items() if treatment == "kept"} | FORMULAS
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
     "img": {"src", "alt", "title", "width", "height"},
     "th": {"align", "colspan", "rowspan", "scope"},
     "td": {"align", "colspan", "rowspan"},
-    "ol": {"start"},
+    "ol": {"start", "reversed"},
+    "li": {"value"},
     "time": {"datetime"},
     "abbr": {"title"},
+    "math": {"display"},
+    "mo": {"stretchy", "fence", "separator"},
+    "mtd": {"columnspan", "rowspan"},
     "*": {"lang", "dir"},
 }
-#: Tags that are HTML and not for us: dropped. Any other word in angle brackets is the author's text: kept.
-_FORBIDDEN = frozenset(
-    "applet area article audio base bdo body button canvas center dialog embed fieldset font footer form frame frameset head "
-    "header hgroup html iframe input label legend link main map math menu meta meter nav noscript object optgroup option "
-    "output param picture portal progress rtc script section select slot source style svg template textarea title track "
-    "video".split()
+
+
+def _not_html(words: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern of `<` before a word that is no element: the author's text. Autolinks (`<https://...>`) pass."""
+    known = "|".join(sorted(words, key=len, reverse=True))
+    return re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{known})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
+
+
+_NOT_HTML = _not_html(ELEMENTS)
+#: Elements that swallow all that follows where they are not closed.
+_SWALLOWING = re.compile(
+    r"<(/?)(script|style|textarea|title|iframe|xmp|noembed|noframes|plaintext|template|select|svg|math|object|video|audio)(?=[\s/>])",
+    re.IGNORECASE,
 )
-_WORDS = "|".join(sorted(_TAGS | _FORBIDDEN, key=len, reverse=True))
-#: The second alternative lets autolinks pass (`<https://...>`).
-_NOT_HTML = re.compile(rf"<(?=/?[A-Za-z]|\?)(?!/?(?:{_WORDS})(?=[\s/>])|[A-Za-z][A-Za-z0-9+.-]*:)", re.IGNORECASE)
 _SINGLE_TILDE = re.compile(r"(?<![~\\])~(?!~)")
 #: Bidirectional embeddings, overrides and isolates.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -77,9 +87,8 @@ class TooComplex(ValueError):
 
 
 _EXTENSION = comrak.ExtensionOptions()
-_EXTENSION.table = True
-_EXTENSION.strikethrough = True
-_EXTENSION.cjk_friendly_emphasis = True
+for _name in ("table", "strikethrough", "cjk_friendly_emphasis", "footnotes", "tasklist", "alerts", "description_lists"):
+    setattr(_EXTENSION, _name, True)
 _RENDER = comrak.RenderOptions()
 _RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 
@@ -88,22 +97,52 @@ _RENDER.unsafe_ = True  # raw HTML (ruby) passes; the sanitizer follows
 Resolver = Callable[[str, bool], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Safe HTML of a body; `changes`: what was left out or mended -> how often."""
+
+    html: str
+    changes: Mapping[str, int] = field(default_factory=dict)
+
+
 def render_html(markdown: str, resolve: Resolver | None = None, *, is_html: bool = False) -> str:
+    """Return safe HTML, as `render_body`."""
+    return render_body(markdown, resolve, is_html=is_html).html
+
+
+def render_body(markdown: str, resolve: Resolver | None = None, *, is_html: bool = False, prefix: str = "in-") -> Body:
     """Return safe HTML of a Markdown body. Raises TooComplex; on any other failure the text comes back escaped, in <pre>.
 
     `is_html`: it is HTML as it stands. Relative addresses are marked, as `resolve` says if given: `addresses.complete_links`
-    makes them absolute where it is known what they are relative to.
+    makes them absolute where it is known what they are relative to. `prefix` makes ids unique to the article. What becomes of
+    each element is in `bodies.elements`.
     """
     _check_text(markdown)
-    raw = markdown if is_html else _to_html(markdown)
+    prepared = constructs.prepare(markdown, is_html=is_html)
+    raw = prepared.text if is_html else _to_html(prepared)
+    raw = prepared.restore(raw)
     _check_html(raw, raw.count("<") > _FEW_TAGS and _FORMATTING.search(markdown) is not None)
-    if _may_have_relative(raw, "<" in markdown):
-        return _mark_relative(markdown, raw, resolve)
-    clean = _CLEANER.clean(raw)
-    # A quick look spares most articles the search for illegal characters, which an entity can make, too.
-    data = markdown.encode("utf-8", "surrogatepass")
-    suspect = len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS)
-    return _ILLEGAL.sub("", clean) if suspect else clean
+    made: dict[str, str] = {}
+
+    def stored(address: str) -> str:
+        """Return what stands for a picture that is written in the text, until it is safe."""
+        found = resolve(address, True) if resolve is not None else ""
+        if not found or found.startswith("data:"):
+            return ""
+        token = f"https://stored.invalid/{len(made)}"
+        made[token] = found
+        return token
+
+    mended = tree.mend(raw, prepared, prefix, stored, alone=resolve is None)
+    if mended.ids or mended.classes or made or _may_have_relative(mended.html):
+        clean = _mark_relative(markdown, mended.html, resolve, prefix, made)
+    else:
+        clean = _CLEANER.clean(mended.html)
+        # A quick look spares most articles the search for illegal characters, which an entity can make, too.
+        data = markdown.encode("utf-8", "surrogatepass")
+        if len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS):
+            clean = _ILLEGAL.sub("", clean)
+    return Body(clean, dict(prepared.changes))
 
 
 def _check_text(markdown: str) -> None:
@@ -165,7 +204,18 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _MARKS = (b"\xc2", b"\xef\xbf", b"\xed", b"&#")  # what the others begin with in UTF-8, and numeric entities
 
 
-def _to_html(markdown: str) -> str:
+def _to_html(prepared: constructs.Prepared) -> str:
+    raw = _parse(prepared.with_notes())
+    if prepared.unused and f"<p>{constructs.NOTES}<sup" not in raw:  # it stands in code that is never closed
+        raw = _parse(prepared.with_notes(first=True))
+    if "<" not in prepared.text:
+        return raw
+    raw = _close_swallowing(raw)
+    return _NOT_HTML.sub("&lt;", raw) if _NOT_HTML.search(raw) else raw
+
+
+def _parse(markdown: str) -> str:
+    """Return the HTML of Markdown, as it is written."""
     tildes = "~" in markdown and _SINGLE_TILDE.search(markdown) is not None
     if tildes:
         # comrak strikes out between single tildes too, and "5~10" is how Chinese writes a range.
@@ -176,49 +226,78 @@ def _to_html(markdown: str) -> str:
         raise
     except BaseException:  # a Rust panic arrives as BaseException; the article is published nevertheless
         raw = f"<pre>{html.escape(markdown)}</pre>"
-    if tildes:
-        raw = raw.replace(_STAND_IN, "~").replace(_STAND_IN_ENCODED, "~")
-    return _NOT_HTML.sub("&lt;", raw) if "<" in markdown and _NOT_HTML.search(markdown) else raw
+    return raw.replace(_STAND_IN, "~").replace(_STAND_IN_ENCODED, "~") if tildes else raw
 
 
-def _cleaner(change: Callable[[str, str, str], str | None] | None = None) -> nh3.Cleaner:
+def _close_swallowing(raw: str) -> str:
+    """Return HTML in which an element that is never closed, and would swallow the rest of the article, is the author's text."""
+    found = list(_SWALLOWING.finditer(raw))
+    if not found:
+        return raw
+    last = {match[2].lower(): match.start() for match in found if match[1]}
+    parts, at = [], 0
+    for match in found:
+        if not match[1] and match.start() > last.get(match[2].lower(), -1):
+            parts += [raw[at : match.start()], "&lt;"]
+            at = match.start() + 1
+    return "".join((*parts, raw[at:]))
+
+
+def _cleaner(
+    change: Callable[[str, str, str], str | None] | None = None, attributes: Mapping[str, set[str]] = _ATTRIBUTES
+) -> nh3.Cleaner:
     """Return a cleaner; `change` returns what becomes of a tag's attribute: tag, name, value -> value."""
     drop = {"script", "style"}
-    return nh3.Cleaner(_TAGS, drop, _ATTRIBUTES, change, url_schemes=set(SCHEMES), url_relative="pass_through")
+    return nh3.Cleaner(_TAGS, drop, dict(attributes), change, url_schemes=set(SCHEMES), url_relative="pass_through")
 
 
+def _marking_cleaner(change: Callable[[str, str, str], str | None]) -> nh3.Cleaner:
+    """Return a cleaner that lets ids and names of languages pass, of which `change` decides."""
+    attributes = {**_ATTRIBUTES, "code": {"class"}, "*": {*_ATTRIBUTES["*"], "id"}}
+    return _cleaner(change, attributes)
+
+
+_LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
 _CLEANER = _cleaner()
-_ADDRESSES = [f'{name}="{scheme}' for name in ("href", "src") for scheme in ("http://", "https://", "mailto:")]
+_ADDRESSES = [f' {name}="{scheme}' for name in ("href", "src") for scheme in ("http://", "https://", "mailto:")]
 
 
-def _may_have_relative(raw: str, author_wrote_tags: bool) -> bool:
-    """Return whether HTML may have an address that is not absolute: a quick look, which is right about "no"."""
-    names = raw.lower() if author_wrote_tags else raw  # comrak itself writes no other form
-    quoted = "" if author_wrote_tags else '="'
-    return names.count(f"href{quoted}") + names.count(f"src{quoted}") > sum(map(raw.count, _ADDRESSES))
+def _may_have_relative(raw: str) -> bool:
+    """Return whether HTML of the tree pass may have an address that is not absolute: right about "no"."""
+    return raw.count(' href="') + raw.count(' src="') > sum(map(raw.count, _ADDRESSES))
 
 
 _LETTERS = {RELATIVE: "r", PICTURE: "p", HERE: "h"}
 
 
-def _mark_relative(markdown: str, raw: str, resolve: Resolver | None) -> str:
+def _mark_relative(markdown: str, raw: str, resolve: Resolver | None, prefix: str, made: Mapping[str, str]) -> str:
     """Return `raw` made safe, with a mark before each address that may be relative.
 
     A mark is illegal in XML, so nothing that an author writes leaves one; until all that is illegal has gone, a hash stands for
-    it that no text can have in itself.
+    it that no text can have in itself. `made`: what stands for a picture that is written in the text -> its address.
     """
     own = hashlib.sha256(markdown.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
-    def mark(tag: str, attribute: str, value: str) -> str:
-        if attribute not in ("href", "src") or value.startswith(("http://", "https://", "mailto:")):
+    def mark(tag: str, attribute: str, value: str) -> str | None:
+        if attribute == "id":
+            return value if value.startswith(prefix) else None
+        if attribute == "class":
+            return value if _LANGUAGE.fullmatch(value) else None
+        if attribute not in ("href", "src"):
             return value
-        if resolve is not None:
+        found = made.get(value) if tag == "img" else None
+        if found is None:
+            if value.startswith(("http://", "https://", "mailto:")):
+                return value
+            if value.startswith(f"#{prefix}") and tag == "a":
+                return f"{own}h{value}"
+            if resolve is None:
+                rooted = tag == "img" and value.startswith("/") and not value.startswith("//")
+                return f"{own}{'p' if rooted else 'r'}{value}"
             found = resolve(value, tag == "img")
-            return f"{own}{_LETTERS[found[0]]}{found[1:]}" if found[:1] in _LETTERS else found
-        rooted = tag == "img" and value.startswith("/") and not value.startswith("//")
-        return f"{own}{'p' if rooted else 'r'}{value}"
+        return f"{own}{_LETTERS[found[0]]}{found[1:]}" if found[:1] in _LETTERS else found
 
-    clean = _ILLEGAL.sub("", _cleaner(mark).clean(raw))
+    clean = _ILLEGAL.sub("", _marking_cleaner(mark).clean(raw))
     for character, letter in _LETTERS.items():
         clean = clean.replace(f"{own}{letter}", character)
     return clean
@@ -274,13 +353,28 @@ _SIZES = re.compile(r"(?:\.(?:large|thumb|jpe?g|png|gif|webp))+$", re.IGNORECASE
 
 
 def opens_with_picture(fragment: str, picture: str) -> bool:
-    """Return whether the body begins with the cover picture (`x.png` and `x.png.large.jpg` are one picture)."""
+    """Return whether the body begins with the cover picture.
+
+    `x.png` and `x.png.large.jpg` are one picture, and so are copies of one name, made of many digits or letters, on two hosts.
+    """
     match = _FIRST_IMAGE.match(fragment[:4000])
-    return bool(match and picture and _SIZES.sub("", html.unescape(match[1])) == _SIZES.sub("", picture))
+    if not match or not picture:
+        return False
+    opening, cover = (_SIZES.sub("", address.partition("?")[0]) for address in (html.unescape(match[1]), picture))
+    name = cover.rpartition("/")[2]
+    return opening == cover or (len(name) >= 12 and opening.rpartition("/")[2] == name)
 
 
 def opens_with_summary(fragment: str, summary: str) -> bool:
-    """Return whether the body begins by repeating the summary, as most of the archive does since 2018."""
+    """Return whether the body begins by repeating the summary, as most of the archive does since 2018.
+
+    Signs and spaces may differ, and some of the letters: summaries lose what stood between angle brackets.
+    """
     head = re.sub(r"[\s\W]+", "", plain_text(fragment[:6000]))
-    start = re.sub(r"[\s\W]+", "", summary)[:40]
-    return bool(start) and head.startswith(start)
+    words = re.sub(r"[\s\W]+", "", summary)
+    if not words or head.startswith(words[:40]):
+        return bool(words)
+    pairs = {words[at : at + 2] for at in range(min(len(words), 160) - 1)}
+    start = head[: len(words[:160]) + 40]
+    found = {start[at : at + 2] for at in range(len(start) - 1)}
+    return len(pairs) > 15 and len(pairs & found) >= 0.9 * len(pairs)

@@ -24,6 +24,7 @@ from . import addresses, markdown
 from .dates import EARLIEST, LATEST, find_zone
 from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
 from .frontmatter import BadFrontMatter, Source, read_source, select_forms
+from .header_text import plain_summary
 from .headers.lookup import text_of
 from .kinds import GeneratorSite, Place, StoreKind
 from .names import MAX_NAME
@@ -252,13 +253,20 @@ def _name_of(place: Place, known_as: str) -> str:
     return known if urls.fold(known) == urls.fold(name) else name
 
 
+def _id_prefix(id: str) -> str:
+    """Return what ids of places in an article begin with, so that readers may show it beside others."""
+    return f"a{hashlib.sha256(id.encode('utf-8', 'replace')).hexdigest()[:7]}-"
+
+
 def _page(id: str) -> str:
     return f"/articles/{urls.encode(urls.slug(id))}"
 
 
 def _sealed(article: ParsedArticle) -> ParsedArticle:
     """Return an article with the digest of all that it says."""
-    shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name not in ("digest", "translation"))
+    shown = "\0".join(
+        str(getattr(article, name)) for name in ParsedArticle.__slots__ if name not in ("digest", "translation", "changes")
+    )
     shown += f"\0{article.translation}" if article.translation else ""
     return dataclasses.replace(article, digest=hashlib.sha256(shown.encode()).hexdigest()[:32])
 
@@ -283,11 +291,10 @@ def _article(
         permalink = site.base_url + permalink  # other stores have other sites
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
-    html = markdown.render_html(body, links.resolve if links else None, is_html=is_html)
-    page = _page(id)
+    rendered = markdown.render_body(body, links.resolve if links else None, is_html=is_html, prefix=_id_prefix(id))
+    html, page = rendered.html, _page(id)
     _check_growth(settings, html, page, permalink)
-    # Entities are the archive's leftovers: they are replaced once.
-    summary = markdown.shorten(markdown.one_line(markdown.unescape(fields.summary)), MAX_SUMMARY)
+    summary = markdown.shorten(plain_summary(fields.summary, html), MAX_SUMMARY)
     if not summary and fields.excerpt:
         excerpt, _ = _plain_body(settings, place, fields, permalink, fields.excerpt)
         summary = markdown.excerpt(markdown.render_html(excerpt, is_html=is_html))
@@ -310,9 +317,14 @@ def _article(
             names=fields.names,
             digest="",
             translation=fields.translation,
+            changes=rendered.changes,
         )
     )
-    return article, (*lacks, *left_out)
+    return article, (
+        *lacks,
+        *left_out,
+        *(f"{what}{f' ({count})' if count > 1 else ''}" for what, count in rendered.changes.items()),
+    )
 
 
 _YES = ("true", "yes", "on", "1")

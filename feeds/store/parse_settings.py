@@ -23,14 +23,15 @@ SOURCES = (
     *(
         f"store/{name}.py"
         for name in (
-            "addresses bodies/code_spans bodies/components bodies/dialects bodies/template_tags dates field_names fields "
-            "frontmatter headers/credits headers/forms headers/languages headers/lookup headers/source kinds "
-            "links/javascript links/permalinks links/references links/slugs links/url_patterns markdown names parse "
-            "parse_settings places prose verdict"
+            "addresses bodies/autolinks bodies/code_spans bodies/components bodies/constructs bodies/dialects "
+            "bodies/elements bodies/embeds bodies/fragments bodies/nodes bodies/pictures bodies/replacements "
+            "bodies/template_tags bodies/tree dates field_names fields frontmatter header_text headers/credits "
+            "headers/forms headers/languages headers/lookup headers/source kinds links/javascript links/permalinks "
+            "links/references links/slugs links/url_patterns markdown names parse parse_settings places prose verdict"
         ).split()
     ),
 )
-LIBRARIES = ("comrak", "nh3", "PyYAML")
+LIBRARIES = ("comrak", "nh3", "PyYAML", "selectolax")
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from feeds import urls
 from feeds.config.models import Site
 from feeds.store import addresses, markdown
+from feeds.store.bodies import constructs, tree
 
 PAGES = [
     "https://linux.cn/article-7-1.html",
@@ -28,11 +29,13 @@ _ROOTED = re.compile(r"""(<img\s(?:[^<>]*?\s)?src=["']?)/(?!/)""", re.IGNORECASE
 
 def directly(text: str, site: Site, url: str) -> str:
     """The HTML that the sanitizer makes where it is given the address of the article at once."""
-    raw = _ROOTED.sub(rf"\g<1>{site.image_url or site.base_url}/", markdown._to_html(text))
+    prepared = constructs.prepare(text)
+    mended = tree.mend(prepared.restore(markdown._to_html(prepared)), prepared, "in-", alone=True).html
+    raw = _ROOTED.sub(rf"\g<1>{site.image_url or site.base_url}/", mended)
     cleaner = nh3.Cleaner(
         markdown._TAGS,
         {"script", "style"},
-        markdown._ATTRIBUTES,
+        {**markdown._ATTRIBUTES, "code": {"class"}, "*": {*markdown._ATTRIBUTES["*"], "id"}},
         url_schemes=set(addresses.SCHEMES),
         url_relative=("rewrite_with_base", url),
     )

@@ -41,7 +41,7 @@ def test_every_case_has_both_files() -> None:
 ATTRIBUTES = {"href", "src", "alt", "title", "hreflang", "width", "height", "align", "colspan", "rowspan", "scope", "start"}
 ATTRIBUTES |= {"datetime", "lang", "dir", "rel", "cite"}
 #: May stand without content: no reader runs or loads any other tag that is not in this list or a plain one.
-DANGEROUS = {"script", "style", "iframe", "object", "embed", "form", "input", "button", "svg", "math", "base", "meta", "link"}
+DANGEROUS = {"script", "style", "iframe", "object", "embed", "form", "input", "button", "svg", "base", "meta", "link"}
 DANGEROUS |= {"video", "audio", "source", "template", "frame", "frameset", "applet", "textarea", "title", "plaintext", "xmp"}
 
 
@@ -60,10 +60,15 @@ def check(html: str) -> None:
     tags.feed(html)
     for tag, attributes in tags.found:
         assert tag not in DANGEROUS
-        assert set(attributes) <= ATTRIBUTES
+        assert set(attributes) <= ATTRIBUTES | {"id", "class"}
+        assert (attributes.get("id") or "in-").startswith("in-")
+        assert "class" not in attributes or re.fullmatch(r"language-[\w+#.-]+", attributes["class"] or "")
         for name in ("href", "src", "cite"):
             value = attributes.get(name)
-            assert value is None or re.match(r"(?:https?|mailto|ftp|magnet):", value, re.IGNORECASE), (name, value)
+            assert value is None or re.match(r"(?:https?|mailto|ftp|magnet|tel|sms|xmpp|matrix|geo):", value, re.IGNORECASE), (
+                name,
+                value,
+            )
 
 
 @pytest.mark.parametrize("tag", ["bdo", "rtc", "font"])
@@ -155,10 +160,17 @@ def test_links_resolve_against_the_article_and_pictures_from_the_root_against_th
         assert f'src="{picture}"' in html
 
 
-@pytest.mark.parametrize("written", ["#part", "?page=2", ""])
+@pytest.mark.parametrize("written", ["#part", "?page=2"])
 def test_a_link_within_the_article_names_the_article(written: str) -> None:
-    for html in (render(f"[x]({written})"), render(f'<a href="{written}">x</a>'), render(f"<a href='{written}'>x</a>")):
-        assert f'href="{URL}{written}"' in html
+    for link in (f"[x]({written})", f'<a href="{written}">x</a>', f"<a href='{written}'>x</a>"):
+        shown = "#in-part" if written == "#part" else written
+        assert f'href="{URL}{shown}"' in render(f"{link}\n\n## Part\n")
+
+
+@pytest.mark.parametrize("written", ["#", "", "#top", "javascript:void(0)", "#nothing", "file:///etc/hosts", "java\nscript:x"])
+def test_of_a_link_that_leads_nowhere_the_words_stay(written: str) -> None:
+    body = markdown.render_body(f'<a href="{written}">words</a> stay')
+    assert body.html == "<p>words stay</p>\n" and sum(body.changes.values()) == 1
 
 
 def test_a_picture_inside_a_link_keeps_both_addresses() -> None:

@@ -40,6 +40,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "cffi": ("MIT-0", "of cryptography"),
     "click": ("BSD-3-Clause", "commands"),
     "comrak": ("MIT", "Markdown"),
+    "selectolax": ("MIT", "the tree of a body, by lexbor"),
     "croniter": ("MIT", "of Procrastinate"),
     "cryptography": ("Apache-2.0 OR BSD-3-Clause", "DKIM signatures"),
     "css-inline": ("MIT", "styles of digests"),
