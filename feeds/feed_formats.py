@@ -2,8 +2,8 @@
 
 `BUILT_IN` is the table to extend for a format of the project; other packages add theirs through the entry point group
 `feeds.formats`. Addresses, media types, autodiscovery, the static export, `feeds show` and the escaping of tag names all follow
-`load_formats()`. Invariant: equal content gives equal bytes. Only user of feedgen; feedgen 1.0.0 needs help in seven places,
-each marked below.
+`load_formats()`. Invariant: equal content gives equal bytes. Only user of feedgen, with `feed_extensions`; feedgen 1.0.0 needs
+help in seven places, each marked there or below.
 """
 
 from __future__ import annotations
@@ -14,14 +14,25 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from feedgen.ext.base import BaseEntryExtension, BaseExtension
 from lxml import etree
 
 from .errors import FormatError
+from .feed_extensions import (
+    ATOM,
+    NAMESPACES,
+    RARE_NAMESPACES,
+    EntryExtras,
+    FeedExtras,
+    describe_episode,
+    describe_podcast,
+    licence_of,
+    used_namespaces,
+)
+from .model import NO_DETAILS, Details, MediaFile
 from .plugins import find_plugins, load_plugin
 
 if TYPE_CHECKING:
@@ -54,7 +65,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
-    """An article's picture: absolute address and media type."""
+    """An article's picture: absolute address and media type. Audio and video are in its `details`."""
 
     url: str
     type: str
@@ -66,7 +77,9 @@ class Entry:
 
     `id` is a tag: URI that never changes. `content` is sanitised HTML with the visible byline, "" in a feed of summaries;
     `summary` is plain text. Times are aware and in UTC. `credits` lists the people of every other role: (facet, people).
-    `via` is the address of the original that was translated, "" without one. `comments` counts them.
+    `via` is the address of the original that was translated, "" without one. `comments` counts them. `language` is a tag, ""
+    for that of the feed. `details`: what few articles say, with absolute addresses.
+    `markdown` is the source of the body, "" where it is not given.
     """
 
     id: str
@@ -83,6 +96,9 @@ class Entry:
     via: str = ""
     enclosure: Enclosure | None = None
     comments: int = 0
+    language: str = ""
+    details: Details = NO_DETAILS
+    markdown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,82 +185,15 @@ class FragmentFormat:
 
 # -- Atom and RSS by feedgen -----------------------------------------------
 
-ATOM = "http://www.w3.org/2005/Atom"
-NAMESPACES = {
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "fh": "http://purl.org/syndication/history/1.0",
-    "media": "http://search.yahoo.com/mrss/",
-    "slash": "http://purl.org/rss/1.0/modules/slash/",
-    "thr": "http://purl.org/syndication/thread/1.0",
-}
 GENERATOR = "feeds"
 
 
-@dataclass
-class _Extras(BaseExtension):  # type: ignore[misc]
-    """Declares the namespaces that entries use; writes what belongs to the feed as a whole."""
-
-    links: list[dict[str, str]] = field(default_factory=list)
-    archive: bool = False
-
-    def extend_ns(self) -> dict[str, str]:
-        return NAMESPACES
-
-    def extend_atom(self, feed: Any) -> Any:
-        if self.archive:
-            etree.SubElement(feed, f"{{{NAMESPACES['fh']}}}archive")
-        return feed
-
-    def extend_rss(self, rss: Any) -> Any:
-        # 7. Of a channel's links feedgen writes `self` only.
-        for attributes in self.links:
-            etree.SubElement(rss[0], f"{{{ATOM}}}link", attributes)
-        self.extend_atom(rss[0])
-        return rss
-
-
-@dataclass
-class _EntryExtras(BaseEntryExtension):  # type: ignore[misc]
-    links: list[dict[str, str]] = field(default_factory=list)
-    creators: list[str] = field(default_factory=list)
-    contributors: list[str] = field(default_factory=list)
-    thumbnail: str = ""
-    comments: int = 0
-    edited: str = ""
-
-    def extend_atom(self, entry: Any) -> Any:
-        # 1. feedgen drops rel, type and title of an entry's links: https://github.com/lkiesow/python-feedgen/issues/135
-        for broken in entry.findall("link"):
-            entry.remove(broken)
-        for attributes in self.links:
-            etree.SubElement(entry, "link", attributes)  # its tree has no namespace before it is written
-        if self.thumbnail:
-            etree.SubElement(entry, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
-        etree.SubElement(entry, f"{{{NAMESPACES['thr']}}}total").text = str(self.comments)
-        return entry
-
-    def extend_rss(self, item: Any) -> Any:
-        # 2. RSS names people by e-mail address only; feedgen leaves out those without.
-        for name in self.creators:
-            etree.SubElement(item, f"{{{NAMESPACES['dc']}}}creator").text = name
-        for name in self.contributors:
-            etree.SubElement(item, f"{{{NAMESPACES['dc']}}}contributor").text = name
-        for attributes in self.links:
-            if attributes["rel"] == "via":
-                etree.SubElement(item, f"{{{ATOM}}}link", attributes)
-        if self.edited:  # RSS has one date, the publication's
-            etree.SubElement(item, f"{{{ATOM}}}updated").text = self.edited
-        if self.thumbnail:
-            etree.SubElement(item, f"{{{NAMESPACES['media']}}}thumbnail", url=self.thumbnail)
-        etree.SubElement(item, f"{{{NAMESPACES['slash']}}}comments").text = str(self.comments)
-        return item
-
-
-def _generator(content: Content, media_type: str) -> FeedGenerator:
+def _generator(content: Content, media_type: str, used: frozenset[str] = frozenset()) -> FeedGenerator:
     from feedgen.feed import FeedGenerator  # commands that render nothing need not wait for it
 
     made = FeedGenerator()
-    made.register_extension("extras", _Extras, _EntryExtras)
+    made.register_extension("extras", FeedExtras, EntryExtras)
+    made.extras.used = used
     made.id(content.id)
     made.title(content.title)
     made.subtitle(content.subtitle)
@@ -272,7 +221,7 @@ def _filled(entry: Entry) -> FeedEntry:
     from feedgen.entry import FeedEntry
 
     made = FeedEntry()
-    made.register_extension("extras", _EntryExtras)
+    made.register_extension("extras", EntryExtras)
     made.id(entry.id)
     made.title(entry.title)
     made.link(href=entry.url)
@@ -284,13 +233,14 @@ def _filled(entry: Entry) -> FeedEntry:
         made.contributor({"name": person.name, "uri": person.url} if person.url else {"name": person.name})
     # All at once: one by one, feedgen goes over those before each time.
     made.category([{"term": category.term, "scheme": category.scheme} for category in entry.categories])
-    extras: _EntryExtras = made.extras
+    extras: EntryExtras = made.extras
     extras.links = [{"rel": "alternate", "type": "text/html", "href": entry.url}]
     if entry.via:
         extras.links.append({"rel": "via", "href": entry.via})
     extras.creators = [person.name for person in entry.authors]
     extras.contributors = [person.name for person in entry.translators]
     extras.comments = entry.comments
+    extras.markdown = entry.markdown
     extras.edited = entry.updated.isoformat() if entry.updated > entry.published else ""
     if entry.enclosure:
         extras.thumbnail = entry.enclosure.url
@@ -298,7 +248,28 @@ def _filled(entry: Entry) -> FeedEntry:
         enclosure = {"type": entry.enclosure.type, "length": "0"}
         extras.links.append({"rel": "enclosure", **enclosure, "href": entry.enclosure.url})
         made.enclosure(url=entry.enclosure.url, **enclosure)
+    extras.language = entry.language
+    if entry.details is not NO_DETAILS:
+        _add_details(made, entry, entry.details)
     return made
+
+
+def _add_details(made: FeedEntry, entry: Entry, details: Details) -> None:
+    """Add what few articles say."""
+    extras: EntryExtras = made.extras
+    extras.details = details
+    if details.licence or details.licence_url:
+        made.rights(details.licence or details.licence_url)
+    if details.licence_url:
+        extras.links.append({"rel": "license", "href": details.licence_url})
+    if details.discussion:
+        made.comments(details.discussion)
+    for file in details.media:
+        extras.links.append({"rel": "enclosure", "type": file.type, "length": str(file.length), "href": file.url})
+    if details.media:  # the one enclosure of an item is what can be played
+        made.enclosure(url=details.media[0].url, type=details.media[0].type, length=str(details.media[0].length))
+        made.load_extension("podcast", atom=False)
+        describe_episode(made.podcast, details, entry.enclosure.url if entry.enclosure else "")
 
 
 def _fragment(entry: Any, namespaces: Mapping[str, str]) -> bytes:
@@ -346,7 +317,7 @@ _LOCALE = threading.Lock()
 _TITLE = re.compile(rb"<title>[^<]*")
 _CHANNEL_TEXT = re.compile(rb"<(?:title|description)>[^<]*")
 #: Those that feedgen declares in RSS besides.
-_RSS_NAMESPACES = NAMESPACES | {"atom": ATOM, "content": "http://purl.org/rss/1.0/modules/content/"}
+_RSS_NAMESPACES = NAMESPACES | RARE_NAMESPACES | {"atom": ATOM, "content": "http://purl.org/rss/1.0/modules/content/"}
 
 
 class Rss(FragmentFormat):
@@ -370,9 +341,9 @@ class Rss(FragmentFormat):
             made.content(entry.content, type="CDATA")
         return made
 
-    def channel(self, content: Content) -> FeedGenerator:
-        """Return feedgen's feed, without entries."""
-        made = _generator(content, self.media_type)
+    def channel(self, content: Content, used: frozenset[str] = frozenset()) -> FeedGenerator:
+        """Return feedgen's feed, without entries, with the namespaces that are `used` besides the usual ones."""
+        made = _generator(content, self.media_type, used)
         made.ttl(content.ttl_minutes)
         made.image(url=content.icon, title=content.title, link=content.page)
         made.description(content.subtitle)
@@ -380,10 +351,15 @@ class Rss(FragmentFormat):
 
     def join(self, content: Content, fragments: Iterable[bytes]) -> bytes:
         """Return the feed as RSS."""
-        made = self.channel(content)
+        parts = list(fragments)
+        made = self.channel(content, used := used_namespaces(parts))
+        if "itunes" in used:
+            made.load_extension("podcast", atom=False)
+            explicit = any(b"<itunes:explicit>yes<" in part for part in parts)
+            describe_podcast(made.podcast, content.author, (content.logo, content.icon), explicit=explicit)
         with _LOCALE:
             channel: bytes = made.rss_str()
-        return _insert(_CHANNEL_TEXT.sub(_hexadecimal, channel), b"</channel></rss>", fragments)
+        return _insert(_CHANNEL_TEXT.sub(_hexadecimal, channel), b"</channel></rss>", parts)
 
 
 def _hexadecimal(match: re.Match[bytes]) -> bytes:
@@ -446,13 +422,30 @@ def _json_item(entry: Entry, base: str, language: str) -> dict[str, object]:
         item["authors"] = _json_people(people.values())
     if entry.categories:
         item["tags"] = list(dict.fromkeys(category.term for category in entry.categories))
-    item["language"] = language
+    item["language"] = entry.language or language
+    attachments = [_json_attachment(file) for file in entry.details.media]
     if entry.enclosure:
         item["image"] = entry.enclosure.url
-        item["attachments"] = [{"url": entry.enclosure.url, "mime_type": entry.enclosure.type}]
+        attachments.insert(0, {"url": entry.enclosure.url, "mime_type": entry.enclosure.type})
+    if attachments:
+        item["attachments"] = attachments
     roles = {role: _json_people(people) for role, people in entry.credits}
-    item["_article"] = {"about": base + "/about/feeds", "comments": entry.comments, **roles}
+    item["_article"] = {"about": base + "/about/feeds", "comments": entry.comments, **roles, **_json_details(entry.details)}
     return item
+
+
+def _json_attachment(file: MediaFile) -> dict[str, object]:
+    known = {"size_in_bytes": file.length, "duration_in_seconds": file.seconds}
+    return {"url": file.url, "mime_type": file.type, **{name: number for name, number in known.items() if number}}
+
+
+def _json_details(details: Details) -> dict[str, object]:
+    """Return what JSON Feed has no place for, under the names of the fields of `Details`."""
+    names = ("transcript", "artwork", "explicit", "episode", "season")
+    said = {"license": licence_of(details), "comments_url": details.discussion} | {
+        name: getattr(details, name) for name in names
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _json_people(people: Iterable[Person]) -> list[dict[str, str]]:

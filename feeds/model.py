@@ -48,6 +48,7 @@ FACETS: Mapping[str, Facet] = {
         Facet("reviewer", "reviewers", "校对", "Reviewer", ("reviewer",), "people", credit=4),
         Facet("category", "categories", "分类", "Category", ("category", "categories")),
         Facet("language", "languages", "语言", "Language", ("lang", "language")),
+        Facet("series", "series", "系列", "Series", ("series",)),
     )
 }
 PLURALS: Mapping[str, Facet] = {facet.plural: facet for facet in FACETS.values()}
@@ -73,12 +74,47 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaFile:
+    """An audio or video file of an article: its address and media type; bytes and seconds, 0 where they are not known."""
+
+    url: str
+    type: str
+    length: int = 0
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What few articles say. `licence` and `licence_url` are as in `licences.Licence`; `discussion` is the address of comments.
+
+    `transcript` and `artwork` (a picture of an episode) are addresses, as those of `media`; `explicit` is "yes", "no" or "";
+    `episode` and `season` are numbers, 0 for none.
+    """
+
+    licence: str = ""
+    licence_url: str = ""
+    discussion: str = ""
+    media: tuple[MediaFile, ...] = ()
+    transcript: str = ""
+    artwork: str = ""
+    explicit: str = ""
+    episode: int = 0
+    season: int = 0
+
+
+#: Of nearly all articles.
+NO_DETAILS = Details()
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedArticle:
     """What a file says, made safe. `names` are spellings as written, by facet; `digest` covers every published field.
 
     It names no host of the site: `url` is the path of the article's page in this service, `picture` may be relative, and `html`
     has marks; `store.addresses` completes all three. Translations of one article share `translation`, "" where the language is
-    not known. `changes`: what was left out of the body or mended in it -> how often.
+    not known. `changes`: what was left out of the body or mended in it -> how often. `part` orders its series,
+    `pinned` says how far to the front of lists it wants (the most comes first), both 0 for none. Addresses of `details` are as
+    `picture`. `source`, in no digest, is the body's Markdown as programs get it, compressed by zlib; b"" where they get `html`.
     """
 
     id: str
@@ -97,6 +133,12 @@ class ParsedArticle:
     digest: str
     translation: str = ""
     changes: Mapping[str, int] = field(default_factory=dict)
+    in_feeds: bool = True
+    in_digests: bool = True
+    pinned: int = 0
+    part: int = 0
+    details: Details = NO_DETAILS
+    source: bytes = b""
 
     @property
     def language(self) -> str:
@@ -110,7 +152,7 @@ class Article:
 
     `position` orders articles (newest = highest) and is the cursor of `catalog.select`; 0 for a page, which is in no feed.
     `html` is "" where only headings were asked. `digest` covers all that shows of the article anywhere, its terms included.
-    `language` is a tag, "" not known.
+    `language` is a tag, "" not known. `pinned` and `part` are as in `ParsedArticle`.
     """
 
     id: str
@@ -128,6 +170,9 @@ class Article:
     terms: tuple[Term, ...]
     digest: str
     language: str = ""
+    pinned: int = 0
+    part: int = 0
+    details: Details = NO_DETAILS
 
     def of(self, facet: str) -> tuple[Term, ...]:
         """Return the terms of one facet. Templates call it, operators' own among them."""
@@ -241,7 +286,10 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class IssueArticle:
-    """An article as it was when its issue was planned. `published` in UTC seconds."""
+    """An article as it was when its issue was planned. `published` in UTC seconds.
+
+    `language` is a tag, "" for the site's; `licence`, by its page, is its own where that is another than the site's.
+    """
 
     id: str
     url: str
@@ -254,6 +302,9 @@ class IssueArticle:
     authors: tuple[Credit, ...] = ()
     translators: tuple[Credit, ...] = ()
     tags: tuple[Credit, ...] = ()
+    series: tuple[Credit, ...] = ()
+    language: str = ""
+    licence: Credit | None = None
 
 
 @dataclass(frozen=True, slots=True)

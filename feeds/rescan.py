@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import audit_log, counters, database
-from .catalog import ingest, store_changes
+from .catalog import ingest, search_index, store_changes
 from .catalog.ingest import Counts, IngestOptions, IngestResult, Progress
 from .catalog.store_changes import StoreChanges
 from .config.environment import Environment
@@ -28,7 +28,7 @@ from .database.tables import articles, quarantine
 from .errors import ConfigError, StoreError
 from .model import RescanReport
 from .selections import Aliases
-from .store import git, git_dates, walk
+from .store import git, git_dates, search_words, walk
 from .store.git_dates import DateChanges
 from .store.kinds import GeneratorSite
 from .store.parse import ParsedFile
@@ -197,7 +197,7 @@ class _Rescan:
 
     def run(self) -> tuple[RescanReport, DateChanges]:
         stores = Stores.from_config(self.config, self.sites)
-        marks = editions.catalog_marks(self.config, stores.key)
+        marks = editions.catalog_marks(self.config, stores.key) | {search_index.MARK: search_words.key()}
         hold, known = RemovalHold.from_state(self.stored), self._known_config()
         with contextlib.ExitStack() as stack:
             with database.reading(self.engine) as connection:
@@ -246,6 +246,7 @@ class _Rescan:
             arrival=0 if generation < 2 or moved else generation,
             guard=RemovalGuard(limits.percent, limits.articles, sum(number for _at, number in recently), accepted, moved),
             former=None if former == marks["aliases"] else Aliases.from_config(json.loads(former)),
+            reindex=self.stored.get(search_index.MARK) != marks[search_index.MARK],
             progress=self.progress,
         )
         taken = ingest.apply_changes(connection, stores, feeds.aliases_of(self.config), found, parsed, options)

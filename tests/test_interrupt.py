@@ -22,19 +22,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("verb", "after"), [("serve", 0.3), ("serve", 0.8), ("serve", 1.6), ("clock", 0.5), ("clock", 3.0)])
-def test_a_signal_at_any_moment_ends_it_quietly(
-    site: Any, tmp_path: Path, verb: str, after: float, number: signal.Signals
-) -> None:
-    """To the whole group, as a terminal does."""
+def test_a_signal_at_any_moment_ends_it_quietly(new_site: Any, tmp_path: Path, verb: str, after: float) -> None:
+    """To the whole group, as a terminal does; each signal to a site of its own."""
+    begun = {number: start(new_site(), verb, tmp_path / number.name) for number in (signal.SIGINT, signal.SIGTERM)}
+    time.sleep(after)
+    for number, process in begun.items():
+        os.killpg(process.pid, number)
+    for number, process in begun.items():
+        assert process.wait(30) in (0, 130, -number), number.name
+        said = (tmp_path / number.name).read_text("utf-8")
+        assert "Traceback" not in said and "Aborted" not in said, number.name
+
+
+def start(site: Any, verb: str, log: Path) -> subprocess.Popen[bytes]:
     port = ["--port", str(free_port()), "--workers", "1"] if verb == "serve" else []
     command = [sys.executable, "-m", "feeds", verb, "--config", str(site.config_dir), *port]
-    log = tmp_path / "log"
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT, start_new_session=True)
-    time.sleep(after)
-    os.killpg(process.pid, number)
-    assert process.wait(30) in (0, 130, -number)
-    said = log.read_text("utf-8")
-    assert "Traceback" not in said and "Aborted" not in said
+        return subprocess.Popen(command, stdout=file, stderr=file, cwd=CHECKOUT, start_new_session=True)

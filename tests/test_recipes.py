@@ -117,20 +117,20 @@ def test_a_new_format_is_shown_exported_listed_and_typed_right(copy: Copy) -> No
 
 def test_a_new_facet_has_pages_feeds_categories_and_selections(copy: Copy) -> None:
     copy.follow("Add a facet")
-    copy.set("feeds.yaml", r"^facets:", "facets:\n  series: {}")
-    copy.set("feeds.yaml", r"^feeds:", "feeds:\n  - {name: kernels, title: Kernels, select: {series: [内核史]}}")
-    copy.write("part.md", article_text("part.md", id=778, title="第二部分", series="内核史"))
+    copy.set("feeds.yaml", r"^facets:", "facets:\n  project: {}")
+    copy.set("feeds.yaml", r"^feeds:", "feeds:\n  - {name: kernels, title: Kernels, select: {project: [内核史]}}")
+    copy.write("part.md", article_text("part.md", id=778, title="第二部分", project="内核史"))
     copy.feeds("rescan")
-    assert "series/内核史" in copy.feeds("list")
-    feed = copy.feeds("show", "series/内核史.atom")
-    assert '<category term="内核史" scheme="http://127.0.0.1:8000/series/"' in feed and "第二部分" in feed
+    assert "projects/内核史" in copy.feeds("list")
+    feed = copy.feeds("show", "projects/内核史.atom")
+    assert '<category term="内核史" scheme="http://127.0.0.1:8000/projects/"' in feed and "第二部分" in feed
     assert json.loads(copy.feeds("show", "feeds/kernels.json"))["items"][0]["title"] == "第二部分"
-    assert "系列" in copy.feeds("opml", "series")
+    assert "项目" in copy.feeds("opml", "projects")
     with served(copy.root, copy.environment) as base:
         article = read(f"{base}/articles/778")
-        assert "系列" in article and "/series/%E5%86%85%E6%A0%B8%E5%8F%B2" in article
-        assert "内核史" in read(f"{base}/series/")
-        assert "第二部分" in read(f"{base}/select.atom?series=%E5%86%85%E6%A0%B8%E5%8F%B2&tag=Linux")
+        assert "项目" in article and "/projects/%E5%86%85%E6%A0%B8%E5%8F%B2" in article
+        assert "内核史" in read(f"{base}/projects/")
+        assert "第二部分" in read(f"{base}/select.atom?project=%E5%86%85%E6%A0%B8%E5%8F%B2&tag=Linux")
 
 
 def read(url: str) -> str:

@@ -27,6 +27,8 @@ FLOORS: list[list[tuple[str, str]]] = [
     [("config", "settings"), ("counters", "what is counted"), ("selections", "as text")],
     [("database", "tables, migrations, backup, jobs"), ("urls", "the grammar of addresses")],
     [("feed_formats", "Atom, RSS, JSON Feed, and what packages add")],
+    [("feed_extensions", "what feeds say in other namespaces")],
+    [("licences", "by name and by deed")],
     [
         ("model", "the nouns"),
         ("i18n", "words and dates"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,15 @@ from pyroaring import BitMap
 
 from ..database import chunks, insert_rows
 from ..database.tables import articles, sets, terms
+from . import subjects
 from .sort_key import Window, published_at
 
 #: A span of time: some hundred articles of a large archive. Never changes: the numbers of spans are in the database.
 SPAN_SECONDS = 30 * 86400
 TERM, SPAN = "term", "span"
+#: Sets of the articles that have a word in their titles, or an original of one site, by the number of either (`subjects`); and,
+#: by the key of an article, all its numbers.
+WORD, SUBJECT = "word", "subject"
 
 
 def span_of(position: int) -> int:
@@ -40,6 +44,7 @@ class BitmapWriter:
     connection: sa.Connection
     _coming: dict[tuple[str, int], BitMap] = field(default_factory=lambda: defaultdict(BitMap))
     _going: dict[tuple[str, int], BitMap] = field(default_factory=lambda: defaultdict(BitMap))
+    _subjects: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def put(self, article: int, position: int, terms: Iterable[int]) -> None:
         """Add an article to the sets of its span and terms; all by keys."""
@@ -53,6 +58,10 @@ class BitmapWriter:
             if place in self._coming:
                 self._coming[place].discard(article)
 
+    def describe(self, article: int, numbers: tuple[int, ...]) -> None:
+        """Set what an article is about (`subjects.subject_of`); () where it goes."""
+        self._subjects[article] = numbers
+
     def forget_terms(self) -> None:
         """Empty the sets of all terms."""
         self.connection.execute(sa.delete(sets).where(sets.c.kind == TERM))
@@ -62,15 +71,33 @@ class BitmapWriter:
 
     def write(self) -> None:
         """Write all sets that were changed."""
+        for described in chunks(sorted(self._subjects)):
+            self._write_subjects(described)
         changed = self._coming.keys() | self._going.keys()
-        for kind in (TERM, SPAN):
+        for kind in (TERM, SPAN, WORD):
             for keys in chunks(sorted(key for of, key in changed if of == kind)):
                 self._write(kind, keys)
         self._coming.clear()
         self._going.clear()
+        self._subjects.clear()
+
+    def _write_subjects(self, described: Sequence[int]) -> None:
+        query = sa.select(sets.c.key, sets.c.data).where(sets.c.kind == SUBJECT, sets.c.key.in_(described))
+        before = {key: subjects.unpack(data) for key, data in self.connection.execute(query)}
+        changed = [article for article in described if before.get(article, ()) != self._subjects[article]]
+        for article in changed:
+            had, has = (set(filter(_is_listed, numbers)) for numbers in (before.get(article, ()), self._subjects[article]))
+            for number in has - had:
+                self._coming[WORD, number].add(article)
+            for number in had - has:
+                self._going[WORD, number].add(article)
+        if known := [article for article in changed if article in before]:
+            self.connection.execute(sa.delete(sets).where(sets.c.kind == SUBJECT, sets.c.key.in_(known)))
+        rows = [(SUBJECT, article, subjects.pack(self._subjects[article])) for article in changed if self._subjects[article]]
+        insert_rows(self.connection, sets, rows)
 
     def _write(self, kind: str, keys: Sequence[int]) -> None:
-        found, nothing, rows = _load(self.connection, kind, keys), BitMap(), []
+        found, nothing, rows = load(self.connection, kind, keys), BitMap(), []
         for key in keys:
             going, coming = self._going.get((kind, key), nothing), self._coming.get((kind, key), nothing)
             if members := (found.get(key, nothing) - going) | coming:
@@ -84,6 +111,11 @@ def _places(position: int, terms: Iterable[int]) -> Iterator[tuple[str, int]]:
     """Yield kind and key of the sets that an article is in."""
     yield SPAN, span_of(position)
     yield from ((TERM, term) for term in set(terms))
+
+
+def _is_listed(number: int) -> bool:
+    """Words of summaries are looked for in titles, and not the other way round."""
+    return number % 4 != subjects.SUMMARY
 
 
 # -- reading ---------------------------------------------------------------
@@ -101,17 +133,27 @@ class ArticleSet:
         return (span if self.inside is None else span & self.inside) - self.outside
 
 
-def select_articles(connection: sa.Connection, some: Sequence[Sequence[int]], none: Sequence[int]) -> ArticleSet:
-    """Return the articles that have a term of each group of `some`, and no term of `none`; all by the keys of terms."""
-    found = _load(connection, TERM, [*{key for group in some for key in group} | set(none)])
+def select_articles(
+    connection: sa.Connection, some: Sequence[Sequence[int]], none: Sequence[int], out: Sequence[int] = ()
+) -> ArticleSet:
+    """Return the articles that have a term of each group of `some`, and no term of `none`; all by the keys of terms.
+
+    `out` are the keys of articles that are left out besides.
+    """
+    found = load(connection, TERM, [*{key for group in some for key in group} | set(none)])
     groups = [BitMap().union(*(found[key] for key in group if key in found)) for group in some]
     inside = BitMap.intersection(*sorted(groups, key=len)) if groups else None
-    return ArticleSet(inside, BitMap().union(*(found[key] for key in none if key in found)))
+    return ArticleSet(inside, BitMap(out).union(*(found[key] for key in none if key in found)))
+
+
+def within(found: ArticleSet, keys: Iterable[int]) -> set[int]:
+    """Return those of some keys of articles that a set has."""
+    return set(found.within(BitMap(keys)))
 
 
 def most_shared(connection: sa.Connection, term: int, facet: str, limit: int) -> list[tuple[int, int]]:
     """Return the terms of a facet that most articles of `term` have, too: (key, how many), most first, without `term`."""
-    own = _load(connection, TERM, [term]).get(term, BitMap())
+    own = load(connection, TERM, [term]).get(term, BitMap())
     most: list[tuple[int, int]] = []
     with contextlib.closing(connection.execute(_LARGEST, {"facet": facet, "term": term})) as rows:
         for key, size, data in rows:
@@ -131,9 +173,21 @@ _LARGEST = (
 )
 
 
-def _load(connection: sa.Connection, kind: str, keys: Sequence[int]) -> dict[int, BitMap]:
-    query = sa.select(sets.c.key, sets.c.data).where(sets.c.kind == kind, sets.c.key.in_(keys))
-    return {key: BitMap.deserialize(data) for key, data in connection.execute(query)} if keys else {}
+def load(connection: sa.Connection, kind: str, keys: Collection[int]) -> dict[int, BitMap]:
+    """Return the sets of a kind that there are of `keys`."""
+    rows = _rows_of(connection, f"key, data FROM sets WHERE kind = '{kind}' AND key", keys)
+    return {key: BitMap.deserialize(data) for key, data in rows}
+
+
+def positions_of(connection: sa.Connection, keys: Collection[int]) -> dict[int, int]:
+    """Return the positions of the articles that there are of `keys`."""
+    return dict(_rows_of(connection, "key, position FROM articles WHERE key", keys))
+
+
+def _rows_of(connection: sa.Connection, of: str, keys: Collection[int]) -> Sequence[Any]:
+    """Rows by their keys, which are numbers: as text, since putting parameters together takes longer than the answer."""
+    named = ", ".join(map(str, map(int, keys)))
+    return connection.exec_driver_sql(f"SELECT {of} IN ({named})").all() if named else ()
 
 
 def count(connection: sa.Connection, found: ArticleSet) -> int:

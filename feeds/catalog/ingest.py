@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from .. import urls
 from ..database import chunks, count_rows, insert_rows
-from ..database.tables import articles, bodies, departed, files, memberships, quarantine, state
+from ..database.tables import articles, assets, bodies, departed, files, memberships, quarantine, state
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
@@ -32,8 +32,10 @@ from .bitmaps import BitmapWriter
 from .identity import NEW, Moves, files_by_path, known_articles, plain_name, told_apart
 from .links import Relinked, settle_links
 from .rows import PARTS_OF_ARTICLES, KnownArticle, Rows, article_row, put_problems, update_articles
+from .search_index import IndexWriter
 from .sort_key import position, published_at
 from .store_changes import StoreChanges
+from .subjects import subject_of
 from .terms import Member, Spelled, TermWriter
 
 Progress = Callable[[int, int], None]
@@ -49,13 +51,15 @@ MAX_AHEAD = 16_000_000
 class IngestOptions:
     """How a rescan writes. `now` in UTC seconds; `arrival` numbers the rescan, 0 for a store's first.
 
-    `guard` decides about removals. `former` are the aliases of before, where they have changed.
+    `guard` decides about removals. `former` are the aliases of before, where they have changed. `reindex`: the index of
+    searches is made again.
     """
 
     now: int
     arrival: int = 0
     guard: RemovalGuard = ALLOW_ALL
     former: Aliases | None = None
+    reindex: bool = False
     progress: Progress | None = None
 
 
@@ -212,6 +216,7 @@ class Ingest:
         self._aliases = aliases
         self.terms = TermWriter(connection, aliases)
         self._bitmaps = BitmapWriter(connection)
+        self._index = IndexWriter(connection, options.reindex)
         self._changed_aliases: list[terms.Place] = []
         self._respelled: dict[int, tuple[str, Spelled]] = {}
         self._former: dict[str, int] = {}
@@ -239,6 +244,9 @@ class Ingest:
             self._respelled |= {key: (content, json.loads(names)) for key, content, names in self.connection.execute(query)}
         self.terms.prepare(names for _content, names in self._respelled.values())
         self._show_again(self._respelled)
+        self._index.finish()
+        if self.options.reindex:
+            self.terms.write_words()
         terms.write_alias_ids(self.connection, self._aliases, [*self._changed_aliases, *self.terms.first_published])
         self._bitmaps.write()
         self._write_former_updates()
@@ -271,13 +279,14 @@ class Ingest:
         c = articles.c
         batch = [self._moves.keep_id(file) if file.path not in owned else file for file in batch]
         ids = [file.result.id for file in batch if isinstance(file.result, ParsedArticle)]
-        query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.names).where(c.id.in_(ids))
-        existing = {row.id: KnownArticle(*row[1:7], names=json.loads(row.names)) for row in self.connection.execute(query)}
+        query = sa.select(c.id, c.key, c.position, c.path, c.content, c.available, c.updated, c.in_feeds, c.names)
+        query = query.where(c.id.in_(ids))
+        existing = {row.id: KnownArticle(*row[1:8], names=json.loads(row.names)) for row in self.connection.execute(query)}
         made = {file.result.id for file in batch if isinstance(file.result, ParsedArticle) and not file.names_id}
         kept = self._kept_ids(made - existing.keys())
         parsed = [file.result.names for file in batch if isinstance(file.result, ParsedArticle)]
         self.terms.prepare([*parsed, *(known.names for known in existing.values())])
-        rows = Rows()
+        rows, worded = Rows(), dict[int, str]()
         deferred = []
         for file in batch:
             self._waiting.discard(file.path)
@@ -315,9 +324,14 @@ class Ingest:
                 article = with_id(
                     article, told_apart(article.id, file.path)
                 )  # a file that is withheld now has been this article, and may be again
-            existing[article.id] = self._accept(rows, article, file.path, current)
+            accepted = existing[article.id] = self._accept(rows, article, file.path, current)
+            if current is None or accepted.content != current.content or self._index.is_missing(current.key):
+                worded[accepted.key] = file.words
             rows.add_file(file, article.id)
         self.terms.flush()
+        self._index.drop(rows.leaving)
+        for key, words in worded.items():
+            self._index.put(key, words)
         rows.write(self.connection, self.options.now, fresh=not owned)
         return deferred
 
@@ -337,12 +351,14 @@ class Ingest:
 
     def _accept(self, rows: Rows, article: ParsedArticle, path: str, known: KnownArticle | None) -> KnownArticle:
         """Add an article that is new or differs from `known` to `rows`; return it as the catalog then has it."""
+        key = self._next_key if known is None else known.key
+        self._bitmaps.describe(key, subject_of(article.title, article.summary, article.original))
+        rows.sources[key] = article.source
         if known is not None and _of_file(known.content) == article.digest:
             if known.path != path:
                 self.counts.renamed += 1
                 rows.renamed.append({"_key": known.key, "path": path})
             return replace(known, path=path)
-        key = self._next_key if known is None else known.key
         published, now = int(article.published.timestamp()), self.options.now
         place = position(published, article.id)
         names = {facet: list(spelled) for facet, spelled in article.names.items()}
@@ -360,7 +376,8 @@ class Ingest:
             rows.added.append(row | {"first_seen": now, "arrival": self.options.arrival})
         else:
             self.counts.changed += 1
-            if updated < known.updated or place != known.position or names != known.names:
+            seen = updated < known.updated or place != known.position or names != known.names or not article.in_feeds
+            if known.in_feeds and seen:
                 self._note_former(known.position, known.updated)
             rows.changed.append({"_" + name if name == "key" else name: value for name, value in row.items()})
             self.terms.count(known.names, -1)
@@ -370,14 +387,14 @@ class Ingest:
         rows.members += members
         self._respelled.pop(key, None)  # what `rejoin` knew of it is of the file before
         rows.html.append({"article_key": key, "html": article.html})
-        return KnownArticle(key, place, path, article.digest, available, updated, names)
+        return KnownArticle(key, place, path, article.digest, available, updated, article.in_feeds, names)
 
     def _remove_orphans(self, seen: int) -> frozenset[str]:
         """Remove the orphans that no other file took over, unless the guard holds them back: then return their files."""
         c = articles.c
         going: list[Any] = []
         for part in chunks(sorted(self._orphans)):
-            query = sa.select(c.id, c.path, c.key, c.position, c.updated, c.names).where(c.id.in_(part))
+            query = sa.select(c.id, c.path, c.key, c.position, c.updated, c.in_feeds, c.names).where(c.id.in_(part))
             going += [row for row in self.connection.execute(query) if self._orphans[row.id] == row.path]
         # What was moved to a folder of drafts is not lost.
         self._released |= {row.path for row in going if plain_name(row.path) in self._withheld_names}
@@ -392,9 +409,12 @@ class Ingest:
             for row, names in zip(rows, named, strict=True):
                 self.terms.count(names, -1)
                 self._bitmaps.drop(row.key, row.position, self.terms.keys(names))
-                self._note_former(row.position, row.updated)
+                self._bitmaps.describe(row.key, ())
+                if row.in_feeds:
+                    self._note_former(row.position, row.updated)
             self.counts.removed += len(rows)
             keys = [row.key for row in rows]
+            self._index.drop(keys)
             leaving = sa.select(c.id, c.available, c.arrival).where(c.key.in_(keys))
             self.connection.execute(sa.insert(departed).from_select(["id", "available", "arrival"], leaving))
             for table, column in (*PARTS_OF_ARTICLES, (articles, c.key)):
@@ -402,8 +422,8 @@ class Ingest:
         for paths in chunks(sorted(self._overdue - self._removed)):  # they are read when they can be seen again
             self.connection.execute(sa.update(files).where(files.c.path.in_(paths)).values(due=None, stamp=UNSETTLED))
         for paths in chunks(sorted(self._removed - held)):
-            for table in (files, quarantine):
-                self.connection.execute(sa.delete(table).where(table.c.path.in_(paths)))
+            for table, column in ((files, files.c.path), (quarantine, quarantine.c.path), (assets, assets.c.owner)):
+                self.connection.execute(sa.delete(table).where(column.in_(paths)))
         return held
 
     def _note_former(self, place: int, updated: int) -> None:

@@ -118,7 +118,7 @@ def has_pages(connection: sa.Connection) -> bool:
 def find_page(connection: sa.Connection, site: Site, slug: str) -> Article | None:
     """Return the page at the slug of an address; its `position` is 0, and it has no terms."""
     columns = [column for column in pages.columns if column.name != "path"]
-    none = {"position": 0, "comments": 0, "editor_choice": 0, "terms": "[]"}
+    none = {"position": 0, "comments": 0, "editor_choice": 0, "terms": "[]", "pinned": 0, "part": 0, "details": ""}
     query = sa.select(*columns, *(sa.literal(value).label(name) for name, value in none.items()))
     row = connection.execute(query.where(pages.c.id.in_((urls.unslug(slug), slug))).limit(1)).first()
     return queries.as_article(site, row, row.html) if row else None

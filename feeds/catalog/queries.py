@@ -10,6 +10,7 @@ import functools
 import json
 import re
 import unicodedata
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ import sqlalchemy as sa
 
 from .. import selections, urls
 from ..database import chunks, count_rows
-from ..database.tables import articles, bodies, files, memberships, pages, quarantine, state, terms
-from ..model import FACETS, Article, Problem, Selection, Term
+from ..database.tables import articles, bodies, files, memberships, pages, quarantine, sources, state, terms
+from ..model import FACETS, NO_DETAILS, Article, Details, MediaFile, Problem, Selection, Term
 from ..selections import Aliases, TermKey
 from ..store import addresses
 from . import bitmaps
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 HEADINGS = tuple(
     (
         "key id position url permalink title summary published updated original picture comments editor_choice terms digest "
-        "language"
+        "language pinned part details"
     ).split()
 )
 
@@ -42,11 +43,15 @@ HEADINGS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Clauses:
-    """A selection with its names resolved to keys of terms. `never`: a clause names only terms that do not exist."""
+    """A selection with its names resolved to keys of terms. `never`: a clause names only terms that do not exist.
+
+    `out`: keys of articles that it would have and leaves out, as feeds do with those that are in none.
+    """
 
     some: tuple[tuple[int, ...], ...] = ()
     none: tuple[int, ...] = ()
     never: bool = False
+    out: tuple[int, ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -56,7 +61,7 @@ class Clauses:
     @property
     def straight(self) -> bool:
         """Whether an index has the articles in their order: those of one term, or all."""
-        return not self.never and (self.alone or not (self.some or self.none))
+        return not (self.never or self.out) and (self.alone or not (self.some or self.none))
 
 
 def resolve(connection: sa.Connection, aliases: Aliases, selection: Selection) -> Clauses:
@@ -95,7 +100,7 @@ def respell(connection: sa.Connection, aliases: Aliases, selection: Selection) -
     """Return a selection in canonical spellings. Names that are no term (yet) stay as they were typed, in NFC."""
     pairs = selection.pairs()
     rows = _term_rows(connection, {aliases.key(*pair) for pair in pairs})
-    known = {pair: _known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
+    known = {pair: known_term(row) for pair in pairs if (row := rows.get(aliases.key(*pair)))}
     written = {pair: found.term.name for pair, found in known.items()}
     lasting = {pair: found.feed_path.partition("/")[2] for pair, found in known.items()}
     return Respelled(
@@ -190,10 +195,11 @@ def count(connection: sa.Connection, clauses: Clauses) -> int:
     if clauses.never:
         return 0
     if clauses.alone:
-        return int(connection.execute(sa.select(terms.c.articles).where(terms.c.key == clauses.some[0][0])).scalar() or 0)
+        query = sa.select(terms.c.articles).where(terms.c.key == clauses.some[0][0])
+        return int(connection.execute(query).scalar() or 0) - len(clauses.out)
     if not clauses.some and not clauses.none:
-        return count_rows(connection, articles)
-    return bitmaps.count(connection, bitmaps.select_articles(connection, clauses.some, clauses.none))
+        return count_rows(connection, articles) - len(clauses.out)
+    return bitmaps.count(connection, bitmaps.select_articles(connection, clauses.some, clauses.none, clauses.out))
 
 
 def _positions(connection: sa.Connection, clauses: Clauses, window: Window) -> list[tuple[int, int]]:
@@ -201,7 +207,7 @@ def _positions(connection: sa.Connection, clauses: Clauses, window: Window) -> l
     if clauses.never:
         return []
     if not clauses.straight:
-        found = bitmaps.select_articles(connection, clauses.some, clauses.none)
+        found = bitmaps.select_articles(connection, clauses.some, clauses.none, clauses.out)
         return bitmaps.articles_in(connection, found, window)
     m, c = memberships.c, articles.c
     key, position = (m.article_key, m.position) if clauses.alone else (c.key, c.position)
@@ -286,7 +292,19 @@ def as_article(site: Site, row: Any, html: str) -> Article:
         terms=_terms(row.terms),
         digest=row.digest,
         language=row.language,
+        pinned=row.pinned,
+        part=row.part,
+        details=_details(site, row.details, url) if row.details else NO_DETAILS,
     )
+
+
+def _details(site: Site, written: str, url: str) -> Details:
+    """Return the details of an article at `url`, with addresses on this site."""
+    found = json.loads(written)
+    media = [MediaFile(addresses.picture_url(site, one[0], url), *one[1:]) for one in found.pop("media", ())]
+    for name in ("artwork", "transcript"):
+        found[name] = addresses.picture_url(site, found.get(name, ""), url)
+    return Details(media=tuple(one for one in media if one.url), **found)
 
 
 @functools.lru_cache(maxsize=512)  # the newest articles are in most lists
@@ -305,6 +323,12 @@ def article_key(connection: sa.Connection, id: str) -> int | None:
 
 
 _KEY = sa.select(articles.c.key).where(articles.c.id == sa.bindparam("id"))
+
+
+def article_sources(connection: sa.Connection, keys: Collection[int]) -> dict[int, str]:
+    """Return the Markdown of the bodies of some articles, by their keys; none where programs get the HTML."""
+    query = sa.select(sources.c.article_key, sources.c.data).where(sources.c.article_key.in_(keys))
+    return {key: zlib.decompress(data).decode() for key, data in connection.execute(query)}
 
 
 def article_url(connection: sa.Connection, site: Site, permalink: str) -> str:
@@ -327,8 +351,8 @@ def new_articles(
 ) -> list[Article]:
     """Return headings of what became available in (after, until] (UTC seconds), or came with a rescan later than `arrival`.
 
-    The editor's choice first, then the newest; of more than `limit`, those that came last. `settled`: only what came with that
-    rescan or before.
+    What is to be in no digest is left out. The editor's choice first, then the newest; of more than `limit`, those that came
+    last. `settled`: only what came with that rescan or before.
     """
     c = articles.c
     new = sa.and_(c.available > after, c.available <= until)
@@ -336,7 +360,11 @@ def new_articles(
         new = sa.or_(new, sa.and_(c.arrival > arrival, c.available <= until))
     if settled is not None:
         new = sa.and_(new, c.arrival <= settled)
-    latest = sa.select(c.key, c.editor_choice, c.position).where(new).order_by(c.available.desc(), c.position.desc())
+    latest = (
+        sa.select(c.key, c.editor_choice, c.position)
+        .where(new, c.in_digests != 0)
+        .order_by(c.available.desc(), c.position.desc())
+    )
     found = sorted(connection.execute(latest.limit(limit)), key=lambda row: (not row.editor_choice, -row.position))
     parts = chunks(row.key for row in found)
     return [article for part in parts for article in load_articles(connection, site, part, with_html=False)]
@@ -361,9 +389,9 @@ class KnownTerm:
     feed_path: str
 
 
-def _known_term(row: Any) -> KnownTerm:
+def known_term(row: Any) -> KnownTerm:
     """Return what a whole row says; taken apart in one step, as lists have a thousand."""
-    key, facet, _folded, name, slug, feed_path, count, adopted = row
+    key, facet, _folded, name, slug, feed_path, count, adopted, _words = row
     return KnownTerm(key, Term(facet, name, slug, count), f"{FACETS[facet].plural}/{adopted or feed_path}")
 
 
@@ -375,22 +403,22 @@ def term_at(connection: sa.Connection, aliases: Aliases, facet: str, segment: st
     """Return the term that an address means, in any spelling: by its slug, else by its folded or aliased name."""
     exact = connection.execute(_TERM, {"facet": facet, "slug": segment}).first()
     if exact is not None:
-        return _known_term(exact)
+        return known_term(exact)
     keys = [aliases.key(facet, name) for name in (urls.unslug(segment), segment)]
     rows = _term_rows(connection, set(keys))
-    return next((_known_term(rows[key]) for key in keys if key in rows), None)
+    return next((known_term(rows[key]) for key in keys if key in rows), None)
 
 
 def terms_of(connection: sa.Connection, facet: str, min_articles: int = 1, limit: int | None = None) -> list[KnownTerm]:
     """Return the terms of a facet, most used first."""
     query = sa.select(terms).where(terms.c.facet == facet, terms.c.articles >= min_articles).limit(limit or None)
-    return [_known_term(row) for row in connection.execute(query.order_by(terms.c.articles.desc(), terms.c.folded))]
+    return [known_term(row) for row in connection.execute(query.order_by(terms.c.articles.desc(), terms.c.folded))]
 
 
 def terms_by_key(connection: sa.Connection, keys: Iterable[int]) -> list[KnownTerm]:
     """Return terms by their keys, in no order."""
     parts = chunks(sorted(keys))
-    return [_known_term(row) for part in parts for row in connection.execute(_TERMS, {"keys": part})]
+    return [known_term(row) for part in parts for row in connection.execute(_TERMS, {"keys": part})]
 
 
 _TERMS = sa.select(terms).where(terms.c.key.in_(sa.bindparam("keys", expanding=True)))
@@ -409,14 +437,14 @@ def similar_terms(connection: sa.Connection, facet: str, name: str, limit: int =
         return []
     alike = c.folded.contains(folded[:20], autoescape=True) | c.folded.startswith(folded[0], autoescape=True)
     query = sa.select(terms).where(c.facet == facet, c.articles > 0, alike).order_by(c.articles.desc()).limit(limit)
-    return [_known_term(row).term for row in connection.execute(query)]
+    return [known_term(row).term for row in connection.execute(query)]
 
 
 def terms_containing(connection: sa.Connection, facet: str, folded: str, limit: int | None) -> list[Term]:
     """Return terms in use that have `folded` in their folded name, most used first."""
     query = _CONTAINING if limit is None else _CONTAINING.limit(limit)
     rows = connection.execute(query, {"facet": facet, "pattern": "%" + re.sub(r"[/%_]", r"/\g<0>", folded) + "%"})
-    return [_known_term(row).term for row in rows]
+    return [known_term(row).term for row in rows]
 
 
 _CONTAINING = (

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from ..database import insert_rows
-from ..database.tables import articles, bodies, departed, files, issue_articles, memberships, quarantine
-from ..model import ParsedArticle, Problem
+from ..database.tables import articles, assets, bodies, departed, files, issue_articles, memberships, quarantine, sources
+from ..model import NO_DETAILS, Details, ParsedArticle, Problem
 from ..store.parse import ParsedFile
 from ..store.walk import UNSETTLED
+from .assets import asset_rows
 from .terms import Member, Spelled
 
 _JSON = json.JSONEncoder(ensure_ascii=False).encode
 #: What goes with an article.
-PARTS_OF_ARTICLES = ((memberships, memberships.c.article_key), (bodies, bodies.c.article_key))
+PARTS_OF_ARTICLES = tuple((table, table.c.article_key) for table in (memberships, bodies, sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class KnownArticle:
     content: str
     available: int
     updated: int
+    in_feeds: bool
     names: Spelled
 
 
@@ -50,6 +52,8 @@ class Rows:
     leaving: list[int] = field(default_factory=list)
     members: list[Member] = field(default_factory=list)
     html: list[dict[str, Any]] = field(default_factory=list)
+    sources: dict[int, bytes] = field(default_factory=dict)
+    assets: list[dict[str, Any]] = field(default_factory=list)
 
     def add_file(self, file: ParsedFile, article: str, problem: Problem | None = None, *, due: int | None = None) -> None:
         """Add the row of a file that is or was an article, "" for none; and its problem, or none any more.
@@ -62,6 +66,7 @@ class Rows:
         self.files.append(row)
         if problem is None:
             self.cleared.append(file.path)
+            self.assets += asset_rows(file.path, file.assets)
         else:
             self.problems.append(problem)
 
@@ -82,16 +87,20 @@ class Rows:
             self.added = [row | known.get(row["id"], {}) for row in self.added]
         if not fresh:
             connection.execute(sa.delete(files).where(files.c.path.in_([row["path"] for row in self.files])))
-            connection.execute(sa.delete(quarantine).where(quarantine.c.path.in_(self.cleared)))
+            for table, column in ((quarantine, quarantine.c.path), (assets, assets.c.owner)):
+                connection.execute(sa.delete(table).where(column.in_(self.cleared)))
         put_problems(connection, self.problems, now)
         update_articles(connection, self.changed)
         update_articles(connection, self.renamed)
         for table, column in PARTS_OF_ARTICLES:
             if self.leaving:
                 connection.execute(sa.delete(table).where(column.in_(self.leaving)))
-        for table, rows in ((files, self.files), (articles, self.added), (bodies, self.html)):
+        for table, rows in ((files, self.files), (articles, self.added), (bodies, self.html), (assets, self.assets)):
             insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
         insert_rows(connection, memberships, self.members)
+        query = sa.select(sources.c.article_key).where(sources.c.article_key.in_(list(self.sources)))
+        stored = set(connection.scalars(query))  # of unchanged articles: the catalog of an older program lacks them
+        insert_rows(connection, sources, [(key, data) for key, data in self.sources.items() if data and key not in stored])
 
 
 def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: int) -> None:
@@ -107,9 +116,17 @@ def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: in
         connection.execute(sa.insert(quarantine), [{**asdict(problem), "since": now} for problem in new])
 
 
+def details_text(details: Details) -> str:
+    """Return details as the catalog keeps them, "" where there are none."""
+    if details is NO_DETAILS or details == NO_DETAILS:
+        return ""
+    written = asdict(details) | {"media": [astuple(one) for one in details.media]}
+    return _JSON({name: value for name, value in written.items() if value})
+
+
 def article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict[str, Any]:
     same = ("id", "url", "permalink", "title", "summary", "original", "picture", "comments", "language", "translation")
-    return {name: getattr(article, name) for name in same} | {
+    return {name: getattr(article, name) for name in (*same, "pinned", "part")} | {
         "key": key,
         "position": place,
         "path": path,
@@ -119,6 +136,9 @@ def article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict
         "names": _JSON({facet: list(names) for facet, names in article.names.items()}),
         "content": article.digest,
         "changes": _JSON(dict(article.changes)) if article.changes else "",
+        "in_feeds": int(article.in_feeds),
+        "in_digests": int(article.in_digests),
+        "details": details_text(article.details),
     }
 
 

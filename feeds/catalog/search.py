@@ -1,122 +1,224 @@
-"""Search: articles by the words of their titles and summaries, whole or in part, in any script."""
+"""Search: which articles have the words that somebody looks for, the best first, on one snapshot of the catalog.
+
+First come articles with all words in their titles, then those with some of them in names of tags and people, then in summaries,
+then in bodies; of equals, the newest first.
+"""
 
 from __future__ import annotations
 
 import bisect
-import contextlib
-import unicodedata
-from array import array
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pyroaring import BitMap
 
-from ..config.models import Site
-from ..database.tables import articles
-from ..model import Article
-from . import queries
+from ..database import chunks, fetch_rows
+from ..database.tables import articles, bodies, memberships, terms
+from ..store.search_words import SUMMARY, TITLE, Sought, fold, html_text
+from . import bitmaps, queries
+from .bitmaps import ArticleSet
+from .queries import Clauses, KnownTerm
+from .search_index import SearchIndex
+from .sort_key import Window, first_position, published_at
 
-MAX_LENGTH, MAX_WORDS = 100, 8
-
-
-def clean_query(text: str) -> str:
-    """Return the part of a typed text that is searched for: printable, in NFC, within bounds.
-
-    >>> clean_query("  Linux\\t内核 ")
-    'Linux 内核'
-    """
-    printable = "".join(one if one.isprintable() else " " for one in unicodedata.normalize("NFC", text[:MAX_LENGTH]))
-    return " ".join(printable.split()[:MAX_WORDS])
+#: Articles with all words of a phrase that are read, the newest ones, to see whether they have the phrase.
+MAX_READ = 300
+#: Articles, the first that are found, whose terms are offered to narrow a search; and how many of these terms.
+SAMPLE, NARROWING = 200, 8
 
 
-class SearchText:
-    """Titles and summaries of all articles of one generation of the catalog, in memory up to `max_bytes`; threads share it.
-
-    A scan of the table takes ten times as long as one of this text. It is loaded where a generation is searched a second time,
-    and folded by the database, so that a search finds what a query would.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._asked = -1
-        self._loaded: tuple[int, _Records | None] = (-1, None)
-
-    def of(self, connection: sa.Connection, generation: int) -> _Records | None:
-        """Return the texts; None where a query is to be asked: at first, and where they are too long."""
-        known, records = self._loaded
-        if known != generation and self._asked == generation:
-            records = _Records.load(connection, self.max_bytes)
-            known, _records = self._loaded = generation, records
-        self._asked = generation
-        return records if known == generation else None
+#: The articles of each year, the newest year first.
+Years = dict[int, BitMap]
 
 
 @dataclass(frozen=True, slots=True)
-class _Records:
-    """Articles, newest first: their keys, and `TITLE\\nSUMMARY\\n` of each in `text`, which end at `ends`."""
+class Found:
+    """The articles that a search finds, as sets of keys, the best first. `without`: words of the search that no article has.
 
-    keys: array[int]
-    ends: array[int]
-    text: bytes
-
-    @classmethod
-    def load(cls, connection: sa.Connection, max_bytes: int) -> _Records | None:
-        keys, ends, parts, size = array("q"), array("q"), [], 0
-        with contextlib.closing(connection.execute(_FOLDED)) as rows:
-            for key, title, summary in rows:
-                parts.append(f"{title}\n{summary}\n".encode())
-                size += len(parts[-1])
-                if size > max_bytes:
-                    return None
-                keys.append(key)
-                ends.append(size)
-        return cls(keys, ends, b"".join(parts))
-
-    def find(self, words: Sequence[bytes], most: int) -> list[int]:
-        """Return keys of articles with all of the words, those with all in their titles first: up to `most`."""
-        first, at = max(words, key=len), 0
-        titled: list[int] = []
-        others: list[int] = []
-        while len(titled) < most and (at := self.text.find(first, at)) >= 0:
-            index = bisect.bisect_right(self.ends, at)
-            begin, at = self.ends[index - 1] if index else 0, self.ends[index]
-            record = self.text[begin:at]
-            if all(word in record for word in words):
-                title = record[: record.index(b"\n")]
-                (titled if all(word in title for word in words) else others).append(self.keys[index])
-        return (titled + others)[:most]
-
-
-_LOWER = sa.select(sa.func.lower(sa.bindparam("text", type_=sa.Text)))
-_FOLDED = sa.select(articles.c.key, sa.func.lower(articles.c.title), sa.func.lower(articles.c.summary)).order_by(
-    articles.c.position.desc(), articles.c.key
-)
-
-
-def search_articles(
-    connection: sa.Connection, site: Site, text: str, limit: int, skip: int = 0, records: _Records | None = None
-) -> list[Article]:
-    """Return the headings of articles that have every word of `text`: first by title, then the newest first.
-
-    `text` must come from `clean_query`. `records`: all articles of this snapshot, where they are known.
+    `unread`: articles that might have the phrase, and were not read.
     """
-    if not text:
-        return []
-    if records:
-        folded = str(connection.execute(_LOWER, {"text": text}).scalar())
-        keys = records.find(folded.encode().split(), skip + limit)[skip:]
-    else:
-        keys = _query(connection, text.split(), limit, skip)
-    return queries.load_articles(connection, site, keys, with_html=False)
+
+    ranks: tuple[BitMap, ...]
+    without: tuple[Sought, ...] = ()
+    unread: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many articles there are in all."""
+        return sum(map(len, self.ranks))
+
+    @property
+    def keys(self) -> BitMap:
+        """All of them."""
+        return BitMap().union(*self.ranks)
+
+    def within(self, others: BitMap) -> Found:
+        """Return those that are in another set, too."""
+        return Found(tuple(rank & others for rank in self.ranks), self.without, self.unread)
+
+    def of_year(self, years: Years, year: int) -> Found:
+        """Return those of one year."""
+        return self.within(years.get(year, BitMap()))
+
+    def by_year(self, years: Years) -> list[tuple[int, int]]:
+        """Return (year, how many of them) of each year that has any."""
+        keys = self.keys
+        counted = ((year, keys.intersection_cardinality(members)) for year, members in years.items())
+        return [(year, number) for year, number in counted if number]
 
 
-def _query(connection: sa.Connection, words: Sequence[str], limit: int, skip: int) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a word is: in the title, the names, the summary, or anywhere."""
+
+    title: BitMap
+    names: BitMap
+    summary: BitMap
+    anywhere: BitMap
+
+
+def find_articles(connection: sa.Connection, sought: Sequence[Sought]) -> Found:
+    """Return the articles that have all that is looked for; none where nothing is."""
+    if not sought:
+        return Found(())
+    index = SearchIndex(connection)
+    index.look_up(mark + word for one in sought for word in one.words for mark in ("", TITLE, SUMMARY))
+    places = [_places(connection, index, one) for one in sought]
+    without = tuple(one for one, found in zip(sought, places, strict=True) if not found.anywhere)
+    unread = 0
+    if any(one.phrase for one in sought) and not without:
+        some = BitMap.intersection(*(found.anywhere for found in places))
+        read = [key for key, _at in bitmaps.articles_in(connection, ArticleSet(some, BitMap()), Window(MAX_READ))]
+        unread = len(some) - len(read)
+        texts = _read_texts(connection, read)
+        places = [_with_phrase(one, found, texts) if one.phrase else found for one, found in zip(sought, places, strict=True)]
+    ranks: list[BitMap] = []
+    before = BitMap()
+    for parts in (
+        [found.title for found in places],
+        [found.title | found.names for found in places],
+        [found.title | found.names | found.summary for found in places],
+        [found.anywhere for found in places],
+    ):
+        ranks.append(BitMap.intersection(*parts) - before)
+        before |= ranks[-1]
+    return Found(tuple(ranks), without, unread)
+
+
+def _places(connection: sa.Connection, index: SearchIndex, one: Sought) -> _Places:
+    title, summary, anywhere = (
+        BitMap.intersection(
+            *(index.having(mark + word) for word in one.words), *(index.beginning(mark + start) for start in one.begins)
+        )
+        for mark in (TITLE, SUMMARY, "")
+    )
+    keys = [known.key for known in named_terms(connection, one)]
+    names = bitmaps.select_articles(connection, [keys], ()).inside if keys else None
+    names = names or BitMap()
+    return _Places(title, names, summary, anywhere | names)
+
+
+def named_terms(connection: sa.Connection, one: Sought) -> list[KnownTerm]:
+    """Return the terms in use of all facets that have a word in their names, most used first."""
+    c = terms.c
+    # None of the words has a sign of LIKE: these end words.
+    having = [c.words.like(f"% {word} %") for word in one.words] + [c.words.like(f"% {start}%") for start in one.begins]
+    query = sa.select(terms).where(c.articles > 0, *having).order_by(c.articles.desc(), c.facet, c.folded)
+    found = [queries.known_term(row) for row in connection.execute(query)]
+    return [known for known in found if not one.phrase or _phrase(one).search(fold(known.term.name))]
+
+
+# -- phrases ---------------------------------------------------------------
+
+
+def _phrase(one: Sought) -> re.Pattern[str]:
+    """A phrase in a folded text, with any signs between its words."""
+    words = [re.escape(word) for word in re.findall(r"[^\W_]+|[^\w\s]", fold(one.written))]
+    begins, ends = (re.match("[a-z0-9]", word) is not None for word in (words[0], words[-1][-1]))
+    return re.compile("(?<![a-z0-9])" * begins + r"[\W_]*".join(words) + "(?![a-z0-9])" * ends)
+
+
+def _read_texts(connection: sa.Connection, keys: Iterable[int]) -> dict[int, tuple[str, str, str]]:
+    """Return title, summary and body of articles, folded."""
     c = articles.c
-    # SQLite's LIKE ignores the case of ASCII, and takes half the time of comparing what `lower` made.
-    match = sa.Column.contains if connection.dialect.name == "sqlite" else sa.Column.icontains
-    in_title = [match(c.title, word, autoescape=True) for word in words]
-    in_summary = [match(c.summary, word, autoescape=True) for word in words]
-    titled = sa.and_(*in_title)
-    found = sa.and_(*map(sa.or_, in_title, in_summary))
-    query = sa.select(c.key).where(found).order_by(sa.case((titled, 0), else_=1), c.position.desc(), c.key)
-    return list(connection.execute(query.limit(limit).offset(skip)).scalars())
+    query = sa.select(c.key, c.title, c.summary, bodies.c.html).join(bodies, bodies.c.article_key == c.key)
+    rows = (row for part in chunks(keys) for row in connection.execute(query.where(c.key.in_(part))))
+    return {key: (fold(title), fold(summary), fold(html_text(html))) for key, title, summary, html in rows}
+
+
+def _with_phrase(one: Sought, found: _Places, texts: dict[int, tuple[str, str, str]]) -> _Places:
+    phrase = _phrase(one)
+    title, summary, body = (BitMap(key for key, text in texts.items() if phrase.search(text[at])) for at in range(3))
+    return _Places(title, found.names, summary, title | summary | body | found.names)
+
+
+# -- narrowing, order ------------------------------------------------------
+
+
+def narrow(connection: sa.Connection, found: Found, clauses: Clauses) -> Found:
+    """Return those that a selection has, too."""
+    if clauses.never:
+        return found.within(BitMap())
+    if not clauses.some and not clauses.none:
+        return found
+    selected = bitmaps.select_articles(connection, clauses.some, clauses.none)
+    return Found(tuple(selected.within(rank) for rank in found.ranks), found.without, found.unread)
+
+
+def articles_by_year(connection: sa.Connection, zone: ZoneInfo) -> Years:
+    """Return the articles of each year in which any was published, the newest year first."""
+    c = articles.c
+    rows = fetch_rows(connection, sa.select(c.position, c.key).order_by(c.position.desc()))
+    found: Years = {}
+    at = 0
+    while at < len(rows):
+        year = datetime.fromtimestamp(published_at(rows[at][0]), zone).year
+        first = first_position(int(datetime(year, 1, 1, tzinfo=zone).timestamp()))
+        end = bisect.bisect_right(rows, -first, lo=at, key=lambda row: -row[0])
+        found[year] = BitMap(key for _position, key in rows[at:end])
+        at = end
+    return found
+
+
+def in_order(connection: sa.Connection, found: Found, limit: int, skip: int = 0) -> list[int]:
+    """Return the keys of some of the articles, the best first."""
+    keys: list[int] = []
+    for rank in found.ranks:
+        if skip >= len(rank):
+            skip -= len(rank)
+        elif len(keys) < limit:
+            window = Window(limit - len(keys), skip=skip)
+            keys += [key for key, _at in bitmaps.articles_in(connection, ArticleSet(rank, BitMap()), window)]
+            skip = 0
+    return keys
+
+
+def narrowing_terms(
+    connection: sa.Connection, found: Found, facets: Sequence[str], is_offered: Callable[[KnownTerm], bool]
+) -> list[tuple[KnownTerm, int]]:
+    """Return terms that narrow a search, and how many of its articles have each, most first."""
+    sample = in_order(connection, found, SAMPLE)
+    m = memberships.c
+    number = sa.func.count()
+    query = sa.select(m.term_key).join(terms, terms.c.key == m.term_key).where(m.article_key.in_(sample))
+    query = query.where(terms.c.facet.in_(facets)).group_by(m.term_key).order_by(number.desc(), m.term_key).limit(2 * NARROWING)
+    keys = list(connection.execute(query).scalars()) if sample else []
+    inside = found.keys
+    counted = []
+    for known in queries.terms_by_key(connection, keys):
+        members = bitmaps.select_articles(connection, [[known.key]], ()).inside or BitMap()
+        shared = inside.intersection_cardinality(members)
+        if shared < len(inside) and is_offered(known):
+            counted.append((known, shared))
+    return sorted(counted, key=lambda pair: (-pair[1], pair[0].key))[:NARROWING]
+
+
+def load_bodies(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Return the bodies of articles as text, by their ids."""
+    query = sa.select(articles.c.id, bodies.c.html).join(bodies, bodies.c.article_key == articles.c.key)
+    rows = connection.execute(query.where(articles.c.id.in_(list(ids))))
+    return {id: " ".join(html_text(html).split()) for id, html in rows}

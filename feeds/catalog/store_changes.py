@@ -13,6 +13,7 @@ from ..store.git_dates import DateChanges
 from ..store.parser_pool import EXCEEDED
 from ..store.stores import Stores
 from ..store.walk import UNSETTLED, FileChanges, Stamp, compare
+from . import assets
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,17 @@ def find_changes(
     if exceeded:
         known |= {row.path: UNSETTLED for row in rows if row.kind == EXCEEDED and row.path in known}
     dates = stores.find_date_changes(connection, mark, everything=everything)
-    changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
+    # Whose picture has changed; what is in quarantine shows what it showed before.
+    others = {*dates.changed, *(assets.changed_owners(connection, stores) - {row.path for row in rows})}
+    changes = compare(known, listing, everything=everything, again=again, others=others, held=held)
     bundles: frozenset[str] = frozenset()
     if changes.to_read or changes.removed:
         bundles = stores.bundle_folders(listing.files)
         # What lies in a folder is judged again where the folder becomes one article, or is that no more.
-        other = tuple(f"{folder}/" for folder in bundles ^ stores.bundle_folders(known))
-        if other:
-            again += [path for path in listing.files if path.startswith(other)]
-            changes = compare(known, listing, everything=everything, again=again, dated=dates.changed, held=held)
+        around = tuple(f"{folder}/" for folder in bundles ^ stores.bundle_folders(known))
+        if around:
+            again += [path for path in listing.files if path.startswith(around)]
+            changes = compare(known, listing, everything=everything, again=again, others=others, held=held)
     present = listing.files.keys() | {problem.path for problem in listing.problems}
     hidden = tuple(listing.unreadable)
     stale = {row.path for row in rows if row.path not in present and not row.path.startswith(hidden)}

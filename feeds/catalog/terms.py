@@ -20,6 +20,7 @@ from ..database import chunks, insert_rows
 from ..database.tables import articles, memberships, spellings, terms
 from ..model import FACETS
 from ..selections import Aliases
+from ..store.search_words import name_words
 
 Spelled = Mapping[str, Sequence[str]]  # facet -> names as written
 Member = tuple[int, int, int, int]  # a row of memberships
@@ -88,7 +89,7 @@ class TermWriter:
 
     def flush(self) -> None:
         """Insert the rows of new terms."""
-        insert_rows(self.connection, terms, [(t.key, t.facet, t.folded, t.name, t.slug, "", 0, "") for t in self._fresh])
+        insert_rows(self.connection, terms, [(t.key, t.facet, t.folded, t.name, t.slug, "", 0, "", "") for t in self._fresh])
         self._fresh.clear()
 
     def join(self, key: int, place: int, names: Spelled) -> list[Member]:
@@ -147,7 +148,8 @@ class TermWriter:
                 best = term.name if keeps else min(name for name, count in counts.items() if count == most)
             slug = urls.slug(best)
             # The feed's id keeps the first spelling it was published under, whatever becomes commonest later.
-            changes.append({"_key": term.key, "_by": term.change, "_name": best, "_slug": slug, "_first": slug})
+            row = {"_key": term.key, "_by": term.change, "_name": best, "_slug": slug, "_first": slug}
+            changes.append(row | {"_words": name_words(best)})
             if not term.published:
                 term.published = True
                 self.first_published.append((term.facet, term.folded))
@@ -169,6 +171,15 @@ class TermWriter:
                 found[key][name] = number
         return found
 
+    def write_words(self) -> None:
+        """Write the words of all terms again."""
+        c = terms.c
+        rows = [{"_key": key, "_words": name_words(name)} for key, name in self.connection.execute(sa.select(c.key, c.name))]
+        if rows:
+            self.connection.execute(
+                sa.update(terms).where(c.key == sa.bindparam("_key")).values(words=sa.bindparam("_words")), rows
+            )
+
     def canonical(self, names: Spelled) -> list[tuple[str, str, str]]:
         """Return (facet, name, slug) facet by facet, in the file's order; two spellings of one term are one."""
         found: dict[int, tuple[str, str, str]] = {}
@@ -187,6 +198,7 @@ _COUNT = (
         articles=terms.c.articles + sa.bindparam("_by"),
         name=sa.bindparam("_name"),
         slug=sa.bindparam("_slug"),
+        words=sa.bindparam("_words"),
         feed_path=sa.case((terms.c.feed_path == "", sa.bindparam("_first", type_=sa.Text)), else_=terms.c.feed_path),
     )
 )

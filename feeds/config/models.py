@@ -190,12 +190,14 @@ StoreKindName = Literal[
 #: What header fields can carry: the keys of `store.field_names.FIELDS`.
 WANTED = (
     *("title", "date", "updated", "publish", "expiry", "slug", "address", "aliases", "tag", "category", "author", "translator"),
-    *("reviewer", "selector", "original", "language", "translation", "series", "summary", "cover", "id"),
+    *("reviewer", "selector", "original", "language", "translation", "series", "summary", "cover", "id", "licence", "part"),
+    *("discussion", "media", "media_length", "duration", "transcript", "artwork", "explicit", "episode", "season"),
 )
 #: Other words for what is wanted, besides facets and their plurals.
 _WANTED_TOO: Mapping[str, str] = {
     "dates": "date", "alias": "aliases", "permalink": "address", "url": "address", "excerpt": "summary", "lang": "language",
-    "description": "summary", "picture": "cover", "image": "cover", "expires": "expiry",
+    "description": "summary", "picture": "cover", "image": "cover", "expires": "expiry", "license": "licence",
+    "rights": "licence", "comments": "discussion", "audio": "media", "video": "media", "enclosure": "media",
 }  # fmt: skip
 
 
@@ -329,6 +331,13 @@ class Parser(_Strict):
     megabytes: Annotated[int, Field(ge=128, le=65_536)] = 512
 
 
+class Files(_Strict):
+    """Files beside articles: pictures, sound, archives and so on that articles refer to (docs/stores.md)."""
+
+    publish: bool = True
+    max_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
+
+
 class Removal(_Strict):
     """How many articles may go at once because their files are gone: up to `percent` of all, or `articles` if that is more."""
 
@@ -363,6 +372,7 @@ class Site(_File):
     stores: Stores = Field(default=(Store(),), alias="store")
     rescan_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
     max_file_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    files: Files = Field(default_factory=Files)
     parser: Parser = Field(default_factory=Parser)
     removal: Removal = Field(default_factory=Removal)
     store_git: StoreGit = Field(default_factory=StoreGit)
@@ -537,6 +547,8 @@ class FeedSettings(_File):
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     archives: bool = True
     brotli_archives: bool = False
+    source_markdown: bool = False
+    export_markdown: bool = False
     facets: Annotated[Mapping[str, FacetSettings], AfterValidator(_known_facet_keys)] = Field(default_factory=dict)
     all: AllSettings = Field(default_factory=AllSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)

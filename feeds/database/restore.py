@@ -58,7 +58,7 @@ SINCE: tuple[sa.Table, ...] = (
     *(buckets, bounces, hub_subscriptions, hub_requests, hub_announced, operator_sessions, operator_log),
 )
 #: Rows of `state` that belong to the catalog, and so come with a backup; all others are about the service that runs.
-MARKS = ("config", "parse", "aliases", "shown", "touched", "dated", "generation", "changed", "secret")
+MARKS = ("config", "parse", "aliases", "shown", "touched", "dated", "search", "generation", "changed", "secret")
 
 
 class Settled(Protocol):

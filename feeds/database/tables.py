@@ -57,7 +57,10 @@ _TRANSLATED = sa.text("translation <> ''")
 #: `first_seen` is when a rescan first met the article; `available` (UTC seconds) and `arrival` (number of that rescan, 0 for
 #: the store's first) are what digests go by, and never change once they are past. Translations of one article share
 #: `translation`, which is "" where the `language` is not known. `changes` is JSON: what was left out of the body or mended in
-#: it -> how often; "" for nothing.
+#: it -> how often; "" for nothing. `details` is JSON: what `model.Details` says besides its defaults; "" for nothing.
+#: `in_feeds` is 0 for an article that is in no feed, though on pages; `in_digests` for one that is in no digest; `pinned`
+#: and `part` are as in `model.ParsedArticle`.
+_OUT, _PINNED = sa.text("in_feeds = 0"), sa.text("pinned > 0")
 articles = _table(
     "articles",
     Column("key", Key, primary_key=True),
@@ -74,11 +77,18 @@ articles = _table(
     Column("language", Text, nullable=False, server_default=""),
     Column("translation", Text, nullable=False, server_default=""),
     Column("changes", Text, nullable=False, server_default=""),
+    Column("in_feeds", Integer, nullable=False, server_default="1"),
+    Column("in_digests", Integer, nullable=False, server_default="1"),
+    Column("pinned", Integer, nullable=False, server_default="0"),
+    Column("part", Integer, nullable=False, server_default="0"),
+    Column("details", Text, nullable=False, server_default=""),
     Index("ix_articles_position", "position"),
     Index("ix_articles_permalink", "permalink"),
     Index("ix_articles_available", "available"),
     Index("ix_articles_arrival", "arrival"),
     Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED),
+    Index("ix_articles_in_feeds", "in_feeds", sqlite_where=_OUT, postgresql_where=_OUT),
+    Index("ix_articles_pinned", "pinned", sqlite_where=_PINNED, postgresql_where=_PINNED),
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.
@@ -91,6 +101,26 @@ bodies = _table(
     "bodies",
     Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
     Column("html", Text, nullable=False),
+)
+
+#: Files that articles and pages refer to, by the path of the referring file: `hash` (of all bytes) and `name` make the address
+#: of one that is published, and are "" for one that is not, which is looked at again when its `stamp` changes. `data` are the
+#: bytes of a picture that the article itself contains, whose `path` is no file's; those of others stay in the store.
+assets = _table(
+    "assets",
+    Column("owner", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    *_required(Text, "hash", "name"),
+    *_required(BigInteger, "stamp", "size"),
+    Column("data", LargeBinary, nullable=True),
+    Index("ix_assets_hash", "hash"),
+)
+
+#: The Markdown of bodies as programs get it, compressed by zlib; none where they get the HTML.
+sources = _table(
+    "sources",
+    Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 #: Pages of the store, which are no articles: catalog/pages.py.
@@ -114,13 +144,15 @@ dated = _table(
 )
 
 #: `folded` is where spellings meet; `name` is the commonest one; `feed_path` the first slug, which the feed's id keeps;
-#: `adopted` the first slug of another term, whose feed this one goes on with since an alias renamed it ("" for none).
+#: `adopted` the first slug of another term, whose feed this one goes on with since an alias renamed it ("" for none); `words`
+#: those that searches find it by.
 terms = _table(
     "terms",
     Column("key", Key, primary_key=True),
     *_required(Text, "facet", "folded", "name", "slug", "feed_path"),
     Column("articles", Integer, nullable=False),
     Column("adopted", Text, nullable=False, server_default=""),
+    Column("words", Text, nullable=False, server_default=""),
     UniqueConstraint("facet", "folded"),
     Index("ix_terms_slug", "facet", "slug"),
 )
@@ -151,6 +183,15 @@ sets = _table(
     Column("kind", Text, primary_key=True),
     Column("key", Key, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The articles that have a word, of each block of keys (16-bit numbers inside it): only catalog/search_index.py reads them.
+postings = _table(
+    "postings",
+    Column("block", Integer, primary_key=True, autoincrement=False),
+    Column("word", Text, primary_key=True),
+    Column("articles", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

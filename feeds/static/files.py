@@ -11,15 +11,19 @@ from .. import urls
 from ..config.models import Config, feed_path
 from ..feed_formats import content_type, load_formats
 from ..private_files import STATIC_TREE
+from ..store.assets.kinds import kind_of
 
 #: The export's own notes, below the tree. No address begins with a dot, so nothing published has such a path.
 OWN = STATIC_TREE
+#: Files beside articles, which lie at addresses of their content.
+ASSETS = "files/"
 #: Content codings, each with what it appends to a file's name.
 CODINGS = {"identity": "", "gzip": ".gz", "br": ".br"}
 _ALL = tuple(CODINGS)
 #: Media types of files that are not feeds; feeds have those of their formats.
 _CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
     "opml": "text/x-opml; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -35,7 +39,8 @@ Render = Callable[[str, object], bytes | None]
 
 
 class SiteFile(NamedTuple):
-    """A file of the tree; its `mark` is made of all that decides its bytes. `make` gives those that no `address` answers.
+    """A file of the tree; its `mark` is made of all that decides its bytes. `make` gives those that no `address` answers,
+    or None for what is there no more.
 
     `make` must be picklable, as `functools.partial` can be. `when`, of documents and pages of archives, begins with the year
     that the articles are of: what shows the same articles is made together. `entries`: how many a document has.
@@ -46,7 +51,7 @@ class SiteFile(NamedTuple):
     path: str
     mark: str
     address: str = ""
-    make: Callable[[], bytes] | None = None
+    make: Callable[[], bytes | None] | None = None
     when: str = ""
     entries: int = 0
     facts: object = None
@@ -117,6 +122,8 @@ def key_of(path: str) -> str:
 
 def content_type_of(path: str) -> str:
     """Return the Content-Type that a file is served with."""
+    if path.startswith(ASSETS) and (kind := kind_of(path)):
+        return kind.media_type
     format = urls.split_format(path)[1]
     return content_type(format) if format else _CONTENT_TYPES.get(path.rpartition(".")[2], "text/plain; charset=utf-8")
 
@@ -142,7 +149,7 @@ class Codings(NamedTuple):
 
     def of(self, path: str) -> tuple[str, ...]:
         """Return the codings of a file: what shrinks is compressed; notes for web servers are not served."""
-        if not self.compressed or path.endswith(".png") or path.startswith(OWN):
+        if not self.compressed or path.endswith(".png") or path.startswith((OWN, ASSETS)):
             return ("identity",)
         if not self.brotli_archives and is_archive(path):
             return ("identity", "gzip")

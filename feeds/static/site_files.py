@@ -20,8 +20,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from .. import database, resources, urls
+from ..catalog import assets, listing, queries
 from ..catalog import pages as catalog_pages
-from ..catalog import queries, related
 from ..catalog.related import RelatedArticles, Snapshot
 from ..catalog.sort_key import published_at
 from ..config.environment import Environment
@@ -33,7 +33,7 @@ from ..model import FACETS, Feed, FeedState, Term
 from ..newsletter.issues import archive, planning
 from ..runtime import Runtime
 from ..store.addresses import article_url
-from ..syndication import editions, feed_states, feeds, pages
+from ..syndication import editions, feed_states, feeds, pages, texts
 from ..syndication.editions import Edition
 from ..syndication.pages import Beside, Portraits
 from ..web.security_txt import current_security_txt
@@ -112,6 +112,8 @@ class SiteContent:
 
     `former`: `queries.former_updates`, which archive documents may show.
 
+    `out`: articles that are in no feed; `pinned` come first in lists.
+
     `articles`: those with no other home; `feeds`: with keys of their articles; newest first. `terms`: by facet, with a feed.
     """
 
@@ -124,6 +126,8 @@ class SiteContent:
     terms: dict[str, list[Term]]
     former: dict[str, int]
     portraits: Portraits
+    out: frozenset[int]
+    pinned: tuple[int, ...]
 
     def mark(self, *parts: object) -> str:
         """Return the mark of a page that shows these parts."""
@@ -172,15 +176,18 @@ class Exporter:
         """Return all files, from one snapshot of the catalog. Raises AddressError before the first rescan."""
         with database.reading(self._runtime.engine) as connection:
             config = _published(editions.load_edition(connection))
+            beside = _assets(connection, config)
             if self._feeds_only:
                 states = feed_states.load_states(connection)
                 lists = _opml(states, feeds.enabled_facets(config), shared_mark(config, self._root))
-                return [*self._of_states(states), *lists]
+                return [*beside, *self._of_states(states), *lists]
             site, static = self._content(connection, config), sorted(resources.STATIC.iterdir())
             found: list[SiteFile] = []
             for some in (
                 (SiteFile(f"static/{path.name}", digest_of(path.read_bytes()), make=path.read_bytes) for path in static),
+                beside,
                 (article.file for article in site.articles),
+                _sources(site),
                 self._of_feeds(site),
                 self._of_states([site.states[feed.path] for feed, _keys in site.feeds]),
                 _digests(connection, site),
@@ -196,7 +203,7 @@ class Exporter:
         states = {state.path: state for state in feed_states.load_states(connection)}
         self._snapshot.refresh(connection, feed_states.terms_without_feed(connection, facets))
         if "://" not in config.site.article_url:  # else there are no pages of articles
-            self._related.refresh(self._snapshot, related.term_rarities(connection))
+            self._related.refresh(connection, self._snapshot)
         found: list[tuple[Feed, list[int]]] = []
         named: dict[int, Term] = {}
         terms: dict[str, list[Term]] = {facet: [] for facet in facets}
@@ -210,7 +217,7 @@ class Exporter:
             elif feed.path == feeds.ALL:
                 found.append((feed, self._snapshot.newest))
             else:
-                keys = queries.article_keys(connection, feeds.resolve_clauses(connection, config, feed))
+                keys = queries.article_keys(connection, feeds.resolve_listed(connection, config, feed))
                 found.append((feed, keys))
         for facet in facets:
             if config.feeds.facet(facet).min_articles > 1:  # terms without a feed are named, too
@@ -221,22 +228,26 @@ class Exporter:
             config,
             shared,
             self._snapshot,
-            [*self._of_articles(config, shared), *_of_pages(connection, config, shared)],
+            [*self._of_articles(connection, config, shared), *_of_pages(connection, config, shared)],
             states,
             found,
             terms,
             queries.former_updates(connection),
             self._portraits,
+            frozenset(listing.articles_out_of_feeds(connection)),
+            listing.pinned_articles(connection),
         )
 
-    def _of_articles(self, config: Config, shared: str) -> list[_ArticleFile]:
+    def _of_articles(self, connection: sa.Connection, config: Config, shared: str) -> list[_ArticleFile]:
         before, self._articles = (self._articles if shared == self._shared else {}), {}
         shown, neighbours, newest = self._snapshot.shown, self._related.by_article, self._snapshot.newest
         translations = self._snapshot.translations()
+        positions = {key: heading.position for key, heading in self._snapshot.articles.items()}
+        series = listing.all_series(connection, self._snapshot.members, positions)
         changed = {key for key, text in shown.items() if self._shown.get(key) != text}
         self._shared, self._shown = shared, shown
         for key, older, newer in zip(newest, [*newest[1:], None], [None, *newest[:-1]], strict=False):
-            beside = Beside(key, older, newer, neighbours.get(key, ()), translations.get(key, ()))
+            beside = Beside(key, older, newer, neighbours.get(key, ()), translations.get(key, ()), series.get(key, ()))
             made = before.get(key)
             if made is None or made.file.facts != beside or not changed.isdisjoint(beside.keys):
                 made = self._of_article(config, beside)
@@ -246,6 +257,7 @@ class Exporter:
     def _of_article(self, config: Config, beside: Beside) -> _ArticleFile:
         article = self._snapshot.articles[beside.article]
         mark = self._shared + "".join([self._shown.get(key or 0, "") for key in beside.keys])
+        mark += "".join(f" {part.number}/{part.total} {part.term.name}" for part in beside.series)
         slug = urls.slug(article.id)
         address = f"/articles/{slug}"
         url = article_url(config.site, article.url, article.permalink, article.id)
@@ -256,7 +268,7 @@ class Exporter:
     def _of_feeds(self, site: SiteContent) -> Iterator[SiteFile]:
         """Yield pages and archives of all feeds. A list that is the same object has the same articles, looking the same."""
         before, self._feeds = self._feeds, {}
-        shared = site.mark(site.former) if site.former else site.shared
+        shared = site.mark(site.former, site.pinned) if site.former or site.pinned else site.shared
         for feed, keys in site.feeds:
             made = before.get(feed.path)
             if made is None or made.keys is not keys or (made.shared, made.feed) != (shared, feed):
@@ -272,6 +284,7 @@ class Exporter:
 
     def _archives(self, site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[SiteFile]:
         """Yield archive documents and their pages, oldest first, where the feed does not hold all of its history."""
+        keys = [key for key in keys if key not in site.out] if site.out else keys
         if not feed.archive or len(keys) <= feed.limit:
             return
         zone, unit = site.config.zone, feed.archive
@@ -292,6 +305,23 @@ class Exporter:
             yield from _documents(path, mark, name, len(inside))
             page = _page(f"/{path}", site.mark(feed.title, feed.subtitle, name, older, younger, shown))
             yield page._replace(when=name, entries=len(inside) // 8)
+
+
+def _assets(connection: sa.Connection, config: Config) -> list[SiteFile]:
+    """Return the files beside articles. Those that are others than at the last rescan are left to the next export."""
+    published = assets.list_published(connection) if config.site.files.publish else []
+    make = functools.partial
+    return [
+        SiteFile(f"{files.ASSETS}{one.hash}/{one.name}", one.hash, make=make(assets.read_file, config.site, one))
+        for one in published
+    ]
+
+
+def _sources(site: SiteContent) -> Iterator[SiteFile]:
+    """Yield the Markdown of articles beside their pages, where a setting asks for it."""
+    for article in site.articles if site.config.feeds.export_markdown else ():
+        address = f"{article.file.address}{texts.EXTENSION}"
+        yield SiteFile(address.removeprefix("/"), mark_of(article.file.mark), address)
 
 
 def _of_pages(connection: sa.Connection, config: Config, shared: str) -> Iterator[_ArticleFile]:
@@ -320,12 +350,14 @@ def _documents(path: str, mark: str, when: str, entries: int) -> list[SiteFile]:
 
 def _feed_pages(site: SiteContent, feed: Feed, keys: list[int]) -> Iterator[SiteFile]:
     """Yield the pages of a feed, oldest first."""
-    count, last = len(keys), urls.older_pages(len(keys), pages.PAGE)
+    count, last = len(keys), urls.older_pages(len(keys), pages.PAGE) if feed.facet != "series" else 0
     for number in range(1, last + 1):
         start = count - number * pages.PAGE
         mark = site.mark(feed.title, feed.subtitle, number == last, site.shown(keys[start : start + pages.PAGE]))
         yield _page(f"/{urls.page_path(feed.path, number)}", mark)
     shown = site.shown(keys if feed.facet else keys[: count - last * pages.PAGE])  # a term's page counts all of them
+    inside = frozenset(keys) if site.pinned else ()
+    shown += "".join(f"^{site.snapshot.shown[key]}" for key in site.pinned if key in inside)
     newest = _page(f"/{feed.path}", site.mark(feed.title, feed.subtitle, count, shown))
     yield newest._replace(facts=functools.partial(site.portraits.of, feed.term)) if feed.term and keys else newest
 
@@ -343,7 +375,7 @@ def _overviews(site: SiteContent) -> Iterator[SiteFile]:
         yield _page(f"/{FACETS[facet].plural}/", site.mark(rows))
     for address in ("/about/feeds", "/404.html", "/410.html"):
         yield _page(address, site.mark())
-    newest = site.shown(site.snapshot.newest[: pages.NEWEST])
+    newest = site.shown(site.snapshot.newest[: pages.NEWEST]) + "^" * len(site.pinned) + site.shown(site.pinned)
     own = [(state.path, state.title, state.articles) for state in site.states.values() if state.path.startswith("feeds/")]
     yield _page("/", site.mark(newest, own, *terms.values()))
 

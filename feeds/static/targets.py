@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from ..errors import FeedsError
 from ..private_files import make_private_folder, open_private
-from .files import CODINGS, OWN, Codings, EncodedFile, content_type_of, key_of
+from .files import ASSETS, CODINGS, OWN, Codings, EncodedFile, content_type_of, key_of
 
 # -- the manifest ----------------------------------------------------------
 #
@@ -266,6 +266,8 @@ class Folder:
 
 #: Objects that are written at once: each waits for the network.
 _AT_ONCE = 16
+#: Of what has another address when it changes.
+_LASTING = "public, max-age=31536000, immutable"
 _RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?")
 #: obstore's errors in words of our own.
@@ -332,7 +334,10 @@ class Bucket:
         with self._store() as (obstore, store), ThreadPoolExecutor(_AT_ONCE) as threads:
 
             def put(file: EncodedFile) -> None:
-                attributes = {"Content-Type": content_type_of(file.path), "Cache-Control": caching}
+                lasting = file.path.startswith(ASSETS)
+                attributes = {"Content-Type": content_type_of(file.path), "Cache-Control": _LASTING if lasting else caching}
+                if lasting and file.path.endswith(".svg"):
+                    attributes["Content-Disposition"] = "attachment"
                 if file.coding != "identity":
                     attributes["Content-Encoding"] = file.coding
                 key = key_of(file.path) + CODINGS[file.coding]

@@ -52,10 +52,12 @@ def article_url(site: Site, page: str, permalink: str, id: str) -> str:
 
 
 def picture_url(site: Site, reference: str, url: str) -> str:
-    """Return the address of a picture: `reference` against `image_url`, a marked one against that of the article, `url`.
+    """Return the address of a picture: `reference` against `image_url`; a marked one here, or against the article's, `url`.
 
     "" where that makes none.
     """
+    if reference.startswith(HERE):
+        return site.base_url + reference.removeprefix(HERE)
     if reference.startswith(RELATIVE):
         return urls.absolute_url(reference.removeprefix(RELATIVE), url)
     base = site.image_url or site.base_url

@@ -5,6 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+#: Of what few articles say (`headers/details.py`).
+DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "licence": ("license", "licence", "licenses", "copyright_license", "copyright", "rights", "cc", "许可", "版权"),
+        "part": (
+            *("series_order", "seriesOrder", "series_index", "seriesIndex", "series_part", "seriesPart", "series_number"),
+            *("series_weight", "seriesWeight", "series.order", "series.index", "series.part", "series.number"),
+            *("series.weight", "part", "chapter", "order", "weight"),
+        ),
+        "discussion": (
+            *("comments_url", "commentsUrl", "comment_url", "comments_link", "commentsLink", "discussion", "discussion_url"),
+            *("discussionUrl", "discussions_to", "discuss", "discourse_url", "comments", "comment", "mastodon"),
+        ),
+        "media": (
+            *("enclosure", "enclosures", "audio", "audios", "audio_url", "audioUrl", "audio_file", "audioFile", "mp3"),
+            *("mp3_url", "podcast", "podcast_file", "podcastFile", "podcast_url", "podcast_link", "podcast.audio"),
+            *(
+                "episode.audio",
+                "episode_url",
+                "media",
+                "media_url",
+                "video",
+                "videos",
+                "video_url",
+                "videoUrl",
+                "video_file",
+                "videoFile",
+            ),
+        ),
+        "media_length": (
+            *("audio_length", "audioLength", "audio_size", "podcast_bytes", "podcast_length", "podcast_file_size"),
+            *("media_length", "enclosure_length", "video_size", "filesize", "file_size", "fileSize", "bytes", "length", "size"),
+        ),
+        "duration": (
+            *("duration", "audio_duration", "audioDuration", "podcast_duration", "podcastDuration", "itunes_duration"),
+            *("itunes.duration", "episode.duration", "video_duration"),
+        ),
+        "transcript": ("transcript", "transcript_url", "transcriptUrl", "podcast_transcript", "transcripts", "captions"),
+        "artwork": ("episode_image", "itunes_image", "itunes.image", "podcast_image", "episode.image", "artwork"),
+        "explicit": ("explicit", "itunes_explicit", "itunes.explicit", "podcast_explicit", "episode.explicit"),
+        "episode": ("episode", "episode_number", "episodeNumber", "itunes_episode", "itunes.episode", "episode.number"),
+        "season": ("season", "season_number", "itunes_season", "itunes.season", "episode.season"),
+    }
+)
 #: A dot leads into a mapping, `[0]` into a list.
 FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -38,6 +82,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("header-img", "largepic", "header.overlay_image", "header.image", "header.teaser"),
         ),
         "id": ("guid",),
+        **DETAILS,
     }
 )
 #: The archive's own names, which its files have always been read by (`model.FACETS`).
@@ -59,5 +104,6 @@ ARCHIVE_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "summary": ("excerpt", "summary", "description"),
         "cover": ("largepic", "pic"),
         "id": ("id",),
+        **DETAILS,
     }
 )

@@ -16,10 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from .. import urls
-from ..model import FACETS
+from ..model import FACETS, NO_DETAILS, Details
 from . import dates, markdown, prose
 from .frontmatter import Source
 from .header_text import plain_title
+from .headers import details
 from .headers.lookup import (
     Header,
     Wanted,
@@ -53,7 +54,8 @@ class Fields:
     """What a header, the name of the file and the generator's defaults say of an article. Texts are as written; times in UTC.
 
     `date_from` is "header", "name", "folder", "git" (the configuration says that history dates files; `date` is None) or "".
-    `names` are by facet; `flags` are what may withhold the article, by lower-case name, in normalised text (`verdict.judge`).
+    `names` are by facet; `flags` are what may withhold the article (`verdict.judge`) or keep it out of feeds and digests
+    (`details`), by lower-case name, in normalised text.
     Translations of one article share `translation`. `excerpt` is the Markdown before the mark that ends a summary, which counts
     where `summary` is "". `body` is without the title that was taken out of it. `headed` says whether the file has a header at
     all.
@@ -77,6 +79,9 @@ class Fields:
     cover: str = ""
     id: str = ""
     series: str = ""
+    part: int = 0
+    pinned: int = 0
+    details: Details = NO_DETAILS
     flags: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     notices: tuple[str, ...] = ()
@@ -132,6 +137,9 @@ def read_fields(
         cover=_cover(header, wanted["cover"]),
         id=header.text(*wanted["id"])[:MAX_NAME],
         series=next(iter(read_names(series, "plain", "series")), "") if series else "",
+        part=details.part(header, wanted["part"]) if names.get("series") else 0,
+        pinned=details.pinned(flags, header.text("weight") if kind.name == "hugo" and not names.get("series") else ""),
+        details=details.read_details(header, wanted),
         flags=flags,
         body=body,
         notices=tuple(notices),
@@ -435,9 +443,13 @@ def _flags(header: Header) -> dict[str, str]:
     return found
 
 
+#: What an object says that says no: `permalink: {build: false}`, `feed: {exclude: true}`.
+_SAYS_NO = (("build", "false"), ("enable", "false"), ("enabled", "false"), ("exclude", "true"), ("hide", "true"))
+
+
 def _flag(value: Any) -> str:
     """Return a flag as text in lower case, without quotes around it."""
     if isinstance(value, dict):  # `permalink: {build: false}` of Eleventy; others say that there is something
-        return "false" if text_of(value.get("build")).lower() == "false" else "true" if value else ""
+        return "false" if any(text_of(value.get(name)).lower() == said for name, said in _SAYS_NO) else "true" if value else ""
     text = " ".join(leaves(value)) if isinstance(value, list) else text_of(value)
     return markdown.one_line(text)[:100].strip("\"'“”‘’ ").lower()

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import stat
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,15 +22,19 @@ from urllib.parse import urlsplit
 from .. import urls
 from ..model import ParsedArticle, Problem
 from . import addresses, markdown
+from .assets.opening import Asset
+from .bodies.public_source import public_source
 from .dates import EARLIEST, LATEST, find_zone
 from .fields import MAX_SUMMARY, MAX_TITLE, NO_DATE, Fields, read_fields, zone_of
 from .frontmatter import BadFrontMatter, Source, read_source, select_forms
 from .header_text import plain_summary
+from .headers import details
 from .headers.lookup import text_of
 from .kinds import GeneratorSite, Place, StoreKind
 from .names import MAX_NAME
 from .parse_settings import ParseSettings
 from .places import place_of
+from .search_words import article_words
 from .verdict import PUBLISHED, Verdict, judge
 from .walk import UNSETTLED, Stamp, file_stamp
 
@@ -58,11 +63,16 @@ class Reading:
     aliases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     page: ParsedArticle | None = None
+    assets: tuple[Asset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """A file as it was read. `settled` is False while it may still be being written, or was unreadable."""
+    """A file as it was read. `settled` is False while it may still be being written, or was unreadable.
+
+    `assets`: the files that its article or page refers to.
+    `words`: those that its article is found by (`search_words.article_words`).
+    """
 
     path: str
     stamp: Stamp
@@ -75,6 +85,8 @@ class ParsedFile:
     aliases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     page: ParsedArticle | None = None
+    assets: tuple[Asset, ...] = ()
+    words: str = ""
 
 
 #: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
@@ -125,7 +137,9 @@ def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates
     read = parse_article(settings, path, data, status.st_mtime, dates, now=now_ns // 1_000_000_000)
     is_settled = now_ns - status.st_mtime_ns > UNSETTLED_NS
     stamp, known = file_stamp(status), (read.verdict, read.seen, read.names_id, read.notices, read.aliases, read.unused)
-    return ParsedFile(path, stamp, read.result, is_settled, *known, read.page)
+    article = read.result
+    words = article_words(article.title, article.summary, article.html) if isinstance(article, ParsedArticle) else ""
+    return ParsedFile(path, stamp, article, is_settled, *known, read.page, read.assets, words)
 
 
 def parse_article(
@@ -185,16 +199,16 @@ def _read(settings: ParseSettings, place: Place, text: str, mtime: float, dates:
         # Not the file's time once more: a touch, a copy or a fresh clone moves no article.
         seen = min(max(int(mtime), 0), now, int(LATEST.timestamp())) if dates.seen is None else dates.seen
         published = datetime.fromtimestamp(seen, UTC)
-    article, notices = _article(settings, place, source, fields, dates, published, now)
+    article, notices, assets = _article(settings, place, source, fields, dates, published, now)
     if is_page:
-        return Reading(None, verdict, seen, notices=(*known, *notices), page=article)
+        return Reading(None, verdict, seen, notices=(*known, *notices), page=article, assets=assets)
     names_id = (site.option("identity") or kind.identity) == "name" or bool(fields.id)
     if NO_DATE in fields.notices:
         notices = (
             f"{NO_DATE}: {'first committed' if seen is None else 'first seen'} {published:%Y-%m-%d}, which counts",
             *notices,
         )
-    return Reading(article, verdict, seen, names_id, (*known, *notices), fields.aliases, fields.unused)
+    return Reading(article, verdict, seen, names_id, (*known, *notices), fields.aliases, fields.unused, assets=assets)
 
 
 #: Reasons of pages that list others, and mean nothing without their generator.
@@ -262,12 +276,20 @@ def _page(id: str) -> str:
     return f"/articles/{urls.encode(urls.slug(id))}"
 
 
+#: What few articles say is in the digests of those alone, so that no other article is another one for it.
+_SELDOM: Mapping[str, object] = {
+    one.name: one.default if one.default_factory is dataclasses.MISSING else one.default_factory()
+    for one in dataclasses.fields(ParsedArticle)
+    if one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
+}
+
+
 def _sealed(article: ParsedArticle) -> ParsedArticle:
     """Return an article with the digest of all that it says."""
-    shown = "\0".join(
-        str(getattr(article, name)) for name in ParsedArticle.__slots__ if name not in ("digest", "translation", "changes")
-    )
+    shown = "\0".join(str(getattr(article, name)) for name in ParsedArticle.__slots__ if name not in ("digest", *_SELDOM))
     shown += f"\0{article.translation}" if article.translation else ""
+    said = {name: getattr(article, name) for name in _SELDOM if name not in ("translation", "source", "changes")}
+    shown += "".join(f"\0{name} {value}" for name, value in said.items() if value != _SELDOM[name])
     return dataclasses.replace(article, digest=hashlib.sha256(shown.encode()).hexdigest()[:32])
 
 
@@ -279,20 +301,22 @@ def _article(
     dates: FileDates,
     published: datetime,
     now: int,
-) -> tuple[ParsedArticle, tuple[str, ...]]:
-    """Return the article, and what its address lacks and its body leaves out."""
+) -> tuple[ParsedArticle, tuple[str, ...], tuple[Asset, ...]]:
+    """Return the article, what its address lacks and its body leaves out, and the files that it refers to."""
     site, kind = settings.site, settings.kind
     id = article_id(site, kind, place, fields, dates.known_as)
     # The archive's is joined with `article_url` as it is written.
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
-    links = None if kind.name == "archive" else _Links(settings, place, permalink, now)
+    has_links = kind.name != "archive" or "data:image/" in fields.body
+    links = _Links(settings, place, permalink, now) if has_links else None
     if site.prefix and site.base_url and permalink.startswith("/") and kind.name != "archive":
         permalink = site.base_url + permalink  # other stores have other sites
     is_html = place.path.lower().endswith((".html", ".htm"))
     body, left_out = _plain_body(settings, place, fields, permalink, fields.body)
     rendered = markdown.render_body(body, links.resolve if links else None, is_html=is_html, prefix=_id_prefix(id))
-    html, page = rendered.html, _page(id)
+    html = links.with_sizes(rendered.html) if links else rendered.html
+    page = _page(id)
     _check_growth(settings, html, page, permalink)
     summary = markdown.shorten(plain_summary(fields.summary, html), MAX_SUMMARY)
     if not summary and fields.excerpt:
@@ -318,13 +342,17 @@ def _article(
             digest="",
             translation=fields.translation,
             changes=rendered.changes,
+            in_feeds=details.in_feeds(fields.flags),
+            in_digests=details.in_digests(fields.flags),
+            pinned=fields.pinned,
+            part=fields.part,
+            source=b"" if is_html else zlib.compress(public_source(body, html).encode(), 1),
+            details=details.locate(settings, place, fields.details, links.picture if links else _picture),
         )
     )
-    return article, (
-        *lacks,
-        *left_out,
-        *(f"{what}{f' ({count})' if count > 1 else ''}" for what, count in rendered.changes.items()),
-    )
+    files, unpublished = (links.assets, links.notices) if links else ((), ())
+    mended = (f"{what} ({count})" if count > 1 else what for what, count in rendered.changes.items())
+    return article, (*lacks, *left_out, *mended, *unpublished), files
 
 
 _YES = ("true", "yes", "on", "1")
@@ -372,19 +400,46 @@ def _plain_body(
 
 
 class _Links:
-    """What the links and pictures of one article lead to, by the rules of its generator."""
+    """What the links and pictures of one article lead to, by the rules of its generator; the archive's stay as they are."""
 
     def __init__(self, settings: ParseSettings, place: Place, address: str, now: int) -> None:
+        from .assets.finding import AssetFinder
         from .links.references import resolve_reference
 
         self.settings, self.now = settings, now
+        self._is_archive = settings.kind.name == "archive"
         self._find = functools.partial(resolve_reference, settings.site, settings.kind, place, address)
         self._followed: dict[str, str] = {}
+        self._files = AssetFinder(settings, place, address, now * 1_000_000_000)
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """The files that the article refers to."""
+        return tuple(self._files.assets)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Which files are not published, and why."""
+        return self._files.notices()
+
+    def with_sizes(self, html: str) -> str:
+        """Return HTML with width and height of the pictures that are published here."""
+        from .bodies.picture_sizes import with_sizes
+
+        sizes = {addresses.HERE + address: size for address, size in self._files.sizes.items()}
+        return with_sizes(html, sizes) if sizes else html
 
     def resolve(self, written: str, is_picture: bool) -> str:
-        """Return an address: absolute, or marked as relative to that of the article."""
+        """Return an address: absolute, or marked as relative to that of the article or of this service."""
         site = self.settings.site
+        if self._is_archive:
+            if contained := self._files.contained(written):
+                return addresses.HERE + contained
+            rooted = is_picture and written.startswith("/") and not written.startswith("//")
+            return f"{addresses.PICTURE if rooted else addresses.RELATIVE}{written}"
         found = self._find(written, is_picture)
+        if file := self._files.address(written, found, is_picture=is_picture):
+            return addresses.HERE + file
         if found.kind == "absolute":
             return found.path
         if found.kind == "article" and (address := self._address_of(found.path)):
@@ -395,8 +450,12 @@ class _Links:
         return f"{addresses.RELATIVE}{found.path if found.kind == 'site' else written}"
 
     def picture(self, written: str) -> str:
-        """Return the picture that stands for the article: absolute, marked as relative to the article, or for `image_url`."""
+        """Return the picture that stands for the article: absolute, marked as relative to it or here, or for `image_url`."""
+        if self._is_archive:
+            return _picture(written)
         found = self._find(written, True)
+        if file := self._files.address(written, found, is_picture=True):
+            return addresses.HERE + file
         if found.kind == "site" and self.settings.site.base_url:
             return f"{addresses.RELATIVE}{found.path}"
         return _picture(found.path) if found.kind in ("site", "absolute") else ""

@@ -18,16 +18,20 @@ if TYPE_CHECKING:  # a process that parses does without
 
 #: When one of these sources or libraries changes, stores are read again.
 SOURCES = (
+    "licences.py",
     "model.py",
     "urls.py",
+    "catalog/subjects.py",
     *(
         f"store/{name}.py"
         for name in (
-            "addresses bodies/autolinks bodies/code_spans bodies/components bodies/constructs bodies/dialects "
-            "bodies/elements bodies/embeds bodies/fragments bodies/nodes bodies/pictures bodies/replacements "
+            "addresses assets/drawings assets/finding assets/kinds assets/opening bodies/autolinks bodies/code_spans "
+            "bodies/components bodies/constructs bodies/dialects bodies/elements bodies/embeds bodies/fragments "
+            "bodies/nodes bodies/picture_sizes bodies/pictures bodies/public_source bodies/replacements "
             "bodies/template_tags bodies/tree dates field_names fields frontmatter header_text headers/credits "
-            "headers/forms headers/languages headers/lookup headers/source kinds links/javascript links/permalinks "
-            "links/references links/slugs links/url_patterns markdown names parse parse_settings places prose verdict"
+            "headers/details headers/forms headers/languages headers/lookup headers/source kinds links/javascript "
+            "links/permalinks links/references links/slugs links/url_patterns markdown names parse parse_settings "
+            "places prose verdict"
         ).split()
     ),
 )
@@ -51,6 +55,14 @@ class ParserLimits:
     megabytes: int = 512
 
 
+@dataclass(frozen=True, slots=True)
+class AssetSettings:
+    """Which files beside articles are published: of up to `max_bytes` each; `rooted`: pictures that begin with "/", too."""
+
+    max_bytes: int
+    rooted: bool = True
+
+
 #: A store without a generator, in the archive's format.
 ARCHIVE = GeneratorSite("archive")
 
@@ -60,7 +72,8 @@ class ParseSettings:
     """What decides how a file is parsed, besides the code: no address, which `addresses` adds where an article is read.
 
     `kinds` are installed kinds of front matter; `extensions` are those of all documents, which article addresses escape;
-    `pages`: whether pages are published; `limits` do not decide what a file is parsed to, so they are no part of the key.
+    `pages`: whether pages are published; `assets`: which files beside articles are, None for none;
+    `limits` do not decide what a file is parsed to, so they are no part of the key.
     """
 
     root: str
@@ -72,6 +85,7 @@ class ParseSettings:
     site: GeneratorSite = ARCHIVE
     holds_future: bool = True
     pages: bool = False
+    assets: AssetSettings | None = None
     limits: ParserLimits = field(default=ParserLimits(), repr=False)
 
     @classmethod
@@ -89,6 +103,9 @@ class ParseSettings:
         # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
         holds_future = store.future == "hold" or (store.future is None and found.future is not True)
         dates = site.store_git.dates
+        # Where articles are read elsewhere, so are their pictures.
+        is_home = found.kind != "archive" and (bool(store.prefix) or "://" not in site.article_url or bool(found.base_url))
+        files = AssetSettings(site.files.max_bytes, not site.image_url) if site.files.publish and is_home else None
         return cls(
             store.path,
             site.timezone,
@@ -99,6 +116,7 @@ class ParseSettings:
             found,
             holds_future,
             store.pages == "publish",
+            files,
             limits,
         )
 

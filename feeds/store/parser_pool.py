@@ -158,6 +158,7 @@ class _Results(pickle.Unpickler):
 
     allowed = frozenset(
         {"feeds.store.parse.ParsedFile", "feeds.model.ParsedArticle", "feeds.model.Problem", "feeds.store.verdict.Verdict"}
+        | {"feeds.model.Details", "feeds.model.MediaFile", "feeds.store.assets.opening.Asset"}
         | {f"datetime.{name}" for name in ("datetime", "timedelta", "timezone")}
     )
 

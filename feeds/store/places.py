@@ -137,6 +137,15 @@ def _outer_state(site: GeneratorSite, kind: StoreKind, file: _File) -> tuple[str
     return "", ""
 
 
+def is_held_back(site: GeneratorSite, path: str) -> bool:
+    """Return whether a file beside articles lies where nothing is published: in a folder for drafts, or in what is excluded."""
+    full = site.path_of(path)
+    root = _root_of(site, full)
+    inner = _File(path, full, root).inner
+    found = (_rules_state(site, "site", full), _rules_state(site, "root", inner))
+    return any(one is not None and one[0] == "withheld" for one in found) or any(matches(full, one) for one in site.exclude)
+
+
 def _is_of_project(file: _File) -> bool:
     """Return whether a file tells of a repository: in capitals everywhere, in any case where it is not in a folder."""
     base = file.base if "/" in file.full else file.base.upper()

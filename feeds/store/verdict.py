@@ -131,9 +131,8 @@ def _withholding(fields: Fields) -> Iterator[str]:
 def _settle(place: Place, fields: Fields, kind: StoreKind) -> tuple[State, str]:
     """Return what a file is that nothing withholds."""
     flags = fields.flags
-    for name in ("article", "feed"):
-        if flags.get(name) in NO:
-            return "page", f"{name}: false"
+    if flags.get("article") in NO:
+        return "page", "article: false"
     dated = fields.date or fields.date_from
     if place.state == "page":
         return "page", (place.undated if not dated else "") or place.reason

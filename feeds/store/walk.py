@@ -203,17 +203,17 @@ def compare(
     *,
     everything: bool = False,
     again: Iterable[str] = (),
-    dated: Iterable[str] = (),
+    others: Iterable[str] = (),
     held: str = "",
 ) -> FileChanges:
     """Return what changed against the stamps of the last rescan. Pure.
 
-    `again` are files to read once more if anything else changed (duplicate ids); `dated` have other git dates than before;
-    `held` is the digest of the removed files that are held back already.
+    `again` are files to read once more if anything else changed (duplicate ids); `others` have other git dates or other
+    pictures than before; `held` is the digest of the removed files that are held back already.
     """
     files = listing.files
     to_read = {path for path, stamp in files.items() if everything or known.get(path) != stamp}
-    to_read.update(path for path in dated if path in files)
+    to_read.update(path for path in others if path in files)
     removed = [] if known.keys() <= files.keys() else [path for path in known if path not in files]
     hidden = tuple(listing.unreadable)
     removed = [path for path in removed if not path.startswith(hidden)]

@@ -38,8 +38,8 @@ from .feeds import period_of, resolve_clauses
 _PICTURES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "avif": "image/avif"}
 
 
-def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
-    """Return an article as an entry of a feed: with its body and a visible byline, or with its summary alone."""
+def entry_of(config: Config, feed: Feed, article: Article, markdown: str = "") -> Entry:
+    """Return an article as an entry of a feed: with body, visible byline and `markdown`, or with its summary alone."""
     full = feed.content == "full"
     terms: dict[str, list[Term]] = {}
     for term in article.terms:
@@ -70,6 +70,9 @@ def entry_of(config: Config, feed: Feed, article: Article) -> Entry:
         via=article.original,
         enclosure=Enclosure(article.picture, _PICTURES.get(picture, "image/jpeg")) if article.picture else None,
         comments=article.comments,
+        language=article.language if article.language.lower() != config.site.language.lower() else "",
+        details=article.details,
+        markdown=markdown,
     )
 
 
@@ -246,8 +249,10 @@ def _load_entries(
     for part in chunks(places, _LOADED):
         keys = [document.articles[place].key for place in part]
         articles = queries.load_articles(connection, config.site, keys, with_html=feed.content == "full")
-        for place, article in zip(part, articles, strict=True):
-            yield place, entry_of(config, feed, article)
+        gives_markdown = config.feeds.source_markdown and feed.content == "full"
+        sources = queries.article_sources(connection, keys) if gives_markdown else {}
+        for place, key, article in zip(part, keys, articles, strict=True):
+            yield place, entry_of(config, feed, article, sources.get(key, ""))
 
 
 def archived_articles(connection: sa.Connection, config: Config, document: ArchiveDocument) -> list[Article]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from .. import database, urls
-from ..catalog import queries
+from ..catalog import listing, queries
 from ..catalog.queries import ArticleDigest, Clauses, utc_datetime
 from ..catalog.sort_key import Window
 from ..database import tables
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The sources that decide the bytes of a feed, below the package.
 SOURCES = (
-    *("config/models.py", "feed_formats.py", "model.py", "selections.py", "urls.py"),
+    *("config/models.py", "feed_extensions.py", "feed_formats.py", "licences.py", "model.py", "selections.py", "urls.py"),
     *("store/addresses.py", "syndication/documents.py", "syndication/feed_states.py", "syndication/feeds.py"),
 )
 LIBRARIES = ("feedgen", "lxml", "brotli", "deflate")
@@ -80,7 +80,7 @@ def program_version() -> str:
 
 #: Settings of the site that no feed shows.
 _NOT_SHOWN = {
-    *("stores", "rescan_seconds", "max_file_bytes", "timezone", "store_git"),
+    *("stores", "rescan_seconds", "max_file_bytes", "files", "timezone", "store_git"),
     *("trusted_proxies", "limits", "audience_days", "metrics", "service_url"),
 }
 #: The articles that a document holds, in its order.
@@ -93,7 +93,8 @@ def _shared_text(config: Config) -> str:
     facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that exists
     folders = tuple(f"{FACETS[name].plural}/" for name in facets)
     gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
-    shared = [versions(), site, config.feeds.ttl_minutes, facets, *([gone] if gone else [])]
+    seldom = [*([gone] if gone else []), *(["source_markdown"] if config.feeds.source_markdown else [])]
+    shared = [versions(), site, config.feeds.ttl_minutes, facets, *seldom]
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
 
@@ -140,10 +141,11 @@ def refresh(connection: sa.Connection, config: Config, touched: Collection[int] 
         affected += [(definitions.term_feed(config, one), one) for one in terms if definitions.is_offered(config, one)]
     affected = [pair for pair in affected if urls.fold(pair[0].path) not in config.retired]  # moved or gone: in no list
     known = _known_rows(connection, [feed.path for feed, _term in affected])
+    out = listing.articles_out_of_feeds(connection)
     for feed, term in affected:
-        clauses = definitions.resolve_clauses(connection, config, feed)
+        clauses = definitions.resolve_clauses(connection, config, feed, out)
         window = queries.article_digests(connection, clauses, Window(feed.limit))
-        articles = term.term.articles if term else queries.count(connection, clauses)
+        articles = term.term.articles - len(clauses.out) if term else queries.count(connection, clauses)
         begins = None  # the newest archive document, to which a feed links that does not hold its whole history
         if feed.archive and articles > len(window):
             begins = definitions.period_of(feed.archive, window[0].published if window else None, config.zone)

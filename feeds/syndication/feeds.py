@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from .. import selections, urls
-from ..catalog import queries
+from ..catalog import listing, queries
 from ..catalog.queries import Clauses, KnownTerm, Respelled
 from ..model import FACETS, PLURALS, Feed, Selection, Term
 from ..selections import Aliases
@@ -113,8 +113,18 @@ def aliases_of(config: Config) -> Aliases:
     return Aliases.from_config(config.feeds.aliases)
 
 
-def resolve_clauses(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
-    """Return a feed's selection in keys of terms. Call it in the snapshot that the feed was found in."""
+def resolve_clauses(connection: sa.Connection, config: Config, feed: Feed, out: tuple[int, ...] | None = None) -> Clauses:
+    """Return a feed's selection in keys of terms. Call it in the snapshot that the feed was found in.
+
+    `out`: `listing.articles_out_of_feeds`, where it is known.
+    """
+    out = listing.articles_out_of_feeds(connection) if out is None else out
+    found = resolve_listed(connection, config, feed)
+    return listing.without_articles(connection, found, out) if out else found
+
+
+def resolve_listed(connection: sa.Connection, config: Config, feed: Feed) -> Clauses:
+    """Return the selection of a feed's page, which has the articles that are in no feed, too."""
     if feed.term is not None:
         return Clauses(((feed.term,),))
     return queries.resolve(connection, aliases_of(config), feed.selection)

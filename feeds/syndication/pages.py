@@ -1,4 +1,4 @@
-"""Collect what web pages show: a feed's articles, a term's statistics, an article and its neighbours, directories, searches."""
+"""Collect what web pages show: a feed's articles, a term's statistics, an article and its neighbours, directories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from .. import urls
-from ..catalog import pages, queries
+from ..catalog import listing, pages, queries
+from ..catalog.listing import Part
 from ..catalog.queries import KnownTerm
 from ..catalog.related import (
     SharedTerms,
@@ -28,31 +29,54 @@ from ..catalog.related import (
     term_positions,
     translated_articles,
 )
-from ..catalog.search import SearchText, clean_query, search_articles
 from ..catalog.sort_key import Window, first_position, published_at
 from ..catalog.terms import collation_key, index_letter
 from ..config.models import Config, Site
+from ..database import chunks
 from ..errors import AddressError
+from ..licences import UNSAID, Licence, differing_licence
 from ..model import FACETS, PEOPLE, Article, Feed, FeedState, Term
 from ..store.markdown import opens_with_picture, opens_with_summary
+from ..store.search_words import clean_query
 from . import documents, feed_states, feeds, lookup
 from .editions import load_generation
 from .feed_states import ArchiveDocument
 from .lookup import Elsewhere, FoundFeed, Gone
 
-#: Articles on a page of a feed, and of a search.
+#: Articles on a page of a feed.
 PAGE = 20
 
 #: Articles and terms of each facet on the home page.
 NEWEST, TOP_TERMS = 12, 24
 
 
-def home(connection: sa.Connection, config: Config) -> tuple[list[Article], dict[str, list[Term]], list[FeedState]]:
-    """Return the newest articles, the most used terms of each facet, and the feeds that the operator named."""
-    articles = queries.select(connection, config.site, queries.Clauses(), Window(NEWEST), with_html=False)
+class HomePage(NamedTuple):
+    """Pinned articles and the newest ones, the most used terms of each facet, the feeds that the operator named."""
+
+    pinned: list[Article]
+    articles: list[Article]
+    top: dict[str, list[Term]]
+    named: list[FeedState]
+
+
+def home(connection: sa.Connection, config: Config) -> HomePage:
+    """Return what the home page shows."""
+    pinned, articles = _with_pinned(connection, config, queries.Clauses(), Window(NEWEST))
     top = {facet: feeds.offered_terms(connection, config, facet, TOP_TERMS) for facet in feeds.enabled_facets(config)}
     paths = [f"{feeds.NAMED}/{named.name}" for named in config.feeds.feeds]
-    return articles, top, [state for path in paths if (state := feed_states.find_state(connection, path))]
+    named = [state for path in paths if (state := feed_states.find_state(connection, path))]
+    return HomePage(pinned, articles, top, named)
+
+
+def _with_pinned(
+    connection: sa.Connection, config: Config, clauses: queries.Clauses, window: Window
+) -> tuple[list[Article], list[Article]]:
+    """Return the pinned articles of a selection, and those of a window without them."""
+    keys = listing.keys_within(connection, clauses, listing.pinned_articles(connection))[: listing.PINNED]
+    pinned = queries.load_articles(connection, config.site, keys, with_html=False)
+    first = {article.id for article in pinned}
+    found = queries.select(connection, config.site, clauses, window, with_html=False)
+    return pinned, [article for article in found if article.id not in first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +131,8 @@ class FeedPage:
     """A feed's articles as a page. `number` is None for the newest, which has all that no numbered page has.
 
     `older` and `newer` are the numbers of the pages beside it, None for the newest. `history` is the path of the newest archive
-    document, "" without one. `portrait` is there on the newest page of a term.
+    document, "" without one. `portrait` is there on the newest page of a term. `pinned` come first on the newest page, and are
+    not among `articles`; `total` counts the articles of all pages. The page of a series has all of its parts in their order.
     """
 
     feed: Feed
@@ -119,6 +144,8 @@ class FeedPage:
     newer: int | None
     history: str
     portrait: TermStats | None
+    total: int
+    pinned: list[Article]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +171,32 @@ def feed_page(
     found = lookup.find_feed(connection, config, path)
     if not isinstance(found, FoundFeed):
         return found
-    feed, state, known, count = found.feed, found.state, found.known, found.state.articles
-    last = urls.older_pages(count, PAGE)
+    feed, state, known = found.feed, found.state, found.known
+    clauses = feeds.resolve_listed(connection, config, feed)
+    count = queries.count(connection, clauses)
+    last = 0 if feed.facet == "series" else urls.older_pages(count, PAGE)
     if number is not None and number > last:
         raise AddressError(f"/{path} has no page {number}")
-    clauses = feeds.resolve_clauses(connection, config, feed)
     skip, limit = (0, count - last * PAGE) if number is None else (count - number * PAGE, PAGE)
-    articles = queries.select(connection, config.site, clauses, Window(limit, skip=skip), with_html=False)
+    pinned: list[Article] = []
+    if feed.facet == "series" and feed.term is not None:
+        keys = listing.series_order(connection, feed.term)
+        articles = [
+            one for part in chunks(keys) for one in queries.load_articles(connection, config.site, part, with_html=False)
+        ]
+    elif number is None:
+        pinned, articles = _with_pinned(connection, config, clauses, Window(limit))
+    else:
+        articles = queries.select(connection, config.site, clauses, Window(limit, skip=skip), with_html=False)
     older, newer = adjacent_pages(number, last)
     history, stats = "", None
     if number is None:  # an older page would change with every article if it named the newest archive, or counted anything
-        history = documents.history_links(config, feed, state, published_at(articles[0].position) if articles else None).older
+        newest = queries.newest_published(connection, feeds.resolve_clauses(connection, config, feed))
+        history = documents.history_links(config, feed, state, newest).older
         load = kept.load if kept else load_term_stats
         stats = portrait or (load(connection, config, known) if known else None)
-    return FeedPage(feed, state, known.term if known else None, articles, number, older, newer, history, stats)
+    term = known.term if known else None
+    return FeedPage(feed, state, term, articles, number, older, newer, history, stats, count, pinned)
 
 
 def adjacent_pages(number: int | None, last: int) -> tuple[int | None, int | None]:
@@ -308,7 +347,10 @@ def directory_page(terms: Sequence[Term], sort: str, text: str, page: int, size:
 
 @dataclass(frozen=True, slots=True)
 class ArticlePage:
-    """An article, what its body does not already open with, and articles beside it: before and after, related, translated."""
+    """An article, what its body does not already open with, and articles beside it: before and after, related, translated.
+
+    `licence`: its own, where that is another than the site's.
+    """
 
     article: Article
     show_picture: bool
@@ -317,21 +359,38 @@ class ArticlePage:
     newer: Article | None
     related: tuple[Article, ...]
     translations: tuple[Article, ...]
+    series: tuple[SeriesLinks, ...] = ()
+    licence: Licence = UNSAID
+
+
+class SeriesLinks(NamedTuple):
+    """An article in a series: `number` of `total`, with the parts before and after it."""
+
+    term: Term
+    number: int
+    total: int
+    before: Article | None
+    after: Article | None
 
 
 class Beside(NamedTuple):
-    """Keys: of an article, of those published before and after it, of those related to it, of its translations."""
+    """Keys: of an article, of those published before and after it, of those related to it, of its translations.
+
+    `series`: its places in series.
+    """
 
     article: int
     older: int | None
     newer: int | None
     related: tuple[int, ...]
     translations: tuple[int, ...] = ()
+    series: tuple[Part, ...] = ()
 
     @property
     def keys(self) -> tuple[int | None, ...]:
         """All of these keys."""
-        return (self.article, self.older, self.newer, *self.related, *self.translations)
+        parts = [key for part in self.series for key in (part.before, part.after)]
+        return (self.article, self.older, self.newer, *self.related, *self.translations, *parts)
 
 
 def article_page(connection: sa.Connection, config: Config, slug: str, known: Beside | None = None) -> ArticlePage | None:
@@ -341,80 +400,46 @@ def article_page(connection: sa.Connection, config: Config, slug: str, known: Be
     article = key and queries.articles_by_key(connection, config.site, [key]).get(key)
     if not key or not article:
         page = pages.find_page(connection, config.site, slug)
-        return _article_page(page) if page else None
+        return _article_page(config, page) if page else None
     beside = known or Beside(
         key,
         *adjacent_articles(connection, article.position),
         related_articles(connection, key, article.position),
         translated_articles(connection, key) if article.language else (),
+        listing.series_of(connection, key) if article.of("series") else (),
     )
     others = {one for one in beside.keys[1:] if one is not None}
     found = queries.articles_by_key(connection, config.site, others, with_html=False)
     return _article_page(
+        config,
         article,
         found.get(beside.older or 0),
         found.get(beside.newer or 0),
         tuple(found[other] for other in beside.related if other in found),  # an export may know what is gone by now
         tuple(found[other] for other in beside.translations if other in found),
+        tuple(SeriesLinks(*part[:3], found.get(part.before or 0), found.get(part.after or 0)) for part in beside.series),
     )
 
 
 def _article_page(
+    config: Config,
     article: Article,
     older: Article | None = None,
     newer: Article | None = None,
     related: tuple[Article, ...] = (),
     translations: tuple[Article, ...] = (),
+    series: tuple[SeriesLinks, ...] = (),
 ) -> ArticlePage:
+    licence = differing_licence(article.details, config.site.rights)
     show_picture = bool(article.picture) and not opens_with_picture(article.html, article.picture)
     show_summary = bool(article.summary) and not opens_with_summary(article.html, article.summary)
-    return ArticlePage(article, show_picture, show_summary, older, newer, related, translations)
+    return ArticlePage(article, show_picture, show_summary, older, newer, related, translations, series, licence)
 
 
 def permalink_url(connection: sa.Connection, site: Site, permalink: str) -> str:
     """Return where the article or page with this permalink, or with a slash at its end, is published; "" if there is none."""
     finders, links = (queries.article_url, pages.page_url), (permalink, f"{permalink}/")
     return next((url for find in finders for link in links if (url := find(connection, site, link))), "")
-
-
-#: A search with more pages of articles than these needs more words, not more pages.
-MAX_PAGES = 50
-#: How many terms of each facet are offered; its directory has them all.
-TERMS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPage:
-    """`text` is what was searched for. `terms` by facet, only on the first page; `more`: facets that have further ones."""
-
-    text: str
-    terms: dict[str, list[Term]]
-    more: frozenset[str]
-    articles: list[Article]
-    page: int
-    goes_on: bool
-
-
-def search_page(connection: sa.Connection, config: Config, typed: str, page: int, kept: SearchText | None = None) -> SearchPage:
-    """Return one page of what a reader's search finds: terms with pages of their own, and articles. `kept` makes it faster."""
-    text = clean_query(typed)
-    folded = urls.fold(text)
-    records = kept.of(connection, load_generation(connection)) if kept else None
-    found = search_articles(connection, config.site, text, PAGE + 1, (page - 1) * PAGE, records)
-    named: dict[str, list[Term]] = {}
-    for facet in feeds.enabled_facets(config) if text and page == 1 else ():
-        least = config.feeds.facet(facet).min_articles
-        terms = [
-            (urls.fold(term.name), term)
-            for term in queries.terms_containing(connection, facet, folded, None)
-            if term.articles >= least and urls.fold(term.path) not in config.retired
-        ]
-        if terms:  # the one that is called so, those that begin so, the most used first
-            terms.sort(key=lambda found: (found[0] != folded, not found[0].startswith(folded)))
-            named[facet] = [term for _name, term in terms[: TERMS + 1]]
-    shown = {facet: terms[:TERMS] for facet, terms in named.items()}
-    more = frozenset(facet for facet, terms in named.items() if len(terms) > TERMS)
-    return SearchPage(text, shown, more, found[:PAGE], page, len(found) > PAGE and page < MAX_PAGES)
 
 
 # -- the feed builder ------------------------------------------------------

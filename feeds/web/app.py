@@ -20,7 +20,6 @@ from werkzeug.wrappers import Response as Answer
 
 from .. import i18n, logs, urls
 from ..audience import requests
-from ..catalog.search import SearchText
 from ..config.environment import Environment
 from ..counters import STARTS
 from ..feed_formats import load_formats
@@ -31,7 +30,8 @@ from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache, compress
 from ..syndication.pages import TermStatsCache
-from . import charts, console, errors
+from ..syndication.searches import SearchCache
+from . import charts, console, errors, pictures
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
 from .body_limit import MAX_BODY
@@ -42,17 +42,19 @@ from .fast_path import EditionPoller, FastPath
 from .origin import refuse_unless_own
 from .rate_limit import RateLimiter
 from .security_txt import current_security_txt
-from .views import feeds, language, newsletter, pages, select, web_readers
+from .views import feeds, files, language, newsletter, pages, search, select, web_readers
 
 #: Every group of pages; the console's is left out of a static site.
 BLUEPRINTS = (
     feeds.blueprint,
+    files.blueprint,
     select.blueprint,
     newsletter.archive_blueprint,
     newsletter.blueprint,
     newsletter.preview_blueprint,
     feeds.hub_blueprint,
     language.blueprint,
+    search.blueprint,
     pages.blueprint,
     console.blueprint,
 )
@@ -61,8 +63,6 @@ CACHE_BYTES = 32 * 1024 * 1024
 CARD_BYTES, STATIC_CARD_BYTES = 4 * 1024 * 1024, 48 * 1024 * 1024
 #: Entries that are kept for the feeds that show them, too.
 FRAGMENT_BYTES = 8 * 1024 * 1024
-#: Memory for the text that searches read in a worker: of 40,000 articles, in which each takes 300 bytes.
-SEARCH_BYTES = 12 * 1024 * 1024
 #: Terms whose statistics are kept in a worker: of a term with articles in each of 15 years 20 kilobytes, of most a few.
 TERM_STATS = 200
 #: How long style and scripts may be kept without asking: not much longer than pages that an upgrade changed with them.
@@ -70,7 +70,8 @@ STATIC_SECONDS = 600
 _MONITORS = ("health", "ready", "metrics")
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
-    "img-src 'self' http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "img-src 'self' http: https: data:; media-src 'self' http: https:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
 }
 
@@ -104,9 +105,9 @@ def make_app(environment: Environment, *, static: bool = False) -> Flask:
     )
     limiter = RateLimiter(lambda batch: runtime.count(requests.add_batch, batch))
     flask = Flask(__name__, template_folder=None, static_folder="static")
-    cards, search_text = Cards(STATIC_CARD_BYTES if static else CARD_BYTES), SearchText(SEARCH_BYTES)
+    cards, searches = Cards(STATIC_CARD_BYTES if static else CARD_BYTES), SearchCache()
     stats, fragments = TermStatsCache(TERM_STATS), FragmentCache(FRAGMENT_BYTES)
-    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, search_text, stats, fragments, static)
+    flask.extensions[KEY] = Application(runtime, cache, poller, limiter, cards, searches, stats, fragments, static)
     flask.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     flask.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     flask.url_map.strict_slashes = False
@@ -147,6 +148,7 @@ def _prepare_templates(flask: Flask, root: Path, *, reload: bool) -> None:
         bars=charts.sparkline,
         direction=i18n.text_direction,
         encode=urls.encode,
+        lazy_pictures=pictures.lazy_pictures,
         language_name=i18n.language_name,
         period=lambda one: i18n.format_period(one.year, one.month, g.language),
         slug=urls.slug,

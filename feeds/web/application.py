@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from flask import abort, current_app, g
 
-from ..catalog.search import SearchText
 from ..config.models import Config
 from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
 from ..syndication.pages import TermStatsCache
+from ..syndication.searches import SearchCache
 from .cache import ResponseCache
 from .cards import Cards
 from .fast_path import EditionPoller
@@ -45,7 +45,7 @@ class Application:
     editions: EditionPoller
     limiter: RateLimiter
     cards: Cards
-    search_text: SearchText
+    searches: SearchCache
     term_stats: TermStatsCache
     fragments: FragmentCache
     static: bool = False

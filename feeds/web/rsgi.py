@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from .access_log import StartResponse
 from .body_limit import Bodies, NoBody
 from .fast_path import FastPath
+from .file_parts import FilePart, Slots
 from .rate_limit import client_address, format_network
 
 log: Any = structlog.get_logger("feeds.web")
@@ -83,6 +84,7 @@ class Gateway:
     def __init__(self, app: FastPath) -> None:
         self.app, self.bodies = app, Bodies()
         self._pool = ThreadPoolExecutor(THREADS, "web")
+        self._slots = Slots()
 
     def answer(self, scope: Any, proto: Any) -> bool:
         """Answer a request that has no body, or give it to a thread; False for one with a body. Never raises, never waits."""
@@ -124,7 +126,7 @@ class Gateway:
         return True
 
     def _run(self, environ: dict[str, Any], proto: Any) -> None:
-        """Run the application, in a thread of the pool. Its response is sent as a whole: none is large."""
+        """Run the application, in a thread of the pool. It is sent as a whole, but for files that the server reads."""
         status, headers = 500, list[tuple[str, str]]()
 
         def start(line: str, given: list[tuple[str, str]], *_rest: Any) -> None:
@@ -136,6 +138,9 @@ class Gateway:
         try:
             parts = self.app(environ, start_response)
             try:
+                if isinstance(parts, FilePart):
+                    self._send_file(status, headers, parts, proto)
+                    return
                 body = b"".join(parts)
             finally:
                 getattr(parts, "close", lambda: None)()
@@ -143,6 +148,12 @@ class Gateway:
             log.exception("request_failed", error=type(error).__name__)
             status, headers = 500, []
         proto.response_bytes(status, headers, body)
+
+    def _send_file(self, status: int, headers: list[tuple[str, str]], part: FilePart, proto: Any) -> None:
+        if (name := self._slots.name(part.descriptor)) is None:
+            proto.response_bytes(503, [("Retry-After", "10"), ("Cache-Control", "no-store")], b"")
+        else:
+            proto.response_file_range(status, headers, name, part.start, part.stop)
 
 
 def _has_body(environ: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ import yaml
 from feeds import rescan
 from feeds.config.environment import Environment
 from feeds.newsletter import NewsletterContext, digests
-from feeds.newsletter.subscribers import importer
+from feeds.newsletter.subscribers import importer, signup
 from feeds.runtime import Runtime
 from tests.conftest import settle_database
 
@@ -77,6 +77,19 @@ class LiveSite:
             return self.base + page
         own = self.link(reader, kind)
         return own + (f"/{rest}" if rest else "")
+
+    def join(self, address: str) -> str:
+        """The address of a new subscriber's own page, without a browser. The message to confirm is the service's clock's."""
+        runtime = Runtime(self.environment)
+        config = runtime.edition().config
+        assert config is not None
+        context = NewsletterContext.of(runtime, config)
+        form = signup.SignupForm(address, ("tag=Linux",), frequency="weekly", timezone="UTC", language="en", ip="192.0.2.7")
+        signup.sign_up(context, form, int(time.time()))
+        found = signup.confirm(context, self.link(address, "confirm").rpartition("/")[2], int(time.time()))
+        assert found is not None
+        runtime.close()
+        return f"{self.base}/preferences/{found.token}"
 
     def sign_in(self, page: Any) -> None:
         """As the operator, in a browser's page."""

@@ -15,23 +15,15 @@ pytestmark = pytest.mark.interop
 @pytest.fixture(
     params=[(375, True), (375, False), (1280, True), (1280, False)], ids=lambda kind: f"{kind[0]}, scripts {kind[1]}"
 )
-def page(request: pytest.FixtureRequest, live_site: LiveSite, chromium: Any) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, live_site: LiveSite, driven: Any, chromium: Any) -> Iterator[Any]:
     width, scripts = request.param
-    context = chromium.new_context(
-        viewport={"width": width, "height": 800},
-        locale="en",
-        java_script_enabled=scripts,
-        permissions=["clipboard-read", "clipboard-write"],
-        reduced_motion="reduce",
-    )
-    opened = context.new_page()
+    options = {"locale": "en", "java_script_enabled": scripts, "permissions": ["clipboard-read", "clipboard-write"]}
     faults: list[str] = []
-    opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
-    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.scripts = scripts
-    yield opened
-    context.close()
+    with driven.page(width, only=live_site.base, **options) as opened:
+        opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.scripts = scripts
+        yield opened
     assert [fault for fault in faults if "net::ERR_FAILED" not in fault] == []
 
 

@@ -17,14 +17,11 @@ pytestmark = pytest.mark.interop
 
 
 @pytest.fixture(params=[(375, True), (1280, False)], ids=["phone, scripts", "desktop, none"])
-def page(request: pytest.FixtureRequest, live_site: LiveSite, chromium: Any) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, live_site: LiveSite, driven: Any, chromium: Any) -> Iterator[Any]:
     width, scripts = request.param
-    context = chromium.new_context(viewport={"width": width, "height": 800}, locale="en", java_script_enabled=scripts)
-    opened = context.new_page()
-    opened.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
-    opened.scripts = scripts
-    yield opened
-    context.close()
+    with driven.page(width, only=live_site.base, locale="en", java_script_enabled=scripts) as opened:
+        opened.scripts = scripts
+        yield opened
 
 
 def join(live_site: LiveSite, page: Any, address: str) -> str:
@@ -120,7 +117,7 @@ def delete(page: Any) -> None:
 
 def test_deleting_everything_wants_a_tick_first(live_site: LiveSite, page: Any) -> None:
     address = f"forgotten-{page.scripts}@example.org"
-    own = join(live_site, page, address)
+    own = live_site.join(address)
     mine = ask_for_link(live_site, page, address, own)
     page.locator("summary", has_text="Delete my data").click()
     page.locator("input[name=sure]").evaluate("field => field.removeAttribute('required')")
@@ -134,7 +131,7 @@ def test_deleting_everything_wants_a_tick_first(live_site: LiveSite, page: Any) 
 
 def test_digests_can_go_to_another_address(live_site: LiveSite, page: Any) -> None:
     address, new = (f"{word}-{page.scripts}@example.org" for word in ("moving", "arrived"))
-    own = join(live_site, page, address)
+    own = live_site.join(address)
     ask_for_link(live_site, page, address, own)
     page.locator("summary", has_text="Change your email address").click()
     page.fill("#email", "nobody@nowhere")

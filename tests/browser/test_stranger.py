@@ -15,14 +15,9 @@ pytestmark = pytest.mark.interop
 
 
 @pytest.mark.parametrize(("width", "scripts"), [(375, True), (375, False), (1280, True), (1280, False)])
-def test_from_the_home_page_to_the_digest(chromium: Any, live_site: LiveSite, width: int, scripts: bool) -> None:
+def test_from_the_home_page_to_the_digest(chromium: Any, driven: Any, live_site: LiveSite, width: int, scripts: bool) -> None:
     address = f"stranger-{width}-{scripts}@example.org"
-    context = chromium.new_context(
-        viewport={"width": width, "height": 800}, locale="en", java_script_enabled=scripts, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.route(lambda url: not url.startswith(live_site.base), lambda route: route.abort())
-    try:
+    with driven.page(width, only=live_site.base, locale="en", java_script_enabled=scripts) as page:
         page.goto(live_site.base + "/")
         page.locator("main a[href='/tags/Linux']").first.click()
         page.wait_for_url("**/tags/Linux")
@@ -44,5 +39,3 @@ def test_from_the_home_page_to_the_digest(chromium: Any, live_site: LiveSite, wi
         page.locator("main .articles a").first.wait_for()
         page.click("a.brand")
         page.wait_for_url(live_site.base + "/")
-    finally:
-        context.close()

@@ -41,16 +41,11 @@ def _folder() -> None:
     [(name, width, "light") for name in PAGES for width in WIDTHS]
     + [(name, "phone", "dark") for name in ("home", "feed", "code")],
 )
-def test_a_page_is_readable_at_any_width(chromium: Any, live: Any, name: str, width: str, scheme: str) -> None:
+def test_a_page_is_readable_at_any_width(chromium: Any, driven: Any, live: Any, name: str, width: str, scheme: str) -> None:
     address, words = PAGES[name]
     faults: list[str] = []
-    context = chromium.new_context(
-        viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme, locale="zh-CN", reduced_motion="reduce"
-    )
-    try:
-        page = context.new_page()
-        # Pictures of the demo articles are on a host that a test does not ask for.
-        page.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
+    # Pictures of the demo articles are on a host that a test does not ask for.
+    with driven.page(WIDTHS[width], height=900, scheme=scheme, only=live.base, locale="zh-CN") as page:
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         answered = page.goto(live.base + address)
@@ -63,15 +58,12 @@ def test_a_page_is_readable_at_any_width(chromium: Any, live: Any, name: str, wi
         assert small >= 13
         if FULL:
             page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-    finally:
-        context.close()
     ignored = ("net::ERR_FAILED", "status of 404") if name == "missing" else ("net::ERR_FAILED",)
     assert [fault for fault in faults if not any(word in fault for word in ignored)] == []
 
 
-def test_a_feed_opened_in_a_browser_explains_itself_and_gives_its_address(chromium: Any, live: Any) -> None:
-    page = chromium.new_page()
-    try:
+def test_a_feed_opened_in_a_browser_explains_itself_and_gives_its_address(chromium: Any, driven: Any, live: Any) -> None:
+    with driven.page(locale="en") as page:
         answered = page.goto(f"{live.base}/tags/C++.atom")
         assert answered.headers["content-type"].startswith("text/html")
         assert f"{live.base}/tags/C++.atom" in page.inner_text("main")
@@ -79,8 +71,6 @@ def test_a_feed_opened_in_a_browser_explains_itself_and_gives_its_address(chromi
         # A script of a reader in the same browser gets the feed itself.
         kind = page.request.get(f"{live.base}/tags/C++.atom").headers["content-type"]
         assert kind == "application/atom+xml; charset=utf-8"
-    finally:
-        page.close()
 
 
 @pytest.fixture
@@ -94,9 +84,10 @@ def elsewhere(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_reader_in_a_browser_may_fetch_a_feed_from_another_origin(chromium: Any, live: Any, elsewhere: str) -> None:
-    page = chromium.new_page()
-    try:
+def test_a_reader_in_a_browser_may_fetch_a_feed_from_another_origin(
+    chromium: Any, driven: Any, live: Any, elsewhere: str
+) -> None:
+    with driven.page(locale="en") as page:
         page.goto(elsewhere)
         script = """async (url) => {
             const first = await fetch(url);
@@ -107,16 +98,11 @@ def test_a_reader_in_a_browser_may_fetch_a_feed_from_another_origin(chromium: An
         status, kind, tag, again = page.evaluate(script, f"{live.base}/all.json")
         assert (status, kind, again) == (200, "application/feed+json; charset=utf-8", 304)
         assert tag
-    finally:
-        page.close()
 
 
-def test_the_builder_changes_the_page_in_place_and_searches_as_one_types(chromium: Any, live: Any) -> None:
-    context = chromium.new_context(locale="en")
+def test_the_builder_changes_the_page_in_place_and_searches_as_one_types(chromium: Any, driven: Any, live: Any) -> None:
     faults: list[str] = []
-    try:
-        page = context.new_page()
-        page.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
+    with driven.page(only=live.base, locale="en") as page:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(live.base + "/select")
         page.evaluate("window.same = true")
@@ -136,18 +122,13 @@ def test_the_builder_changes_the_page_in_place_and_searches_as_one_types(chromiu
         page.get_by_label("Remove C++").wait_for()
         assert page.evaluate("window.same") is True, "the page was loaded anew"
         assert faults == []
-    finally:
-        context.close()
 
 
-def test_the_page_can_be_used_with_the_keyboard(chromium: Any, live: Any) -> None:
-    page = chromium.new_page()
-    try:
+def test_the_page_can_be_used_with_the_keyboard(chromium: Any, driven: Any, live: Any) -> None:
+    with driven.page(locale="en") as page:
         page.goto(live.base + "/")
         page.keyboard.press("Tab")
         first = page.evaluate("document.activeElement.getAttribute('href')")
         assert first == "#content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id || location.hash") in ("content", "#content")
-    finally:
-        page.close()

@@ -70,24 +70,30 @@ def served(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.Temp
     return started
 
 
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, Any]:
+    """Cookies of each browser that has signed in, and not out."""
+    return {}
+
+
 @pytest.fixture(params=sorted(BROWSERS))
-def page(request: pytest.FixtureRequest, chromium: Any, served: Any) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, driven: Any, chromium: Any, served: Any, sessions: dict[str, Any]) -> Iterator[Any]:
     """Signed in. Fails on anything that the browser complains about."""
     width, scripts, language, scheme = BROWSERS[request.param]
-    context = chromium.new_context(
-        viewport={"width": width, "height": 900}, java_script_enabled=scripts, locale=language, color_scheme=scheme
-    )
     faults: list[str] = []
-    page = context.new_page()
-    page.route(lambda url: not url.startswith(served.base), lambda route: route.abort())
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(f"{served.base}/operator/")
-    page.fill("#token", TOKEN)
-    page.click("button.main")
-    page.wait_for_url(f"{served.base}/operator/")
-    yield page
-    context.close()
+    kind = {"java_script_enabled": scripts, "locale": language}
+    with driven.page(width, height=900, scheme=scheme, only=served.base, **kind) as page:
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.context.add_cookies(sessions.pop(request.param, []))
+        page.goto(f"{served.base}/operator/")
+        if not page.url.endswith("/operator/"):
+            page.fill("#token", TOKEN)
+            page.click("button.main")
+            page.wait_for_url(f"{served.base}/operator/")
+        yield page
+        if "/sign-in" not in page.url:
+            sessions[request.param] = page.context.cookies()
     assert [fault for fault in faults if "net::ERR_FAILED" not in fault] == []
 
 

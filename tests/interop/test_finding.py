@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,24 +14,19 @@ pytestmark = pytest.mark.interop
 
 
 @pytest.fixture
-def open_page(chromium: Any, live: Any) -> Iterator[Callable[..., Any]]:
+def open_page(driven: Any, chromium: Any, live: Any) -> Iterator[Callable[..., Any]]:
     """A page of a browser of its own; nothing but the service is asked for anything, and no script may fail."""
-    contexts, faults = [], []
+    faults: list[str] = []
+    with contextlib.ExitStack() as opened:
 
-    def make(width: int = 1280, *, script: bool = True) -> Any:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 740}, java_script_enabled=script, locale="en-GB", has_touch=width < 500
-        )
-        contexts.append(context)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        context.route(lambda url: not url.startswith(live.base), lambda route: route.abort())
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        return page
+        def make(width: int = 1280, *, script: bool = True) -> Any:
+            options = {"java_script_enabled": script, "locale": "en-GB", "has_touch": width < 500}
+            allowed = ["clipboard-read", "clipboard-write"]
+            page = opened.enter_context(driven.page(width, height=740, only=live.base, permissions=allowed, **options))
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            return page
 
-    yield make
-    for context in contexts:
-        context.close()
+        yield make
     assert faults == []
 
 

@@ -55,11 +55,11 @@ def digest(language: str) -> str:
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 @pytest.mark.parametrize("width", (375, 600))
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_digest_is_readable_at_any_width_by_day_and_by_night(chromium: Any, language: str, width: int, scheme: str) -> None:
+def test_a_digest_is_readable_at_any_width_by_day_and_by_night(
+    chromium: Any, driven: Any, language: str, width: int, scheme: str
+) -> None:
     asked: list[str] = []
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    try:
-        page = context.new_page()
+    with driven.page(width, height=900, scheme=scheme) as page:
         page.route(
             "**/*", lambda route: (asked.append(route.request.url), route.fulfill(body=COVER, content_type="image/svg+xml"))
         )
@@ -77,13 +77,10 @@ def test_a_digest_is_readable_at_any_width_by_day_and_by_night(chromium: Any, la
         if FULL:
             SCREENSHOTS.mkdir(exist_ok=True)
             page.screenshot(path=SCREENSHOTS / f"mail-{language}-{width}-{scheme}.png", full_page=True)
-    finally:
-        context.close()
 
 
-def test_a_digest_is_readable_with_pictures_blocked(chromium: Any) -> None:
-    page = chromium.new_page(viewport={"width": 375, "height": 900})
-    try:
+def test_a_digest_is_readable_with_pictures_blocked(chromium: Any, driven: Any) -> None:
+    with driven.page(375, height=900) as page:
         page.route("**/*", lambda route: route.abort())
         page.set_content(digest("en"))
         assert page.locator("h3").count() == 6 and page.locator("h3").first.is_visible()
@@ -92,8 +89,6 @@ def test_a_digest_is_readable_with_pictures_blocked(chromium: Any) -> None:
         assert all(
             links.nth(at).inner_text().strip() or links.nth(at).locator("img[alt]").count() for at in range(links.count())
         )
-    finally:
-        page.close()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -84,7 +84,7 @@ def test_site_yaml_says_other_fields_in_place_of_the_kind_s() -> None:
 
 
 def test_fields_that_nothing_reads_are_named_as_they_are_written() -> None:
-    assert read("hugo", "title: a\nWeight: 3\nDraft: no\nlayout: post\n_build: {list: never}").unused == ("Weight", "layout")
+    assert read("hugo", "title: a\nMood: 3\nDraft: no\nlayout: post\n_build: {list: never}").unused == ("Mood", "layout")
 
 
 def test_keywords_are_no_tags_unless_somebody_says_so() -> None:

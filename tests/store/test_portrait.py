@@ -96,17 +96,15 @@ def test_what_a_hidden_configuration_lacks_is_a_line_that_mends_it(look: Look) -
 
 
 def test_a_header_field_that_nothing_reads_is_counted_and_offered_for_what_it_is(look: Look) -> None:
-    texts = {
-        f"{n}.md": f"---\ntitle: T{n}\ndate: 2024-01-0{n}\nkeywords: [Linux]\nweight: {n}\n---\nText.\n" for n in (1, 2, 3)
-    }
+    texts = {f"{n}.md": f"---\ntitle: T{n}\ndate: 2024-01-0{n}\nkeywords: [Linux]\nmood: {n}\n---\nText.\n" for n in (1, 2, 3)}
     found = look(texts)
-    assert row(found, "not used") == "header fields keywords 3, weight 3"
+    assert row(found, "not used") == "header fields keywords 3, mood 3"
     assert found.portraits and found.site
     [(line, why)] = found.portraits[0].mend(found.site)
     assert "keywords may be the tag" in why
     said = yaml.safe_load(line)["store"]
     again = look(texts, fields=said["fields"])
-    assert row(again, "tags") == "1: Linux 3" and row(again, "not used") == "header fields weight 3"
+    assert row(again, "tags") == "1: Linux 3" and row(again, "not used") == "header fields mood 3"
 
 
 def test_undated_articles_are_counted_and_git_is_named_as_a_source(look: Look) -> None:

@@ -212,7 +212,7 @@ def test_only_what_shows_a_change_is_written_again(filled: Any, place: Path) -> 
     changed = {path for path in after if after[path] != before.get(path) and not path.startswith(".")}
     assert {path for path in changed if path.endswith(".atom")} == {"all.atom", "tags/once.atom", "translators/geekpi.atom"}
     pages = {"index.html", "all.html", "tags/once.html", "translators/geekpi.html"}
-    pages |= {f"articles/{number}.html" for number in range(1, 6)}  # each names it among what belongs beside it
+    pages |= {"articles/1.html", "articles/2.html"}  # the second names the one before it
     assert {path for path in changed if path.endswith(".html")} == pages
 
 

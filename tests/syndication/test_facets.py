@@ -17,20 +17,26 @@ from feeds.model import FACETS, PLURALS, Facet, Selection
 from feeds.static.site_files import Exporter
 from feeds.web.app import create_app
 
-SERIES = Facet("series", "series", "系列", "Series", ("series",), "commas")
+SERIES = Facet("project", "projects", "项目", "Project", ("project",), "commas")
+
+
+@pytest.fixture(scope="module")
+def customs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tells programs of the facet: files are parsed by some of their own."""
+    folder = tmp_path_factory.mktemp("python")
+    (folder / "sitecustomize.py").write_text(f"from feeds.model import *\nFACETS['project'] = {SERIES!r}\n")
+    return folder
 
 
 @pytest.fixture
-def series(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def series(site: Any, customs: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A site whose program has one facet more."""
-    monkeypatch.setitem(FACETS, "series", SERIES)
-    monkeypatch.setitem(PLURALS, "series", SERIES)
-    (tmp_path / "python").mkdir()  # files are parsed by programs of their own
-    (tmp_path / "python" / "sitecustomize.py").write_text(f"from feeds.model import *\nFACETS['series'] = {SERIES!r}\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"))
+    monkeypatch.setitem(FACETS, "project", SERIES)
+    monkeypatch.setitem(PLURALS, "projects", SERIES)
+    monkeypatch.setenv("PYTHONPATH", str(customs))
     site.settle("site.yaml", article_url="")
-    site.settle("feeds.yaml", facets={"tag": {}, "series": {"enabled": True}})
-    site.write("1.md", title="One", tags=["Linux"], series=["Kernels", "explained"])
+    site.settle("feeds.yaml", facets={"tag": {}, "project": {"enabled": True}})
+    site.write("1.md", title="One", tags=["Linux"], project=["Kernels", "explained"])
     site.rescan(parsers=None)
     return site
 
@@ -38,28 +44,28 @@ def series(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_new_facet_shows_in_feeds(series: Any, body: Callable[..., bytes]) -> None:
     (entry,) = feedparser.parse(body(series.runtime, "all", "atom")).entries
     schemes = {tag.term: tag.scheme for tag in entry.tags}
-    assert schemes["Kernels"] == schemes["explained"] == schemes["Linux"].replace("/tags/", "/series/")
+    assert schemes["Kernels"] == schemes["explained"] == schemes["Linux"].replace("/tags/", "/projects/")
     assert {"Linux", "Kernels", "explained"} <= set(json.loads(body(series.runtime, "all", "json"))["items"][0]["tags"])
-    (entry,) = feedparser.parse(body(series.runtime, "series/Kernels", "rss")).entries
+    (entry,) = feedparser.parse(body(series.runtime, "projects/Kernels", "rss")).entries
     assert entry.title == "One"
 
 
 def test_a_new_facet_shows_on_pages_and_in_the_export(series: Any, tmp_path: Path) -> None:
     client = Client(create_app(series.environment))
     article = client.get("/articles/1").text
-    assert "<dt>系列</dt>" in article and 'href="/series/Kernels"' in article
-    assert 'href="/series/Kernels"' in client.get("/series/").text and client.get("/series.opml").status_code == 200
+    assert "<dt>项目</dt>" in article and 'href="/projects/Kernels"' in article
+    assert 'href="/projects/Kernels"' in client.get("/projects/").text and client.get("/projects.opml").status_code == 200
     assert not Exporter(series.runtime).export(str(tmp_path)).faults
-    assert {"series/Kernels.html", "series/Kernels.atom", "series/index.html", "series.opml"} <= {
+    assert {"projects/Kernels.html", "projects/Kernels.atom", "projects/index.html", "projects.opml"} <= {
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
     }
 
 
 _NAMED_FEED = """
 from feeds import model
-model.FACETS["series"] = model.Facet("series", "series", "系列", "Series", ("series",))
+model.FACETS["project"] = model.Facet("project", "projects", "项目", "Project", ("project",))
 from feeds.config.models import FeedSettings
-select = {"series": ["Kernels"], "tag": ["Linux"], "not": {"series": ["explained"]}}
+select = {"project": ["Kernels"], "tag": ["Linux"], "not": {"project": ["explained"]}}
 settings = FeedSettings.model_validate({"feeds": [{"name": "kernels", "title": "Kernels", "select": select}]})
 print(settings.feeds[0].select.selection())
 print(settings.feeds[0].select.model_dump_json(by_alias=True))
@@ -70,5 +76,5 @@ def test_a_new_facet_is_accepted_in_the_selection_of_a_named_feed() -> None:
     # in a process of its own: the fields of `select:` are made of the table when the settings are imported
     done = subprocess.run([sys.executable, "-c", _NAMED_FEED], capture_output=True, text=True, check=True)
     selection, stored = done.stdout.splitlines()
-    assert selection == str(Selection({"tag": ("Linux",), "series": ("Kernels",)}, none={"series": ("explained",)}))
-    assert list(json.loads(stored)) == [*FACETS, "series", "all", "not"]
+    assert selection == str(Selection({"tag": ("Linux",), "project": ("Kernels",)}, none={"project": ("explained",)}))
+    assert list(json.loads(stored)) == [*FACETS, "project", "all", "not"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog.related import MOST, RelatedArticles, Snapshot, pick_related, related_articles, term_rarities
+from feeds.catalog.related import MOST, RelatedArticles, Snapshot, pick_related, related_articles
 from feeds.static.export import Options
 from feeds.static.site_files import Exporter
 
@@ -46,13 +46,25 @@ def numbers(links: list[str]) -> list[int]:
     return [int(link.rpartition("/")[2]) for link in links]
 
 
-def test_related_are_those_that_share_rare_terms_then_the_nearest(ask: Callable[[int], Any]) -> None:
-    assert numbers(ask(20).xpath("//ul[@class='plain related']//a/@href")) == [25, 3, 39, 19]
+def related(page: Any) -> list[int]:
+    return numbers(page.xpath("//ul[@class='plain related']//a/@href"))
 
 
-def test_an_article_is_never_related_to_itself(ask: Callable[[int], Any]) -> None:
-    for number in (1, 20, 40):
-        links = numbers(ask(number).xpath("//ul[@class='plain related']//a/@href"))
+def test_related_are_those_that_share_rare_tags_and_of_equals_the_nearest(ask: Callable[[int], Any]) -> None:
+    assert related(ask(20)) == [25, 3, 39]
+    assert related(ask(25)) == [20]
+
+
+def test_what_all_articles_share_relates_none(ask: Callable[[int], Any]) -> None:
+    assert related(ask(1)) == related(ask(40)) == []
+
+
+def test_an_article_is_never_related_to_itself(store: Any, ask: Callable[[int], Any]) -> None:
+    for number in range(1, 8):
+        write(store, number, ["BSD", "Linux", "Rust"])
+    store.rescan()
+    for number in (1, 4, 7, 20):
+        links = related(ask(number))
         assert number not in links and len(links) == len(set(links)) == MOST
 
 
@@ -121,7 +133,7 @@ def test_for_all_articles_at_once_or_for_one_the_answer_is_the_same(store: Any, 
         kept, snapshot = RelatedArticles(), Snapshot()
         with site.runtime.reading() as connection:
             snapshot.refresh(connection, [])
-            kept.refresh(snapshot, term_rarities(connection))
+            kept.refresh(connection, snapshot)
             rows = connection.exec_driver_sql("SELECT key, position FROM articles").all()
             assert {key: related_articles(connection, key, place) for key, place in rows} == {
                 key: kept.by_article.get(key, ()) for key, _place in rows
@@ -160,18 +172,20 @@ def test_a_snapshot_that_follows_changes_is_as_one_that_is_read_at_once(store: A
 def test_a_tag_in_common_says_more_than_a_translator_as_rare(site: Any, make_client: Callable[[Any], Client]) -> None:
     site.settle("site.yaml", base_url="http://localhost", article_url="")
     for number in range(1, 12):
-        write(site, number, ["Rust"] if number in (1, 6, 10) else [], translator="geekpi" if number in (2, 3, 6) else "")
+        write(site, number, ["Rust"] if number in (1, 6, 10) else [], translator="geekpi" if number in (2, 3, 6, 10) else "")
     site.rescan()
     page = html.fromstring(make_client(site).get("/articles/6").data)
-    assert numbers(page.xpath("//ul[@class='plain related']//a/@href")) == [1, 10, 3, 2]
+    assert related(page) == [10, 1], "a translator alone relates none, but tells equals apart"
 
 
-@given(
-    st.lists(st.tuples(st.lists(st.integers(1, 30), max_size=MOST), st.lists(st.integers(1, 30), max_size=MOST)), max_size=6)
-)
-def test_related_are_taken_by_turns_each_once_until_there_are_enough(sides: list[tuple[list[int], list[int]]]) -> None:
-    found = pick_related(sides)
-    everything = {key for pair in sides for side in pair for key in side}
-    assert len(found) == len(set(found)) == min(MOST, len(everything))
-    if sides and sides[0][0]:
-        assert found[0] == sides[0][0][0]
+SCORES = st.dictionaries(st.integers(1, 60), st.integers(1, 9), max_size=40)
+
+
+@given(SCORES, st.integers(0, 9), st.integers(0, 60))
+def test_related_are_those_that_share_most_each_once(scores: dict[int, int], least: int, position: int) -> None:
+    found = pick_related(scores, MOST, least, position, lambda keys: {key: key for key in keys})
+    enough = {key: score for key, score in scores.items() if score >= least}
+    assert len(found) == len(set(found)) == min(MOST, len(enough)) and set(found) <= enough.keys()
+    ranks = [(-scores[key], abs(key - position)) for key in found]
+    assert ranks == sorted(ranks)
+    assert all(scores[key] <= scores[found[-1]] for key in enough.keys() - set(found))

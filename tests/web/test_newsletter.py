@@ -511,17 +511,12 @@ def context_of(served: Any) -> Any:
 @pytest.mark.interop
 @pytest.mark.parametrize(("width", "locale", "scheme"), [(375, "zh-CN", "light"), (1280, "en", "dark")])
 def test_the_whole_path_in_a_browser_without_javascript(
-    chromium: Any, served: Any, width: int, locale: str, scheme: str
+    chromium: Any, driven: Any, served: Any, width: int, locale: str, scheme: str
 ) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    context = chromium.new_context(
-        viewport={"width": width, "height": 900}, java_script_enabled=False, locale=locale, color_scheme=scheme
-    )
-    page = context.new_page()
-    page.route(lambda url: not url.startswith(served.base), lambda route: route.abort())
     address = f"reader-{width}-{scheme}@example.org"
 
-    def look(name: str) -> None:
+    def look(page: Any, name: str) -> None:
         if FULL:
             page.screenshot(path=SCREENSHOTS / f"subscribe-{name}-{width}-{scheme}.png", full_page=True)
         box = page.locator("main").bounding_box()
@@ -532,60 +527,59 @@ def test_the_whole_path_in_a_browser_without_javascript(
             placed = field.bounding_box()
             assert placed is None or 0 <= placed["x"] <= width + 0.5 - placed["width"], name
 
-    try:
+    kind = {"java_script_enabled": False, "locale": locale}
+    with driven.page(width, height=900, scheme=scheme, only=served.base, **kind) as page:
         page.goto(served.base + "/tags/Linux")
         page.locator(".by-mail").scroll_into_view_if_needed()
-        look("term")
+        look(page, "term")
         page.fill(".by-mail input[type=email]", address)
         page.click(".by-mail button")
         assert page.input_value("#email") == address and page.locator("input[value='tag=Linux']:checked").count() == 1
         page.locator("input[name=frequency][value=daily]").check()
         page.fill("#more", "译者：Demo-Max")
         page.select_option("#timezone", "Europe/Berlin")
-        look("form")
+        look(page, "form")
         time.sleep(FASTEST + 0.1)
         page.click("button.main")
-        look("sent")
+        look(page, "sent")
         page.goto(f"{served.base}/confirm/{newest(served.runtime, 'confirm')}")
-        look("confirm")
+        look(page, "confirm")
         page.click("button.main")
-        look("confirmed")
+        look(page, "confirmed")
         page.click("a.button:not([href$=next])")
         assert f"{address[0]}***@example.org" in page.inner_text("main")
         page.select_option("#how-1", "monthly")
         page.locator(".adding > summary").click()
         page.fill("#more", "没有这个")
-        look("preferences")
+        look(page, "preferences")
         page.click("button.main")
         assert page.locator("#select-fault").is_visible() and page.input_value("#how-1") == "monthly"
-        look("fault")
+        look(page, "fault")
         page.fill("#more", "C++")
         page.click("button.main")
         page.wait_for_url("**/preferences/*?saved=1")
         assert "C++" in page.inner_text(".wishes")
         saved = preferences.find_preferences(context_of(served), page.url.split("/")[-1].partition("?")[0], int(time.time()))
         assert saved is not None and saved.wishes[-1].frequency == "monthly"
-        look("saved")
+        look(page, "saved")
         own = page.url
         page.click("button[value=link]")
-        look("link")
+        look(page, "link")
         page.goto(f"{served.base}/preferences/{newest(served.runtime, 'preferences')}")
         assert address in page.inner_text("main")
         page.locator("summary").first.click()
-        look("owner")
+        look(page, "owner")
         page.goto(own)
         page.click("a[href^='/unsubscribe/']")
-        look("unsubscribe")
+        look(page, "unsubscribe")
         page.click("button.main")
-        look("gone")
+        look(page, "gone")
         everyone = records.list_subscribers(context_of(served).engine)
         assert {row["status"] for row in everyone if row["email"] == address} == {"unsubscribed"}
-    finally:
-        context.close()
 
 
 @pytest.mark.interop
-def test_the_proof_of_work_is_done_by_the_browser(chromium: Any, served: Any) -> None:
+def test_the_proof_of_work_is_done_by_the_browser(chromium: Any, driven: Any, served: Any) -> None:
     """The page's own script against the service's own check."""
     settings = served.runtime.environment.config_dir / "newsletter.yaml"
     before = settings.read_text("utf-8")

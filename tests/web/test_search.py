@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog import search
-from feeds.config.models import Site
-from feeds.syndication.editions import load_generation
+from feeds.store.search_words import MAX_LENGTH, MAX_SOUGHT, clean_query
 
 ARTICLES = {
     1: ("内核模块入门", "从零开始"),
@@ -58,13 +56,15 @@ def terms(page: Any) -> list[str]:
     return list(page.xpath("//main//ul[@class='chips']//a/@href"))
 
 
-def test_articles_are_found_by_a_part_of_their_title_then_of_their_summary(find: Callable[..., Any]) -> None:
-    assert articles(find("内核")) == [5, 1, 2]
-    assert articles(find("kernel")) == articles(find("KERNEL")) == [4]
+def test_articles_are_found_by_words_of_their_title_then_of_their_summary(find: Callable[..., Any]) -> None:
+    # Of 5 and 1 the title has it; 4 and 3 have the tag; of 2 only the summary says it.
+    assert articles(find("内核")) == [5, 1, 4, 3, 2]
+    assert articles(find("kernels")) == articles(find("KERNEL")) == [4, 5, 3, 2, 1], "all have the translator kernel-fan"
 
 
-def test_every_word_must_be_there_in_title_or_summary(find: Callable[..., Any]) -> None:
-    assert articles(find("linux 内核")) == [2]
+def test_every_word_must_be_there(find: Callable[..., Any]) -> None:
+    assert articles(find("linux 内核")) == [5, 4, 3, 1, 2], "in titles and tags, then with a summary"
+    assert articles(find("指南 内核")) == [2]
     assert articles(find("内核 nothing")) == []
 
 
@@ -78,7 +78,13 @@ def test_terms_without_a_page_are_not_offered(find: Callable[..., Any]) -> None:
     assert terms(find("Ada")) == []
 
 
-@pytest.mark.parametrize(("text", "found"), [("%", [3]), ("a_b", [3]), ("_", [3]), ("\\", []), ("O'Reilly", [5]), ('"', [5])])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *(("%", []), ("a_b", [3]), ("_", []), ("\\", []), ("O'Reilly", [5]), ('"', []), ("a_b%", [3]), ("'a_b'", [3])),
+        *(("100% *", [3]), ('"a_b', [3]), ("a_b OR x", []), ("=a_b", [3]), ("~a_b~", [3]), ("NEAR(a_b)", [])),
+    ],
+)
 def test_what_a_database_would_read_as_a_sign_is_only_text(find: Callable[..., Any], text: str, found: list[int]) -> None:
     assert articles(find(text)) == found
 
@@ -93,7 +99,7 @@ def test_a_search_for_nothing_asks_for_words(find: Callable[..., Any]) -> None:
     for text in ("", "   ", "\x00\u2028"):
         page = find(text)
         assert articles(page) == terms(page) == []
-        assert "Type a tag" in page.text_content()
+        assert "Type words" in page.text_content()
 
 
 def test_a_long_search_is_cut_where_everybody_sees_it(find: Callable[..., Any]) -> None:
@@ -116,7 +122,7 @@ def test_many_articles_are_turned_page_by_page_and_each_comes_once(site: Any, ma
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "٣", "1e3", ""])
 def test_a_page_that_is_no_number_is_the_first(find: Callable[..., Any], page: str) -> None:
-    assert articles(find("内核", page=page)) == [5, 1, 2]
+    assert articles(find("内核", page=page)) == [5, 1, 4, 3, 2]
 
 
 def test_there_is_an_end_to_the_pages(demo_client: Client) -> None:
@@ -149,58 +155,85 @@ def test_more_terms_than_are_shown_are_in_their_directory(site: Any, make_client
     assert len(html.fromstring(client.get(link).data).xpath("//ul[@class='directory']/li")) == 14
 
 
-WORDS = [
-    "内核",
-    "kernel",
-    "KERNELS",
-    "linux 内核",
-    "内核 linux",
-    "内 核",
-    "%",
-    "a_b",
-    "\\",
-    "o'reilly",
-    '"',
-    "b>",
-    "no such",
-    "a",
-    "从零开始",
-]
-
-
-def test_the_text_that_is_kept_finds_what_a_query_finds(library: Any) -> None:
-    kept = search.SearchText(100_000)
-    for change in (
-        lambda: None,
-        lambda: library.write("2.md", title="KERNEL 2", date="2020-01-09"),
-        (library.store / "5.md").unlink,
-    ):
-        change()
-        library.rescan()
-        with library.runtime.reading() as connection:
-            generation = load_generation(connection)
-            kept.of(connection, generation)
-            records = kept.of(connection, generation)
-            assert records is not None
-            for word, (limit, skip) in itertools.product(WORDS, [(3, 0), (1, 1), (2, 2), (9, 0)]):
-                window = connection, Site(), search.clean_query(word), limit, skip
-                found = search.search_articles(*window, records)
-                assert [one.id for one in found] == [one.id for one in search.search_articles(*window)], word
-
-
-def test_text_is_kept_from_the_second_search_of_a_generation_on_within_its_bound(library: Any) -> None:
-    kept, small = search.SearchText(100_000), search.SearchText(100)
-    with library.runtime.reading() as connection:
-        for generation in (1, 2):
-            assert kept.of(connection, generation) is None
-            first = kept.of(connection, generation)
-            assert first is not None and kept.of(connection, generation) is first
-        assert [small.of(connection, 1) for _time in range(3)] == [None] * 3
-
-
 @given(st.text())
 def test_whatever_is_typed_becomes_a_few_printable_words(text: str) -> None:
-    plain = search.clean_query(text)
-    assert len(plain.split()) <= search.MAX_WORDS and plain == " ".join(plain.split())
+    plain = clean_query(text)
+    assert len(plain.split()) <= MAX_SOUGHT and plain == " ".join(plain.split())
     assert plain.isprintable()
-    assert len(plain) <= 3 * search.MAX_LENGTH, "NFC makes three characters of one at the most"
+    assert len(plain) <= 3 * MAX_LENGTH, "NFC makes three characters of one at the most"
+
+
+# -- what is shown ---------------------------------------------------------
+
+
+def shown(page: Any, number: int) -> str:
+    (item,) = page.xpath(f"//main//article[.//h3/a[contains(@href, '/articles/{number}')]]")
+    return html.tostring(item, encoding="unicode")
+
+
+def test_what_was_found_is_marked_and_all_else_is_text(find: Callable[..., Any]) -> None:
+    page = find("o'reilly 调度")
+    assert page.xpath("//main//mark/text()") == ["调度", "O'Reilly"]
+    assert "&lt;b&gt;" in shown(page, 5) and not page.xpath("//main//p[@class='summary']/b")
+
+
+def test_of_a_body_the_part_is_shown_that_has_the_words(site: Any, make_client: Callable[[Any], Client]) -> None:
+    site.write(
+        "1.md",
+        title="Long",
+        body=f"{'before it ' * 200}\n\nAnd then <b>TCP</b>-states & what they <i>mean</i>.{' After' * 200}",
+    )
+    site.rescan()
+    page = html.fromstring(make_client(site).get("/search?q=state%20tcp").data)
+    (text,) = page.xpath("//main//p[@class='summary']")
+    assert text.xpath("./mark/text()") == ["TCP", "states"]
+    assert len(text.text_content()) < 200 and "what they mean" in text.text_content()
+
+
+def test_terms_and_years_narrow_a_search(find: Callable[..., Any]) -> None:
+    page = find("内核")
+    links = page.xpath("//ul[@class='filters']//a/@href")
+    assert "/search?q=%E5%86%85%E6%A0%B8&tag=Linux" in links
+    assert articles(find("内核", tag="Linux")) == [1, 2]
+    assert articles(find("内核", tag="Linux", year="2020")) == [1, 2]
+    assert articles(find("内核", tag="Linux", year="2019")) == articles(find("内核", tag="no such")) == []
+    assert articles(find("内核", year="20x0", nonsense="1")) == [5, 1, 4, 3, 2], "what is no filter is none"
+    (remove,) = find("内核", tag="Linux").xpath("//ul[@class='filters']//a[@class='chosen']/@href")
+    assert remove == "/search?q=%E5%86%85%E6%A0%B8"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("kernle", ["kernels"]), ("gnu/linx", ["gnu/linux"]), ("kernle 内核", ["kernels 内核"]), ("zzzzzz", [])],
+)
+def test_a_typing_error_leads_to_what_was_meant(find: Callable[..., Any], typed: str, meant: list[str]) -> None:
+    page = find(typed)
+    assert page.xpath("//header//a[starts-with(@href, '/search')]/b/text()") == meant
+    assert not articles(page) and all(articles(find(one)) for one in meant)
+
+
+def test_an_error_in_chinese_is_one_of_sound(find: Callable[..., Any]) -> None:
+    assert find("内合").xpath("//header//b/text()") == ["内核"]
+
+
+def test_a_search_for_terms_can_be_followed(find: Callable[..., Any]) -> None:
+    def follow(text: str) -> list[str]:
+        return list(find(text).xpath("//p[@class='follow-search']/a/@href"))
+
+    assert follow("linux") == ["/tags/Linux"]
+    assert follow("linux kernel-fan") == ["/select?all-tag=Linux&all-translator=kernel-fan"]
+    assert follow("linux 指南") == []
+
+
+def test_programs_get_the_same_as_json(library: Any, make_client: Callable[[Any], Client]) -> None:
+    client = make_client(library)
+    answered = client.get("/search.json?q=O'Reilly")
+    assert answered.content_type == "application/json" and answered.headers["X-Robots-Tag"] == "noindex"
+    found = json.loads(answered.data)
+    assert (found["query"], found["total"], found["page"], found["pages"]) == ("O'Reilly", 1, 1, 1)
+    (article,) = found["articles"]
+    assert article["id"] == "5" and article["url"].endswith("/articles/5")
+    assert "<mark>O&#x27;Reilly</mark>" in article["text_html"] and "&lt;b&gt;" in article["text_html"]
+    assert json.loads(client.get("/search.json?q=zzz").data)["articles"] == []
+    assert json.loads(client.get("/search.json").data)["total"] == 0
+    assert client.get("/search.json?q=a&page=51").status_code == 404

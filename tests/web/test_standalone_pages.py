@@ -53,11 +53,13 @@ def kept(site: Any) -> list[tuple[str, str]]:
 def test_a_page_has_an_address_and_articles_lead_there_and_back(blog: Any, make_client: Callable[[Any], Client]) -> None:
     client = make_client(blog)
     article = html.fromstring(client.get("/articles/posts~2Ffirst").data)
-    links = [link.get("href") for link in article.iterfind(".//div[@class='body']//a")]
+    links = [link.get("href") for link in article.iterfind(".//div[@class='body e-content']//a")]
     assert links == [f"{HERE}/articles/about", f"{HERE}/articles/posts~2Fsecond#end"]
     page = html.fromstring(client.get("/articles/about").data)
     assert page.findtext(".//h1") == f"About {SECRET}"
-    assert [link.get("href") for link in page.iterfind(".//div[@class='body']//a")] == [f"{HERE}/articles/posts~2Ffirst"]
+    assert [link.get("href") for link in page.iterfind(".//div[@class='body e-content']//a")] == [
+        f"{HERE}/articles/posts~2Ffirst"
+    ]
     assert page.find(".//time") is None  # it has no date
     for address in ("/about/", "/about", "/posts/first/"):  # as its generator has them
         answered = client.get(address, follow_redirects=True)

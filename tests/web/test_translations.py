@@ -117,7 +117,7 @@ def test_an_article_is_marked_with_its_own_language_and_direction(project: Any, 
     client = make_client(project)
     said = {}
     for language in ("en", "ja", "fa"):
-        (body,) = page_of(client, id_of(project, f"1 {language}")).xpath("//div[@class='body']")
+        (body,) = page_of(client, id_of(project, f"1 {language}")).xpath("//div[contains(@class, 'e-content')]")
         said[language] = body.get("lang"), body.get("dir")
     assert said == {"en": (None, None), "ja": ("ja", None), "fa": ("fa", "rtl")}  # the page itself is in English
 
@@ -127,7 +127,7 @@ def test_an_article_of_unknown_language_is_in_that_of_the_site(site: Any, make_c
     site.write("1.md", title="One")
     site.rescan()
     page = page_of(make_client(site), "1")
-    assert page.xpath("//div[@class='body']/@lang") == ["zh-CN"] and also_in(page) == []
+    assert page.xpath("//div[contains(@class, 'e-content')]/@lang") == ["zh-CN"] and also_in(page) == []
 
 
 # -- what belongs together ---------------------------------------------------

@@ -35,6 +35,7 @@ from ...database.tables import (
     subscriptions,
 )
 from ...database.tables import selections as selections_table
+from ...licences import differing_licence
 from ...model import Article, Credit, Issue, IssueArticle, IssueContent, Recipient
 from . import calendar
 from .sections import ArticleMatcher
@@ -310,10 +311,11 @@ class _NewArticles:
 def issue_article(config: Config, article: Article) -> IssueArticle:
     """Return an article as its issue keeps it, with the pages and feeds of its terms."""
     named: dict[str, tuple[Credit, ...]] = {}
-    for facet in ("author", "translator", "tag"):
+    licence = differing_licence(article.details, config.site.rights)
+    for facet, role in (("author", "authors"), ("translator", "translators"), ("tag", "tags"), ("series", "series")):
         pages = [(term.name, f"{config.site.base_url}/{urls.encode(term.path)}") for term in article.of(facet)]
         has_page = config.feeds.facet(facet).enabled
-        named[f"{facet}s"] = tuple(Credit(name, page, f"{page}.atom") if has_page else Credit(name) for name, page in pages)
+        named[role] = tuple(Credit(name, page, f"{page}.atom") if has_page else Credit(name) for name, page in pages)
     return IssueArticle(
         id=article.id,
         url=article.url,
@@ -324,6 +326,8 @@ def issue_article(config: Config, article: Article) -> IssueArticle:
         original=article.original,
         editor_choice=article.editor_choice,
         **named,
+        language=article.language if article.language.lower() != config.site.language.lower() else "",
+        licence=Credit(licence.name or licence.url, licence.url) if licence.name or licence.url else None,
     )
 
 
@@ -396,8 +400,9 @@ def _load_ranked(connection: sa.Connection, key: int, limit: int | None = None) 
     query = sa.select(c.rank, c.data).where(c.issue == key, ~sa.exists().where(departed.c.id == c.article))
     for rank, text in connection.execute(query.order_by(c.rank).limit(limit)):
         data = json.loads(text)
-        for role in ("authors", "translators", "tags"):
-            data[role] = tuple(Credit(**credit) for credit in data[role])
+        for role in ("authors", "translators", "tags", "series"):
+            data[role] = tuple(Credit(**credit) for credit in data.get(role, ()))
+        data["licence"] = Credit(**data["licence"]) if data.get("licence") else None
         found[rank] = IssueArticle(**data)
     return found
 

@@ -198,7 +198,7 @@ def _clean(article: IssueArticle) -> IssueArticle:
     """Return an article with each text in one line, as subjects and text parts need it."""
     named: dict[str, Any] = {
         role: tuple(replace(credit, name=_line(credit.name)) for credit in getattr(article, role))
-        for role in ("authors", "translators", "tags")
+        for role in ("authors", "translators", "tags", "series")
     }
     return replace(article, title=_line(article.title), summary=_line(article.summary), **named)
 

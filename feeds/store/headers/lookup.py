@@ -11,7 +11,7 @@ from typing import Any
 
 from ...model import FACETS
 from .. import markdown
-from ..field_names import FIELDS
+from ..field_names import DETAILS, FIELDS
 from ..frontmatter import Value
 from ..kinds import Defaults, GeneratorSite, Place, StoreKind
 from ..names import leaves
@@ -26,10 +26,30 @@ _READ_ELSEWHERE = frozenset(
 FLAGS = frozenset(
     "draft drafts isdraft 草稿 published ispublished publish dgpublish public listed unlisted hidden hide private isprivate "
     "password encrypt encrypted status poststatus visibility permalink eleventyexcludefromcollections headless "
-    "article feed home build build.list build.render".split()
+    "article home build build.list build.render".split()
 )
+#: Fields that keep an article out of feeds or digests where they say no, and where they say yes; that pin it to the front.
+_MORE_FLAGS: Mapping[str, str] = {
+    "feed no": "feed feeds rss rssfeed infeed infeeds inrss showinfeed showinrss includeinfeed includeinrss enablerss",
+    "feed yes": (
+        "nofeed norss hidefromfeed hidefromfeeds hidefromrss hiddenfromfeed hiddenfromrss hideinfeed hideinrss hiddeninfeed "
+        "hiddeninrss excludefromfeed excludefromfeeds excludefromrss excludefeed excluderss feedexclude rssexclude feedhidden "
+        "rsshidden feedignore rssignore disablefeed disablerss skipfeed skiprss"
+    ),
+    "digest no": (
+        "newsletter email digest digests innewsletter indigest sendnewsletter sendemail emailnewsletter includeinnewsletter"
+    ),
+    "digest yes": (
+        "nonewsletter noemail nodigest hidefromnewsletter hidefromdigest excludefromnewsletter excludefromdigest "
+        "newsletterexclude skipnewsletter skipemail skipdigest"
+    ),
+    "pinned": "pinned pin ispinned sticky issticky stick top istop ontop 置顶",
+}
+_ALL_FLAGS = FLAGS.union(*(names.split() for names in _MORE_FLAGS.values()))
 
 
+#: Fields of the archive that may be lists and objects.
+_DETAILS = frozenset(name.lower() for wanted in DETAILS for name in DETAILS[wanted])
 #: Fields of the archive that may be lists.
 _LISTS = frozenset(name for facet in FACETS.values() for name in facet.fields)
 
@@ -43,7 +63,12 @@ def squash(name: str) -> str:
 def flag_name(name: str) -> str:
     """Return the flag that a field is; "" for any other field."""
     flag = squash(name)
-    return flag if flag in FLAGS else ""
+    return flag if flag in _ALL_FLAGS else ""
+
+
+def flag_names(what: str) -> frozenset[str]:
+    """Return the flags that mean one thing, as `flag_name` spells them: "feed no", "feed yes", "digest no", "pinned" ..."""
+    return frozenset(_MORE_FLAGS[what].split())
 
 
 def text_of(value: Any) -> str:
@@ -66,7 +91,7 @@ def archive_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
     for key, value in fields.items():
         if isinstance(value, list) and key.lower() in _LISTS:
             found[key] = [one for one in value if isinstance(one, str)]
-        elif isinstance(value, list | dict) and squash(key) not in FLAGS:
+        elif isinstance(value, list | dict) and not flag_name(key) and key.lower() not in _DETAILS:
             del found[key]
     return found
 

@@ -16,7 +16,7 @@ from .slugs import pelican_slug
 
 _MAX_REFERENCE = 4000
 #: Generators that build pictures beside a file under names of their own, so that nothing but the file is known.
-_BUNDLED = frozenset({"docusaurus", "astro", "vuepress", "vitepress"})
+BUNDLED = frozenset({"docusaurus", "astro", "vuepress", "vitepress"})
 #: Those without addresses of their own: all is relative to the file.
 _FILES = frozenset({"obsidian", "plain", "lctt", "archive"})
 #: Those that put the path of the site before addresses that begin with "/".
@@ -60,14 +60,14 @@ def resolve_reference(
     if text.startswith(("//", "\\")) or _SCHEME.match(text):
         return Reference("absolute", text)
     path, mark = _split(text)
-    if alias := re.match(r"(?:@site|[~@]|(?=src/))/?(?=[^/])", path) if kind.name in _BUNDLED else None:
+    if alias := re.match(r"(?:@site|[~@]|(?=src/))/?(?=[^/])", path) if kind.name in BUNDLED else None:
         return _aliased(site, kind, path[alias.end() :], alias[0], text)
     if path.lower().endswith(_TEXTS) and not is_picture:
         found = _below_store(site, _file(site, place, path))
         return Reference("relative", text) if found is None else Reference("article", found, mark)
     if path.startswith("/"):
         return Reference("site", _based(site, path, kind.name in _BASED or (kind.name == "jekyll" and is_picture)) + mark)
-    beside = kind.name in _BUNDLED and (is_picture or _is_file(path))
+    beside = kind.name in BUNDLED and (is_picture or _is_file(path))
     if beside or kind.name in _FILES or not address:
         found = _below_store(site, _file(site, place, path))
         return Reference("relative", text) if found is None else Reference("file", found)

@@ -1,22 +1,26 @@
-"""Pages for people: home, terms and other feeds, their archives, articles, search, directories of terms."""
+"""Pages for people: home, terms and other feeds, their archives, articles, directories of terms."""
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from urllib.parse import quote, urlencode
 
 from flask import Blueprint, abort, redirect, request
+from jinja2.utils import htmlsafe_json_dumps
 from werkzeug.wrappers import Response as Answer
 
 from ... import urls
 from ...errors import AddressError
-from ...model import PLURALS
-from ...syndication import feeds
+from ...model import PLURALS, Article
+from ...syndication import feeds, texts
 from ...syndication import pages as use_cases
 from ...syndication.lookup import Elsewhere, Gone
-from ...syndication.pages import MAX_PAGES, SORTS, directory_page
+from ...syndication.pages import SORTS, directory_page
 from ..application import FACTS, application
-from . import autodiscovery, document_page, moved_permanently, render_page
+from ..conditional import VARY
+from . import autodiscovery, document_page, made_on_request, moved_permanently, render_page
 from .feeds import feed_document
 
 blueprint = Blueprint("pages", __name__)
@@ -28,9 +32,9 @@ MAX_ADDRESS = 2000
 def home() -> Answer:
     """Home: the newest articles, the most used terms, feeds of one's own."""
     app = application()
-    articles, top, named = app.runtime.read(use_cases.home, app.config)
+    page = app.runtime.read(use_cases.home, app.config)
     links = autodiscovery(f"{app.config.site.base_url}/all", app.config.site.title)
-    return render_page("home.html", articles=articles, top=top, named=named, autodiscovery=links)
+    return render_page("home.html", **page._asdict(), autodiscovery=links)
 
 
 @blueprint.get("/about/feeds")
@@ -41,14 +45,40 @@ def about() -> Answer:
 
 @blueprint.get("/articles/<path:id>")
 def article_page(id: str) -> Answer:
-    """An article; where `article_url` names another place, 302 to there."""
+    """An article; at `.md`, and for `Accept: text/markdown`, its source. 302 where `article_url` names another place."""
     app = application()
-    base = app.config.site.base_url
-    page = app.runtime.read(use_cases.article_page, app.config, id, request.environ.get(FACTS)) or abort(404)
+    page = app.runtime.read(use_cases.article_page, app.config, id, request.environ.get(FACTS))
+    named = page is None and id.endswith(texts.EXTENSION)
+    if named:
+        page = app.runtime.read(
+            use_cases.article_page, app.config, id.removesuffix(texts.EXTENSION), request.environ.get(FACTS)
+        )
+    if page is None:
+        abort(404)
     article = page.article
-    if article.url != f"{base}/articles/{urls.encode(urls.slug(article.id))}":
+    if article.url != f"{app.config.site.base_url}/articles/{urls.encode(urls.slug(article.id))}":
         return redirect(article.url, 302)
-    return render_page("article.html", article=article, page=page, canonical=article.url)
+    source = "" if app.static and not app.config.feeds.export_markdown else article.url + texts.EXTENSION
+    if named or request.accept_mimetypes.best_match(("text/html", texts.MARKDOWN)) == texts.MARKDOWN:
+        return _article_source(article, named=named)
+    data = htmlsafe_json_dumps(texts.linked_data(app.config, article, page.translations), _dumps)
+    response = render_page("article.html", article=article, page=page, canonical=article.url, source=source, linked_data=data)
+    response.headers["Vary"] = f"{VARY}, Accept"
+    return response
+
+
+#: Characters of other scripts as they are: an escaped one takes six bytes.
+_dumps = functools.partial(json.dumps, ensure_ascii=False)
+
+
+def _article_source(article: Article, *, named: bool) -> Answer:
+    """Return an article as Markdown; `named`: at an address of its own, which depends on nothing else."""
+    app = application()
+    text = app.runtime.read(texts.markdown_of, app.config, article)
+    links = f'<{article.url}>; rel="canonical"; type="text/html"'
+    response = made_on_request(text.encode(), f"{texts.MARKDOWN}; charset=utf-8", {"Link": links, "X-Robots-Tag": "noindex"})
+    response.headers["Vary"] = "Accept-Encoding" if named else f"{VARY}, Accept"
+    return response
 
 
 @blueprint.get("/<path:address>")
@@ -110,21 +140,6 @@ def _archive_page(path: str, extension: str) -> Answer:
     return render_page("archive.html", volume=volume, articles=found.articles, autodiscovery=links)
 
 
-@blueprint.get("/search")
-def search() -> Answer:
-    """Search: `?q=` are words of titles, summaries and names; `&page=2` goes on with the articles."""
-    app = application()
-    page = _page_number(request.args.get("page", ""))
-    if page > MAX_PAGES:
-        abort(404)
-    found = app.runtime.read(use_cases.search_page, app.config, request.args.get("q", ""), page, app.search_text)
-    query = urlencode({"q": found.text} | ({"page": str(page)} if page > 1 else {}), quote_via=quote)
-    canonical = f"{app.config.site.base_url}/search" + (f"?{query}" if found.text else "")
-    response = render_page("search.html", found=found, canonical=canonical)
-    response.headers["X-Robots-Tag"] = "noindex, follow"
-    return response
-
-
 def directory(address: str) -> Answer:
     """Return the terms of the facet whose folder `address` names: `?q=` filters, `&sort=` orders, `&page=2` goes on."""
     app = application()
@@ -138,7 +153,7 @@ def directory(address: str) -> Answer:
         found = directory_page(terms, SORTS[0], "", 1, len(terms) or 1)
         return render_page("directory.html", facet=facet, found=found, there=None)
     wanted = request.args.get("sort", "")
-    sort, page = wanted if wanted in SORTS else SORTS[0], _page_number(request.args.get("page", ""))
+    sort, page = wanted if wanted in SORTS else SORTS[0], page_number(request.args.get("page", ""))
     found = directory_page(terms, sort, request.args.get("q", ""), page)
     if page > found.pages:
         abort(404)
@@ -155,6 +170,6 @@ def directory(address: str) -> Answer:
     return response
 
 
-def _page_number(text: str) -> int:
-    """Return 1 where the address names no page."""
+def page_number(text: str) -> int:
+    """Return the number of a page; 1 where the address names no page."""
     return int(text) if re.fullmatch("[1-9][0-9]{0,5}", text) else 1
