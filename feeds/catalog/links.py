@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import html
 import re
+from functools import cached_property
 from typing import NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
 
 import sqlalchemy as sa
 
 from ..database.tables import articles, bodies, pages
-from ..store.addresses import HERE, RELATIVE, WAS
+from ..model import PLURALS
+from ..store.addresses import HERE, RELATIVE, TEXT, WAS
 from ..store.fields import Fields
 from ..store.kinds import Place
 from ..store.links.references import resolve_reference
@@ -23,10 +26,8 @@ from ..store.places import place_of
 from ..store.stores import Stores
 from .identity import page_path, short_hash
 
-#: A link to a page here, or one to a text of the store of which the parser found no page.
-_LINK = re.compile(
-    f' href="(?:{HERE}([^"{WAS}]*){WAS})?((?:{HERE}/articles/|{RELATIVE}(?=[^"?#]*\\.(?:md|markdown|mdx|mkd)[?#"]))[^"{WAS}]*)"'
-)
+#: A link to a page here, or one that is relative: to a text of the store of which the parser found no page, or to an address.
+_LINK = re.compile(f' href="(?:{HERE}([^"{WAS}]*){WAS})?((?:{HERE}/articles/|{RELATIVE})[^"{WAS}]*)"')
 
 
 class Relinked(NamedTuple):
@@ -37,68 +38,98 @@ class Relinked(NamedTuple):
     mark: str
 
 
+def has_settled_links(body: str) -> bool:
+    """Return whether what links of a body lead to depends on other articles.
+
+    >>> has_settled_links('<p><a href="https://example.org/">elsewhere</a></p>')
+    False
+    """
+    return f' href="{RELATIVE}' in body or f' href="{HERE}/' in body
+
+
 def settle_links(connection: sa.Connection, stores: Stores) -> list[Relinked]:
     """Return the bodies of articles with links that lead elsewhere now; those of pages are written."""
     if not any(map(_leads_here, stores.parts)):
         return []
-    targets: _Targets | None = None
+    targets = _Targets(connection, stores)
     found = []
-    for table, key, path in ((bodies, bodies.c.article_key, articles.c.path), (pages, pages.c.path, pages.c.path)):
-        own = sa.select(key, path, table.c.html, sa.literal("") if table is bodies else pages.c.digest)
-        if table is bodies:
-            own = own.join(articles, articles.c.key == bodies.c.article_key)
-        marked = sa.or_(table.c.html.contains(f'"{HERE}'), table.c.html.contains(f'"{RELATIVE}'))
-        for row, place, before, digest in connection.execute(own.where(marked).order_by(key)).all():
-            if not _leads_here(stores.of(place)) or not _LINK.search(before):
-                continue
-            targets = targets or _Targets(connection, stores)
-            after = targets.settle(place, before)
-            if after == before:
-                continue
-            mark = short_hash("".join(match[0] for match in _LINK.finditer(after)))
-            if table is bodies:
-                found.append(Relinked(row, after, mark))
-            else:
-                values = {"html": after, "digest": f"{digest.partition('+')[0]}+{mark}"}
-                connection.execute(sa.update(pages).where(key == row).values(values))
+    a, b, p = articles.c, bodies.c, pages.c
+    query = sa.select(a.key, a.path, a.permalink, a.id, b.html).join(bodies, b.article_key == a.key).where(a.linked > 0)
+    for key, path, permalink, id, before in connection.execute(query.order_by(a.key)).all():
+        if _leads_here(stores.of(path)) and (after := targets.settle(path, permalink or page_path(id), before)) != before:
+            found.append(Relinked(key, after, _mark_of(after)))
+    marked = sa.or_(p.html.contains(f'"{HERE}'), p.html.contains(f'"{RELATIVE}'))
+    query = sa.select(p.path, p.permalink, p.id, p.html, p.digest).where(marked)
+    for path, permalink, id, before, digest in connection.execute(query.order_by(p.path)).all():
+        if _leads_here(stores.of(path)) and (after := targets.settle(path, permalink or page_path(id), before)) != before:
+            values = {"html": after, "digest": f"{digest.partition('+')[0]}+{_mark_of(after)}"}
+            connection.execute(sa.update(pages).where(p.path == path).values(values))
     return found
 
 
+def _mark_of(body: str) -> str:
+    return short_hash("".join(match[0] for match in _LINK.finditer(body)))
+
+
 def _leads_here(settings: ParseSettings) -> bool:
-    """Return whether articles of a store have pages here; else their links are those of its site, whatever the ids are."""
-    return settings.site.kind != "archive" and not settings.site.base_url
+    """Return whether articles of a store may have pages here; else their links are those of its site, whatever the ids are."""
+    return not settings.site.base_url
 
 
 class _Targets:
-    """Where the articles and pages of the catalog are, by file and by the address that a parser makes for it."""
+    """Where the articles and pages of the catalog are: by file, by the address that a parser makes for it, by permalink."""
 
     def __init__(self, connection: sa.Connection, stores: Stores) -> None:
-        self._stores = stores
-        rows = [*connection.execute(sa.select(articles.c.path, articles.c.id).order_by(articles.c.key))]
-        rows += connection.execute(sa.select(pages.c.path, pages.c.id).order_by(pages.c.path))
-        self._by_path = {path: page_path(id) for path, id in rows}
+        self._connection, self._stores = connection, stores
+
+    @cached_property
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Path, page and permalink of each."""
+        a, p = articles.c, pages.c
+        queries = (sa.select(a.path, a.id, a.permalink).order_by(a.key), sa.select(p.path, p.id, p.permalink).order_by(p.path))
+        return [(path, page_path(id), link) for query in queries for path, id, link in self._connection.execute(query)]
+
+    @cached_property
+    def _by_path(self) -> dict[str, str]:
+        return {path: page for path, page, _link in self._rows}
+
+    @cached_property
+    def _by_address(self) -> dict[str, str]:
         made: dict[str, str] = {}
         for path, page in self._by_path.items():
             settings, place = self._place(path)
             computed = page_path(article_id(settings.site, settings.kind, place, Fields(), ""))
             made[computed] = page if page == computed else made.get(computed, page)
         # What is no file's address by its path is an id that a header says, or that an article had where it was before.
-        self._by_address = {page: page for page in self._by_path.values()} | made
+        return {page: page for page in self._by_path.values()} | made
+
+    @cached_property
+    def _by_permalink(self) -> dict[str, str]:
+        """Where addresses lead that this service redirects to pages; without a slash at the end."""
+        pages = {_plain(page): page for page in self._by_path.values()}
+        return {_plain(link): page for _path, page, link in self._rows if link.startswith("/")} | pages
 
     def _place(self, path: str) -> tuple[ParseSettings, Place]:
         settings = self._stores.of(path)
         return settings, place_of(settings.site, path.removeprefix(settings.folder))
 
-    def settle(self, path: str, body: str) -> str:
-        """Return a body in the file at `path` with each link to what it leads to now."""
+    def settle(self, path: str, address: str, body: str) -> str:
+        """Return a body in the file at `path`, whose permalink is `address`, with each link to what it leads to now."""
 
         def lead(match: re.Match[str]) -> str:
             written = match[2]
+            reference = html.unescape(written.removeprefix(RELATIVE))
             if written.startswith(HERE):
-                address, mark = _split(written.removeprefix(HERE))
-                page = self._by_address.get(address, "")
+                found, mark = _split(written.removeprefix(HERE))
+                page = self._by_address.get(found, "")
+            elif TEXT.match(written):
+                page, mark = self._find(path, reference)
             else:
-                page, mark = self._find(path, html.unescape(written.removeprefix(RELATIVE)))
+                to = urlsplit(urljoin(address, reference)) if _is_path(reference) else None
+                if to is None or to.path == "/" or to.path.split("/")[1] in PLURALS:
+                    return f' href="{written}"'  # a page of the service itself
+                page = self._by_permalink.get(_plain(to.path), "")
+                mark = html.escape(f"?{to.query}" * bool(to.query) + f"#{to.fragment}" * bool(to.fragment))
             if page and written == f"{HERE}{page}{mark}":
                 return f' href="{written}"'
             return f' href="{HERE}{page + mark if page else ""}{WAS}{written}"'
@@ -111,6 +142,19 @@ class _Targets:
         found = resolve_reference(settings.site, settings.kind, place, "", reference)
         target = settings.folder + found.path if found.kind == "article" else ""
         return self._by_path.get(target, ""), html.escape(found.mark)
+
+
+def _is_path(reference: str) -> bool:
+    """Return whether a reference names a path on the host of its article."""
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        return False
+    return bool(parts.path) and not parts.scheme and not parts.netloc
+
+
+def _plain(path: str) -> str:
+    return unquote(path).rstrip("/")
 
 
 def _split(address: str) -> tuple[str, str]:

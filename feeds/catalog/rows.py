@@ -18,6 +18,7 @@ from ..model import NO_DETAILS, Details, ParsedArticle, Problem
 from ..store.parse import ParsedFile
 from ..store.walk import UNSETTLED
 from .assets import asset_rows
+from .links import has_settled_links
 from .terms import Member, Spelled
 
 _JSON = json.JSONEncoder(ensure_ascii=False).encode
@@ -139,6 +140,7 @@ def article_row(article: ParsedArticle, key: int, place: int, path: str) -> dict
         "in_feeds": int(article.in_feeds),
         "in_digests": int(article.in_digests),
         "details": details_text(article.details),
+        "linked": int(has_settled_links(article.html)),
     }
 
 

@@ -60,7 +60,8 @@ _TRANSLATED = sa.text("translation <> ''")
 #: it -> how often; "" for nothing. `details` is JSON: what `model.Details` says besides its defaults; "" for nothing.
 #: `in_feeds` is 0 for an article that is in no feed, though on pages; `in_digests` for one that is in no digest; `pinned`
 #: and `part` are as in `model.ParsedArticle`.
-_OUT, _PINNED = sa.text("in_feeds = 0"), sa.text("pinned > 0")
+#: `linked` is 0 where no link of the body depends on what other articles there are.
+_OUT, _PINNED, _LINKED = sa.text("in_feeds = 0"), sa.text("pinned > 0"), sa.text("linked > 0")
 articles = _table(
     "articles",
     Column("key", Key, primary_key=True),
@@ -82,6 +83,7 @@ articles = _table(
     Column("pinned", Integer, nullable=False, server_default="0"),
     Column("part", Integer, nullable=False, server_default="0"),
     Column("details", Text, nullable=False, server_default=""),
+    Column("linked", Integer, nullable=False, server_default="1"),
     Index("ix_articles_position", "position"),
     Index("ix_articles_permalink", "permalink"),
     Index("ix_articles_available", "available"),
@@ -89,6 +91,7 @@ articles = _table(
     Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED),
     Index("ix_articles_in_feeds", "in_feeds", sqlite_where=_OUT, postgresql_where=_OUT),
     Index("ix_articles_pinned", "pinned", sqlite_where=_PINNED, postgresql_where=_PINNED),
+    Index("ix_articles_linked", "linked", sqlite_where=_LINKED, postgresql_where=_LINKED),
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.

@@ -28,7 +28,9 @@ WAS = "\x04"
 SCHEMES = frozenset({"http", "https", "mailto", "ftp", "magnet", "tel", "sms", "xmpp", "matrix", "geo"})
 
 _MARKED = re.compile(f' (href|src)="{RELATIVE}([^"]*)"')
-_SETTLED = re.compile(f' href="({HERE}[^"{WAS}]*){WAS}[^"]*"')
+_SETTLED = re.compile(f' href="({HERE}[^"{WAS}]*){WAS}([^"]*)"')
+#: A relative link to a text, of which only the catalog knows where it is read.
+TEXT = re.compile(f"{RELATIVE}[^?#]*\\.(?:md|markdown|mdx|mkd)(?:[?#]|$)")
 _FOLDER = re.compile(r"https?://[^/?#]*/(?:[^?#]*/)?")
 _LINKS = re.compile('<a(?: href="([^"]*)")?></a>')
 
@@ -75,7 +77,7 @@ def complete_links(site: Site, body: str, url: str, page: str = "") -> str:
     if PICTURE in body:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
     if WAS in body:
-        body = _SETTLED.sub(lambda match: "" if match[1] == HERE else f' href="{match[1]}"', body)
+        body = _settled(body, is_here=url.startswith(f"{site.base_url}/"))
     if HERE in body:
         if f'"{HERE}#' in body:
             own = site.base_url + page if page.startswith("/") else page or url
@@ -92,6 +94,17 @@ def complete_links(site: Site, body: str, url: str, page: str = "") -> str:
         return f' {match[1]}="{address}"' if (address := absolute[match[2]]) else ""
 
     return _MARKED.sub(complete, body)
+
+
+def _settled(body: str, *, is_here: bool) -> str:
+    """Return HTML whose links lead to pages here, or nowhere; where the article is elsewhere, to what is beside it there."""
+
+    def lead(match: re.Match[str]) -> str:
+        if match[2].startswith(RELATIVE) and not is_here and not TEXT.match(match[2]):
+            return f' href="{match[2]}"'
+        return "" if match[1] == HERE else f' href="{match[1]}"'
+
+    return _SETTLED.sub(lead, body)
 
 
 def _resolve(references: Sequence[str], base: str) -> list[str]:

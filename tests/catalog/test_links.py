@@ -113,6 +113,32 @@ def test_a_feed_is_another_one_when_a_link_in_it_leads_elsewhere(blog: Site) -> 
     assert after.status_code == 200 and b"second" not in after.data
 
 
+ARCHIVE = {"kind": "archive"}
+
+
+def test_an_address_leads_to_the_article_that_has_it_and_otherwise_its_words_stay(new_site: Callable[..., Site]) -> None:
+    """Articles that are read here have nothing beside them: what is relative leads to a page of the store, or nowhere."""
+    site = new_blog(new_site, **ARCHIVE)
+    body = "[a](/article-2-1.html#end) [b](article-2-1.html) [c](/article-9-1.html) [d](thread-1-1-1.html) [e](../x/2.md) [f](/)"
+    site.write("1.md", note("First", body, permalink="/article-1-1.html"))
+    site.write("2.md", note("Second", permalink="/article-2-1.html"))
+    site.rescan()
+    second = f"{HERE}/articles/2"
+    assert links(site, "First") == [f"{second}#end", second, None, None, None, f"{HERE}/"]
+    site.write("9.md", note("Ninth", permalink="/article-9-1.html"))
+    (site.store / "2.md").unlink()
+    site.rescan()
+    assert links(site, "First") == [None, None, f"{HERE}/articles/9", None, None, f"{HERE}/"]
+
+
+def test_beside_an_article_that_is_read_elsewhere_there_may_be_other_pages(new_site: Callable[..., Site]) -> None:
+    site = new_site(store={"path": "articles", **ARCHIVE}, article_url="https://old.example.org{permalink}", base_url=HERE)
+    site.write("1.md", note("First", "[a](/article-2-1.html#end) [b](thread-1.html)", permalink="/article-1-1.html"))
+    site.write("2.md", note("Second", permalink="/article-2-1.html"))
+    site.rescan()
+    assert links(site, "First") == ["https://old.example.org/article-2-1.html#end", "https://old.example.org/thread-1.html"]
+
+
 def test_a_page_that_moves_keeps_its_address_and_no_other_takes_it(new_site: Callable[..., Site]) -> None:
     site = new_blog(new_site, kind="hugo", pages="publish")
     (site.store / "hugo.yaml").write_text("title: x\n")

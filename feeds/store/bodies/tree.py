@@ -150,7 +150,14 @@ def _anchor(work: Pass, node: LexborNode) -> None:
     """Mend what is written wrong in the address of a link; of one that leads nowhere the words stay."""
     attributes = node.attrs
     written = attributes.get("href")
-    if written is None:
+    if written is None or _has_no_words(node):
+        if attributes.get("id") or attributes.get("name"):
+            if written is not None:
+                del attributes["href"]
+            return
+        if written and not written.startswith("#"):
+            work.changes["link without words: left out"] += 1
+        node.unwrap() if node.first_child is not None else node.decompose()
         return
     address = written.strip()
     if address.startswith(("http://", "https://")) and address == written and address[7:8] not in "/:":
@@ -167,6 +174,12 @@ def _anchor(work: Pass, node: LexborNode) -> None:
     if mended != address:
         work.changes["address without a right scheme: mended"] += 1
         node.attrs["href"] = mended
+
+
+def _has_no_words(node: LexborNode) -> bool:
+    """Return whether a link shows nothing that a reader could press."""
+    first = node.first_child
+    return first is None or (first.next is None and first.tag == "-text" and not (first.text_content or "").strip())
 
 
 def _opens_nothing(address: str) -> bool:

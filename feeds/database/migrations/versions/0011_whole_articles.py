@@ -30,11 +30,12 @@ def upgrade() -> None:
         sa.Column("article_key", Key, sa.ForeignKey("articles.key"), primary_key=True, autoincrement=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
     )
-    for name, default in (("in_feeds", "1"), ("in_digests", "1"), ("pinned", "0"), ("part", "0")):
+    for name, default in (("in_feeds", "1"), ("in_digests", "1"), ("pinned", "0"), ("part", "0"), ("linked", "1")):
         op.add_column("articles", sa.Column(name, sa.Integer, nullable=False, server_default=default))
     op.add_column("articles", sa.Column("details", Text, nullable=False, server_default=""))
-    for name, few in (("in_feeds", sa.text("in_feeds = 0")), ("pinned", sa.text("pinned > 0"))):
-        op.create_index(f"ix_articles_{name}", "articles", [name], sqlite_where=few, postgresql_where=few)
+    few = {"in_feeds": sa.text("in_feeds = 0"), "pinned": sa.text("pinned > 0"), "linked": sa.text("linked > 0")}
+    for name, where in few.items():
+        op.create_index(f"ix_articles_{name}", "articles", [name], sqlite_where=where, postgresql_where=where)
     op.add_column("terms", sa.Column("words", Text, nullable=False, server_default=""))
     op.create_table(
         "postings",
