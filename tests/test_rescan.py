@@ -920,6 +920,8 @@ OTHER: dict[str, dict[str, tuple[Any, str]]] = {
         "ttl_minutes": (7, "none"),
         "archives": (False, "none"),
         "brotli_archives": (True, "none"),
+        "source_markdown": (True, "none"),
+        "export_markdown": (True, "none"),
         "facets": ({"author": {"limit": 1, "archive": "none"}, "tag": {"enabled": False}}, "none"),
         "all": ({"limit": 1, "archive": "year"}, "none"),
         "select": ({"enabled": False}, "none"),

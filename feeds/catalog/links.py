@@ -126,7 +126,7 @@ class _Targets:
                 page, mark = self._find(path, reference)
             else:
                 to = urlsplit(urljoin(address, reference)) if _is_path(reference) else None
-                if to is None or to.path == "/" or to.path.split("/")[1] in PLURALS:
+                if to is None or to.path.strip("/").partition("/")[0] in {"", *PLURALS}:
                     return f' href="{written}"'  # a page of the service itself
                 page = self._by_permalink.get(_plain(to.path), "")
                 mark = html.escape(f"?{to.query}" * bool(to.query) + f"#{to.fragment}" * bool(to.fragment))

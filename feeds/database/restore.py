@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -321,12 +322,11 @@ def _finish_deliveries(rows: sa.Connection, written: sa.Connection) -> None:
 def _safety_name(target: sa.Engine, options: RestoreOptions) -> Path:
     """Return a name that is free, beside the database: `feeds.db.before-restore-20261130T142000Z`."""
     place = options.folder / "feeds.db" if database.is_postgresql(target) else _place(target)
-    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(options.now))
-    names = (
-        place.with_name(f"{place.name}.before-restore-{when}{more}")
-        for more in ("", *(f".{number}" for number in range(2, 1000)))
-    )
-    return next(path for path in names if not path.exists())
+    stem = f"{place.name}.before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(options.now))}"
+    # Never the name of a copy that was removed in this second: names are in the order of time.
+    named = (re.fullmatch(r"(?:\.(\d+))?", path.name.removeprefix(stem)) for path in place.parent.glob(f"{stem}*"))
+    last = max((int(match[1] or 1) for match in named if match), default=0)
+    return place.with_name(f"{stem}.{last + 1}" if last else stem)
 
 
 def _copy_aside(target: sa.Engine, options: RestoreOptions) -> str:

@@ -89,9 +89,9 @@ articles = _table(
     Index("ix_articles_available", "available"),
     Index("ix_articles_arrival", "arrival"),
     Index("ix_articles_translation", "translation", sqlite_where=_TRANSLATED),
-    Index("ix_articles_in_feeds", "in_feeds", sqlite_where=_OUT, postgresql_where=_OUT),
-    Index("ix_articles_pinned", "pinned", sqlite_where=_PINNED, postgresql_where=_PINNED),
-    Index("ix_articles_linked", "linked", sqlite_where=_LINKED, postgresql_where=_LINKED),
+    Index("ix_articles_in_feeds", "in_feeds", sqlite_where=_OUT),
+    Index("ix_articles_pinned", "pinned", sqlite_where=_PINNED),
+    Index("ix_articles_linked", "linked", sqlite_where=_LINKED),
 )
 
 #: Articles that are no more: should one come back, no digest brings it a second time.

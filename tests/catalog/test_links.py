@@ -119,7 +119,9 @@ ARCHIVE = {"kind": "archive"}
 def test_an_address_leads_to_the_article_that_has_it_and_otherwise_its_words_stay(new_site: Callable[..., Site]) -> None:
     """Articles that are read here have nothing beside them: what is relative leads to a page of the store, or nowhere."""
     site = new_blog(new_site, **ARCHIVE)
-    body = "[a](/article-2-1.html#end) [b](article-2-1.html) [c](/article-9-1.html) [d](thread-1-1-1.html) [e](../x/2.md) [f](/)"
+    body = (
+        "[a](/article-2-1.html#end) [b](article-2-1.html) [c](/article-9-1.html) [d](thread-1-1-1.html) [e](../x/2.md) [f](/)"
+    )
     site.write("1.md", note("First", body, permalink="/article-1-1.html"))
     site.write("2.md", note("Second", permalink="/article-2-1.html"))
     site.rescan()

@@ -140,11 +140,13 @@ def _too_large(kind: AssetKind, size: int, max_bytes: int) -> str:
 
 #: As an author's tool writes a picture into an address; the type that it names does not count.
 _DATA = re.compile(r"data:image/[a-z0-9.+-]{1,40}(?:;(?!base64,)[^,;]{0,100}){0,4}(;base64)?,", re.IGNORECASE)
+#: A picture with no longer side keeps a place, or counts readers.
+_POINT = 2
 _NAMES = {"jpg": "picture.jpg", "png": "picture.png", "gif": "picture.gif", "webp": "picture.webp", "avif": "picture.avif"}
 
 
 def read_data(address: str, max_bytes: int) -> Asset | None:
-    """Return the picture that a `data:` address contains, by its content; None for what is no picture, or a drawing."""
+    """Return the picture that a `data:` address contains, by content; None for no picture, a drawing, a point."""
     match = _DATA.match(address)
     if match is None or len(address) > 4 * max_bytes:
         return None
@@ -156,5 +158,8 @@ def read_data(address: str, max_bytes: int) -> Asset | None:
     name = next((name for suffix, name in _NAMES.items() if KINDS[suffix].fits(data[:HEAD])), "")
     if not name or len(data) > max_bytes:
         return None
+    size = picture_size(data[:PICTURE_HEAD])
+    if size is not None and max(size) <= _POINT:
+        return None
     hash = content_hash([data])
-    return Asset(f"data:{hash}", MISSING, hash, name, len(data), data, picture_size(data[:PICTURE_HEAD]))
+    return Asset(f"data:{hash}", MISSING, hash, name, len(data), data, size)

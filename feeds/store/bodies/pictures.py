@@ -51,7 +51,7 @@ def real_address(attributes: Mapping[str, str | None]) -> str:
     for name in _SPARE:
         if (value := (attributes.get(name) or "").strip()) and _ADDRESS.match(value):
             return value
-    return "" if written.startswith(("data:", "about:", "#")) else written
+    return "" if written.startswith(("data:image/svg", "about:", "#")) else written
 
 
 def shows_nothing(address: str) -> bool:

@@ -35,7 +35,7 @@ def upgrade() -> None:
     op.add_column("articles", sa.Column("details", Text, nullable=False, server_default=""))
     few = {"in_feeds": sa.text("in_feeds = 0"), "pinned": sa.text("pinned > 0"), "linked": sa.text("linked > 0")}
     for name, where in few.items():
-        op.create_index(f"ix_articles_{name}", "articles", [name], sqlite_where=where, postgresql_where=where)
+        op.create_index(f"ix_articles_{name}", "articles", [name], sqlite_where=where)
     op.add_column("terms", sa.Column("words", Text, nullable=False, server_default=""))
     op.create_table(
         "postings",
