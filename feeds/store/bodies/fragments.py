@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 from .constructs import NOTES
-from .nodes import HEADINGS, LexborNode, Pass, rename
+from .nodes import HEADINGS, LexborNode, Pass, rename, unwrap
 
 
 def leave_unused(work: Pass, body: LexborNode) -> None:
@@ -50,10 +50,10 @@ def settle_ids(work: Pass, body: LexborNode) -> bool:
             _show_note(link)
         else:
             work.changes["link to a place that is missing: its words stay"] += 1
-            link.unwrap()
+            unwrap(link)
     for anchor in reversed(body.css("a:not([href])")):
         if "id" not in anchor.attributes:
-            anchor.unwrap()
+            unwrap(anchor)
     if loose is not None:
         wanted = {(link.attributes.get("href") or "")[1:] for link in body.css('a[href^="#"]')}
         for node in body.css("[id]"):
@@ -68,7 +68,7 @@ def _place(work: Pass, node: LexborNode) -> LexborNode:
         return node
     parent = node.parent
     if parent is not None and parent.tag in HEADINGS and "id" not in parent.attributes:
-        node.unwrap()
+        unwrap(node)
         return parent
     return rename(work, node, "span")
 

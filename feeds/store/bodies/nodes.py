@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from .constructs import Prepared
 
-__all__ = ["HEADINGS", "LexborNode", "Pass", "parse", "rename"]
+__all__ = ["HEADINGS", "LexborNode", "Pass", "parse", "rename", "unwrap"]
 
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 
@@ -59,3 +59,11 @@ def rename(work: Pass, node: LexborNode, tag: str) -> LexborNode:
         made.insert_child(child, move=True)
     node.replace_with(made, move=True)
     return made
+
+
+def unwrap(node: LexborNode) -> None:
+    """Leave out an element whose contents stay in its place."""
+    if node.first_child is None:
+        node.decompose()  # the library leaves one that is empty as it is
+    else:
+        node.unwrap()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from . import embeds, pictures
 from .elements import ELEMENTS
-from .nodes import LexborNode, Pass, rename
+from .nodes import LexborNode, Pass, rename, unwrap
 
 #: Elements for which more is done than to keep them or their contents.
 _SPECIAL = tuple(
@@ -29,7 +29,7 @@ def replace_rare(work: Pass, body: LexborNode) -> None:
         if tag == "section" and "footnotes" in (node.attributes.get("class") or "").split():
             if node.prev is not None:
                 node.insert_before(work.make("hr"))
-            node.unwrap()
+            unwrap(node)
         elif ELEMENTS.get(tag) == "block":
             rename(work, node, "div")
         elif tag in ("embed", "object") and _is_within(node, ("object", "video", "audio")):
@@ -38,7 +38,7 @@ def replace_rare(work: Pass, body: LexborNode) -> None:
             _noscript(work, node)
         elif tag == "canvas":
             work.changes["<canvas>: its drawing left out"] += 1
-            node.unwrap()
+            unwrap(node)
         elif (treatment := ELEMENTS.get(tag)) == "link":
             _link(work, node)
         elif treatment == "picture":
@@ -87,7 +87,7 @@ def _link(work: Pass, node: LexborNode) -> None:
     inner = node.css_first("a[href], img") if node.tag in ("object", "video", "audio") else None
     if found is None:
         if inner is not None:
-            node.unwrap()
+            unwrap(node)
         else:
             work.drop(node, f"<{node.tag}> without an address: left out")
         return
@@ -162,7 +162,7 @@ def _noscript(work: Pass, node: LexborNode) -> None:
                     earlier.attrs["src"] = own
                 node.decompose()
                 return
-    node.unwrap()
+    unwrap(node)
 
 
 def _preformat(work: Pass, node: LexborNode) -> None:
@@ -170,7 +170,7 @@ def _preformat(work: Pass, node: LexborNode) -> None:
     parent = node.parent
     node.replace_with(work.make("pre", (node.text(deep=True) or "").strip("\n")), move=True)
     if parent is not None and parent.tag == "p":
-        parent.unwrap()
+        unwrap(parent)
 
 
 def _input(node: LexborNode) -> None:

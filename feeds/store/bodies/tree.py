@@ -15,7 +15,7 @@ from ..addresses import SCHEMES
 from . import autolinks, pictures
 from .constructs import Prepared
 from .fragments import leave_unused, settle_ids
-from .nodes import HEADINGS, LexborNode, Pass, parse, rename
+from .nodes import HEADINGS, LexborNode, Pass, parse, rename, unwrap
 from .replacements import RARE, drop_line_numbers, replace_rare
 
 _NO_LINKS_IN = frozenset("a code pre kbd samp tt button textarea math script style".split())
@@ -157,7 +157,7 @@ def _anchor(work: Pass, node: LexborNode) -> None:
             return
         if written and not written.startswith("#"):
             work.changes["link without words: left out"] += 1
-        node.unwrap() if node.first_child is not None else node.decompose()
+        unwrap(node)
         return
     address = written.strip()
     if address.startswith(("http://", "https://")) and address == written and address[7:8] not in "/:":
@@ -169,7 +169,7 @@ def _anchor(work: Pass, node: LexborNode) -> None:
         if attributes.get("id") or attributes.get("name"):
             del node.attrs["href"]
         else:
-            node.unwrap()
+            unwrap(node)
         return
     if mended != address:
         work.changes["address without a right scheme: mended"] += 1
