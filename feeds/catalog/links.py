@@ -14,7 +14,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import sqlalchemy as sa
 
-from ..database.tables import articles, bodies, pages
+from ..database.tables import articles, bodies, pages, terms
 from ..model import PLURALS
 from ..store.addresses import HERE, RELATIVE, TEXT, WAS
 from ..store.fields import Fields
@@ -126,7 +126,7 @@ class _Targets:
                 page, mark = self._find(path, reference)
             else:
                 to = urlsplit(urljoin(address, reference)) if _is_path(reference) else None
-                if to is None or to.path.strip("/").partition("/")[0] in {"", *PLURALS}:
+                if to is None or self._is_list(to.path):
                     return f' href="{written}"'  # a page of the service itself
                 page = self._by_permalink.get(_plain(to.path), "")
                 mark = html.escape(f"?{to.query}" * bool(to.query) + f"#{to.fragment}" * bool(to.fragment))
@@ -135,6 +135,14 @@ class _Targets:
             return f' href="{HERE}{page + mark if page else ""}{WAS}{written}"'
 
         return _LINK.sub(lead, body)
+
+    def _is_list(self, path: str) -> bool:
+        """Return whether a path is that of a list of this service: of all articles, of a facet, of a term."""
+        facet, _, name = unquote(path).strip("/").partition("/")
+        if facet not in PLURALS or not name:
+            return facet in {"", *PLURALS}
+        query = sa.select(terms.c.key).where(terms.c.facet == PLURALS[facet].name, terms.c.slug == name.partition("/")[0])
+        return self._connection.execute(query.limit(1)).first() is not None
 
     def _find(self, path: str, reference: str) -> tuple[str, str]:
         """Return the page that a relative link to a text means, "" for none, and its query and fragment in HTML."""

@@ -282,7 +282,7 @@ def as_article(site: Site, row: Any, html: str) -> Article:
         url=url,
         title=row.title,
         summary=row.summary,
-        html=addresses.complete_links(site, html, url, row.url),
+        html=addresses.complete_links(site, html, url),
         published=utc_datetime(row.published),
         updated=utc_datetime(row.updated),
         original=row.original if row.original != url else "",

@@ -69,10 +69,10 @@ def picture_url(site: Site, reference: str, url: str) -> str:
     return urls.absolute_url(reference, base + "/") if reference else ""
 
 
-def complete_links(site: Site, body: str, url: str, page: str = "") -> str:
-    """Return HTML of the parser with all addresses absolute; `url` is the article's own, `page` the path of its page here.
+def complete_links(site: Site, body: str, url: str) -> str:
+    """Return HTML of the parser with all addresses absolute; `url` is the article's own, also of links within it.
 
-    Links within the article lead to that page, which has the places that they name.
+    Readers that find there the address of the entry, and the place in its text, go to it.
     """
     if PICTURE in body:
         body = body.replace(PICTURE, html.escape(site.image_url or site.base_url))
@@ -80,8 +80,7 @@ def complete_links(site: Site, body: str, url: str, page: str = "") -> str:
         body = _settled(body, is_here=url.startswith(f"{site.base_url}/"))
     if HERE in body:
         if f'"{HERE}#' in body:
-            own = site.base_url + page if page.startswith("/") else page or url
-            body = body.replace(f'"{HERE}#', f'"{html.escape(own)}#')
+            body = body.replace(f'"{HERE}#', f'"{html.escape(url.partition("#")[0])}#')
         body = body.replace(HERE, html.escape(site.base_url))
     if RELATIVE not in body:
         return body

@@ -441,7 +441,7 @@ class _Links:
         if file := self._files.address(written, found, is_picture=is_picture):
             return addresses.HERE + file
         if found.kind == "absolute":
-            return found.path
+            return f"https:{found.path}" if found.path.startswith("//") else found.path
         if found.kind == "article" and (address := self._address_of(found.path)):
             is_whole = "://" in address or address.startswith(addresses.HERE)
             return (address if is_whole else f"{addresses.RELATIVE}{address}") + found.mark

@@ -27,7 +27,7 @@ SOURCES = (
         for name in (
             "addresses assets/drawings assets/finding assets/kinds assets/opening bodies/autolinks bodies/code_spans "
             "bodies/components bodies/constructs bodies/dialects bodies/elements bodies/embeds bodies/fragments "
-            "bodies/nodes bodies/picture_sizes bodies/pictures bodies/public_source bodies/replacements "
+            "bodies/html_blocks bodies/nodes bodies/picture_sizes bodies/pictures bodies/public_source bodies/replacements "
             "bodies/template_tags bodies/tree dates field_names fields frontmatter header_text headers/credits "
             "headers/details headers/forms headers/languages headers/lookup headers/source kinds links/javascript "
             "links/permalinks links/references links/slugs links/url_patterns markdown names parse parse_settings "

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from . import html_blocks
 from .code_spans import Masked, code_spans
 
 _LABEL = r"[^\[\]\^\s][^\[\]\n]{0,79}"
@@ -64,7 +65,9 @@ def prepare(body: str, *, is_html: bool = False) -> Prepared:
     notes = not is_html and ("[^" in body or "\\^" in body)
     abbreviations = not is_html and "*[" in body and "]:" in body
     formulas = not is_html and "$" in body and any(_TEX.search(match[2]) for match in _FORMULA.finditer(body))
-    if not (foreign or notes or abbreviations or formulas):
+    blocks = not is_html and "<" in body and ("](" in body or "][" in body or "*</" in body)
+    references = not is_html and ("](" in body or "][" in body or "]:" in body or "]：" in body)
+    if not (foreign or notes or abbreviations or formulas or blocks or references):
         return Prepared(body)
     prepared = Prepared(body)
     if is_html:
@@ -72,6 +75,11 @@ def prepare(body: str, *, is_html: bool = False) -> Prepared:
         return prepared
     body = body.replace(STASH, "").replace(NOTES, "")
     masked = Masked(_hide_foreign(body, prepared, list(code_spans(body))) if foreign else body)
+    if references:
+        masked.text = html_blocks.bracket_addresses(html_blocks.part_definitions(masked.text))
+        masked.text = html_blocks.leave_words(masked.text, prepared.changes)
+    if blocks:
+        masked.text = html_blocks.open_blocks(html_blocks.end_comments(masked.text))
     if abbreviations:
         masked.text, prepared.abbreviations = _take_abbreviations(masked.text)
     if formulas:

@@ -1,0 +1,130 @@
+"""Let what authors wrote in Markdown be Markdown where CommonMark reads it as HTML, or as words. Pure, in linear time.
+
+Renderers that many texts were written for did: captions stand in `<center>`, definitions of links right below the last line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_NAMES = (
+    "address|article|aside|blockquote|center|dd|details|div|dl|dt|figcaption|figure|footer|h[1-6]|header|li|main|nav|ol|p|section"
+    "|summary|table|tbody|td|tfoot|th|thead|tr|ul"
+)
+_BLOCK = re.compile(rf"^( {{0,3}})</?(?:{_NAMES})(?=[\s/>])", re.IGNORECASE | re.MULTILINE)
+_TAG = re.compile(rf"(</?(?:{_NAMES})(?:\s[^<>]*)?>)", re.IGNORECASE)
+_PARAGRAPH = re.compile(r"</?p(?:\s[^<>]*)?>", re.IGNORECASE)
+_AS_WRITTEN = re.compile(r"<(?:pre|script|style|textarea|code|xmp)[\s>]", re.IGNORECASE)
+_BLANK = re.compile(r"\n[ \t]*(?:\n|$)")
+_MARKED = re.compile(
+    r"\[[^\[\]\n]{0,300}\](?:\([^()\s]{1,2000}(?:\([^()\s]*\)[^()\s]*)?(?:[ \t]+\"[^\"\n]*\")?\)|\[[^\[\]\n]{1,40}\])"
+)
+_CAPTION = re.compile(r"\s*(\*{1,3})[^\s*][^*\n]*(?<!\s)\1\s*")
+_COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
+_DEFINITION = re.compile(r"^( {0,3}\[([^\[\]\n^]{1,80})\])[:：][ \t]*(?=<?(?:https?://|www\.|mailto:|[./#])\S)", re.MULTILINE)
+_DEFINED = re.compile(r"^[ \t>]*\[(\d{1,3})\]:", re.MULTILINE)
+_LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
+_REFERENCE = re.compile(r"(?<![\w\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
+_SPACED = re.compile(r"\]\([ \t]*((?:https?://|\.{0,2}/)[^()<>\n\"]{1,2000}?)([ \t]+\"[^\"\n]*\")?[ \t]*\)")
+_WORD = re.compile(r"[^\W\d_]")
+
+
+def open_blocks(text: str) -> str:
+    """Return Markdown in which links, pictures and captions within blocks of HTML stand in paragraphs of their own.
+
+    >>> open_blocks("<center>![a](b.png)</center>")
+    '<center>\\n\\n![a](b.png)\\n\\n</center>'
+    """
+    parts, at = [], 0
+    for match in _BLOCK.finditer(text):
+        if match.start() < at:
+            continue
+        blank = _BLANK.search(text, match.end())
+        end = blank.start() if blank else len(text)
+        block = text[match.start() : end]
+        if ("](" in block or "][" in block or "*<" in block) and not _AS_WRITTEN.search(block):
+            parts += [text[at : match.start()], _opened(block, match[1])]
+            at = end
+    return "".join((*parts, text[at:])) if parts else text
+
+
+def _opened(block: str, indent: str) -> str:
+    tokens = _TAG.split(block)  # words at even places, tags at odd ones
+    for at in range(0, len(tokens), 2):
+        words = tokens[at]
+        if not (_MARKED.search(words) or _CAPTION.fullmatch(words)):
+            continue
+        lines = (indent + line.strip() for line in words.strip().split("\n"))
+        tokens[at] = "\n\n" + "\n".join(lines) + f"\n\n{indent}"
+        for beside in (at - 1, at + 1):
+            if 0 <= beside < len(tokens) and _PARAGRAPH.fullmatch(tokens[beside]):
+                tokens[beside] = ""  # the words are a paragraph by themselves
+    return "".join(tokens)
+
+
+def end_comments(text: str) -> str:
+    """Return Markdown in which what follows a comment on its line begins a line, so that it is no part of the comment's block.
+
+    >>> end_comments("<!-- more -->[a](b)")
+    '<!-- more -->\\n[a](b)'
+    """
+    parts, at = [], 0
+    for match in _COMMENT.finditer(text):
+        if match.start() < at:
+            continue
+        end = text.find("-->", match.end()) + 3
+        if end < 3:
+            break
+        parts.append(text[at:end])
+        at = end
+        rest = text[end : end + 200].partition("\n")[0].strip()
+        if rest and not rest.startswith("<"):
+            parts.append("\n")
+            at += len(text[end:]) - len(text[end : end + 200].lstrip(" \t")) - len(text[end + 200 :])
+    return "".join((*parts, text[at:])) if parts else text
+
+
+def part_definitions(text: str) -> str:
+    """Return Markdown in which definitions of links that are used do not go on with the paragraph above them.
+
+    >>> part_definitions("See [it][1].\\n[1]:http://example.org/")
+    'See [it][1].\\n\\n[1]: http://example.org/'
+    """
+    labels = Counter(_LABEL.findall(text))
+    parts, at, last = [], 0, -1
+    for match in _DEFINITION.finditer(text):
+        if labels[match[2]] < 2:
+            continue
+        before = text[text.rfind("\n", 0, max(match.start() - 1, 0)) + 1 : max(match.start() - 1, 0)]
+        follows = bool(before.strip()) and last != match.start()
+        parts += [text[at : match.start()], "\n" * follows, match[1], ": "]
+        at = match.end()
+        last = text.find("\n", at) + 1
+    return "".join((*parts, text[at:])) if parts else text
+
+
+def leave_words(text: str, changes: Counter[str]) -> str:
+    """Return Markdown in which references by number that nothing defines are words, and count them.
+
+    >>> leave_words("See [the manual][7] and a[0][1].", Counter())
+    'See the manual and a[0][1].'
+    """
+    defined = set(_DEFINED.findall(text))
+
+    def leave(match: re.Match[str]) -> str:
+        if match[2] in defined or not _WORD.search(match[1]):
+            return match[0]
+        changes["link that leads nowhere: its words stay"] += 1
+        return match[1]
+
+    return _REFERENCE.sub(leave, text)
+
+
+def bracket_addresses(text: str) -> str:
+    """Return Markdown in which addresses with blanks stand in angle brackets, without which they would be words.
+
+    >>> bracket_addresses("![](/img/a b.png)")
+    '![](</img/a b.png>)'
+    """
+    return _SPACED.sub(lambda match: f"](<{match[1]}>{match[2] or ''})" if " " in match[1] else match[0], text)
