@@ -27,6 +27,8 @@ _DEFINED = re.compile(r"^[ \t>]*\[(\d{1,3})\]:", re.MULTILINE)
 _LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
 _REFERENCE = re.compile(r"(?<![\w\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
 _SPACED = re.compile(r"\]\([ \t]*((?:https?://|\.{0,2}/)[^()<>\n\"]{1,2000}?)([ \t]+\"[^\"\n]*\")?[ \t]*\)")
+_BY_NUMBER = re.compile(r"\]\((\d{1,3})\)")
+_DOUBLE = re.compile(r"\]\(\((https?://[^\s()<>]{1,2000})\)\)?")
 _WORD = re.compile(r"[^\W\d_]")
 
 
@@ -111,6 +113,8 @@ def leave_words(text: str, changes: Counter[str]) -> str:
     'See the manual and a[0][1].'
     """
     defined = set(_DEFINED.findall(text))
+    if defined:  # `[words](7)` means `[words][7]`
+        text = _BY_NUMBER.sub(lambda match: f"][{match[1]}]" if match[1] in defined else match[0], text)
 
     def leave(match: re.Match[str]) -> str:
         if match[2] in defined or not _WORD.search(match[1]):
@@ -122,9 +126,10 @@ def leave_words(text: str, changes: Counter[str]) -> str:
 
 
 def bracket_addresses(text: str) -> str:
-    """Return Markdown in which addresses with blanks stand in angle brackets, without which they would be words.
+    """Return Markdown in which addresses with blanks stand in angle brackets, and those in two pairs of brackets in one.
 
     >>> bracket_addresses("![](/img/a b.png)")
     '![](</img/a b.png>)'
     """
+    text = _DOUBLE.sub(r"](\1)", text)
     return _SPACED.sub(lambda match: f"](<{match[1]}>{match[2] or ''})" if " " in match[1] else match[0], text)
