@@ -65,9 +65,9 @@ def prepare(body: str, *, is_html: bool = False) -> Prepared:
     notes = not is_html and ("[^" in body or "\\^" in body)
     abbreviations = not is_html and "*[" in body and "]:" in body
     formulas = not is_html and "$" in body and any(_TEX.search(match[2]) for match in _FORMULA.finditer(body))
-    blocks = not is_html and "<" in body and ("](" in body or "][" in body or "*</" in body)
-    references = not is_html and ("](" in body or "][" in body or "]:" in body or "]：" in body)
-    if not (foreign or notes or abbreviations or formulas or blocks or references):
+    # Nearly all texts have nothing to mend, and to find their code would take as long as to make HTML of them.
+    differs = not is_html and html_blocks.mend_markdown(body, Counter()) != body
+    if not (foreign or notes or abbreviations or formulas or differs):
         return Prepared(body)
     prepared = Prepared(body)
     if is_html:
@@ -75,11 +75,8 @@ def prepare(body: str, *, is_html: bool = False) -> Prepared:
         return prepared
     body = body.replace(STASH, "").replace(NOTES, "")
     masked = Masked(_hide_foreign(body, prepared, list(code_spans(body))) if foreign else body)
-    if references:
-        masked.text = html_blocks.bracket_addresses(html_blocks.part_definitions(masked.text))
-        masked.text = html_blocks.leave_words(masked.text, prepared.changes)
-    if blocks:
-        masked.text = html_blocks.open_blocks(html_blocks.end_comments(masked.text))
+    if differs:
+        masked.text = html_blocks.mend_markdown(masked.text, prepared.changes)
     if abbreviations:
         masked.text, prepared.abbreviations = _take_abbreviations(masked.text)
     if formulas:

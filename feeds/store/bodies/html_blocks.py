@@ -22,7 +22,7 @@ _MARKED = re.compile(
 )
 _CAPTION = re.compile(r"\s*(\*{1,3})[^\s*][^*\n]*(?<!\s)\1\s*")
 _COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
-_DEFINITION = re.compile(r"^( {0,3}\[([^\[\]\n^]{1,80})\])[:：][ \t]*(?=<?(?:https?://|www\.|mailto:|[./#])\S)", re.MULTILINE)
+_DEFINITION = re.compile(r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(?=<?(?:https?://|www\.|mailto:|[./#])\S)", re.MULTILINE)
 _DEFINED = re.compile(r"^[ \t>]*\[(\d{1,3})\]:", re.MULTILINE)
 _LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
 _REFERENCE = re.compile(r"(?<![\w\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
@@ -30,6 +30,19 @@ _SPACED = re.compile(r"\]\([ \t]*((?:https?://|\.{0,2}/)[^()<>\n\"]{1,2000}?)([ 
 _BY_NUMBER = re.compile(r"\]\((\d{1,3})\)")
 _DOUBLE = re.compile(r"\]\(\((https?://[^\s()<>]{1,2000})\)\)?")
 _WORD = re.compile(r"[^\W\d_]")
+
+
+def mend_markdown(text: str, changes: Counter[str]) -> str:
+    """Return Markdown without code in which all is written as CommonMark reads it; count what had to go in `changes`."""
+    if "]:" in text or "]：" in text:
+        text = part_definitions(text)
+    if "](" in text:
+        text = bracket_addresses(text)
+    if "][" in text or "](" in text:
+        text = leave_words(text, changes)
+    if "<!--" in text:
+        text = end_comments(text)
+    return open_blocks(text) if "<" in text and ("](" in text or "][" in text or "*<" in text) else text
 
 
 def open_blocks(text: str) -> str:
@@ -93,16 +106,19 @@ def part_definitions(text: str) -> str:
     >>> part_definitions("See [it][1].\\n[1]:http://example.org/")
     'See [it][1].\\n\\n[1]: http://example.org/'
     """
-    labels = Counter(_LABEL.findall(text))
+    labels: Counter[str] | None = None
     parts, at, last = [], 0, -1
     for match in _DEFINITION.finditer(text):
-        if labels[match[2]] < 2:
+        start, begins = match.span()
+        last, is_next = text.find("\n", begins) + 1, last == start
+        above = "" if is_next else text[text.rfind("\n", 0, max(start - 1, 0)) + 1 : max(start - 1, 0)]
+        if match[3] == ":" and not above.strip():
             continue
-        before = text[text.rfind("\n", 0, max(match.start() - 1, 0)) + 1 : max(match.start() - 1, 0)]
-        follows = bool(before.strip()) and last != match.start()
-        parts += [text[at : match.start()], "\n" * follows, match[1], ": "]
-        at = match.end()
-        last = text.find("\n", at) + 1
+        if labels is None:
+            labels = Counter(_LABEL.findall(text))
+        if labels[match[2]] > 1:
+            parts += [text[at:start], "\n" if above.strip() else "", match[1], ": "]
+            at = begins
     return "".join((*parts, text[at:])) if parts else text
 
 
@@ -112,7 +128,7 @@ def leave_words(text: str, changes: Counter[str]) -> str:
     >>> leave_words("See [the manual][7] and a[0][1].", Counter())
     'See the manual and a[0][1].'
     """
-    defined = set(_DEFINED.findall(text))
+    defined = set(_DEFINED.findall(text)) if "]:" in text else set()
     if defined:  # `[words](7)` means `[words][7]`
         text = _BY_NUMBER.sub(lambda match: f"][{match[1]}]" if match[1] in defined else match[0], text)
 
@@ -122,7 +138,7 @@ def leave_words(text: str, changes: Counter[str]) -> str:
         changes["link that leads nowhere: its words stay"] += 1
         return match[1]
 
-    return _REFERENCE.sub(leave, text)
+    return _REFERENCE.sub(leave, text) if "][" in text else text
 
 
 def bracket_addresses(text: str) -> str:

@@ -16,6 +16,8 @@ _UNSEEN = re.compile(
     re.S | re.I,
 )
 _DEFINITION = re.compile(r"^ {0,3}(?:>[ \t]?)*\[(?!\^)((?:[^\[\]\\\n]|\\.)+)\]:[^\n]*(?:\n(?:[ \t]+[\"'(][^\n]*)?|\Z)", re.M)
+#: What a text has in which something may be unseen: most have nothing, and to find code takes long.
+_MAY_HIDE = re.compile(r"<[!?]|<(?:script|style|template|title)\b", re.I)
 #: What XML has no place for.
 _ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: What must be seen in the article as often as it stands in its source.
@@ -28,6 +30,8 @@ def public_source(body: str, html: str) -> str:
     >>> public_source("a <!-- note --> b `<!-- code -->`\\n\\n[x]: # (note)\\n", "<p>a  b <code>&lt;!-- code --&gt;</code></p>")
     'a  b `<!-- code -->`\\n'
     """
+    if not _MAY_HIDE.search(body) and _without_unused(body) == body:
+        return _ILLEGAL.sub("", body).strip("\n") + "\n"
     hidden = Masked(body)
     text = _UNSEEN.sub("", hidden.text)
     text = _without_unused(text)
@@ -38,7 +42,7 @@ def public_source(body: str, html: str) -> str:
 
 def _without_unused(text: str) -> str:
     """Return a text without definitions of links that no link names: `[//]: # (a note)` is the usual comment of Markdown."""
-    defined = {_label(match[1]) for match in _DEFINITION.finditer(text)}
+    defined = {_label(match[1]) for match in _DEFINITION.finditer(text)} if "]:" in text else set()
     if not defined:
         return text
     rest = _DEFINITION.sub("", text)
