@@ -90,7 +90,7 @@ OWNERS: dict[str, set[str]] = {
     "ruamel": {"config.edit"},
     "pygal": {"web.charts"},
     "brotli": {"syndication.documents"},
-    "deflate": {"syndication.documents"},
+    "deflate": {"store.parse", "syndication.documents"},
     "lxml": {"feed_extensions", "feed_formats", "syndication"},
     "aiohttp": {"websub.http"},
     "yarl": {"websub.http"},

@@ -12,12 +12,13 @@ import hashlib
 import os
 import re
 import stat
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
+
+import deflate
 
 from .. import urls
 from ..model import ParsedArticle, Problem
@@ -346,7 +347,7 @@ def _article(
             in_digests=details.in_digests(fields.flags),
             pinned=fields.pinned,
             part=fields.part,
-            source=b"" if is_html else zlib.compress(public_source(body, html).encode(), 1),
+            source=b"" if is_html else bytes(deflate.zlib_compress(public_source(body, html).encode(), 1)),
             details=details.locate(settings, place, fields.details, links.picture if links else _picture),
         )
     )

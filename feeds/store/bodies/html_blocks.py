@@ -23,10 +23,13 @@ _MARKED = re.compile(
 _CAPTION = re.compile(r"\s*(\*{1,3})[^\s*][^*\n]*(?<!\s)\1\s*")
 _COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
 _DEFINITION = re.compile(r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(?=<?(?:https?://|www\.|mailto:|[./#])\S)", re.MULTILINE)
-_DEFINED = re.compile(r"^[ \t>]*\[(\d{1,3})\]:", re.MULTILINE)
+_DEFINED = re.compile(r"\[(\d{1,3})\]:")
+_USED = re.compile(r"\]\[(\d{1,3})\]")
 _LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
 _REFERENCE = re.compile(r"(?<![\w\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
-_SPACED = re.compile(r"\]\([ \t]*((?:https?://|\.{0,2}/)[^()<>\n\"]{1,2000}?)([ \t]+\"[^\"\n]*\")?[ \t]*\)")
+_SPACED = re.compile(
+    r"\]\([ \t]*+((?:https?://|\.{0,2}/)[^()<>\s\"]*+[ \t]++(?=[^\s\")])[^()<>\n\"]*?)([ \t]+\"[^\"\n]*\")?[ \t]*\)"
+)
 _BY_NUMBER = re.compile(r"\]\((\d{1,3})\)")
 _DOUBLE = re.compile(r"\]\(\((https?://[^\s()<>]{1,2000})\)\)?")
 _WORD = re.compile(r"[^\W\d_]")
@@ -138,7 +141,8 @@ def leave_words(text: str, changes: Counter[str]) -> str:
         changes["link that leads nowhere: its words stay"] += 1
         return match[1]
 
-    return _REFERENCE.sub(leave, text) if "][" in text else text
+    lost = set(_USED.findall(text)) - defined if "][" in text else set()
+    return _REFERENCE.sub(leave, text) if lost else text
 
 
 def bracket_addresses(text: str) -> str:
@@ -147,5 +151,6 @@ def bracket_addresses(text: str) -> str:
     >>> bracket_addresses("![](/img/a b.png)")
     '![](</img/a b.png>)'
     """
-    text = _DOUBLE.sub(r"](\1)", text)
-    return _SPACED.sub(lambda match: f"](<{match[1]}>{match[2] or ''})" if " " in match[1] else match[0], text)
+    if "]((" in text:
+        text = _DOUBLE.sub(r"](\1)", text)
+    return _SPACED.sub(lambda match: f"](<{match[1]}>{match[2] or ''})", text)

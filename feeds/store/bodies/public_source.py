@@ -6,6 +6,7 @@ What is left is given to programs as it was written, so this is where an author'
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from .code_spans import Masked
 
@@ -18,6 +19,7 @@ _UNSEEN = re.compile(
 _DEFINITION = re.compile(r"^ {0,3}(?:>[ \t]?)*\[(?!\^)((?:[^\[\]\\\n]|\\.)+)\]:[^\n]*(?:\n(?:[ \t]+[\"'(][^\n]*)?|\Z)", re.M)
 #: What a text has in which something may be unseen: most have nothing, and to find code takes long.
 _MAY_HIDE = re.compile(r"<[!?]|<(?:script|style|template|title)\b", re.I)
+_WRITTEN = re.compile(r"\[([^\[\]\n]{1,200})\]")
 #: What XML has no place for.
 _ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: What must be seen in the article as often as it stands in its source.
@@ -45,6 +47,9 @@ def _without_unused(text: str) -> str:
     defined = {_label(match[1]) for match in _DEFINITION.finditer(text)} if "]:" in text else set()
     if not defined:
         return text
+    written = Counter(_WRITTEN.findall(text))
+    if all(written[match[1]] > 1 for match in _DEFINITION.finditer(text)):
+        return text  # as in most articles that have any
     rest = _DEFINITION.sub("", text)
     used = {_label(label) for label in re.findall(r"\[((?:[^\[\]\\]|\\.){1,999})\]", rest)}
     return _DEFINITION.sub(lambda match: match[0] if _label(match[1]) in used else "", text)

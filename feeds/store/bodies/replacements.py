@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from . import embeds, pictures
@@ -15,14 +14,14 @@ _SPECIAL = tuple(
     for name, treatment in ELEMENTS.items()
     if treatment in ("block", "link", "picture", "code", "text", "formula", "dropped")
 )
-RARE = re.compile(rf"<(?:{'|'.join((*_SPECIAL, 'noscript', 'canvas'))})(?=[\s/>])", re.IGNORECASE)
+RARE = frozenset((*_SPECIAL, "noscript", "canvas"))
 #: Elements that stand in a paragraph or are one: no other paragraph stands in them.
 _INLINE = frozenset("p a b i em strong span small sub sup u s del ins mark q cite font h1 h2 h3 h4 h5 h6 dt summary".split())
 
 
 def replace_rare(work: Pass, body: LexborNode) -> None:
     """Replace players, frames, formulas and the like; those within others come first."""
-    for node in reversed(body.css(",".join((*_SPECIAL, "noscript", "canvas")))):
+    for node in reversed(body.css(",".join(RARE))):
         tag = node.tag or ""
         if node.parent is None:
             continue

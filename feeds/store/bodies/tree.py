@@ -34,6 +34,8 @@ _HOST_ALONE = re.compile(
     r"(?:www\.[\w-]+\.[\w.-]+|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|dev|cn|info))(?=[/?#:]|$)|[\w-]+(?:\.[\w-]+)*\.[a-z]{2}/",
     re.IGNORECASE,
 )
+#: What a picture has that needs nothing.
+_PLAIN_PICTURE = frozenset({"src", "alt", "title"})
 #: What no address of a page is: a number of a list of references, words.
 _NO_PAGE = re.compile(r"\d{1,3}$|[^\x00-\x7f]|链接$")
 _MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
@@ -69,12 +71,17 @@ def mend(
         work.short = re.compile(rf"(?<!\w)(?:{words})(?!\w)")
     if prepared.unused:
         leave_unused(work, body)
-    if rare := RARE.search(raw) is not None:
+    nodes = list(body.traverse(include_text=True))
+    rare = not RARE.isdisjoint({node.tag for node in nodes})
+    has_gutter = "gutter" in raw or "lineno" in raw
+    if rare:
         replace_rare(work, body)
-    if "gutter" in raw or "lineno" in raw:
+    if has_gutter:
         drop_line_numbers(body)
+    if rare or has_gutter or prepared.unused:
+        nodes = list(body.traverse(include_text=True))
     with_classes = rare or any(name in raw for name in _NAMED)
-    _settle_elements(work, body.traverse(include_text=True), with_classes=with_classes)
+    _settle_elements(work, nodes, with_classes=with_classes)
     ids = settle_ids(work, body) if any(mark in raw for mark in _PLACES) else False
     return Mended(body.inner_html or "", ids, work.classes)
 
@@ -128,6 +135,12 @@ def _drop_empty(_work: Pass, node: LexborNode) -> None:
 def _image(work: Pass, node: LexborNode) -> None:
     """Give a picture the one address that it has; leave its words where it has none."""
     attributes = node.attributes
+    address = attributes.get("src") or ""
+    is_whole = address.startswith(("http://", "https://")) and attributes.keys() <= _PLAIN_PICTURE
+    if is_whole and not pictures.shows_nothing(address):
+        if attributes.get("alt") is None:
+            node.attrs["alt"] = ""
+        return
     address = pictures.real_address(attributes)
     if _opens_nothing(address) and not address.startswith("data:"):
         address = ""

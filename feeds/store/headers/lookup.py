@@ -110,10 +110,13 @@ class Header:
         levels: Iterable[Any] = (fields, params if isinstance(params, dict) else None, inherited)
         #: The first of the keys that differ in case alone comes last, and counts.
         self._levels = [(level, {key.lower(): key for key in reversed(level)}) for level in levels if level]
+        self._known = frozenset().union(*(folded for _level, folded in self._levels))
 
     def all(self, *names: str) -> Iterator[tuple[str, Any]]:
         """Give the fields of these names that say something, with their names, the header's own first."""
-        for level, folded in self._levels if names else ():
+        if self._known.isdisjoint(_keys_of(names)):
+            return  # of most names that there are, a header has none
+        for level, folded in self._levels:
             for name in names:
                 value = level[name] if name in level else _look_up(level, folded, name)
                 if not is_empty(value):
@@ -158,6 +161,12 @@ def wanted_fields(kind: StoreKind, overrides: tuple[tuple[str, tuple[str, ...]],
     names = [name.lower() for found in fields.values() for name in found]
     known = {*names, *(re.split(r"[.\[]", name)[0] for name in names), *_READ_ELSEWHERE}
     return fields, frozenset(known)
+
+
+@functools.cache
+def _keys_of(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the keys of a header under which these names may be, in lower case."""
+    return frozenset(key for name in names for key in (name.lower(), re.split(r"[.\[]", name.lower())[0]))
 
 
 def _look_up(level: Mapping[str, Any], folded: Mapping[str, str], name: str) -> Any:
