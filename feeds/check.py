@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from . import database, resources, urls
 from .catalog import ingest, queries, store_changes
+from .catalog.sort_key import Window
 from .config.environment import FILE, Environment, find_differences, variable
 from .config.load import Keys, load_config, positions, removed_settings
 from .config.models import Config, Site, Store, feed_path, suggestion
@@ -38,6 +39,7 @@ from .store.parse import ParsedFile
 from .store.portrait import Portrait, StoreFile
 from .store.stores import Stores, find_sites, with_addresses
 from .syndication import feeds
+from .syndication.documents import places_beyond
 from .tokens import Tokens, new_secret
 
 
@@ -128,6 +130,29 @@ def _check_moves(environment: Environment, config: Config, connection: sa.Connec
             yield _fault_at(environment, "feeds.yaml", ("moved", old), reason)
 
 
+#: Bytes of an entry besides its body, about.
+_AROUND = 1000
+
+
+def _check_sizes(environment: Environment, config: Config, connection: sa.Connection) -> Iterator[Problem]:
+    """Yield one hint that names the feeds whose oldest entries have summaries, as all of their articles would be too long."""
+    bound, b = config.feeds.max_bytes, tables.bodies.c
+    rows = connection.execute(sa.select(b.article_key, sa.func.length(sa.cast(b.html, sa.LargeBinary))))
+    lengths = {key: length + _AROUND for key, length in rows}
+    longest = sorted(lengths.values(), reverse=True)
+    short = []
+    for feed, _known in feeds.list_feeds(connection, config):
+        if feed.content != "full" or not places_beyond(longest[: feed.limit], bound):
+            continue
+        shown = queries.article_digests(connection, feeds.resolve_clauses(connection, config, feed), Window(feed.limit))
+        if beyond := places_beyond([lengths[article.key] for article in shown], bound):
+            short.append(f"{feed.path} ({len(beyond)} of {len(shown)})")
+    if short:
+        more = f" and {len(short) - 5} more feeds" if len(short) > 5 else ""
+        reason = f"max_bytes: about so many entries have only their summaries: {', '.join(short[:5])}{more}"
+        yield replace(_fault_at(environment, "feeds.yaml", ("max_bytes",), reason), kind="hint")
+
+
 def _fault_at(environment: Environment, file: str, keys: Keys, reason: str) -> Problem:
     """Return a fault at a setting of a file that could be loaded."""
     path = environment.config_dir / file
@@ -208,6 +233,7 @@ def _check_store(environment: Environment, config: Config) -> Findings:
         config, stores = with_addresses(config, sites), Stores.from_config(config, sites)
         with _catalog_of(config, stores) as (connection, files):
             found, moves = queries.list_problems(connection), list(_check_moves(environment, config, connection))
+            moves += _check_sizes(environment, config, connection)
         files += [StoreFile(p.path, "quarantined", p.reason) for p in found if p.path not in {file.path for file in files}]
         for part in stores.parts:
             root = os.path.realpath(part.root)

@@ -918,6 +918,7 @@ OTHER: dict[str, dict[str, tuple[Any, str]]] = {
     "feeds.yaml": {
         "content": ("summary", "none"),
         "ttl_minutes": (7, "none"),
+        "max_bytes": (10000, "none"),
         "archives": (False, "none"),
         "brotli_archives": (True, "none"),
         "source_markdown": (True, "none"),

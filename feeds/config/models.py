@@ -545,6 +545,7 @@ class FeedSettings(_File):
 
     content: Literal["full", "summary"] = "full"
     ttl_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    max_bytes: Annotated[int, Field(ge=0)] = 4 * 1024 * 1024
     archives: bool = True
     brotli_archives: bool = False
     source_markdown: bool = False

@@ -13,7 +13,7 @@ import html
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -170,6 +170,10 @@ class _Document:
     articles: Sequence[ArticleDigest]
     links: HistoryLinks
 
+    def short(self) -> _Document:
+        """Return a document with the summaries of its articles."""
+        return replace(self, feed=replace(self.feed, content="summary"))
+
 
 def render(
     connection: sa.Connection,
@@ -235,10 +239,40 @@ def _join(
                 cache.put(key, found[key])
         if others:  # formats of other packages
             entries.append(entry)
+    bound = 0 if document.links.own or document.feed.content != "full" else config.feeds.max_bytes  # a history is whole
+    if others and (beyond := places_beyond([len(entry.content.encode()) for entry in entries], bound)):
+        for place, entry in _load_entries(connection, config, document.short(), beyond):
+            entries[place] = entry
     made = {format.name: format.render(_content(config, document, entries, format)) for format in others}
     for number, format in enumerate(joined):
-        made[format.name] = format.join(_content(config, document, (), format), [found[row[number]] for row in keys])
+        fragments_shown = [found[row[number]] for row in keys]
+        beyond = places_beyond(list(map(len, fragments_shown)), bound)
+        for place, entry in _load_entries(connection, config, document.short(), beyond):
+            fragments_shown[place] = format.write_entry(entry, config.site.base_url, config.site.language)
+        made[format.name] = format.join(_content(config, document, (), format), fragments_shown)
     return made
+
+
+def places_beyond(lengths: Sequence[int], max_bytes: int) -> list[int]:
+    """Return the places of entries that have to be summaries so that a document is within a bound of bytes; 0 bounds nothing.
+
+    `lengths` in bytes, the newest entry first. The older ones go, and what is longer than the bound by itself.
+
+    >>> places_beyond([10, 90, 10, 10], 25)
+    [1, 3]
+    """
+    if not max_bytes or sum(lengths) <= max_bytes:
+        return []
+    left, beyond = max_bytes, []
+    for place, length in enumerate(lengths):
+        if length > max_bytes:
+            beyond.append(place)
+        elif length > left:
+            left = 0
+            beyond.append(place)
+        else:
+            left -= length
+    return beyond
 
 
 def _load_entries(

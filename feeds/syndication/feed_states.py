@@ -93,7 +93,9 @@ def _shared_text(config: Config) -> str:
     facets = [name for name in PEOPLE if config.feeds.facet(name).enabled]  # a person is linked to a page that exists
     folders = tuple(f"{FACETS[name].plural}/" for name in facets)
     gone = sorted(path for path, target in config.retired.items() if not target and path.startswith(folders))
-    seldom = [*([gone] if gone else []), *(["source_markdown"] if config.feeds.source_markdown else [])]
+    seldom: list[Any] = [*([gone] if gone else []), *(["source_markdown"] if config.feeds.source_markdown else [])]
+    if config.feeds.max_bytes != type(config.feeds).model_fields["max_bytes"].default:
+        seldom.append(config.feeds.max_bytes)
     shared = [versions(), site, config.feeds.ttl_minutes, facets, *seldom]
     return json.dumps(shared, sort_keys=True, ensure_ascii=False)
 
