@@ -34,6 +34,7 @@ from ..syndication.searches import SearchCache
 from . import charts, console, errors, pictures
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application
+from .article_body import article_body
 from .body_limit import MAX_BODY
 from .cache import ResponseCache, revalidate
 from .cards import Cards, Macro, mark_of_templates
@@ -148,6 +149,7 @@ def _prepare_templates(flask: Flask, root: Path, *, reload: bool) -> None:
         bars=charts.sparkline,
         direction=i18n.text_direction,
         encode=urls.encode,
+        article_body=article_body,
         lazy_pictures=pictures.lazy_pictures,
         language_name=i18n.language_name,
         period=lambda one: i18n.format_period(one.year, one.month, g.language),

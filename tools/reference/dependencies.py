@@ -75,7 +75,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "pydantic": ("MIT", "settings"),
     "pydantic-core": ("MIT", "of pydantic"),
     "pygal": ("LGPL-3.0-or-later", "plots of the console"),
-    "pygments": ("BSD-2-Clause", "of Rich"),
+    "pygments": ("BSD-2-Clause", "colours of code on pages"),
     "pypinyin": ("MIT", "order of Han characters"),
     "pyroaring": ("MIT", "sets of articles"),
     "pystemmer": ("MIT OR BSD-3-Clause", "stems of English words, for search"),
