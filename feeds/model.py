@@ -174,6 +174,12 @@ class Article:
     part: int = 0
     details: Details = NO_DETAILS
 
+    @property
+    def part_number(self) -> float | None:
+        """The number that the article gives itself in its series, whole where it is, None for none."""
+        number = (self.part - 1) / 100
+        return None if not self.part else int(number) if number.is_integer() else number
+
     def of(self, facet: str) -> tuple[Term, ...]:
         """Return the terms of one facet. Templates call it, operators' own among them."""
         return tuple(term for term in self.terms if term.facet == facet)

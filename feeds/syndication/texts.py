@@ -24,7 +24,7 @@ def markdown_of(connection: sa.Connection, config: Config, article: Article) -> 
     """Return an article as Markdown, its fields in front: the source of its body, or its HTML, which Markdown may hold."""
     key = queries.article_key(connection, article.id) if article.position else None
     body = queries.article_sources(connection, [key]).get(key) if key else None
-    header = "".join(f"{name}: {_json(value)}\n" for name, value in _header(config, article).items() if value)
+    header = "".join(f"{name}: {_json(value)}\n" for name, value in _header(config, article).items() if value or value == 0)
     return f"---\n{header}---\n\n{(body or article.html).strip()}\n"
 
 
@@ -39,7 +39,7 @@ def _header(config: Config, article: Article) -> dict[str, object]:
         "tags": names["tag"],
         "category": ", ".join(names["category"]),
         "series": ", ".join(names.get("series", ())),
-        "part": article.part,
+        "part": article.part_number,
         "language": article.language or config.site.language,
         "original": article.original,
         "licence": _licence(config, details),
@@ -83,14 +83,14 @@ def linked_data(config: Config, article: Article, translations: Iterable[Article
         "keywords": [term.name for term in article.of("tag")],
         "articleSection": [term.name for term in article.of("category")],
         "isPartOf": [{"@type": "CreativeWorkSeries", "name": term.name} for term in article.of("series")],
-        "position": article.part,
+        "position": article.part_number,
         "image": article.picture,
         "license": _licence(config, article.details),
-        "commentCount": article.comments,
+        "commentCount": article.comments or None,
         "discussionUrl": article.details.discussion,
         "publisher": {"@type": "Organization", "name": config.site.title, "url": f"{config.site.base_url}/"},
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value or value == 0}
 
 
 def _person(config: Config, term: Term) -> dict[str, str]:

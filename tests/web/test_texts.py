@@ -253,3 +253,23 @@ def test_a_long_source_takes_no_long_time() -> None:
         worker.start()
         worker.join(10)
         assert not worker.is_alive(), piece
+
+
+@pytest.mark.parametrize(("written", "number"), [("2", 2), ("Part 2.5", 2.5), ("0", 0), ("", None)])
+def test_programs_get_the_part_of_a_series_that_an_article_names(
+    store: Any, client: Client, written: str, number: float | None
+) -> None:
+    store.write("8.md", body="EIGHT", title="Eight", series="Days", part=written)
+    store.rescan()
+    assert header_of(client.get("/articles/8.md").text).get("part") == number
+    page = html.fromstring(client.get("/articles/8").data)
+    assert json.loads(page.xpath("//script[@type='application/ld+json']")[0].text).get("position") == number
+
+
+def test_titles_beside_an_article_are_marked_with_their_own_language(store: Any, client: Client) -> None:
+    store.write("8.md", body="EIGHT", title="Acht", lang="de", date="2001-01-01 08:00:00")
+    store.write("9.md", body="NINE", title="Neuf", lang="fr", date="2001-01-02 08:00:00")
+    store.rescan()
+    page = html.fromstring(client.get("/articles/9").data)
+    [before] = page.xpath("//a[@rel='prev']/span[@lang]")
+    assert (before.get("lang"), before.text) == ("de", "Acht")
