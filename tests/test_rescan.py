@@ -904,7 +904,7 @@ OTHER: dict[str, dict[str, tuple[Any, str]]] = {
         "store": ("copy", "all"),
         "rescan_seconds": (60, "none"),
         "max_file_bytes": (4096, "all"),
-        "files": ({"publish": False}, "none"),
+        "files": ({"publish": False}, "all"),
         "parser": ({"seconds": 9, "megabytes": 256}, "none"),
         "removal": ({"percent": 1, "articles": 1}, "none"),
         "store_git": ({"every_seconds": 9, "timeout_seconds": 9}, "none"),

@@ -99,10 +99,11 @@ Resolver = Callable[[str, bool], str]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Safe HTML of a body; `changes`: what was left out or mended -> how often."""
+    """Safe HTML of a body; `changes`: what was left out or mended -> how often; `media`: what it plays, as it is written."""
 
     html: str
     changes: Mapping[str, int] = field(default_factory=dict)
+    media: tuple[str, ...] = ()
 
 
 def render_html(markdown: str, resolve: Resolver | None = None, *, is_html: bool = False) -> str:
@@ -142,7 +143,7 @@ def render_body(markdown: str, resolve: Resolver | None = None, *, is_html: bool
         data = markdown.encode("utf-8", "surrogatepass")
         if len(data.translate(None, _CONTROLS)) < len(data) or any(mark in data for mark in _MARKS):
             clean = _ILLEGAL.sub("", clean)
-    return Body(clean, dict(prepared.changes))
+    return Body(clean, dict(prepared.changes), mended.media)
 
 
 def _check_text(markdown: str) -> None:

@@ -309,7 +309,8 @@ def _article(
     # The archive's is joined with `article_url` as it is written.
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
-    has_links = kind.name != "archive" or "data:image/" in fields.body
+    is_beside = fields.cover and not fields.cover.startswith(("http:", "https:", "/"))
+    has_links = kind.name != "archive" or is_beside or _BESIDE.search(fields.body) is not None
     links = _Links(settings, place, permalink, now) if has_links else None
     if site.prefix and site.base_url and permalink.startswith("/") and kind.name != "archive":
         permalink = site.base_url + permalink  # other stores have other sites
@@ -323,6 +324,7 @@ def _article(
     if not summary and fields.excerpt:
         excerpt, _ = _plain_body(settings, place, fields, permalink, fields.excerpt)
         summary = markdown.excerpt(markdown.render_html(excerpt, is_html=is_html))
+    said = details.with_media(fields.details, rendered.media) if rendered.media else fields.details
     count = source.fields.get("count")
     comments = count.get("commentnum") if isinstance(count, dict) else None
     article = _sealed(
@@ -348,7 +350,7 @@ def _article(
             pinned=fields.pinned,
             part=fields.part,
             source=b"" if is_html else bytes(deflate.zlib_compress(public_source(body, html).encode(), 1)),
-            details=details.locate(settings, place, fields.details, links.picture if links else _picture),
+            details=details.locate(settings, place, said, links.picture if links else _picture),
         )
     )
     files, unpublished = (links.assets, links.notices) if links else ((), ())
@@ -356,6 +358,12 @@ def _article(
     return article, (*lacks, *left_out, *mended, *unpublished), files
 
 
+#: What an article of the archive has that refers to a file beside it, or contains a picture.
+_BESIDE = re.compile(
+    r"data:image/|\]\(\s*<?(?![A-Za-z][\w+.-]*:|[/#?)])|\b(?:src|href|poster|data)\s*=\s*[\"']?(?![A-Za-z][\w+.-]*:|[/#?\"'])"
+    r"|^ {0,3}\[[^\]\n]+\]:[ \t]*<?(?![A-Za-z][\w+.-]*:|[/#?\s])",
+    re.MULTILINE,
+)
 _YES = ("true", "yes", "on", "1")
 #: How many links of one article to other articles are followed to their files, and how much of such a file is read.
 _MAX_FOLLOWED, _MAX_HEADER = 100, 65_536
@@ -434,8 +442,8 @@ class _Links:
         """Return an address: absolute, or marked as relative to that of the article or of this service."""
         site = self.settings.site
         if self._is_archive:
-            if contained := self._files.contained(written):
-                return addresses.HERE + contained
+            if file := self._files.address(written, self._find(written, is_picture), is_picture=is_picture):
+                return addresses.HERE + file
             rooted = is_picture and written.startswith("/") and not written.startswith("//")
             return f"{addresses.PICTURE if rooted else addresses.RELATIVE}{written}"
         found = self._find(written, is_picture)
@@ -452,11 +460,11 @@ class _Links:
 
     def picture(self, written: str) -> str:
         """Return the picture that stands for the article: absolute, marked as relative to it or here, or for `image_url`."""
-        if self._is_archive:
-            return _picture(written)
         found = self._find(written, True)
         if file := self._files.address(written, found, is_picture=True):
             return addresses.HERE + file
+        if self._is_archive:
+            return _picture(written)
         if found.kind == "site" and self.settings.site.base_url:
             return f"{addresses.RELATIVE}{found.path}"
         return _picture(found.path) if found.kind in ("site", "absolute") else ""

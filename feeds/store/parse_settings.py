@@ -103,9 +103,11 @@ class ParseSettings:
         # A generator that publishes what is dated in the future does so because its configuration says it, not by default.
         holds_future = store.future == "hold" or (store.future is None and found.future is not True)
         dates = site.store_git.dates
-        # Where articles are read elsewhere, so are their pictures.
-        is_home = found.kind != "archive" and (bool(store.prefix) or "://" not in site.article_url or bool(found.base_url))
-        files = AssetSettings(site.files.max_bytes, not site.image_url) if site.files.publish and is_home else None
+        # Where articles are read elsewhere, so are their pictures; but those beside articles of an archive are nowhere else.
+        is_archive = found.kind == "archive"
+        is_home = is_archive or bool(store.prefix) or "://" not in site.article_url or bool(found.base_url)
+        rooted = not is_archive and not site.image_url
+        files = AssetSettings(site.files.max_bytes, rooted) if site.files.publish and is_home else None
         return cls(
             store.path,
             site.timezone,

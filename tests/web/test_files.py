@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
+import feedparser
 import pytest
 import sqlalchemy as sa
 from werkzeug.test import Client
@@ -125,6 +126,28 @@ def test_a_picture_that_an_article_contains_is_served_and_goes_into_a_backup(not
     assert "data:" not in new_client(notes).get("/all.atom").text
 
 
+def test_what_a_body_plays_is_an_enclosure_with_its_length_and_type(notes: Any) -> None:
+    """Of files of the store; a player of somebody else's file is a link in the body."""
+    sound, film = b"ID3\x04" + bytes(996), bytes(4) + b"ftypisom" + bytes(2000)
+    notes.write("talks/one.mp3", sound)
+    notes.write("talks/one.mp4", film)
+    body = '<video poster="p.png"><source src="one.mp4" type="video/mp4"></video>\n\n<audio src="one.mp3" controls></audio>'
+    note(notes, "talks/a.md", body)
+    note(notes, "talks/b.md", '<audio src="https://elsewhere.example/two.mp3"></audio>')
+    note(notes, "talks/c.md", body, audio="one.mp3")
+    notes.rescan()
+    client = new_client(notes)
+    entries = {entry.title: entry for entry in feedparser.parse(client.get("/all.rss").data).entries}
+    (first,) = entries["talks/a.md"].enclosures  # RSS has one
+    assert (first.type, first.length) == ("video/mp4", str(len(film)))
+    assert client.get(urlsplit(first.href).path).data == film
+    assert entries["talks/b.md"].enclosures == []
+    assert [one.type for one in entries["talks/c.md"].enclosures] == ["audio/mpeg"], "as the header says"
+    items = {item["title"]: item for item in client.get("/all.json").json["items"]}
+    attached = [(one["mime_type"], one["size_in_bytes"]) for one in items["talks/a.md"]["attachments"]]
+    assert attached == [("video/mp4", len(film)), ("audio/mpeg", len(sound))]
+
+
 def test_an_article_of_the_archive_may_contain_a_picture(new_site: Callable[..., Any]) -> None:
     site = new_site(base_url="http://localhost", article_url="")
     site.write("1.md", body=f"![x](data:image/png;base64,{base64.b64encode(PNG).decode()}) ![y](/data/y.png)")
@@ -132,6 +155,21 @@ def test_an_article_of_the_archive_may_contain_a_picture(new_site: Callable[...,
     [address] = addresses(site)
     assert get(site, address).data == PNG
     assert "https://img.linux.net.cn/data/y.png" in new_client(site).get("/all.atom").text
+
+
+@pytest.mark.parametrize("article_url", ["", "https://elsewhere.example{permalink}"])
+def test_files_beside_articles_of_the_archive_are_served(new_site: Callable[..., Any], article_url: str) -> None:
+    """What is named from the root of its host is that host's; a file beside the article is nowhere but here."""
+    site = new_site(base_url="http://localhost", article_url=article_url)
+    (site.store / "2020/img").mkdir(parents=True)
+    (site.store / "2020/img/x.png").write_bytes(PNG)
+    body = "![x](img/x.png) ![y](/2020/img/x.png) ![z](img/none.png) [n](other.md)"
+    site.write("2020/1.md", body=body, largepic="img/x.png", permalink="/article-1-1.html")
+    site.rescan()
+    item = new_client(site).get("/all.json").json["items"][0]
+    shown = re.findall('src="([^"]*)"', item["content_html"])
+    assert shown[0] == item["image"] and get(site, urlsplit(shown[0]).path).data == PNG
+    assert shown[1] == "https://img.linux.net.cn/2020/img/x.png"
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,14 @@ _MARKED = re.compile(
 )
 _CAPTION = re.compile(r"\s*(\*{1,3})[^\s*][^*\n]*(?<!\s)\1\s*")
 _COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
-_DEFINITION = re.compile(r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(?=<?(?:https?://|www\.|mailto:|[./#])\S)", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(<?(?:https?://|www\.|mailto:|[./#])\S+)([ \t]*[^\s\"'(][^\n]*)?",
+    re.MULTILINE,
+)
 _DEFINED = re.compile(r"\[(\d{1,3})\]:")
 _USED = re.compile(r"\]\[(\d{1,3})\]")
 _LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
-_REFERENCE = re.compile(r"(?<![\w\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
+_REFERENCE = re.compile(r"(?<![A-Za-z0-9_)\]\\!])\[([^\[\]\n]{2,300})\]\[(\d{1,3})\]")
 _SPACED = re.compile(
     r"\]\([ \t]*+((?:https?://|\.{0,2}/)[^()<>\s\"]*+[ \t]++(?=[^\s\")])[^()<>\n\"]*?)([ \t]+\"[^\"\n]*\")?[ \t]*\)"
 )
@@ -112,16 +115,22 @@ def part_definitions(text: str) -> str:
     labels: Counter[str] | None = None
     parts, at, last = [], 0, -1
     for match in _DEFINITION.finditer(text):
-        start, begins = match.span()
-        last, is_next = text.find("\n", begins) + 1, last == start
+        label, words = match[2], match[5] or ""
+        start, end = match.span()
+        last, is_next = text.find("\n", end) + 1, last == start
         above = "" if is_next else text[text.rfind("\n", 0, max(start - 1, 0)) + 1 : max(start - 1, 0)]
-        if match[3] == ":" and not above.strip():
+        follows = bool(above.strip(" \t"))
+        address = match[4]
+        if address.count("(") != address.count(")"):
+            words, address = words or " ", f"<{address.strip('<>')}>"
+        if match[3] == ":" and not follows and not words:
             continue
         if labels is None:
             labels = Counter(_LABEL.findall(text))
-        if labels[match[2]] > 1:
-            parts += [text[at:start], "\n" if above.strip() else "", match[1], ": "]
-            at = begins
+        if labels[label] > 1:
+            said = words.replace('"', "'").strip()
+            parts += [text[at:start], "\n" * follows, match[1], f": {address}", f' "{said}"' if said else ""]
+            at = end
     return "".join((*parts, text[at:])) if parts else text
 
 

@@ -25,7 +25,7 @@ def parse(raw: str) -> LexborHTMLParser:
 class Pass:
     """One pass over one body. `stored` gives the address of a picture that is written in the text itself (`data:`).
 
-    `alone`: there is nothing beside the article that a relative link could mean.
+    `alone`: there is nothing beside the article that a relative link could mean. `media`: addresses of what players play.
     """
 
     tree: LexborHTMLParser
@@ -36,6 +36,7 @@ class Pass:
     alone: bool = False
     short: re.Pattern[str] | None = None
     classes: bool = False
+    media: list[str] = field(default_factory=list)
 
     def make(self, tag: str, text: str = "", **attributes: str) -> LexborNode:
         """Return a new element."""

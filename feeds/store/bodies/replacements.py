@@ -91,6 +91,8 @@ def _link(work: Pass, node: LexborNode) -> None:
             work.drop(node, f"<{node.tag}> without an address: left out")
         return
     work.changes[f"<{node.tag}>: a link instead"] += 1
+    if node.tag in ("audio", "video"):
+        work.media.insert(0, next(_sources(node)).strip())  # elements come from the last to the first
     link = work.make("a", href=found.address)
     if picture := found.picture or (attributes.get("poster") or "").strip():
         link.insert_child(work.make("img", src=picture, alt=""))

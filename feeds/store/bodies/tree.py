@@ -45,11 +45,15 @@ _BROKEN_SCHEME = re.compile(r"(https?|ftp)(?::/(?!/)|//|：//|:///+|;//|:\\\\)(?
 
 @dataclass(slots=True)
 class Mended:
-    """HTML for the sanitizer. `ids`: it has ids of the article's own, all with its prefix; `classes`: names of languages."""
+    """HTML for the sanitizer. `ids`: it has ids of the article's own, all with its prefix; `classes`: names of languages.
+
+    `media`: addresses of audio and video files that it plays, as they are written.
+    """
 
     html: str
     ids: bool = False
     classes: bool = False
+    media: tuple[str, ...] = ()
 
 
 def mend(
@@ -83,7 +87,7 @@ def mend(
     with_classes = rare or any(name in raw for name in _NAMED)
     _settle_elements(work, nodes, with_classes=with_classes)
     ids = settle_ids(work, body) if any(mark in raw for mark in _PLACES) else False
-    return Mended(body.inner_html or "", ids, work.classes)
+    return Mended(body.inner_html or "", ids, work.classes, tuple(work.media))
 
 
 # -- elements that all readers show ----------------------------------------------------

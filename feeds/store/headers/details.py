@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -279,6 +279,15 @@ def _seconds(text: str) -> int:
     else:
         return 0
     return round(seconds) if seconds <= _MAX_SECONDS else 0
+
+
+def with_media(found: Details, played: Iterable[str]) -> Details:
+    """Return details with the audio and video files of the store that a body plays, where the header names none."""
+    if found.media:
+        return found
+    own = dict.fromkeys(one for one in played if "://" not in one and not one.startswith(("//", "data:", "blob:")))
+    media = [file for reference in own for file in _file(reference, "", 0, 0)][:_MAX_MEDIA]
+    return dataclasses.replace(found, media=tuple(media)) if media else found
 
 
 def locate(settings: ParseSettings, place: Place, found: Details, address: Callable[[str], str]) -> Details:
