@@ -245,6 +245,27 @@ def test_check_hints_at_a_setting_of_the_last_release_and_finds_no_fault(site: A
     assert [hint["line"] for hint in found["hints"]] == [2]
 
 
+def test_check_counts_what_was_left_out_and_lists_it_article_by_article(site: Any, config: Path) -> None:
+    for number in range(1, 6):
+        site.write(f"film-{number}.md", body='<iframe src="https://player.example.org/1"></iframe>\n\n' * number)
+    site.write("script.md", body="words <script>alert(1)</script> <svg><path/></svg>")
+    text = feeds("check", "--config", config)
+    assert text.returncode == 0
+    assert "17 places in 6 articles left out or mended" in text.stdout
+    assert "noticed      <iframe>: a link instead (5 articles)" in text.stdout, "how often does not tell articles apart"
+    assert "... and 2 more files: <iframe>: a link instead" in text.stdout
+    said = feeds("check", "--config", config, "--verbose").stdout
+    assert "more files" not in said
+    assert f"{site.store}/film-1.md\n    <iframe>: a link instead\n{site.store}/film-2.md\n" in said
+    assert f"{site.store}/film-5.md\n    <iframe>: a link instead (5)\n" in said
+    lines = said.partition(f"{site.store}/script.md\n")[2].splitlines()[:2]
+    assert sorted(lines) == ["    <script>: left out", "    <svg>: left out"]
+    rows = json.loads(feeds("check", "--config", config, "--json").stdout)["files"]
+    changes = {Path(path).name: row.get("changes") for path, row in rows.items()}
+    assert changes["film-5.md"] == {"<iframe>: a link instead": 5}
+    assert changes["1.md"] is None
+
+
 def test_check_names_every_fault_at_once_in_text_and_json(site: Any, config: Path) -> None:
     site.write("bad.md", "---\ntitle: [\n---\n")
     site.write("binary.md", b"---\ntitle: \xff\n---\n")

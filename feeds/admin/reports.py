@@ -32,21 +32,23 @@ from ..websub import subscriptions
 
 #: Rescans that the overview lists.
 RESCANS = 15
-#: Quarantined files, and entries of the audit log, on one page.
-PROBLEMS, ENTRIES = 20, 100
+#: Quarantined files, entries of the audit log, and articles whose bodies were changed, on one page.
+PROBLEMS, ENTRIES, BODIES = 20, 100, 50
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """How things stand: what is published, what is faulty, what was done of late, what is due next (frequency -> UTC seconds).
 
-    `waiting` files have a date to come; the next one is out at `next_out` (UTC seconds). `rescan` is the report of the last one
-    that went well, with its time `at`; `going`: the articles of `held` have been let go.
+    Something was left out of the bodies of `mended` articles, or mended in them. `waiting` files have a date to come; the next
+    one is out at `next_out` (UTC seconds). `rescan` is the report of the last one that went well, with its time `at`; `going`:
+    the articles of `held` have been let go.
     """
 
     articles: int
     feeds: int
     quarantined: int
+    mended: int
     waiting: int
     next_out: int | None
     terms: Mapping[str, int]
@@ -75,6 +77,7 @@ def read_overview(connection: sa.Connection, now: int) -> Overview:
         articles=count_rows(connection, articles),
         feeds=len(feed_states.load_paths(connection)),
         quarantined=count_rows(connection, quarantine),
+        mended=_count_mended(connection),
         waiting=waiting,
         next_out=next_out,
         terms=queries.term_counts(connection),
@@ -98,6 +101,30 @@ def read_quarantine(connection: sa.Connection, page: int) -> tuple[Sequence[Prob
     pages = max(1, -(-len(found) // PROBLEMS))
     page = min(max(page, 1), pages)
     return found[(page - 1) * PROBLEMS : page * PROBLEMS], len(found), pages
+
+
+@dataclass(frozen=True, slots=True)
+class MendedBody:
+    """An article with what was left out of its body or mended in it -> how often. `id` is that of its page."""
+
+    id: str
+    title: str
+    path: str
+    changes: Mapping[str, int]
+
+
+def read_mended(connection: sa.Connection, page: int) -> tuple[Sequence[MendedBody], int, int]:
+    """Return one page of the articles whose bodies were changed, the newest first; the number of them, and of pages."""
+    total = _count_mended(connection)
+    pages = max(1, -(-total // BODIES))
+    c = articles.c
+    query = sa.select(c.id, c.title, c.path, c.changes).where(c.changes != "").order_by(c.position.desc())
+    rows = connection.execute(query.limit(BODIES).offset((min(max(page, 1), pages) - 1) * BODIES))
+    return [MendedBody(id, title, path, json.loads(changes)) for id, title, path, changes in rows], total, pages
+
+
+def _count_mended(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(articles).where(articles.c.changes != "")).scalar_one()
 
 
 def read_audit_log(connection: sa.Connection, page: int) -> tuple[Sequence[audit_log.Entry], int]:

@@ -158,8 +158,9 @@ def _print_rescan(report: RescanReport, problems: Sequence[Problem]) -> None:
 @click.command()
 @CONFIG
 @JSON
+@click.option("--verbose", is_flag=True, help="List all hints, and what was left out or mended, article by article.")
 @command
-def check(config_dir: Path, as_json: bool) -> None:
+def check(config_dir: Path, as_json: bool, verbose: bool) -> None:
     """Show what the store is taken for, and look for faults in configuration and articles.
 
     First what kind of store it is and why, how many articles, pages and withheld files it has, a few links to compare with
@@ -171,6 +172,7 @@ def check(config_dir: Path, as_json: bool) -> None:
     \b
     Examples:
       feeds check
+      feeds check --verbose | less
       feeds check --json | jq -r ".problems[].path"
       feeds check --json | jq ".counts, .mend"
     """
@@ -193,7 +195,8 @@ def check(config_dir: Path, as_json: bool) -> None:
     else:
         for line in (line for portrait in found.portraits if found.site for line in portrait_lines(portrait, found.site)):
             echo(line)
-        _print_findings(problems, hints, [portrait.settings.root for portrait in found.portraits])
+        roots = [portrait.settings.root for portrait in found.portraits]
+        _print_findings(problems, hints, roots, verbose=verbose)
         _print_ignored(found.ignored)
         echo("no faults" if not problems else f"{len(problems)} fault{'s' if len(problems) > 1 else ''}", err=True)
     sys.exit(1 if problems else 0)
@@ -203,9 +206,12 @@ def check(config_dir: Path, as_json: bool) -> None:
 _MAX_PRINTED, _MAX_ALIKE = 100, 3
 
 
-def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], stores: Sequence[str]) -> None:
-    """Print errors, and hints: those that many files of the stores share are counted."""
-    _print_problems(problems[:_MAX_PRINTED], err=False)
+def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], stores: Sequence[str], *, verbose: bool) -> None:
+    """Print errors, and hints: those that many files of the stores share are counted; `verbose`: all, file by file."""
+    _print_problems(problems if verbose else problems[:_MAX_PRINTED], err=False)
+    if verbose:
+        _print_by_file(hints)
+        return
     if len(problems) > _MAX_PRINTED:
         echo(f"... and {len(problems) - _MAX_PRINTED} more: feeds check --json")
     from ..store.portrait import shared_notice
@@ -218,6 +224,17 @@ def _print_findings(problems: Sequence[Problem], hints: Sequence[Problem], store
         _print_problems(found[:_MAX_ALIKE], err=False)
         if len(found) > _MAX_ALIKE:
             echo(f"... and {len(found) - _MAX_ALIKE} more files: {reason}")
+
+
+def _print_by_file(hints: Sequence[Problem]) -> None:
+    """Print hints below the names of their files."""
+    by_file: dict[str, list[Problem]] = {}
+    for hint in hints:
+        by_file.setdefault(hint.path, []).append(hint)
+    for path, found in sorted(by_file.items()):
+        echo(path)
+        for hint in found:
+            echo(f"    {f'{hint.line}:{hint.column}: ' if hint.line else ''}{hint.reason}")
 
 
 def _print_problems(problems: Sequence[Problem], *, err: bool = True) -> None:

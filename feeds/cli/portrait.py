@@ -43,6 +43,10 @@ def portrait_lines(portrait: Portrait, site: Site) -> Iterator[str]:
     yield from _links(portrait, site)
     if unused := portrait.unused():
         yield _row("not used", f"header fields {_counted(unused)}")
+    places, articles = portrait.changed()
+    if places:
+        counted = f"{places} place{'s' if places > 1 else ''} in {articles} article{'s' if articles > 1 else ''}"
+        yield _row("bodies", f"{counted} left out or mended, article by article: feeds check --verbose")
     for notice, number in _top(portrait.notices()):
         yield _row("noticed", f"{notice} ({number} article{'s' if number > 1 else ''})")
     for line, why in portrait.mend(site):

@@ -70,6 +70,7 @@ class StoreFile:
                 "picture": addresses.picture_url(site, article.picture, link_of(site, article)) or None,
                 "original": article.original or None,
                 "id": article.id,
+                **({"changes": dict(article.changes)} if article.changes else {}),
                 "aliases": list(self.aliases),
             }
         return row
@@ -80,6 +81,8 @@ def shared_notice(notice: str) -> str:
 
     >>> shared_notice("date cannot be read (line 3)"), shared_notice("no date: first seen 2024-05-06, which counts")
     ('date cannot be read', 'no date: first seen')
+    >>> shared_notice("<iframe>: a link instead (3)")
+    '<iframe>: a link instead'
     """
     return _OWN_END.sub("", notice)
 
@@ -151,6 +154,11 @@ class Portrait:
     def notices(self) -> Counter[str]:
         """Return how many articles have each notice, whatever its line."""
         return Counter(shared_notice(notice) for file in self.files if file.article for notice in dict.fromkeys(file.notices))
+
+    def changed(self) -> tuple[int, int]:
+        """Return how many places of bodies were left out or mended, and in how many articles."""
+        counts = [sum(article.changes.values()) for _path, article in self.articles if article.changes]
+        return sum(counts), len(counts)
 
     def undated(self) -> int:
         """Return how many articles are dated by nothing but the moment when they were first seen."""

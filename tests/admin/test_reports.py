@@ -57,6 +57,25 @@ def test_the_overview_says_how_many_files_wait_for_their_date_and_when_the_next_
     assert facts(chinese.get("/"))["待发布的文件"] == "2" and "2030" in facts(chinese.page)["下次发布时间"]
 
 
+def test_what_was_left_out_of_an_article_stands_beside_it(operator: Operator) -> None:
+    assert facts(operator.get("/"))["Bodies mended"] == "0"
+    assert "Nothing was left out" in operator.get("/bodies").get_data(as_text=True)
+    operator.site.write("91.md", title=EVIL, body="<script>x</script>a" + '<iframe src="https://p.example.org/"></iframe>' * 2)
+    for number in range(100, 152):
+        operator.site.write(f"{number}.md", body="<svg><path/></svg> words")
+    operator.site.rescan()
+    assert facts(operator.get("/"))["Bodies mended"] == "53"
+    pages = [rows(operator.get(f"/bodies?page={number}"))[1:] for number in (1, 2)]
+    assert [len(found) for found in pages] == [50, 3]
+    found = {cells[0]: cells[1] for page in pages for cells in page}
+    assert found[f"{EVIL} 91.md"] == "<iframe>: a link instead (2) <script>: left out"
+    page = html.fromstring(operator.get("/bodies?page=2").get_data(as_text=True))
+    links = page.xpath("//table//a/@href") + html.fromstring(operator.get("/bodies").get_data(as_text=True)).xpath(
+        "//table//a/@href"
+    )
+    assert "/articles/91" in links and "/articles/151" in links
+
+
 def test_a_fault_of_the_configuration_shows_with_its_place(operator: Operator) -> None:
     operator.site.set("feeds.yaml", "content: full\nfeeds:\n  - name: a\n    titel: x\n")
     operator.site.rescan()

@@ -47,6 +47,7 @@ PAGES = [
     "/operator/sign-in",
     "/operator/",
     "/operator/quarantine",
+    "/operator/bodies",
     "/operator/feeds",
     "/operator/feeds/show?path=tags/Linux",
     "/operator/feeds/own",

@@ -50,6 +50,13 @@ def quarantine() -> Answer:
     return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
 
 
+@blueprint.get("/bodies")
+def bodies() -> Answer:
+    """Articles of whose bodies something was left out or mended, with what and how often."""
+    rows, total, pages = application().runtime.read(reports.read_mended, number_arg("page"))
+    return page("bodies.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
+
+
 @blueprint.get("/log")
 def log() -> Answer:
     """What was done in the console, the newest first."""
