@@ -122,7 +122,7 @@ def part_definitions(text: str) -> str:
         follows = bool(above.strip(" \t"))
         address = match[4]
         if address.count("(") != address.count(")"):
-            words, address = words or " ", f"<{address.strip('<>')}>"
+            words, address = words or " ", address.replace("(", "%28").replace(")", "%29")
         if match[3] == ":" and not follows and not words:
             continue
         if labels is None:
