@@ -11,6 +11,7 @@ from .pictures import lazy_pictures
 #: As the sanitizer writes what `store.bodies` makes.
 _SOURCE_OF_FORMULA = re.compile(r'(</math>) <code class="language-tex">[^<]*</code>')
 _WAY_BACK = re.compile(r'(<a href="#[^"]*")([^>]*)>(?=↩\ufe0e(?:<sup>(\d+)</sup>)?</a>)')
+_TASK = re.compile(r"<li>(?=\n?(?:<p>)?[☑☐] )")
 _CODE_BLOCK = re.compile(r"<pre(?=[ >])")
 
 
@@ -19,8 +20,8 @@ def article_body(body: str, url: str, back: str, table: str, at_once: int = 1) -
 
     Links within it lead to its places without loading it again, wherever a copy of the page is; code is coloured; formulas show
     without the TeX that stands behind them for readers of feeds; what is too wide scrolls in a box of its own, also by keys;
-    pictures, but for the first `at_once`, are loaded when a reader comes near. `back` and `table` are what screen readers
-    say of the way back of a footnote and of a table.
+    boxes of tasks stand instead of the marks of a list; pictures, but for the first `at_once`, are loaded when a reader comes
+    near. `back` and `table` are what screen readers say of the way back of a footnote and of a table.
 
     >>> article_body('<a href="https://example.org/a#in-1">↩\\ufe0e</a>', "https://example.org/a", "Back", "Table")
     '<a href="#in-1" aria-label="Back">↩︎</a>'
@@ -31,6 +32,8 @@ def article_body(body: str, url: str, back: str, table: str, at_once: int = 1) -
         body = _SOURCE_OF_FORMULA.sub(r"\1", body)
     if "↩" in body:
         body = _WAY_BACK.sub(lambda match: _named(match, back), body)
+    if "☑" in body or "☐" in body:
+        body = _TASK.sub('<li class="task">', body)
     if "<pre" in body:
         body = _CODE_BLOCK.sub('<pre tabindex="0"', highlight_code(body))
     if "<table" in body:

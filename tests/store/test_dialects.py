@@ -47,7 +47,8 @@ SHORTCODES = {
     "a {{< unknown x=1 />}} b": "a  b",
     "Say {{</* name */>}} so.": "Say &#123;{&#60; name >}} so.",
     "{{ not a shortcode }}": "{{ not a shortcode }}",
-    "## Title {#own-id}": "## Title",
+    "## Title {#own-id}": "## Title {#own-id}",
+    "## Title {.wide #own-id}\n\ntext {#x}": "## Title {#own-id}\n\ntext",
 }
 LIQUID = {
     "{% include note.html %}\ntext": "\ntext",
@@ -113,7 +114,7 @@ VUE = {
     "{{ 1 + 1 }} is two": " is two",
     "<script setup>\nlet x\n</script>\ntext": "\ntext",
     "<my-box>kept</my-box> <BR> <b>bold</b>": "kept <BR> <b>bold</b>",
-    "## Title {#own}": "## Title",
+    "## Title {#own}": "## Title {#own}",
 }
 OBSIDIAN = {
     "Sow [[Compost|old leaves]].": "Sow [old leaves](Compost.md).",
@@ -168,6 +169,7 @@ def test_code_stays_as_it_is() -> None:
         "- item\n\n  ```\n  {% in a list %}\n  ```",
     ]
     for kind in KINDS:
+        assert plain(kind, "## A {#own}\n\nx") == "## A {#own}\n\nx", kind
         assert plain(kind, "\n\n".join(code)) == "\n\n".join(code)
     assert plain("jekyll", "{% raw %}\n```\n{{ x }}\n```\n{% endraw %}") == "\n```\n{{ x }}\n```\n"
     assert plain("docusaurus", ":::note\n```js\nimport x from 'y'\n```\n:::") == (

@@ -194,6 +194,11 @@ def test_tables_and_code_scroll_in_boxes_that_keys_reach() -> None:
     assert [pre.get("tabindex") for pre in page.iter("pre")] == ["0"]
 
 
+def test_lists_of_tasks_have_boxes_and_no_marks() -> None:
+    body = article_body(render_body("- [x] a\n- [ ] b\n- c\n\n1. x\n\n- [x] d\n\n- [ ] e\n").html, URL, "", "")
+    assert body.count('<li class="task">') == 4 and body.count("<li>") == 2
+
+
 def test_words_in_attributes_that_look_like_elements_change_nothing() -> None:
     evil = '<abbr title="&lt;table&gt;&lt;pre&gt;&lt;code class=&quot;language-py&quot;&gt;if">a</abbr>'
     assert article_body(render_body(evil).html, URL, "", "") == render_body(evil).html

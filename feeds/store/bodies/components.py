@@ -13,6 +13,7 @@ _MODULE = re.compile(
 _TAG = re.compile(r"<(/?)([A-Za-z][\w.:-]{0,60}|)(?=[\s/>])")
 _ATTRIBUTE = re.compile(r"""([\w:@.-]{1,60})\s*=\s*(?:"([^"]*)"|'([^']*)'|(\{))""")
 _LITERAL = re.compile(r"""["'`]([^"'`]*)["'`]""")
+_OWN_ID = re.compile(r"#[^\s{}]{1,100}")
 _IN_TAG = re.compile(r"""["'{<>]""")
 _MAX_TAG = 2000
 _PICTURES = frozenset({"image", "img", "figure", "picture", "zoomimage", "idealimage", "themedimage"})
@@ -85,6 +86,8 @@ def _without_expressions(work: Work, text: str) -> Iterator[str]:
         at = end + 1
         if literal := _LITERAL.fullmatch(inside):
             yield literal[1]
+        elif _OWN_ID.fullmatch(inside) and text.startswith("#", text.rfind("\n", 0, start) + 1):
+            yield text[start:at]  # of a heading
         elif inside and not inside.startswith(("/*", "#")):
             work.drop("{ }")
     yield text[at:]

@@ -139,6 +139,7 @@ def _quote_admonitions(lines: list[str]) -> Iterator[str]:
 _ATTRIBUTES = re.compile(
     r"(?<![ \t])[ \t]*\{:[^{}\n]{0,300}\}|(?<=[^\s{])[ \t]*\{[#.][^{}\n]{1,200}\}(?=[ \t]*$)", re.MULTILINE
 )
+_OWN_ID = re.compile(r"[{\s:]#([^\s{}.#]{1,100})")
 _TOC = re.compile(
     r"^(?:[*+-] [^\n]{0,80}\n\{:[ \t]?toc[^{}\n]{0,60}\}|[ \t]{0,3}(?:\[\[_?toc_?\]\]|\[toc\]|\$\{toc\}))[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
@@ -146,9 +147,15 @@ _TOC = re.compile(
 
 
 def _attributes(work: Work) -> None:
-    """Leave out `{: .lead}`, `{#id}`, `{.class}`."""
+    """Leave out `{: .lead}`, `{#id}`, `{.class}`; the id of a heading stays, as links lead to it."""
     if "{" in work.body.text:
-        work.body.text = _ATTRIBUTES.sub("", _TOC.sub("", work.body.text))
+        work.body.text = _ATTRIBUTES.sub(_own_id, _TOC.sub("", work.body.text))
+
+
+def _own_id(match: re.Match[str]) -> str:
+    start = match.string.rfind("\n", 0, match.start()) + 1
+    found = _OWN_ID.search(match[0]) if match.string.startswith("#", start) else None
+    return f" {{#{found[1]}}}" if found else ""
 
 
 def _comments(work: Work) -> None:

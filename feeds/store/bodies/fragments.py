@@ -22,6 +22,23 @@ def leave_unused(work: Pass, body: LexborNode) -> None:
         return
 
 
+#: As Pandoc, kramdown, Hugo and others write the id of a heading, with classes or without.
+_OWN_ID = re.compile(r"[ \t]*\{:?[ \t]*(?:\.[\w-]+[ \t]+)*#([^\s{}]{1,100})(?:[ \t][^{}\n]{0,200})?\}[ \t]*$")
+
+
+def name_headings(body: LexborNode) -> None:
+    """Give headings the ids that are written behind their words: `## Words {#id}`."""
+    for heading in body.css("h1, h2, h3, h4, h5, h6"):
+        last = heading.last_child
+        if last is None or last.tag != "-text" or (match := _OWN_ID.search(text := last.text_content or "")) is None:
+            continue
+        if match.start() == 0 and last.prev is None:
+            continue  # nothing else is in it
+        if "id" not in heading.attributes:
+            heading.attrs["id"] = match[1]
+        last.replace_with(text[: match.start()])
+
+
 def settle_ids(work: Pass, body: LexborNode) -> bool:
     """Make ids unique to the article, and let links within it lead to them; return whether it has any."""
     places: dict[str, LexborNode] = {}

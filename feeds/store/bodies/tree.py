@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..addresses import SCHEMES
 from . import autolinks, pictures
 from .constructs import Prepared
-from .fragments import leave_unused, settle_ids
+from .fragments import leave_unused, name_headings, settle_ids
 from .nodes import HEADINGS, LexborNode, Pass, parse, rename, unwrap
 from .replacements import RARE, drop_line_numbers, replace_rare
 
@@ -27,7 +27,7 @@ _NUMBERED = re.compile(r"\w{0,12}\d{1,3}|\*+|注\w{0,3}")
 #: What HTML has in which code and blocks may be named, or paragraphs empty.
 _NAMED = ("class=", "lang=", "language=", "<p></p>")
 #: What HTML has in which there are places, or links to them.
-_PLACES = ('="#', "='#", "=#", " id=", " name=", "\nid=", "\nname=")
+_PLACES = ('="#', "='#", "=#", " id=", "{#", " name=", "\nid=", "\nname=")
 _NOWHERE = re.compile(r"#?$|#!|javascript:|#top$", re.IGNORECASE)
 #: A host without a scheme, which would be a page beside the article; with a path, of any domain.
 _HOST_ALONE = re.compile(
@@ -86,6 +86,8 @@ def mend(
         nodes = list(body.traverse(include_text=True))
     with_classes = rare or any(name in raw for name in _NAMED)
     _settle_elements(work, nodes, with_classes=with_classes)
+    if "{#" in raw or "{:" in raw or "{." in raw:
+        name_headings(body)
     ids = settle_ids(work, body) if any(mark in raw for mark in _PLACES) else False
     return Mended(body.inner_html or "", ids, work.classes, tuple(work.media))
 
