@@ -23,9 +23,10 @@ _MARKED = re.compile(
 _CAPTION = re.compile(r"\s*(\*{1,3})[^\s*][^*\n]*(?<!\s)\1\s*")
 _COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
 _DEFINITION = re.compile(
-    r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(<?(?:https?://|www\.|mailto:|[./#])\S+)([ \t]*[^\s\"'(][^\n]*)?",
+    r"^( {0,3}\[([^\[\]\n^]{1,80})\])([:：])[ \t]*(<?(?:https?://|www\.|mailto:|[./#])\S+)([^\n]*)",
     re.MULTILINE,
 )
+_TITLE = re.compile(r"\"[^\"]*\"|'[^']*'|\([^()]*\)")
 _DEFINED = re.compile(r"\[(\d{1,3})\]:")
 _USED = re.compile(r"\]\[(\d{1,3})\]")
 _LABEL = re.compile(r"\[([^\[\]\n^]{1,80})\]")
@@ -115,21 +116,22 @@ def part_definitions(text: str) -> str:
     labels: Counter[str] | None = None
     parts, at, last = [], 0, -1
     for match in _DEFINITION.finditer(text):
-        label, words = match[2], match[5] or ""
+        label, words = match[2], match[5].strip()
         start, end = match.span()
         last, is_next = text.find("\n", end) + 1, last == start
         above = "" if is_next else text[text.rfind("\n", 0, max(start - 1, 0)) + 1 : max(start - 1, 0)]
         follows = bool(above.strip(" \t"))
-        address = match[4]
+        address, is_right = match[4], match[3] == ":" and (not words or _TITLE.fullmatch(words) is not None)
         if address.count("(") != address.count(")"):
-            words, address = words or " ", address.replace("(", "%28").replace(")", "%29")
-        if match[3] == ":" and not follows and not words:
+            is_right, address = False, address.replace("(", "%28").replace(")", "%29")
+        if is_right and not follows:
             continue
         if labels is None:
             labels = Counter(_LABEL.findall(text))
         if labels[label] > 1:
-            said = words.replace('"', "'").strip()
-            parts += [text[at:start], "\n" * follows, match[1], f": {address}", f' "{said}"' if said else ""]
+            if words and not _TITLE.fullmatch(words):
+                words = '"{}"'.format(words.strip("()\"'").replace('"', "'"))
+            parts += [text[at:start], "\n" * follows, match[1], f": {address} {words}".rstrip()]
             at = end
     return "".join((*parts, text[at:])) if parts else text
 
