@@ -29,7 +29,7 @@ def article_body(body: str, url: str, back: str, table: str, at_once: int = 1) -
     if (here := f' href="{html.escape(url.partition("#")[0])}#') in body:
         body = re.sub(rf'(<a(?: [a-z-]+="[^"]*")*){re.escape(here)}', r'\1 href="#', body)
     if "</math>" in body:
-        body = _SOURCE_OF_FORMULA.sub(r"\1", body)
+        body = _SOURCE_OF_FORMULA.sub(r"\1", body).replace('<math display="block"', '<math display="block" tabindex="0"')
     if "↩" in body:
         body = _WAY_BACK.sub(lambda match: _named(match, back), body)
     if "☑" in body or "☐" in body:

@@ -19,7 +19,7 @@ MAX_CODE, MAX_PAGE = 10_000, 40_000
 #: As the sanitizer writes it; code with elements in it is as its author wants it.
 _CODE = re.compile(r'(<pre[^>]*><code class="language-)([\w+#.-]{1,40})("[^>]*>)([^<]+)(?=</code>)')
 #: What no code has, and some lexers look at again from each of its places: repetitions, blanks, words without signs.
-_ENDLESS = re.compile(r"(.{1,4}?)\1{255}|\s{256}|(?<!\w)(?:\w{1,60}\s{1,20}){64}", re.DOTALL)
+_ENDLESS = re.compile(r"(.{1,4}?)\1{255}|\s{256}|(?<!\w)(?:\w{1,60}\s{1,20}){200}", re.DOTALL)
 #: Other names of languages than Pygments has.
 ALIASES = {
     "assembly": "nasm",
