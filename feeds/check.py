@@ -35,7 +35,7 @@ from .runtime import tidy_files
 from .store import git, walk
 from .store.git import Git
 from .store.links.permalinks import NO_VALUE, token_names
-from .store.parse import ParsedFile
+from .store.parsed import ParsedFile
 from .store.portrait import Portrait, StoreFile
 from .store.stores import Stores, find_sites, with_addresses
 from .syndication import feeds

@@ -31,7 +31,7 @@ from .selections import Aliases
 from .store import git, git_dates, search_words, walk
 from .store.git_dates import DateChanges
 from .store.kinds import GeneratorSite
-from .store.parse import ParsedFile
+from .store.parsed import ParsedFile
 from .store.parser_pool import ParserPool
 from .store.stores import Stores, find_sites, with_addresses
 from .store.walk import RemovalGuard

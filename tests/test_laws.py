@@ -42,6 +42,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
         "catalog.pages",
         "catalog.queries",
         "catalog.related",
+        "catalog.related_terms",
         "catalog.highlights",
         "catalog.search",
         "catalog.sort_key",

@@ -18,7 +18,8 @@ from ..database import chunks
 from ..database.tables import articles, bodies, files
 from ..database.tables import dated as dated_files
 from ..model import ParsedArticle
-from ..store.parse import ParsedFile, with_id
+from ..store.parse import with_id
+from ..store.parsed import ParsedFile
 from ..store.walk import FileChanges
 
 # -- files as they were ----------------------------------------------------

@@ -23,7 +23,8 @@ from ..database.tables import dated as dated_files
 from ..model import ParsedArticle, Problem
 from ..selections import Aliases
 from ..store import git_dates
-from ..store.parse import UNDATED, FileDates, ParsedFile, with_id
+from ..store.parse import with_id
+from ..store.parsed import UNDATED, FileDates, ParsedFile
 from ..store.parser_pool import PARALLEL_FROM, ParserPool
 from ..store.stores import Stores
 from ..store.walk import ALLOW_ALL, UNSETTLED, FileChanges, RemovalGuard

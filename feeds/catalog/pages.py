@@ -16,7 +16,8 @@ from ..database import chunks, insert_rows
 from ..database.tables import articles, files, pages
 from ..model import Article, ParsedArticle
 from ..store import addresses
-from ..store.parse import ParsedFile, with_id
+from ..store.parse import with_id
+from ..store.parsed import ParsedFile
 from . import queries
 from .identity import page_path, told_apart, without_links
 

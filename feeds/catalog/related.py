@@ -1,4 +1,4 @@
-"""Related articles and related terms, of one or of all: then from a snapshot that is updated at the cost of what changed.
+"""Related articles, of one or of all: then from a snapshot that is updated at the cost of what changed.
 
 An article is related to those that share with it what few have: series, tags, words of the title, words of the summary that
 stand in other titles; author, site of the original and, last, translator add little. What is shared counts by how rare it is.
@@ -11,9 +11,9 @@ import functools
 import heapq
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -22,10 +22,8 @@ from pyroaring import BitMap
 
 from ..database import chunks, fetch_rows
 from ..database.tables import articles, memberships, sets, terms
-from ..model import Term
-from . import bitmaps, queries, subjects
+from . import bitmaps, subjects
 from .bitmaps import SPAN, SUBJECT, TERM, WORD, span_of
-from .queries import KnownTerm
 
 #: How many related articles are named, at most; and where nothing is closer than by a tag that many have.
 MOST, DISTANT = 4, 2
@@ -452,91 +450,3 @@ def _by_span(positions: Mapping[int, int]) -> dict[int, BitMap]:
 
 def _near(spans: Mapping[int, BitMap], position: int) -> BitMap:
     return BitMap().union(*(spans[span] for span in around(position) if span in spans))
-
-
-# -- of a term -------------------------------------------------------------
-
-#: A term with so many articles or more is compared with other terms as sets; of fewer, each article's terms are looked up.
-_AS_SETS = 500
-
-
-def term_positions(connection: sa.Connection, key: int) -> list[int]:
-    """Return the positions of all articles of a term, oldest first: thousands, for a term of half the store."""
-    text = connection.execute(_POSITIONS, {"term": key}).scalar()
-    return sorted(map(int, text.split(","))) if text else []
-
-
-#: As one text: thousands of rows take drivers three times as long.
-_POSITIONS = sa.select(sa.func.aggregate_strings(sa.cast(_m.position, sa.Text), ",")).where(_m.term_key == sa.bindparam("term"))
-
-
-def related_terms(connection: sa.Connection, known: KnownTerm, facets: Collection[str], limit: int) -> dict[str, list[Term]]:
-    """Return, by facet, the terms that most of the term's articles have, too; `Term.articles` is how many of them."""
-    compare = _by_articles if known.term.articles < _AS_SETS else _by_sets
-    found = compare(connection, known.key, facets, limit)
-    rows = {row.key: row.term for row in queries.terms_by_key(connection, {key for most in found.values() for key, _ in most})}
-    return {
-        facet: [Term(facet, rows[other].name, rows[other].slug, shared) for other, shared in most]
-        for facet, most in found.items()
-    }
-
-
-#: What a term has in common with others: by facet (key, number of articles that have both), most articles first.
-_Shared = dict[str, list[tuple[int, int]]]
-
-_own, _other = memberships.alias(), memberships.alias()
-_SHARED = (
-    sa.select(_other.c.term_key.label("key"), sa.func.count().label("shared"))
-    .join_from(_own, _other, _other.c.article_key == _own.c.article_key)
-    .where(_own.c.term_key == sa.bindparam("term"), _other.c.term_key != _own.c.term_key)
-    .group_by(_other.c.term_key)
-    .subquery()
-)
-_PLACE = sa.func.row_number().over(partition_by=_t.facet, order_by=(_SHARED.c.shared.desc(), _t.key)).label("place")
-_PLACED = (
-    sa.select(_t.facet, _t.key, _SHARED.c.shared, _PLACE)
-    .join_from(_SHARED, terms, _t.key == _SHARED.c.key)
-    .where(_t.facet.in_(sa.bindparam("facets", expanding=True)))
-    .subquery()
-)
-_MOST_SHARED = sa.select(_PLACED).where(_PLACED.c.place <= sa.bindparam("limit")).order_by(_PLACED.c.place)
-
-
-def _by_articles(connection: sa.Connection, key: int, facets: Collection[str], limit: int) -> _Shared:
-    found: _Shared = {facet: [] for facet in facets}
-    for row in connection.execute(_MOST_SHARED, {"term": key, "facets": list(facets), "limit": limit}):
-        found[row.facet].append((row.key, row.shared))
-    return found
-
-
-def _by_sets(connection: sa.Connection, key: int, facets: Collection[str], limit: int) -> _Shared:
-    return {facet: bitmaps.most_shared(connection, key, facet, limit) for facet in facets}
-
-
-class SharedTerms:
-    """What terms have in common, from a snapshot: as `related_terms`. `terms`: all that may be named, by key."""
-
-    def __init__(self, snapshot: Snapshot, terms: Mapping[int, Term]) -> None:
-        self._snapshot, self._terms = snapshot, terms
-
-    @functools.cached_property
-    def _by_article(self) -> dict[str, dict[int, list[int]]]:
-        """Facet -> key of an article -> keys of its terms."""
-        found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for term, known in self._terms.items():
-            inside = found[known.facet]
-            for article in self._snapshot.members.get(term, ()):
-                inside[article].append(term)
-        return found
-
-    def most(self, key: int, facets: Iterable[str], limit: int) -> dict[str, list[Term]]:
-        """Return, by facet, the terms that most of the term's articles have, too; `Term.articles` is how many of them."""
-        found: dict[str, list[Term]] = {}
-        for facet in facets:
-            inside = self._by_article[facet]
-            members = (inside[article] for article in self._snapshot.members[key] if article in inside)
-            shared = Counter(itertools.chain.from_iterable(members))
-            del shared[key]
-            most = heapq.nsmallest(limit, shared.items(), key=lambda pair: (-pair[1], pair[0]))
-            found[facet] = [replace(self._terms[other], articles=number) for other, number in most]
-        return found

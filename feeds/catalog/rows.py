@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ..database import insert_rows
 from ..database.tables import articles, assets, bodies, departed, files, issue_articles, memberships, quarantine, sources
 from ..model import NO_DETAILS, Details, ParsedArticle, Problem
-from ..store.parse import ParsedFile
+from ..store.parsed import ParsedFile
 from ..store.walk import UNSETTLED
 from .assets import asset_rows
 from .links import has_settled_links

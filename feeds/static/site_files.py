@@ -35,7 +35,8 @@ from ..runtime import Runtime
 from ..store.addresses import article_url
 from ..syndication import editions, feed_states, feeds, pages, texts
 from ..syndication.editions import Edition
-from ..syndication.pages import Beside, Portraits
+from ..syndication.pages import Beside
+from ..syndication.term_stats import Portraits
 from ..web.security_txt import current_security_txt
 from . import files
 from .export import Options, Report, Source, update_tree

@@ -19,7 +19,7 @@ from ..database import chunks
 from ..database.tables import dated
 from ..errors import GitError
 from .git import Git, join_faults, shallow_commits
-from .parse import UNDATED, FileDates
+from .parsed import UNDATED, FileDates
 
 _COMMIT = "\x01"
 #: Renames are looked for among so many files of one commit: the search takes time by the square.

@@ -13,7 +13,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -34,10 +33,11 @@ from .headers.lookup import text_of
 from .kinds import GeneratorSite, Place, StoreKind
 from .names import MAX_NAME
 from .parse_settings import ParseSettings
+from .parsed import UNDATED, UNSETTLED_NS, FileDates, ParsedFile, Reading
 from .places import place_of
 from .search_words import article_words
-from .verdict import PUBLISHED, Verdict, judge
-from .walk import UNSETTLED, Stamp, file_stamp
+from .verdict import Verdict, judge
+from .walk import UNSETTLED, file_stamp
 
 #: HTML may be so many times as long as a file may be.
 _MAX_GROWTH = 8
@@ -46,76 +46,6 @@ _MAX_GROWTH = 8
 MAX_LINK_GROWTH, _SITE_ADDRESS = 8_000_000, 40
 
 # -- files -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the bytes of one file are: `result` is None for what is no article, as `verdict` says.
-
-    `seen` (UTC seconds): when it was first seen, for a file that says no date. `names_id`: its id is not made of its path.
-    `notices`: what could not be used. `aliases`: addresses that it had before. `unused`: header fields that nothing reads.
-    """
-
-    result: ParsedArticle | Problem | None
-    verdict: Verdict
-    seen: int | None = None
-    names_id: bool = True
-    notices: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    page: ParsedArticle | None = None
-    assets: tuple[Asset, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFile:
-    """A file as it was read. `settled` is False while it may still be being written, or was unreadable.
-
-    `assets`: the files that its article or page refers to.
-    `words`: those that its article is found by (`search_words.article_words`).
-    """
-
-    path: str
-    stamp: Stamp
-    result: ParsedArticle | Problem | None
-    settled: bool = True
-    verdict: Verdict = PUBLISHED
-    seen: int | None = None
-    names_id: bool = True
-    notices: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    page: ParsedArticle | None = None
-    assets: tuple[Asset, ...] = ()
-    words: str = ""
-
-
-#: A file as young as this may change again within the resolution of its time stamp; the next rescan reads it once more.
-UNSETTLED_NS = 2_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class FileDates:
-    """UTC seconds of the first and the last commit of a file, None where no commit says; and what the catalog knows of it.
-
-    `known_as`: the id of the article that the file is, or was before its name changed in nothing but case; "" for none.
-    `seen`: when the file was first seen, or the time that its article has had so far. `bundles`: folders around
-    it that are one article.
-    """
-
-    first: int | None = None
-    last: int | None = None
-    known_as: str = ""
-    seen: int | None = None
-    bundles: frozenset[str] = frozenset()
-
-    def changed(self, when: int) -> FileDates:
-        """Return the dates after a commit at `when` that changed the file."""
-        return dataclasses.replace(self, last=max(when, self.last or when))
-
-
-UNDATED = FileDates()
-NO_DATES: Mapping[str, FileDates] = {}
 
 
 def parse_file(settings: ParseSettings, path: str, now_ns: int, dates: FileDates = UNDATED) -> ParsedFile:

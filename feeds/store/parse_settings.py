@@ -30,7 +30,7 @@ SOURCES = (
             "bodies/html_blocks bodies/nodes bodies/picture_sizes bodies/pictures bodies/public_source bodies/replacements "
             "bodies/template_tags bodies/tree dates field_names fields frontmatter header_text headers/credits "
             "headers/details headers/forms headers/languages headers/lookup headers/source kinds links/javascript "
-            "links/permalinks links/references links/slugs links/url_patterns markdown names parse parse_settings "
+            "links/permalinks links/references links/slugs links/url_patterns markdown names parse parse_settings parsed "
             "places prose verdict"
         ).split()
     ),

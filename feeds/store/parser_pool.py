@@ -26,8 +26,9 @@ from typing import IO, Any, cast
 
 from ..errors import StoreError
 from ..model import Problem
-from .parse import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile, parse_file
+from .parse import parse_file
 from .parse_settings import ParserLimits, ParseSettings
+from .parsed import NO_DATES, UNDATED, UNSETTLED_NS, FileDates, ParsedFile
 from .verdict import Verdict
 from .walk import UNSETTLED, file_stamp
 
@@ -157,7 +158,7 @@ class _Results(pickle.Unpickler):
     """Reads what a child sends, which may be under the control of a file: no other class than these is made."""
 
     allowed = frozenset(
-        {"feeds.store.parse.ParsedFile", "feeds.model.ParsedArticle", "feeds.model.Problem", "feeds.store.verdict.Verdict"}
+        {"feeds.store.parsed.ParsedFile", "feeds.model.ParsedArticle", "feeds.model.Problem", "feeds.store.verdict.Verdict"}
         | {"feeds.model.Details", "feeds.model.MediaFile", "feeds.store.assets.opening.Asset"}
         | {f"datetime.{name}" for name in ("datetime", "timedelta", "timezone")}
     )

@@ -16,8 +16,8 @@ from ..resources import flow_text
 from . import addresses
 from .headers.lookup import squash
 from .kinds import KINDS
-from .parse import ParsedFile
 from .parse_settings import ParseSettings
+from .parsed import ParsedFile
 
 if TYPE_CHECKING:
     from ..config.models import Site

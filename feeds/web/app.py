@@ -29,8 +29,8 @@ from ..resources import TEMPLATES
 from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache, compress
-from ..syndication.pages import TermStatsCache
 from ..syndication.searches import SearchCache
+from ..syndication.term_stats import TermStatsCache
 from . import charts, console, errors, pictures
 from .access_log import PART, AccessLog
 from .application import KEY, Application, application

@@ -12,8 +12,8 @@ from ..runtime import Runtime
 from ..syndication import feed_states
 from ..syndication.documents import FragmentCache
 from ..syndication.editions import Edition
-from ..syndication.pages import TermStatsCache
 from ..syndication.searches import SearchCache
+from ..syndication.term_stats import TermStatsCache
 from .cache import ResponseCache
 from .cards import Cards
 from .fast_path import EditionPoller

@@ -16,7 +16,7 @@ from feeds.config.models import Site
 from feeds.database import tables
 from feeds.model import ParsedArticle, Selection
 from feeds.selections import Aliases, condition, matches, term_keys
-from feeds.store.parse import ParsedFile
+from feeds.store.parsed import ParsedFile
 from feeds.store.walk import FileChanges
 from tests.examples import some
 

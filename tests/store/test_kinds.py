@@ -15,8 +15,8 @@ from feeds.model import ParsedArticle
 from feeds.plugins import find_plugins
 from feeds.store import frontmatter, parse, parse_settings, parser_pool
 from feeds.store.frontmatter import BUILT_IN, GROUP, load_kinds
-from feeds.store.parse import ParsedFile
 from feeds.store.parse_settings import ParseSettings, source_key
+from feeds.store.parsed import ParsedFile
 from feeds.store.parser_pool import ParserPool
 
 from ..conftest import Site

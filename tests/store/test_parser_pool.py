@@ -19,8 +19,8 @@ from feeds.errors import StoreError
 from feeds.model import ParsedArticle
 from feeds.plugins import Plugin
 from feeds.store import parser_pool
-from feeds.store.parse import ParsedFile
 from feeds.store.parse_settings import ParserLimits, ParseSettings
+from feeds.store.parsed import ParsedFile
 from feeds.store.parser_pool import EXCEEDED, ParserPool
 
 from ..conftest import PARSERS, Site

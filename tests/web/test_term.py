@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lxml import html
 from werkzeug.test import Client
 
-from feeds.catalog import queries, related
+from feeds.catalog import queries, related_terms
 from feeds.catalog.sort_key import position
 from feeds.config.environment import Environment
 from feeds.config.load import load_config
@@ -24,7 +24,7 @@ from feeds.selections import Aliases
 from feeds.static.site_files import Exporter
 from feeds.syndication.editions import load_edition
 from feeds.syndication.feeds import enabled_facets
-from feeds.syndication.pages import MAX_MONTHS, TermStatsCache, count_activity, load_term_stats
+from feeds.syndication.term_stats import MAX_MONTHS, TermStatsCache, count_activity, load_term_stats
 from feeds.web import charts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -139,7 +139,7 @@ def test_company_is_the_same_by_articles_and_by_sets(demo: Any, limit: int) -> N
     with demo.runtime.reading() as connection:
         for (key,) in connection.exec_driver_sql("SELECT key FROM terms WHERE articles > 0").all():
             asked = connection, key, ("tag", "translator"), limit
-            assert related._by_sets(*asked) == related._by_articles(*asked)
+            assert related_terms._by_sets(*asked) == related_terms._by_articles(*asked)
 
 
 @pytest.mark.parametrize("feeds", ["{}", "{facets: {tag: {min_articles: 3}, author: {}}, gone: [tags/Linux]}"])
