@@ -1,4 +1,4 @@
-"""Sizes of pictures, by their first bytes and by their names."""
+"""Sizes of pictures, by their first bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from feeds.store.bodies.picture_sizes import picture_size, size_of_name
+from feeds.store.bodies.picture_sizes import picture_size
 
 
 def jpeg(width: int, height: int, orientation: int = 0, order: str = "<") -> bytes:
@@ -59,18 +59,3 @@ def test_what_is_cut_off_or_senseless_has_no_size() -> None:
         for seed in range(300):
             found = picture_size(start + random.Random(seed).randbytes(seed))
             assert found is None or min(found) > 0
-
-
-@pytest.mark.parametrize(
-    ("address", "size"),
-    [
-        ("https://example.org/a-800x600.png", (800, 600)),
-        ("a_1024x768.JPG?x=1#y", (1024, 768)),
-        ("a-0x600.png", None),
-        ("a-800x600", None),
-        ("a-800x600.png.html", None),
-        ("https://[broken/a-800x600.png", None),
-    ],
-)
-def test_a_name_tells_a_size_as_blogs_write_it(address: str, size: tuple[int, int] | None) -> None:
-    assert size_of_name(address) == size

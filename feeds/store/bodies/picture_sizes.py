@@ -1,4 +1,4 @@
-"""Tell the width and height of a picture from its first bytes, or from its name, so that a page leaves room for it. Pure.
+"""Tell the width and height of a picture from its first bytes, so that a page leaves room for it. Pure.
 
 Of PNG, JPEG, GIF, WebP, AVIF and BMP. Turned pictures have the size in which browsers show them.
 """
@@ -8,15 +8,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 Size = tuple[int, int]
 #: Bytes of a file in which its size stands, but for JPEG files with very long notes of a camera.
 HEAD = 256 * 1024
 #: What a browser shows is no larger; a size beyond it is a mistake, or a trap for pages.
 _MAX_SIDE = 65_500
-#: What WordPress and the like append to a name: "lake-800x600.jpg".
-_NAMED = re.compile(r"[-_]([1-9][0-9]{1,3})x([1-9][0-9]{1,3})\.(?:avif|gif|jpe?g|png|webp)$", re.IGNORECASE)
 #: Markers of JPEG that begin a frame: baseline, progressive and so on, without DHT, JPG and DAC.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Those that stand alone, without a length.
@@ -38,21 +35,6 @@ def picture_size(head: bytes) -> Size | None:
     except (struct.error, IndexError):  # it ends too early
         return None
     return found if found and 0 < found[0] <= _MAX_SIDE and 0 < found[1] <= _MAX_SIDE else None
-
-
-def size_of_name(address: str) -> Size | None:
-    """Return width and height that the name of a picture tells.
-
-    >>> size_of_name("https://example.org/uploads/lake-800x600.jpg?v=2")
-    (800, 600)
-    >>> size_of_name("/1920x1080/lake.jpg") is None
-    True
-    """
-    try:
-        match = _NAMED.search(urlsplit(address).path)
-    except ValueError:
-        return None
-    return (int(match[1]), int(match[2])) if match else None
 
 
 def _find_size(head: bytes) -> Size | None:
