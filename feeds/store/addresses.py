@@ -31,6 +31,9 @@ _MARKED = re.compile(f' (href|src)="{RELATIVE}([^"]*)"')
 _SETTLED = re.compile(f' href="({HERE}[^"{WAS}]*){WAS}([^"]*)"')
 #: A relative link to a text, of which only the catalog knows where it is read.
 TEXT = re.compile(f"{RELATIVE}[^?#]*\\.(?:md|markdown|mdx|mkd)(?:[?#]|$)")
+#: A picture that should be beside the article, and its words.
+_BESIDE = re.compile(f'<img(?: [a-z-]+="[^"]*")*? src="{RELATIVE}(?![a-zA-Z][a-zA-Z0-9+.-]*:|/)[^"]*"(?: [a-z-]+="[^"]*")*>')
+_WORDS = re.compile(' alt="([^"]*)"')
 _FOLDER = re.compile(r"https?://[^/?#]*/(?:[^?#]*/)?")
 _LINKS = re.compile('<a(?: href="([^"]*)")?></a>')
 
@@ -82,6 +85,8 @@ def complete_links(site: Site, body: str, url: str) -> str:
         if f'"{HERE}#' in body:
             body = body.replace(f'"{HERE}#', f'"{html.escape(url.partition("#")[0])}#')
         body = body.replace(HERE, html.escape(site.base_url))
+    if f' src="{RELATIVE}' in body and url.startswith(f"{site.base_url}/articles/"):
+        body = _BESIDE.sub(_words_of, body)
     if RELATIVE not in body:
         return body
     found = list(dict.fromkeys(reference for _name, reference in _MARKED.findall(body)))
@@ -93,6 +98,12 @@ def complete_links(site: Site, body: str, url: str) -> str:
         return f' {match[1]}="{address}"' if (address := absolute[match[2]]) else ""
 
     return _MARKED.sub(complete, body)
+
+
+def _words_of(picture: re.Match[str]) -> str:
+    """Return the words of a picture: a file beside an article that has its page here is published, or is at no address."""
+    words = _WORDS.search(picture[0])
+    return words[1] if words else ""
 
 
 def _settled(body: str, *, is_here: bool) -> str:

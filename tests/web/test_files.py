@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import os
 import re
 import struct
@@ -170,6 +171,21 @@ def test_files_beside_articles_of_the_archive_are_served(new_site: Callable[...,
     shown = re.findall('src="([^"]*)"', item["content_html"])
     assert shown[0] == item["image"] and get(site, urlsplit(shown[0]).path).data == PNG
     assert shown[1] == "https://img.linux.net.cn/2020/img/x.png"
+
+
+def test_a_picture_that_is_not_there_leaves_its_words_where_the_article_is_read(notes: Any) -> None:
+    notes.write("drafts/d.png", PNG)
+    beside = '![a "lake" & <b>](none.png) ![](none.png) ![d](drafts/d.png "t") <img src=up/x.svg>'
+    note(notes, "a.md", f"Before {beside} ![r](/r.png) ![n](//h.example/n.png) after.")
+    notes.rescan()
+    client = new_client(notes)
+    feed = html.unescape(client.get("/all.atom").text)
+    found = re.findall(' src="([^"]*)"', feed)
+    assert found == ["http://localhost/r.png", "https://h.example/n.png"] and feed.count("<img") == 2
+    assert "Before a &quot;lake&quot; &amp; " in client.get("/articles/a").text
+    notes.write("none.png", PNG)
+    notes.rescan()
+    assert "/none.png" in new_client(notes).get("/all.atom").text
 
 
 @pytest.mark.parametrize(

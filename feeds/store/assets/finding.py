@@ -22,7 +22,7 @@ from ..parse_settings import ParseSettings
 from ..places import is_held_back
 from ..walk import is_leftover
 from .kinds import kind_of
-from .opening import Asset, read_asset, read_data
+from .opening import MISSING, Asset, read_asset, read_data
 
 #: Of one article: files, and bytes of all of them as a multiple of what one may have.
 MAX_FILES, MAX_SHARES = 500, 4
@@ -68,15 +68,22 @@ class AssetFinder:
             return ""
         path = text.partition("#")[0].partition("?")[0]
         mark = "" if is_picture else text[len(path) :].partition("#")[2]
-        candidates = self._candidates(unquote(path), found)
+        candidates = list(self._candidates(unquote(path), found))
         for candidate in dict.fromkeys(one for path in candidates for one in _spellings(path)):
             if address := self._read(candidate):
                 return address + (f"#{quote(mark, safe='=&,:/?-._~%')}" if mark else "")
+        if is_picture and path and not path.startswith("/") and not self._is_there(candidates):
+            self._faults.setdefault(path, "there is no such file")
         return ""
 
     def notices(self) -> tuple[str, ...]:
         """Return what was referred to, is there, and is not published, in words."""
         return tuple(f"{path} is not published: {why}" for path, why in self._faults.items())
+
+    def _is_there(self, paths: list[str]) -> bool:
+        """Return whether a file is at one of some paths that nothing is published of; its fault has been noted."""
+        seen = (self._read_files.get(spelled) for path in paths for spelled in _spellings(path))
+        return any(one is not None and one.stamp != MISSING for one in seen)
 
     def _serves(self, text: str, found: Reference, is_picture: bool) -> bool:
         """Return whether files are published here that this reference may mean.
