@@ -172,12 +172,26 @@ def describe_episode(podcast: Any, details: Details, picture: str) -> None:
         podcast.itunes_season(details.season)
 
 
-def describe_podcast(podcast: Any, author: str, pictures: Iterable[str], *, explicit: bool) -> None:
-    """Tell feedgen's extension for feeds about one that has articles with audio."""
+def describe_podcast(podcast: Any, author: str, pictures: Iterable[str], items: Iterable[bytes]) -> None:
+    """Tell feedgen's extension for feeds about one that has articles with audio; `items` as they were written."""
     podcast.itunes_author(author)
-    podcast.itunes_explicit("yes" if explicit else "no")
+    podcast.itunes_explicit("yes" if any(b"<itunes:explicit>true<" in item for item in items) else "no")
     if image := _artwork(*pictures):
         podcast.itunes_image(image)
+
+
+def modern_explicit(text: bytes) -> bytes:
+    """Return RSS with `true` and `false` as podcast apps want them; in text there is no such element.
+
+    >>> modern_explicit(b"<itunes:explicit>no</itunes:explicit>")
+    b'<itunes:explicit>false</itunes:explicit>'
+    """
+    # 8. feedgen takes no other words than yes, no and clean, which Apple has given up.
+    if b"<itunes:explicit>" not in text:
+        return text
+    return text.replace(b"<itunes:explicit>yes<", b"<itunes:explicit>true<").replace(
+        b"<itunes:explicit>no<", b"<itunes:explicit>false<"
+    )
 
 
 def _artwork(*pictures: str) -> str:

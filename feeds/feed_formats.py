@@ -3,7 +3,7 @@
 `BUILT_IN` is the table to extend for a format of the project; other packages add theirs through the entry point group
 `feeds.formats`. Addresses, media types, autodiscovery, the static export, `feeds show` and the escaping of tag names all follow
 `load_formats()`. Invariant: equal content gives equal bytes. Only user of feedgen, with `feed_extensions`; feedgen 1.0.0 needs
-help in seven places, each marked there or below.
+help in eight places, each marked there or below.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .feed_extensions import (
     describe_episode,
     describe_podcast,
     licence_of,
+    modern_explicit,
     used_namespaces,
 )
 from .model import NO_DETAILS, Details, MediaFile
@@ -330,7 +331,7 @@ class Rss(FragmentFormat):
         made = self.fill(entry)
         with _LOCALE:
             item = made.rss_entry()
-        return _TITLE.sub(_hexadecimal, _fragment(item, _RSS_NAMESPACES))
+        return _TITLE.sub(_hexadecimal, modern_explicit(_fragment(item, _RSS_NAMESPACES)))
 
     def fill(self, entry: Entry) -> FeedEntry:
         """Return feedgen's entry."""
@@ -355,11 +356,10 @@ class Rss(FragmentFormat):
         made = self.channel(content, used := used_namespaces(parts))
         if "itunes" in used:
             made.load_extension("podcast", atom=False)
-            explicit = any(b"<itunes:explicit>yes<" in part for part in parts)
-            describe_podcast(made.podcast, content.author, (content.logo, content.icon), explicit=explicit)
+            describe_podcast(made.podcast, content.author, (content.logo, content.icon), parts)
         with _LOCALE:
             channel: bytes = made.rss_str()
-        return _insert(_CHANNEL_TEXT.sub(_hexadecimal, channel), b"</channel></rss>", parts)
+        return _insert(_CHANNEL_TEXT.sub(_hexadecimal, modern_explicit(channel)), b"</channel></rss>", parts)
 
 
 def _hexadecimal(match: re.Match[bytes]) -> bytes:
