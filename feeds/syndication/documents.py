@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import gzip
 import html
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -304,7 +305,7 @@ def _content(config: Config, document: _Document, entries: Sequence[Entry], form
         title=feed.title,
         subtitle=feed.subtitle,
         updated=document.updated,
-        language=site.language,
+        language=_language_of(config, feed),
         author=site.title,
         base=site.base_url,
         page=f"{site.base_url}/" if feed.path == "all" else urls.url(site.base_url, feed.path, query=feed.query),
@@ -321,6 +322,16 @@ def _content(config: Config, document: _Document, entries: Sequence[Entry], form
         version=program_version(),
         entries=entries,
     )
+
+
+#: A tag as of RFC 5646: a store may have other names for its languages.
+_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
+
+
+def _language_of(config: Config, feed: Feed) -> str:
+    """Return the language tag of a feed: of one language its own, else the site's, which entries in others do not follow."""
+    names = feed.selection.any.get("language", ()) if feed.facet == "language" else ()
+    return names[0] if len(names) == 1 and _TAG.fullmatch(names[0]) else config.site.language
 
 
 def compress(data: bytes, encoding: str, *, quickly: bool = False) -> bytes:

@@ -288,3 +288,16 @@ def test_check_counts_the_articles_of_each_language(project: Any) -> None:
     assert found.portraits[0].terms("language") == dict.fromkeys(FIFTEEN, 2) | {"en": 4, "zh-CN": 3}
     rows = found.portraits[0].as_json(found.site)["files"].values()
     assert {row["language"] for row in rows if row["state"] == "published"} == set(FIFTEEN)
+
+
+def test_the_feed_of_a_language_has_this_language_and_others_that_of_the_site(site: Any, make_client: Any) -> None:
+    as_store(site, "plain")
+    for path, language in (("1.md", "de"), ("2.md", "zh-CN")):
+        site.write(path, text(path, date="2024-01-01", lang=language))
+    site.rescan()
+    client: Client = make_client(site)
+    lang = "{http://www.w3.org/XML/1998/namespace}lang"
+    assert etree.fromstring(client.get("/languages/de.atom").data).get(lang) == "de"
+    assert etree.fromstring(client.get("/languages/de.rss").data).findtext("channel/language") == "de"
+    assert (client.get("/languages/de.json").json or {})["language"] == "de"
+    assert etree.fromstring(client.get("/all.atom").data).get(lang) == "zh-CN"
