@@ -73,7 +73,7 @@ class AssetFinder:
             if address := self._read(candidate):
                 return address + (f"#{quote(mark, safe='=&,:/?-._~%')}" if mark else "")
         if is_picture and path and not path.startswith("/") and not self._is_there(candidates):
-            self._faults.setdefault(path, "there is no such file")
+            self._faults.setdefault(path, "no file that may be published is there")
         return ""
 
     def notices(self) -> tuple[str, ...]:
