@@ -31,8 +31,10 @@ _ALONE = frozenset({"br", "hr", "img", "p", "wbr", "li", "ruby", "rt", "rp", "ce
 _CUT_OFF = re.compile(r"\s*<(?:/?[a-z]{0,10}|[a-z]{1,10}\s[^<>]*)$", re.IGNORECASE)
 _ESCAPED_TAG = re.compile(r"&lt;/?(?:ruby|rt|rp)\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
-_PICTURE = re.compile(r"!\[([^\[\]]{0,300})\](?:\([^()\s]{1,2000}(?:\s+\"[^\"]*\")?\)|\[\d{1,3}\])")
-_LINK = re.compile(r"\[([^\[\]]{1,500})\](?:\((?:https?://|/|\.)[^()\s]{0,2000}(?:\s+\"[^\"]*\")?\)|\[\d{1,3}\])")
+_PICTURE = re.compile(r"!\[([^\[\]]{0,300})\](?:\([^()\s]{1,2000}(?:\s+\"[^\"]*\")?\)| ?\[\d{1,3}\])")
+_LINK = re.compile(r"\[([^\[\]]{1,500})\](?:\((?:https?://|/|\.)[^()\s]{0,2000}(?:\s+\"[^\"]*\")?\)| ?\[\d{1,3}\])")
+#: What an editor's paste put behind a title: the line under it, and the picture below, whole or cut off.
+_UNDERLINED = re.compile(r"\s+(?:={8,}|-{8,})(?:\s.*)?$|\s*!\[[^\[\]]{0,300}\]\([^()\s]*\)?$", re.DOTALL)
 _STRONG = re.compile(
     r"(?<![\w*])(\*\*|__)(?=\w)([^*_\n]{1,500}?)(?<=[\w。！？.!?])\1(?![\w*])|(?<!\*)(\*\*)(?=\w)([^*\n]{1,200}?\w)\3(?!\*)"
 )
@@ -49,12 +51,15 @@ def plain_title(text: str) -> str:
 
     >>> plain_title("Q&amp;A: it&#8217;s &lt;b&gt;"), plain_title("Write &lt; for < in HTML"), plain_title("R&D &amp; more")
     ('Q&A: it’s <b>', 'Write &lt; for < in HTML', 'R&D &amp; more')
+    >>> plain_title("A lake ========== ![](http://h.exam"), plain_title("What === means"), plain_title("========== lake")
+    ('A lake', 'What === means', '========== lake')
     """
     if "<ruby" in text.lower():
         text = _without_tags(text)
     if "&" in text and "<" not in text and ">" not in text and "&" not in _ENTITY.sub("", text):
         text = markdown.unescape(text)
-    return markdown.one_line(text)
+    plain = markdown.one_line(text)
+    return (_UNDERLINED.sub("", plain) or plain) if "===" in plain or "---" in plain or "![" in plain else plain
 
 
 def plain_summary(text: str, body: str = "") -> str:
@@ -64,10 +69,16 @@ def plain_summary(text: str, body: str = "") -> str:
 
     >>> plain_summary("<ruby树莓派<rtRaspberry Pi</rt</ruby 很<strong>小</strong>，见 [这里](https://example.org/)")
     '树莓派 很小，见 这里'
+    >>> plain_summary("[KDE] [1]，[Xfce][2]，see [a] [b]")
+    'KDE，Xfce，see [a] [b]'
+    >>> plain_summary("--------------------"), plain_summary("***"), plain_summary("C++")
+    ('', '', 'C++')
     >>> plain_summary("用 <iframe> 标签")
     '用 <iframe> 标签'
     """
     text = markdown.unescape(text)
+    if not text.strip("-=_*#~.|+ \t\r\n"):  # a line that separates
+        return ""
     if _ESCAPED_TAG.search(text):
         text = markdown.unescape(text)
     if text.isprintable() and not any(sign in text for sign in "<[*_{"):
