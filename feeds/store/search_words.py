@@ -44,7 +44,7 @@ _WORD = re.compile(f"[^\x00-\x22\x24\x25\x28-\x2a,;<=>?\\[-^`{{-\x9f\xa0\u2000-\
 #: What ASCII has of these words; its parts may be joined by the same signs.
 _SEPARATED = bytes(code if chr(code).isalnum() or chr(code) in _JOINERS else 0x20 for code in range(128)) + b" " * 128
 #: Letters and signs of other scripts, of which words may be made.
-_OTHER = re.compile(f"[^\x00-\xbf\xd7\u2000-\u206f\u2500-\u257f\u3000-\u303f\uff01-\uff65{_CJK}]")
+_OTHER = re.compile(f"[^\x00-\xa5\xa7\xa8\xaa-\xad\xaf\xb1-\xbf\xd7\u2000-\u206f\u2500-\u257f\u3000-\u303f\uff01-\uff65{_CJK}]")
 #: Traditional characters that GB 2312 has, too (a test compares): others of its characters stand for themselves.
 _FOLDED_IN_GB2312 = "乾吒夥後徵拚捱摺於榘菸薹袷醣麴麽"
 #: Marks that Unicode writes over Latin, Greek and Cyrillic letters, and letters that it does not take apart.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opencc import OpenCC
 
@@ -93,6 +93,8 @@ def test_any_text_has_words_that_are_found_again(text: str) -> None:
 
 
 @given(TEXTS.filter(lambda text: clean_query(text) == text))
+@example("®")
+@example("©2024 °C ¦")
 def test_a_text_is_found_by_itself(text: str) -> None:
     words = set(text_words(text))
     for one in sought_words(text):
