@@ -124,6 +124,7 @@ sources = _table(
     "sources",
     Column("article_key", Key, ForeignKey("articles.key"), primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,  # a page of it is no page of `bodies`, should a disk mix them up
 )
 
 #: Pages of the store, which are no articles: catalog/pages.py.

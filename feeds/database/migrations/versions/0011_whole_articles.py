@@ -29,6 +29,7 @@ def upgrade() -> None:
         "sources",
         sa.Column("article_key", Key, sa.ForeignKey("articles.key"), primary_key=True, autoincrement=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     for name, default in (("in_feeds", "1"), ("in_digests", "1"), ("pinned", "0"), ("part", "0"), ("linked", "1")):
         op.add_column("articles", sa.Column(name, sa.Integer, nullable=False, server_default=default))
