@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from .. import audit_log, urls
 from ..audience import requests
 from ..audience.requests import Counts
-from ..catalog import queries
+from ..catalog import queries, search
 from ..config.models import Config
 from ..database import count_rows
 from ..database.tables import articles, bounces, operator_log, quarantine, subscribers
@@ -27,13 +27,14 @@ from ..newsletter.delivery import issue_status
 from ..newsletter.issues import calendar
 from ..rescan import RemovalHold, is_accepted
 from ..store.git import RepositoryStatus
+from ..store.search_words import clean_query, sought_words
 from ..syndication import editions, feed_states
 from ..websub import subscriptions
 
 #: Rescans that the overview lists.
 RESCANS = 15
 #: Quarantined files, entries of the audit log, and articles whose bodies were changed, on one page.
-PROBLEMS, ENTRIES, BODIES = 20, 100, 50
+PROBLEMS, ENTRIES, ARTICLES = 20, 100, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def read_quarantine(connection: sa.Connection, page: int) -> tuple[Sequence[Prob
 
 
 @dataclass(frozen=True, slots=True)
-class MendedBody:
+class CheckedArticle:
     """An article with what was left out of its body or mended in it -> how often. `id` is that of its page."""
 
     id: str
@@ -113,14 +114,31 @@ class MendedBody:
     changes: Mapping[str, int]
 
 
-def read_mended(connection: sa.Connection, page: int) -> tuple[Sequence[MendedBody], int, int]:
-    """Return one page of the articles whose bodies were changed, the newest first; the number of them, and of pages."""
-    total = _count_mended(connection)
-    pages = max(1, -(-total // BODIES))
+def read_articles(connection: sa.Connection, typed: str, page: int) -> tuple[Sequence[CheckedArticle], int, int]:
+    """Return one page of the articles that a search finds, the best first; the number of them, and of pages.
+
+    Without a search these are the articles whose bodies were changed, the newest first.
+    """
+    sought = sought_words(clean_query(typed))
     c = articles.c
-    query = sa.select(c.id, c.title, c.path, c.changes).where(c.changes != "").order_by(c.position.desc())
-    rows = connection.execute(query.limit(BODIES).offset((min(max(page, 1), pages) - 1) * BODIES))
-    return [MendedBody(id, title, path, json.loads(changes)) for id, title, path, changes in rows], total, pages
+    query = sa.select(c.key, c.id, c.title, c.path, c.changes)
+    if sought:
+        found = search.find_articles(connection, sought)
+        total, pages, offset = _page(found.total, page)
+        keys = search.in_order(connection, found, ARTICLES, offset)
+        by_key = {row.key: row for row in connection.execute(query.where(c.key.in_(keys)))}
+        rows = [by_key[key] for key in keys]
+    else:
+        total, pages, offset = _page(_count_mended(connection), page)
+        query = query.where(c.changes != "").order_by(c.position.desc()).limit(ARTICLES).offset(offset)
+        rows = list(connection.execute(query))
+    return [CheckedArticle(row.id, row.title, row.path, json.loads(row.changes or "{}")) for row in rows], total, pages
+
+
+def _page(total: int, page: int) -> tuple[int, int, int]:
+    """Return the number of articles, of their pages, and of those before a page."""
+    pages = max(1, -(-total // ARTICLES))
+    return total, pages, (min(max(page, 1), pages) - 1) * ARTICLES
 
 
 def _count_mended(connection: sa.Connection) -> int:

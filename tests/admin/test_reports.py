@@ -59,21 +59,34 @@ def test_the_overview_says_how_many_files_wait_for_their_date_and_when_the_next_
 
 def test_what_was_left_out_of_an_article_stands_beside_it(operator: Operator) -> None:
     assert facts(operator.get("/"))["Bodies mended"] == "0"
-    assert "Nothing was left out" in operator.get("/bodies").get_data(as_text=True)
+    assert "Nothing was left out" in operator.get("/articles").get_data(as_text=True)
     operator.site.write("91.md", title=EVIL, body="<script>x</script>a" + '<iframe src="https://p.example.org/"></iframe>' * 2)
     for number in range(100, 152):
         operator.site.write(f"{number}.md", body="<svg><path/></svg> words")
     operator.site.rescan()
     assert facts(operator.get("/"))["Bodies mended"] == "53"
-    pages = [rows(operator.get(f"/bodies?page={number}"))[1:] for number in (1, 2)]
+    pages = [rows(operator.get(f"/articles?page={number}"))[1:] for number in (1, 2)]
     assert [len(found) for found in pages] == [50, 3]
     found = {cells[0]: cells[1] for page in pages for cells in page}
     assert found[f"{EVIL} 91.md"] == "<iframe>: a link instead (2) <script>: left out"
-    page = html.fromstring(operator.get("/bodies?page=2").get_data(as_text=True))
-    links = page.xpath("//table//a/@href") + html.fromstring(operator.get("/bodies").get_data(as_text=True)).xpath(
+    page = html.fromstring(operator.get("/articles?page=2").get_data(as_text=True))
+    links = page.xpath("//table//a/@href") + html.fromstring(operator.get("/articles").get_data(as_text=True)).xpath(
         "//table//a/@href"
     )
     assert "/articles/91" in links and "/articles/151" in links
+
+
+def test_articles_are_found_with_what_was_left_out_of_them(operator: Operator) -> None:
+    operator.site.write("91.md", title="防火墙入门", body="<script>x</script>nftables 网桥")
+    operator.site.write("92.md", title="Other", body="words of the 網橋")
+    operator.site.rescan()
+    assert rows(operator.get("/articles?q=网桥"))[1:] == [
+        ["Other 92.md", "nothing"],
+        ["防火墙入门 91.md", "<script>: left out"],
+    ]
+    assert [cells[0] for cells in rows(operator.get("/articles?q=防火墙"))[1:]] == ["防火墙入门 91.md"]
+    assert "No article has these words" in operator.get("/articles?q=zzz").get_data(as_text=True)
+    assert operator.get("/articles?q=%22%3Cb%3E%00&page=99").status_code == 200
 
 
 def test_a_fault_of_the_configuration_shows_with_its_place(operator: Operator) -> None:

@@ -47,7 +47,7 @@ PAGES = [
     "/operator/sign-in",
     "/operator/",
     "/operator/quarantine",
-    "/operator/bodies",
+    "/operator/articles",
     "/operator/feeds",
     "/operator/feeds/show?path=tags/Linux",
     "/operator/feeds/own",

@@ -50,11 +50,13 @@ def quarantine() -> Answer:
     return page("quarantine.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
 
 
-@blueprint.get("/bodies")
-def bodies() -> Answer:
-    """Articles of whose bodies something was left out or mended, with what and how often."""
-    rows, total, pages = application().runtime.read(reports.read_mended, number_arg("page"))
-    return page("bodies.html", rows=rows, total=total, number=min(max(number_arg("page"), 1), pages), pages=pages)
+@blueprint.get("/articles")
+def articles() -> Answer:
+    """What was left out of articles or mended in them, and how often: of those that `?q=` finds, or of all that have any."""
+    text = request.args.get("q", "")
+    rows, total, pages = application().runtime.read(reports.read_articles, text, number_arg("page"))
+    number = min(max(number_arg("page"), 1), pages)
+    return page("articles.html", rows=rows, total=total, number=number, pages=pages, text=text[:100])
 
 
 @blueprint.get("/log")
