@@ -295,6 +295,7 @@ class IssueArticle:
     """An article as it was when its issue was planned. `published` in UTC seconds.
 
     `language` is a tag, "" for the site's; `licence`, by its page, is its own where that is another than the site's.
+    `discussion` is the address of its comments; `media` its first sound or film, called by its media type.
     """
 
     id: str
@@ -311,6 +312,8 @@ class IssueArticle:
     series: tuple[Credit, ...] = ()
     language: str = ""
     licence: Credit | None = None
+    discussion: str = ""
+    media: Credit | None = None
 
 
 @dataclass(frozen=True, slots=True)

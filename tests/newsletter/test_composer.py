@@ -124,6 +124,19 @@ def test_the_translator_is_credited_with_page_and_feed() -> None:
     assert "译者 nobody" in plain.html and "nobody.atom" not in plain.html
 
 
+def test_sound_films_and_comments_have_their_links() -> None:
+    talk, forum = "https://example.org/files/1/talk.mp3", "https://forum.example.org/t/1?a=1&b=2"
+    made = content(
+        [article(0, media=Credit("audio/mpeg", talk), discussion=forum), article(1, media=Credit("video/mp4", talk))]
+    )
+    found = read(composer(made).message(recipient(language="en"), NOW).data)
+    assert f"Audio: {talk}" in found.text and f"Comments: {forum}" in found.text and f"Video: {talk}" in found.text
+    assert re.search(f'href="{talk}"[^>]*>▶ Audio<', found.html) and "▶ Video<" in found.html
+    assert re.search(f'href="{re.escape(html.escape(forum))}"[^>]*>Comments<', found.html)
+    chinese = read(composer(made).message(recipient(language="zh-CN"), NOW).data)
+    assert "音频：" in chinese.text and "评论" in chinese.html
+
+
 def test_the_html_part_has_what_mail_programs_and_readers_need() -> None:
     found = composer().preview(recipient(language="en")).html
     assert found.startswith("<!DOCTYPE html>") and '<html lang="en"' in found

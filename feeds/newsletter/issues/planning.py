@@ -328,6 +328,8 @@ def issue_article(config: Config, article: Article) -> IssueArticle:
         **named,
         language=article.language if article.language.lower() != config.site.language.lower() else "",
         licence=Credit(licence.name or licence.url, licence.url) if licence.name or licence.url else None,
+        discussion=article.details.discussion,
+        media=next((Credit(file.type, file.url) for file in article.details.media), None),
     )
 
 
@@ -402,7 +404,8 @@ def _load_ranked(connection: sa.Connection, key: int, limit: int | None = None) 
         data = json.loads(text)
         for role in ("authors", "translators", "tags", "series"):
             data[role] = tuple(Credit(**credit) for credit in data.get(role, ()))
-        data["licence"] = Credit(**data["licence"]) if data.get("licence") else None
+        for one in ("licence", "media"):
+            data[one] = Credit(**data[one]) if data.get(one) else None
         found[rank] = IssueArticle(**data)
     return found
 
