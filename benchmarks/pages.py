@@ -27,7 +27,7 @@ from .figures import Figure, middle, spread
 
 BOUND_MS, BOUND_KB = 20.0, 60.0
 #: Of those that readers ask for most.
-_TIGHTER = {"tag": 10.0, "search": 10.0}
+_TIGHTER = {"tag": 10.0}
 _TERMS = 700
 _BROWSER = {"Accept-Encoding": "gzip, deflate, br", "Accept-Language": "zh-CN,zh;q=0.9"}
 

@@ -143,17 +143,34 @@ def _phrase(one: Sought) -> re.Pattern[str]:
 
 
 def _read_texts(connection: sa.Connection, keys: Iterable[int]) -> dict[int, tuple[str, str, str]]:
-    """Return title, summary and body of articles, folded."""
+    """Return title and summary of articles, folded, and their bodies as HTML."""
     c = articles.c
     query = sa.select(c.key, c.title, c.summary, bodies.c.html).join(bodies, bodies.c.article_key == c.key)
     rows = (row for part in chunks(keys) for row in connection.execute(query.where(c.key.in_(part))))
-    return {key: (fold(title), fold(summary), fold(html_text(html))) for key, title, summary, html in rows}
+    return {key: (fold(title), fold(summary), html) for key, title, summary, html in rows}
 
 
 def _with_phrase(one: Sought, found: _Places, texts: dict[int, tuple[str, str, str]]) -> _Places:
-    phrase = _phrase(one)
-    title, summary, body = (BitMap(key for key, text in texts.items() if phrase.search(text[at])) for at in range(3))
+    phrase, written = _phrase(one), fold(one.written)
+    title, summary = (BitMap(key for key, text in texts.items() if phrase.search(text[at])) for at in range(2))
+    # Most bodies have a phrase as it is written; to make text of the others takes ten times as long.
+    is_plain = written.isalnum() and not written.isascii()
+    body = BitMap(
+        key
+        for key, (_title, _summary, html) in texts.items()
+        if (is_plain and _shows(html, written)) or phrase.search(fold(html_text(html)))
+    )
     return _Places(title, found.names, summary, title | summary | body | found.names)
+
+
+def _shows(html: str, words: str) -> bool:
+    """Return whether sanitized HTML has words outside of its tags, as they are written."""
+    at = html.find(words)
+    while at >= 0:
+        if html.rfind("<", 0, at) <= html.rfind(">", 0, at):
+            return True
+        at = html.find(words, at + 1)
+    return False
 
 
 # -- narrowing, order ------------------------------------------------------
