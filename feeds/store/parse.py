@@ -239,9 +239,7 @@ def _article(
     # The archive's is joined with `article_url` as it is written.
     permalink, lacks = (fields.address, ()) if kind.name == "archive" else _site_address(settings, place, source, fields)
     permalink = permalink if len(permalink) <= MAX_NAME else ""
-    is_beside = fields.cover and not fields.cover.startswith(("http:", "https:", "/"))
-    has_links = kind.name != "archive" or is_beside or _BESIDE.search(fields.body) is not None
-    links = _Links(settings, place, permalink, now) if has_links else None
+    links = _Links(settings, place, permalink, now) if _has_links(kind, fields) else None
     if site.prefix and site.base_url and permalink.startswith("/") and kind.name != "archive":
         permalink = site.base_url + permalink  # other stores have other sites
     is_html = place.path.lower().endswith((".html", ".htm"))
@@ -252,11 +250,9 @@ def _article(
     _check_growth(settings, html, page, permalink)
     summary = markdown.shorten(plain_summary(fields.summary, html), MAX_SUMMARY)
     if not summary and fields.excerpt:
-        excerpt, _ = _plain_body(settings, place, fields, permalink, fields.excerpt)
-        summary = markdown.excerpt(markdown.render_html(excerpt, is_html=is_html))
+        opening, _ = _plain_body(settings, place, fields, permalink, fields.excerpt)
+        summary = markdown.excerpt(markdown.render_html(opening, is_html=is_html))
     said = details.with_media(fields.details, rendered.media) if rendered.media else fields.details
-    count = source.fields.get("count")
-    comments = count.get("commentnum") if isinstance(count, dict) else None
     article = _sealed(
         ParsedArticle(
             id=id,
@@ -269,7 +265,7 @@ def _article(
             updated=max(published, fields.updated or _commit_date(dates.last) or published),
             original=fields.original,
             picture=links.picture(fields.cover or _opening_picture(kind, fields)) if links else _picture(fields.cover),
-            comments=int(comments) if isinstance(comments, str) and re.fullmatch(r"[0-9]{1,9}", comments) else 0,
+            comments=_comments(source),
             editor_choice=text_of(source.fields.get("editorchoice")).lower() in _YES,
             names=fields.names,
             digest="",
@@ -286,6 +282,19 @@ def _article(
     files, unpublished = (links.assets, links.notices) if links else ((), ())
     mended = (f"{what} ({count})" if count > 1 else what for what, count in rendered.changes.items())
     return article, (*lacks, *left_out, *mended, *unpublished), files
+
+
+def _has_links(kind: StoreKind, fields: Fields) -> bool:
+    """Return whether an article may refer to others, or to files beside it."""
+    is_beside = bool(fields.cover) and not fields.cover.startswith(("http:", "https:", "/"))
+    return kind.name != "archive" or is_beside or _BESIDE.search(fields.body) is not None
+
+
+def _comments(source: Source) -> int:
+    """Return how many comments the archive says that an article has."""
+    count = source.fields.get("count")
+    number = count.get("commentnum") if isinstance(count, dict) else None
+    return int(number) if isinstance(number, str) and re.fullmatch(r"[0-9]{1,9}", number) else 0
 
 
 #: What an article of the archive has that refers to a file beside it, or contains a picture.
