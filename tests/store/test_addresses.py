@@ -16,9 +16,10 @@ from feeds.config.models import Site
 from feeds.store import addresses, markdown
 from feeds.store.bodies import constructs, tree
 
+#: None is a page of one of SITES: there, what is beside an article is published by another way, or its words stay.
 PAGES = [
     "https://linux.cn/article-7-1.html",
-    "http://127.0.0.1:8000/articles/7",
+    "http://127.0.0.1:8000/reading/7",
     "https://h.example/a/b/c/d/e/%E5%86%85.html?id=7&b=/x",
     "https://h.example?id=7",
     "https://H.example:443/../x/./y;z",
@@ -92,6 +93,20 @@ def test_every_real_body_is_what_it_would_be_if_it_had_been_completed_at_once(co
     for path in sorted(corpus.rglob("*.md")):
         text = path.read_text("utf-8-sig")
         assert later(text, SITES[0], PAGES[0]) == directly(text, SITES[0], PAGES[0]), path
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("![x](a.png)", "x"),
+        ("![x](./)", "x"),
+        ('<img src="../b.png" alt="y">', "y"),
+        ("![x](/c.png)", "http://127.0.0.1:8000/c.png"),
+    ],
+)
+def test_beside_an_article_that_is_read_here_there_is_no_picture_but_those_that_are_published(written: str, shown: str) -> None:
+    found = later(written, SITES[1], "http://127.0.0.1:8000/articles/7")
+    assert shown in found and ("<img" in found) == shown.startswith("http")
 
 
 MARKS = [addresses.RELATIVE, addresses.PICTURE, "&#1;", "&#2;", "&#x01;", "&#x2"]
