@@ -36,6 +36,10 @@ _SPACED = re.compile(
 )
 _BY_NUMBER = re.compile(r"\]\((\d{1,3})\)")
 _DOUBLE = re.compile(r"\]\(\((https?://[^\s()<>]{1,2000})\)\)?")
+#: Where a generator would put a table of contents; attributes behind a link or picture, as some generators read them.
+_CONTENTS = re.compile(r"^ {0,3}(?:@?\[toc\]|\[\[_?toc_?\]\]|\{\{ ?toc ?\}\}|\[TOCM\])[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_NAMED = r"(?:[#.][\w-]+|[\w-]+=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s{}\"']+))"
+_ATTRIBUTES = re.compile(rf"(\]\([^()\n]{{0,2000}}\))\{{:?[ \t]*{_NAMED}(?:[ \t]+{_NAMED})*[ \t]*\}}")
 _WORD = re.compile(r"[^\W\d_]")
 
 
@@ -45,6 +49,12 @@ def mend_markdown(text: str, changes: Counter[str]) -> str:
         text = part_definitions(text)
     if "](" in text:
         text = bracket_addresses(text)
+        if "){" in text:
+            text = _ATTRIBUTES.sub(r"\1", text)
+    if "toc" in text or "TOC" in text:
+        text, count = _CONTENTS.subn("", text)
+        if count:
+            changes["place of a table of contents: left out"] += count
     if "][" in text or "](" in text:
         text = leave_words(text, changes)
     if "<!--" in text:

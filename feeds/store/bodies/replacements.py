@@ -82,7 +82,8 @@ def _link(work: Pass, node: LexborNode) -> None:
     """Put a link where an embedded player, program or document is, with its picture if it has one."""
     attributes = node.attributes
     title = attributes.get("title") or attributes.get("aria-label") or ""
-    found = next((one for written in _sources(node) if (one := embeds.find_embed(written, title))), None)
+    known = [one for written in _sources(node) if (one := embeds.find_embed(written, title))]
+    found = next((one for one in known if one.service), known[0] if known else None)
     inner = node.css_first("a[href], img") if node.tag in ("object", "video", "audio") else None
     if found is None:
         if inner is not None:
@@ -114,6 +115,8 @@ def _sources(node: LexborNode) -> Iterator[str]:
     for inner in node.css("source[src], param[value], embed[src]"):
         if inner.tag != "param" or (inner.attributes.get("name") or "").lower() in ("movie", "src", "url", "filename"):
             yield inner.attributes.get("src") or inner.attributes.get("value") or ""
+    if (film := attributes.get("src") or attributes.get("data")) and (flash := attributes.get("flashvars")):
+        yield f"{film}{'&' if '?' in film else '?'}{flash}"  # says which film a player of Flash shows
 
 
 def _stand(work: Pass, node: LexborNode, made: LexborNode) -> None:

@@ -89,7 +89,8 @@ def mend(
     if "{#" in raw or "{:" in raw or "{." in raw:
         name_headings(body)
     ids = settle_ids(work, body) if any(mark in raw for mark in _PLACES) else False
-    return Mended(body.inner_html or "", ids, work.classes, tuple(work.media))
+    html = (body.inner_html or "").replace("<p></p>", "")  # of blocks that stood in a paragraph
+    return Mended(html, ids, work.classes, tuple(work.media))
 
 
 # -- elements that all readers show ----------------------------------------------------
