@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator, Set
 from functools import cached_property
-from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import sqlalchemy as sa
 
+from ..database import chunks
 from ..database.tables import articles, bodies, pages, terms
 from ..model import PLURALS
 from ..store.addresses import HERE, RELATIVE, TEXT, WAS
@@ -51,20 +53,36 @@ def settle_links(connection: sa.Connection, stores: Stores) -> list[Relinked]:
     """Return the bodies of articles with links that lead elsewhere now; those of pages are written."""
     if not any(map(_leads_here, stores.parts)):
         return []
-    targets = _Targets(connection, stores)
-    found = []
     a, b, p = articles.c, bodies.c, pages.c
     query = sa.select(a.key, a.path, a.permalink, a.id, b.html).join(bodies, b.article_key == a.key).where(a.linked > 0)
-    for key, path, permalink, id, before in connection.execute(query.order_by(a.key)).all():
-        if _leads_here(stores.of(path)) and (after := targets.settle(path, permalink or page_path(id), before)) != before:
-            found.append(Relinked(key, after, _mark_of(after)))
+    rows = [row for row in connection.execute(query.order_by(a.key)) if _leads_here(stores.of(row.path))]
     marked = sa.or_(p.html.contains(f'"{HERE}'), p.html.contains(f'"{RELATIVE}'))
     query = sa.select(p.path, p.permalink, p.id, p.html, p.digest).where(marked)
-    for path, permalink, id, before, digest in connection.execute(query.order_by(p.path)).all():
-        if _leads_here(stores.of(path)) and (after := targets.settle(path, permalink or page_path(id), before)) != before:
-            values = {"html": after, "digest": f"{digest.partition('+')[0]}+{_mark_of(after)}"}
-            connection.execute(sa.update(pages).where(p.path == path).values(values))
+    own = [row for row in connection.execute(query.order_by(p.path)) if _leads_here(stores.of(row.path))]
+    targets = _Targets(connection, stores, {path for row in (*rows, *own) for path in _paths(_address_of(row), row.html)})
+    found = []
+    for row in rows:
+        if (after := targets.settle(row.path, _address_of(row), row.html)) != row.html:
+            found.append(Relinked(row.key, after, _mark_of(after)))
+    for row in own:
+        if (after := targets.settle(row.path, _address_of(row), row.html)) != row.html:
+            values = {"html": after, "digest": f"{row.digest.partition('+')[0]}+{_mark_of(after)}"}
+            connection.execute(sa.update(pages).where(p.path == row.path).values(values))
     return found
+
+
+def _address_of(row: Any) -> str:
+    """Return the address that relative links of an article or a page are relative to."""
+    return str(row.permalink or page_path(row.id))
+
+
+def _paths(address: str, body: str) -> Iterator[str]:
+    """Yield the paths that relative links of a body lead to, but those to texts of the store."""
+    for match in _LINK.finditer(body):
+        if match[2].startswith(RELATIVE) and not TEXT.match(match[2]):
+            reference = html.unescape(match[2].removeprefix(RELATIVE))
+            if _is_path(reference):
+                yield _plain(urlsplit(urljoin(address, reference)).path)
 
 
 def _mark_of(body: str) -> str:
@@ -77,21 +95,19 @@ def _leads_here(settings: ParseSettings) -> bool:
 
 
 class _Targets:
-    """Where the articles and pages of the catalog are: by file, by the address that a parser makes for it, by permalink."""
+    """Where the articles and pages of the catalog are: by file, by the address that a parser makes for it, by permalink.
 
-    def __init__(self, connection: sa.Connection, stores: Stores) -> None:
-        self._connection, self._stores = connection, stores
+    `wanted`: the paths of addresses that are asked for, without a slash at the end.
+    """
 
-    @cached_property
-    def _rows(self) -> list[tuple[str, str, str]]:
-        """Path, page and permalink of each."""
-        a, p = articles.c, pages.c
-        queries = (sa.select(a.path, a.id, a.permalink).order_by(a.key), sa.select(p.path, p.id, p.permalink).order_by(p.path))
-        return [(path, page_path(id), link) for query in queries for path, id, link in self._connection.execute(query)]
+    def __init__(self, connection: sa.Connection, stores: Stores, wanted: Set[str]) -> None:
+        self._connection, self._stores, self._wanted = connection, stores, wanted
 
     @cached_property
     def _by_path(self) -> dict[str, str]:
-        return {path: page for path, page, _link in self._rows}
+        a, p = articles.c, pages.c
+        queries = (sa.select(a.path, a.id).order_by(a.key), sa.select(p.path, p.id).order_by(p.path))
+        return {path: page_path(id) for query in queries for path, id in self._connection.execute(query)}
 
     @cached_property
     def _by_address(self) -> dict[str, str]:
@@ -105,9 +121,16 @@ class _Targets:
 
     @cached_property
     def _by_permalink(self) -> dict[str, str]:
-        """Where addresses lead that this service redirects to pages; without a slash at the end."""
-        pages = {_plain(page): page for page in self._by_path.values()}
-        return {_plain(link): page for _path, page, link in self._rows if link.startswith("/")} | pages
+        """Where the wanted addresses lead: pages, and addresses that this service redirects to pages."""
+        written = {form for path in self._wanted for plain in (path, quote(path)) for form in (plain, f"{plain}/")}
+        own = [form for form in written if form.startswith("/articles/")]  # no index finds these
+        found: dict[str, str] = {}
+        for table in (articles, pages):
+            for column, forms in ((table.c.permalink, written), (table.c.url, own)):
+                for part in chunks(sorted(forms)):
+                    rows = self._connection.execute(sa.select(table.c.id, column).where(column.in_(part)))
+                    found |= {_plain(address): page_path(id) for id, address in rows}
+        return found
 
     def _place(self, path: str) -> tuple[ParseSettings, Place]:
         settings = self._stores.of(path)
