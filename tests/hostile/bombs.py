@@ -41,6 +41,9 @@ def _header(text: Callable[[int], str]) -> Make:
 #: Published: cut to what is reasonable, or drawn out of what it is.
 PUBLISHED: dict[str, Make] = {
     "vectors": _body("<svg><foreignObject>"),  # dropped before anything is made of them
+    "comments-before-words": _body("<!-- a --> [x](y)\n"),
+    "definitions-below-words": _body("a\n[1]:http://x.example (b\n"),
+    "lines-of-blocks": _body("<hr>\n<p>a</p>\n"),
     "title": _field("title", "long "),
     "title-in-tags": _field("title", "<p>"),
     "title-that-never-closes": _field("title", " a", before="<b>"),

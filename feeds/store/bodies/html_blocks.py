@@ -68,9 +68,9 @@ def open_blocks(text: str) -> str:
     >>> open_blocks("<center>![a](b.png)</center>")
     '<center>\\n\\n![a](b.png)\\n\\n</center>'
     """
-    parts, at = [], 0
+    parts, at, end = [], 0, 0
     for match in _BLOCK.finditer(text):
-        if match.start() < at:
+        if match.start() < end:
             continue
         blank = _BLANK.search(text, match.end())
         end = blank.start() if blank else len(text)
@@ -110,10 +110,10 @@ def end_comments(text: str) -> str:
             break
         parts.append(text[at:end])
         at = end
-        rest = text[end : end + 200].partition("\n")[0].strip()
-        if rest and not rest.startswith("<"):
+        rest = text[end : end + 200].partition("\n")[0]
+        if rest.strip() and not rest.strip().startswith("<"):
             parts.append("\n")
-            at += len(text[end:]) - len(text[end : end + 200].lstrip(" \t")) - len(text[end + 200 :])
+            at += len(rest) - len(rest.lstrip(" \t"))
     return "".join((*parts, text[at:])) if parts else text
 
 
