@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.interop.conftest import free_port
+
 pytestmark = pytest.mark.interop
 
 #: Sums what moved without a reader's doing, as https://web.dev/articles/cls says: 0.1 is called good.
@@ -40,9 +42,12 @@ def test_nothing_moves_while_pictures_arrive(
     for number in range(4):
         site.write(f"{number}.png", png(900 + number, 500))
     site.write("a.md", f"---\ntitle: A\ndate: 2024-05-06\n---\n\n{body}\n")
-    service = running(site.config_dir, "--workers", "1", "--no-clock")
-    site.settle("site.yaml", base_url=service.base)
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    site.settle("site.yaml", base_url=base)
     site.rescan()
+    service = running(site.config_dir, "--workers", "1", "--no-clock", "--port", str(port))
+    service.port, service.base = port, base
     service.ready()
     context = chromium.new_context(viewport={"width": width, "height": 800})
 
