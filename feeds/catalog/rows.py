@@ -118,7 +118,7 @@ def put_problems(connection: sa.Connection, problems: Sequence[Problem], now: in
 
 
 def details_text(details: Details) -> str:
-    """Return details as the catalog keeps them, "" where there are none."""
+    """Return the details of an article as JSON, "" for none."""
     if details is NO_DETAILS or details == NO_DETAILS:
         return ""
     written = asdict(details) | {"media": [astuple(one) for one in details.media]}

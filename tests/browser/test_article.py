@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.conftest import free_port
+from tests.interop.conftest import serve_settled
 
 pytestmark = pytest.mark.interop
 
@@ -97,13 +97,7 @@ def test_everything_fits_and_can_be_read_and_links_within_lead_to_what_is_seen(
 ) -> None:
     site = new_site(article_url="", image_url="", store={"path": "articles", "kind": "plain"})
     site.write("a.md", f"---\ntitle: A\ndate: 2024-05-06\n---\n\n{BODY}\n")
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    site.settle("site.yaml", base_url=base)
-    site.rescan()
-    service = running(site.config_dir, "--workers", "1", "--no-clock", "--port", str(port))
-    service.port, service.base = port, base
-    service.ready()
+    service = serve_settled(running, site)
     context = chromium.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce", locale="en"
     )

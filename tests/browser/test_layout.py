@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.conftest import free_port
+from tests.interop.conftest import serve_settled
 
 pytestmark = pytest.mark.interop
 
@@ -42,13 +42,7 @@ def test_nothing_moves_while_pictures_arrive(
     for number in range(4):
         site.write(f"{number}.png", png(900 + number, 500))
     site.write("a.md", f"---\ntitle: A\ndate: 2024-05-06\n---\n\n{body}\n")
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    site.settle("site.yaml", base_url=base)
-    site.rescan()
-    service = running(site.config_dir, "--workers", "1", "--no-clock", "--port", str(port))
-    service.port, service.base = port, base
-    service.ready()
+    service = serve_settled(running, site)
     context = chromium.new_context(viewport={"width": width, "height": 800})
 
     def shifts(change: Callable[[str], str]) -> float:

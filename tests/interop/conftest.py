@@ -19,6 +19,17 @@ def free_port() -> int:
         return port
 
 
+def serve_settled(running: Callable[..., Any], site: Any) -> Any:
+    """Rescan a site whose links begin with the address that it is then served at; a service without a clock."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    site.settle("site.yaml", base_url=base)
+    site.rescan()
+    service = running(site.config_dir, "--workers", "1", "--no-clock", "--port", str(port))
+    service.port, service.base = port, base
+    return service.ready()
+
+
 @pytest.fixture(scope="session")
 def live(demo: Any, running: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`feeds serve` with its clock. `live.site_root` is the site's folder; links begin with the address that is served."""
