@@ -12,7 +12,11 @@ _NAMES = (
     "address|article|aside|blockquote|center|dd|details|div|dl|dt|figcaption|figure|footer|h[1-6]|header|li|main|nav|ol|p|section"
     "|summary|table|tbody|td|tfoot|th|thead|tr|ul"
 )
-_BLOCK = re.compile(rf"^( {{0,3}})</?(?:{_NAMES})(?=[\s/>])", re.IGNORECASE | re.MULTILINE)
+#: Group 1: the quotes, or the sign of a list, that a line begins with, and blanks.
+_BLOCK = re.compile(
+    rf"^((?: {{0,3}}>[ \t]?){{0,8}}(?: {{0,3}}(?:[-*+]|\d{{1,9}}[.)])[ \t]{{1,3}})? {{0,3}})</?(?:{_NAMES})(?=[\s/>])",
+    re.IGNORECASE | re.MULTILINE,
+)
 _TAG = re.compile(rf"(</?(?:{_NAMES})(?:\s[^<>]*)?>)", re.IGNORECASE)
 _PARAGRAPH = re.compile(r"</?p(?:\s[^<>]*)?>", re.IGNORECASE)
 _AS_WRITTEN = re.compile(r"<(?:pre|script|style|textarea|code|xmp)[\s>]", re.IGNORECASE)
@@ -72,8 +76,7 @@ def open_blocks(text: str) -> str:
     for match in _BLOCK.finditer(text):
         if match.start() < end:
             continue
-        blank = _BLANK.search(text, match.end())
-        end = blank.start() if blank else len(text)
+        end = _block_end(text, match)
         block = text[match.start() : end]
         if ("](" in block or "][" in block or "*<" in block) and not _AS_WRITTEN.search(block):
             parts += [text[at : match.start()], _opened(block, match[1])]
@@ -81,14 +84,26 @@ def open_blocks(text: str) -> str:
     return "".join((*parts, text[at:])) if parts else text
 
 
-def _opened(block: str, indent: str) -> str:
+def _block_end(text: str, begin: re.Match[str]) -> int:
+    """Return where a block of HTML ends: at a blank line; in quotes and lists with its line."""
+    if begin[1].strip():
+        end = text.find("\n", begin.end())
+        return end if end >= 0 else len(text)
+    blank = _BLANK.search(text, begin.end())
+    return blank.start() if blank else len(text)
+
+
+def _opened(block: str, before: str) -> str:
+    """Return a block in parts; `before` is what its first line begins with."""
+    indent = re.sub(r"[^>\s]", " ", before)  # a sign of a list stands once
+    between = f"\n{indent.rstrip()}\n" if indent.strip() else "\n\n"
     tokens = _TAG.split(block)  # words at even places, tags at odd ones
     for at in range(0, len(tokens), 2):
         words = tokens[at]
         if not (_MARKED.search(words) or _CAPTION.fullmatch(words)):
             continue
         lines = (indent + line.strip() for line in words.strip().split("\n"))
-        tokens[at] = "\n\n" + "\n".join(lines) + f"\n\n{indent}"
+        tokens[at] = between + "\n".join(lines) + between + indent
         for beside in (at - 1, at + 1):
             if 0 <= beside < len(tokens) and _PARAGRAPH.fullmatch(tokens[beside]):
                 tokens[beside] = ""  # the words are a paragraph by themselves
